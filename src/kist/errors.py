@@ -1,0 +1,146 @@
+"""What can go wrong, by whose fault it is.
+
+Each class fixes one HTTP status (for the API) and one exit code (for the command line). The message names the
+cause; ``hint`` names what to do next. Errors are raised where the cause is known and translated only at the edges:
+by ``kist.api`` into a status and JSON, by ``kist.client`` back into the same class, by ``kist.cli`` into text and an
+exit code.
+"""
+
+__all__ = [
+    "CommandNotExecutable",
+    "CommandNotFound",
+    "Conflict",
+    "Corrupt",
+    "Forbidden",
+    "InvalidInput",
+    "KistError",
+    "NotFound",
+    "ParseError",
+    "StepFailed",
+    "Unavailable",
+    "Unsupported",
+    "by_name",
+]
+
+
+class KistError(Exception):
+    """A failure inside Kist itself; the base of all the others.
+
+    Args:
+        message: the cause, one sentence, starting in lower case as in Docker's own messages.
+        hint: what the reader can do about it; shown on a line of its own.
+    """
+
+    http_status = 500
+    exit_code = 125
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidInput(KistError):
+    """The request cannot be right, whatever the state of the machine."""
+
+    http_status = 400
+
+
+class NotFound(KistError):
+    """The named thing does not exist here."""
+
+    http_status = 404
+
+
+class Conflict(KistError):
+    """The request is fine, but the state of things stands against it (a name taken, an image in use)."""
+
+    http_status = 409
+
+
+class Forbidden(KistError):
+    """The caller, or Kist itself, lacks the permission."""
+
+    http_status = 403
+
+
+class Unavailable(KistError):
+    """Something outside cannot be reached or is used up: a mirror, the network, the disk, a kernel feature."""
+
+    http_status = 503
+
+
+class Unsupported(KistError):
+    """Kist does not do this (yet), and says so rather than doing half of it."""
+
+    http_status = 501
+
+
+class Corrupt(KistError):
+    """Data does not match its digest, its signature or its format."""
+
+    http_status = 500
+
+
+class CommandNotFound(KistError):
+    """The container's command does not exist in the image."""
+
+    http_status = 400
+    exit_code = 127
+
+
+class CommandNotExecutable(KistError):
+    """The container's command exists and cannot be executed."""
+
+    http_status = 400
+    exit_code = 126
+
+
+class StepFailed(KistError):
+    """A command that a build ran ended with a code other than 0; ``exit_code`` is that code."""
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class ParseError(InvalidInput):
+    """A text that people write could not be read; points at the place.
+
+    Args:
+        message: what is wrong and what was expected.
+        source: the name of the file (``Dockerfile``).
+        line: 1-based line number.
+        column: 1-based column, in characters.
+        text: that line of the source, without its line end.
+        hint: what to do about it.
+    """
+
+    def __init__(
+        self, message: str, *, source: str = "", line: int = 0, column: int = 0, text: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.source = source
+        self.line = line
+        self.column = column
+        self.text = text
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.message
+        caret = " " * (self.column - 1) + "^"
+        number = str(self.line)
+        margin = " " * len(number)
+        return (
+            f"{self.source}:{self.line}:{self.column}: {self.message}\n"
+            f" {margin} |\n {number} | {self.text}\n {margin} | {caret}"
+        )
+
+
+def by_name(name: str) -> type[KistError]:
+    """The class of this name, ``KistError`` for an unknown one (an engine newer than this client)."""
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, KistError) else KistError

@@ -1,0 +1,114 @@
+"""OCI image values: descriptor, manifest, index, config (OCI image specification 1.1, with Docker's config fields)."""
+
+from typing import Any
+
+import msgspec
+
+from kist.spec.digest import Digest
+from kist.spec.platform import Platform
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+OCI_LAYER_GZIP = OCI_LAYER + "+gzip"
+OCI_LAYER_ZSTD = OCI_LAYER + "+zstd"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+
+
+class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What some bytes are, how many, and their digest (descriptor.md)."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: dict[str, str] = {}
+    platform: Platform | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """One image for one platform (manifest.md)."""
+
+    schema_version: int
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: dict[str, str] = {}
+
+
+class Index(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """A list of manifests (image-index.md)."""
+
+    schema_version: int
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+    annotations: dict[str, str] = {}
+
+
+class Healthcheck(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
+    """Docker's health check; durations in nanoseconds. ``test`` is ``("NONE",)``, ``("CMD", …)`` or ``("CMD-SHELL", text)``."""
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
+class ContainerConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The ``config`` object of an image: how a container of it runs unless told otherwise (config.md)."""
+
+    user: str = msgspec.field(name="User", default="")
+    env: tuple[str, ...] | None = msgspec.field(name="Env", default=None)
+    entrypoint: tuple[str, ...] | None = msgspec.field(name="Entrypoint", default=None)
+    cmd: tuple[str, ...] | None = msgspec.field(name="Cmd", default=None)
+    working_dir: str = msgspec.field(name="WorkingDir", default="")
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    exposed_ports: dict[str, dict[str, Any]] | None = msgspec.field(name="ExposedPorts", default=None)
+    volumes: dict[str, dict[str, Any]] | None = msgspec.field(name="Volumes", default=None)
+    stop_signal: str = msgspec.field(name="StopSignal", default="")
+    shell: tuple[str, ...] | None = msgspec.field(name="Shell", default=None)
+    on_build: tuple[str, ...] | None = msgspec.field(name="OnBuild", default=None)
+    healthcheck: Healthcheck | None = msgspec.field(name="Healthcheck", default=None)
+
+
+class RootFS(msgspec.Struct, frozen=True):
+    """The diff ids of the layers, from the lowest up."""
+
+    diff_ids: tuple[Digest, ...] = ()
+    type: str = "layers"
+
+
+class History(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step of an image's making."""
+
+    created: str = ""
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+
+class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The image configuration; its digest is the image's id (config.md)."""
+
+    architecture: str
+    os: str
+    rootfs: RootFS
+    created: str = ""
+    author: str = ""
+    variant: str = ""
+    config: ContainerConfig = ContainerConfig()
+    history: tuple[History, ...] = ()
+
+    @property
+    def platform(self) -> Platform:
+        """The platform that the image's programs run on."""
+        return Platform(architecture=self.architecture, os=self.os, variant=self.variant)
+
+

@@ -1,0 +1,55 @@
+"""The one place where JSON becomes values and values become JSON.
+
+The encoding is canonical (keys in the order of the declaration, no white space), so equal values give equal digests.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from kist.errors import InvalidInput
+from kist.spec.digest import Digest
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> bytes:
+    """The JSON text of a value, UTF-8."""
+    return msgspec.json.encode(value, enc_hook=_encode_hook)
+
+
+def decode(data: bytes | str, kind: type[T], *, what: str = "JSON") -> T:
+    """The value of ``kind`` that ``data`` spells.
+
+    Raises:
+        InvalidInput: it is not JSON, or not of that shape; the message names ``what`` and the path in it.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=_decode_hook)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"invalid {what}: {error}") from error
+
+
+def convert(value: Any, kind: type[T], *, what: str = "value") -> T:
+    """The value of ``kind`` that plain JSON objects (dict, list, str, …) spell."""
+    try:
+        return msgspec.convert(value, type=kind, dec_hook=_decode_hook)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"invalid {what}: {error}") from error
+
+
+def to_builtins(value: Any) -> Any:
+    """The plain JSON objects of a value."""
+    return msgspec.to_builtins(value, enc_hook=_encode_hook)
+
+
+def _encode_hook(value: object) -> object:
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+
+
+def _decode_hook(kind: type, value: object) -> object:
+    if kind is Digest and isinstance(value, str):
+        return Digest(value)
+    raise NotImplementedError(f"no {kind.__name__} in JSON")

@@ -1,0 +1,64 @@
+"""Platforms of images (OCI image specification, image-index.md, "platform")."""
+
+from typing import Self
+
+import msgspec
+
+from kist.errors import InvalidInput
+
+# The kernel's machine names, and what other tools write, against the names of GOARCH.
+_ARCHITECTURES = {
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "armv8l": ("arm64", ""),
+    "armv7l": ("arm", "v7"),
+    "armhf": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "armel": ("arm", "v6"),
+    "i686": ("386", ""),
+    "i386": ("386", ""),
+    "ppc64el": ("ppc64le", ""),
+}
+
+
+class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An operating system and a machine architecture, in Go's names."""
+
+    architecture: str
+    os: str = "linux"
+    variant: str = ""
+
+    @classmethod
+    def of_machine(cls, machine: str) -> Self:
+        """The platform of ``uname -m``."""
+        architecture, variant = _ARCHITECTURES.get(machine, (machine, ""))
+        return cls(architecture=architecture, variant=variant)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``os/architecture[/variant]`` or an architecture alone.
+
+        Raises:
+            InvalidInput: there are more than three parts, or an empty one.
+        """
+        parts = text.lower().split("/")
+        if not 1 <= len(parts) <= 3 or not all(parts):
+            raise InvalidInput(f"invalid platform {text!r}", hint="a platform looks like linux/amd64 or linux/arm/v7")
+        if len(parts) == 1:
+            return cls.of_machine(parts[0])
+        known = cls.of_machine(parts[1])
+        variant = parts[2] if len(parts) == 3 else known.variant
+        return cls(architecture=known.architecture, os=parts[0], variant=variant)
+
+    def runs_on(self, host: "Platform") -> bool:
+        """Whether this machine's kernel runs programs of this platform without emulation."""
+        if self.os != host.os:
+            return False
+        return (self.architecture, host.architecture) in {
+            (host.architecture, host.architecture),
+            ("386", "amd64"),
+        }
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)

@@ -1,0 +1,64 @@
+"""What a long verb (build, bootstrap, load) tells while it works; a tagged union, so that it crosses the socket as JSON."""
+
+import msgspec
+
+
+class StepStarted(msgspec.Struct, frozen=True, tag="step-started"):
+    """A step begins; ``number`` of ``total`` (0 where the total is unknown)."""
+
+    id: str
+    title: str
+    number: int = 0
+    total: int = 0
+
+
+class StepOutput(msgspec.Struct, frozen=True, tag="step-output"):
+    """Text that the step's command printed."""
+
+    id: str
+    stream: str
+    text: str
+
+
+class StepProgress(msgspec.Struct, frozen=True, tag="step-progress"):
+    """How far the step is; ``unit`` is ``bytes`` or a noun in the plural (``packages``)."""
+
+    id: str
+    done: int
+    total: int
+    unit: str
+
+
+class StepFinished(msgspec.Struct, frozen=True, tag="step-finished"):
+    """A step's end: ``seconds`` it took; ``cached`` when it was taken from the cache; ``error`` when it failed."""
+
+    id: str
+    seconds: float
+    cached: bool = False
+    error: str = ""
+    result: str = ""
+
+
+class Warned(msgspec.Struct, frozen=True, tag="warned"):
+    """Something the user should know; work goes on."""
+
+    text: str
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The last event of a success: the image's id and its names."""
+
+    image_id: str
+    references: tuple[str, ...] = ()
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The last event of a failure; the fields rebuild the error (``kist.errors.by_name``)."""
+
+    error: str
+    message: str
+    hint: str = ""
+    exit_code: int = 1
+
+
+Event = StepStarted | StepOutput | StepProgress | StepFinished | Warned | Finished | Failed

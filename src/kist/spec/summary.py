@@ -1,0 +1,62 @@
+"""What the engine tells about images and about itself."""
+
+import msgspec
+
+from kist.spec.digest import Digest
+from kist.spec.image import ImageConfig
+
+
+class Image(msgspec.Struct, frozen=True):
+    """An image kept here.
+
+    Attributes:
+        id: the digest of its config.
+        manifest: the digest of its manifest, as a registry would name it.
+        references: the full names that point to it (``docker.io/library/debian:12``).
+        created_at: nanoseconds since the epoch, from the config (0 when it has none).
+        size: bytes of all its unpacked layers.
+        config: the image configuration.
+    """
+
+    id: Digest
+    manifest: Digest
+    references: tuple[str, ...]
+    created_at: int
+    size: int
+    config: ImageConfig
+
+
+class RemovedImage(msgspec.Struct, frozen=True):
+    """What ``rmi`` did: the names that went, the digests that went."""
+
+    untagged: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+
+class Version(msgspec.Struct, frozen=True):
+    """Versions of the engine and what it stands on."""
+
+    version: str
+    api_version: str
+    min_api_version: str
+    python: str
+    kernel: str
+    os: str
+    architecture: str
+
+
+class Info(msgspec.Struct, frozen=True):
+    """The machine and the store, as ``kist info`` prints them; sizes in bytes."""
+
+    version: Version
+    containers: int
+    running: int
+    images: int
+    data_root: str
+    run_root: str
+    storage_driver: str
+    cgroup_version: str
+    cpus: int
+    memory: int
+    rootless: bool
+    warnings: tuple[str, ...] = ()
