@@ -1,0 +1,64 @@
+"""System calls by number and by name, through the C library that this interpreter already has."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_libc = ctypes.CDLL(None, use_errno=True)
+# Holds the interpreter's lock during the call: a child made by clone must find it held by itself.
+_libc_locked = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc_locked.syscall.restype = ctypes.c_long
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+
+# From 424 on, every architecture has the same numbers (the kernel's unified tables).
+SYS_OPEN_TREE = 428
+SYS_MOVE_MOUNT = 429
+SYS_FSOPEN = 430
+SYS_FSCONFIG = 431
+SYS_FSMOUNT = 432
+SYS_CLONE3 = 435
+SYS_CLOSE_RANGE = 436
+SYS_OPENAT2 = 437
+SYS_MOUNT_SETATTR = 442
+
+
+def call(name: str, *arguments: object, path: object = None) -> int:
+    """Call the C library's function ``name``; -1 becomes ``OSError`` about ``path``."""
+    result: int = getattr(_libc, name)(*arguments)
+    if result == -1:
+        raise _error(path if path is not None else name)
+    return result
+
+
+def syscall(number: int, *arguments: object, path: object = None) -> int:
+    """Make the system call ``number``; integers are passed as longs; -1 becomes ``OSError`` about ``path``."""
+    result: int = _libc.syscall(
+        ctypes.c_long(number), *(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)
+    )
+    if result == -1:
+        raise _error(path)
+    return result
+
+
+def syscall_locked(number: int, *arguments: object) -> int:
+    """As ``syscall``, without giving up the interpreter's lock."""
+    result: int = _libc_locked.syscall(
+        ctypes.c_long(number), *(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)
+    )
+    if result == -1:
+        raise _error(None)
+    return result
+
+
+def encoded(text: str | None) -> bytes | None:
+    """A path or word for the kernel; None stays a null pointer."""
+    return None if text is None else os.fsencode(text)
+
+
+def _error(path: object) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), path)

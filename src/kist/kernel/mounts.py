@@ -1,0 +1,137 @@
+"""Mounts: mount(2), pivot_root(2), and the descriptors of the newer interface (fsopen, open_tree, move_mount)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+from kist.kernel import libc
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MS_SHARED = 0x100000
+MS_RELATIME = 0x200000
+MS_STRICTATIME = 0x1000000
+MNT_DETACH = 2
+
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+
+_OPEN_TREE_CLONE = 1
+_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+_AT_RECURSIVE = 0x8000
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_MOVE_MOUNT_T_EMPTY_PATH = 0x40
+_FSOPEN_CLOEXEC = 1
+_FSMOUNT_CLOEXEC = 1
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
+
+
+def mount(source: str | None, target: str, kind: str | None = None, flags: int = 0, data: str | None = None) -> None:
+    """Call mount(2)."""
+    libc.call(
+        "mount",
+        libc.encoded(source),
+        libc.encoded(target),
+        libc.encoded(kind),
+        ctypes.c_ulong(flags),
+        libc.encoded(data),
+        path=target,
+    )
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """Call umount2(2)."""
+    libc.call("umount2", libc.encoded(target), flags, path=target)
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Call pivot_root(2).
+
+    Both may be ``.``: the old root is then stacked on the new one and reached through its descriptor.
+    """
+    libc.call("pivot_root", libc.encoded(new), libc.encoded(old), path=new)
+
+
+def set_propagation(target: str, flags: int) -> None:
+    """Make a mount (and with ``MS_REC`` all below it) private, slave or shared."""
+    mount(None, target, None, flags)
+
+
+def clone_tree(path: str, *, recursive: bool = True, dir_fd: int = libc.AT_FDCWD) -> int:
+    """A detached copy of the mount at ``path``, as a descriptor: a bind mount that is nowhere yet."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    if not path:
+        flags |= libc.AT_EMPTY_PATH
+    return libc.syscall(libc.SYS_OPEN_TREE, dir_fd, os.fsencode(path), flags, path=path)
+
+
+def attach_tree(tree: int, target: str, *, dir_fd: int = libc.AT_FDCWD) -> None:
+    """Mount a detached tree at ``target`` (empty: on the directory or file that ``dir_fd`` is)."""
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | (0 if target else _MOVE_MOUNT_T_EMPTY_PATH)
+    libc.syscall(libc.SYS_MOVE_MOUNT, tree, b"", dir_fd, os.fsencode(target), flags, path=target)
+
+
+def set_attributes(
+    path: str, attributes: int, *, clear: int = 0, recursive: bool = False, propagation: int = 0, dir_fd: int = -100
+) -> None:
+    """Set ``attributes`` (``MOUNT_ATTR_…``) on the mount at ``path``, or at ``dir_fd`` when it is empty."""
+    argument = struct.pack("=QQQQ", attributes, clear, propagation, 0)
+    flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else libc.AT_EMPTY_PATH)
+    libc.syscall(libc.SYS_MOUNT_SETATTR, dir_fd, os.fsencode(path), flags, argument, len(argument), path=path)
+
+
+def new_filesystem(kind: str, options: tuple[str, ...], *, source: str = "", attributes: int = 0) -> int:
+    """A detached mount of a new file system (fsopen, fsconfig, fsmount), as a descriptor."""
+    context = libc.syscall(libc.SYS_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC, path=kind)
+    try:
+        if source:
+            _configure(context, _FSCONFIG_SET_STRING, "source", source)
+        for option in options:
+            name, equals, value = option.partition("=")
+            if equals:
+                _configure(context, _FSCONFIG_SET_STRING, name, value)
+            else:
+                _configure(context, _FSCONFIG_SET_FLAG, name, None)
+        _configure(context, _FSCONFIG_CMD_CREATE, None, None)
+        return libc.syscall(libc.SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes, path=kind)
+    finally:
+        os.close(context)
+
+
+def open_tree_of(mounts: list[tuple[str, str, tuple[str, ...]]] | tuple[tuple[str, str, tuple[str, ...]], ...]) -> int:
+    """A directory descriptor for the file tree that ``mounts`` (type, source, options) make.
+
+    The descriptor is one of ``O_PATH`` (open ``.`` relative to it to list the directory). The mount is detached: no
+    path leads to it, and it is gone when the descriptor is closed. One mount, of type ``bind`` or a file system's;
+    several raise ``ValueError``.
+    """
+    if len(mounts) != 1:
+        raise ValueError(f"one mount makes a root, not {len(mounts)}")
+    kind, source, options = mounts[0]
+    read_only = MOUNT_ATTR_RDONLY if "ro" in options else 0
+    if kind == "bind":
+        tree = clone_tree(source)
+        if read_only:
+            set_attributes("", read_only, dir_fd=tree)
+        return tree
+    own = tuple(option for option in options if option not in {"ro", "rw"})
+    return new_filesystem(kind, own, source=source, attributes=read_only)
+
+
+def _configure(context: int, command: int, key: str | None, value: str | None) -> None:
+    libc.syscall(
+        libc.SYS_FSCONFIG, context, command, libc.encoded(key), libc.encoded(value), 0, path=value or key or "fsconfig"
+    )

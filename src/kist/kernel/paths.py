@@ -1,0 +1,37 @@
+"""Paths inside a root that somebody else filled: openat2(2), so that no symbolic link leads out."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from kist.kernel import libc
+
+_RESOLVE_IN_ROOT = 0x10
+_RESOLVE_NO_MAGICLINKS = 0x02
+
+
+def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
+    """Open ``path`` as if ``root_fd`` were the root directory, symbolic links and ``..`` included.
+
+    Returns a descriptor that is closed on exec. Raises ``OSError``; ``EXDEV`` and ``ELOOP`` mean that the path tried
+    to leave.
+    """
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    return libc.syscall(libc.SYS_OPENAT2, root_fd, os.fsencode(path or "."), how, len(how), path=path)
+
+
+def make_directories(root_fd: int, path: str, mode: int = 0o755) -> None:
+    """``mkdir -p`` inside the root; existing parts may be symbolic links to directories inside it."""
+    done = ""
+    for part in path.strip("/").split("/"):
+        if part in {"", "."}:
+            continue
+        parent = open_in_root(root_fd, done or ".", os.O_PATH | os.O_DIRECTORY)
+        done = f"{done}/{part}" if done else part
+        try:
+            os.mkdir(part, mode, dir_fd=parent)
+        except FileExistsError:
+            os.close(open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY))
+        finally:
+            os.close(parent)

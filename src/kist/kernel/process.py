@@ -1,0 +1,168 @@
+"""What a process may do and how it is seen: prctl(2), capset(2), descriptors, /proc/PID."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+from kist.kernel import libc
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_KEEPCAPS = 8
+_PR_SET_NAME = 15
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_CLOSE_RANGE_CLOEXEC = 4
+_CAPABILITY_VERSION_3 = 0x20080522
+
+# capabilities(7), in the order of their numbers.
+CAPABILITIES = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+)
+
+
+def set_dumpable(*, dumpable: bool) -> None:
+    """Whether others of the same user may look into this process: its memory, /proc/PID/exe, /proc/PID/fd."""
+    _prctl(_PR_SET_DUMPABLE, int(dumpable))
+
+
+def set_name(name: str) -> None:
+    """The name in /proc/PID/comm (15 bytes)."""
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+
+
+def set_no_new_privileges() -> None:
+    """No execve from here on gives more privileges."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def set_keep_capabilities(*, keep: bool) -> None:
+    """Whether a change away from uid 0 leaves the permitted capabilities."""
+    _prctl(_PR_SET_KEEPCAPS, int(keep))
+
+
+def set_subreaper() -> None:
+    """Orphaned descendants become this process's children."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def drop_bounding(keep: int) -> None:
+    """Drop every capability from the bounding set whose bit is not in ``keep`` and that the kernel knows."""
+    for number in range(last_capability() + 1):
+        if not keep >> number & 1:
+            _prctl(_PR_CAPBSET_DROP, number)
+
+
+def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
+    """capset(2) for this process; each argument is a bit mask."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    sets = struct.pack(
+        "=IIIIII",
+        *(mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in (effective, permitted, inheritable)),
+    )
+    libc.call("capset", header, sets)
+
+
+def permitted_capabilities() -> int:
+    """The bit mask of this process's permitted set."""
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
+    sets = ctypes.create_string_buffer(24)
+    libc.call("capget", header, sets)
+    low, high = struct.unpack_from("=I", sets.raw, 4)[0], struct.unpack_from("=I", sets.raw, 16)[0]
+    return int(low | high << 32)
+
+
+def last_capability() -> int:
+    """The highest capability number that this kernel knows."""
+    try:
+        with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return len(CAPABILITIES) - 1
+
+
+def capability_mask(names: tuple[str, ...] | list[str]) -> int:
+    """The bit mask of capabilities given by their names."""
+    return sum(1 << CAPABILITIES.index(name) for name in names)
+
+
+def close_on_exec_from(first: int) -> None:
+    """Mark every descriptor from ``first`` up to be closed by execve."""
+    libc.syscall(libc.SYS_CLOSE_RANGE, first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC)
+
+
+def start_time(pid: int) -> int:
+    """When the process began, in clock ticks since boot: with the pid and the boot id it names a process for good.
+
+    Raises ``FileNotFoundError`` or ``ProcessLookupError`` when there is none.
+    """
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[19])
+
+
+def boot_id() -> str:
+    """A random word that is new at each boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def memory_pss(pid: int) -> int:
+    """The proportional set size of a process, in bytes."""
+    with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+        for line in file:
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def namespace_descriptor(pid: int, name: str) -> int:
+    """A descriptor of the process's namespace ``name`` (``net``, ``mnt``, …)."""
+    return os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _prctl(option: int, argument: object) -> None:
+    value = ctypes.c_ulong(argument) if isinstance(argument, int) else argument
+    zero = ctypes.c_ulong(0)
+    libc.call("prctl", option, value, zero, zero, zero)
