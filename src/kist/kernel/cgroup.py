@@ -1,0 +1,155 @@
+"""A container's cgroup, in whatever hierarchies the machine has.
+
+The module and what it imports are loaded by the spawner, so they import little.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from kist.kernel.cgroup_mounts import Hierarchies, detect
+from kist.kernel.cgroup_v1 import Version1
+from kist.kernel.cgroup_v2 import Version2
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = ["Cgroup", "Hierarchies", "detect"]
+
+# For each limit: its controller, and how a warning calls it.
+_LIMITS = {
+    "memory": ("memory", "memory"),
+    "memorySwap": ("memory", "memory and swap"),
+    "cpuQuota": ("cpu", "CPU time"),
+    "pids": ("pids", "the number of processes"),
+    "devices": ("devices", "devices"),
+}
+
+
+class Cgroup:
+    """The cgroup at ``path`` (``kist/<container id>``) below the root of each hierarchy.
+
+    Version 2 is used where it is the only one, and beside version 1 when it has controllers that containers need and
+    version 1 lacks; a unified hierarchy without controllers, as systemd's hybrid set-up has it, is left alone.
+
+    Every method may be called by a process that did not create the cgroup.
+    """
+
+    __slots__ = ("_v1", "_v2", "path")
+
+    def __init__(self, hierarchies: Hierarchies, path: str) -> None:
+        self.path = path
+        v1 = Version1(hierarchies.v1, path)
+        self._v1 = v1 if v1.controllers else None
+        v2 = Version2(hierarchies.v2, frozenset(hierarchies.v2_controllers) - v1.controllers, path)
+        self._v2 = v2 if hierarchies.v2 and (v2.controllers or self._v1 is None) else None
+
+    def create(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
+        """Make the cgroup and limit what will run in it; nothing is left behind on failure.
+
+        Args:
+            limits: ``kist.spec.runtime.LinuxResources`` as JSON has it: ``memory`` and ``memorySwap`` (memory and swap
+                together; -1 for no limit) in bytes, ``cpuQuota`` and ``cpuPeriod`` in microseconds, ``pids``, and
+                ``devices``, the rules that ``kist.kernel.device_filter.assemble`` describes. A limit that is absent,
+                zero or empty is not set.
+
+        Returns:
+            A sentence for each limit that could not be set because this kernel lacks what it takes.
+
+        Raises:
+            OSError: with errno and path: EACCES, EPERM or EROFS without the permission, EBUSY when a cgroup of this
+                name has processes, EINVAL for a value that the kernel does not take, ENODEV when there is no hierarchy.
+        """
+        if self._v1 is None and self._v2 is None:
+            raise OSError(errno.ENODEV, "no cgroup hierarchy is mounted", "/sys/fs/cgroup")
+        warnings = self._missing(limits)
+        if self._v1 is not None:
+            warnings += self._v1.create(limits)
+        if self._v2 is not None:
+            try:
+                warnings += self._v2.create(limits if self._v1 is None else {**limits, "devices": ()})
+            except OSError:
+                if self._v1 is not None:
+                    self._v1.remove(0)
+                raise
+        return tuple(warnings)
+
+    def open_v2(self) -> int | None:
+        """A descriptor for clone3(2) with CLONE_INTO_CGROUP; None where version 2 is not used."""
+        return None if self._v2 is None else self._v2.open()
+
+    def join(self, *, cloned: bool = False) -> None:
+        """Move the calling process, which must have one thread, into the cgroup.
+
+        To be called while /sys/fs/cgroup is the host's and before a cgroup namespace is made: the namespace's root is
+        the cgroup that the process is in at that moment.
+
+        Args:
+            cloned: the process was made with ``open_v2``'s descriptor and is in the version 2 cgroup already. Without
+                that, moving there takes some milliseconds.
+        """
+        if self._v1 is not None:
+            self._v1.join()
+        if self._v2 is not None and not cloned:
+            self._v2.join()
+
+    def kill(self) -> None:
+        """Send SIGKILL to every process in the cgroup and below; does not wait for their end (``remove`` does)."""
+        for part in self._parts():
+            part.kill()
+
+    def pids(self) -> list[int]:
+        """The processes in the cgroup and below, as this process's pid namespace numbers them."""
+        for part in self._parts():
+            return part.pids()
+        return []
+
+    def stats(self) -> dict[str, int]:
+        """What was used: ``cpu_ns``, ``memory`` and ``memory_peak`` (bytes), ``pids``, ``oom_kills``.
+
+        A key is absent where the kernel does not count it or the cgroup is gone.
+        """
+        merged: dict[str, int] = {}
+        for part in reversed(self._parts()):
+            merged.update(part.stats())
+        return merged
+
+    def oom_killed(self) -> bool:
+        """Whether the kernel killed a process in it for lack of memory."""
+        return self.stats().get("oom_kills", 0) > 0
+
+    def watch_oom(self) -> int | None:
+        """A non-blocking descriptor for epoll (EPOLLIN) that becomes readable when memory ran out.
+
+        It can also become readable when the cgroup is removed, or on version 2 when a limit was touched without a kill:
+        read it to the end and ask ``oom_killed``. None where memory is not controlled.
+        """
+        for part in self._parts():
+            if "memory" in part.controllers:
+                return part.watch_oom()
+        return None
+
+    def remove(self, timeout: float = 5.0) -> None:
+        """Remove the cgroup and those below it from every hierarchy, waiting for the end of the processes in it.
+
+        Raises:
+            OSError: EBUSY and the path when there are processes after ``timeout`` seconds.
+        """
+        for part in self._parts():
+            part.remove(timeout)
+
+    def _parts(self) -> list[Version1 | Version2]:
+        return [part for part in (self._v1, self._v2) if part is not None]
+
+    def _missing(self, limits: Mapping[str, Any]) -> list[str]:
+        """A warning for each limit asked for whose controller is nowhere."""
+        here = {name for part in self._parts() for name in part.controllers}
+        if self._v1 is None:
+            here.add("devices")  # version 2 has no controller for them, and needs none
+        return [
+            f"the limit on {words} has no effect: this machine's cgroups have no {controller} controller"
+            for key, (controller, words) in _LIMITS.items()
+            if limits.get(key) and controller not in here
+        ]
