@@ -1,0 +1,137 @@
+"""Starts the engine when the first command finds none (DESIGN section 2)."""
+
+import os
+import sys
+
+from kist.client.transport import Connection
+from kist.errors import Forbidden, Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kist.client.endpoint import Endpoint
+
+START_SECONDS = 60
+_TAIL = 2000
+_READY = b"ready"
+
+
+def connect(endpoint: "Endpoint") -> Connection:
+    """A connection to the engine, which is started when it does not run and the endpoint is its own.
+
+    Raises:
+        Unavailable: it cannot be reached or started; the message has the end of its log.
+        Forbidden: the socket belongs to somebody else.
+    """
+    try:
+        return Connection(endpoint.socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        if endpoint.roots is None:
+            raise Unavailable(
+                f"cannot connect to the engine at unix://{endpoint.socket}: nobody listens there",
+                hint="is it running? Without -H and DOCKER_HOST Kist starts an engine of its own",
+            ) from None
+    except PermissionError:
+        raise _forbidden(endpoint.socket) from None
+    data_root, run_root = endpoint.roots
+    return start(endpoint.socket, data_root, run_root)
+
+
+def start(socket_path: str, data_root: str, run_root: str) -> Connection:
+    """Start the engine unless somebody else just did, and connect.
+
+    ``start.lock`` in the run directory is held while a start is under way, so of several first commands one starts the
+    engine and the others wait for it.
+    """
+    import fcntl  # noqa: PLC0415 - a shared object to load, for the command that starts the engine only
+
+    try:
+        os.makedirs(run_root, mode=0o711, exist_ok=True)
+        lock = os.open(run_root + "/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot start the engine: {error.strerror}: {error.filename}", hint="choose another place with KIST_RUN"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return Connection(socket_path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            _launch(data_root, run_root)
+        try:
+            return Connection(socket_path)
+        except OSError as error:
+            raise Unavailable(f"the engine has started and cannot be reached: {error.strerror}") from None
+    except PermissionError:
+        raise _forbidden(socket_path) from None
+    finally:
+        os.close(lock)
+
+
+def _launch(data_root: str, run_root: str) -> None:
+    """Run ``kist engine`` detached and return when it serves.
+
+    It tells so by a word on a pipe; the pipe's end without the word is a failed start. ``--detach`` makes it fork
+    before it works, so that it is nobody's child and leaves no zombie in a long-lived caller.
+    """
+    import subprocess  # noqa: PLC0415 - 10 ms that only the command that starts the engine pays
+
+    log_path = run_root + "/engine.log"
+    environment = {**os.environ, "KIST_ROOT": data_root, "KIST_RUN": run_root}
+    environment.pop("DOCKER_HOST", None)
+    read_end, write_end = os.pipe()
+    try:
+        with open(log_path, "ab") as log:
+            began = log.tell()
+            try:
+                subprocess.run(
+                    # -P: what lies in the caller's working directory must not be imported by the engine
+                    [sys.executable, "-P", "-m", "kist.cli", "engine", "--detach", "--ready-fd", str(write_end)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(write_end,),
+                    start_new_session=True,
+                    env=environment,
+                    check=False,
+                )
+            finally:
+                os.close(write_end)
+        told = _await_word(read_end)
+    finally:
+        os.close(read_end)
+    if told != _READY:
+        raise _failed(log_path, began, late=told is None)
+
+
+def _await_word(fd: int) -> "bytes | None":
+    """What the engine says before it closes the pipe; None when it says nothing in time."""
+    import select  # noqa: PLC0415 - only the command that starts the engine needs it
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    said = b""
+    while poll.poll(START_SECONDS * 1000):
+        data = os.read(fd, 64)
+        said += data
+        if not data or said.startswith(_READY):
+            return said[: len(_READY)]
+    return None
+
+
+def _failed(log_path: str, began: int, *, late: bool) -> Unavailable:
+    cause = f"the engine did not become ready in {START_SECONDS} s" if late else "the engine could not be started"
+    try:
+        with open(log_path, "rb") as log:
+            log.seek(max(began, os.fstat(log.fileno()).st_size - _TAIL))
+            text = log.read().decode(errors="replace").strip()
+    except OSError as error:
+        text = f"({error.strerror})"
+    lines = "".join(f"\n  {line}" for line in text.splitlines()) or "\n  (nothing)"
+    return Unavailable(f"{cause}; the end of {log_path}:{lines}")
+
+
+def _forbidden(path: str) -> Forbidden:
+    return Forbidden(
+        f"permission denied at the engine's socket {path}",
+        hint="the engine belongs to another user; set KIST_RUN and KIST_ROOT for one of your own",
+    )
