@@ -1,0 +1,252 @@
+"""What is measured: one object for each row, with its unit, its budgets and how it is taken."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.engines import IMAGE, Engine
+from bench.measure import CommandFailed, pss, seconds
+from bench.things import Things
+
+LINES = 500_000
+IDLE = 50
+TWENTY_STEPS = f"FROM {IMAGE}\n" + "RUN true\n" * 20
+REBUILD = f"FROM {IMAGE}\nWORKDIR /srv\nCOPY files/ files/\nRUN ls files > list\nENV A=1\nRUN echo $A > a\nCMD cat list\n"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Kist's value is to be at most `limit` times that of `against`, or at most `limit` itself (`against` empty)."""
+
+    limit: float
+    against: str = ""
+
+    def measured(self, medians: dict[str, float]) -> float | None:
+        """The value to hold beside the limit; None when one side was not measured."""
+        if "kist" not in medians or (self.against and self.against not in medians):
+            return None
+        return medians["kist"] / (medians[self.against] if self.against else 1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a row is given to work with."""
+
+    engines: Sequence[Engine]
+    things: Things
+    quick: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """One contestant in a row; each call of `sample` is one measurement in the row's unit."""
+
+    name: str
+    sample: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: for ``--rows``.
+        what: for people.
+        unit: ``ms``, ``s`` or ``MB``.
+        budgets: what must hold.
+        sides: sets the row up, gives its sides, and takes it down.
+        rounds: measurements of each side, interleaved; the median counts.
+        warm: take one measurement of each side first and forget it.
+    """
+
+    name: str
+    what: str
+    unit: str
+    budgets: tuple[Budget, ...]
+    sides: Callable[[Stage], AbstractContextManager[list[Side]]]
+    rounds: int = 15
+    warm: bool = True
+    peers: tuple[str, ...] = field(default=("docker", "podman"))
+
+
+def _command(*words: str, scale: float = 1000) -> Callable[[Stage], AbstractContextManager[list[Side]]]:
+    """A row that times one command line of each engine."""
+
+    @contextmanager
+    def sides(stage: Stage) -> Iterator[list[Side]]:
+        def side(engine: Engine) -> Side:
+            return Side(engine.name, lambda: scale * engine.seconds(*words))
+
+        yield [side(engine) for engine in stage.engines]
+
+    return sides
+
+
+@contextmanager
+def _spawn(stage: Stage) -> Iterator[list[Side]]:
+    """The bare runtimes on a ready bundle; Kist's side is its spawner, asked directly."""
+    bundle = str(stage.things.bundle())
+    sides = [
+        Side(name, lambda name=name: 1000 * seconds([name, "run", "--bundle", bundle, "kist-bench"]))  # type: ignore[misc]
+        for name in ("runc", "crun")
+        if shutil.which(name)
+    ]
+    yield sides
+
+
+@contextmanager
+def _monitor(stage: Stage) -> Iterator[list[Side]]:
+    """Memory of the process that watches over an idle container, with many of them."""
+    names = [f"idle-{number}" for number in range(10 if stage.quick else IDLE)]
+    idle = ("run", "-d", "--network", "none", "--name")
+    try:
+        for engine in stage.engines:
+            for name in names:
+                engine.run(*idle, name, IMAGE, "sleep", "100000")
+
+        def side(engine: Engine) -> Side:
+            return Side(engine.name, lambda: sum(pss(engine.monitor_of(name)) for name in names) / len(names))
+
+        yield [side(engine) for engine in stage.engines]
+    finally:
+        for engine in stage.engines:
+            engine.run("rm", "-f", *names)
+
+
+@contextmanager
+def _daemons(stage: Stage) -> Iterator[list[Side]]:
+    """Memory of what stays while nothing runs; Podman has nothing of the kind."""
+
+    def side(engine: Engine) -> Side:
+        return Side(engine.name, lambda: sum(map(pss, engine.daemons())))
+
+    yield [side(engine) for engine in stage.engines if engine.name != "podman"]
+
+
+@contextmanager
+def _load(stage: Stage) -> Iterator[list[Side]]:
+    def side(engine: Engine) -> Side:
+        def sample() -> float:
+            taken = engine.seconds("load", "-i", str(stage.things.debian))
+            engine.run("rmi", "debian:12")
+            return taken
+
+        return Side(engine.name, sample)
+
+    yield [side(engine) for engine in stage.engines]
+
+
+def _build(name: str, dockerfile: str, *options: str, files: int = 0) -> Callable[[Stage], AbstractContextManager[list[Side]]]:
+    @contextmanager
+    def sides(stage: Stage) -> Iterator[list[Side]]:
+        context = stage.things.context(name, dockerfile, files)
+
+        def side(engine: Engine) -> Side:
+            return Side(engine.name, lambda: 1000 * engine.seconds("build", *options, "-t", f"bench-{name}:1", str(context)))
+
+        yield [side(engine) for engine in stage.engines]
+
+    return sides
+
+
+_WRITE = f"yes {'0123456789' * 7} | head -n {LINES}"
+
+
+def _write_log(engine: Engine) -> float:
+    start = time.perf_counter()
+    engine.run("run", "-d", *engine.log_options, "--network", "none", "--name", "log", IMAGE, "sh", "-c", _WRITE)
+    engine.run("wait", "log")
+    return time.perf_counter() - start
+
+
+@contextmanager
+def _log_write(stage: Stage) -> Iterator[list[Side]]:
+    def side(engine: Engine) -> Side:
+        def sample() -> float:
+            taken = _write_log(engine)
+            engine.run("rm", "log")
+            return taken
+
+        return Side(engine.name, sample)
+
+    yield [side(engine) for engine in stage.engines]
+
+
+@contextmanager
+def _log_read(stage: Stage) -> Iterator[list[Side]]:
+    for engine in stage.engines:
+        _write_log(engine)
+        lines = engine.run("logs", "log").count("\n")
+        if lines != LINES:
+            print(f"  {engine.name}: {lines:,} of {LINES:,} lines came back")
+    try:
+        yield [Side(engine.name, lambda engine=engine: engine.seconds("logs", "log")) for engine in stage.engines]  # type: ignore[misc]
+    finally:
+        for engine in stage.engines:
+            engine.run("rm", "log")
+
+
+def _ended(engine: Engine, container: str) -> bool:
+    try:
+        return "end" in engine.run("logs", "--tail", "1", container)
+    except CommandFailed:  # Podman fails on a line that is being written
+        return False
+
+
+@contextmanager
+def _log_memory(stage: Stage) -> Iterator[list[Side]]:
+    """How much the watching process has grown after a long log, in comparison with an idle one."""
+    engines = stage.engines
+    for engine in engines:
+        engine.run("run", "-d", "--network", "none", "--name", "quiet", IMAGE, "sleep", "100000")
+        script = f"{_WRITE}; echo end; sleep 100000"
+        engine.run("run", "-d", *engine.log_options, "--network", "none", "--name", "loud", IMAGE, "sh", "-c", script)
+        while not _ended(engine, "loud"):
+            time.sleep(0.2)
+
+    def side(engine: Engine) -> Side:
+        return Side(engine.name, lambda: pss(engine.monitor_of("loud")) - pss(engine.monitor_of("quiet")))
+
+    try:
+        yield [side(engine) for engine in engines]
+    finally:
+        for engine in engines:
+            engine.run("rm", "-f", "quiet", "loud")
+
+
+_RUN = ("run", "--rm")
+
+ROWS = (
+    Row("run-bridge", "run --rm IMAGE true, bridge", "ms", (Budget(1 / 5, "docker"),), _command(*_RUN, IMAGE, "true")),
+    Row(
+        "run-none", "run --rm IMAGE true, no network", "ms", (Budget(1 / 5, "docker"), Budget(1 / 2, "podman")),
+        _command(*_RUN, "--network", "none", IMAGE, "true"),
+    ),
+    Row("spawn", "spawn of true, the runtime alone", "ms", (Budget(1 / 3, "runc"), Budget(1, "crun")), _spawn, peers=("runc", "crun")),
+    Row("monitor", f"memory for each of {IDLE} idle containers", "MB", (Budget(1.5),), _monitor, rounds=1, warm=False),
+    Row("engine", "memory of the idle engine", "MB", (Budget(60),), _daemons, rounds=3, warm=False),
+    Row("load", "load of debian:12", "s", (Budget(1 / 2, "docker"),), _load, rounds=5),
+    Row("rebuild", "rebuild, all cached", "ms", (Budget(1 / 4, "docker"),), _build("rebuild", REBUILD, files=20), rounds=10),
+    Row("twenty", "twenty steps of RUN true", "ms", (Budget(1 / 8, "docker"),), _build("twenty", TWENTY_STEPS, "--no-cache"), rounds=3),
+    Row("log-write", f"write {LINES:,} lines", "s", (Budget(1, "docker"),), _log_write, rounds=3, warm=False),
+    Row("log-read", f"read {LINES:,} lines", "s", (Budget(1, "docker"),), _log_read, rounds=3, warm=False),
+    Row("log-memory", "growth of the monitor by that log", "MB", (Budget(0.5),), _log_memory, rounds=1, warm=False),
+    Row("help", "--help", "ms", (Budget(60),), _command("--help")),
+    Row("ps", "ps", "ms", (Budget(60),), _command("ps")),
+)  # fmt: skip
+
+
+def chosen(names: Sequence[str]) -> tuple[Row, ...]:
+    """The rows of these names, all for none; ``run`` stands for ``run-bridge`` and ``run-none``."""
+    rows = tuple(row for row in ROWS if not names or any(row.name == name or row.name.startswith(f"{name}-") for name in names))
+    if not rows:
+        raise SystemExit(f"no such row; there are: {', '.join(row.name for row in ROWS)}")
+    return rows
+
+
+def work_directory() -> Path:
+    """Where the engines' data goes when nobody says: a real file system, not a tmpfs."""
+    return Path("/var/tmp")
