@@ -6,6 +6,8 @@ by ``kist.api`` into a status and JSON, by ``kist.client`` back into the same cl
 exit code.
 """
 
+import errno
+
 __all__ = [
     "CommandNotExecutable",
     "CommandNotFound",
@@ -20,6 +22,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "by_name",
+    "from_os_error",
 ]
 
 
@@ -144,3 +147,21 @@ def by_name(name: str) -> type[KistError]:
     """The class of this name, ``KistError`` for an unknown one (an engine newer than this client)."""
     found = globals().get(name)
     return found if isinstance(found, type) and issubclass(found, KistError) else KistError
+
+
+def from_os_error(error: OSError, doing: str) -> KistError:
+    """The error of ours that tells a failed system call: what was being done, the cause, the way out.
+
+    Args:
+        error: from the kernel, with errno and perhaps a file name.
+        doing: what failed, as the start of a sentence (``write blob``, ``unpack layer``).
+    """
+    where = f" {error.filename}" if error.filename else ""
+    message = f"{doing}{where}: {(error.strerror or str(error)).lower()}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Unavailable(message, hint="free some space on that file system, or choose another data root with KIST_ROOT")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return Forbidden(message, hint="run as a user who may write there, or choose another data root with KIST_ROOT")
+    if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
+        return Unavailable(message)
+    return KistError(message)

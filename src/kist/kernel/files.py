@@ -1,0 +1,72 @@
+"""Files in ways that the standard library lacks: private umask, syncfs(2), extended attributes beside a descriptor."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from kist.kernel import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CLONE_FS = 0x200
+
+
+def private_umask(mask: int) -> None:
+    """Give the calling thread a umask (and working directory) of its own.
+
+    The umask belongs to the process otherwise, so a thread that needs another one would change the modes of files that
+    its siblings make. Meant for a thread that ends soon: there is no way back.
+    """
+    libc.call("unshare", _CLONE_FS)
+    os.umask(mask)
+
+
+def sync_file_system(path: str) -> None:
+    """Write all that the file system of ``path`` holds in memory to its disk (syncfs(2))."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        libc.call("syncfs", descriptor, path=path)
+    finally:
+        os.close(descriptor)
+
+
+def boot_id() -> str:
+    """What tells one boot of this machine's kernel from the next."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def overlay_defaults(names: Iterable[str]) -> dict[str, bool]:
+    """Which of these features of overlayfs (``redirect_dir``, ``metacopy``, …) a mount gets without asking."""
+    found = {}
+    for name in names:
+        try:
+            with open(f"/sys/module/overlay/parameters/{name}", encoding="ascii") as file:
+                found[name] = file.read(1) == "Y"
+        except FileNotFoundError:
+            found[name] = False
+    return found
+
+
+def set_xattr_at(directory_fd: int, name: bytes, attribute: str, value: bytes) -> None:
+    """Set an extended attribute of the entry ``name`` itself, a symbolic link too."""
+    os.setxattr(_beside(directory_fd, name), attribute, value, follow_symlinks=False)
+
+
+def xattrs_at(directory_fd: int, name: bytes) -> dict[str, bytes]:
+    """All extended attributes of the entry ``name`` itself; none where the file system has none."""
+    path = _beside(directory_fd, name)
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return {attribute: os.getxattr(path, attribute, follow_symlinks=False) for attribute in names}
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return {}
+        raise
+
+
+def _beside(directory_fd: int, name: bytes) -> bytes:
+    return b"/proc/self/fd/%d/%s" % (directory_fd, name)
