@@ -19,7 +19,7 @@ _BATCH = 256  # pidfds held open at once while killing: far below the usual limi
 
 
 def write(path: str, *texts: str) -> None:
-    """Write each of the texts in a write(2) of its own, as cgroup files want it."""
+    """Hand the texts to the kernel, each in a system call of its own, as cgroup files want it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:

@@ -47,9 +47,13 @@ class DeviceRule(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LinuxResources(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """cgroup limits; 0 means none. ``cpu_quota`` and ``cpu_period`` in microseconds, ``memory`` in bytes."""
+    """cgroup limits; 0 means none. ``cpu_quota`` and ``cpu_period`` in microseconds, ``memory`` in bytes.
+
+    ``memory_swap`` is memory and swap together, -1 for unlimited swap.
+    """
 
     memory: int = 0
+    memory_swap: int = 0
     cpu_quota: int = 0
     cpu_period: int = 0
     pids: int = 0
