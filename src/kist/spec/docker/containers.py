@@ -1,0 +1,162 @@
+"""Containers as ``inspect`` and ``list`` answer them (Engine API, ContainerInspect and ContainerList)."""
+
+from typing import Any
+
+from kist.spec.container import Container, ContainerState, NetworkAttachment
+from kist.spec.docker.host_config import write_host_config
+from kist.spec.docker.images import write_config
+from kist.spec.docker.mounts import write_mount_points
+from kist.spec.docker.times import describe_duration, write_time
+
+
+def write_inspect(container: Container, *, driver: str = "overlay", exec_ids: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The whole of a container, in Docker's shape and order."""
+    directory = container.log_path.rpartition("/")[0]
+    command = container.argv or ("",)
+    return {
+        "Id": container.id,
+        "Created": write_time(container.created_at),
+        "Path": command[0],
+        "Args": list(command[1:]),
+        "State": write_state(container.state),
+        "Image": str(container.image_id),
+        "ResolvConfPath": f"{directory}/resolv.conf" if directory else "",
+        "HostnamePath": f"{directory}/hostname" if directory else "",
+        "HostsPath": f"{directory}/hosts" if directory else "",
+        "LogPath": container.log_path,
+        "Name": "/" + container.name,
+        "RestartCount": 0,
+        "Driver": driver,
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": list(exec_ids) or None,
+        "HostConfig": write_host_config(container.options),
+        "GraphDriver": {"Data": {}, "Name": driver},
+        "Mounts": write_mount_points(container.options.mounts),
+        "Config": _write_config(container),
+        "NetworkSettings": _write_network_settings(container),
+    }
+
+
+def write_state(state: ContainerState) -> dict[str, Any]:
+    """The ``State`` object of inspect."""
+    return {
+        "Status": state.status,
+        "Running": state.running,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status == "dead",
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": write_time(state.started_at),
+        "FinishedAt": write_time(state.finished_at),
+    }
+
+
+def _write_config(container: Container) -> dict[str, Any]:
+    options = container.options
+    return {
+        "Hostname": options.hostname or container.id[:12],
+        "Domainname": "",
+        "User": container.config.user,
+        "AttachStdin": options.open_stdin and options.stdin_once,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": options.tty,
+        "OpenStdin": options.open_stdin,
+        "StdinOnce": options.stdin_once,
+        "Image": options.image,
+        "StopTimeout": options.stop_timeout,
+    } | write_config(container.config)
+
+
+def _write_network_settings(container: Container) -> dict[str, Any]:
+    first = container.networks[0] if container.networks else None
+    endpoint = _write_endpoint(first, container)
+    return {
+        "Bridge": "",
+        "SandboxID": "",
+        "SandboxKey": "",
+        "Ports": {},
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": "",
+        "Gateway": endpoint["Gateway"],
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": endpoint["IPAddress"],
+        "IPPrefixLen": endpoint["IPPrefixLen"],
+        "IPv6Gateway": "",
+        "MacAddress": endpoint["MacAddress"],
+        "Networks": _write_networks(container),
+    }
+
+
+def _write_networks(container: Container) -> dict[str, Any]:
+    """A container that is attached to nothing (host, none, not started) still shows the network of its mode."""
+    if not container.networks:
+        return {container.options.network: _write_endpoint(None, container)}
+    return {attachment.network: _write_endpoint(attachment, container) for attachment in container.networks}
+
+
+def _write_endpoint(attachment: NetworkAttachment | None, container: Container) -> dict[str, Any]:
+    address, _, length = (attachment.address if attachment else "").partition("/")
+    return {
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": None,
+        "MacAddress": attachment.mac if attachment else "",
+        "DriverOpts": None,
+        "GwPriority": 0,
+        "NetworkID": attachment.network if attachment else "",
+        "EndpointID": container.id if attachment else "",
+        "Gateway": attachment.gateway if attachment else "",
+        "IPAddress": address,
+        "IPPrefixLen": int(length or 0),
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "DNSNames": None,
+    }
+
+
+def write_summary(container: Container, now: int) -> dict[str, Any]:
+    """One entry of the list; ``now`` in nanoseconds since the epoch is what ``Status`` counts from."""
+    options = container.options
+    return {
+        "Id": container.id,
+        "Names": ["/" + container.name],
+        "Image": options.image,
+        "ImageID": str(container.image_id),
+        "Command": _write_command(container.argv),
+        "Created": container.created_at // 1_000_000_000,
+        "Ports": [],
+        "Labels": container.config.labels or {},
+        "State": container.state.status,
+        "Status": describe_status(container.state, now),
+        "HostConfig": {"NetworkMode": options.network},
+        "NetworkSettings": {"Networks": _write_networks(container)},
+        "Mounts": write_mount_points(options.mounts),
+    }
+
+
+def _write_command(argv: tuple[str, ...]) -> str:
+    return " ".join([*argv[:1], *(f"'{word}'" if " " in word else word for word in argv[1:])])
+
+
+def describe_status(state: ContainerState, now: int) -> str:
+    """The state in Docker's words: ``Up 2 minutes``, ``Exited (0) 3 hours ago``, ``Created``."""
+    if state.running:
+        return f"Up {describe_duration(now - state.started_at)}"
+    if state.status == "created":
+        return "Created"
+    if state.status == "dead":
+        return "Dead"
+    return f"Exited ({state.exit_code}) {describe_duration(now - state.finished_at)} ago"

@@ -1,0 +1,96 @@
+"""Bodies and answers of exec (Engine API, tag Exec)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kist.errors import InvalidInput
+from kist.spec.container import ExecOptions
+from kist.spec.docker import fields
+
+_READ = frozenset({"AttachStdin", "Cmd", "Env", "Tty", "User", "WorkingDir"})
+# Told by the start request or by a resize instead, or the client's own.
+_WITHOUT_EFFECT = frozenset({"AttachStderr", "AttachStdout", "ConsoleSize", "Container", "DetachKeys", "Detach"})
+
+
+class ExecStart(msgspec.Struct, frozen=True):
+    """How an exec is started; ``size`` is (height, width) of its terminal, None where the client left it open."""
+
+    detach: bool = False
+    size: tuple[int, int] | None = None
+
+
+def read_exec(body: Mapping[str, Any]) -> ExecOptions:
+    """The options that a ContainerExec body spells.
+
+    Raises:
+        InvalidInput: there is no command, or a field has the wrong type.
+        Unsupported: names a field that asks for what Kist does not do.
+    """
+    fields.refuse_unknown(body, _READ | _WITHOUT_EFFECT, {})
+    command = fields.command(body, "Cmd")
+    if not command:
+        raise InvalidInput("No exec command specified", hint="set Cmd to the command and its arguments")
+    return ExecOptions(
+        command=command,
+        env=fields.texts(body, "Env"),
+        user=fields.text(body, "User"),
+        working_dir=fields.text(body, "WorkingDir"),
+        tty=fields.flag(body, "Tty"),
+        open_stdin=fields.flag(body, "AttachStdin"),
+    )
+
+
+def write_exec(options: ExecOptions) -> dict[str, Any]:
+    """The ContainerExec body of these options; ``read_exec`` gives them back."""
+    return {
+        "AttachStdin": options.open_stdin,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": options.tty,
+        "Env": list(options.env) or None,
+        "Cmd": list(options.command),
+        "User": options.user,
+        "WorkingDir": options.working_dir,
+    }
+
+
+def read_exec_start(body: Mapping[str, Any]) -> ExecStart:
+    """The body of ExecStart; an absent body starts attached."""
+    return ExecStart(detach=fields.flag(body, "Detach"), size=read_console_size(body))
+
+
+def read_console_size(body: Mapping[str, Any]) -> tuple[int, int] | None:
+    """``ConsoleSize`` as (height, width); [0, 0] is how clients write that they do not know it."""
+    size = fields.items(body, "ConsoleSize")
+    if not size:
+        return None
+    if len(size) != 2 or not all(type(part) is int and 0 <= part <= 0xFFFF for part in size):
+        raise InvalidInput("invalid JSON: ConsoleSize must be [height, width]")
+    return (size[0], size[1]) if any(size) else None
+
+
+def write_exec_state(
+    exec_id: str, container: str, *, running: bool, exit_code: int | None, pid: int, options: ExecOptions
+) -> dict[str, Any]:
+    """The answer of ExecInspect."""
+    return {
+        "ID": exec_id,
+        "Running": running,
+        "ExitCode": None if running else exit_code,
+        "ProcessConfig": {
+            "tty": options.tty,
+            "entrypoint": options.command[0],
+            "arguments": list(options.command[1:]),
+            "privileged": False,
+            "user": options.user,
+        },
+        "OpenStdin": options.open_stdin,
+        "OpenStderr": True,
+        "OpenStdout": True,
+        "CanRemove": False,
+        "ContainerID": container,
+        "DetachKeys": "",
+        "Pid": pid,
+    }

@@ -1,0 +1,152 @@
+"""Mounts in the three spellings of HostConfig (Binds, Mounts, Tmpfs) and in the one of the answers (MountPoint)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kist.errors import InvalidInput, Unsupported
+from kist.spec.docker import fields
+from kist.spec.mount import Mount, check_target, parse_volume
+
+_PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
+_MOUNT_FIELDS = frozenset(
+    {"Type", "Source", "Target", "ReadOnly", "Consistency", "BindOptions", "VolumeOptions", "TmpfsOptions"}
+)
+
+
+def read_mounts(host: Mapping[str, Any], volumes: Iterable[str]) -> tuple[Mount, ...]:
+    """All mounts of a create body, parents before what lies under them.
+
+    Args:
+        host: the body's HostConfig.
+        volumes: the keys of the body's ``Volumes``: anonymous volumes.
+
+    Raises:
+        InvalidInput: one of them cannot be right, or two have the same target.
+        Unsupported: one asks for what Kist does not do.
+    """
+    found = [_read_bind(text) for text in fields.texts(host, "Binds")]
+    found += [_read_mount(entry) for entry in fields.items(host, "Mounts")]
+    found += [
+        Mount.tmpfs(check_target(target, target), *filter(None, options.split(",")))
+        for target, options in fields.text_table(host, "Tmpfs").items()
+    ]
+    taken = {mount.target for mount in found}
+    targets = (check_target(target, target) for target in volumes)
+    found += [Mount("volume", "", target) for target in targets if target not in taken]
+    _refuse_duplicates(found)
+    return tuple(sorted(found, key=lambda mount: mount.target.split("/")))
+
+
+def _refuse_duplicates(mounts: Iterable[Mount]) -> None:
+    seen: set[str] = set()
+    for mount in mounts:
+        if mount.target in seen:
+            raise InvalidInput(f"Duplicate mount point: {mount.target}")
+        seen.add(mount.target)
+
+
+def _read_bind(text: str) -> Mount:
+    mount = parse_volume(text)
+    if mount.type == "bind" and not mount.source.startswith("/"):
+        raise InvalidInput(
+            f"invalid volume specification: {text!r}: the source must be an absolute path",
+            hint="the engine does not know the directory that the path is relative to",
+        )
+    return mount
+
+
+def _read_mount(entry: Any) -> Mount:
+    if not isinstance(entry, dict):
+        raise InvalidInput("invalid JSON: Mounts must hold objects only")
+    fields.refuse_unknown(entry, _MOUNT_FIELDS, {}, "HostConfig.Mounts.")
+    kind, target = fields.text(entry, "Type"), fields.text(entry, "Target")
+    target = check_target(target, target)
+    readers = {"bind": _read_bind_mount, "volume": _read_volume_mount, "tmpfs": _read_tmpfs_mount}
+    if kind not in readers:
+        known = ", ".join(readers)
+        raise Unsupported(f"mount type {kind!r} is not supported yet", hint=f"the types that work are {known}")
+    read_only = ("ro",) if fields.flag(entry, "ReadOnly") else ()
+    return readers[kind](entry, target, read_only)
+
+
+def _read_bind_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
+    source = fields.text(entry, "Source")
+    if not source.startswith("/"):
+        raise InvalidInput(f"invalid mount config for type \"bind\": invalid mount path: '{source}' must be absolute")
+    bind = fields.table(entry, "BindOptions")
+    fields.refuse_unknown(bind, frozenset({"Propagation"}), {}, "HostConfig.Mounts.BindOptions.")
+    propagation = fields.text(bind, "Propagation")
+    if propagation and propagation not in _PROPAGATIONS:
+        raise InvalidInput(f"invalid propagation mode: {propagation}")
+    return Mount("bind", source, target, options + ((propagation,) if propagation else ()))
+
+
+def _read_volume_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
+    volume = fields.table(entry, "VolumeOptions")
+    harmless = {"DriverConfig": ({"Name": "", "Options": None}, {"Name": "local"}, {"Name": ""})}
+    fields.refuse_unknown(volume, frozenset({"NoCopy"}), harmless, "HostConfig.Mounts.VolumeOptions.")
+    no_copy = ("nocopy",) if fields.flag(volume, "NoCopy") else ()
+    return Mount("volume", fields.text(entry, "Source"), target, options + no_copy)
+
+
+def _read_tmpfs_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
+    if fields.text(entry, "Source"):
+        raise InvalidInput('invalid mount config for type "tmpfs": field Source must not be specified')
+    tmpfs = fields.table(entry, "TmpfsOptions")
+    fields.refuse_unknown(tmpfs, frozenset({"SizeBytes", "Mode", "Options"}), {}, "HostConfig.Mounts.TmpfsOptions.")
+    size, mode = fields.number(tmpfs, "SizeBytes"), fields.number(tmpfs, "Mode")
+    words = [f"size={size}"] * bool(size) + [f"mode={mode:o}"] * bool(mode)
+    for option in fields.items(tmpfs, "Options"):
+        if not isinstance(option, list) or not 1 <= len(option) <= 2:
+            raise InvalidInput("invalid tmpfs option: an option is an array of a name, or of a name and a value")
+        words.append("=".join(fields.strings(option, "TmpfsOptions.Options")))
+    return Mount.tmpfs(target, *options, *words)
+
+
+def write_mounts(mounts: Iterable[Mount]) -> dict[str, Any]:
+    """The mounts as fields of HostConfig; ``read_mounts`` gives them back."""
+    binds: list[str] = []
+    entries: list[dict[str, Any]] = []
+    tmpfs: dict[str, str] = {}
+    for mount in mounts:
+        if mount.type == "tmpfs":
+            tmpfs[mount.target] = ",".join(mount.options)
+        elif ":" in mount.source or ":" in mount.target or not mount.source:
+            entries.append(_write_mount(mount))
+        else:
+            binds.append(":".join(filter(None, (mount.source, mount.target, ",".join(mount.options)))))
+    host: dict[str, Any] = {"Binds": binds or None}
+    if entries:
+        host["Mounts"] = entries
+    if tmpfs:
+        host["Tmpfs"] = tmpfs
+    return host
+
+
+def _write_mount(mount: Mount) -> dict[str, Any]:
+    entry: dict[str, Any] = {"Type": mount.type, "Source": mount.source, "Target": mount.target}
+    if mount.read_only:
+        entry["ReadOnly"] = True
+    propagation = next((option for option in mount.options if option in _PROPAGATIONS), "")
+    if propagation:
+        entry["BindOptions"] = {"Propagation": propagation}
+    if "nocopy" in mount.options:
+        entry["VolumeOptions"] = {"NoCopy": True}
+    return entry
+
+
+def write_mount_points(mounts: Iterable[Mount]) -> list[dict[str, Any]]:
+    """The mounts as ``Mounts`` of inspect and list; tmpfs of HostConfig.Tmpfs is not among them, as in Docker."""
+    return [_write_mount_point(mount) for mount in mounts if mount.type != "tmpfs"]
+
+
+def _write_mount_point(mount: Mount) -> dict[str, Any]:
+    propagation = next((option for option in mount.options if option in _PROPAGATIONS), "")
+    mode = ",".join(option for option in mount.options if option not in _PROPAGATIONS)
+    point: dict[str, Any] = {"Type": mount.type}
+    if mount.type == "volume":
+        point |= {"Name": mount.source, "Source": "", "Driver": "local"}
+    else:
+        point["Source"] = mount.source
+    rest = {"Destination": mount.target, "Mode": mode, "RW": not mount.read_only}
+    return point | rest | {"Propagation": propagation or ("rprivate" if mount.type == "bind" else "")}

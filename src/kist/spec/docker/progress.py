@@ -1,0 +1,71 @@
+"""Progress events in Docker's own JSON stream (Engine API, ImageBuild; one object per line)."""
+
+from typing import Any
+
+from kist.spec.progress import (
+    Event,
+    Failed,
+    Finished,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepStarted,
+    Warned,
+)
+from kist.spec.reference import Reference
+
+EVENTS_TYPE = "application/vnd.kist.events+jsonl"
+
+
+def write_build_event(event: Event) -> list[dict[str, Any]]:
+    """What the classic builder prints for an event: nothing, one object, or several."""
+    match event:
+        case StepStarted(title=title, number=number, total=total):
+            head = f"Step {number}/{total} : " if number else ""
+            return [{"stream": f"{head}{title}\n"}]
+        case StepOutput(text=text):
+            return [{"stream": text}]
+        case StepProgress():
+            return []
+        case StepFinished(cached=cached, result=result):
+            lines = [{"stream": " ---> Using cache\n"}] if cached else []
+            return lines + ([{"stream": f" ---> {_short(result)}\n"}] if result else [])
+        case Warned(text=text):
+            return [{"stream": f"[Warning] {text}\n"}]
+        case Finished():
+            return _write_finished(event)
+        case Failed():
+            return [write_stream_error(event)]
+
+
+def _write_finished(event: Finished) -> list[dict[str, Any]]:
+    tags = [{"stream": f"Successfully tagged {Reference.parse(name).familiar}\n"} for name in event.references]
+    built = {"stream": f"Successfully built {_short(event.image_id)}\n"}
+    return [{"aux": {"ID": event.image_id}}, built, *tags]
+
+
+def _short(digest: str) -> str:
+    return digest.partition(":")[2][:12] or digest[:12]
+
+
+def write_stream_error(event: Failed) -> dict[str, Any]:
+    """A failure after the answer's headers were sent; ``code`` is what the client exits with."""
+    message = f"{event.message}\n{event.hint}" if event.hint else event.message
+    return {"errorDetail": {"code": event.exit_code, "message": message}, "error": message}
+
+
+def write_pull_event(event: Event) -> list[dict[str, Any]]:
+    """An event of a long verb that makes an image without steps (load, import, bootstrap), in the style of a pull."""
+    match event:
+        case StepStarted(id=identity, title=title):
+            return [{"status": title, "id": identity}]
+        case StepProgress(id=identity, done=done, total=total):
+            return [{"status": "Working", "progressDetail": {"current": done, "total": total}, "id": identity}]
+        case StepFinished(id=identity):
+            return [{"status": "Complete", "progressDetail": {}, "id": identity}]
+        case StepOutput(text=text) | Warned(text=text):
+            return [{"status": text.rstrip("\n")}]
+        case Finished(image_id=image_id):
+            return [{"status": image_id}]
+        case Failed():
+            return [write_stream_error(event)]

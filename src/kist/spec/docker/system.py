@@ -1,0 +1,100 @@
+"""Version and Info (Engine API, tag System)."""
+
+from typing import Any
+
+from kist.spec.docker.versions import API_VERSION, MIN_API_VERSION
+from kist.spec.platform import Platform
+from kist.spec.summary import Info, Version
+
+_NO_SWARM = {
+    "NodeID": "",
+    "NodeAddr": "",
+    "LocalNodeState": "inactive",
+    "ControlAvailable": False,
+    "Error": "",
+    "RemoteManagers": None,
+}
+REGISTRY = "https://index.docker.io/v1/"
+
+
+def write_version(version: Version) -> dict[str, Any]:
+    """The answer of ``/version``."""
+    architecture = Platform.of_machine(version.architecture).architecture
+    numbers = {"ApiVersion": API_VERSION, "MinAPIVersion": MIN_API_VERSION}
+    machine = {"Os": version.os, "Arch": architecture, "KernelVersion": version.kernel}
+    runtime = {"GitCommit": "", "GoVersion": f"none (Python {version.python})", "BuildTime": ""}
+    details = numbers | machine | runtime | {"Experimental": "false"}
+    return {
+        "Platform": {"Name": "Kist"},
+        "Version": version.version,
+        **numbers,
+        **machine,
+        **runtime,
+        "Components": [{"Name": "Engine", "Version": version.version, "Details": details}],
+    }
+
+
+def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_system: str) -> dict[str, Any]:
+    """The answer of ``/info``.
+
+    Args:
+        info: what the engine knows.
+        now: the time, as RFC 3339.
+        hostname: the machine's name.
+        machine: what ``uname -m`` says.
+        operating_system: the distribution's pretty name.
+    """
+    cgroups = {"CgroupDriver": "cgroupfs", "CgroupVersion": "2" if info.cgroup_version.startswith(("2", "v2")) else "1"}
+    limits = dict.fromkeys(("MemoryLimit", "CpuCfsPeriod", "CpuCfsQuota", "PidsLimit", "IPv4Forwarding"), True)
+    missing = dict.fromkeys(("SwapLimit", "CPUShares", "CPUSet", "OomKillDisable", "Debug", "ExperimentalBuild"), False)
+    return {
+        "ID": "",
+        "Containers": info.containers,
+        "ContainersRunning": info.running,
+        "ContainersPaused": 0,
+        "ContainersStopped": info.containers - info.running,
+        "Images": info.images,
+        "Driver": info.storage_driver,
+        "DriverStatus": [["Run root", info.run_root]],
+        "DockerRootDir": info.data_root,
+        "Plugins": {"Volume": [], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file"]},
+        **limits,
+        **missing,
+        **cgroups,
+        "NEventsListener": 0,
+        "NFd": 0,
+        "NGoroutines": 0,
+        "SystemTime": now,
+        "LoggingDriver": "json-file",
+        "KernelVersion": info.version.kernel,
+        "OperatingSystem": operating_system,
+        "OSVersion": "",
+        "OSType": info.version.os,
+        "Architecture": machine,
+        "NCPU": info.cpus,
+        "MemTotal": info.memory,
+        "IndexServerAddress": REGISTRY,
+        "RegistryConfig": {
+            "InsecureRegistryCIDRs": [],
+            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}},
+            "Mirrors": [],
+        },
+        "GenericResources": None,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": hostname,
+        "Labels": [],
+        "ServerVersion": info.version.version,
+        "Runtimes": {"kist": {"path": "kist"}},
+        "DefaultRuntime": "kist",
+        "Swarm": _NO_SWARM,
+        "LiveRestoreEnabled": True,
+        "Isolation": "",
+        "InitBinary": "kist",
+        "ContainerdCommit": {"ID": "", "Expected": ""},
+        "RuncCommit": {"ID": "", "Expected": ""},
+        "InitCommit": {"ID": "", "Expected": ""},
+        "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=rootless"] if info.rootless else [])],
+        "Warnings": [f"WARNING: {warning}" for warning in info.warnings] or None,
+    }  # fmt: skip
