@@ -1,0 +1,66 @@
+"""Shell patterns (``*``, ``?``, ``[a-z]``) as Go's ``filepath.Match`` has them, for COPY and ``.dockerignore``."""
+
+import re
+from functools import lru_cache
+
+_WILD = re.compile(r"\\.|[*?\[]", re.DOTALL)
+
+
+def has_wildcards(pattern: str) -> bool:
+    """Whether the pattern can match more than one name."""
+    return any(not found.startswith("\\") for found in _WILD.findall(pattern))
+
+
+@lru_cache(maxsize=1024)
+def name_pattern(pattern: str) -> re.Pattern[str]:
+    """The expression that a single path component fully matches.
+
+    Raises:
+        ValueError: a bracket is not closed, a range is empty or reversed, or the pattern ends in an escape.
+    """
+    out, at = [], 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "[":
+            text, at = character_class(pattern, at)
+            out.append(text)
+            continue
+        if char == "\\":
+            at += 1
+            if at == len(pattern):
+                raise ValueError("the pattern ends in an escape")
+            char = re.escape(pattern[at])
+        else:
+            char = {"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char)
+        out.append(char)
+        at += 1
+    return re.compile("".join(out), re.DOTALL)
+
+
+def character_class(pattern: str, at: int) -> tuple[str, int]:
+    """The expression of the class that begins at ``pattern[at]``, and the index after it; it never matches ``/``."""
+    begin, at = at, at + 1
+    negated = pattern[at : at + 1] == "^"
+    at += negated
+    ranges: list[str] = []
+    while pattern[at : at + 1] != "]" or not ranges:
+        low, at = _class_member(pattern, at, begin)
+        high = low
+        if pattern[at : at + 1] == "-":
+            high, at = _class_member(pattern, at + 1, begin)
+        if high < low:
+            raise ValueError(f"the range {low}-{high} in {pattern[begin:at]!r} is reversed")
+        ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+    return f"(?!/)[{'^' if negated else ''}{''.join(ranges)}]", at + 1
+
+
+def _class_member(pattern: str, at: int, begin: int) -> tuple[str, int]:
+    char = pattern[at : at + 1]
+    if char == "\\":
+        at += 1
+        char = pattern[at : at + 1]
+    elif char in {"-", "]"}:
+        raise ValueError(f"{char!r} stands where a character is expected in {pattern[begin:]!r}")
+    if not char:
+        raise ValueError(f"the bracket in {pattern[begin:]!r} is not closed")
+    return char, at + 1

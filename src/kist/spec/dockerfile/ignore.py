@@ -1,0 +1,142 @@
+"""``.dockerignore``: which paths of a context are left out (Dockerfile reference, ".dockerignore file").
+
+The last pattern that matches a path, or a directory above it, decides; ``!`` takes a path in again. Patterns are Go's
+``filepath.Match`` with ``**`` for any number of directories, rooted at the context.
+
+A packer walks the context from the top: it leaves out what ``excludes`` says, and need not enter an excluded directory
+unless ``may_include_below`` says so. The Dockerfile and the ``.dockerignore`` are sent even where they are excluded,
+because the builder needs them; COPY and ADD still do not see them.
+"""
+
+import posixpath
+import re
+from functools import cached_property
+from typing import Self
+
+from kist.spec.dockerfile.glob import character_class
+from kist.spec.dockerfile.source import Location, Source
+
+NAME = ".dockerignore"
+
+
+class Rule:
+    """One line: ``pattern`` in its clean form, whether it takes in again (``!``), and its 1-based ``line``."""
+
+    __slots__ = ("expression", "line", "pattern", "takes_in")
+
+    def __init__(self, pattern: str, line: int, *, takes_in: bool) -> None:
+        self.pattern = pattern
+        self.line = line
+        self.takes_in = takes_in
+        self.expression = _expression(pattern)
+
+    def __repr__(self) -> str:
+        return f"Rule({str(self)!r}, line={self.line})"
+
+    def __str__(self) -> str:
+        return "!" * self.takes_in + self.pattern
+
+
+class Ignore:
+    """All rules of a file, in order. Paths are relative to the context, ``/`` between components, none at the ends."""
+
+    def __init__(self, rules: tuple[Rule, ...] = ()) -> None:
+        self.rules = rules
+
+    @classmethod
+    def parse(cls, text: str | bytes, name: str = NAME) -> Self:
+        """Read the file.
+
+        Raises:
+            ParseError: a pattern is malformed; points at it.
+        """
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "surrogateescape")
+        source = Source.of(text, name)
+        return cls(tuple(filter(None, (_rule(source, number) for number in range(1, len(source.lines) + 1)))))
+
+    def excludes(self, path: str) -> bool:
+        """Whether the path is left out."""
+        for takes_in, expression in self._groups:
+            if expression.fullmatch(path):
+                return not takes_in
+        return False
+
+    def why(self, path: str) -> Rule | None:
+        """The rule that leaves the path out; None when it is not left out."""
+        for rule in reversed(self.rules):
+            if re.fullmatch(f"{rule.expression}(?:/.*)?", path, re.DOTALL):
+                return None if rule.takes_in else rule
+        return None
+
+    def may_include_below(self, directory: str) -> bool:
+        """Whether something below a directory that is left out may be taken in again."""
+        return any(rule.takes_in and _reaches_below(rule.pattern, directory) for rule in self.rules)
+
+    @cached_property
+    def _groups(self) -> tuple[tuple[bool, re.Pattern[str]], ...]:
+        """Neighbouring rules of one kind as a single expression, the last first."""
+        groups: list[tuple[bool, list[str]]] = []
+        for rule in self.rules:
+            if not groups or groups[-1][0] != rule.takes_in:
+                groups.append((rule.takes_in, []))
+            groups[-1][1].append(rule.expression)
+        return tuple(
+            (takes_in, re.compile(f"(?:{'|'.join(expressions)})(?:/.*)?", re.DOTALL))
+            for takes_in, expressions in reversed(groups)
+        )
+
+
+def _rule(source: Source, number: int) -> Rule | None:
+    line = source.lines[number - 1]
+    text = line.strip()
+    if line.startswith("#") or not text:
+        return None
+    takes_in = text.startswith("!")
+    pattern = text.removeprefix("!").strip() if takes_in else text
+    column = len(line) - len(line.lstrip()) + 1
+    if not pattern:
+        raise source.error(Location(number, column), 'illegal exclusion pattern: "!": expected a path after it')
+    pattern = posixpath.normpath(pattern).lstrip("/") or "."
+    try:
+        return Rule(pattern, number, takes_in=takes_in)
+    except ValueError as error:
+        raise source.error(Location(number, column), f"syntax error in pattern {pattern!r}: {error}") from None
+
+
+def _expression(pattern: str) -> str:
+    """The regular expression of a pattern, for one whole path."""
+    if pattern == ".":
+        return r"\."  # the context itself; as in Docker, it leaves nothing out
+    out, at = [], 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "[":
+            text, at = character_class(pattern, at)
+            out.append(text)
+            continue
+        if pattern.startswith("**", at):
+            at += 3 if pattern.startswith("**/", at) else 2
+            out.append(".*" if at >= len(pattern) else "(?:.*/)?")
+            continue
+        if char == "\\":
+            at += 1
+            if at == len(pattern):
+                raise ValueError("it ends in an escape")
+            char = re.escape(pattern[at])
+        else:
+            char = {"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char)
+        out.append(char)
+        at += 1
+    return "".join(out)
+
+
+def _reaches_below(pattern: str, directory: str) -> bool:
+    """Whether the pattern can match a path inside the directory: compares component by component up to a ``**``."""
+    parts, above = pattern.split("/"), directory.split("/")
+    for part, name in zip(parts, above, strict=False):
+        if "**" in part or "[" in part:  # a class may hold a '/', so nothing is known from here on
+            return True
+        if not re.fullmatch(_expression(part), name, re.DOTALL):
+            return False
+    return True

@@ -1,0 +1,187 @@
+"""The instructions of a Dockerfile as values (Dockerfile reference).
+
+Variables are still in the words where Docker expands them later (``Word``); plain ``str`` fields are never expanded.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from kist.spec.dockerfile.source import Location, Source, Word
+from kist.spec.image import Healthcheck as HealthcheckConfig
+
+
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
+    """What all have: where it begins, and its text with continuations joined."""
+
+    keyword: ClassVar[str] = ""
+    location: Location
+    text: str
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command line: one text for the shell, or the words of the exec form."""
+
+    words: tuple[str, ...]
+    in_shell: bool
+
+
+class From(Instruction, frozen=True, kw_only=True):
+    """``FROM [--platform=P] image [AS name]``; ``name`` is in lower case, empty when there is none."""
+
+    keyword = "FROM"
+    image: Word
+    platform: Word | None = None
+    name: str = ""
+
+
+class Arg(Instruction, frozen=True, kw_only=True):
+    """``ARG name[=default] …``."""
+
+    keyword = "ARG"
+    arguments: tuple[tuple[Word, Word | None], ...]
+
+
+class Env(Instruction, frozen=True, kw_only=True):
+    """``ENV name=value …`` or ``ENV name value``."""
+
+    keyword = "ENV"
+    pairs: tuple[tuple[Word, Word], ...]
+
+
+class Label(Instruction, frozen=True, kw_only=True):
+    """``LABEL name=value …`` or ``LABEL name value``."""
+
+    keyword = "LABEL"
+    pairs: tuple[tuple[Word, Word], ...]
+
+
+class Run(Instruction, frozen=True, kw_only=True):
+    """``RUN command``."""
+
+    keyword = "RUN"
+    command: Command
+
+
+class Cmd(Instruction, frozen=True, kw_only=True):
+    """``CMD command``; an empty exec form clears it."""
+
+    keyword = "CMD"
+    command: Command
+
+
+class Entrypoint(Instruction, frozen=True, kw_only=True):
+    """``ENTRYPOINT command``; an empty exec form clears it."""
+
+    keyword = "ENTRYPOINT"
+    command: Command
+
+
+class Copy(Instruction, frozen=True, kw_only=True):
+    """``COPY [--from=F] [--chown=O] [--chmod=M] source… destination``."""
+
+    keyword = "COPY"
+    sources: tuple[Word, ...]
+    destination: Word
+    origin: Word | None = None
+    owner: Word | None = None
+    mode: Word | None = None
+
+
+class Add(Copy, frozen=True, kw_only=True):
+    """``ADD [--chown=O] [--chmod=M] source… destination``: a copy that unpacks local tar archives."""
+
+    keyword = "ADD"
+
+
+class Expose(Instruction, frozen=True, kw_only=True):
+    """``EXPOSE port[/protocol] …``."""
+
+    keyword = "EXPOSE"
+    ports: tuple[Word, ...]
+
+
+class Volume(Instruction, frozen=True, kw_only=True):
+    """``VOLUME path …``."""
+
+    keyword = "VOLUME"
+    paths: tuple[Word, ...]
+
+
+class User(Instruction, frozen=True, kw_only=True):
+    """``USER name[:group]``."""
+
+    keyword = "USER"
+    user: Word
+
+
+class Workdir(Instruction, frozen=True, kw_only=True):
+    """``WORKDIR path``."""
+
+    keyword = "WORKDIR"
+    path: Word
+
+
+class Shell(Instruction, frozen=True, kw_only=True):
+    """``SHELL ["program", "argument"]``."""
+
+    keyword = "SHELL"
+    words: tuple[str, ...]
+
+
+class Stopsignal(Instruction, frozen=True, kw_only=True):
+    """``STOPSIGNAL signal``."""
+
+    keyword = "STOPSIGNAL"
+    signal: Word
+
+
+class Healthcheck(Instruction, frozen=True, kw_only=True):
+    """``HEALTHCHECK [options] CMD command`` or ``HEALTHCHECK NONE``, in the form of the image's config."""
+
+    keyword = "HEALTHCHECK"
+    check: HealthcheckConfig
+
+
+class Onbuild(Instruction, frozen=True, kw_only=True):
+    """``ONBUILD instruction``; ``trigger`` is the instruction's text as the image's config keeps it."""
+
+    keyword = "ONBUILD"
+    trigger: str
+    instruction: Instruction
+
+
+class Maintainer(Instruction, frozen=True, kw_only=True):
+    """``MAINTAINER name``."""
+
+    keyword = "MAINTAINER"
+    name: str
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A FROM and what follows it; ``index`` counts from 0."""
+
+    index: int
+    base: From
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def name(self) -> str:
+        """The name after AS, else the number."""
+        return self.base.name or str(self.index)
+
+
+class Dockerfile(msgspec.Struct, frozen=True):
+    """A whole file.
+
+    Attributes:
+        arguments: the ARGs before the first FROM.
+        escape: the escape character that its words use.
+        warnings: what its writer should know; work goes on.
+    """
+
+    source: Source
+    escape: str
+    arguments: tuple[Arg, ...]
+    stages: tuple[Stage, ...]
+    warnings: tuple[str, ...] = ()

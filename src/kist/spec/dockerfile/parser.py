@@ -1,0 +1,93 @@
+"""A Dockerfile's text to its stages."""
+
+from kist.errors import InvalidInput
+from kist.spec.dockerfile.arguments import parse_instruction
+from kist.spec.dockerfile.instructions import (
+    Add,
+    Arg,
+    Cmd,
+    Copy,
+    Dockerfile,
+    Entrypoint,
+    From,
+    Healthcheck,
+    Instruction,
+    Run,
+    Stage,
+)
+from kist.spec.dockerfile.lines import logical_lines
+from kist.spec.dockerfile.source import Location, Source
+from kist.spec.dockerfile.words import cut, looks_like_json
+
+
+def parse(text: str | bytes, name: str = "Dockerfile") -> Dockerfile:
+    """Read a Dockerfile.
+
+    Args:
+        text: the file; bytes are UTF-8, and bytes that are not are allowed in comments only.
+        name: what messages call it.
+
+    Raises:
+        ParseError: points at the mistake.
+        Unsupported: points at what Kist does not do yet.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    source = Source.of(text, name)
+    lines = list(logical_lines(source))
+    escape = lines[0].escape if lines else "\\"
+    found = [parse_instruction(cut(line)) for line in lines]
+    if not found:
+        raise source.error(
+            Location(1, 1), "file with no instructions: expected FROM", hint="the smallest Dockerfile: FROM debian:12"
+        )
+    first = next((at for at, one in enumerate(found) if not isinstance(one, Arg)), len(found))
+    if first == len(found):
+        raise source.error(found[-1].location, "no build stage: expected FROM after the ARGs")
+    if not isinstance(found[first], From):
+        raise source.error(
+            found[first].location, f"expected FROM before {found[first].keyword}", hint="a Dockerfile begins with FROM"
+        )
+    arguments = tuple(one for one in found[:first] if isinstance(one, Arg))
+    return Dockerfile(source, escape, arguments, _stages(found[first:]), _warnings(source, found))
+
+
+def parse_trigger(text: str, name: str) -> Instruction:
+    """Read one instruction that an image's config keeps for its children (ONBUILD).
+
+    Raises:
+        ParseError: it is not exactly one instruction that may be a trigger.
+    """
+    source = Source.of(f"ONBUILD {text}", name)
+    lines = list(logical_lines(source))
+    if len(lines) != 1:
+        raise InvalidInput(f"invalid trigger {text!r} in {name}: expected one instruction")
+    instruction = parse_instruction(cut(lines[0], len("ONBUILD ")))
+    if instruction.keyword in {"ONBUILD", "FROM", "MAINTAINER"}:
+        raise source.error(instruction.location, f"{instruction.keyword} isn't allowed as a trigger")
+    return instruction
+
+
+def _stages(found: list[Instruction]) -> tuple[Stage, ...]:
+    starts = [at for at, one in enumerate(found) if isinstance(one, From)]
+    stages = []
+    for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(found)], strict=True)):
+        base = found[start]
+        assert isinstance(base, From)
+        stages.append(Stage(index, base, tuple(found[start + 1 : end])))
+    return tuple(stages)
+
+
+def _warnings(source: Source, found: list[Instruction]) -> tuple[str, ...]:
+    """Commands that look like the exec form and are not, which Docker hands to the shell without a word."""
+    return tuple(
+        f"{source.name}:{one.location.line}: {one.keyword} looks like the exec form but is no JSON array (strings need "
+        "double quotes), so it is read as plain text"
+        for one in found
+        if isinstance(one, Run | Cmd | Entrypoint | Healthcheck | Copy | Add) and _almost_json(one)
+    )
+
+
+def _almost_json(instruction: Instruction) -> bool:
+    _, _, rest = instruction.text.partition(" ")
+    return looks_like_json(rest)
