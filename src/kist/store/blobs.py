@@ -1,0 +1,207 @@
+"""Content by digest, as in an OCI image layout (image-spec 1.1, image-layout.md, "Blobs").
+
+A blob is written aside, hashed while it is written, synced, and only then renamed to its digest: whatever bears a
+digest's name is whole and on the disk. The rename needs no lock, since two writers of one digest write the same bytes.
+The store's lock, held shared by each writer, keeps the collector away from files that are being written; it does not
+keep a blob alive that no record refers to (see ``Store.writing``).
+"""
+
+import hashlib
+import os
+import tempfile
+from contextlib import ExitStack
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from kist.errors import Corrupt, InvalidInput, NotFound
+from kist.spec.digest import Digest
+from kist.store import directories
+from kist.store.failures import reported
+from kist.store.hashing import Hasher
+from kist.store.locks import StoreLock
+
+READ_LIMIT = 4 << 20
+_CHUNK = 1 << 20
+
+
+class BlobWriter:
+    """One blob being written; a context manager that discards what was not committed."""
+
+    def __init__(self, blobs: "Blobs", expected: Digest | None) -> None:
+        self._blobs = blobs
+        self._expected = expected
+        self._hasher = Hasher()
+        self._holding = ExitStack()
+        self._digest: Digest | None = None
+        self.size = 0
+        with reported("write blob"):
+            self._holding.enter_context(blobs.lock.shared())
+            self._fd, self.path = tempfile.mkstemp(prefix="blob-", dir=blobs.temporary)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> int:
+        """Add ``data``.
+
+        Raises:
+            Unavailable: the disk is full.
+        """
+        with reported("write blob"):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        self._hasher.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def finish(self) -> Digest:
+        """No more will be written: the digest of it all. The content can be read at ``path`` from now on.
+
+        Raises:
+            Corrupt: it is not the expected one.
+        """
+        if self._digest is None:
+            self._digest = self._hasher.digest()
+            if self._expected is not None and self._expected != self._digest:
+                raise Corrupt(
+                    f"blob {self._expected} does not match its digest: the content has {self._digest}",
+                    hint="the data was damaged on its way; fetch it again",
+                )
+        return self._digest
+
+    def commit(self) -> tuple[Digest, int]:
+        """Make the blob durable and visible; its digest and size in bytes."""
+        digest = self.finish()
+        target = self._blobs.path(digest)
+        with reported("write blob"):
+            if not os.path.exists(target):
+                os.fsync(self._fd)
+                os.rename(self.path, target)
+                directories.sync(os.path.dirname(target))
+        self.close()
+        return digest, self.size
+
+    def close(self) -> None:
+        """Let go of the file, and remove it where it was not committed. Harmless when done twice."""
+        if self._fd < 0:
+            return
+        self._hasher.abandon()
+        os.close(self._fd)
+        self._fd = -1
+        if os.path.lexists(self.path):
+            os.unlink(self.path)
+        self._holding.close()
+
+
+class Blobs:
+    """The blobs of one data root.
+
+    Args:
+        directory: the layout's ``blobs``.
+        temporary: a directory on the same file system, for what is being written.
+        lock: the store's.
+    """
+
+    def __init__(self, directory: str, temporary: str, lock: StoreLock) -> None:
+        self.directory = directory
+        self.temporary = temporary
+        self.lock = lock
+
+    def writer(self, expected: Digest | None = None) -> BlobWriter:
+        """A new blob; ``expected`` makes its commit fail with ``Corrupt`` when the content has another digest."""
+        if expected is not None:
+            _sha256(expected)
+        return BlobWriter(self, expected)
+
+    def put(self, data: bytes) -> Digest:
+        """Keep ``data``; its digest."""
+        with self.writer() as writer:
+            writer.write(data)
+            return writer.commit()[0]
+
+    def path(self, digest: Digest) -> str:
+        """Where the blob is, or would be."""
+        return f"{self.directory}/{digest.algorithm}/{digest.hex}"
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """The blob's bytes, unbuffered and not verified: who reads all of them can hash them.
+
+        Raises:
+            NotFound: there is no such blob.
+        """
+        try:
+            with reported("read blob"):
+                return open(self.path(digest), "rb", buffering=0)
+        except Exception as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise NotFound(f"blob {digest} is missing", hint="load or build the image again") from error
+            raise
+
+    def read(self, digest: Digest, limit: int = READ_LIMIT) -> bytes:
+        """The whole blob, verified.
+
+        Raises:
+            NotFound: there is no such blob.
+            Corrupt: its content has another digest.
+            InvalidInput: it is larger than ``limit`` bytes.
+        """
+        with self.open(digest) as file:
+            data = _read_all(file, limit + 1)
+        if len(data) > limit:
+            raise InvalidInput(f"blob {digest} is larger than {limit} bytes")
+        _check(digest, hashlib.new(digest.algorithm, data).hexdigest())
+        return data
+
+    def size(self, digest: Digest) -> int:
+        """Its size in bytes; ``NotFound`` as for ``open``."""
+        with self.open(digest) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def verify(self, digest: Digest) -> None:
+        """Read it all; ``Corrupt`` when its content has another digest."""
+        state = hashlib.new(digest.algorithm)
+        with self.open(digest) as file:
+            while chunk := file.read(_CHUNK):
+                state.update(chunk)
+        _check(digest, state.hexdigest())
+
+    def remove(self, digest: Digest) -> None:
+        """Forget it; no complaint when it is not there."""
+        with reported("remove blob"):
+            if digest in self:
+                os.unlink(self.path(digest))
+
+    def list(self) -> tuple[Digest, ...]:
+        """All blobs, in no order."""
+        names = os.listdir(f"{self.directory}/sha256")
+        return tuple(Digest(f"sha256:{name}") for name in names)
+
+    def __contains__(self, digest: Digest) -> bool:
+        return os.path.exists(self.path(digest))
+
+
+def _sha256(digest: Digest) -> None:
+    if digest.algorithm != "sha256":
+        raise InvalidInput(f"digest {digest} is not SHA-256", hint="Kist keeps content by SHA-256")
+
+
+def _check(digest: Digest, found: str) -> None:
+    if found != digest.hex:
+        raise Corrupt(
+            f"blob {digest} is damaged: its content has the digest {digest.algorithm}:{found}",
+            hint="remove the image and load, pull or build it again",
+        )
+
+
+def _read_all(file: BinaryIO, limit: int) -> bytes:
+    parts = []
+    while limit > 0 and (part := file.read(min(limit, _CHUNK))):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,253 @@
+"""Images, containers, addresses and the build cache, as rows of the database.
+
+Image records are durable when a method returns. Container rows, addresses and cache entries are atomic, and reach the
+disk with the next checkpoint. Each method is one transaction; nothing here needs another lock.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from kist.errors import Conflict, InvalidInput, NotFound
+from kist.spec import json
+from kist.spec.container import Container, ContainerState
+from kist.spec.digest import Digest
+from kist.spec.image import ImageConfig
+from kist.spec.summary import Image
+from kist.store.database import Database, Row
+
+_IMAGE = "SELECT id, manifest, created_at, size, config FROM images"
+
+
+class Records:
+    """The records of one data root."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # images and their names
+
+    def add_image(self, image: Image) -> None:
+        """Keep an image and point its references at it, away from whatever they named before."""
+        config = json.encode(image.config)
+        with self._database.transaction(durable=True) as db:
+            db.execute(
+                "INSERT INTO images VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, size = excluded.size",
+                (image.id, image.manifest, image.created_at, image.size, config),
+            )
+            db.executemany("INSERT OR REPLACE INTO names VALUES (?, ?)", [(n, image.id) for n in image.references])
+
+    def images(self) -> tuple[Image, ...]:
+        """All images, the newest first."""
+        rows = self._database.rows(f"{_IMAGE} ORDER BY created_at DESC, id")
+        names: dict[str, list[str]] = {}
+        for name, image in self._database.rows("SELECT name, image FROM names ORDER BY name"):
+            names.setdefault(image, []).append(name)
+        return tuple(_image(row, names.get(row[0], ())) for row in rows)
+
+    def image(self, identity: Digest) -> Image | None:
+        """The image whose config has this digest."""
+        row = self._database.row(f"{_IMAGE} WHERE id = ?", identity)
+        if row is None:
+            return None
+        names = self._database.rows("SELECT name FROM names WHERE image = ? ORDER BY name", identity)
+        return _image(row, [name for (name,) in names])
+
+    def image_ids(self, prefix: str) -> tuple[Digest, ...]:
+        """The ids that begin with ``prefix`` (``sha256:`` and hexadecimal digits)."""
+        rows = self._database.rows("SELECT id FROM images WHERE id >= ? AND id < ?", prefix, prefix + "g")
+        return tuple(Digest(identity) for (identity,) in rows)
+
+    def references(self) -> dict[str, Digest]:
+        """Every reference, and the id of the image that it names."""
+        return {name: Digest(image) for name, image in self._database.rows("SELECT name, image FROM names")}
+
+    def reference(self, name: str) -> Digest | None:
+        """The id of the image that a full reference names."""
+        row = self._database.row("SELECT image FROM names WHERE name = ?", name)
+        return Digest(row[0]) if row else None
+
+    def set_reference(self, name: str, identity: Digest) -> None:
+        """Point a full reference at an image, which must exist (``NotFound``)."""
+        try:
+            with self._database.transaction(durable=True) as db:
+                db.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, identity))
+        except sqlite3.IntegrityError as error:
+            raise NotFound(f"No such image: {identity}") from error
+
+    def remove_references(self, names: Iterable[str]) -> None:
+        """Forget these references; their images stay."""
+        with self._database.transaction(durable=True) as db:
+            db.executemany("DELETE FROM names WHERE name = ?", [(name,) for name in names])
+
+    def remove_image(self, identity: Digest) -> None:
+        """Forget an image and all its references."""
+        with self._database.transaction(durable=True) as db:
+            db.execute("DELETE FROM images WHERE id = ?", (identity,))
+
+    # containers
+
+    def add_container(self, container: Container) -> None:
+        """Keep a new container, without its state.
+
+        Raises:
+            Conflict: its name is taken.
+        """
+        try:
+            with self._database.transaction() as db:
+                db.execute("INSERT INTO containers VALUES (?, ?, ?, ?, ?)", _container_row(container))
+        except sqlite3.IntegrityError as error:
+            raise self._name_taken(container.name) from error
+
+    def replace_container(self, container: Container) -> None:
+        """Change a container that is kept (``NotFound`` otherwise), its name too (``Conflict`` when that is taken)."""
+        identity, *values = _container_row(container)
+        try:
+            with self._database.transaction() as db:
+                done = db.execute(
+                    "UPDATE containers SET name = ?, image = ?, created_at = ?, value = ? WHERE id = ?",
+                    (*values, identity),
+                )
+        except sqlite3.IntegrityError as error:
+            raise self._name_taken(container.name) from error
+        if not done.rowcount:
+            raise NotFound(f"No such container: {container.id}")
+
+    def container(self, name: str) -> Container:
+        """The container with this id, this name, or an id that alone begins so.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: several ids begin so.
+        """
+        name = name.removeprefix("/")
+        row = self._database.row(
+            "SELECT value FROM containers WHERE id = ? OR name = ? ORDER BY id = ? DESC", name, name, name
+        )
+        if row is None:
+            row = self._container_by_prefix(name)
+        return json.decode(row[0], Container, what="container record")
+
+    def containers(self) -> tuple[Container, ...]:
+        """All containers, the newest first."""
+        rows = self._database.rows("SELECT value FROM containers ORDER BY created_at DESC, id")
+        return tuple(json.decode(value, Container, what="container record") for (value,) in rows)
+
+    def containers_of_image(self, identity: Digest) -> tuple[str, ...]:
+        """The ids of the containers that were made from an image."""
+        return tuple(
+            c for (c,) in self._database.rows("SELECT id FROM containers WHERE image = ? ORDER BY id", identity)
+        )
+
+    def remove_container(self, identity: str) -> None:
+        """Forget a container; no complaint when it is not there."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM containers WHERE id = ?", (identity,))
+
+    def _container_by_prefix(self, name: str) -> Row:
+        found = self._database.rows("SELECT value FROM containers WHERE id >= ? AND id < ? LIMIT 2", name, name + "g")
+        if len(found) > 1:
+            raise InvalidInput(f"multiple IDs found with provided prefix: {name}", hint="write more digits of the id")
+        if not found or not name:
+            raise NotFound(f"No such container: {name}", hint="`kist ps -a` lists the containers")
+        return found[0]
+
+    def _name_taken(self, name: str) -> Conflict:
+        row = self._database.row("SELECT id FROM containers WHERE name = ?", name)
+        return Conflict(
+            f'Conflict. The container name "/{name}" is already in use by container "{row[0] if row else ""}". '
+            "You have to remove (or rename) that container to be able to reuse that name.",
+            hint=f"`kist rm {name}` removes it",
+        )
+
+    # addresses
+
+    def lease_address(self, network: str, container: str, choose: Callable[[frozenset[str]], str]) -> str:
+        """Give a container an address on a network: the one it has, else what ``choose`` takes beside those in use.
+
+        It stays the container's until ``release_addresses``. ``choose`` runs inside the transaction, so no two
+        containers get the same, in whatever processes they are made.
+        """
+        with self._database.transaction() as db:
+            rows = db.execute("SELECT address, container FROM addresses WHERE network = ?", (network,)).fetchall()
+            for address, holder in rows:
+                if holder == container:
+                    return str(address)
+            chosen = choose(frozenset(address for address, _ in rows))
+            db.execute("INSERT INTO addresses VALUES (?, ?, ?)", (network, chosen, container))
+        return chosen
+
+    def release_addresses(self, container: str) -> None:
+        """Give back all addresses of a container."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM addresses WHERE container = ?", (container,))
+
+    def addresses(self, network: str) -> dict[str, str]:
+        """The addresses in use on a network, and the container that has each."""
+        return dict(self._database.rows("SELECT address, container FROM addresses WHERE network = ?", network))
+
+    # the build cache, and leases
+
+    def cache_get(self, key: str) -> bytes | None:
+        """The value of a build step's key; marks it as used now."""
+        now = int(time.time())
+        row = self._database.row("SELECT value, used_at FROM cache WHERE key = ?", key)
+        if row is None:
+            return None
+        if row[1] != now:  # not more than one write a second for each key
+            with self._database.transaction() as db:
+                db.execute("UPDATE cache SET used_at = ? WHERE key = ?", (now, key))
+        return bytes(row[0])
+
+    def cache_put(self, key: str, value: bytes) -> None:
+        """Keep a value. Every digest that is spelled in it keeps its blob and its snapshot from being collected."""
+        with self._database.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO cache VALUES (?, ?, ?)", (key, value, int(time.time())))
+
+    def cache_values(self) -> tuple[bytes, ...]:
+        """All values, for whoever wants to know what they refer to."""
+        return tuple(bytes(value) for (value,) in self._database.rows("SELECT value FROM cache"))
+
+    def cache_clear(self, *, used_before: int | None = None) -> int:
+        """Forget all entries, or those last used before a time (seconds since the epoch); how many."""
+        with self._database.transaction() as db:
+            if used_before is None:
+                return db.execute("DELETE FROM cache").rowcount
+            return db.execute("DELETE FROM cache WHERE used_at < ?", (used_before,)).rowcount
+
+    def lease(self, digests: Iterable[Digest], seconds: int = 3600) -> None:
+        """Keep blobs and snapshots that no record refers to yet, for a while or until ``end_leases``."""
+        until = int(time.time()) + seconds
+        with self._database.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO leases VALUES (?, ?)", [(digest, until) for digest in digests])
+
+    def end_leases(self, digests: Iterable[Digest]) -> None:
+        """A record refers to these now, or nobody wants them."""
+        with self._database.transaction() as db:
+            db.executemany("DELETE FROM leases WHERE digest = ?", [(digest,) for digest in digests])
+
+    def leased(self) -> tuple[Digest, ...]:
+        """What leases keep now; those that have run out are forgotten."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM leases WHERE expires_at <= ?", (int(time.time()),))
+            return tuple(Digest(digest) for (digest,) in db.execute("SELECT digest FROM leases").fetchall())
+
+
+def _image(row: Row, names: Iterable[str]) -> Image:
+    identity, manifest, created_at, size, config = row
+    return Image(
+        id=Digest(identity),
+        manifest=Digest(manifest),
+        references=tuple(names),
+        created_at=created_at,
+        size=size,
+        config=json.decode(config, ImageConfig, what="image record"),
+    )
+
+
+def _container_row(container: Container) -> tuple[object, ...]:
+    value = json.encode(msgspec.structs.replace(container, state=ContainerState()))
+    return container.id, container.name, container.image_id, container.created_at, value

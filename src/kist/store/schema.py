@@ -1,0 +1,54 @@
+"""The tables of ``kist.db``. Each entry brings the database from ``user_version`` = its index to the next.
+
+An entry is never changed once released; a new one is added.
+"""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE images (
+        id TEXT PRIMARY KEY,             -- the config's digest
+        manifest TEXT NOT NULL,          -- the manifest's digest
+        created_at INTEGER NOT NULL,     -- nanoseconds since the epoch
+        size INTEGER NOT NULL,           -- bytes of all unpacked layers
+        config BLOB NOT NULL             -- the config's JSON, so that a list needs no other file
+    ) WITHOUT ROWID;
+    CREATE TABLE names (
+        name TEXT PRIMARY KEY,           -- a full reference
+        image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX names_of_image ON names (image);
+    CREATE TABLE containers (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        image TEXT NOT NULL,             -- stays when the image goes
+        created_at INTEGER NOT NULL,
+        value BLOB NOT NULL              -- the container's JSON, without its state
+    ) WITHOUT ROWID;
+    CREATE INDEX containers_of_image ON containers (image);
+    CREATE TABLE addresses (
+        network TEXT NOT NULL,
+        address TEXT NOT NULL,
+        container TEXT NOT NULL,
+        PRIMARY KEY (network, address)
+    ) WITHOUT ROWID;
+    CREATE INDEX addresses_of_container ON addresses (container);
+    CREATE TABLE cache (
+        key TEXT PRIMARY KEY,
+        value BLOB NOT NULL,
+        used_at INTEGER NOT NULL         -- seconds since the epoch
+    );
+    CREATE TABLE snapshots (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,   -- names the directory, so never used twice
+        key TEXT NOT NULL UNIQUE,
+        parent INTEGER REFERENCES snapshots (id),
+        committed INTEGER NOT NULL DEFAULT 0,
+        size INTEGER NOT NULL DEFAULT 0,        -- bytes of a committed one
+        boot TEXT NOT NULL DEFAULT ''           -- the boot that it was committed in, until its files are synced
+    );
+    CREATE INDEX snapshots_of_parent ON snapshots (parent);
+    CREATE TABLE leases (
+        digest TEXT PRIMARY KEY,         -- keeps a blob or snapshot that no record refers to yet
+        expires_at INTEGER NOT NULL      -- seconds since the epoch
+    ) WITHOUT ROWID;
+    """,
+)

@@ -1,0 +1,124 @@
+"""A data root: where everything that lasts is.
+
+Layout: ``blobs/`` (an OCI image layout's), ``snapshots/<number>/``, ``kist.db``, ``tmp/`` (what is being written),
+``lock`` (see ``kist.store.locks``), ``open.lock`` (held alone while the database is made or migrated), and
+``collect-pending`` (a collection found writers; the last of them makes up for it). Several processes may have the same
+data root open at once.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from kist.store import directories
+from kist.store.blobs import Blobs
+from kist.store.collect import Collected, collect
+from kist.store.database import Database
+from kist.store.failures import reported
+from kist.store.locks import StoreLock
+from kist.store.overlay import OverlaySnapshotter
+from kist.store.records import Records
+
+
+class Store:
+    """The store at ``root``, made when there is none.
+
+    Attributes:
+        blobs: content by digest.
+        records: rows about images, containers, addresses and the build cache.
+        snapshots: layers as file trees.
+
+    Raises:
+        Forbidden: ``root`` cannot be written.
+        Unavailable: its disk is full.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+        self._temporary = os.path.join(self.root, "tmp")
+        self._pending = os.path.join(self.root, "collect-pending")
+        with reported("open data root"):
+            for name in ("blobs/sha256", "snapshots", "tmp"):
+                directories.make(f"{self.root}/{name}")
+        self._lock = StoreLock(f"{self.root}/lock")
+        with reported("open data root"), StoreLock(f"{self.root}/open.lock").alone(wait=True):
+            self._database = Database(f"{self.root}/kist.db")
+        with reported("open data root"), self._lock.alone() as alone:
+            if alone:
+                self._sweep_temporary()
+        self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
+        self.records = Records(self._database)
+        self.snapshots = OverlaySnapshotter(f"{self.root}/snapshots", self._database)
+        self._flushing = threading.Lock()
+        self._flusher: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Sync what is not synced yet, and let go of the files."""
+        with self._flushing:
+            if self._flusher is not None:
+                self._flusher.join()
+        self._database.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """While blobs and snapshots are made that no record refers to yet: nothing is collected meanwhile."""
+        with reported("lock data root"):
+            holding = self._lock.shared()
+            holding.__enter__()
+        try:
+            yield
+        finally:
+            holding.__exit__(None, None, None)
+            if os.path.exists(self._pending):
+                self.collect()
+
+    @contextmanager
+    def temporary(self) -> Iterator[str]:
+        """A fresh directory on the data root's file system, gone at the end of the block."""
+        with self.writing():
+            with reported("make temporary directory"):
+                path = tempfile.mkdtemp(dir=self._temporary)
+            try:
+                yield path
+            finally:
+                directories.remove_tree(path)
+
+    def collect(self) -> Collected | None:
+        """Remove blobs and snapshots that nothing refers to; None when somebody writes and nothing was collected."""
+        with reported("collect garbage"), self._lock.alone() as alone:
+            if not alone:
+                open(self._pending, "wb").close()
+                return None
+            if os.path.exists(self._pending):
+                os.unlink(self._pending)
+            self._sweep_temporary()
+            return collect(self.blobs, self.snapshots, self.records)
+
+    def flush_soon(self) -> None:
+        """Sync committed snapshots in the background (see ``OverlaySnapshotter``)."""
+        with self._flushing:
+            if self._flusher is not None:
+                self._flusher.join()
+            self._flusher = threading.Thread(target=self.snapshots.flush, name="kist-flush")
+            self._flusher.start()
+
+    def _sweep_temporary(self) -> None:
+        """Called with the lock held alone: whoever made these is dead."""
+        for name in os.listdir(self._temporary):
+            path = f"{self._temporary}/{name}"
+            if os.path.isdir(path) and not os.path.islink(path):
+                directories.remove_tree(path)
+            else:
+                os.unlink(path)
