@@ -1,0 +1,24 @@
+"""Kernel settings under /proc/sys; those of ``net.`` are of the calling thread's network namespace."""
+
+from __future__ import annotations
+
+import os
+
+
+def get(name: str) -> str:
+    """The value of ``net.ipv4.ip_forward`` and the like, without the line end."""
+    with open(_path(name), encoding="ascii") as file:
+        return file.read().rstrip("\n")
+
+
+def put(name: str, value: str) -> None:
+    """Set a value."""
+    descriptor = os.open(_path(name), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode("ascii"))
+    finally:
+        os.close(descriptor)
+
+
+def _path(name: str) -> str:
+    return "/proc/sys/" + name.replace(".", "/")
