@@ -95,6 +95,16 @@ class Cgroup:
         if self._v2 is not None and not cloned:
             self._v2.join()
 
+    def view(self) -> list[tuple[str, str]]:
+        """What the container may see of it below /sys/fs/cgroup: a name there, and the cgroup's directory here.
+
+        The name is empty where the unified hierarchy is the only one: its directory is then /sys/fs/cgroup itself.
+        """
+        if self._v1 is None:
+            return [("", self._v2.directory)] if self._v2 is not None else []
+        depth = self.path.strip("/").count("/") + 1
+        return [(directory.split("/")[-depth - 1], directory) for directory in self._v1.directories]
+
     def kill(self) -> None:
         """Send SIGKILL to every process in the cgroup and below; does not wait for their end (``remove`` does)."""
         for part in self._parts():
