@@ -1,1 +1,1 @@
-""""""
+"""Dockerfile to image: plan, cache keys, execution."""

@@ -1,6 +1,5 @@
 """A Dockerfile's text to its stages."""
 
-from kist.errors import InvalidInput
 from kist.spec.dockerfile.arguments import parse_instruction
 from kist.spec.dockerfile.instructions import (
     Add,
@@ -12,6 +11,7 @@ from kist.spec.dockerfile.instructions import (
     From,
     Healthcheck,
     Instruction,
+    Onbuild,
     Run,
     Stage,
 )
@@ -52,20 +52,16 @@ def parse(text: str | bytes, name: str = "Dockerfile") -> Dockerfile:
     return Dockerfile(source, escape, arguments, _stages(found[first:]), _warnings(source, found))
 
 
-def parse_trigger(text: str, name: str) -> Instruction:
-    """Read one instruction that an image's config keeps for its children (ONBUILD).
+def parse_trigger(source: Source) -> Instruction:
+    """Read one instruction that an image's config keeps for its children; ``source`` is ``ONBUILD`` and its text.
 
     Raises:
         ParseError: it is not exactly one instruction that may be a trigger.
     """
-    source = Source.of(f"ONBUILD {text}", name)
-    lines = list(logical_lines(source))
-    if len(lines) != 1:
-        raise InvalidInput(f"invalid trigger {text!r} in {name}: expected one instruction")
-    instruction = parse_instruction(cut(lines[0], len("ONBUILD ")))
-    if instruction.keyword in {"ONBUILD", "FROM", "MAINTAINER"}:
-        raise source.error(instruction.location, f"{instruction.keyword} isn't allowed as a trigger")
-    return instruction
+    found = [parse_instruction(cut(line)) for line in logical_lines(source)]
+    if len(found) != 1 or not isinstance(found[0], Onbuild):
+        raise source.error(Location(1, 1), "expected exactly one instruction as a trigger")
+    return found[0].instruction
 
 
 def _stages(found: list[Instruction]) -> tuple[Stage, ...]:

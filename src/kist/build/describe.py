@@ -1,0 +1,44 @@
+"""The words for a step in an image's history, after the manner of Docker's."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from kist.build.plan import CopyFiles
+from kist.spec.json import encode
+
+_WHITE_SPACE = re.compile(r"\s+")
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space."""
+    return _WHITE_SPACE.sub(" ", text).strip()
+
+
+def run(argv: Sequence[str], arguments: Mapping[str, str]) -> str:
+    """``RUN /bin/sh -c command``; the ARGs that the command saw come first, counted: ``RUN |1 a=b /bin/sh …``."""
+    seen = "".join(f"{name}={value} " for name, value in arguments.items())
+    return f"RUN {f'|{len(arguments)} {seen}' if arguments else ''}{' '.join(argv)}"
+
+
+def assignments(keyword: str, pairs: Mapping[str, str]) -> str:
+    """``ENV a=b c=d``."""
+    return " ".join((keyword, *(f"{name}={value}" for name, value in pairs.items())))
+
+
+def array(keyword: str, words: Sequence[str]) -> str:
+    """``CMD ["a" "b"]``."""
+    return f"{keyword} [{' '.join(encode(word).decode() for word in words)}]"
+
+
+def copy(keyword: str, action: CopyFiles) -> str:
+    """``COPY --chown=a:b source /destination``."""
+    flags = (
+        ("--from=", action.origin_name),
+        ("--chown=", action.owner),
+        ("--chmod=", "" if action.mode is None else f"{action.mode:04o}"),
+    )
+    given = (name + value for name, value in flags if value)
+    slash = "/" if action.into_directory and action.destination != "/" else ""
+    root = "/" if action.origin else ""
+    sources = (root + source for source in action.sources)
+    return " ".join((keyword, *given, *sources, action.destination + slash))

@@ -1,0 +1,117 @@
+"""What a build will do, as values: a graph of steps, every variable in them already replaced.
+
+The planner makes it from a Dockerfile without doing anything; the executor walks it. A step names the steps whose
+results it needs, so independent ones may run in any order or at once; ``Plan.steps`` is one order that works.
+"""
+
+import msgspec
+
+from kist.spec.image import ContainerConfig
+from kist.spec.platform import Platform
+
+
+class Scratch(msgspec.Struct, frozen=True):
+    """``FROM scratch``: nothing."""
+
+
+class UseImage(msgspec.Struct, frozen=True):
+    """Begin with an image that is kept here; ``reference`` as the Dockerfile has it."""
+
+    reference: str
+
+
+class UseStage(msgspec.Struct, frozen=True):
+    """Begin with what an earlier stage made."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Run a command.
+
+    Attributes:
+        argv: with the shell, where there is one.
+        environment: ``NAME=value``: the image's and the ARGs in scope.
+        proxies: predefined build arguments; the command sees them, the cache key does not.
+    """
+
+    argv: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+
+
+class CopyFiles(msgspec.Struct, frozen=True):
+    """Copy files into the image.
+
+    Attributes:
+        sources: patterns, relative to the root of the tree they come from, in their clean form.
+        destination: absolute, in its clean form.
+        into_directory: the destination was written as a directory (``/`` or ``.`` at its end).
+        owner: ``user[:group]``, names or numbers; empty for 0:0.
+        mode: permission bits that all files get; None to keep theirs.
+        unpack: a local tar archive is unpacked (ADD).
+        origin: the step whose result the files come from; empty for the context.
+        origin_name: what the Dockerfile calls it.
+    """
+
+    sources: tuple[str, ...]
+    destination: str
+    into_directory: bool
+    owner: str = ""
+    mode: int | None = None
+    unpack: bool = False
+    origin: str = ""
+    origin_name: str = ""
+
+
+class MakeDirectory(msgspec.Struct, frozen=True):
+    """``WORKDIR``: make the directory where it does not exist."""
+
+    path: str
+
+
+class Configure(msgspec.Struct, frozen=True):
+    """Change nothing but the image's config."""
+
+
+Action = Scratch | UseImage | UseStage | Run | CopyFiles | MakeDirectory | Configure
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One node of the graph.
+
+    Attributes:
+        id: ``stage.position``, or ``image NAME`` for an image that only serves a COPY.
+        title: the instruction as it was written, on one line.
+        created_by: the line of the image's history; empty for no entry.
+        requires: ids of the steps whose results are needed; the first is what this step stands on.
+        config: the container config after the step.
+        place: the file and line of the instruction, for messages: ``Dockerfile:3``.
+    """
+
+    id: str
+    title: str
+    action: Action
+    place: str
+    created_by: str = ""
+    requires: tuple[str, ...] = ()
+    config: ContainerConfig = ContainerConfig()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A whole build.
+
+    Attributes:
+        steps: in an order in which each comes after those it requires.
+        result: the id of the step whose result is the image.
+        config: the image's container config (the result's, with the build's labels).
+        author: from MAINTAINER, else the base image's.
+        warnings: what the writer of the Dockerfile should know.
+    """
+
+    steps: tuple[Step, ...]
+    result: str
+    config: ContainerConfig
+    platform: Platform
+    author: str = ""
+    warnings: tuple[str, ...] = ()

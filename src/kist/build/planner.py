@@ -1,0 +1,164 @@
+"""A Dockerfile to the graph of steps that makes one of its stages. Pure, but for the look-up of images it is given."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+import msgspec
+
+from kist.build.plan import Action, Plan, Scratch, Step, UseImage, UseStage
+from kist.build.scope import GlobalScope, platform_arguments, unused_build_args
+from kist.build.stage import StageBuilder
+from kist.errors import InvalidInput, ParseError
+from kist.spec.build import BuildOptions
+from kist.spec.dockerfile import Dockerfile, Source, Stage, Word, parse_trigger
+from kist.spec.image import ImageConfig, RootFS
+from kist.spec.platform import Platform
+
+Lookup = Callable[[str, Platform | None, bool], ImageConfig]
+"""(name, platform that was asked for, whether commands will run on it) -> config; raises what ends the build."""
+
+
+def plan(dockerfile: Dockerfile, options: BuildOptions, lookup: Lookup, host: Platform) -> Plan:
+    """The steps that make the stage which ``options`` names, and no others.
+
+    Raises:
+        ParseError: points at an instruction that cannot be carried out.
+        InvalidInput: there is no such target stage.
+    """
+    planner = _Planner(dockerfile, options, lookup, host)
+    target = find_target(dockerfile, options.target)
+    builder = planner.stage(target)
+    config = builder.config
+    if options.labels:
+        config = msgspec.structs.replace(config, labels=(config.labels or {}) | options.labels)
+    unused = unused_build_args(dockerfile, options.build_args)
+    warnings = [f"one or more build-args [{', '.join(unused)}] were not consumed"] if unused else []
+    return Plan(
+        steps=planner.ordered(),
+        result=builder.last,
+        config=config,
+        platform=builder.platform,
+        author=builder.author,
+        warnings=(*dockerfile.warnings, *warnings),
+    )
+
+
+def find_target(dockerfile: Dockerfile, target: str) -> Stage:
+    """The stage of this name or number; the last one for an empty ``target``."""
+    stages = dockerfile.stages
+    if not target:
+        return stages[-1]
+    named = [stage for stage in stages if stage.base.name == target.lower()]
+    if named:
+        return named[-1]
+    if target.isdecimal() and int(target) < len(stages):
+        return stages[int(target)]
+    names = [stage.name for stage in stages]
+    near = get_close_matches(target.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"its stages are {', '.join(names)}"
+    raise InvalidInput(f'target stage "{target}" could not be found in {dockerfile.source.name}', hint=hint)
+
+
+class _Planner:
+    """Plans stages on demand; each once."""
+
+    def __init__(self, dockerfile: Dockerfile, options: BuildOptions, lookup: Lookup, host: Platform) -> None:
+        self.dockerfile = dockerfile
+        self.lookup = lookup
+        self.host = host
+        self.globals = GlobalScope(dockerfile, options.build_args, platform_arguments(host, host))
+        self.built: dict[int, StageBuilder] = {}
+        self.under_way: list[int] = []
+        self.images: dict[int, list[Step]] = {}
+
+    def stage(self, stage: Stage) -> StageBuilder:
+        """The steps of a stage, made now or before."""
+        if stage.index not in self.built:
+            if stage.index in self.under_way:
+                raise self.error(stage.base.image, f'circular dependency detected on stage "{stage.name}"')
+            self.under_way.append(stage.index)
+            self.built[stage.index] = self.plan_stage(stage)
+            self.under_way.pop()
+        return self.built[stage.index]
+
+    def plan_stage(self, stage: Stage) -> StageBuilder:
+        action, image, base = self.base(stage)
+        name = self.globals.expand(stage.base.image)
+        triggers = [Source.of(f"ONBUILD {text}", f"trigger of {name}") for text in image.config.on_build or ()]
+        config = msgspec.structs.replace(image.config, on_build=None)
+        builder = StageBuilder(stage, self.globals, image, config, lambda word: self.origin(stage, word))
+        builder.add(stage.base, action, requires=(base.last,) if base else ())
+        for source in triggers:
+            builder.instruct(parse_trigger(source), source)
+        for instruction in stage.instructions:
+            builder.instruct(instruction, self.dockerfile.source)
+        return builder
+
+    def base(self, stage: Stage) -> tuple[Action, ImageConfig, StageBuilder | None]:
+        """What a stage begins with: the action, the config to build on, the stage it stands on if it is one."""
+        name = self.globals.expand(stage.base.image)
+        if not name:
+            raise self.error(stage.base.image, f"base name ({stage.base.image.text}) should not be blank")
+        platform = self.platform(stage)
+        if name == "scratch":
+            chosen = platform or self.host
+            empty = ImageConfig(architecture=chosen.architecture, os=chosen.os, variant=chosen.variant, rootfs=RootFS())
+            return Scratch(), empty, None
+        earlier = self.find(name, stage.index)
+        if earlier is not None:
+            below = self.stage(earlier)
+            return UseStage(), below.image_config, below
+        return UseImage(name), self.lookup(name, platform, True), None
+
+    def platform(self, stage: Stage) -> Platform | None:
+        word = stage.base.platform
+        if word is None:
+            return None
+        try:
+            return Platform.parse(self.globals.expand(word))
+        except ParseError:
+            raise
+        except InvalidInput as error:
+            raise self.error(word, error.message, error.hint) from error
+
+    def find(self, name: str, before: int) -> Stage | None:
+        named = [stage for stage in self.dockerfile.stages[:before] if stage.base.name == name.lower()]
+        return named[-1] if named else None
+
+    def origin(self, stage: Stage, word: Word) -> str:
+        """The id of the step that ``--from`` names: of a stage, by name or number, or of an image."""
+        name = word.text
+        stages = self.dockerfile.stages
+        if name.isdecimal():
+            if int(name) >= len(stages):
+                raise self.error(word, f"invalid from flag value {name}: there are {len(stages)} stages, from 0")
+            return self.stage(stages[int(name)]).last
+        found = self.find(name, len(stages))
+        if found is not None:
+            return self.stage(found).last
+        self.lookup(name, None, False)
+        step = Step(id=f"image {name}", title=f"FROM {name}", action=UseImage(name), place=self.place(word))
+        self.images.setdefault(stage.index, []).append(step)
+        return step.id
+
+    def ordered(self) -> tuple[Step, ...]:
+        """All steps, stages as in the file except where one needs a later one."""
+        found: dict[str, Step] = {}
+        stage_of = {step.id: index for index, builder in self.built.items() for step in builder.steps}
+
+        def emit(index: int) -> None:
+            for step in (*self.images.get(index, ()), *self.built[index].steps):
+                for required in step.requires:
+                    if required not in found and stage_of.get(required, index) != index:
+                        emit(stage_of[required])
+                found.setdefault(step.id, step)
+
+        for index in sorted(self.built):
+            emit(index)
+        return tuple(found.values())
+
+    def place(self, word: Word) -> str:
+        return f"{self.dockerfile.source.name}:{word.location.line}"
+
+    def error(self, word: Word, message: str, hint: str = "") -> ParseError:
+        return self.dockerfile.source.error(word.location, message, hint=hint)

@@ -1,0 +1,96 @@
+"""Which variables an instruction sees (Dockerfile reference, "Scope" and "Predefined ARGs").
+
+ARGs before the first FROM are seen by FROM lines alone, unless a stage declares them again. In a stage, an ARG is seen
+from its line on, and an ENV of the same name always wins.
+"""
+
+from collections.abc import Mapping
+
+from kist.spec.dockerfile import Dockerfile, Source, Word, expand
+from kist.spec.dockerfile.instructions import Arg
+from kist.spec.platform import Platform
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+PREDEFINED = frozenset(_PROXIES) | frozenset(name.lower() for name in _PROXIES)
+
+
+def platform_arguments(target: Platform, build: Platform) -> dict[str, str]:
+    """The ARGs that tell the platforms; in scope for FROM lines, and for stages that declare them."""
+    found = {}
+    for prefix, platform in (("TARGET", target), ("BUILD", build)):
+        found[f"{prefix}PLATFORM"] = str(platform)
+        found[f"{prefix}OS"] = platform.os
+        found[f"{prefix}ARCH"] = platform.architecture
+        found[f"{prefix}VARIANT"] = platform.variant
+    return found
+
+
+class GlobalScope:
+    """What FROM lines see, and what a stage's ``ARG name`` without a default falls back to."""
+
+    def __init__(self, dockerfile: Dockerfile, build_args: Mapping[str, str], predeclared: Mapping[str, str]) -> None:
+        self.source = dockerfile.source
+        self.escape = dockerfile.escape
+        self.build_args = build_args
+        self.values = dict(predeclared)
+        for arg in dockerfile.arguments:
+            seen = dict(self.values)
+            for name, default in arg.arguments:
+                value = build_args.get(name.text)
+                if value is None and default is not None:
+                    value = expand(default, seen, self.source, self.escape)
+                if value is not None:
+                    self.values[name.text] = value
+
+    def expand(self, word: Word) -> str:
+        """The value of a word of a FROM line."""
+        return expand(word, self.values, self.source, self.escape)
+
+
+class StageScope:
+    """The ARGs and the environment of one stage, from one instruction to the next."""
+
+    def __init__(self, outer: GlobalScope, environment: tuple[str, ...]) -> None:
+        self._outer = outer
+        self.environment = dict(entry.partition("=")[::2] for entry in environment)
+        self.arguments: dict[str, str] = {}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """All that an instruction of the stage sees."""
+        return self.arguments | self.environment
+
+    @property
+    def visible_arguments(self) -> dict[str, str]:
+        """The ARGs that no ENV hides: what RUN gets besides the environment."""
+        return {name: value for name, value in self.arguments.items() if name not in self.environment}
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """Predefined build arguments that were given and not declared."""
+        given = self._outer.build_args
+        return tuple(
+            f"{name}={given[name]}" for name in sorted(PREDEFINED & given.keys()) if name not in self.arguments
+        )
+
+    def declare(self, arg: Arg, source: Source) -> tuple[tuple[str, str | None], ...]:
+        """Bring an ARG into scope; gives each name with its value, None for one that is not set."""
+        seen, declared = self.variables, []
+        for name_word, default in arg.arguments:
+            name = expand(name_word, seen, source, self._outer.escape)
+            value = self._outer.build_args.get(name)
+            if value is None and default is not None:
+                value = expand(default, seen, source, self._outer.escape)
+            if value is None:
+                value = self._outer.values.get(name)
+            if value is not None:
+                self.arguments[name] = value
+            declared.append((name, value))
+        return tuple(declared)
+
+
+def unused_build_args(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> list[str]:
+    """The build arguments that no ARG of the file declares."""
+    stages = (one for stage in dockerfile.stages for one in stage.instructions if isinstance(one, Arg))
+    declared = {name.text for arg in (*dockerfile.arguments, *stages) for name, _ in arg.arguments}
+    return sorted(build_args.keys() - declared - PREDEFINED)

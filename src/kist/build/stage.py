@@ -1,0 +1,298 @@
+"""One stage's instructions to steps: variables replaced, the config followed from step to step."""
+
+import posixpath
+import re
+import signal
+from collections.abc import Callable
+
+import msgspec
+
+from kist.build import describe
+from kist.build.plan import Action, Configure, CopyFiles, MakeDirectory, Run, Step
+from kist.build.scope import GlobalScope, StageScope
+from kist.errors import ParseError
+from kist.spec.dockerfile import Instruction, Source, Stage, Word, expand, expand_words
+from kist.spec.dockerfile import instructions as ins
+from kist.spec.image import ContainerConfig, ImageConfig
+from kist.spec.platform import Platform
+
+DEFAULT_SHELL = ("/bin/sh", "-c")
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
+_SIGNAL = re.compile(r"(?:SIG)?(RTMIN(?:\+[0-9]+)?|RTMAX(?:-[0-9]+)?|[A-Z0-9]+)\Z")
+_REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
+
+
+class StageBuilder:
+    """Collects the steps of one stage.
+
+    Args:
+        image: what the stage begins with.
+        config: its container config, without the triggers that are run now.
+        origin: finds the step that ``COPY --from`` names.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        outer: GlobalScope,
+        image: ImageConfig,
+        config: ContainerConfig,
+        origin: Callable[[Word], str],
+    ) -> None:
+        self.stage = stage
+        self.steps: list[Step] = []
+        self.config = config
+        self.author = image.author
+        self._image = image
+        self._source = outer.source
+        self._escape = outer.escape
+        self._origin = origin
+        self._scope = StageScope(outer, config.env or ())
+        self._command_set = False
+
+    @property
+    def last(self) -> str:
+        """The id of the stage's newest step."""
+        return self.steps[-1].id
+
+    @property
+    def platform(self) -> Platform:
+        """What the stage's programs run on."""
+        return self._image.platform
+
+    @property
+    def image_config(self) -> ImageConfig:
+        """What a stage that builds on this one begins with."""
+        return msgspec.structs.replace(self._image, config=self.config, author=self.author)
+
+    def add(
+        self, instruction: Instruction, action: Action, *, requires: tuple[str, ...] = (), created_by: str = ""
+    ) -> None:
+        """Append a step; it stands on the one before it."""
+        below = (self.last,) if self.steps else ()
+        step = Step(
+            id=f"{self.stage.index}.{len(self.steps)}",
+            title=describe.one_line(instruction.text),
+            action=action,
+            place=f"{self._source.name}:{instruction.location.line}",
+            created_by=created_by,
+            requires=(*below, *requires),
+            config=self.config,
+        )
+        self.steps.append(step)
+
+    def instruct(self, instruction: Instruction, source: Source) -> None:
+        """Append the step of one instruction, which stands in ``source``.
+
+        Raises:
+            ParseError: a variable or a value in it cannot be.
+        """
+        self._source = source
+        _HANDLERS[type(instruction)](self, instruction)
+
+    # How the handlers see the world
+
+    def _value(self, word: Word) -> str:
+        return expand(word, self._scope.variables, self._source, self._escape)
+
+    def _error(self, place: Word | Instruction, message: str, *, hint: str = "") -> ParseError:
+        return self._source.error(place.location, message, hint=hint)
+
+    def _configure(self, instruction: Instruction, created_by: str, **changes: object) -> None:
+        self.config = msgspec.structs.replace(self.config, **changes)
+        self.add(instruction, Configure(), created_by=created_by)
+
+    def _command(self, command: ins.Command) -> tuple[str, ...]:
+        return (*(self.config.shell or DEFAULT_SHELL), *command.words) if command.in_shell else command.words
+
+    def _pairs(self, pairs: tuple[tuple[Word, Word], ...]) -> dict[str, str]:
+        """The names and values of an ENV or LABEL; all are replaced with what held before the instruction."""
+        found = {}
+        for name_word, value_word in pairs:
+            name = self._value(name_word)
+            if not name:
+                raise self._error(
+                    name_word, "names can not be blank: this one is empty after its variables are replaced"
+                )
+            found[name] = self._value(value_word)
+        return found
+
+    # The instructions
+
+    def _arg(self, one: ins.Arg) -> None:
+        declared = self._scope.declare(one, self._source)
+        words = (name if value is None else f"{name}={value}" for name, value in declared)
+        self._configure(one, f"ARG {' '.join(words)}")
+
+    def _env(self, one: ins.Env) -> None:
+        pairs = self._pairs(one.pairs)
+        self._scope.environment.update(pairs)
+        env = tuple(f"{name}={value}" for name, value in self._scope.environment.items())
+        self._configure(one, describe.assignments("ENV", pairs), env=env)
+
+    def _label(self, one: ins.Label) -> None:
+        pairs = self._pairs(one.pairs)
+        self._configure(one, describe.assignments("LABEL", pairs), labels=(self.config.labels or {}) | pairs)
+
+    def _run(self, one: ins.Run) -> None:
+        arguments = self._scope.visible_arguments
+        environment = self._scope.environment | arguments
+        argv = self._command(one.command)
+        action = Run(
+            argv=argv,
+            environment=tuple(f"{name}={value}" for name, value in environment.items()),
+            proxies=self._scope.proxies,
+            user=self.config.user,
+            working_dir=self.config.working_dir,
+        )
+        self.add(one, action, created_by=describe.run(argv, arguments))
+
+    def _cmd(self, one: ins.Cmd) -> None:
+        self._command_set = True
+        argv = self._command(one.command)
+        self._configure(one, describe.array("CMD", argv), cmd=argv)
+
+    def _entrypoint(self, one: ins.Entrypoint) -> None:
+        # A new entrypoint makes the base image's arguments meaningless; those of this stage stay.
+        argv = self._command(one.command)
+        cmd = self.config.cmd if self._command_set else None
+        self._configure(one, describe.array("ENTRYPOINT", argv), entrypoint=argv or None, cmd=cmd)
+
+    def _copy(self, one: ins.Copy) -> None:
+        origin = self._origin(one.origin) if one.origin else ""
+        destination, into_directory = self._destination(one.destination)
+        sources = tuple(self._copy_source(one, word) for word in one.sources)
+        if len(sources) > 1 and not into_directory:
+            raise self._error(
+                one.destination,
+                f"when using {one.keyword} with more than one source file, the destination must be a directory",
+                hint=f"end it with a slash: {one.destination.text}/",
+            )
+        action = CopyFiles(
+            sources=sources,
+            destination=destination,
+            into_directory=into_directory,
+            owner=self._value(one.owner) if one.owner else "",
+            mode=self._mode(one.mode) if one.mode else None,
+            unpack=isinstance(one, ins.Add),
+            origin=origin,
+            origin_name=one.origin.text if one.origin else "",
+        )
+        requires = (origin,) if origin else ()
+        self.add(one, action, requires=requires, created_by=describe.copy(one.keyword, action))
+
+    def _destination(self, word: Word) -> tuple[str, bool]:
+        written = self._value(word)
+        into_directory = not written or written.endswith("/") or posixpath.basename(written) in {".", ".."}
+        return _clean(posixpath.join("/", self.config.working_dir, written)), into_directory
+
+    def _copy_source(self, one: ins.Copy, word: Word) -> str:
+        written = self._value(word)
+        if not written:
+            raise self._error(word, f"this source is empty: {one.keyword} needs a path")
+        if isinstance(one, ins.Add) and _REMOTE.match(written):
+            raise self._source.unsupported(
+                word.location, f"ADD of {written} is not supported yet", hint="fetch it in a RUN, or before the build"
+            )
+        source = posixpath.normpath(written.lstrip("/") or ".")
+        if not one.origin and (source == ".." or source.startswith("../")):
+            raise self._error(
+                word,
+                f"forbidden path outside the build context: {written}",
+                hint="give a directory that holds all files as the context, and name the Dockerfile with -f",
+            )
+        return _clean("/" + source)[1:] or "."
+
+    def _mode(self, word: Word) -> int:
+        written = self._value(word)
+        if not re.fullmatch("[0-7]{1,4}", written):
+            raise self._error(
+                word, f"invalid chmod parameter {written!r}: expected an octal number such as 755 or 0644"
+            )
+        return int(written, 8)
+
+    def _expose(self, one: ins.Expose) -> None:
+        ports: dict[str, dict[str, object]] = {}
+        for word in one.ports:
+            for text in expand_words(word, self._scope.variables, self._source, self._escape):
+                ports.update({key: {} for key in self._port(word, text)})
+        exposed = (self.config.exposed_ports or {}) | ports
+        self._configure(one, f"EXPOSE {' '.join(ports)}", exposed_ports=exposed)
+
+    def _port(self, word: Word, text: str) -> list[str]:
+        match = _PORT.match(text)
+        low = int(match[1]) if match else 0
+        high = int(match[2] or low) if match else 0
+        if match is None or not 0 < low <= high <= 65535:
+            raise self._error(word, f"invalid port {text!r}: expected 80, 80/tcp, 53/udp or 8000-8010")
+        return [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(low, high + 1)]
+
+    def _volume(self, one: ins.Volume) -> None:
+        paths = [self._value(word) for word in one.paths]
+        if not all(paths):
+            raise self._error(one, "VOLUME specified can not be an empty string")
+        volumes = (self.config.volumes or {}) | {path: {} for path in paths}
+        self._configure(one, f"VOLUME [{' '.join(paths)}]", volumes=volumes)
+
+    def _user(self, one: ins.User) -> None:
+        user = self._value(one.user)
+        if not user:
+            raise self._error(one.user, "USER needs a name or a number: this is empty after its variables are replaced")
+        self._configure(one, f"USER {user}", user=user)
+
+    def _workdir(self, one: ins.Workdir) -> None:
+        written = self._value(one.path)
+        if not written:
+            raise self._error(one.path, "WORKDIR needs a directory: this is empty after its variables are replaced")
+        path = _clean(posixpath.join("/", self.config.working_dir, written))
+        self.config = msgspec.structs.replace(self.config, working_dir=path)
+        self.add(one, MakeDirectory(path), created_by=f"WORKDIR {path}")
+
+    def _shell(self, one: ins.Shell) -> None:
+        self._configure(one, describe.array("SHELL", one.words), shell=one.words)
+
+    def _stopsignal(self, one: ins.Stopsignal) -> None:
+        name = self._value(one.signal)
+        match = _SIGNAL.match(name.upper())
+        numbered = name.isascii() and name.isdecimal() and 0 < int(name) <= signal.SIGRTMAX
+        named = match is not None and (match[1].startswith("RTM") or f"SIG{match[1]}" in signal.Signals.__members__)
+        if not (numbered or named):
+            raise self._error(one.signal, f"invalid signal: {name}: expected a name such as SIGTERM, or a number")
+        self._configure(one, f"STOPSIGNAL {name}", stop_signal=name)
+
+    def _healthcheck(self, one: ins.Healthcheck) -> None:
+        self._configure(one, describe.one_line(one.text), healthcheck=one.check)
+
+    def _onbuild(self, one: ins.Onbuild) -> None:
+        triggers = (*(self.config.on_build or ()), one.trigger)
+        self._configure(one, f"ONBUILD {one.trigger}", on_build=triggers)
+
+    def _maintainer(self, one: ins.Maintainer) -> None:
+        self.author = one.name
+        self._configure(one, f"MAINTAINER {one.name}")
+
+
+def _clean(path: str) -> str:
+    """Go's ``filepath.Clean`` of an absolute path: one slash at its start, unlike ``normpath``."""
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+_HANDLERS: dict[type[Instruction], Callable[..., None]] = {
+    ins.Add: StageBuilder._copy,
+    ins.Arg: StageBuilder._arg,
+    ins.Cmd: StageBuilder._cmd,
+    ins.Copy: StageBuilder._copy,
+    ins.Entrypoint: StageBuilder._entrypoint,
+    ins.Env: StageBuilder._env,
+    ins.Expose: StageBuilder._expose,
+    ins.Healthcheck: StageBuilder._healthcheck,
+    ins.Label: StageBuilder._label,
+    ins.Maintainer: StageBuilder._maintainer,
+    ins.Onbuild: StageBuilder._onbuild,
+    ins.Run: StageBuilder._run,
+    ins.Shell: StageBuilder._shell,
+    ins.Stopsignal: StageBuilder._stopsignal,
+    ins.User: StageBuilder._user,
+    ins.Volume: StageBuilder._volume,
+    ins.Workdir: StageBuilder._workdir,
+}
