@@ -4,6 +4,7 @@ import posixpath
 import re
 import signal
 from collections.abc import Callable
+from typing import ClassVar
 
 import msgspec
 
@@ -88,7 +89,7 @@ class StageBuilder:
             ParseError: a variable or a value in it cannot be.
         """
         self._source = source
-        _HANDLERS[type(instruction)](self, instruction)
+        self._HANDLERS[type(instruction)](self, instruction)
 
     # How the handlers see the world
 
@@ -271,28 +272,27 @@ class StageBuilder:
         self.author = one.name
         self._configure(one, f"MAINTAINER {one.name}")
 
+    _HANDLERS: ClassVar[dict[type[Instruction], Callable[..., None]]] = {
+        ins.Add: _copy,
+        ins.Arg: _arg,
+        ins.Cmd: _cmd,
+        ins.Copy: _copy,
+        ins.Entrypoint: _entrypoint,
+        ins.Env: _env,
+        ins.Expose: _expose,
+        ins.Healthcheck: _healthcheck,
+        ins.Label: _label,
+        ins.Maintainer: _maintainer,
+        ins.Onbuild: _onbuild,
+        ins.Run: _run,
+        ins.Shell: _shell,
+        ins.Stopsignal: _stopsignal,
+        ins.User: _user,
+        ins.Volume: _volume,
+        ins.Workdir: _workdir,
+    }
+
 
 def _clean(path: str) -> str:
     """Go's ``filepath.Clean`` of an absolute path: one slash at its start, unlike ``normpath``."""
     return "/" + posixpath.normpath(path).lstrip("/")
-
-
-_HANDLERS: dict[type[Instruction], Callable[..., None]] = {
-    ins.Add: StageBuilder._copy,
-    ins.Arg: StageBuilder._arg,
-    ins.Cmd: StageBuilder._cmd,
-    ins.Copy: StageBuilder._copy,
-    ins.Entrypoint: StageBuilder._entrypoint,
-    ins.Env: StageBuilder._env,
-    ins.Expose: StageBuilder._expose,
-    ins.Healthcheck: StageBuilder._healthcheck,
-    ins.Label: StageBuilder._label,
-    ins.Maintainer: StageBuilder._maintainer,
-    ins.Onbuild: StageBuilder._onbuild,
-    ins.Run: StageBuilder._run,
-    ins.Shell: StageBuilder._shell,
-    ins.Stopsignal: StageBuilder._stopsignal,
-    ins.User: StageBuilder._user,
-    ins.Volume: StageBuilder._volume,
-    ins.Workdir: StageBuilder._workdir,
-}
