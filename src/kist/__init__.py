@@ -1,1 +1,98 @@
-"""Kist."""
+"""Kist: build, share and run containers; a whole engine as a typed Python library.
+
+Names are imported when they are first used, so that ``import kist`` costs nothing::
+
+    with kist.Engine() as engine:
+        image = engine.build(".")
+        result = engine.run(image, ["plot", "data.csv"], mounts=[kist.Mount.bind("/data", "/data")])
+        print(result.stdout)
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kist import errors as errors
+    from kist.spec.build import BootstrapOptions as BootstrapOptions
+    from kist.spec.build import BuildOptions as BuildOptions
+    from kist.spec.container import Container as Container
+    from kist.spec.container import ContainerOptions as ContainerOptions
+    from kist.spec.container import ContainerState as ContainerState
+    from kist.spec.container import ExecOptions as ExecOptions
+    from kist.spec.container import LogRecord as LogRecord
+    from kist.spec.container import Resources as Resources
+    from kist.spec.container import RunResult as RunResult
+    from kist.spec.digest import Digest as Digest
+    from kist.spec.interface import EngineInterface as EngineInterface
+    from kist.spec.mount import Mount as Mount
+    from kist.spec.reference import Reference as Reference
+    from kist.spec.summary import Image as Image
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BootstrapOptions": "kist.spec.build",
+    "BuildOptions": "kist.spec.build",
+    "Container": "kist.spec.container",
+    "ContainerOptions": "kist.spec.container",
+    "ContainerState": "kist.spec.container",
+    "Digest": "kist.spec.digest",
+    "EngineInterface": "kist.spec.interface",
+    "ExecOptions": "kist.spec.container",
+    "Image": "kist.spec.summary",
+    "LogRecord": "kist.spec.container",
+    "Mount": "kist.spec.mount",
+    "Reference": "kist.spec.reference",
+    "Resources": "kist.spec.container",
+    "RunResult": "kist.spec.container",
+}
+
+__all__ = ["Engine", "__version__", "errors", *_HOME]  # noqa: PLE0604 - the table above is the list
+
+
+def Engine(  # noqa: N802 - it stands for the class that it chooses
+    *, local: bool = False, host: str = "", data_root: str = "", run_root: str = ""
+) -> "EngineInterface":
+    """The engine, to be used in a ``with`` block.
+
+    Args:
+        local: False talks to the engine over its socket and starts it when it does not run; True makes an engine in
+            this process: the containers are then this process's descendants.
+        host: another engine's socket (``unix:///path``); not with ``local``.
+        data_root: where images and containers are kept; empty for ``$KIST_ROOT``, else the default of DESIGN section 5.
+        run_root: the directory of the socket; empty for ``$KIST_RUN``, else the default.
+
+    Raises:
+        Unsupported: a host that is not a Unix socket.
+    """
+    import os  # noqa: PLC0415 - nothing is imported for those who only look
+
+    from kist.client import endpoint  # noqa: PLC0415 - the same
+
+    given = {"KIST_ROOT": data_root, "KIST_RUN": run_root}
+    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
+    if local:
+        from kist.engine import Engine as LocalEngine  # noqa: PLC0415 - the whole engine
+
+        uid = os.getuid()
+        return LocalEngine(endpoint.data_root(environment, uid), endpoint.run_root(environment, uid))
+    from kist.client.client import Client  # noqa: PLC0415 - msgspec
+
+    if run_root and not host:
+        environment.pop("DOCKER_HOST", None)
+    return Client(endpoint.resolve(environment, os.getuid(), host))
+
+
+def __getattr__(name: str) -> object:
+    """Import what ``kist.NAME`` stands for."""
+    import importlib  # noqa: PLC0415 - light as it is, a command line that needs none of this does without
+
+    if name == "errors":
+        return importlib.import_module("kist.errors")
+    if name not in _HOME:
+        raise AttributeError(f"module 'kist' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""``python -m kist.cli``."""
+
+from kist.cli import main
+
+main()

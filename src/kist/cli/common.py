@@ -1,0 +1,56 @@
+"""What several verbs share."""
+
+from kist.client.http1 import quote
+from kist.errors import KistError, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from kist.cli.context import Context
+    from kist.client.wire import Query
+
+
+def container_path(name: str, rest: str = "") -> str:
+    """``/containers/NAME/rest``."""
+    return f"/containers/{_segment(name)}{'/' + rest if rest else ''}"
+
+
+def image_path(name: str, rest: str = "") -> str:
+    """``/images/NAME/rest``; a name has slashes and colons, which stay as they are."""
+    return f"/images/{quote(name)}{'/' + rest if rest else ''}"
+
+
+def _segment(name: str) -> str:
+    return quote(name).replace("/", "%2F")
+
+
+def each(context: "Context", names: "Iterable[str]", act: "Callable[[str], str | None]") -> int:
+    """Do ``act`` with every name and print what it gives; errors are shown and the rest is still done."""
+    code = 0
+    for name in names:
+        try:
+            printed = act(name)
+        except KistError as error:
+            context.fail(error)
+            code = 1
+        else:
+            if printed is not None:
+                context.say(printed)
+    return code
+
+
+def inspect_container(context: "Context", name: str) -> "dict[str, Any]":
+    """The engine's description of a container."""
+    found = context.wire.call("GET", container_path(name, "json"))
+    assert isinstance(found, dict)
+    return found
+
+
+def try_call(context: "Context", path: str, query: "Query" = ()) -> "Any":
+    """GET ``path``; None when there is no such thing."""
+    try:
+        return context.wire.call("GET", path, query)
+    except NotFound:
+        return None

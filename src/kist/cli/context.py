@@ -1,0 +1,86 @@
+"""What a command works with: the environment, the engine, and where its words go."""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kist.client.wire import Wire
+    from kist.errors import KistError
+
+_RED = "\x1b[1;31m"
+_YELLOW = "\x1b[33m"
+_OFF = "\x1b[0m"
+
+
+class Context:
+    """Made once per command.
+
+    Args:
+        environment: as ``os.environ``.
+        host: the value of ``-H``, empty where it was not given.
+    """
+
+    def __init__(self, environment: "Mapping[str, str]", host: str = "") -> None:
+        self.environment = environment
+        self.host = host
+        self._wire: Wire | None = None
+
+    @property
+    def wire(self) -> "Wire":
+        """The engine; it is connected to (and started) by the first request."""
+        if self._wire is None:
+            from kist.client.endpoint import resolve  # noqa: PLC0415 - --help needs no engine
+            from kist.client.wire import Wire  # noqa: PLC0415 - the same
+
+            self._wire = Wire(resolve(self.environment, os.getuid(), self.host))
+        return self._wire
+
+    def say(self, text: str) -> None:
+        """A line of data, on standard output."""
+        sys.stdout.write(text + "\n")
+
+    def write(self, data: bytes) -> None:
+        """Bytes as they are, on standard output."""
+        sys.stdout.flush()
+        write_all(1, data)
+
+    def note(self, text: str) -> None:
+        """A line of progress or warning, on standard error."""
+        sys.stderr.write(text + "\n")
+
+    def warn(self, text: str) -> None:
+        """A warning, on standard error."""
+        mark = f"{_YELLOW}warning:{_OFF}" if self.colour(2) else "warning:"
+        self.note(f"{mark} {text}")
+
+    def fail(self, error: "KistError", look_up: str = "") -> None:
+        """Show an error: the cause, the hint on a line of its own, and the command to look it up with."""
+        sys.stdout.flush()
+        mark = f"{_RED}kist:{_OFF}" if self.colour(2) else "kist:"
+        lines = [f"{mark} {error}"]
+        if error.hint:
+            lines.append(error.hint)
+        if look_up:
+            lines.append(f"See '{look_up}'.")
+        self.note("\n".join(lines))
+
+    def colour(self, fd: int) -> bool:
+        """Whether words on this descriptor may be coloured (https://no-color.org)."""
+        return not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb" and os.isatty(fd)
+
+    def width(self) -> int:
+        """Columns of the terminal; 100 in a pipe."""
+        try:
+            return os.get_terminal_size(1).columns
+        except OSError:
+            return 100
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything, however often the descriptor takes only a part."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
