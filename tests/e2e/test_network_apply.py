@@ -1,0 +1,525 @@
+"""Bridge networks between network namespaces that the tests make: a host, containers, and the outside."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+from kist.errors import Conflict, Forbidden, KistError, Unavailable
+from kist.kernel import namespaces, netlink, netns, nftables, process, rtnetlink, sysctl
+from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
+from kist.kernel.nftables_expressions import be32
+from kist.network import apply, firewall, plan
+from kist.network.plan import BridgeNetwork
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root"),
+]
+
+T = TypeVar("T")
+NETWORK = BridgeNetwork(name="test", bridge="kisttest0", subnet="10.88.0.0/16", gateway="10.88.0.1")
+OUTSIDE_PORT = 8080
+SECONDS = 10.0
+
+
+class Namespace:
+    """A network namespace and a way to run something in it."""
+
+    def __init__(self) -> None:
+        self.descriptor = in_thread(self._make)
+
+    @staticmethod
+    def _make() -> int:
+        namespaces.unshare(namespaces.CLONE_NEWNET)
+        return netns.current()
+
+    def run(self, function: Callable[[], T]) -> T:
+        def entered() -> T:
+            namespaces.setns(self.descriptor, namespaces.CLONE_NEWNET)
+            return function()
+
+        return in_thread(entered)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def in_thread(function: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+@pytest.fixture
+def spaces() -> Iterator[Callable[[], Namespace]]:
+    made: list[Namespace] = []
+
+    def make() -> Namespace:
+        made.append(Namespace())
+        return made[-1]
+
+    before = sysctl.get("net.ipv4.ip_forward")
+    yield make
+    for space in made:
+        space.close()
+    # Nothing of this happens in the namespace that the tests run in.
+    with Socket(NETLINK_ROUTE) as connection:
+        assert not [link for link in rtnetlink.links(connection) if link.name.startswith("kisttest")]
+    assert sysctl.get("net.ipv4.ip_forward") == before
+
+
+@pytest.fixture
+def host(spaces: Callable[[], Namespace]) -> Namespace:
+    return spaces()
+
+
+def container_id(number: int) -> str:
+    return f"{number:04x}" + "e2" * 30
+
+
+def connect(host: Namespace, container: Namespace, number: int, network: BridgeNetwork = NETWORK) -> str:
+    """Attach the container at the network's address of this number; gives the address."""
+    address = plan.choose_address(network.subnet, network.gateway, [f"10.88.0.{n}" for n in range(2, number)])
+    attachment = plan.attachment(network, address)
+    host.run(lambda: apply.attach(container.descriptor, attachment, network, container_id(number)))
+    return address
+
+
+def links_of(space: Namespace) -> dict[str, rtnetlink.Link]:
+    def look() -> dict[str, rtnetlink.Link]:
+        with Socket(NETLINK_ROUTE) as connection:
+            return {link.name: link for link in rtnetlink.links(connection)}
+
+    return space.run(look)
+
+
+def chains_of(space: Namespace) -> set[tuple[str, str]]:
+    def look() -> set[tuple[str, str]]:
+        with Socket(NETLINK_NETFILTER) as connection:
+            return {(chain.table, chain.name) for chain in nftables.list_chains(connection)}
+
+    return space.run(look)
+
+
+def transact(*requests: netlink.Request) -> None:
+    with Socket(NETLINK_ROUTE) as connection:
+        connection.transact(requests)
+
+
+def ping(address: str) -> None:
+    """Wait for the answer to an ICMP echo request (RFC 792)."""
+    header = struct.pack("!BBHHH", 8, 0, 0, 0x4B49, 1)
+    total = sum(struct.unpack("!4H", header))
+    packet = header[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + header[4:]
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        raw.settimeout(SECONDS)
+        raw.connect((address, 0))
+        raw.send(packet)
+        while raw.recv(1500)[20] != 0:
+            pass
+
+
+@contextlib.contextmanager
+def server(space: Namespace, address: str) -> Iterator[tuple[int, list[str]]]:
+    """A TCP server in the namespace that answers ``hello``; gives its port and the addresses that it saw."""
+    listener = space.run(lambda: socket.create_server((address, 0)))
+    seen: list[str] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, (peer, _) = listener.accept()
+                seen.append(peer)
+                with connection:
+                    connection.sendall(b"hello")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], seen
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+
+
+def fetch(space: Namespace, address: str, port: int, timeout: float = SECONDS) -> bytes:
+    def read() -> bytes:
+        with socket.create_connection((address, port), timeout=timeout) as connection:
+            return connection.recv(100)
+
+    return space.run(read)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def outside(host: Namespace, spaces: Callable[[], Namespace]) -> Namespace:
+    """A machine next to the host: host 192.0.2.1, itself 192.0.2.2."""
+    space = spaces()
+
+    def cable() -> None:
+        made = rtnetlink.new_veth(
+            "kisttestup", master=0, mtu=1400, peer="up0", peer_mac="02:00:00:00:00:02", peer_netns=space.descriptor
+        )
+        transact(made)
+        give("kisttestup", "192.0.2.1")
+
+    def give(name: str, address: str) -> None:
+        with Socket(NETLINK_ROUTE) as connection:
+            link = rtnetlink.find_link(connection, name)
+            assert link is not None
+            connection.transact([rtnetlink.set_up(link.ifindex), rtnetlink.add_address(link.ifindex, address, 24)])
+
+    host.run(cable)
+    space.run(lambda: give("up0", "192.0.2.2"))
+    return space
+
+
+def test_containers_reach_each_other_and_the_host(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    one, two = spaces(), spaces()
+    first, second = connect(host, one, 2), connect(host, two, 3)
+    assert (first, second) == ("10.88.0.2", "10.88.0.3")
+    one.run(lambda: ping(second))
+    two.run(lambda: ping(first))
+    one.run(lambda: ping("127.0.0.1"))
+    with server(host, NETWORK.gateway) as (port, seen):
+        assert fetch(one, NETWORK.gateway, port) == b"hello"
+        assert seen == [first]
+    with server(two, second) as (port, seen):
+        assert fetch(one, second, port) == b"hello"
+        assert fetch(host, second, port) == b"hello"
+        assert seen == [first, NETWORK.gateway]
+
+
+def test_the_containers_device_is_as_planned(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    container = spaces()
+    connect(host, container, 2)
+    inside, there = links_of(container)["eth0"], links_of(host)
+    assert (inside.mac, inside.mtu, inside.up) == (plan.mac_for("10.88.0.2"), 1500, True)
+    assert links_of(container)["lo"].up
+    assert there["kist0002e2e2e2e"].master == there["kisttest0"].ifindex
+    assert there["kisttest0"].mac == plan.mac_for(NETWORK.gateway)
+
+
+def test_what_leaves_has_the_hosts_address(
+    host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
+) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    container = spaces()
+    connect(host, container, 2)
+    with server(outside, "192.0.2.2") as (port, seen):
+        assert fetch(container, "192.0.2.2", port) == b"hello"
+        assert seen == ["192.0.2.1"]
+    container.run(lambda: ping("192.0.2.2"))
+
+
+def test_nobody_outside_opens_a_connection_to_a_container(
+    host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
+) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    container = spaces()
+    address = connect(host, container, 2)
+    outside.run(lambda: transact(rtnetlink.add_default_route("192.0.2.1")))
+    with server(container, address) as (port, seen):
+        with pytest.raises(TimeoutError):
+            fetch(outside, address, port, timeout=0.3)
+        assert fetch(host, address, port) == b"hello"
+        assert seen == [NETWORK.gateway]
+
+
+def test_two_bridges_are_apart(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    other = BridgeNetwork(name="other", bridge="kisttest1", subnet="10.89.0.0/16", gateway="10.89.0.1")
+    for network in (NETWORK, other):
+        host.run(lambda network=network: apply.ensure_bridge(network))  # type: ignore[misc]
+    one, two = spaces(), spaces()
+    connect(host, one, 2)
+    address = connect(host, two, 3, other)
+    with server(two, address) as (port, seen):
+        with pytest.raises(TimeoutError):
+            fetch(one, address, port, timeout=0.3)
+        assert seen == []
+
+
+def test_a_hundred_attach_at_once(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    containers = [spaces() for _ in range(100)]
+    with ThreadPoolExecutor(100) as pool:
+        addresses = list(pool.map(lambda n: connect(host, containers[n], n + 2), range(100)))
+    assert len(set(addresses)) == 100
+    cables = [link for link in links_of(host).values() if link.kind == "veth"]
+    assert len(cables) == 100
+    assert len({link.master for link in cables}) == 1
+    containers[0].run(lambda: ping(addresses[99]))
+
+
+def test_many_threads_and_processes_make_one_bridge(host: Namespace) -> None:
+    program = (
+        "import sys\n"
+        "from kist.kernel import namespaces\n"
+        "from kist.network import apply\n"
+        "namespaces.setns(int(sys.argv[1]), namespaces.CLONE_NEWNET)\n"
+        "print(apply.default_network('kisttest0').subnet)\n"
+    )
+    command = [sys.executable, "-c", program, str(host.descriptor)]
+    running = [
+        subprocess.Popen(command, pass_fds=[host.descriptor], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(lambda _: host.run(lambda: apply.default_network("kisttest0")), range(16)))
+    printed = [process.communicate()[0].strip() for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert {network.subnet for network in made} | set(printed) == {"10.88.0.0/16"}
+    assert chains_of(host) == {("kist", "kisttest0-postrouting"), ("kist", "kisttest0-forward")}
+    assert host.run(lambda: sysctl.get("net.ipv4.ip_forward")) == "1"
+
+
+def test_engines_of_other_roots_take_other_subnets(host: Namespace) -> None:
+    names = [f"kisttest{n}" for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda name: host.run(lambda: apply.default_network(name)), names))
+    assert len({network.subnet for network in made}) == 4
+    assert made == [host.run(lambda name=name: apply.default_network(name)) for name in names]  # type: ignore[misc]
+
+
+def test_the_default_network_avoids_the_hosts_routes_and_takes_the_mtu_of_the_way_out(
+    host: Namespace, outside: Namespace
+) -> None:
+    def route() -> None:
+        with Socket(NETLINK_ROUTE) as connection:
+            link = rtnetlink.find_link(connection, "kisttestup")
+            assert link is not None
+            connection.transact(
+                [rtnetlink.add_address(link.ifindex, "10.88.9.1", 24), rtnetlink.add_default_route("192.0.2.2")]
+            )
+
+    host.run(route)
+    network = host.run(lambda: apply.default_network("kisttest0"))
+    assert (network.subnet, network.gateway, network.mtu) == ("10.89.0.0/16", "10.89.0.1", 1400)
+    assert outside.descriptor
+
+
+def test_what_was_removed_is_made_again(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+
+    def flush() -> None:
+        with Socket(NETLINK_NETFILTER) as connection:
+            nftables.commit(connection, [nftables.flush_chain("kist", "kisttest0-forward")])
+
+    def holds() -> bool:
+        with Socket(NETLINK_NETFILTER) as connection:
+            return nftables.holds(connection, firewall.TABLE, firewall.chains(NETWORK))
+
+    assert host.run(holds)
+    host.run(flush)
+    assert not host.run(holds)
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    assert host.run(holds)
+    host.run(lambda: transact(rtnetlink.delete_link("kisttest0")))
+    container = spaces()
+    connect(host, container, 2)
+    container.run(lambda: ping(NETWORK.gateway))
+
+
+def test_a_container_that_starts_again_gets_its_cable_while_the_old_one_is_there(
+    host: Namespace, spaces: Callable[[], Namespace]
+) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    before, after = spaces(), spaces()
+    connect(host, before, 2)
+    connect(host, after, 2)
+    after.run(lambda: ping(NETWORK.gateway))
+    assert "eth0" not in links_of(before)
+
+
+def test_a_cable_goes_with_its_namespace_or_on_demand(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    kept, ended = spaces(), Namespace()
+    connect(host, kept, 2)
+    connect(host, ended, 3)
+    ended.close()
+    wait_until(lambda: "kist0003e2e2e2e" not in links_of(host))
+    for _ in range(2):
+        host.run(lambda: apply.detach(container_id(2)))
+    assert set(links_of(host)) == {"lo", "kisttest0"}
+
+
+def test_attach_that_fails_leaves_no_cable(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    container = spaces()
+    attachment = plan.attachment(BridgeNetwork("bad", "kisttest0", "10.88.0.0/16", "192.0.2.7"), "10.88.0.2")
+    with pytest.raises(Unavailable, match="cannot connect the container 0002e2e2e2e2 to kisttest0: default route"):
+        host.run(lambda: apply.attach(container.descriptor, attachment, NETWORK, container_id(2)))
+    assert set(links_of(host)) == {"lo", "kisttest0"}
+
+
+def test_a_namespace_that_has_an_eth0_is_left_alone(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    container = spaces()
+    container.run(lambda: transact(rtnetlink.new_bridge("eth0", mac="02:00:00:00:00:07", mtu=1500)))
+    with pytest.raises(Conflict, match="has a device eth0 already"):
+        connect(host, container, 2)
+    assert links_of(container)["eth0"].kind == "bridge"
+
+
+def test_the_callers_thread_stays_in_its_namespace(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    container = spaces()
+
+    def attach() -> tuple[str, str]:
+        before = os.readlink("/proc/thread-self/ns/net")
+        attachment = plan.attachment(NETWORK, "10.88.0.2")
+        apply.attach(container.descriptor, attachment, NETWORK, container_id(2))
+        return before, os.readlink("/proc/thread-self/ns/net")
+
+    before, after = host.run(attach)
+    assert before == after
+
+
+def make_dummy_address(name: str, address: str, prefix: int) -> None:
+    transact(rtnetlink.new_bridge(name, mac="02:00:00:00:00:09", mtu=1500))
+    with Socket(NETLINK_ROUTE) as connection:
+        link = rtnetlink.find_link(connection, name)
+        assert link is not None
+        connection.transact([rtnetlink.add_address(link.ifindex, address, prefix)])
+
+
+@pytest.mark.parametrize(
+    ("device", "address", "prefix", "message"),
+    [
+        ("kisttest0", "10.99.0.1", 16, r"has the address 10\.99\.0\.1/16, not 10\.88\.0\.1/16"),
+        ("kisttest9", "10.88.7.1", 24, r"overlaps the host's route to 10\.88\.7\.0/24"),
+    ],
+)
+def test_a_bridge_is_not_made_against_what_is_there(
+    host: Namespace, device: str, address: str, prefix: int, message: str
+) -> None:
+    host.run(lambda: make_dummy_address(device, address, prefix))
+    with pytest.raises(Conflict, match=message) as caught:
+        host.run(lambda: apply.ensure_bridge(NETWORK))
+    assert caught.value.hint
+
+
+def test_a_device_that_is_no_bridge_is_not_taken(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    other = spaces()
+    host.run(
+        lambda: transact(
+            rtnetlink.new_veth(
+                "kisttest0", master=0, mtu=1500, peer="x", peer_mac="02:00:00:00:00:02", peer_netns=other.descriptor
+            )
+        )
+    )
+    for call in (lambda: apply.ensure_bridge(NETWORK), lambda: apply.default_network("kisttest0")):
+        with pytest.raises(Conflict, match="is not a bridge"):
+            host.run(call)
+    host.run(lambda: apply.remove_bridge(NETWORK))
+    assert links_of(host)["kisttest0"].kind == "veth"
+
+
+def test_removing_a_network_leaves_others_and_at_last_nothing(host: Namespace) -> None:
+    other = host.run(lambda: apply.default_network("kisttest1"))
+    host.run(lambda: apply.ensure_bridge(BridgeNetwork("test", "kisttest0", "10.91.0.0/16", "10.91.0.1")))
+    for _ in range(2):
+        host.run(lambda: apply.remove_bridge(NETWORK))
+        assert set(links_of(host)) == {"lo", "kisttest1"}
+        assert chains_of(host) == {("kist", "kisttest1-postrouting"), ("kist", "kisttest1-forward")}
+    host.run(lambda: apply.remove_bridge(other))
+    assert set(links_of(host)) == {"lo"}
+    assert chains_of(host) == set()
+
+
+def test_without_the_capability_it_says_so(host: Namespace) -> None:
+    def unprivileged() -> None:
+        process.set_capabilities(0, 0, 0)
+        apply.ensure_bridge(NETWORK)
+
+    with pytest.raises(Forbidden, match="cannot set up the bridge kisttest0") as caught:
+        host.run(unprivileged)
+    assert "CAP_NET_ADMIN" in caught.value.hint
+
+
+def foreign_chain(table: str, name: str, *, policy: int, hook: int) -> None:
+    chain = nftables.BaseChain(name, "filter", hook, 0, ())
+    with Socket(NETLINK_NETFILTER) as connection:
+        nftables.ensure(connection, table, [])
+        made = nftables.new_chain(table, chain)
+        body = made.body.replace(be32(5, nftables.POLICY_ACCEPT), be32(5, policy))
+        nftables.commit(connection, [made._replace(body=body)])
+
+
+def test_rules_that_cannot_be_set_name_cause_and_fix(host: Namespace) -> None:
+    host.run(lambda: foreign_chain("kist", "kisttest0-forward", policy=nftables.POLICY_ACCEPT, hook=1))
+    with pytest.raises(Unavailable, match="address translation for the bridge kisttest0") as caught:
+        host.run(lambda: apply.ensure_bridge(NETWORK))
+    assert "nf_tables" in caught.value.hint
+
+
+def test_another_firewalls_dropping_is_seen(host: Namespace) -> None:
+    assert host.run(apply.blocking_chains) == ()
+    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: foreign_chain("kisttest", "INPUT", policy=nftables.POLICY_DROP, hook=1))
+    assert host.run(apply.blocking_chains) == ()
+    host.run(lambda: foreign_chain("kisttest", "FORWARD", policy=nftables.POLICY_DROP, hook=nftables.HOOK_FORWARD))
+    assert host.run(apply.blocking_chains) == ("ip kisttest FORWARD",)
+
+
+def test_a_batch_is_all_or_nothing(host: Namespace) -> None:
+    def half() -> None:
+        with Socket(NETLINK_NETFILTER) as connection:
+            chain = nftables.BaseChain("kisttest0-forward", "filter", nftables.HOOK_FORWARD, 0, ())
+            nftables.ensure(connection, "kist", [])
+            nftables.commit(
+                connection, [nftables.new_chain("kist", chain), nftables.delete_chain("kist", "kisttest-absent")]
+            )
+
+    with pytest.raises(FileNotFoundError, match="nf_tables chain kisttest-absent"):
+        host.run(half)
+    assert chains_of(host) == set()
+
+
+def test_the_kernels_own_words_are_in_the_error(host: Namespace) -> None:
+    with pytest.raises(OSError, match="default route by") as caught:
+        host.run(lambda: transact(rtnetlink.add_default_route("192.0.2.9")))
+    assert caught.value.errno == errno.ENETUNREACH
+    assert str(caught.value.strerror).startswith("Network is unreachable: ")
+
+
+def test_the_lock_of_a_namespace_keeps_others_out(host: Namespace, spaces: Callable[[], Namespace]) -> None:
+    def try_lock() -> None:
+        descriptor = netns.current()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+
+    def hold() -> None:
+        with netns.locked():
+            with pytest.raises(BlockingIOError):
+                host.run(try_lock)
+            spaces().run(try_lock)
+        host.run(try_lock)
+
+    host.run(hold)
+
+
+def test_errors_are_kists_own(host: Namespace) -> None:
+    missing = BridgeNetwork("test", "kist-a-name-too-long", "10.88.0.0/16", "10.88.0.1")
+    with pytest.raises(KistError, match="kist-a-name-too-long"):
+        host.run(lambda: apply.ensure_bridge(missing))

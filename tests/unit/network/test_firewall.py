@@ -1,0 +1,24 @@
+from kist.kernel import nftables
+from kist.network import firewall
+from kist.network.plan import BridgeNetwork
+
+ONE = BridgeNetwork(name="bridge", bridge="kist0", subnet="10.88.0.0/16", gateway="10.88.0.1")
+TWO = BridgeNetwork(name="lab", bridge="kist-0123abcd", subnet="10.89.0.0/16", gateway="10.89.0.1")
+
+
+def test_a_network_has_a_chain_for_translation_and_one_for_forwarding() -> None:
+    assert [(chain.name, chain.type, chain.hook, chain.priority) for chain in firewall.chains(ONE)] == [
+        ("kist0-postrouting", "nat", nftables.HOOK_POSTROUTING, 100),
+        ("kist0-forward", "filter", nftables.HOOK_FORWARD, 0),
+    ]
+
+
+def test_networks_share_no_chain() -> None:
+    assert not {chain.name for chain in firewall.chains(ONE)} & {chain.name for chain in firewall.chains(TWO)}
+
+
+def test_the_rules_follow_from_bridge_and_subnet_alone() -> None:
+    assert firewall.chains(ONE) == firewall.chains(
+        BridgeNetwork("other", "kist0", "10.88.0.0/16", "10.88.0.9", mtu=900)
+    )
+    assert firewall.chains(ONE)[0].comments() != firewall.chains(TWO)[0].comments()
