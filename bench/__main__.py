@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import report, rows
 from bench.engines import Engine, find
-from bench.measure import CommandFailed
+from bench.measure import CommandError
 from bench.report import Result
 from bench.room import run_in_room
 from bench.things import Things
@@ -29,7 +29,7 @@ def measure(row: rows.Row, stage: rows.Stage) -> Result:
                     continue
                 try:
                     value = side.sample()
-                except (CommandFailed, OSError) as error:
+                except (CommandError, OSError) as error:
                     failures[side.name] = str(error)
                     print(f"  {side.name}: {error}", file=sys.stderr)
                     continue
@@ -46,7 +46,7 @@ def start(engines: list[Engine], things: Things) -> list[Engine]:
             engine.start()
             engine.import_tar(things.busybox)
             up.append(engine)
-        except (CommandFailed, OSError) as error:
+        except (CommandError, OSError) as error:
             print(f"{engine.name} left out: {error}", file=sys.stderr)
     return up
 
@@ -63,7 +63,7 @@ def bench(options: argparse.Namespace, work: Path, things: Things) -> int:
             print(f"{row.what} …", file=sys.stderr, flush=True)
             try:
                 results.append(measure(row, stage))
-            except (CommandFailed, OSError) as error:
+            except (CommandError, OSError) as error:
                 print(f"  the row failed: {error}", file=sys.stderr)
                 results.append(Result(row, {}, {"row": str(error)}))
     finally:
@@ -71,18 +71,30 @@ def bench(options: argparse.Namespace, work: Path, things: Things) -> int:
             engine.stop()
     report.write(options.output, results, {engine.name: engine.version for engine in engines})
     print(report.table(results))
-    try:
-        from bench.picture import draw
+    picture(results, options.output / "results.svg")
+    return 1 if any(held is False for result in results for _, _, held in result.verdicts()) else 0
 
-        draw(results, options.output / "results.svg")
+
+def picture(results: list[Result], path: Path) -> None:
+    """Draw it where the means are there."""
+    try:
+        from bench.picture import draw  # noqa: PLC0415 - the figures do not need matplotlib
     except ImportError as error:
         print(f"no picture: {error} (script/setup --bench)", file=sys.stderr)
-    return 1 if any(held is False for result in results for _, _, held in result.verdicts()) else 0
+        return
+    if draw(results, path):
+        print(f"picture: {path}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measure Kist beside Docker and Podman.")
-    parser.add_argument("--rows", nargs="*", default=[], metavar="ROW", help="only these rows: " + ", ".join(row.name for row in rows.ROWS))
+    parser.add_argument(
+        "--rows",
+        nargs="*",
+        default=[],
+        metavar="ROW",
+        help="only these rows: " + ", ".join(row.name for row in rows.ROWS),
+    )
     parser.add_argument("--peers", nargs="*", default=["kist", "docker", "podman"], help="only these engines")
     parser.add_argument("--quick", action="store_true", help="few rounds: minutes become seconds")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="directory of the results")

@@ -1,4 +1,4 @@
-"""The engines that are compared. All speak Docker's command line; each gets data of its own and leaves nothing elsewhere."""
+"""The engines that are compared: all speak Docker's command line, and each keeps its data in a directory of its own."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.measure import CommandFailed, children, parent, run, seconds
+from bench.measure import CommandError, children, parent, run, seconds
 
 IMAGE = "bench:1"
 
@@ -67,21 +67,22 @@ class Docker(Engine):
     def start(self) -> None:
         daemon = shutil.which("dockerd", path="/usr/sbin:/usr/bin:/sbin:/bin")
         if daemon is None:
-            raise CommandFailed("dockerd is not installed")
+            raise CommandError("dockerd is not installed")
         self.options = ("--host", f"unix://{self.work}/socket")
         self.env = {**os.environ, "DOCKER_BUILDKIT": "0", "DOCKER_CONFIG": str(self.work / "config")}
         log = open(self.work / "log", "wb")  # noqa: SIM115 - the daemon keeps it
         self.daemon = subprocess.Popen(
             [
                 daemon, f"--data-root={self.work}/root", f"--exec-root={self.work}/exec", f"--pidfile={self.work}/pid",
-                f"--host=unix://{self.work}/socket", "--storage-driver=overlay2", "--exec-opt=native.cgroupdriver=cgroupfs",
+                f"--host=unix://{self.work}/socket", "--storage-driver=overlay2",
+                "--exec-opt=native.cgroupdriver=cgroupfs",
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "TMPDIR": str(self.work)},
         )  # fmt: skip
         deadline = time.monotonic() + 60
         while subprocess.run(self.argv("version"), env=self.env, capture_output=True, check=False).returncode != 0:
             if self.daemon.poll() is not None or time.monotonic() > deadline:
-                raise CommandFailed(f"dockerd did not start: {(self.work / 'log').read_text(errors='replace')[-800:]}")
+                raise CommandError(f"dockerd did not start: {(self.work / 'log').read_text(errors='replace')[-800:]}")
             time.sleep(0.1)
         self.version = self.run("version", "--format", "{{.Server.Version}}").strip()
 
@@ -100,8 +101,8 @@ class Podman(Engine):
         self.env = {**os.environ, "TMPDIR": str(self.work)}
         self.options = (
             "--root", f"{self.work}/root", "--runroot", f"{self.work}/run", "--tmpdir", f"{self.work}/tmp",
-            "--network-config-dir", f"{self.work}/network", "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs",
-            "--events-backend", "file", "--runtime", "runc",
+            "--network-config-dir", f"{self.work}/network", "--storage-driver", "overlay",
+            "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc",
         )  # fmt: skip
         (self.work / "network").mkdir()
         self.version = self.run("version", "--format", "{{.Client.Version}}").strip()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 
-class CommandFailed(Exception):
+class CommandError(Exception):
     """A measured command ended with a code other than 0."""
 
 
@@ -16,7 +16,7 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, stdin: str | 
         done = subprocess.run(argv, env=env, stdin=source, capture_output=True, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        raise CommandFailed(f"{' '.join(argv)}: exit code {done.returncode}: {said[-600:]}")
+        raise CommandError(f"{' '.join(argv)}: exit code {done.returncode}: {said[-600:]}")
     return done.stdout.decode(errors="replace")
 
 
@@ -28,7 +28,7 @@ def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None) -> float:
         _, said = process.communicate()
         taken = time.perf_counter() - start
     if process.returncode != 0:
-        raise CommandFailed(f"{' '.join(argv)}: exit code {process.returncode}: {said.decode(errors='replace')[-600:]}")
+        raise CommandError(f"{' '.join(argv)}: exit code {process.returncode}: {said.decode(errors='replace')[-600:]}")
     return taken
 
 

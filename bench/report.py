@@ -51,16 +51,23 @@ def table(results: list[Result]) -> str:
     for result in results:
         medians = result.medians
         first = [result.row.what, result.row.unit]
-        first += [number(medians[name]) if name in medians else "!" if name in result.failures else "" for name in COLUMNS]
+        first += [
+            number(medians[name]) if name in medians else "!" if name in result.failures else "" for name in COLUMNS
+        ]
         for text, shown, held in result.verdicts():
             lines.append([*first, text, shown, "" if held is None else "held" if held else "MISSED"])
             first = [""] * len(first)
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    right = range(2, 2 + len(COLUMNS))
-    return "\n".join(
-        "| " + " | ".join(cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))) + " |"
-        for line in lines
-    )  # fmt: skip
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    figures = range(2, 2 + len(COLUMNS))  # to the right
+    padded = (
+        cell.rjust(width) if column in figures else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"| {' | '.join(padded)} |"
 
 
 def as_json(results: list[Result], versions: dict[str, str]) -> str:

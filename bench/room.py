@@ -51,7 +51,7 @@ def _be_init(main: Callable[[], int]) -> int:
             code = main()
         except KeyboardInterrupt:
             code = 130
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - this process ends here, whatever it was
             sys.excepthook(*sys.exc_info())
             code = 1
         sys.stdout.flush()

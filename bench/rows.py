@@ -4,17 +4,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from bench.engines import IMAGE, Engine
-from bench.measure import CommandFailed, pss, seconds
+from bench.measure import CommandError, pss, seconds
 from bench.things import Things
 
 LINES = 500_000
 IDLE = 50
 TWENTY_STEPS = f"FROM {IMAGE}\n" + "RUN true\n" * 20
-REBUILD = f"FROM {IMAGE}\nWORKDIR /srv\nCOPY files/ files/\nRUN ls files > list\nENV A=1\nRUN echo $A > a\nCMD cat list\n"
+REBUILD = (
+    f"FROM {IMAGE}\nWORKDIR /srv\nCOPY files/ files/\nRUN ls files > list\nENV A=1\nRUN echo $A > a\nCMD cat list\n"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,6 @@ class Row:
     sides: Callable[[Stage], AbstractContextManager[list[Side]]]
     rounds: int = 15
     warm: bool = True
-    peers: tuple[str, ...] = field(default=("docker", "podman"))
 
 
 def _command(*words: str, scale: float = 1000) -> Callable[[Stage], AbstractContextManager[list[Side]]]:
@@ -139,13 +139,17 @@ def _load(stage: Stage) -> Iterator[list[Side]]:
     yield [side(engine) for engine in stage.engines]
 
 
-def _build(name: str, dockerfile: str, *options: str, files: int = 0) -> Callable[[Stage], AbstractContextManager[list[Side]]]:
+def _build(
+    name: str, dockerfile: str, *options: str, files: int = 0
+) -> Callable[[Stage], AbstractContextManager[list[Side]]]:
     @contextmanager
     def sides(stage: Stage) -> Iterator[list[Side]]:
         context = stage.things.context(name, dockerfile, files)
 
         def side(engine: Engine) -> Side:
-            return Side(engine.name, lambda: 1000 * engine.seconds("build", *options, "-t", f"bench-{name}:1", str(context)))
+            return Side(
+                engine.name, lambda: 1000 * engine.seconds("build", *options, "-t", f"bench-{name}:1", str(context))
+            )
 
         yield [side(engine) for engine in stage.engines]
 
@@ -192,7 +196,7 @@ def _log_read(stage: Stage) -> Iterator[list[Side]]:
 def _ended(engine: Engine, container: str) -> bool:
     try:
         return "end" in engine.run("logs", "--tail", "1", container)
-    except CommandFailed:  # Podman fails on a line that is being written
+    except CommandError:  # Podman fails on a line that is being written
         return False
 
 
@@ -225,12 +229,18 @@ ROWS = (
         "run-none", "run --rm IMAGE true, no network", "ms", (Budget(1 / 5, "docker"), Budget(1 / 2, "podman")),
         _command(*_RUN, "--network", "none", IMAGE, "true"),
     ),
-    Row("spawn", "spawn of true, the runtime alone", "ms", (Budget(1 / 3, "runc"), Budget(1, "crun")), _spawn, peers=("runc", "crun")),
+    Row("spawn", "spawn of true, the runtime alone", "ms", (Budget(1 / 3, "runc"), Budget(1, "crun")), _spawn),
     Row("monitor", f"memory for each of {IDLE} idle containers", "MB", (Budget(1.5),), _monitor, rounds=1, warm=False),
     Row("engine", "memory of the idle engine", "MB", (Budget(60),), _daemons, rounds=3, warm=False),
     Row("load", "load of debian:12", "s", (Budget(1 / 2, "docker"),), _load, rounds=5),
-    Row("rebuild", "rebuild, all cached", "ms", (Budget(1 / 4, "docker"),), _build("rebuild", REBUILD, files=20), rounds=10),
-    Row("twenty", "twenty steps of RUN true", "ms", (Budget(1 / 8, "docker"),), _build("twenty", TWENTY_STEPS, "--no-cache"), rounds=3),
+    Row(
+        "rebuild", "rebuild, all cached", "ms", (Budget(1 / 4, "docker"),), _build("rebuild", REBUILD, files=20),
+        rounds=10,
+    ),
+    Row(
+        "twenty", "twenty steps of RUN true", "ms", (Budget(1 / 8, "docker"),),
+        _build("twenty", TWENTY_STEPS, "--no-cache"), rounds=3,
+    ),
     Row("log-write", f"write {LINES:,} lines", "s", (Budget(1, "docker"),), _log_write, rounds=3, warm=False),
     Row("log-read", f"read {LINES:,} lines", "s", (Budget(1, "docker"),), _log_read, rounds=3, warm=False),
     Row("log-memory", "growth of the monitor by that log", "MB", (Budget(0.5),), _log_memory, rounds=1, warm=False),
@@ -241,12 +251,9 @@ ROWS = (
 
 def chosen(names: Sequence[str]) -> tuple[Row, ...]:
     """The rows of these names, all for none; ``run`` stands for ``run-bridge`` and ``run-none``."""
-    rows = tuple(row for row in ROWS if not names or any(row.name == name or row.name.startswith(f"{name}-") for name in names))
+    rows = tuple(
+        row for row in ROWS if not names or any(row.name == name or row.name.startswith(f"{name}-") for name in names)
+    )
     if not rows:
         raise SystemExit(f"no such row; there are: {', '.join(row.name for row in ROWS)}")
     return rows
-
-
-def work_directory() -> Path:
-    """Where the engines' data goes when nobody says: a real file system, not a tmpfs."""
-    return Path("/var/tmp")
