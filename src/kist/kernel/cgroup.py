@@ -80,20 +80,15 @@ class Cgroup:
         """A descriptor for clone3(2) with CLONE_INTO_CGROUP; None where version 2 is not used."""
         return None if self._v2 is None else self._v2.open()
 
-    def join(self, *, cloned: bool = False) -> None:
+    def join(self) -> None:
         """Move the calling process, which must have one thread, into the cgroup.
 
-        To be called while /sys/fs/cgroup is the host's and before a cgroup namespace is made: the namespace's root is
-        the cgroup that the process is in at that moment.
-
-        Args:
-            cloned: the process was made with ``open_v2``'s descriptor and is in the version 2 cgroup already. Without
-                that, moving there takes some milliseconds.
+        To be called while /proc and /sys/fs/cgroup are the host's and before a cgroup namespace is made: the root of
+        that namespace is the cgroup that the process is in at that moment. On version 2 a process that was not made
+        with ``open_v2``'s descriptor takes some milliseconds for it.
         """
-        if self._v1 is not None:
-            self._v1.join()
-        if self._v2 is not None and not cloned:
-            self._v2.join()
+        for part in self._parts():
+            part.join()
 
     def view(self) -> list[tuple[str, str]]:
         """What the container may see of it below /sys/fs/cgroup: a name there, and the cgroup's directory here.

@@ -115,6 +115,8 @@ def choose_base(point: str, own: str) -> str:
 
 
 def _parse_mount(line: str) -> CgroupMount | None:
+    if " - cgroup" not in line:  # most lines, at little cost
+        return None
     before, _, after = line.partition(" - ")
     kind, *rest = after.split(" ")
     if kind not in ("cgroup", "cgroup2"):
