@@ -333,10 +333,12 @@ def test_what_was_removed_is_made_again(host: Namespace, spaces: Callable[[], Na
     assert not host.run(holds)
     host.run(lambda: apply.ensure_bridge(NETWORK))
     assert host.run(holds)
+    host.run(flush)
     host.run(lambda: transact(rtnetlink.delete_link("kisttest0")))
     container = spaces()
     connect(host, container, 2)
     container.run(lambda: ping(NETWORK.gateway))
+    assert host.run(holds)
 
 
 def test_a_container_that_starts_again_gets_its_cable_while_the_old_one_is_there(

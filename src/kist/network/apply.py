@@ -60,9 +60,7 @@ def ensure_bridge(network: BridgeNetwork) -> None:
         Conflict: the device is no bridge or has another subnet, or the host routes the subnet elsewhere.
     """
     with _explained(f"set up the bridge {network.bridge}"), Socket(NETLINK_ROUTE) as connection:
-        if not _ready(connection, network):
-            with netns.locked():
-                _make(connection, network)
+        _ensure(connection, network)
 
 
 def attach(netns_fd: int, attachment: NetworkAttachment, network: BridgeNetwork, container_id: str) -> None:
@@ -71,11 +69,11 @@ def attach(netns_fd: int, attachment: NetworkAttachment, network: BridgeNetwork,
     Args:
         netns_fd: the container's network namespace.
         attachment: from ``plan.attachment``.
-        network: the bridge; it is made again when somebody removed it.
+        network: the bridge; what somebody removed of it or of its rules is made again.
         container_id: names the cable's end on the host.
 
     Raises:
-        Conflict: the namespace has an ``eth0`` already.
+        Conflict: the namespace has an ``eth0`` already, or as in ``ensure_bridge``.
     """
     name = veth_name(container_id)
     with _explained(f"connect the container {container_id[:12]} to {network.bridge}"):
@@ -146,17 +144,24 @@ def _free_network(connection: Socket, bridge: str, name: str) -> BridgeNetwork:
     return BridgeNetwork(name=name, bridge=bridge, subnet=subnet, gateway=first_address(subnet), mtu=mtu)
 
 
-def _ready(connection: Socket, network: BridgeNetwork) -> bool:
+def _ensure(connection: Socket, network: BridgeNetwork) -> Link:
     link = rtnetlink.find_link(connection, network.bridge)
-    if link is None or link.kind != "bridge" or not link.up:
+    if link is not None and _ready(connection, link, network):
+        return link
+    with netns.locked():
+        return _make(connection, network)
+
+
+def _ready(connection: Socket, link: Link, network: BridgeNetwork) -> bool:
+    if link.kind != "bridge" or not link.up or not _has_address(connection, link, network):
         return False
-    if not _has_address(connection, link, network) or sysctl.get(_FORWARDING) != "1":
+    if sysctl.get(_FORWARDING) != "1":
         return False
     with _explained_rules(network.bridge), Socket(NETLINK_NETFILTER) as filters:
         return nftables.holds(filters, firewall.TABLE, firewall.chains(network))
 
 
-def _make(connection: Socket, network: BridgeNetwork) -> None:
+def _make(connection: Socket, network: BridgeNetwork) -> Link:
     link = _bridge(connection, network)
     if not link.up:
         connection.transact([rtnetlink.set_up(link.ifindex, network.bridge)])
@@ -166,6 +171,7 @@ def _make(connection: Socket, network: BridgeNetwork) -> None:
         sysctl.put(_FORWARDING, "1")
     with _explained_rules(network.bridge), Socket(NETLINK_NETFILTER) as filters:
         nftables.ensure(filters, firewall.TABLE, firewall.chains(network))
+    return link
 
 
 def _bridge(connection: Socket, network: BridgeNetwork) -> Link:
@@ -208,10 +214,7 @@ def _add_address(connection: Socket, link: Link, network: BridgeNetwork) -> None
 def _connect(
     connection: Socket, netns_fd: int, attachment: NetworkAttachment, network: BridgeNetwork, name: str
 ) -> None:
-    link = rtnetlink.find_link(connection, network.bridge)
-    if link is None:
-        ensure_bridge(network)
-        link = _bridge(connection, network)
+    link = _ensure(connection, network)
     cable = rtnetlink.new_veth(
         name, master=link.ifindex, mtu=network.mtu, peer=DEVICE, peer_mac=attachment.mac, peer_netns=netns_fd
     )
