@@ -1,0 +1,115 @@
+"""Tar to file tree: a layer to a snapshot (image-spec 1.1, layer.md, "Applying Changesets"), any tar to a directory.
+
+A layer is unpacked straight into the upper directory that its snapshot's mounts name; nothing is mounted for it.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from kist.errors import InvalidInput, from_os_error
+from kist.image.lowers import Lowers
+from kist.image.tar import TarReader
+from kist.image.unpack import Unpacker
+from kist.image.whiteouts import Whiteouts
+from kist.kernel import files
+from kist.spec.mount import Mount
+
+T = TypeVar("T")
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What came out of a layer: bytes of its regular files, and the number of its members."""
+
+    size: int
+    entries: int
+
+
+def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer") -> Applied:
+    """Unpack the layer in ``stream`` (plain tar) into a snapshot's mounts, owners and devices as they are written.
+
+    The stream is read to its end. After a failure the snapshot holds rubbish and is to be removed.
+
+    Raises:
+        Corrupt: the tar is damaged or cut short, or a hard link names nothing.
+        InvalidInput: a member would lead out of the layer.
+        Unsupported: a member is of a kind that cannot be kept.
+        Unavailable: the disk is full.
+        Forbidden: a device or an owner that this user may not make.
+    """
+    upper, lowers, opaque = directories_of(mounts)
+
+    def work(*, exact: bool) -> Applied:
+        reader = TarReader(stream, what=what)
+        with ExitStack() as stack:
+            below = stack.enter_context(Lowers(lowers, opaque))
+            whiteouts = Whiteouts(below, opaque) if lowers else Whiteouts(None, opaque)
+            unpacker = stack.enter_context(Unpacker(upper, what, whiteouts=whiteouts, fresh=exact))
+            applied = unpack_all(reader, unpacker)
+        reader.drain()
+        return applied
+
+    return _with_exact_modes(work, f"unpack {what}")
+
+
+def unpack(stream: BinaryIO, directory: str | int, *, devices: bool, what: str = "archive") -> Applied:
+    """Unpack a plain tar into a directory that may hold things already; whiteouts are files like any other.
+
+    Args:
+        stream: plain tar.
+        directory: path or descriptor of the root that nothing leaves.
+        devices: whether device nodes are made; otherwise they are refused.
+        what: the archive in messages.
+
+    Raises:
+        Corrupt, InvalidInput, Unsupported, Unavailable, Forbidden: as for ``apply``.
+    """
+
+    def work(*, exact: bool) -> Applied:
+        del exact  # a directory that was there may have a default ACL or the set-group-id bit
+        with Unpacker(directory, what, whiteouts=None, fresh=False, devices=devices) as unpacker:
+            return unpack_all(TarReader(stream, what=what), unpacker)
+
+    return _with_exact_modes(work, f"unpack {what}")
+
+
+def unpack_all(reader: TarReader, unpacker: Unpacker) -> Applied:
+    """Unpack each member, then set what only the end can: the attributes of directories."""
+    size = entries = 0
+    for entry in reader:
+        unpacker.add(entry, reader)
+        size += entry.size
+        entries += 1
+    unpacker.finish()
+    return Applied(size, entries)
+
+
+def directories_of(mounts: Sequence[Mount]) -> tuple[str, tuple[str, ...], str]:
+    """Of a writable snapshot's mounts: the upper directory, the lower ones, and overlayfs's name of the opaque mark."""
+    if len(mounts) == 1 and mounts[0].type == "bind" and not mounts[0].read_only:
+        return mounts[0].source, (), "trusted.overlay.opaque"
+    if len(mounts) == 1 and mounts[0].type == "overlay" and (upper := mounts[0].option("upperdir")):
+        below = mounts[0].option("lowerdir") or ""
+        space = "user" if "userxattr" in mounts[0].options else "trusted"
+        return upper, tuple(filter(None, below.split(":"))), f"{space}.overlay.opaque"
+    raise InvalidInput("these mounts are not those of an active snapshot")
+
+
+def _with_exact_modes(work: Callable[..., T], doing: str) -> T:
+    """Run ``work(exact=True)`` in a thread without umask, so that a file is born with its mode and needs no chmod."""
+    try:
+        with ThreadPoolExecutor(1, "kist-unpack") as pool:
+            return pool.submit(_in_thread, work).result()
+    except OSError as error:
+        raise from_os_error(error, doing) from error
+
+
+def _in_thread(work: Callable[..., T]) -> T:
+    try:
+        files.private_umask(0)
+    except PermissionError:  # a seccomp filter that forbids unshare altogether
+        return work(exact=False)
+    return work(exact=True)

@@ -1,0 +1,85 @@
+"""Single files: made as a tar entry says, or as a file of a lower layer is."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from kist.image import tar
+from kist.image.lowers import Found
+from kist.image.tar import Entry
+from kist.kernel import files
+
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NODES = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}
+_CHUNK = 1 << 20
+
+# overlayfs's own marks would let a layer show files of others; SELinux labels belong to the machine that made them.
+_NOT_KEPT = ("trusted.overlay.", "user.overlay.", "security.selinux")
+
+
+def kept(xattrs: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """The extended attributes that belong to the file itself."""
+    return ((name, value) for name, value in xattrs.items() if not name.startswith(_NOT_KEPT))
+
+
+def write(file: int, data: memoryview) -> None:
+    """Write all of ``data``."""
+    done = os.write(file, data)
+    while done < len(data):
+        done += os.write(file, data[done:])
+
+
+def make_node(parent: int, name: bytes, entry: Entry) -> None:
+    """A symbolic link, a device or a FIFO, with its mode as far as the umask allows."""
+    if entry.kind is tar.SYMBOLIC_LINK:
+        os.symlink(entry.link, name, dir_fd=parent)
+    else:
+        os.mknod(name, _NODES[entry.kind] | entry.mode, os.makedev(*entry.device), dir_fd=parent)
+
+
+def set_directory(directory: int, entry: Entry) -> None:
+    """Owner, mode, attributes and time of an open directory."""
+    os.fchown(directory, entry.uid, entry.gid)
+    os.fchmod(directory, entry.mode)
+    for attribute, value in kept(entry.xattrs):
+        os.setxattr(directory, attribute, value)
+    os.utime(directory, ns=(entry.mtime, entry.mtime))
+
+
+def directory_like(found: Found, parts: tuple[bytes, ...]) -> Entry:
+    """The entry that describes a directory of a lower layer."""
+    status = found.status
+    xattrs = files.xattrs_at(found.parent, found.name)
+    mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns
+    return Entry(b"/".join(parts), tar.DIRECTORY, mode, status.st_uid, status.st_gid, 0, mtime, b"", (0, 0), xattrs)
+
+
+def copy_up(found: Found, parent: int) -> None:
+    """Copy a file of a lower layer, which is no directory, into the directory ``parent`` under its own name."""
+    name, status = found.name, found.status
+    if stat.S_ISREG(status.st_mode):
+        _copy_content(found, parent)
+    elif stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(name, dir_fd=found.parent), name, dir_fd=parent)
+    else:
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=parent)
+    os.chown(name, status.st_uid, status.st_gid, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
+    for attribute, value in kept(files.xattrs_at(found.parent, name)):
+        files.set_xattr_at(parent, name, attribute, value)
+    os.utime(name, ns=(status.st_mtime_ns, status.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
+
+
+def _copy_content(found: Found, parent: int) -> None:
+    source = os.open(found.name, _READ, dir_fd=found.parent)
+    try:
+        target = os.open(found.name, CREATE, 0o600, dir_fd=parent)
+        try:
+            while chunk := os.read(source, _CHUNK):
+                write(target, memoryview(chunk))
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)

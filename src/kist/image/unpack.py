@@ -1,0 +1,234 @@
+"""Members of a tar to files, with as few system calls for each as it takes.
+
+A regular file is one open, one write (or a few), one utimensat, one close; owner and mode are changed only where they
+are not born right. Attributes of directories are set at the end, when nothing is made in them any more.
+"""
+
+import errno
+import os
+import stat
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from kist.errors import Corrupt, Forbidden, InvalidInput, KistError
+from kist.image import tar
+from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write
+from kist.image.tar import Entry, TarReader, shown
+from kist.image.tree import Tree, components, is_whiteout, remove_at, status_at
+from kist.image.whiteouts import PREFIX, Whiteouts
+from kist.kernel import files
+
+_SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+_NO_NAMES = frozenset({b"", b".", b".."})
+_OF_THE_ENTRY = frozenset({
+    errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.ENOENT, errno.EEXIST,
+    errno.ERANGE, errno.E2BIG, errno.EOPNOTSUPP, errno.EMLINK,
+})  # fmt: skip
+
+
+class Unpacker:
+    """Unpacks members below ``root``; a context manager.
+
+    Args:
+        root: path or descriptor of the directory.
+        what: the archive in messages.
+        whiteouts: for a layer, what deletions do; None takes them as plain files.
+        fresh: the directory was empty and is ours, and the thread has no umask: files are born with their mode.
+        devices: whether device nodes may be made.
+    """
+
+    def __init__(
+        self, root: str | int, what: str, *, whiteouts: Whiteouts | None, fresh: bool, devices: bool = True
+    ) -> None:
+        self._what = what
+        self._whiteouts = whiteouts
+        self._fresh = fresh
+        self._devices = devices
+        self._owner = (os.geteuid(), os.getegid())
+        self._directories: dict[tuple[bytes, ...], Entry] = {}
+        self._resources = ExitStack()
+        self._tree = self._resources.enter_context(Tree(root, self._make_implicit))
+        self._head: bytes | None = None  # the last member's directory as it was written,
+        self._parent = -1  # and its descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    def add(self, entry: Entry, reader: TarReader) -> None:
+        """Make the file that a member is; ``reader`` stands at its content.
+
+        Raises:
+            InvalidInput, Corrupt: the member is refused; the message names it.
+            OSError: ENOSPC and other troubles of the machine.
+        """
+        try:
+            self._add(entry, reader)
+        except KistError as error:
+            raise type(error)(f"{self._what}: {error.message} (member {shown(entry.name)})", hint=error.hint) from error
+        except OSError as error:
+            if error.errno in _OF_THE_ENTRY:
+                raise InvalidInput(f"{self._what}: {shown(entry.name)}: {(error.strerror or '').lower()}") from error
+            error.filename = error.filename or entry.name
+            raise
+
+    def finish(self) -> None:
+        """Give the directories their attributes."""
+        for parts, entry in self._directories.items():
+            directory = self._tree.open(parts)
+            if directory is None:  # a later member took its place
+                continue
+            try:
+                set_directory(directory, entry)
+            finally:
+                os.close(directory)
+        self._directories.clear()
+
+    def _add(self, entry: Entry, reader: TarReader) -> None:
+        kind = entry.kind
+        head, _, name = entry.name.rpartition(b"/")
+        if head == self._head and name not in _NO_NAMES:
+            parent = self._parent
+        else:
+            parts = components(entry.name)
+            if not parts:
+                self._add_root(entry)
+                return
+            self._head = None
+            self._parent = parent = self._tree.enter(parts[:-1])
+            if name == parts[-1]:
+                self._head = head
+            name = parts[-1]
+        if name.startswith(PREFIX) and self._whiteouts is not None:
+            self._whiteouts.apply(parent, name)
+        elif kind is tar.REGULAR:
+            self._add_file(parent, name, entry, reader)
+        elif kind is tar.DIRECTORY:
+            self._add_directory(parent, name, entry)
+        elif kind is tar.HARD_LINK:
+            self._add_hard_link(parent, name, entry)
+        else:
+            self._add_node(parent, name, entry)
+
+    def _add_root(self, entry: Entry) -> None:
+        if entry.kind is not tar.DIRECTORY:
+            raise InvalidInput("the root of the archive is no directory")
+        self._directories[()] = entry
+
+    def _add_file(self, parent: int, name: bytes, entry: Entry, reader: TarReader) -> None:
+        mode = entry.mode
+        try:
+            file = os.open(name, CREATE, mode & 0o777, dir_fd=parent)
+        except FileExistsError:
+            self._clear(parent, name)
+            file = os.open(name, CREATE, mode & 0o777, dir_fd=parent)
+        try:
+            view = reader.content()
+            if view is None:
+                for chunk in reader.chunks():
+                    write(file, chunk)
+            elif view:
+                write(file, view)
+            if not self._fresh or (entry.uid, entry.gid) != self._owner:
+                os.fchown(file, entry.uid, entry.gid)
+            if not self._fresh or mode & _SPECIAL:
+                os.fchmod(file, mode)
+            if entry.xattrs:
+                for attribute, value in kept(entry.xattrs):
+                    os.setxattr(file, attribute, value)
+            os.utime(file, ns=(entry.mtime, entry.mtime))
+        finally:
+            os.close(file)
+
+    def _add_directory(self, parent: int, name: bytes, entry: Entry) -> None:
+        parts = components(entry.name)
+        try:
+            os.mkdir(name, 0o700 | entry.mode & 0o777, dir_fd=parent)
+        except FileExistsError:
+            status = os.lstat(name, dir_fd=parent)
+            if not stat.S_ISDIR(status.st_mode):
+                self._clear(parent, name)
+                os.mkdir(name, 0o700 | entry.mode & 0o777, dir_fd=parent)
+                if self._whiteouts is not None and is_whiteout(status):
+                    self._whiteouts.hide_below(self._tree.enter(parts))
+        self._directories[parts] = entry
+
+    def _add_hard_link(self, parent: int, name: bytes, entry: Entry) -> None:
+        target = components(entry.link)
+        if target == components(entry.name):
+            return
+        source = self._tree.find(target[:-1]) if target else None
+        try:
+            status = status_at(source, target[-1]) if source is not None else None
+            if source is None or status is None or is_whiteout(status):
+                self._copy_up(target, entry, hidden=status is not None)
+                if source is not None:
+                    os.close(source)
+                source = self._tree.find(target[:-1])
+            elif stat.S_ISDIR(status.st_mode):
+                raise InvalidInput(f"a hard link to the directory {shown(entry.link)}")
+            assert source is not None
+            self._link(source, target[-1], parent, name)
+        finally:
+            if source is not None:
+                os.close(source)
+        self._head = None
+
+    def _link(self, source: int, target: bytes, parent: int, name: bytes) -> None:
+        try:
+            os.link(target, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+        except FileExistsError:
+            self._clear(parent, name)
+            os.link(target, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+
+    def _add_node(self, parent: int, name: bytes, entry: Entry) -> None:
+        """A symbolic link, a device or a FIFO."""
+        if entry.kind in {tar.CHARACTER, tar.BLOCK_DEVICE} and not self._devices:
+            raise InvalidInput("a device node is not allowed here", hint="make the archive without /dev")
+        try:
+            make_node(parent, name, entry)
+        except FileExistsError:
+            self._clear(parent, name)
+            make_node(parent, name, entry)
+        except PermissionError as error:
+            if entry.kind in {tar.CHARACTER, tar.BLOCK_DEVICE}:
+                raise Forbidden("making a device node needs root") from error
+            raise
+        if not self._fresh or (entry.uid, entry.gid) != self._owner:
+            os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+        if entry.kind is not tar.SYMBOLIC_LINK and (not self._fresh or entry.mode & _SPECIAL):
+            os.chmod(name, entry.mode, dir_fd=parent)
+        for attribute, value in kept(entry.xattrs):
+            files.set_xattr_at(parent, name, attribute, value)
+        os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
+
+    def _clear(self, parent: int, name: bytes) -> None:
+        """Make room: a later member of the same name wins."""
+        status = status_at(parent, name)
+        if status is not None:
+            remove_at(parent, name, status)
+
+    def _make_implicit(self, parent: int, parts: tuple[bytes, ...]) -> None:
+        """A directory without a member of its own looks like the one that it hides, or plain."""
+        os.mkdir(parts[-1], 0o755, dir_fd=parent)
+        found = self._whiteouts.below(parts) if self._whiteouts is not None else None
+        if found is None or not stat.S_ISDIR(found.status.st_mode):
+            if not self._fresh:
+                os.chmod(parts[-1], 0o755, dir_fd=parent)  # noqa: S103 - what tar and Docker give such directories
+            return
+        self._directories[parts] = directory_like(found, parts)
+
+    def _copy_up(self, target: tuple[bytes, ...], entry: Entry, *, hidden: bool) -> None:
+        """Bring a file of the layers below into this one, for a hard link to it."""
+        found = None
+        if target and not hidden and self._whiteouts is not None:
+            parent = self._tree.enter(target[:-1])  # first, for it looks at the layers below too
+            found = self._whiteouts.below(target)
+        if found is None or stat.S_ISDIR(found.status.st_mode):
+            raise Corrupt(f"a hard link to {shown(entry.link)}, which is not there")
+        copy_up(found, parent)

@@ -1,0 +1,55 @@
+"""Deletions in a layer: image-spec 1.1, layer.md, "Whiteouts", to overlayfs's signs.
+
+A whiteout speaks of the layers below only: what the same layer brings under that name, before or after, stays.
+"""
+
+import os
+import stat
+
+from kist.errors import InvalidInput
+from kist.image.lowers import Found, Lowers
+from kist.image.tar import shown
+from kist.image.tree import status_at
+
+PREFIX = b".wh."
+OPAQUE = b".wh..wh..opq"
+_AUFS = b".wh..wh."  # its own book-keeping, of which only the opaque mark means something
+
+
+class Whiteouts:
+    """Deletions on top of ``below``; None for the lowest layer, where there is nothing to delete."""
+
+    def __init__(self, below: Lowers | None, opaque: str) -> None:
+        self._below = below
+        self._opaque = opaque
+
+    def below(self, parts: tuple[bytes, ...]) -> Found | None:
+        """What the layers below have at this path."""
+        return None if self._below is None else self._below.find(parts)
+
+    def apply(self, parent: int, name: bytes) -> None:
+        """Do what the member ``name`` (which begins with ``PREFIX``) of the directory ``parent`` says."""
+        if name == OPAQUE:
+            self.hide_below(parent)
+        elif not name.startswith(_AUFS):
+            self._hide(parent, name[len(PREFIX) :])
+
+    def hide_below(self, directory: int) -> None:
+        """Make a directory show nothing of those below."""
+        if self._below is not None:
+            os.setxattr(directory, self._opaque, b"y")
+
+    def _hide(self, parent: int, name: bytes) -> None:
+        if name in {b"", b".", b".."}:
+            raise InvalidInput(f"the whiteout {shown(PREFIX + name)} names nothing that could be deleted")
+        if self._below is None:
+            return
+        status = status_at(parent, name)
+        if status is None:
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=parent)
+        elif stat.S_ISDIR(status.st_mode):
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+            try:
+                self.hide_below(descriptor)
+            finally:
+                os.close(descriptor)
