@@ -112,3 +112,11 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
         return Platform(architecture=self.architecture, os=self.os, variant=self.variant)
 
 
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A layer as its makers hand it on: the blob, the digest of its plain bytes, its identity with all layers below."""
+
+    descriptor: Descriptor
+    diff_id: Digest
+    chain_id: Digest
