@@ -6,6 +6,7 @@ image, from any mirror.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Literal, cast
 
 import msgspec
 
@@ -17,6 +18,11 @@ _HEAD = """\
 kist-lock 1
 """
 _DATE = "%Y-%m-%dT%H:%M:%SZ"
+
+# base: unpacked with the base. asked: installed by apt in the running base, for the user or the variant. needed: the
+# same, for another package: apt may remove it again when nothing needs it any more.
+Kind = Literal["base", "asked", "needed"]
+
 _ROW = ("kind", "name", "version", "architecture", "sha256", "size", "suite", "path")
 
 
@@ -24,13 +30,13 @@ class LockedPackage(msgspec.Struct, frozen=True):
     """One package file.
 
     Attributes:
-        base: whether it is unpacked with the base; otherwise apt installs it in the running base.
+        kind: how it gets into the image, and why.
         size: bytes.
         suite: the suite it came from, which says what archive to look in.
         path: below the archive's base.
     """
 
-    base: bool
+    kind: Kind
     name: str
     version: str
     architecture: str
@@ -51,7 +57,7 @@ class Lock(msgspec.Struct, frozen=True):
     Attributes:
         date: seconds since the epoch; no file of the image is newer.
         archives: what apt in the image reads.
-        include: the packages that the user asked for; the others are marked as installed automatically.
+        include: the packages that the user asked for.
     """
 
     release: Release
@@ -65,12 +71,12 @@ class Lock(msgspec.Struct, frozen=True):
     @property
     def base(self) -> tuple[LockedPackage, ...]:
         """The packages of the base."""
-        return tuple(package for package in self.packages if package.base)
+        return tuple(package for package in self.packages if package.kind == "base")
 
     @property
     def added(self) -> tuple[LockedPackage, ...]:
         """The packages that apt installs in the running base."""
-        return tuple(package for package in self.packages if not package.base)
+        return tuple(package for package in self.packages if package.kind != "base")
 
 
 def format_lock(lock: Lock) -> str:
@@ -82,16 +88,19 @@ def format_lock(lock: Lock) -> str:
         f"date {datetime.fromtimestamp(lock.date, UTC).strftime(_DATE)}",
         *(f"include {name}" for name in sorted(set(lock.include))),
         *(f"archive {archive.suite} {','.join(archive.components)} {archive.uri}" for archive in lock.archives),
-        *(_format_package(package) for package in sorted(lock.packages, key=lambda p: (not p.base, p.name))),
+        *(_format_package(package) for package in sorted(lock.packages, key=_order)),
     ]
     return _HEAD + "\n".join(lines) + "\n"
 
 
+def _order(package: LockedPackage) -> tuple[bool, str]:
+    return package.kind != "base", package.name
+
+
 def _format_package(package: LockedPackage) -> str:
-    kind = "base" if package.base else "added"
     return (
-        f"{kind} {package.name} {package.version} {package.architecture} sha256:{package.sha256} {package.size} "
-        f"{package.suite} {package.path}"
+        f"{package.kind} {package.name} {package.version} {package.architecture} sha256:{package.sha256} "
+        f"{package.size} {package.suite} {package.path}"
     )
 
 
@@ -125,7 +134,7 @@ class _Reader:
         if word != "kist-lock" and "kist-lock" not in self._values:
             raise self._error("this is no lock file of Kist: expected 'kist-lock 1'")
         match word:
-            case "base" | "added":
+            case "base" | "asked" | "needed":
                 self._package(line.split())
             case "include":
                 self._include.extend(self._take(rest, "package"))
@@ -166,7 +175,7 @@ class _Reader:
         if name in self._packages:
             raise self._error(f"the package {name!r} is listed twice")
         self._packages[name] = LockedPackage(
-            kind == "base", name, version, architecture, sha256, int(size), suite, path
+            cast("Kind", kind), name, version, architecture, sha256, int(size), suite, path
         )
 
     def _take(self, row: Sequence[str], *names: str) -> Sequence[str]:

@@ -28,11 +28,13 @@ class Selection(msgspec.Struct, frozen=True):
 
     Attributes:
         base: what apt itself needs to run: unpacked together, before any of it can run.
-        added: everything else, installed by apt in the running base.
+        asked: what the variant or the user named besides, installed by apt in the running base.
+        needed: what these need besides.
     """
 
     base: tuple[Package, ...]
-    added: tuple[Package, ...]
+    asked: tuple[Package, ...]
+    needed: tuple[Package, ...]
 
 
 def select(index: PackageIndex, *, variant: str, include: Sequence[str], architecture: str) -> Selection:
@@ -51,13 +53,18 @@ def select(index: PackageIndex, *, variant: str, include: Sequence[str], archite
     resolver.add_all(index.with_text(b"Priority: required"))
     resolver.add_all([_asked(index, "apt")])
     base = resolver.close()
-    for priority in VARIANTS[variant][1:]:
-        resolver.add_all(index.with_text(f"Priority: {priority}".encode()))
-    resolver.add_all(wanted)
+    asked = [p for priority in VARIANTS[variant][1:] for p in index.with_text(f"Priority: {priority}".encode())]
+    asked += wanted
+    resolver.add_all(asked)
     everything = resolver.close()
     _check_conflicts(everything)
-    names = {package.name for package in base}
-    return Selection(base, tuple(package for package in everything if package.name not in names))
+    in_base, named = {package.name for package in base}, {package.name for package in asked}
+    added = [package for package in everything if package.name not in in_base]
+    return Selection(
+        base,
+        asked=tuple(package for package in added if package.name in named),
+        needed=tuple(package for package in added if package.name not in named),
+    )
 
 
 def _asked(index: PackageIndex, name: str) -> Package:

@@ -35,6 +35,7 @@ class BootstrapOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         lock: the text of a lock file; exactly its packages are installed.
         tag: the name of the result; empty for the distribution's own (``debian:12``).
         architecture: Debian's word (``amd64``); empty for the host's.
+        keyring: armoured OpenPGP certificates that sign the mirror, in place of Debian's own; mostly empty.
     """
 
     distribution: str
@@ -45,3 +46,4 @@ class BootstrapOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     lock: str = ""
     tag: str = ""
     architecture: str = ""
+    keyring: str = ""
