@@ -111,26 +111,6 @@ def new_filesystem(kind: str, options: tuple[str, ...], *, source: str = "", att
         os.close(context)
 
 
-def open_tree_of(mounts: list[tuple[str, str, tuple[str, ...]]] | tuple[tuple[str, str, tuple[str, ...]], ...]) -> int:
-    """A directory descriptor for the file tree that ``mounts`` (type, source, options) make.
-
-    The descriptor is one of ``O_PATH`` (open ``.`` relative to it to list the directory). The mount is detached: no
-    path leads to it, and it is gone when the descriptor is closed. One mount, of type ``bind`` or a file system's;
-    several raise ``ValueError``.
-    """
-    if len(mounts) != 1:
-        raise ValueError(f"one mount makes a root, not {len(mounts)}")
-    kind, source, options = mounts[0]
-    read_only = MOUNT_ATTR_RDONLY if "ro" in options else 0
-    if kind == "bind":
-        tree = clone_tree(source)
-        if read_only:
-            set_attributes("", read_only, dir_fd=tree)
-        return tree
-    own = tuple(option for option in options if option not in {"ro", "rw"})
-    return new_filesystem(kind, own, source=source, attributes=read_only)
-
-
 def _configure(context: int, command: int, key: str | None, value: str | None) -> None:
     libc.syscall(
         libc.SYS_FSCONFIG, context, command, libc.encoded(key), libc.encoded(value), 0, path=value or key or "fsconfig"

@@ -142,6 +142,12 @@ def start_time(pid: int) -> int:
         return int(file.read().rpartition(b")")[2].split()[19])
 
 
+def set_oom_score_adjustment(adjustment: int) -> None:
+    """How readily the kernel chooses this process when memory runs out: -1000 never, 1000 first."""
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(str(adjustment))
+
+
 def boot_id() -> str:
     """A random word that is new at each boot."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

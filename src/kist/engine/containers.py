@@ -1,0 +1,462 @@
+"""Containers: made, started, stopped, removed. The record in the store is what makes a container exist.
+
+Order of things, so that a kill at any moment loses nothing and doubles nothing: to create, first the snapshot and the
+directory, then the record (a snapshot without one is collected); to remove, first the record, then the rest.
+
+One lock for each container (in this process, and ``flock`` on its directory against other engines) is held by start and remove.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kist.engine import bundle, mountpoints, names, networks, starter, state
+from kist.engine.images import Images
+from kist.engine.starter import Places, Starter
+from kist.engine.watcher import Condition, Watcher, answered
+from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kist.network import plan as network_plan
+from kist.runtime import launch, plan
+from kist.runtime.launch import Attachment
+from kist.spec.container import Container, ContainerOptions, ContainerState, NetworkAttachment
+from kist.spec.image import ContainerConfig
+from kist.spec.json import to_builtins
+from kist.spec.platform import Platform
+from kist.spec.runtime import RuntimeSpec
+from kist.store import Store, directories
+
+_NAME_HINT = "names are letters, digits, '_', '.' and '-', two or more, and begin with a letter or digit"
+_SHORTEST_NAME = 2
+
+
+class Containers:
+    """The containers under one data root, seen from one engine process."""
+
+    def __init__(
+        self, store: Store, images: Images, start: Starter, connected: networks.Networks, run_root: str
+    ) -> None:
+        self._store = store
+        self._images = images
+        self._starter = start
+        self._networks = connected
+        self._data_root = os.path.join(store.root, "containers")
+        self._run_root = os.path.join(run_root, "containers")
+        self._mountpoints = os.path.join(store.root, "mountpoints")
+        # Protects the two dictionaries.
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.RLock] = {}
+        self._pending: dict[str, list[Attachment]] = {}
+        self.watcher = Watcher(self._on_exit)
+
+    # looking
+
+    def get(self, name: str | Container) -> Container:
+        """The container of this name, id or unique beginning of an id, with its state as of now."""
+        return self._with_state(self._store.records.container(_key(name)))
+
+    def list(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
+        """Running containers, or all, the newest first."""
+        found = [self._with_state(container) for container in self._store.records.containers()]
+        found.sort(key=lambda container: container.created_at, reverse=True)
+        return tuple(container for container in found if all or container.state.running)
+
+    def places(self, container: Container) -> Places:
+        """The container's directories."""
+        return Places(os.path.join(self._data_root, container.id), os.path.join(self._run_root, container.id))
+
+    def log_path(self, container: Container) -> str:
+        """The current file of the container's log."""
+        return os.path.join(self.places(container).data, plan.Log().name)
+
+    # making
+
+    def create(self, options: ContainerOptions) -> Container:
+        """Make a container of an image that is here."""
+        bundle.check(options)
+        image = self._images.get(options.image)
+        _check_platform(image.config.platform, options.image)
+        config, argv = bundle.effective_config(options, image.config.config)
+        _check_name(options.name)
+        identifier = secrets.token_hex(32)
+        with self._store.writing():
+            chain = self._images.chain(image)
+            self._store.snapshots.prepare(identifier, chain)
+            container = self._record(identifier, options, image.id, config, argv)
+        return container
+
+    def _record(
+        self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]
+    ) -> Container:
+        try:
+            while True:
+                container = Container(
+                    id=identifier,
+                    name=options.name or names.invent(),
+                    image_id=image_id,
+                    created_at=time.time_ns(),
+                    options=options,
+                    config=config,
+                    argv=argv,
+                )
+                self.places(container).make()
+                try:
+                    self._store.records.add_container(container)
+                except Conflict:
+                    if options.name:
+                        raise
+                else:
+                    return self._with_state(container)
+        except BaseException:
+            self._discard(identifier)
+            raise
+
+    # starting
+
+    def start(self, name: str | Container) -> None:
+        """Start a container that does not run; nothing happens when it runs."""
+        container = self.get(name)
+        with self._alone(container):
+            container = self.get(container)
+            if container.state.running:
+                return
+            places = self.places(container)
+            places.make()
+            attached = self._take_pending(container.id)
+            try:
+                network = self._networks.lease(container.id) if container.options.network == "bridge" else None
+                made = self._plan(container, places, network)
+                control = self._starter.start(made, places, network=network, attached=attached)
+            except BaseException:
+                self._networks.release(container.id)
+                raise
+            self.watcher.watch_control(container.id, control)
+
+    def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
+        """The operations that a start with these options would do; nothing is made."""
+        bundle.check(options)
+        image = self._images.get(options.image)
+        config, argv = bundle.effective_config(options, image.config.config)
+        container = Container("0" * 64, options.name or "NAME", image.id, 0, options, config, argv)
+        chain = self._images.chain(image)
+        with self._store.writing():
+            key = f"dry-run-{secrets.token_hex(8)}"
+            root = self._store.snapshots.prepare(key, chain)
+            self._store.snapshots.remove(key)
+        surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
+        spec = bundle.runtime_spec(container, surroundings)
+        return self._make_plan(container, spec, Places("DATA", "RUN"), connected=options.network == "bridge").lines()
+
+    def _plan(self, container: Container, places: Places, network: NetworkAttachment | None) -> plan.Plan:
+        root = self._store.snapshots.mounts(container.id)
+        chain = self._store.snapshots.parent(container.id) or ""
+        root = mountpoints.with_mountpoints(self._mountpoints, chain, root)
+        surroundings = write_surroundings(places, container, network, root)
+        spec = bundle.runtime_spec(container, surroundings)
+        return self._make_plan(container, spec, places, connected=network is not None)
+
+    def _make_plan(self, container: Container, spec: RuntimeSpec, places: Places, *, connected: bool) -> plan.Plan:
+        options = container.options
+        caller = options.caller
+        passwd = to_builtins(caller) if caller is not None else None
+        return plan.make_plan(
+            container.id,
+            spec,
+            root_at=places.root,
+            limits=to_builtins(spec.linux.resources),
+            seccomp=starter.filter_for(spec),
+            wait_for_network=connected,
+            stdin=options.open_stdin,
+            stdin_once=options.stdin_once,
+            init=options.init,
+            log=plan.Log(),
+            passwd=passwd,
+        )
+
+    # ending
+
+    def kill(self, name: str | Container, number: str | int = "KILL") -> None:
+        """Send a signal to the container's first process."""
+        container = self.get(name)
+        if not container.state.running:
+            raise Conflict(f"cannot kill container: {_key(name)}: container {container.id} is not running")
+        launch.ask(self.places(container).run, {"op": "signal", "number": signal_number(number)})
+
+    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
+        """Ask the container to end, and after ``timeout`` seconds make it; a negative timeout waits for ever."""
+        container = self.get(name)
+        if not container.state.running:
+            return
+        patience = container.options.stop_timeout if timeout is None else timeout
+        with self.open_wait(container, "not-running") as ended:
+            try:
+                self.kill(container, container.config.stop_signal or "TERM")
+                ended.settimeout(patience if patience >= 0 else None)
+                try:
+                    ended.recv(1, socket.MSG_PEEK)
+                except TimeoutError:
+                    self.kill(container, "KILL")
+                    ended.settimeout(None)
+            except Conflict:
+                return  # it ended by itself in the meantime
+            ended.recv(1)
+
+    def wait(self, name: str | Container) -> int:
+        """Wait for the container's end; its exit code."""
+        with self.open_wait(self.get(name), "not-running") as ended:
+            answer = launch.read_line(ended)
+        if "StatusCode" not in answer:
+            raise Unavailable("the engine stopped while a container was waited for")
+        return int(answer["StatusCode"])
+
+    def remove(self, name: str | Container, *, force: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first."""
+        container = self.get(name)
+        if container.state.running:
+            if not force:
+                raise Conflict(
+                    f'cannot remove container "/{container.name}": container is running: '
+                    "stop the container before removing or force remove",
+                    hint=f"kist rm -f {container.name}",
+                )
+            self._kill_and_wait(container)
+        with self._alone(container):
+            self._remove_stopped(container)
+
+    def _kill_and_wait(self, container: Container) -> None:
+        with self.open_wait(container, "not-running") as ended:
+            try:
+                self.kill(container)
+            except Conflict:
+                return
+            ended.recv(1)
+
+    def _remove_stopped(self, container: Container) -> None:
+        self._networks.release(container.id)
+        self._store.records.remove_container(container.id)
+        self._discard(container.id)
+        with self._lock:
+            self._locks.pop(container.id, None)
+            pending = self._pending.pop(container.id, [])
+        for attachment in pending:
+            attachment.connection.close()
+        self.watcher.tell(container.id, container.state.exit_code, removed=True)
+
+    def _discard(self, identifier: str) -> None:
+        """Take away all that a container without a record has left."""
+        with contextlib.suppress(NotFound):
+            self._store.snapshots.remove(identifier)
+        for root in (self._data_root, self._run_root):
+            directories.remove_tree(os.path.join(root, identifier))
+
+    def _on_exit(self, identifier: str, found: dict[str, Any]) -> None:
+        """A monitor reported the end (or died): give back what only a running container needs."""
+        try:
+            container = self.get(identifier)
+        except NotFound:
+            return
+        ended = state.from_message(found) if found else container.state
+        self._networks.release(identifier)
+        self.watcher.tell(identifier, ended.exit_code, removed=False, error=ended.error)
+        if container.options.auto_remove:
+            with contextlib.suppress(NotFound, Conflict):
+                self.remove(container)
+        else:
+            directories.remove_tree(self.places(container).run)
+
+    # waiting and streams
+
+    def open_wait(self, name: str | Container, condition: Condition = "not-running") -> socket.socket:
+        """A socket that gets a line of JSON when the condition has come true."""
+        container = self.get(name)
+        if condition == "not-running" and not container.state.running:
+            return answered(container.state.exit_code)
+        waiter = self.watcher.add_waiter(container.id, condition)
+        # Looked at once more now that the waiter is known, so that an end in between is not missed.
+        now = self.state_of(container)
+        if now.running:
+            self._watch(container)
+        elif container.state.running:
+            self.watcher.tell(container.id, now.exit_code, removed=False)
+        return waiter
+
+    def _watch(self, container: Container) -> None:
+        try:
+            self.watcher.watch_running(container.id, self.places(container).run)
+        except Conflict:
+            # The monitor has just closed its socket: the state is on disk.
+            ended = self.get(container).state
+            self.watcher.tell(container.id, ended.exit_code, removed=False)
+
+    def open_attach(self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool) -> socket.socket:
+        """A stream socket to the container's standard streams, also before it is started."""
+        container = self.get(name)
+        if container.state.running:
+            message = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
+            connection, _ = launch.request(self.places(container).run, message)
+            return connection
+        ours, theirs = socket.socketpair()
+        with self._lock:
+            self._pending.setdefault(container.id, []).append(Attachment(theirs, stdin, stdout, stderr))
+        return ours
+
+    def open_follow(self, name: str | Container) -> socket.socket:
+        """A socket that is readable when the log has grown, and at its end when the container has ended."""
+        container = self.get(name)
+        with contextlib.suppress(Conflict):
+            connection = launch.connect(self.places(container).run)
+            connection.sendall(b'{"op": "follow"}\n')
+            return connection
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return ours
+
+    def resize(self, name: str | Container, height: int, width: int) -> None:
+        """Set the size of the container's terminal, in characters."""
+        container = self.get(name)
+        if not container.state.running:
+            raise Conflict(f"container {container.id} is not running")
+        launch.ask(self.places(container).run, {"op": "resize", "height": height, "width": width})
+
+    def _take_pending(self, identifier: str) -> Sequence[Attachment]:
+        with self._lock:
+            return self._pending.pop(identifier, [])
+
+    # the engine's start and end
+
+    def reconcile(self) -> None:
+        """Find the containers that run, give back what ended ones held, and take away what has no record."""
+        known = set()
+        for container in self._store.records.containers():
+            known.add(container.id)
+            if self._with_state(container).state.running:
+                self._watch(container)
+            elif container.options.auto_remove and state.read(self.places(container).data).status != "created":
+                self.remove(container)
+            else:
+                self._networks.release(container.id)
+        for root in (self._data_root, self._run_root):
+            for left in set(_listed(root)) - known:
+                self._discard_if_dead(left)
+
+    def _discard_if_dead(self, identifier: str) -> None:
+        """Directories of removed containers and of build steps whose engine was killed; a living monitor keeps its own."""
+        try:
+            launch.connect(os.path.join(self._run_root, identifier)).close()
+        except Conflict:
+            self._discard(identifier)
+
+    def close(self) -> None:
+        """Let go; containers go on."""
+        self.watcher.close()
+        with self._lock:
+            for attachments in self._pending.values():
+                for attachment in attachments:
+                    attachment.connection.close()
+
+    def _with_state(self, container: Container) -> Container:
+        found = self.state_of(container)
+        attachments: tuple[NetworkAttachment, ...] = ()
+        if found.running and container.options.network == "bridge":
+            attachments = tuple(self._networks.attachments(container.id))
+        return Container(
+            container.id,
+            container.name,
+            container.image_id,
+            container.created_at,
+            container.options,
+            container.config,
+            container.argv,
+            found,
+            attachments,
+            self.log_path(container),
+        )
+
+    def state_of(self, container: Container) -> ContainerState:
+        """The container's state as of now."""
+        return state.read(self.places(container).data)
+
+    @contextlib.contextmanager
+    def _alone(self, container: Container) -> Iterator[None]:
+        with self._lock:
+            lock = self._locks.setdefault(container.id, threading.RLock())
+        with lock:
+            try:
+                descriptor = os.open(self.places(container).data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise NotFound(f"No such container: {container.name}") from None
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
+
+
+def write_surroundings(
+    places: Places, container: Container, network: NetworkAttachment | None, root: Sequence[Any]
+) -> bundle.Surroundings:
+    """Write the files that appear in the container's /etc."""
+    hostname = container.options.hostname or container.id[:12]
+    resolv_conf = networks.resolv_conf(container.options.network)
+    hosts = network_plan.hosts_file(hostname, network.address if network else "")
+    texts = {"resolv.conf": resolv_conf, "hostname": network_plan.hostname_file(hostname), "hosts": hosts}
+    written = []
+    for name, text in texts.items():
+        path = os.path.join(places.data, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o644)
+        written.append(path)
+    return bundle.Surroundings(tuple(root), *written)
+
+
+def signal_number(name: str | int) -> int:
+    """The number of a signal given as ``KILL``, ``SIGKILL`` or ``9``.
+
+    Raises:
+        InvalidInput: there is no such signal.
+    """
+    text = str(name).upper()
+    try:
+        number = int(text) if text.isdecimal() else signal.Signals["SIG" + text.removeprefix("SIG")].value
+        if number not in range(1, signal.NSIG):
+            raise KeyError(text)
+    except KeyError:
+        raise InvalidInput(f"invalid signal: {name}", hint="a signal is a name such as TERM, or a number") from None
+    return number
+
+
+def _key(name: str | Container) -> str:
+    return name.id if isinstance(name, Container) else name
+
+
+def _check_name(name: str) -> None:
+    if not name:
+        return
+    good = all(c.isalnum() or c in "_.-" for c in name) and name[0].isalnum() and name.isascii()
+    if not good or len(name) < _SHORTEST_NAME:
+        raise InvalidInput(
+            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", hint=_NAME_HINT
+        )
+
+
+def _check_platform(platform: Platform, image: str) -> None:
+    host = Platform.of_machine(os.uname().machine)
+    if not platform.runs_on(host):
+        raise InvalidInput(
+            f"image {image} is for {platform}, this machine is {host}",
+            hint=f"load or build the image for {host}",
+        )
+
+
+def _listed(directory: str) -> Sequence[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return ()

@@ -1,0 +1,365 @@
+"""The engine: the one composer of store, images, runtime and network.
+
+It holds no state that is not on disk: it can be killed at any moment, and the next one finds everything.
+"""
+
+import os
+import platform
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import msgspec
+
+from kist.engine import roots
+from kist.engine.containers import Containers
+from kist.engine.execs import Execs
+from kist.engine.frames import read_frames
+from kist.engine.images import Images
+from kist.engine.logs import Logs
+from kist.engine.networks import Networks
+from kist.engine.starter import Starter
+from kist.engine.steps import Steps
+from kist.engine.watcher import Condition
+from kist.errors import StepFailed, Unsupported
+from kist.kernel import cgroup
+from kist.runtime import launch
+from kist.runtime.launch import Spawner
+from kist.runtime.logreader import Position
+from kist.spec.container import (
+    Container,
+    ContainerOptions,
+    ExecOptions,
+    ExecState,
+    LogRecord,
+    NetworkMode,
+    RunResult,
+)
+from kist.spec.image import ContainerConfig
+from kist.spec.mount import Mount
+from kist.spec.platform import Platform
+from kist.spec.summary import Image, Info, RemovedImage, Version
+from kist.store import Store
+
+API_VERSION = "1.51"
+MIN_API_VERSION = "1.24"
+
+
+class Engine:
+    """One engine for a data root and a run root; ``kist.spec.interface`` describes the methods that all engines have.
+
+    Args:
+        data_root: what must not be lost; empty for the default (``$KIST_ROOT``, else by user).
+        run_root: what a restart of the machine may take; empty for the default (``$KIST_RUN``, else by user).
+    """
+
+    def __init__(self, data_root: str = "", run_root: str = "") -> None:
+        self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
+        self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
+        self.store = Store(self.data_root)
+        os.makedirs(self.run_root, 0o700, exist_ok=True)
+        self.images = Images(self.store)
+        self.spawner = Spawner(os.path.join(self.run_root, "engine.log"))
+        self._networks = Networks(self.store)
+        start = Starter(self.spawner, self._networks)
+        self._containers = Containers(self.store, self.images, start, self._networks, self.run_root)
+        self._execs = Execs(self._containers)
+        self._logs = Logs(self._containers)
+        self._steps = Steps(self.store, start, self._networks, self.run_root)
+        self._containers.reconcile()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything; containers go on."""
+        self._containers.close()
+        self.spawner.close()
+        self.store.close()
+
+    # images
+
+    def image(self, name: str | Image) -> Image:
+        """The image of this reference, id or unique beginning of an id."""
+        return self.images.get(name)
+
+    def tag(self, name: str | Image, reference: str) -> None:
+        """Give an image one more name."""
+        self.images.tag(name, reference)
+
+    def remove_image(self, name: str | Image, *, force: bool = False) -> RemovedImage:
+        """Take a name away, and the image with its last one."""
+        return self.images.remove(name, force=force)
+
+    def import_image(
+        self,
+        source: BinaryIO,
+        reference: str = "",
+        *,
+        config: ContainerConfig | None = None,
+        message: str = "",
+    ) -> Image:
+        """Make an image of one layer from a tar of a file system."""
+        return self.images.import_tar(source, reference, config or ContainerConfig(), message)
+
+    def load(self, source: BinaryIO) -> tuple[Image, ...]:
+        """Take in the images of a docker-save or OCI archive."""
+        return self.images.load(source)
+
+    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
+        """Write images as an archive that both Docker and OCI tools read."""
+        self.images.save(names, target)
+
+    # containers
+
+    def run(
+        self,
+        image: str | Image,
+        command: Sequence[str] | None = None,
+        *,
+        mounts: Sequence[Mount] = (),
+        env: dict[str, str] | None = None,
+        options: ContainerOptions | None = None,
+        check: bool = True,
+        stdin: bytes = b"",
+    ) -> RunResult:
+        """Run a command in a new container, wait for it, and give its output; the container is removed.
+
+        Raises:
+            StepFailed: with ``check``, the command ended with a code other than 0; the message has its last output.
+        """
+        made = run_options(image, command, mounts=mounts, env=env, options=options, stdin=bool(stdin))
+        container = self.create(made)
+        attached = self.open_attach(container, stdin=bool(stdin), stdout=True, stderr=True)
+        ended = self.open_wait(container, "removed")
+        with attached, ended:
+            try:
+                self.start(container)
+            except BaseException:
+                self.remove(container, force=True)
+                raise
+            printed = _communicate(attached, stdin)
+            code = int(launch.read_line(ended).get("StatusCode", 255))
+        result = RunResult(container.id, code, *(text.decode(errors="replace") for text in printed))
+        if check and code:
+            raise failed_run(made, result)
+        return result
+
+    def create(self, options: ContainerOptions) -> Container:
+        """Make a container of an image that is here."""
+        return self._containers.create(options)
+
+    def start(self, name: str | Container) -> None:
+        """Start a container that does not run; nothing happens when it runs."""
+        self._containers.start(name)
+
+    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
+        """Ask a container to end, and after ``timeout`` seconds make it."""
+        self._containers.stop(name, timeout=timeout)
+
+    def kill(self, name: str | Container, signal: str | int = "KILL") -> None:
+        """Send a signal to a container's first process."""
+        self._containers.kill(name, signal)
+
+    def wait(self, name: str | Container) -> int:
+        """Wait for a container's end; its exit code."""
+        return self._containers.wait(name)
+
+    def remove(self, name: str | Container, *, force: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first."""
+        self._containers.remove(name, force=force)
+
+    def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
+        """Running containers, or all, the newest first."""
+        return self._containers.list(all=all)
+
+    def container(self, name: str | Container) -> Container:
+        """The container of this name, id or unique beginning of an id."""
+        return self._containers.get(name)
+
+    def plan(self, options: ContainerOptions) -> tuple[str, ...]:
+        """The operations that a start with these options would do, as text; nothing is done."""
+        return self._containers.dry_run(options)
+
+    def run_step(
+        self,
+        snapshot: str,
+        argv: Sequence[str],
+        *,
+        config: ContainerConfig,
+        network: NetworkMode = "bridge",
+        mounts: Sequence[Mount] = (),
+        output: Callable[[str, bytes], None],
+        hostname: str = "kist-build",
+    ) -> int:
+        """Run a command on an active snapshot; its exit code (see ``Steps.run``)."""
+        return self._steps.run(
+            snapshot, argv, config=config, network=network, mounts=mounts, output=output, hostname=hostname
+        )
+
+    # streams
+
+    def open_attach(
+        self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool, logs: bool = False
+    ) -> socket.socket:
+        """A stream socket to a container's standard streams, also before it is started."""
+        if logs:
+            raise Unsupported("attach with earlier output is not supported", hint="read the logs, then attach")
+        return self._containers.open_attach(name, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def open_wait(self, name: str | Container, condition: Condition = "not-running") -> socket.socket:
+        """A socket that gets one line of JSON (``StatusCode``) when the condition has come true."""
+        return self._containers.open_wait(name, condition)
+
+    def open_follow(self, name: str | Container) -> socket.socket:
+        """A socket that is readable when the log has grown, and at its end when the container has ended."""
+        return self._containers.open_follow(name)
+
+    def resize(self, name: str | Container, height: int, width: int) -> None:
+        """Set the size of a container's terminal, in characters."""
+        self._containers.resize(name, height, width)
+
+    def logs(self, name: str | Container, *, follow: bool = False, tail: int | None = None) -> Iterator[LogRecord]:
+        """What a container printed; with ``follow``, until its end."""
+        return self._logs.iterate(name, follow=follow, tail=tail)
+
+    def read_logs(
+        self,
+        name: str | Container,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        since: int = 0,
+        until: int = 0,
+        tail: int | None = None,
+        position: Position | None = None,
+    ) -> tuple[Iterator[LogRecord], Callable[[], Position]]:
+        """What a container has printed so far, and (once that is read) the position to go on from."""
+        return self._logs.read(
+            name, stdout=stdout, stderr=stderr, since=since, until=until, tail=tail, position=position
+        )
+
+    # further processes
+
+    def exec(self, name: str | Container, options: ExecOptions) -> RunResult:
+        """Run a further process in a running container, wait for it, and give its output."""
+        container = self.container(name)
+        identifier = self._execs.create(container, options)
+        connection = self._execs.start(identifier, detach=False)
+        assert connection is not None
+        with connection:
+            printed = _communicate(connection, b"", raw=options.tty)
+        code = self._execs.inspect(identifier).exit_code or 0
+        return RunResult(container.id, code, *(text.decode(errors="replace") for text in printed))
+
+    def exec_create(self, name: str | Container, options: ExecOptions) -> str:
+        """Note a further process; the id to start it by."""
+        return self._execs.create(name, options)
+
+    def exec_start(self, identifier: str, detach: bool) -> socket.socket | None:
+        """Start a noted process; its streams unless ``detach``."""
+        return self._execs.start(identifier, detach=detach)
+
+    def exec_inspect(self, identifier: str) -> ExecState:
+        """What became of a further process."""
+        return self._execs.inspect(identifier)
+
+    def exec_resize(self, identifier: str, height: int, width: int) -> None:
+        """Set the size of its terminal, in characters."""
+        self._execs.resize(identifier, height, width)
+
+    # the engine
+
+    def version(self) -> Version:
+        """Versions of the engine and what it stands on."""
+        system = os.uname()
+        return Version(
+            version=metadata.version("kist"),
+            api_version=API_VERSION,
+            min_api_version=MIN_API_VERSION,
+            python=platform.python_version(),
+            kernel=system.release,
+            os=sys.platform,
+            architecture=Platform.of_machine(system.machine).architecture,
+        )
+
+    def info(self) -> Info:
+        """The machine and the store."""
+        found = self._containers.list(all=True)
+        return Info(
+            version=self.version(),
+            containers=len(found),
+            running=sum(container.state.running for container in found),
+            images=len(self.images.list()),
+            data_root=self.data_root,
+            run_root=self.run_root,
+            storage_driver="overlay",
+            cgroup_version=cgroup.detect().mode,
+            cpus=os.cpu_count() or 1,
+            memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            rootless=os.geteuid() != 0,
+        )
+
+
+def run_options(
+    image: str | Image,
+    command: Sequence[str] | None,
+    *,
+    mounts: Sequence[Mount],
+    env: dict[str, str] | None,
+    options: ContainerOptions | None,
+    stdin: bool,
+) -> ContainerOptions:
+    """The options of one ``run``: the given ones, with the short arguments laid over them."""
+    reference = image if isinstance(image, str) else str(image.id)
+    base = options or ContainerOptions(image=reference)
+    return msgspec.structs.replace(
+        base,
+        image=reference,
+        command=base.command if command is None else tuple(command),
+        mounts=(*base.mounts, *mounts),
+        env=(*base.env, *(f"{name}={value}" for name, value in (env or {}).items())),
+        auto_remove=True,
+        open_stdin=stdin or base.open_stdin,
+        stdin_once=stdin or base.stdin_once,
+    )
+
+
+def failed_run(options: ContainerOptions, result: RunResult) -> StepFailed:
+    """The error for a command that ended with a code other than 0."""
+    words = " ".join(options.command or ()) or options.image
+    last = (result.stderr or result.stdout).strip().splitlines()[-1:]
+    detail = f": {last[0]}" if last else ""
+    return StepFailed(f"{words!r} ended with exit code {result.exit_code}{detail}", exit_code=result.exit_code)
+
+
+def _communicate(connection: socket.socket, stdin: bytes, *, raw: bool = False) -> tuple[bytes, bytes]:
+    """Feed standard input from a thread of its own, and collect the output until its end."""
+
+    def feed() -> None:
+        try:
+            connection.sendall(stdin)
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # the command has ended without reading all of it
+
+    feeder = threading.Thread(target=feed, name="kist-stdin")
+    feeder.start()
+    printed = {"stdout": bytearray(), "stderr": bytearray()}
+    if raw:
+        while data := connection.recv(1 << 16):
+            printed["stdout"] += data
+    else:
+        for stream, data in read_frames(connection):
+            printed[stream] += data
+    feeder.join()
+    return bytes(printed["stdout"]), bytes(printed["stderr"])

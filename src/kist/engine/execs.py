@@ -1,0 +1,105 @@
+"""Further processes in running containers. What is known of one is on disk, in its container's run directory."""
+
+import json
+import os
+import secrets
+import socket
+from typing import Any
+
+from kist.engine import bundle, starter
+from kist.engine.containers import Containers
+from kist.errors import Conflict, InvalidInput, NotFound
+from kist.runtime import launch, plan
+from kist.spec import json as spec_json
+from kist.spec.container import Container, ExecOptions, ExecState
+from kist.spec.json import to_builtins
+
+
+class Execs:
+    """Exec'd processes of this engine's containers."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+        # Where an exec was made; others are looked for on disk. Only ever added to, and by one key, so no lock.
+        self._owners: dict[str, str] = {}
+
+    def create(self, name: str | Container, options: ExecOptions) -> str:
+        """Note what is to be executed; its id."""
+        container = self._containers.get(name)
+        if not container.state.running:
+            raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
+        if not options.command:
+            raise InvalidInput("No exec command specified")
+        identifier = secrets.token_hex(32)
+        with open(self._options_path(container, identifier), "wb") as file:
+            file.write(spec_json.encode(options))
+        self._owners[identifier] = container.id
+        return identifier
+
+    def start(self, identifier: str, *, detach: bool) -> socket.socket | None:
+        """Start it; its streams unless ``detach``.
+
+        Raises:
+            CommandNotFound, CommandNotExecutable: the command.
+            Conflict: it was started before, or the container has ended.
+        """
+        container, options = self._find(identifier)
+        places = self._containers.places(container)
+        if os.path.exists(self._state_path(container, identifier)):
+            raise Conflict(f"exec {identifier} was started before")
+        process = bundle.exec_process(container, options)
+        namespaces = ("pid", "mount", "ipc", "uts", "cgroup", "network")
+        made = plan.make_exec_plan(
+            identifier,
+            process,
+            namespaces,
+            seccomp=starter.seccomp_filter(frozenset(process.capabilities)),
+            stdin=options.open_stdin,
+        )
+        message = {"op": "exec", "id": identifier, "plan": to_builtins(made), "detach": detach}
+        connection, answer = launch.request(places.run, message)
+        if "failed" in answer:
+            connection.close()
+            starter.raise_failure(answer["failed"])
+        if detach:
+            connection.close()
+            return None
+        return connection
+
+    def inspect(self, identifier: str) -> ExecState:
+        """What became of it."""
+        container, options = self._find(identifier)
+        found: dict[str, Any] = {}
+        try:
+            with open(self._state_path(container, identifier), encoding="utf-8") as file:
+                found = json.load(file)
+        except FileNotFoundError:
+            found = {"running": False, "exit_code": None, "pid": 0}
+        running = bool(found["running"]) and container.state.running
+        code = None if running else found["exit_code"]
+        return ExecState(identifier, container.id, running, code, found["pid"], options)
+
+    def resize(self, identifier: str, height: int, width: int) -> None:
+        """Set the size of its terminal, in characters."""
+        container, _ = self._find(identifier)
+        message = {"op": "resize", "height": height, "width": width, "exec": identifier}
+        launch.ask(self._containers.places(container).run, message)
+
+    def _find(self, identifier: str) -> tuple[Container, ExecOptions]:
+        if not identifier.isalnum():
+            raise NotFound(f"No such exec instance: {identifier}")
+        owner = self._owners.get(identifier)
+        candidates = [self._containers.get(owner)] if owner else self._containers.list()
+        for container in candidates:
+            try:
+                with open(self._options_path(container, identifier), "rb") as file:
+                    return container, spec_json.decode(file.read(), ExecOptions)
+            except FileNotFoundError:
+                continue
+        raise NotFound(f"No such exec instance: {identifier}")
+
+    def _options_path(self, container: Container, identifier: str) -> str:
+        return os.path.join(self._containers.places(container).run, f"exec-{identifier}.options.json")
+
+    def _state_path(self, container: Container, identifier: str) -> str:
+        return os.path.join(self._containers.places(container).run, f"exec-{identifier}.json")

@@ -1,0 +1,128 @@
+"""Mount points that every container needs and an image may lack, without leaving them in the image.
+
+An overlay gets one more lower layer on top, with just the missing ones, so that neither ``diff`` nor a build step ever shows
+them. It is made once for each image (``<data root>/mountpoints/<chain>``). A root without layers (``FROM scratch``, a bootstrap) is
+a plain directory: there, what was missing is made and taken away again.
+"""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from kist.kernel import paths, trees
+from kist.spec.mount import Mount
+from kist.store import directories
+
+DIRECTORIES = ("proc", "sys", "dev", "etc")
+FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
+
+
+def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mount, ...]:
+    """The mounts of a container's root with the missing mount points below it.
+
+    Args:
+        cache: the directory of all made layers.
+        chain: names the image's layers; equal chains lack the same.
+        root: from the snapshotter.
+    """
+    mount = root[0]
+    if mount.type != "overlay":
+        return tuple(root)
+    layer = os.path.join(cache, chain.replace(":", "-"))
+    if not os.path.isdir(layer):
+        _make_layer(cache, layer, root)
+    if not os.listdir(layer):
+        return tuple(root)
+    options = tuple(
+        option.replace("lowerdir=", f"lowerdir={layer}:", 1) if option.startswith("lowerdir=") else option
+        for option in mount.options
+    )
+    return (Mount(mount.type, mount.source, mount.target, options),)
+
+
+@contextmanager
+def borrowed(root: Sequence[Mount]) -> Iterator[None]:
+    """While a plain directory serves as a root: take away at the end what was missing and is still empty."""
+    if root[0].type == "overlay":
+        yield
+        return
+    directory = root[0].source
+    missing = [path for path in (*DIRECTORIES, *FILES) if not os.path.lexists(os.path.join(directory, path))]
+    try:
+        yield
+    finally:
+        for path in reversed(missing):
+            _remove_if_empty(os.path.join(directory, path))
+
+
+def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
+    """Compare with the merged view of the image, aside, then put the result in place."""
+    directories.make(cache)
+    aside = tempfile.mkdtemp(dir=cache)
+    os.chmod(aside, 0o755)
+    lower = [option for option in root[0].options if not option.startswith(("upperdir=", "workdir="))]
+    layers = next(option for option in lower if option.startswith("lowerdir=")).partition("=")[2].split(":")
+    # A read-only overlay wants two layers; one alone is shown as it is.
+    view = ("overlay", "overlay", (*lower, "ro")) if len(layers) > 1 else ("bind", layers[0], ("ro",))
+    tree = trees.open_tree_of([view])
+    try:
+        for path in DIRECTORIES:
+            if _status(tree, path) is None:
+                os.mkdir(os.path.join(aside, path), 0o755)
+        _make_files(tree, aside)
+    finally:
+        os.close(tree)
+    # The top directory is the container's "/": it looks as the image's does.
+    _copy_attributes(os.stat(layers[0]), aside)
+    try:
+        os.rename(aside, layer)
+    except OSError:
+        if not os.path.isdir(layer):
+            raise
+        directories.remove_tree(aside)  # another thread was first
+
+
+def _make_files(tree: int, aside: str) -> None:
+    etc = _status(tree, "etc")
+    if etc is not None and not stat.S_ISDIR(etc.st_mode):
+        return  # a link or worse: init makes what it needs behind it
+    missing = [path for path in FILES if _status(tree, path) is None]
+    target = os.path.join(aside, "etc")
+    if missing and not os.path.isdir(target):
+        os.mkdir(target, 0o755)
+    for path in missing:
+        os.close(os.open(os.path.join(aside, path), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    if etc is not None and missing:
+        _copy_attributes(etc, target)
+
+
+def _status(tree: int, path: str) -> os.stat_result | None:
+    try:
+        parent = paths.open_in_root(tree, os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        return os.stat(os.path.basename(path), dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(parent)
+
+
+def _copy_attributes(status: os.stat_result, path: str) -> None:
+    os.chown(path, status.st_uid, status.st_gid)
+    os.chmod(path, stat.S_IMODE(status.st_mode))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _remove_if_empty(path: str) -> None:
+    try:
+        status = os.lstat(path)
+        if stat.S_ISDIR(status.st_mode):
+            os.rmdir(path)
+        elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            os.unlink(path)
+    except OSError:
+        return  # filled or replaced by the command: then it is the command's

@@ -1,0 +1,60 @@
+"""The networks of this engine: for now its one bridge."""
+
+import threading
+
+from kist.network import apply, plan
+from kist.spec.container import NetworkAttachment
+from kist.store import Store
+
+_RESOLV_CONF = "/etc/resolv.conf"
+
+
+class Networks:
+    """The bridge network of an engine; made when the first container needs it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._bridge: plan.BridgeNetwork | None = None
+
+    def lease(self, container: str) -> NetworkAttachment:
+        """An address on the bridge for the container, kept until it is released."""
+        network = self._network()
+        address = self._store.records.lease_address(
+            network.name, container, lambda used: plan.choose_address(network.subnet, network.gateway, used)
+        )
+        return plan.attachment(network, address)
+
+    def attach(self, netns_fd: int, attachment: NetworkAttachment, container: str) -> None:
+        """Connect a container's network namespace to the bridge."""
+        apply.attach(netns_fd, attachment, self._network(), container)
+
+    def attachments(self, container: str) -> list[NetworkAttachment]:
+        """What the container has been leased."""
+        network = self._network()
+        leased = self._store.records.addresses(network.name)
+        return [plan.attachment(network, address) for address, holder in leased.items() if holder == container]
+
+    def release(self, container: str) -> None:
+        """Give the container's addresses back; the kernel removed the cable with the namespace."""
+        self._store.records.release_addresses(container)
+
+    def _network(self) -> plan.BridgeNetwork:
+        with self._lock:
+            if self._bridge is None:
+                self._bridge = apply.default_network(plan.bridge_name(self._store.root))
+            return self._bridge
+
+
+def resolv_conf(network: str) -> str:
+    """The text of a container's /etc/resolv.conf: the host's own, or what of it can be reached from a bridge."""
+    host = _read(_RESOLV_CONF)
+    return host if network == "host" else plan.resolv_file(host, _read(plan.UPSTREAM_RESOLV_CONF))
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""

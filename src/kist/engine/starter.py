@@ -1,0 +1,149 @@
+"""Starting: from a specification to a running process with a network, for containers, build steps and exec'd processes."""
+
+import contextlib
+import functools
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from kist.engine.networks import Networks
+from kist.errors import (
+    CommandNotExecutable,
+    CommandNotFound,
+    InvalidInput,
+    KistError,
+    NotFound,
+    Unavailable,
+)
+from kist.runtime import launch, messages, seccomp
+from kist.runtime.launch import Attachment, Spawner
+from kist.runtime.plan import Plan
+from kist.spec import json
+from kist.spec.container import NetworkAttachment
+from kist.spec.platform import Platform
+from kist.spec.runtime import RuntimeSpec
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A container's directories: ``data`` outlives the machine's restarts, ``run`` does not."""
+
+    data: str
+    run: str
+
+    @property
+    def root(self) -> str:
+        """An empty directory that the root file system is mounted over, in the container's mount namespace only."""
+        return os.path.join(self.run, "root")
+
+    def make(self) -> None:
+        """Make the directories where they are missing."""
+        os.makedirs(self.data, 0o700, exist_ok=True)
+        os.makedirs(self.root, 0o700, exist_ok=True)
+
+
+class Starter:
+    """Has monitors made and containers connected."""
+
+    def __init__(self, spawner: Spawner, networks: Networks) -> None:
+        self._spawner = spawner
+        self._networks = networks
+
+    def start(
+        self,
+        plan: Plan,
+        places: Places,
+        *,
+        network: NetworkAttachment | None = None,
+        attached: Sequence[Attachment] = (),
+    ) -> socket.socket:
+        """Start the plan's process, and connect its network namespace where ``network`` is given.
+
+        Returns:
+            The control socket of the monitor, which tells the end.
+
+        Raises:
+            CommandNotFound, CommandNotExecutable: the command.
+            NotFound: a bind source that does not exist.
+            KistError: an operation failed; the message names it.
+        """
+        path = os.path.join(places.data, PLAN)
+        with open(path, "wb") as file:
+            file.write(json.encode(plan))
+        control = self._spawner.launch(path, places.data, places.run, attached)
+        try:
+            self._converse(control, plan, network)
+        except BaseException:
+            control.close()
+            raise
+        return control
+
+    def _converse(self, control: socket.socket, plan: Plan, network: NetworkAttachment | None) -> None:
+        while True:
+            message, descriptors = messages.receive(control)
+            if message is None:
+                raise Unavailable("the container's monitor died while it started the container")
+            try:
+                if message["event"] == "created" and network is not None:
+                    self._networks.attach(descriptors[0], network, plan.id)
+                    messages.send(control, {"go": True})
+                elif message["event"] == "failed":
+                    raise_failure(message["failure"])
+                elif message["event"] == "started":
+                    return
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+
+def raise_failure(failure: dict[str, Any]) -> NoReturn:
+    """Turn what init reported into the error that a user understands."""
+    exit_code = failure.get("exit_code")
+    message, hint = failure.get("message", ""), failure.get("hint", "")
+    if exit_code == CommandNotFound.exit_code:
+        raise CommandNotFound(message, hint=hint)
+    if exit_code == CommandNotExecutable.exit_code:
+        raise CommandNotExecutable(message, hint=hint)
+    operation, arguments, path = failure["operation"], failure["arguments"], failure["path"]
+    reason = os.strerror(failure["errno"]).lower() if failure["errno"] else message
+    if operation == "open_tree" and failure["errno"]:
+        raise NotFound(
+            f"bind source path does not exist: {arguments.get('source', path)}"
+            if reason == "no such file or directory"
+            else f"bind source {arguments.get('source', path)}: {reason}",
+            hint="create it first, or correct the path after -v",
+        )
+    if operation == "user" and not failure["errno"]:
+        raise InvalidInput(message, hint="use a name of the image's /etc/passwd, or a number")
+    if operation == "attach":
+        raise InvalidInput(f"cannot mount on {arguments.get('target', path)} in the container: {reason}")
+    if operation == "directory":
+        raise InvalidInput(f"cannot enter the working directory {arguments.get('path', path)}: {reason}")
+    place = f" {path}" if path else ""
+    raise KistError(
+        f"failed to start the container: {operation}{place}: {reason}", hint="`kist run --dry-run` shows all operations"
+    )
+
+
+def kill_quietly(places: Places) -> None:
+    """Kill what runs in these places, if anything does."""
+    with contextlib.suppress(KistError):
+        launch.ask(places.run, {"op": "signal", "number": signal.SIGKILL})
+
+
+@functools.cache
+def seccomp_filter(capabilities: frozenset[str]) -> bytes:
+    """The compiled default filter for processes with these capabilities."""
+    return seccomp.compile(
+        seccomp.DEFAULT, architecture=Platform.of_machine(os.uname().machine).architecture, capabilities=capabilities
+    )
+
+
+def filter_for(spec: RuntimeSpec) -> bytes:
+    """The filter of a container; empty when it is to have none."""
+    return seccomp_filter(frozenset(spec.process.capabilities)) if spec.linux.seccomp else b""

@@ -1,0 +1,122 @@
+"""Build steps: a command in a container that nobody sees, on a snapshot that somebody else owns."""
+
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+
+from kist.engine import bundle, mountpoints, starter
+from kist.engine.containers import write_surroundings
+from kist.engine.frames import read_frames
+from kist.engine.networks import Networks
+from kist.engine.starter import Places, Starter
+from kist.errors import Unavailable
+from kist.runtime import messages, plan
+from kist.runtime.launch import Attachment
+from kist.spec.container import Container, ContainerOptions, NetworkMode
+from kist.spec.digest import Digest
+from kist.spec.image import ContainerConfig
+from kist.spec.json import to_builtins
+from kist.spec.mount import Mount
+from kist.store import Store, directories
+
+_NO_IMAGE = Digest("sha256:" + "0" * 64)
+
+
+class Steps:
+    """Runs commands on active snapshots."""
+
+    def __init__(self, store: Store, start: Starter, connected: Networks, run_root: str) -> None:
+        self._store = store
+        self._starter = start
+        self._networks = connected
+        self._run_root = run_root
+
+    def run(
+        self,
+        snapshot: str,
+        argv: Sequence[str],
+        *,
+        config: ContainerConfig,
+        network: NetworkMode = "bridge",
+        mounts: Sequence[Mount] = (),
+        output: Callable[[str, bytes], None],
+        hostname: str = "kist-build",
+    ) -> int:
+        """Run ``argv`` and give its exit code; nothing of it remains but the snapshot's changes.
+
+        Args:
+            snapshot: the key of an active snapshot; its root file system is written to.
+            argv: the command.
+            config: environment, user and working directory.
+            network: as for containers.
+            mounts: further mounts.
+            output: called with ``stdout`` or ``stderr`` and bytes; what it raises ends the command and is raised again.
+            hostname: the name that the command sees.
+        """
+        identifier = secrets.token_hex(32)
+        directory = f"{self._run_root}/containers/{identifier}"
+        places = Places(directory, directory)
+        places.make()
+        try:
+            return self._run(
+                identifier, places, snapshot, tuple(argv), config, network, tuple(mounts), output, hostname
+            )
+        finally:
+            self._networks.release(identifier)
+            directories.remove_tree(directory)
+
+    def _run(
+        self,
+        identifier: str,
+        places: Places,
+        snapshot: str,
+        argv: tuple[str, ...],
+        config: ContainerConfig,
+        network: NetworkMode,
+        mounts: tuple[Mount, ...],
+        output: Callable[[str, bytes], None],
+        hostname: str,
+    ) -> int:
+        env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
+        config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
+        options = ContainerOptions(image="", network=network, mounts=mounts, hostname=hostname)
+        container = Container(identifier, "", _NO_IMAGE, 0, options, config, argv)
+        root = self._store.snapshots.mounts(snapshot)
+        with mountpoints.borrowed(root):
+            attachment = self._networks.lease(identifier) if network == "bridge" else None
+            chain = self._store.snapshots.parent(snapshot) or ""
+            over = mountpoints.with_mountpoints(f"{self._store.root}/mountpoints", chain, root)
+            surroundings = write_surroundings(places, container, attachment, over)
+            spec = bundle.runtime_spec(container, surroundings)
+            made = plan.make_plan(
+                identifier,
+                spec,
+                root_at=places.root,
+                limits=to_builtins(spec.linux.resources),
+                seccomp=starter.filter_for(spec),
+                wait_for_network=attachment is not None,
+                log=None,
+            )
+            ours, theirs = socket.socketpair()
+            attached = Attachment(theirs, stdin=False, stdout=True, stderr=True)
+            with ours, self._starter.start(made, places, network=attachment, attached=[attached]) as control:
+                try:
+                    for stream, data in read_frames(ours):
+                        output(stream, data)
+                except BaseException:
+                    _end(places, control)
+                    raise
+                return _exit_code(control)
+
+
+def _end(places: Places, control: socket.socket) -> None:
+    """Kill what runs, and wait until it is gone: its snapshot is about to be taken away."""
+    starter.kill_quietly(places)
+    _exit_code(control)
+
+
+def _exit_code(control: socket.socket) -> int:
+    message, _ = messages.receive(control)
+    if message is None or "state" not in message:
+        raise Unavailable("the monitor of a build step died")
+    return int(message["state"]["exit_code"])

@@ -1,0 +1,138 @@
+"""One thread that hears the end of every container of this engine, and tells those who wait for it.
+
+It watches the control sockets of monitors that this engine started, and connections to monitors that it found. State is not
+kept here: what a monitor says is on disk before it says it.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+from kist.runtime import launch, messages
+
+Condition = Literal["not-running", "next-exit", "removed"]
+
+
+class Watcher:
+    """Ends of containers.
+
+    Args:
+        on_exit: called, in a thread of a small pool, with the id and the state as the monitor sent it (empty when the
+            monitor died without a word).
+    """
+
+    def __init__(self, on_exit: Callable[[str, dict[str, Any]], None]) -> None:
+        self._on_exit = on_exit
+        # Protects everything below; held for moments only.
+        self._lock = threading.Lock()
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[str, socket.socket] = {}
+        self._waiters: dict[str, list[tuple[Condition, socket.socket]]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kist-exit")
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="kist-watcher", daemon=True)
+        self._thread.start()
+
+    def watch_control(self, identifier: str, control: socket.socket) -> None:
+        """Take over the control socket of a container that has just started."""
+        self._add(identifier, control)
+
+    def watch_running(self, identifier: str, run_directory: str) -> None:
+        """Connect to the monitor of a container that somebody else started, unless it is watched already."""
+        with self._lock:
+            if identifier in self._watched:
+                return
+        connection = launch.connect(run_directory)
+        connection.sendall(b'{"op": "wait"}\n')
+        self._add(identifier, connection)
+
+    def add_waiter(self, identifier: str, condition: Condition) -> socket.socket:
+        """A socket that gets a line ``{"StatusCode": …}`` when the condition has come true."""
+        ours, theirs = socket.socketpair()
+        with self._lock:
+            self._waiters.setdefault(identifier, []).append((condition, ours))
+        return theirs
+
+    def tell(self, identifier: str, exit_code: int, *, removed: bool, error: str = "") -> None:
+        """Answer the waiters whose condition this end (or removal) of the container is."""
+        with self._lock:
+            waiting = self._waiters.get(identifier, [])
+            told = [each for each in waiting if removed or each[0] != "removed"]
+            left = [each for each in waiting if each not in told]
+            if left:
+                self._waiters[identifier] = left
+            else:
+                self._waiters.pop(identifier, None)
+        for _, connection in told:
+            _answer(connection, exit_code, error)
+
+    def close(self) -> None:
+        """End the thread; containers go on."""
+        self._closing = True
+        os.write(self._wake_write, b"x")
+        self._thread.join()
+        self._pool.shutdown(wait=True)
+        with self._lock:
+            for connection in self._watched.values():
+                connection.close()
+            for waiting in self._waiters.values():
+                for _, connection in waiting:
+                    connection.close()
+            self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _add(self, identifier: str, connection: socket.socket) -> None:
+        with self._lock:
+            self._watched[identifier] = connection
+            self._selector.register(connection, selectors.EVENT_READ, identifier)
+
+    def _run(self) -> None:
+        while not self._closing:
+            for key, _ in self._selector.select():
+                if key.data is not None:
+                    self._heard(key.data)
+                elif not self._closing:
+                    os.read(self._wake_read, 64)
+
+    def _heard(self, identifier: str) -> None:
+        with self._lock:
+            connection = self._watched.pop(identifier)
+            self._selector.unregister(connection)
+        with connection:
+            state = _read_end(connection)
+        self._pool.submit(self._on_exit, identifier, state)
+
+
+def answered(exit_code: int) -> socket.socket:
+    """What ``add_waiter`` gives, for a condition that is true already."""
+    ours, theirs = socket.socketpair()
+    _answer(ours, exit_code, "")
+    return theirs
+
+
+def _answer(connection: socket.socket, exit_code: int, error: str) -> None:
+    line = json.dumps({"StatusCode": exit_code, "Error": {"Message": error} if error else None}).encode() + b"\n"
+    with connection, contextlib.suppress(OSError):  # whoever waited may have gone
+        connection.sendall(line)
+
+
+def _read_end(connection: socket.socket) -> dict[str, Any]:
+    """The state that a monitor sends at the end, over its control socket or its listening one."""
+    try:
+        if connection.type == socket.SOCK_SEQPACKET:
+            message, _ = messages.receive(connection)
+            state = (message or {}).get("state")
+        else:
+            state = launch.read_line(connection).get("exited")
+    except (OSError, ValueError):
+        return {}
+    return state or {}

@@ -1,0 +1,92 @@
+"""File trees by descriptor: the mounts of a snapshot, made where no path leads to them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+
+from kist.kernel import mounts, namespaces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CLONE_FS = 0x200
+
+
+def open_tree_of(specifications: Sequence[tuple[str, str, Sequence[str]]]) -> int:
+    """A directory descriptor for the file tree that mounts (type, source, options) make.
+
+    The descriptor is one of ``O_PATH`` (open ``.`` relative to it to list the directory). The mount is detached: no
+    path leads to it, and it is gone when the descriptor is closed. One mount, of type ``bind`` or a file system's;
+    several raise ``ValueError``.
+    """
+    if len(specifications) != 1:
+        raise ValueError(f"one mount makes a root, not {len(specifications)}")
+    kind, source, options = specifications[0]
+    read_only = mounts.MOUNT_ATTR_RDONLY if "ro" in options else 0
+    if kind == "bind":
+        tree = mounts.clone_tree(source)
+        if read_only:
+            mounts.set_attributes("", read_only, dir_fd=tree)
+        return tree
+    own = tuple(option for option in options if option not in {"ro", "rw"})
+    if kind == "overlay":
+        return _open_overlay(own, read_only)
+    return mounts.new_filesystem(kind, own, source=source, attributes=read_only)
+
+
+def _open_overlay(options: tuple[str, ...], attributes: int) -> int:
+    """An overlay of any number of layers (Documentation/filesystems/overlayfs.rst).
+
+    A string of fsconfig(2) holds 256 bytes, too few for the lower directories of a real image, so they go one by one
+    (``lowerdir+``, Linux 6.5). An older kernel gets the classic mount(2) in a mount namespace of its own.
+    """
+    try:
+        return mounts.new_filesystem("overlay", _one_by_one(options), source="overlay", attributes=attributes)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return _open_classic(options, attributes)
+
+
+def _one_by_one(options: tuple[str, ...]) -> tuple[str, ...]:
+    split: list[str] = []
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "lowerdir":
+            split.extend(f"lowerdir+={directory}" for directory in value.split(":"))
+        else:
+            split.append(option)
+    return tuple(split)
+
+
+def _open_classic(options: tuple[str, ...], attributes: int) -> int:
+    """Mount in a namespace that only a short-lived thread is in, and take a detached copy out of it."""
+    result: list[int | OSError] = []
+
+    def work() -> None:
+        try:
+            result.append(_mount_and_clone(options, attributes))
+        except OSError as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, name="overlay")
+    thread.start()
+    thread.join()
+    if isinstance(result[0], OSError):
+        raise result[0]
+    return result[0]
+
+
+def _mount_and_clone(options: tuple[str, ...], attributes: int) -> int:
+    # A thread shares its root and working directory with the others until CLONE_FS is undone, and as long as it does
+    # it cannot change its mount namespace.
+    namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
+    mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+    upper = next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), None)
+    # Any directory serves as the place: this namespace ends with the thread, and the mount lives on in the descriptor.
+    place = os.path.dirname(upper) if upper else "/"
+    mounts.mount("overlay", place, "overlay", attributes & mounts.MS_RDONLY, ",".join(options))
+    return mounts.clone_tree(place, recursive=False)

@@ -1,0 +1,185 @@
+"""One process that the monitor started in the container: the first one, or an exec'd one."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from kist.kernel import namespaces
+from kist.runtime import init, messages, operations
+from kist.runtime import loop as events
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    from kist.kernel.cgroup import Cgroup
+    from kist.runtime.streams import Streams
+
+    Clone = Callable[[Callable[[], NoReturn]], tuple[int, int]]
+
+
+class Child:
+    """A process from its clone to its end.
+
+    ``on_started`` is called once, with None when the command runs, else with the failure that init reported; ``on_exit``
+    is called after the end with the wait status. A process that could not start has an end too.
+    """
+
+    def __init__(
+        self,
+        loop: events.Loop,
+        streams: Streams,
+        on_started: Callable[[dict[str, Any] | None], None],
+        on_exit: Callable[[int], None],
+    ) -> None:
+        self._loop = loop
+        self.streams = streams
+        self._on_started = on_started
+        self._on_exit = on_exit
+        self._failure: dict[str, Any] | None = None
+        self.pid = 0
+        self.pidfd = -1
+        self.report: socket.socket | None = None
+
+    def start(
+        self,
+        plan: dict[str, Any],
+        clone: Clone,
+        cgroup: Cgroup | None = None,
+    ) -> None:
+        """Make the pipes and the process.
+
+        Args:
+            plan: of which ``operations``, ``command``, ``terminal`` and ``stdin`` are used.
+            clone: runs its argument in the child and gives ``(pid, pidfd)`` here.
+            cgroup: what the operation ``join_cgroup`` enters.
+        """
+        ours, theirs = messages.pair()
+        pipes = None if plan["terminal"] else _Pipes(feed=plan["stdin"])
+
+        def become() -> NoReturn:
+            ours.close()
+            stdio = pipes.child_ends if pipes else None
+            init.run(plan["operations"], plan["command"], operations.Context(theirs, cgroup), stdio)
+
+        self.pid, self.pidfd = clone(become)
+        theirs.close()
+        self.report = ours
+        if pipes:
+            pipes.close_child_ends()
+            self.streams.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+        self._loop.watch(ours.fileno(), events.READ, lambda _: self._report_ready())
+        self._loop.watch(self.pidfd, events.READ, lambda _: self._exited())
+
+    def signal(self, number: int) -> None:
+        """Send a signal; the pidfd makes sure that no other process can get it."""
+        signal.pidfd_send_signal(self.pidfd, number)
+
+    def go(self) -> None:
+        """Let init go on that waits for the network."""
+        if self.report is not None:
+            messages.send(self.report, {"go": True})
+
+    def abandon(self) -> None:
+        """Tell init that what it waits for will not come: it reports that and ends."""
+        if self.report is not None:
+            messages.send(self.report, {"go": False})
+
+    def _report_ready(self) -> None:
+        assert self.report is not None
+        message, descriptors = messages.receive(self.report)
+        if message is None:
+            self._loop.forget(self.report.fileno())
+            self.report.close()
+            self.report = None
+            self._on_started(self._failure)
+        elif "terminal" in message:
+            self.streams.use_terminal(*descriptors)
+        elif "failed" in message:
+            self._failure = message["failed"]
+
+    def _exited(self) -> None:
+        self._loop.forget(self.pidfd)
+        while self.report is not None:
+            self._report_ready()
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.pidfd)
+        self.pidfd = -1
+        self._on_exit(status)
+
+
+class _Pipes:
+    """Pipes for 0, 1 and 2; /dev/null for 0 when nothing will be fed."""
+
+    def __init__(self, *, feed: bool) -> None:
+        if feed:
+            stdin_read, self.stdin = os.pipe2(os.O_CLOEXEC)
+        else:
+            stdin_read, self.stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), -1
+        self.stdout, stdout_write = os.pipe2(os.O_CLOEXEC)
+        self.stderr, stderr_write = os.pipe2(os.O_CLOEXEC)
+        self.child_ends = (stdin_read, stdout_write, stderr_write)
+
+    def close_child_ends(self) -> None:
+        for descriptor in self.child_ends:
+            os.close(descriptor)
+
+
+def clone_first(kinds: list[str], cgroup: int | None) -> Clone:
+    """How the container's first process is made: a clone into new namespaces."""
+    flags = 0
+    for kind in kinds:
+        flags |= namespaces.FLAGS[kind]
+
+    def clone(become: Callable[[], NoReturn]) -> tuple[int, int]:
+        pid, pidfd = namespaces.clone(flags, cgroup=cgroup)
+        if pid == 0:
+            become()
+        return pid, pidfd
+
+    return clone
+
+
+def clone_into(pidfd: int, kinds: list[str], join: Callable[[], None]) -> Clone:
+    """How an exec'd process is made: a helper enters the container's namespaces and clones a sibling of itself there.
+
+    A process cannot change its own pid namespace, only its children's; with ``CLONE_PARENT`` the grandchild is the
+    monitor's child, so the monitor can wait for it.
+    """
+    flags = 0
+    for kind in kinds:
+        flags |= namespaces.FLAGS[kind]
+
+    def clone(become: Callable[[], NoReturn]) -> tuple[int, int]:
+        ours, theirs = messages.pair()
+        helper = os.fork()
+        if helper == 0:
+            _helper(theirs, pidfd, flags, join, become)
+        theirs.close()
+        message, descriptors = messages.receive(ours)
+        ours.close()
+        os.waitpid(helper, 0)
+        if message is None or "pid" not in message:
+            raise OSError(*(message or {}).get("error", (0, "the helper process died")))
+        return message["pid"], descriptors[0]
+
+    return clone
+
+
+def _helper(
+    channel: socket.socket, pidfd: int, flags: int, join: Callable[[], None], become: Callable[[], NoReturn]
+) -> NoReturn:
+    try:
+        join()
+        namespaces.setns(pidfd, flags)
+        pid, child = namespaces.clone(namespaces.CLONE_PARENT)
+        if pid == 0:
+            channel.close()
+            become()
+        messages.send(channel, {"pid": pid}, [child])
+    except OSError as error:
+        messages.send(channel, {"error": [error.errno, error.strerror, error.filename]})
+    os._exit(0)

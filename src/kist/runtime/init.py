@@ -1,0 +1,137 @@
+"""The code between clone and execve: it performs the plan's operations and becomes the command.
+
+Everything here was imported before the fork. A failure travels to the monitor as one message that names the operation,
+the errno and the path; the end of the report socket, which closes on execve, says that the command runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from kist.kernel import process
+from kist.runtime import diagnose, messages, operations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any, NoReturn
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def run(
+    steps: list[tuple[str, dict[str, Any]]],
+    command: dict[str, Any],
+    context: operations.Context,
+    stdio: tuple[int, int, int] | None,
+) -> NoReturn:
+    """Perform ``steps``, then execute ``command`` (args, env, and ``init`` for a reaper as the first process).
+
+    Args:
+        steps: the plan's operations.
+        command: ``{"args": […], "env": […], "init": bool}``.
+        context: what the operations share; its ``report`` is the socket to the monitor.
+        stdio: descriptors for 0, 1 and 2; None when an operation opens a terminal.
+    """
+    try:
+        os.setsid()
+        _reset_signals()
+        if stdio is not None:
+            for number, descriptor in enumerate(stdio):
+                os.dup2(descriptor, number)
+        operations.perform(context, steps)
+        process.close_on_exec_from(3)
+        if command.get("init"):
+            _reap_for(command, context)
+        _execute(command, context)
+    except BaseException as error:  # noqa: BLE001 - this process has nobody above it; the monitor tells the user
+        _send_failure(context.report, error)
+    os._exit(1)
+
+
+def _reset_signals() -> None:
+    # CPython ignores these two; a command expects the default.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _execute(command: dict[str, Any], context: operations.Context) -> None:
+    """Execve; comes back only after telling the monitor why it could not."""
+    args = command["args"]
+    environment = dict(entry.partition("=")[::2] for entry in command["env"])
+    environment.setdefault("HOME", context.identity.home or "/")
+    name = args[0]
+    error, found = errno.ENOENT, None
+    for path in _candidates(name, environment.get("PATH", DEFAULT_PATH)):
+        try:
+            os.execve(path, args, environment)
+        except OSError as failure:
+            # As in execvp(3): what is there and cannot run is worth telling more than what is not there.
+            if found is None and os.path.lexists(path) and not (os.path.isdir(path) and "/" not in name):
+                error, found = failure.errno or errno.ENOEXEC, path
+    if found is None and "/" in name:
+        found = name
+    exit_code, message, hint = diagnose.explain(name, found, error)
+    messages.send(
+        context.report, {"failed": {"operation": "execute", "exit_code": exit_code, "message": message, "hint": hint}}
+    )
+
+
+def _candidates(name: str, path: str) -> list[str]:
+    if "/" in name:
+        return [name]
+    return [f"{directory or '.'}/{name}" for directory in path.split(":")] if name else []
+
+
+def _reap_for(command: dict[str, Any], context: operations.Context) -> NoReturn:
+    """Stay as the first process (``--init``): pass signals on to the command, reap orphans, end as the command ends."""
+    everything = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    # Blocked signals are kept for a namespace's first process too, where ones with the default action are not.
+    signal.pthread_sigmask(signal.SIG_SETMASK, everything)
+    child = os.fork()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.setpgid(0, 0)
+        if context.terminal:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
+            os.tcsetpgrp(0, os.getpgrp())
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _execute(command, context)
+        os._exit(1)
+    context.report.close()
+    while True:
+        received = signal.sigwait(everything)
+        if received == signal.SIGCHLD:
+            _reap(child)
+        else:
+            os.kill(child, received)
+
+
+def _reap(child: int) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if pid == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
+
+
+def _send_failure(report: socket.socket, error: BaseException) -> None:
+    failure: dict[str, Any] = {
+        "operation": getattr(error, "operation", "prepare"),
+        "arguments": getattr(error, "arguments", {}),
+        "errno": getattr(error, "errno", None) or 0,
+        "path": os.fsdecode(name) if isinstance(name := getattr(error, "filename", None), (str, bytes)) else "",
+        "message": str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error),
+    }
+    if failure["arguments"].get("seccomp_filter"):
+        failure["arguments"] = {**failure["arguments"], "seccomp_filter": "…"}
+    messages.send(report, {"failed": failure})

@@ -1,0 +1,175 @@
+"""The engine's end of the spawner and of the monitors."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import kist
+from kist.errors import Conflict, KistError, Unavailable
+from kist.runtime import messages
+
+SOCKET = "monitor.sock"
+_MAX_SOCKET_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A stream socket that is attached from before the first byte, and what it wants; it is handed over."""
+
+    connection: socket.socket
+    stdin: bool
+    stdout: bool
+    stderr: bool
+
+
+class Spawner:
+    """The spawner process of this engine: started when it is first needed, and again when it has died.
+
+    ``_lock`` protects the start of the process; requests are single packets and need no lock.
+    """
+
+    def __init__(self, error_log: str) -> None:
+        self._error_log = error_log
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 while there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    def start(self) -> None:
+        """Start the process ahead of the first request."""
+        self._ensure()
+
+    def launch(
+        self, plan_path: str, directory: str, run_directory: str, attached: Sequence[Attachment] = ()
+    ) -> socket.socket:
+        """Have a monitor forked that starts the container of the plan.
+
+        Returns:
+            The control socket to the monitor: it sends ``created`` (with the network namespace when the plan waits
+            for the network), ``started`` or ``failed``, and ``exited``.
+        """
+        ours, theirs = messages.pair()
+        wants = [{"stdin": a.stdin, "stdout": a.stdout, "stderr": a.stderr} for a in attached]
+        request = {"plan": plan_path, "directory": directory, "run_directory": run_directory, "attached": wants}
+        descriptors = [theirs.fileno(), *(a.connection.fileno() for a in attached)]
+        try:
+            try:
+                messages.send(self._ensure(), request, descriptors)
+            except OSError:
+                # The spawner has died since; a new one costs 40 ms.
+                self._forget()
+                messages.send(self._ensure(), request, descriptors)
+        finally:
+            theirs.close()
+            for attachment in attached:
+                attachment.connection.close()
+        return ours
+
+    def close(self) -> None:
+        """End the spawner; monitors and containers go on."""
+        self._forget()
+
+    def _ensure(self) -> socket.socket:
+        with self._lock:
+            if self._channel is None:
+                self._start()
+            assert self._channel is not None
+            return self._channel
+
+    def _start(self) -> None:
+        ours, theirs = messages.pair()
+        # -I and -S: nothing of the user's environment is imported, and no site-packages; only our own package.
+        source = os.path.dirname(os.path.dirname(os.path.abspath(kist.__file__)))
+        code = (
+            f"import sys; sys.path.append({source!r}); from kist.runtime.spawner import main; main({theirs.fileno()})"
+        )
+        with open(self._error_log, "ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", code],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+                start_new_session=True,
+            )
+        theirs.close()
+        self._channel = ours
+
+    def _forget(self) -> None:
+        with self._lock:
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
+            if self._process is not None:
+                self._process.wait()
+                self._process = None
+
+
+def connect(run_directory: str) -> socket.socket:
+    """A connection to the monitor of the container with this run directory.
+
+    Raises:
+        Conflict: there is no monitor; the container does not run.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path = os.path.join(run_directory, SOCKET)
+        if len(path) < _MAX_SOCKET_NAME:
+            connection.connect(path)
+        else:
+            directory = os.open(run_directory, os.O_PATH | os.O_CLOEXEC)
+            try:
+                connection.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+            finally:
+                os.close(directory)
+    except OSError as error:
+        connection.close()
+        raise Conflict("the container is not running") from error
+    return connection
+
+
+def request(run_directory: str, message: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
+    """Ask a monitor; the connection (for the stream that may follow) and its answer."""
+    connection = connect(run_directory)
+    try:
+        connection.sendall(json.dumps(message).encode() + b"\n")
+        answer = read_line(connection)
+    except OSError as error:
+        connection.close()
+        raise Unavailable(f"the container's monitor went away: {error}") from error
+    if "error" in answer:
+        connection.close()
+        raise KistError(answer["error"])
+    return connection, answer
+
+
+def ask(run_directory: str, message: dict[str, Any]) -> dict[str, Any]:
+    """Ask a monitor for something without a stream."""
+    connection, answer = request(run_directory, message)
+    connection.close()
+    return answer
+
+
+def read_line(connection: socket.socket) -> dict[str, Any]:
+    """One line of JSON, and nothing of what follows it; empty when the other side has gone."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        peeked = connection.recv(4096, socket.MSG_PEEK)
+        if not peeked:
+            return {}
+        end = peeked.find(b"\n")
+        line += connection.recv(end + 1 if end >= 0 else len(peeked))
+    value: dict[str, Any] = json.loads(line)
+    return value

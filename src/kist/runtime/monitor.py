@@ -1,0 +1,231 @@
+"""A container's guardian: the parent of its processes, for as long as they live.
+
+It makes the cgroup, starts the first process, carries the streams, writes the log and the state, runs exec'd processes, and
+serves ``monitor.sock`` in the container's run directory. Engine processes come and go; the monitor needs none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+from kist.kernel import cgroup, process
+from kist.runtime import child, messages, requests
+from kist.runtime import loop as events
+from kist.runtime.logwriter import LogWriter
+from kist.runtime.streams import Client, Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SOCKET = "monitor.sock"
+STATE = "state.json"
+
+
+class Monitor:
+    """One container's monitor.
+
+    Args:
+        plan: the plan (``kist.runtime.plan.Plan`` as JSON).
+        directory: the container's own directory; ``state.json`` is written there.
+        run_directory: for the socket and the state of exec'd processes.
+        control: to the engine that asked for the start; it may go away at any time.
+    """
+
+    def __init__(self, plan: dict[str, Any], directory: str, run_directory: str, control: socket.socket) -> None:
+        self.plan = plan
+        self.run_directory = run_directory
+        self.loop = events.Loop()
+        self.cgroup = cgroup.Cgroup(cgroup.detect(), plan["cgroup"]) if plan["cgroup"] else None
+        self._state_path = os.path.join(directory, STATE)
+        self._control: socket.socket | None = control
+        self._state: dict[str, Any] = {"id": plan["id"], "boot": process.boot_id()}
+        self._listener: socket.socket | None = None
+        self._exited = False
+        self.waiters: list[socket.socket] = []
+        self.followers: list[socket.socket] = []
+        log = plan["log"]
+        writer = LogWriter(os.path.join(directory, log["name"]), log["max_bytes"], log["max_files"]) if log else None
+        self.streams = Streams(
+            self.loop,
+            writer,
+            stdin_once=plan["stdin_once"],
+            on_idle=lambda: None,
+            on_output=self._log_grew,
+        )
+        self.first = child.Child(self.loop, self.streams, self._started, self._ended)
+        self.execs: dict[str, child.Child] = {}
+
+    def run(self, attached: list[Client]) -> None:
+        """Start the container and stay until it has ended and everybody has heard of it."""
+        warnings: tuple[str, ...] = ()
+        try:
+            if self.cgroup is not None:
+                warnings = self.cgroup.create(self.plan["limits"])
+            self._start(attached)
+        except OSError as error:
+            self._tell_engine({"event": "failed", "failure": _failure_of(error)})
+            if self.cgroup is not None:
+                self.cgroup.remove()
+            return
+        self._tell_created(warnings)
+        while not (self._exited and self._idle()):
+            self.loop.turn()
+        self._clean_up()
+
+    def _start(self, attached: list[Client]) -> None:
+        for client in attached:
+            self.streams.attach(client)
+        self._listen()
+        into = self.cgroup.open_v2() if self.cgroup is not None else None
+        self.first.start(self.plan, child.clone_first(self.plan["namespaces"], into), self.cgroup)
+        if into is not None:
+            os.close(into)
+
+    def _idle(self) -> bool:
+        return self.streams.idle and all(running.streams.idle for running in self.execs.values())
+
+    # what the engine hears
+
+    def _tell_created(self, warnings: tuple[str, ...]) -> None:
+        namespace = process.namespace_descriptor(self.first.pid, "net") if self.plan["wait_for_network"] else -1
+        descriptors = [namespace] if namespace >= 0 else []
+        self._tell_engine({"event": "created", "pid": self.first.pid, "warnings": list(warnings)}, descriptors)
+        if namespace >= 0:
+            os.close(namespace)
+        if self._control is not None:
+            self.loop.watch(self._control.fileno(), events.READ, lambda _: self._control_ready())
+
+    def _control_ready(self) -> None:
+        assert self._control is not None
+        message, _ = messages.receive(self._control)
+        if message is None:
+            self._forget_engine()
+            # Nobody will attach the network now; a container that already runs does not mind.
+            self.first.abandon()
+        elif message.get("go"):
+            self.first.go()
+
+    def _tell_engine(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
+        if self._control is None:
+            return
+        try:
+            messages.send(self._control, message, descriptors or ())
+        except OSError:
+            self._forget_engine()
+
+    def _forget_engine(self) -> None:
+        if self._control is not None:
+            self.loop.forget(self._control.fileno())
+            self._control.close()
+            self._control = None
+
+    # the container's life
+
+    def _started(self, failure: dict[str, Any] | None) -> None:
+        if failure is not None:
+            self._state["error"] = failure
+            self._tell_engine({"event": "failed", "failure": failure})
+            return
+        pid = self.first.pid
+        self._state |= {
+            "status": "running",
+            "pid": pid,
+            "pid_start": process.start_time(pid) if not self._exited else 0,
+            "monitor": os.getpid(),
+            "monitor_start": process.start_time(os.getpid()),
+            "started_at": time.time_ns(),
+        }
+        self._write_state()
+        self._tell_engine({"event": "started", "pid": pid})
+
+    def _ended(self, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        failed = self._state.get("error")
+        self._state |= {
+            "status": "exited",
+            "pid": 0,
+            "exit_code": failed.get("exit_code", 128) if failed else code if code >= 0 else 128 - code,
+            "finished_at": time.time_ns(),
+        }
+        if self.cgroup is not None:
+            self._state["usage"] = usage = self.cgroup.stats()
+            self._state["oom_killed"] = usage.get("oom_kills", 0) > 0
+        # Everything that the container printed is in the log before anybody hears that it has ended.
+        self.streams.end()
+        self._exited = True
+        self._write_state()
+        if self.cgroup is not None:
+            self.cgroup.remove()
+        self._tell_engine({"event": "exited", "state": self._state})
+        for waiter in self.waiters:
+            requests.answer(waiter, {"exited": self._state})
+            waiter.close()
+        for follower in self.followers:
+            self.loop.forget(follower.fileno())
+            follower.close()
+        self.waiters = self.followers = []
+        self._stop_listening()
+
+    def _write_state(self) -> None:
+        try:
+            messages.write_json(self._state_path, self._state)
+        except FileNotFoundError:
+            # The container was removed by force while it ran; there is nobody left to tell.
+            self._state_path = os.devnull if not os.path.isdir(os.path.dirname(self._state_path)) else self._state_path
+
+    def _log_grew(self) -> None:
+        for follower in self.followers:
+            try:
+                follower.send(b"\n", socket.MSG_DONTWAIT)
+            except OSError:
+                # It has not read the last one yet, or it is gone, which its own watch notices.
+                continue
+
+    # the socket
+
+    def _listen(self) -> None:
+        path = os.path.join(self.run_directory, SOCKET)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        directory = os.open(self.run_directory, os.O_PATH | os.O_CLOEXEC)
+        # The name of a socket is limited to 107 bytes, a run directory is not.
+        self._listener.bind(path if len(path) < 100 else f"/proc/self/fd/{directory}/{SOCKET}")
+        os.close(directory)
+        self._listener.listen(64)
+        self._listener.setblocking(False)
+        self.loop.watch(self._listener.fileno(), events.READ, lambda _: self._accept())
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        requests.Request(self, connection)
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self.loop.forget(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
+            try:
+                os.unlink(os.path.join(self.run_directory, SOCKET))
+            except FileNotFoundError:
+                return
+
+    def _clean_up(self) -> None:
+        self._stop_listening()
+        self._forget_engine()
+        self.loop.close()
+
+
+def _failure_of(error: OSError) -> dict[str, Any]:
+    return {
+        "operation": "prepare",
+        "arguments": {},
+        "errno": error.errno or 0,
+        "path": str(error.filename or ""),
+        "message": str(error),
+    }

@@ -1,0 +1,359 @@
+"""The operations of a plan: each name, and what a container's first process does for it before it becomes the command.
+
+A plan is a list of ``[name, arguments]``. The functions here run between clone and execve, in the container's namespaces,
+in the order of the plan. What comes from the host is opened (``open_tree``) before ``pivot``; from ``pivot`` on every path
+is resolved inside the container's own root, so no symbolic link of an image can lead out of it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import errno
+import fcntl
+import os
+import resource
+import socket
+import stat
+import struct
+
+from kist.kernel import cgroup, mounts, namespaces, process, seccomp, tty
+from kist.kernel import sysctl as kernel_sysctl
+from kist.runtime import identity, messages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
+_QUIET = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+
+
+class Context:
+    """What operations share.
+
+    Attributes:
+        report: the socket to the monitor.
+        cgroup: the container's cgroup; None for an exec'd process, which is in it already.
+        trees: mounts taken from the host before the pivot, by slot.
+        old_root: a descriptor of the host's root until it is detached.
+        terminal: the path of the container's terminal, empty for none.
+        identity: who the command runs as; set by ``user``.
+    """
+
+    def __init__(self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None) -> None:
+        self.report = report
+        self.cgroup = container_cgroup
+        self.trees: dict[str, int] = {}
+        self.old_root = -1
+        self.terminal = ""
+        self.identity = identity.ROOT
+
+
+# cgroups and namespaces
+
+
+def join_cgroup(context: Context) -> None:
+    """Enter the container's cgroup."""
+    assert context.cgroup is not None
+    context.cgroup.join()
+
+
+def new_namespace(context: Context, kind: str) -> None:  # noqa: ARG001 - every operation has the same first argument
+    """Leave the namespace that clone could not yet make (a cgroup namespace begins where the process is)."""
+    namespaces.unshare(namespaces.FLAGS[kind])
+
+
+# the root
+
+
+def detach_mounts(context: Context) -> None:  # noqa: ARG001
+    """Let no mount of this namespace reach the host's."""
+    mounts.set_propagation("/", mounts.MS_REC | mounts.MS_SLAVE)
+
+
+def open_tree(context: Context, slot: str, source: str, *, recursive: bool = True) -> None:
+    """Take hold of a host path that is to appear in the container."""
+    context.trees[slot] = mounts.clone_tree(source, recursive=recursive)
+
+
+def mount_root(context: Context, type: str, source: str, options: Sequence[str], at: str) -> None:  # noqa: A002
+    """Mount the root file system at ``at``, an empty directory of the host."""
+    if type == "bind":
+        tree = mounts.clone_tree(source)
+        mounts.attach_tree(tree, at)
+        os.close(tree)
+    else:
+        mounts.mount(source, at, type, 0, ",".join(options))
+    mounts.set_propagation(at, mounts.MS_PRIVATE)
+    context.old_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.chdir(at)
+
+
+def pivot(context: Context) -> None:  # noqa: ARG001
+    """Make the root file system this namespace's ``/``; the host's root stays stacked on it for a while."""
+    mounts.pivot_root(".", ".")
+    os.chdir("/")
+
+
+def detach_old_root(context: Context) -> None:
+    """Drop the host's root: from here on nothing of the host can be reached."""
+    os.fchdir(context.old_root)
+    mounts.unmount(".", mounts.MNT_DETACH)
+    os.close(context.old_root)
+    os.chdir("/")
+
+
+def root_read_only(context: Context) -> None:  # noqa: ARG001
+    """Refuse writes to the root file system (not to the mounts on it)."""
+    mounts.set_attributes("/", mounts.MOUNT_ATTR_RDONLY)
+
+
+# mounts on it
+
+
+def mount(context: Context, type: str, target: str, flags: int, data: str = "", mode: int = 0o755) -> None:  # noqa: A002, ARG001
+    """Mount a new file system; the mount point is made where it is missing."""
+    _make_directory(target, mode)
+    mounts.mount(type, target, type, flags, data or None)
+
+
+def attach(context: Context, slot: str, target: str, attributes: int = 0, propagation: int = 0) -> None:
+    """Mount what ``open_tree`` took; ``attributes`` (read-only, …) hold for every mount in it."""
+    tree = context.trees.pop(slot)
+    if attributes or propagation:
+        mounts.set_attributes("", attributes, recursive=True, propagation=propagation, dir_fd=tree)
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        _make_directory(target, 0o755)
+    else:
+        _make_file(target)
+    mounts.attach_tree(tree, target)
+    os.close(tree)
+
+
+def device(context: Context, path: str, major: int, minor: int, mode: int) -> None:  # noqa: ARG001
+    """Make a character device."""
+    os.mknod(path, mode | stat.S_IFCHR, os.makedev(major, minor))
+    os.chmod(path, mode)
+
+
+def symlink(context: Context, path: str, to: str) -> None:  # noqa: ARG001
+    """Make a symbolic link."""
+    os.symlink(to, path)
+
+
+def open_cgroup(context: Context) -> None:
+    """Take hold of the container's cgroup directories on the host."""
+    assert context.cgroup is not None
+    for name, directory in context.cgroup.view():
+        context.trees[f"cgroup/{name}"] = mounts.clone_tree(directory, recursive=False)
+
+
+def cgroup_mounts(context: Context) -> None:
+    """Show the container its own cgroup, read-only, where programs look for their limits."""
+    slots = [slot for slot in context.trees if slot.startswith("cgroup/")]
+    attributes = (
+        mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
+    )
+    if slots != ["cgroup/"]:
+        mounts.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", _QUIET, "mode=755,size=64k")
+    for slot in slots:
+        attach(context, slot, f"/sys/fs/{slot}".rstrip("/"), attributes)
+    if slots != ["cgroup/"]:
+        mounts.set_attributes("/sys/fs/cgroup", mounts.MOUNT_ATTR_RDONLY)
+
+
+def mask(context: Context, paths: list[str]) -> None:  # noqa: ARG001
+    """Hide paths: files behind /dev/null, directories behind one empty read-only tmpfs."""
+    null = mounts.clone_tree("/dev/null", recursive=False)
+    empty = mounts.new_filesystem("tmpfs", ("size=0k", "nr_inodes=1"), attributes=mounts.MOUNT_ATTR_RDONLY)
+    for path in paths:
+        try:
+            is_directory = stat.S_ISDIR(os.stat(path).st_mode)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+                continue
+            raise
+        copy = mounts.clone_tree("", dir_fd=empty if is_directory else null, recursive=False)
+        mounts.attach_tree(copy, path)
+        os.close(copy)
+    os.close(null)
+    os.close(empty)
+
+
+def read_only(context: Context, paths: list[str]) -> None:  # noqa: ARG001
+    """Make paths read-only, by mounting them on themselves."""
+    for path in paths:
+        try:
+            tree = mounts.clone_tree(path)
+        except FileNotFoundError:
+            continue
+        mounts.set_attributes("", mounts.MOUNT_ATTR_RDONLY, recursive=True, dir_fd=tree)
+        mounts.attach_tree(tree, path)
+        os.close(tree)
+
+
+# the surroundings of the process
+
+
+def hostname(context: Context, name: str) -> None:  # noqa: ARG001
+    """Set the name of the UTS namespace."""
+    socket.sethostname(name)
+
+
+def sysctl(context: Context, name: str, value: str) -> None:  # noqa: ARG001
+    """Set a parameter of the namespaces."""
+    kernel_sysctl.put(name, value)
+
+
+def loopback(context: Context) -> None:  # noqa: ARG001
+    """Bring the loopback interface up (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sh22x", b"lo", 0)
+        flags = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)[0]
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+
+
+def wait_for_network(context: Context) -> None:
+    """Wait until the engine has attached this container to its network."""
+    message, _ = messages.receive(context.report)
+    if message is None or not message.get("go"):
+        raise ConnectionAbortedError(errno.ECONNABORTED, "the engine did not attach the network")
+
+
+def passwd_entry(context: Context, name: str, uid: int, gid: int, groups: list[int], home: str) -> None:  # noqa: ARG001
+    """Make the caller known in the container: lines in passwd and group where the ids have none, and a home."""
+    identity.add_user(name, uid, gid, groups, home)
+
+
+def terminal(context: Context, height: int = 0, width: int = 0) -> None:
+    """Open a terminal of the container's own devpts, give its master to the monitor, and take it as 0, 1 and 2."""
+    master, slave, number = tty.open_pair("/dev/pts/ptmx")
+    if height and width:
+        tty.set_size(slave, height, width)
+    messages.send(context.report, {"terminal": number}, [master, slave])
+    os.close(master)
+    tty.make_controlling(slave)
+    for descriptor in range(3):
+        os.dup2(slave, descriptor)
+    os.close(slave)
+    context.terminal = f"/dev/pts/{number}"
+
+
+def console(context: Context) -> None:
+    """Show the terminal at /dev/console too."""
+    tree = mounts.clone_tree(context.terminal, recursive=False)
+    _make_file("/dev/console")
+    mounts.attach_tree(tree, "/dev/console")
+    os.close(tree)
+
+
+# what the process may do
+
+
+def rlimit(context: Context, type: str, soft: int, hard: int) -> None:  # noqa: A002, ARG001
+    """Set a resource limit; where the hard limit cannot be raised, as much as this machine allows."""
+    number = getattr(resource, type)
+    try:
+        resource.setrlimit(number, (soft, hard))
+    except (ValueError, PermissionError):
+        _, allowed = resource.getrlimit(number)
+        limit = soft if allowed == resource.RLIM_INFINITY else min(soft, allowed)
+        resource.setrlimit(number, (limit, allowed))
+
+
+def oom_score(context: Context, adjust: int) -> None:  # noqa: ARG001
+    """Say how readily the kernel may choose this process when memory runs out."""
+    process.set_oom_score_adjustment(adjust)
+
+
+def user(context: Context, name: str = "", uid: int = 0, gid: int = 0, groups: Sequence[int] | None = None) -> None:
+    """Look up who the command runs as (the ids are taken on by ``privileges``)."""
+    if name:
+        context.identity = identity.look_up(name)
+    else:
+        context.identity = identity.of_ids(uid, gid, groups)
+
+
+def directory(context: Context, path: str) -> None:  # noqa: ARG001
+    """Make the working directory where it is missing (Docker does), and go there as root."""
+    try:
+        os.chdir(path)
+    except FileNotFoundError:
+        _make_directory(path, 0o755)
+        os.chdir(path)
+
+
+def no_new_privileges(context: Context) -> None:  # noqa: ARG001
+    """Let no set-uid program give more privileges."""
+    process.set_no_new_privileges()
+
+
+def privileges(context: Context, capabilities: list[str], seccomp_filter: str = "", *, locked: bool = False) -> None:
+    """Drop to the command's capabilities, filter and ids, for good.
+
+    The filter is loaded while CAP_SYS_ADMIN is still there, unless no_new_privs makes that needless (``locked``); it
+    permits the calls that come after it.
+    """
+    mask_ = process.capability_mask(capabilities) & process.permitted_capabilities()
+    who = context.identity
+    if seccomp_filter and not locked:
+        seccomp.load(binascii.a2b_base64(seccomp_filter))
+    process.drop_bounding(mask_)
+    process.set_keep_capabilities(keep=True)
+    os.setgroups(who.groups)
+    os.setresgid(who.gid, who.gid, who.gid)
+    os.setresuid(who.uid, who.uid, who.uid)
+    process.set_keep_capabilities(keep=False)
+    # As in Docker, a command that is not root's holds none (the bounding set is what set-uid programs may get back).
+    held = mask_ if who.uid == 0 else 0
+    process.set_capabilities(held, held, 0)
+    if seccomp_filter and locked:
+        seccomp.load(binascii.a2b_base64(seccomp_filter))
+
+
+OPERATIONS: dict[str, Callable[..., None]] = {
+    function.__name__: function
+    for function in (
+        join_cgroup, new_namespace,
+        detach_mounts, open_tree, open_cgroup, mount_root, pivot, detach_old_root, root_read_only,
+        mount, attach, device, symlink, cgroup_mounts, mask, read_only,
+        hostname, sysctl, loopback, wait_for_network, passwd_entry, terminal, console,
+        rlimit, oom_score, user, directory, no_new_privileges, privileges,
+    )
+}  # fmt: skip
+
+
+def perform(context: Context, operations: list[tuple[str, dict[str, Any]]]) -> None:
+    """Execute the operations in order; a failure says which one it was (``error.operation``)."""
+    for name, arguments in operations:
+        try:
+            OPERATIONS[name](context, **arguments)
+        except Exception as error:
+            error.operation = name  # type: ignore[attr-defined]
+            error.arguments = arguments  # type: ignore[attr-defined]
+            raise
+
+
+def _make_directory(path: str, mode: int) -> None:
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_directory(os.path.dirname(path), 0o755)
+        os.mkdir(path, mode)
+
+
+def _make_file(path: str) -> None:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o644))
+    except FileNotFoundError:
+        _make_directory(os.path.dirname(path), 0o755)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+    except OSError as error:
+        # It is there, and is not a file that can be opened for writing (a socket, a device, a busy program).
+        if not os.path.lexists(path):
+            raise OSError(error.errno, error.strerror, path) from error

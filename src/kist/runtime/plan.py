@@ -1,0 +1,300 @@
+"""From a runtime specification to the operations that make the container: pure, and printable (``kist run --dry-run``)."""
+
+import binascii
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from kist.errors import InvalidInput
+from kist.spec.mount import Mount
+from kist.spec.runtime import Process, RuntimeSpec
+
+# mount(2) flags by their words in mount(8).
+_FLAGS = {
+    "ro": 0x1,
+    "nosuid": 0x2,
+    "nodev": 0x4,
+    "noexec": 0x8,
+    "sync": 0x10,
+    "dirsync": 0x80,
+    "noatime": 0x400,
+    "nodiratime": 0x800,
+    "relatime": 0x200000,
+    "strictatime": 0x1000000,
+}
+_NO_FLAGS = frozenset({"rw", "suid", "dev", "exec", "async", "atime"})
+# mount_setattr(2) attributes for bind mounts.
+_ATTRIBUTES = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "noatime": 0x10}
+_PROPAGATION = {"private": 0x40000, "slave": 0x80000, "shared": 0x100000}
+_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+# A log is bounded: this many bytes in a file, and this many files, the current one included.
+LOG_BYTES = 32 << 20
+LOG_FILES = 8
+
+Step = tuple[str, dict[str, Any]]
+
+
+class Log(msgspec.Struct, frozen=True):
+    """Where the container's output is kept: a file in its directory, rotated at ``max_bytes``, ``max_files`` in all."""
+
+    name: str = "container.log"
+    max_bytes: int = LOG_BYTES
+    max_files: int = LOG_FILES
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What the first process becomes; with ``init`` it stays as a reaper and has the command as its child."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    init: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that a monitor needs to know of one process.
+
+    Attributes:
+        id: of the container.
+        namespaces: what clone makes (the cgroup namespace is an operation, it begins inside the cgroup).
+        cgroup: its path below the hierarchies' roots; empty for none.
+        limits: ``LinuxResources`` as JSON has it.
+        wait_for_network: whether an operation waits for the engine to attach the network.
+        terminal, stdin, stdin_once: how the standard streams are made.
+        log: None for output that is only passed on.
+        operations: what init does, in order.
+        command: what it becomes.
+    """
+
+    id: str
+    namespaces: tuple[str, ...]
+    cgroup: str
+    limits: dict[str, Any]
+    wait_for_network: bool
+    terminal: bool
+    stdin: bool
+    stdin_once: bool
+    log: Log | None
+    operations: tuple[Step, ...]
+    command: Command
+
+    def lines(self) -> tuple[str, ...]:
+        """The plan as text, an operation a line."""
+        head = [f"clone {' '.join(self.namespaces)}"]
+        if self.cgroup:
+            head.insert(
+                0, f"make_cgroup {self.cgroup}{_described({k: v for k, v in self.limits.items() if k != 'devices'})}"
+            )
+        body = [name + _described(arguments) for name, arguments in self.operations]
+        return (*head, *body, f"execute {' '.join(map(_quoted, self.command.args))}")
+
+
+def make_plan(
+    identifier: str,
+    spec: RuntimeSpec,
+    *,
+    root_at: str,
+    limits: dict[str, Any],
+    seccomp: bytes,
+    wait_for_network: bool,
+    stdin: bool = False,
+    stdin_once: bool = False,
+    init: bool = False,
+    log: Log | None,
+    passwd: dict[str, Any] | None = None,
+) -> Plan:
+    """The plan of a container's first process.
+
+    Args:
+        identifier: the container's id.
+        spec: what is to be.
+        root_at: an existing empty directory of the host, over which the root is mounted before the pivot.
+        limits: ``spec.linux.resources`` as JSON.
+        seccomp: the compiled filter; empty for none.
+        wait_for_network: the engine attaches a network before the command runs.
+        stdin: keep standard input open; stdin_once: until the first client that feeds it has ended.
+        init: a reaper as the first process.
+        log: where output is kept.
+        passwd: arguments of the operation ``passwd_entry``, for ``--as-me``.
+    """
+    namespaces = tuple(kind for kind in spec.linux.namespaces if kind != "cgroup")
+    return Plan(
+        id=identifier,
+        namespaces=namespaces,
+        cgroup=spec.linux.cgroups_path,
+        limits=limits,
+        wait_for_network=wait_for_network,
+        terminal=spec.process.terminal,
+        stdin=stdin,
+        stdin_once=stdin_once,
+        log=log,
+        operations=tuple(_operations(spec, root_at, seccomp, passwd, wait_for_network=wait_for_network)),
+        command=Command(spec.process.args, spec.process.env, init),
+    )
+
+
+def make_exec_plan(
+    identifier: str, process: Process, namespaces: tuple[str, ...], *, seccomp: bytes, stdin: bool
+) -> Plan:
+    """The plan of a further process in a running container; it enters the container's namespaces and cgroup."""
+    return Plan(
+        id=identifier,
+        namespaces=namespaces,
+        cgroup="",
+        limits={},
+        wait_for_network=False,
+        terminal=process.terminal,
+        stdin=stdin,
+        stdin_once=True,
+        log=None,
+        operations=tuple(_exec_operations(process, seccomp)),
+        command=Command(process.args, process.env),
+    )
+
+
+def _operations(
+    spec: RuntimeSpec, root_at: str, seccomp: bytes, passwd: dict[str, Any] | None, *, wait_for_network: bool
+) -> Iterator[Step]:
+    linux = spec.linux
+    if linux.cgroups_path:
+        yield "join_cgroup", {}
+        if "cgroup" in linux.namespaces:
+            yield "new_namespace", {"kind": "cgroup"}
+    if spec.process.oom_score_adj:
+        yield "oom_score", {"adjust": spec.process.oom_score_adj}
+    yield "detach_mounts", {}
+    yield from _open_host_paths(spec)
+    if linux.cgroups_path:
+        yield "open_cgroup", {}
+    if len(spec.root) != 1:
+        raise InvalidInput(f"a root file system is one mount, not {len(spec.root)}")
+    root = spec.root[0]
+    yield "mount_root", {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+    yield "pivot", {}
+    yield from _file_systems(spec)
+    yield "detach_old_root", {}
+    if passwd is not None:
+        yield "passwd_entry", passwd
+    if spec.hostname and "uts" in linux.namespaces:
+        yield "hostname", {"name": spec.hostname}
+    for name, value in sorted(linux.sysctl.items()):
+        yield "sysctl", {"name": name, "value": value}
+    yield "mask", {"paths": list(linux.masked_paths)}
+    yield "read_only", {"paths": list(linux.readonly_paths)}
+    if spec.process.terminal:
+        yield "terminal", {}
+        yield "console", {}
+    if "network" in linux.namespaces:
+        yield "loopback", {}
+    # The last writes to the root (mount points, the working directory) come before it is closed to writes.
+    yield from _process(spec.process)
+    if spec.read_only:
+        yield "root_read_only", {}
+    if wait_for_network:
+        yield "wait_for_network", {}
+    yield from _drop(spec.process, seccomp)
+
+
+def _open_host_paths(spec: RuntimeSpec) -> Iterator[Step]:
+    for number, mount in enumerate(spec.mounts):
+        if mount.type == "bind":
+            arguments: dict[str, Any] = {"slot": f"bind{number}", "source": mount.source}
+            if "bind" in mount.options:
+                arguments["recursive"] = False
+            yield "open_tree", arguments
+
+
+def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
+    for number, mount in enumerate(spec.mounts):
+        if mount.type == "bind":
+            yield "attach", _bind_arguments(f"bind{number}", mount)
+            continue
+        if mount.type == "cgroup":
+            yield "cgroup_mounts", {}
+            continue
+        flags, data = split_options(mount.options)
+        yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data}
+        if mount.target == "/dev":
+            for name, (major, minor) in _DEVICES.items():
+                yield "device", {"path": f"/dev/{name}", "major": major, "minor": minor, "mode": 0o666}
+            for name, to in _LINKS.items():
+                yield "symlink", {"path": f"/dev/{name}", "to": to}
+
+
+def _bind_arguments(slot: str, mount: Mount) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"slot": slot, "target": mount.target}
+    attributes = 0
+    propagation = _PROPAGATION["private"]
+    for option in mount.options:
+        attributes |= _ATTRIBUTES.get(option, 0)
+        propagation = _PROPAGATION.get(option.removeprefix("r"), propagation)
+    if attributes:
+        arguments["attributes"] = attributes
+    arguments["propagation"] = propagation
+    return arguments
+
+
+def split_options(options: Iterable[str]) -> tuple[int, str]:
+    """Split the words of mount(8) into flags of mount(2) and the file system's own data."""
+    flags = 0
+    data = []
+    for option in options:
+        if option in _FLAGS:
+            flags |= _FLAGS[option]
+        elif option not in _NO_FLAGS:
+            data.append(option)
+    return flags, ",".join(data)
+
+
+def _exec_operations(process: Process, seccomp: bytes) -> Iterator[Step]:
+    if process.terminal:
+        yield "terminal", {}
+    yield from _process(process)
+    yield from _drop(process, seccomp)
+
+
+def _process(process: Process) -> Iterator[Step]:
+    for limit in process.rlimits:
+        yield "rlimit", {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
+    who = process.user
+    if who.username:
+        yield "user", {"name": who.username}
+    else:
+        yield "user", {"uid": who.uid, "gid": who.gid, "groups": list(who.additional_gids) or None}
+    yield "directory", {"path": process.cwd}
+
+
+def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
+    if process.no_new_privileges:
+        yield "no_new_privileges", {}
+    arguments: dict[str, Any] = {"capabilities": list(process.capabilities)}
+    if seccomp:
+        arguments["seccomp_filter"] = binascii.b2a_base64(seccomp, newline=False).decode()
+    if process.no_new_privileges:
+        arguments["locked"] = True
+    yield "privileges", arguments
+
+
+def _described(arguments: dict[str, Any]) -> str:
+    return "".join(f" {name}={_value(name, value)}" for name, value in arguments.items())
+
+
+def _value(name: str, value: Any) -> str:
+    if name == "seccomp_filter":
+        return f"({len(binascii.a2b_base64(value)) // 8} instructions)"
+    if name == "mode":
+        return oct(value)
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    return text if text and not set(text) & set(" \t\n\"'\\$") else repr(text)

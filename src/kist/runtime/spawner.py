@@ -1,0 +1,68 @@
+"""The process that monitors are forked from: small, single-threaded, everything imported once.
+
+The engine executes it at its start and asks for one monitor after the other over a socket. A start costs a fork, no
+interpreter and no import. Monitors outlive the spawner, and the spawner ends with the engine that it belongs to.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+
+from kist.kernel import process
+from kist.runtime import messages
+from kist.runtime.monitor import Monitor
+from kist.runtime.streams import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+
+def main(descriptor: int) -> None:
+    """Serve requests from the socket ``descriptor`` until its other end is closed."""
+    process.set_name("kist-spawner")
+    # Nobody but root looks into these processes: not the container's processes that share a pid namespace with init.
+    process.set_dumpable(dumpable=False)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Reference cycles are rare here, and a collection would copy every page that the monitors share.
+    gc.disable()
+    gc.freeze()
+    requests = socket.socket(fileno=descriptor)
+    while True:
+        request, descriptors = messages.receive(requests)
+        if request is None:
+            return
+        if os.fork() == 0:
+            requests.close()
+            _become_monitor(request, descriptors)
+        for each in descriptors:
+            os.close(each)
+
+
+def _become_monitor(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        process.set_name("kist-monitor")
+        control, *streams = (socket.socket(fileno=each) for each in descriptors)
+        attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
+        with open(request["plan"], encoding="utf-8") as file:
+            plan = json.load(file)
+        os.chdir("/")
+        Monitor(plan, request["directory"], request["run_directory"], control).run(attached)
+    except BaseException:  # noqa: BLE001 - the last frame of this process: what went wrong goes to the engine's log
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,314 @@
+"""A process's standard streams, between its pipes or terminal, the log, and everybody who is attached.
+
+Nothing is lost and nothing grows: when an attached client has ``_LIMIT`` bytes waiting, the container's output is not read
+until the client has taken some (as Docker does), so a client that is slow slows the container down. One that goes away does not.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from kist.runtime import loop as events
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from kist.runtime.logwriter import LogWriter
+
+_CHUNK = 1 << 16
+_LIMIT = 1 << 18
+_FRAME_NUMBERS = {"stdout": 1, "stderr": 2}
+
+
+class Client:
+    """Somebody attached: a stream socket, what it wants, what it has not yet taken."""
+
+    def __init__(self, connection: socket.socket, *, stdin: bool, stdout: bool, stderr: bool) -> None:
+        connection.setblocking(False)
+        self.connection = connection
+        self.stdin = stdin
+        self.wants = {"stdout": stdout, "stderr": stderr}
+        self.pending = bytearray()
+        self.finishing = False
+        self.held = False
+
+
+class Streams:
+    """The standard streams of one process.
+
+    Args:
+        loop: where descriptors are watched.
+        log: gets everything that is printed; None for a process without a log (exec, build steps).
+        stdin_once: close standard input when the first attached client that feeds it has ended.
+        on_idle: called when the process has ended and the last client has all it wanted.
+        on_output: called after output went to the log.
+    """
+
+    def __init__(
+        self,
+        loop: events.Loop,
+        log: LogWriter | None,
+        *,
+        stdin_once: bool,
+        on_idle: Callable[[], None],
+        on_output: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._stdin_once = stdin_once
+        self._on_idle = on_idle
+        self._on_output = on_output
+        self._outputs: dict[int, str] = {}
+        self._clients: list[Client] = []
+        self._stdin = -1
+        self._stdin_pending = b""
+        self._paused = False
+        self._ended = False
+        self._framed = True
+        self._slave = -1
+        self.terminal = -1
+
+    # set-up
+
+    def use_pipes(self, stdin: int, stdout: int, stderr: int) -> None:
+        """Take the monitor's ends of the pipes; ``stdin`` is -1 when nothing is to be fed."""
+        self._stdin = stdin
+        if stdin >= 0:
+            os.set_blocking(stdin, False)
+        self._add_output(stdout, "stdout")
+        self._add_output(stderr, "stderr")
+
+    def use_terminal(self, master: int, slave: int) -> None:
+        """Take the process's terminal; the slave side is kept open, so that the terminal does not end before the process."""
+        self.terminal = master
+        self._slave = slave
+        self._framed = False
+        self._stdin = master
+        self._add_output(master, "stdout")
+
+    def attach(self, client: Client) -> None:
+        """Add a client; it sees what is printed from now on."""
+        self._clients.append(client)
+        if self._ended:
+            self._finish(client)
+        else:
+            self._watch(client)
+
+    def release(self, client: Client) -> None:
+        """Let a client that was attached with ``held`` set have what it missed, and go on."""
+        client.held = False
+        if client in self._clients:
+            self._flush(client)
+
+    # from the process
+
+    def _add_output(self, descriptor: int, stream: str) -> None:
+        os.set_blocking(descriptor, False)
+        self._outputs[descriptor] = stream
+        self._loop.watch(descriptor, events.READ, lambda _: self._output_ready(descriptor))
+
+    def _output_ready(self, descriptor: int) -> None:
+        self._read_output(descriptor)
+
+    def _read_output(self, descriptor: int) -> bool:
+        """Read once; whether there may be more."""
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._drop_output(descriptor)
+            return False
+        self._spread(self._outputs[descriptor], data)
+        return True
+
+    def _drop_output(self, descriptor: int) -> None:
+        self._loop.forget(descriptor)
+        del self._outputs[descriptor]
+        if descriptor == self.terminal:
+            self.terminal = self._stdin = -1
+            os.close(self._slave)
+        os.close(descriptor)
+
+    def _spread(self, stream: str, data: bytes) -> None:
+        if self._log is not None:
+            self._log.write(stream, data)
+            self._on_output()
+        framed = struct.pack(">BxxxL", _FRAME_NUMBERS[stream], len(data)) + data if self._framed else data
+        for client in [client for client in self._clients if client.wants[stream]]:
+            client.pending += framed
+            self._flush(client)
+        if any(len(client.pending) > _LIMIT for client in self._clients):
+            self._pause()
+
+    def _pause(self) -> None:
+        if not self._paused and not self._ended:
+            self._paused = True
+            for descriptor in self._outputs:
+                self._loop.forget(descriptor)
+
+    def _resume(self) -> None:
+        if self._paused and all(len(client.pending) <= _LIMIT for client in self._clients):
+            self._paused = False
+            for descriptor, stream in list(self._outputs.items()):
+                self._add_output(descriptor, stream)
+
+    # to and from clients
+
+    def _watch(self, client: Client) -> None:
+        if client.held:
+            return
+        wanted = 0
+        if client.stdin and not self._stdin_pending and not client.finishing:
+            wanted |= events.READ
+        if client.pending:
+            wanted |= events.WRITE
+        self._loop.watch(client.connection.fileno(), wanted, lambda event: self._client_ready(client, event))
+
+    def _client_ready(self, client: Client, event: int) -> None:
+        if event & events.READ and client.stdin:
+            self._read_client(client)
+        elif event & events.CLOSED:
+            self._drop(client)
+        if event & events.WRITE and client in self._clients:
+            self._flush(client)
+            self._resume()
+
+    def _read_client(self, client: Client) -> None:
+        try:
+            data = client.connection.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(client)
+            return
+        if data:
+            self._feed(data)
+        else:
+            client.stdin = False
+            self._input_ended()
+        if client in self._clients:
+            self._watch(client)
+
+    def _flush(self, client: Client) -> None:
+        if client.held:
+            return
+        try:
+            while client.pending:
+                sent = client.connection.send(client.pending)
+                del client.pending[:sent]
+        except BlockingIOError:
+            self._watch(client)
+            return
+        except OSError:
+            self._drop(client)
+            return
+        if client.finishing:
+            self._drop(client)
+        else:
+            self._watch(client)
+
+    def _drop(self, client: Client) -> None:
+        self._loop.forget(client.connection.fileno())
+        client.connection.close()
+        self._clients.remove(client)
+        if client.stdin:
+            client.stdin = False
+            self._input_ended()
+        self._resume()
+        if self._ended and not self._clients:
+            self._on_idle()
+
+    # to the process
+
+    def _feed(self, data: bytes) -> None:
+        if self._stdin < 0:
+            return
+        self._stdin_pending += data
+        self._write_stdin()
+
+    def _write_stdin(self) -> None:
+        was_full = bool(self._stdin_pending)
+        try:
+            while self._stdin_pending and self._stdin >= 0:
+                written = os.write(self._stdin, self._stdin_pending)
+                self._stdin_pending = self._stdin_pending[written:]
+        except BlockingIOError:
+            self._watch_stdin()
+            return
+        except OSError:
+            # The process has closed its standard input: what is still sent has no reader.
+            self._stdin_pending = b""
+            self._close_stdin()
+        if was_full:
+            self._unwatch_stdin()
+            for client in self._clients:
+                self._watch(client)
+
+    def _watch_stdin(self) -> None:
+        if self._stdin == self.terminal:
+            self._loop.watch(self._stdin, events.READ | events.WRITE, self._terminal_ready)
+        else:
+            self._loop.watch(self._stdin, events.WRITE, lambda _: self._write_stdin())
+
+    def _unwatch_stdin(self) -> None:
+        if self._stdin < 0:
+            return
+        self._loop.forget(self._stdin)
+        if self._stdin == self.terminal and not self._paused:
+            self._add_output(self.terminal, "stdout")
+
+    def _terminal_ready(self, event: int) -> None:
+        if event & events.WRITE:
+            self._write_stdin()
+        if event & (events.READ | events.CLOSED) and self.terminal >= 0:
+            self._read_output(self.terminal)
+
+    def _input_ended(self) -> None:
+        if self._stdin_once and not self._stdin_pending:
+            self._close_stdin()
+        elif self._stdin_once:
+            self._loop.watch(self._stdin, events.WRITE, lambda _: self._write_last())
+
+    def _write_last(self) -> None:
+        self._write_stdin()
+        if not self._stdin_pending:
+            self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        if self._stdin >= 0 and self._stdin != self.terminal:
+            self._loop.forget(self._stdin)
+            os.close(self._stdin)
+            self._stdin = -1
+
+    # the end
+
+    def end(self) -> None:
+        """The process has ended: take the rest of its output, close the log, and let the clients have what is theirs.
+
+        The pipes hold at most 64 KiB each and nobody is left to write to them, so the rest is bounded.
+        """
+        self._ended = True
+        for descriptor in list(self._outputs):
+            while self._read_output(descriptor):
+                pass
+            if descriptor in self._outputs:
+                self._drop_output(descriptor)
+        self._close_stdin()
+        if self._log is not None:
+            self._log.close()
+        for client in list(self._clients):
+            self._finish(client)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the process has ended and nobody waits for output."""
+        return self._ended and not self._clients
+
+    def _finish(self, client: Client) -> None:
+        client.finishing = True
+        client.stdin = False
+        self._flush(client)
