@@ -64,3 +64,8 @@ def _class_member(pattern: str, at: int, begin: int) -> tuple[str, int]:
     if not char:
         raise ValueError(f"the bracket in {pattern[begin:]!r} is not closed")
     return char, at + 1
+
+
+def unescaped(pattern: str) -> str:
+    """The one name that a pattern without wildcards matches."""
+    return _WILD.sub(lambda found: found[0].removeprefix("\\"), pattern)

@@ -1,0 +1,85 @@
+"""A build from its start to its image."""
+
+import os
+from typing import TYPE_CHECKING
+
+from kist.build.bases import Bases
+from kist.build.context import Context
+from kist.build.executor import Executor
+from kist.build.plan import Plan, UseImage
+from kist.build.planner import plan
+from kist.build.result import Result
+from kist.spec.build import BuildOptions
+from kist.spec.image import ImageConfig, RootFS
+from kist.spec.interface import Progress
+from kist.spec.platform import Platform
+from kist.spec.progress import Event, Warned
+from kist.spec.reference import Reference
+from kist.spec.summary import Image
+
+if TYPE_CHECKING:
+    from kist.engine.engine import Engine
+
+
+def build(
+    engine: "Engine", context: str, options: BuildOptions | None = None, progress: Progress | None = None
+) -> Image:
+    """Build the Dockerfile of a context directory.
+
+    Args:
+        engine: runs the commands and keeps the image.
+        context: the directory that COPY and ADD see, without what its ``.dockerignore`` leaves out.
+        options: what to build and how it is called.
+        progress: told of steps, output and warnings; not of the end, which is the caller's to tell.
+
+    Raises:
+        ParseError: the Dockerfile or the ``.dockerignore`` cannot be read; points at the place.
+        NotFound: the Dockerfile, a base image or a file to copy does not exist.
+        StepFailed: a command of the Dockerfile failed.
+        Unsupported: the Dockerfile asks for something that Kist does not do yet.
+        Unavailable: the disk is full.
+    """
+    options = options or BuildOptions()
+    tell = progress or _nobody
+    references = [str(Reference.parse(tag)) for tag in options.tags]
+    with engine.store.writing(), Context(context) as opened:
+        host = Platform.of_machine(os.uname().machine)
+        bases = Bases(engine, host)
+        planned = plan(opened.dockerfile(options.dockerfile), options, bases.config, host)
+        for warning in planned.warnings:
+            tell(Warned(warning))
+        executor = Executor(engine, opened.tree, bases, no_cache=options.no_cache, progress=tell)
+        result = executor.run(planned)
+        return _base(engine, bases, planned, references) or _created(engine, planned, result, references)
+
+
+def _base(engine: "Engine", bases: Bases, planned: Plan, references: list[str]) -> Image | None:
+    """The base image itself, where the Dockerfile adds nothing to it."""
+    action = planned.steps[-1].action
+    if len(planned.steps) != 1 or not isinstance(action, UseImage):
+        return None
+    image = bases.image(action.reference)
+    if planned.config != image.config.config:
+        return None
+    for reference in references:
+        engine.images.tag(image, reference)
+    return engine.images.get(image.id)
+
+
+def _created(engine: "Engine", planned: Plan, result: Result, references: list[str]) -> Image:
+    config = ImageConfig(
+        architecture=planned.platform.architecture,
+        os=planned.platform.os,
+        variant=planned.platform.variant,
+        rootfs=RootFS(diff_ids=result.diff_ids),
+        created=result.created,
+        author=planned.author,
+        config=planned.config,
+        history=result.history,
+    )
+    return engine.images.create(config, result.layers, references)
+
+
+def _nobody(event: Event) -> None:
+    """Progress that nobody asked for."""
+    del event

@@ -1,0 +1,84 @@
+"""The step cache: what a step would do, as a key; what it made, as a record (in the store's records).
+
+A key says all that a step's result depends on: what it stands on, what it does, the contents of the files that it
+copies. No times are in it, so a context that was checked out again finds its steps. A record is believed only while the
+layer that it names is still there.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kist.build.plan import Action, CopyFiles, Run
+from kist.spec.image import Layer
+from kist.spec.json import decode, encode
+
+if TYPE_CHECKING:
+    from kist.store.store import Store
+
+_FORMAT = "kist build 1"
+
+
+class Made(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a step made: a layer, or none when it changed nothing; and when (RFC 3339)."""
+
+    created: str
+    layer: Layer | None = None
+
+
+def key(below: str, action: Action, contents: Sequence[str] = ()) -> str:
+    """The key of a step.
+
+    Args:
+        below: the identity of what the step stands on.
+        action: what it does.
+        contents: digests of the files that it copies, or of the trees that it copies from.
+    """
+    fields = encode((_FORMAT, below, type(action).__name__, _essence(action), tuple(contents)))
+    return "build:" + hashlib.sha256(fields).hexdigest()
+
+
+def after(identity: str, step_key: str) -> str:
+    """The identity of a result whose step changed nothing: not what is below it, so that the step counts once."""
+    return hashlib.sha256(f"{identity} {step_key}".encode()).hexdigest()
+
+
+def _essence(action: Action) -> Action:
+    """The action without what must not count: proxies, and where a COPY's files came from (their contents count)."""
+    if isinstance(action, Run):
+        return msgspec.structs.replace(action, proxies=())
+    if isinstance(action, CopyFiles):
+        return msgspec.structs.replace(action, origin="", origin_name="")
+    return action
+
+
+class StepCache:
+    """Looks records up and keeps them.
+
+    Args:
+        store: has the records and the layers that they name.
+        bypass: nothing is found (``--no-cache``); what is made is still kept for the next build.
+    """
+
+    def __init__(self, store: "Store", *, bypass: bool) -> None:
+        self._store = store
+        self._bypass = bypass
+
+    def get(self, step_key: str) -> Made | None:
+        """What was made under this key, if its layer is still there as a snapshot and as a blob."""
+        value = None if self._bypass else self._store.records.cache_get(step_key)
+        if value is None:
+            return None
+        made = decode(value, Made, what="build cache record")
+        layer = made.layer
+        if layer is None or (
+            self._store.snapshots.exists(layer.chain_id) and layer.descriptor.digest in self._store.blobs
+        ):
+            return made
+        return None
+
+    def put(self, step_key: str, made: Made) -> None:
+        """Keep what was made."""
+        self._store.records.cache_put(step_key, encode(made))

@@ -1,0 +1,91 @@
+"""The build's context: its directory, its Dockerfile, its ``.dockerignore``."""
+
+import errno
+import os
+import posixpath
+from difflib import get_close_matches
+from types import TracebackType
+from typing import Self
+
+from kist.build.tree import Tree
+from kist.errors import InvalidInput, NotFound, from_os_error
+from kist.kernel.paths import open_in_root
+from kist.spec.dockerfile import Dockerfile, Ignore, parse
+from kist.spec.dockerfile.ignore import NAME as IGNORE_NAME
+
+_LARGEST_TEXT = 16 << 20
+
+
+class Context:
+    """An open context directory; a context manager.
+
+    Attributes:
+        tree: what COPY and ADD see of it.
+
+    Raises:
+        NotFound: the directory does not exist.
+        ParseError: its ``.dockerignore`` is malformed.
+    """
+
+    def __init__(self, directory: str) -> None:
+        try:
+            self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(
+                f'unable to prepare context: "{directory}" is not a directory',
+                hint="the last argument of a build is the directory that holds the files to copy",
+            ) from None
+        except OSError as error:
+            raise from_os_error(error, "open build context") from error
+        try:
+            text = self._read(IGNORE_NAME)
+            ignore = Ignore.parse(text) if text is not None else Ignore()
+        except BaseException:
+            os.close(self._root)
+            raise
+        self.tree = Tree(self._root, "the build context", ignore=ignore, confined=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._root)
+
+    def dockerfile(self, path: str) -> Dockerfile:
+        """Read and parse the Dockerfile at a path inside the context.
+
+        Raises:
+            NotFound: there is none; the nearest name is suggested.
+            InvalidInput: the path leads out of the context.
+            ParseError: it cannot be read.
+        """
+        clean = posixpath.normpath(path)
+        if clean.startswith(("/", "../")) or clean == "..":
+            raise InvalidInput(f'the Dockerfile "{path}" must be within the build context')
+        text = self._read(clean)
+        if text is None:
+            raise self._no_dockerfile(clean)
+        return parse(text, path)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            descriptor = open_in_root(self._root, path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+                return None
+            raise from_os_error(error, "read") from error
+        with os.fdopen(descriptor, "rb") as file:
+            try:
+                text = file.read(_LARGEST_TEXT + 1)
+            except IsADirectoryError:
+                raise InvalidInput(f'"{path}" is a directory, and a file is needed') from None
+        if len(text) > _LARGEST_TEXT:
+            raise InvalidInput(f'"{path}" is larger than {_LARGEST_TEXT >> 20} MiB')
+        return text
+
+    def _no_dockerfile(self, path: str) -> NotFound:
+        near = [] if "/" in path else get_close_matches(path, os.listdir(self._root), n=1, cutoff=0.5)
+        hint = f"did you mean -f {near[0]}?" if near else "name it with -f, relative to the context"
+        return NotFound(f'failed to read dockerfile: "{path}" does not exist in the build context', hint=hint)

@@ -1,0 +1,157 @@
+"""COPY and ADD: files of a tree into a snapshot (Dockerfile reference, "COPY" and "ADD")."""
+
+import os
+import posixpath
+import stat
+from types import TracebackType
+from typing import Self
+
+from kist.build.owners import resolve
+from kist.build.plan import CopyFiles
+from kist.build.target import Target
+from kist.build.tree import Entry, Tree
+from kist.errors import Corrupt, InvalidInput, Unsupported
+from kist.image.compression import plain
+from kist.image.layers import unpack
+from kist.image.tar import TarReader
+
+
+def copy_files(action: CopyFiles, tree: Tree, root: int) -> None:
+    """Copy what the step names from ``tree`` to below ``root``, a descriptor.
+
+    Raises:
+        NotFound: a source, or the owner, does not exist.
+        InvalidInput: a source leads out of its tree, or the destination cannot take it.
+        OSError: the disk is full, or fails.
+    """
+    paths = [path for pattern in action.sources for path in tree.select(pattern)]
+    if len(paths) > 1 and not action.into_directory:
+        raise InvalidInput(
+            f"{len(paths)} files match, and the destination {action.destination} is not written as a directory",
+            hint=f"end it with a slash: {action.destination}/",
+        )
+    target = Target(root, resolve(action.owner, root), action.mode, attributes=not tree.confined)
+    for path in paths:
+        status = tree.status(path)
+        if stat.S_ISDIR(status.st_mode):
+            _copy_directory(tree, path, status, target, action)
+        elif action.unpack and stat.S_ISREG(status.st_mode) and is_archive(tree, path):
+            _unpack(tree, path, target, action)
+        else:
+            _copy_one(tree, path, status, target, action)
+
+
+def is_archive(tree: Tree, path: str) -> bool:
+    """Whether the file is a tar archive, compressed or not, by its first block."""
+    with tree.open(path) as file:
+        try:
+            return next(iter(TarReader(plain(file))), None) is not None
+        except Corrupt:
+            return False
+        except (InvalidInput, Unsupported):
+            return True  # a tar, of a kind that will be refused with a better message
+
+
+def _unpack(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
+    """Members keep their owners and modes; links are followed inside the destination only."""
+    if action.owner or action.mode is not None:
+        raise Unsupported(
+            f'--chown and --chmod do not reach into "{path}", which is unpacked: its files keep their own',
+            hint="COPY the archive and unpack it in a RUN",
+        )
+    directory = target.open_directory(action.destination)
+    try:
+        with tree.open(path) as file:
+            unpack(plain(file), directory, devices=True, what=path)
+    finally:
+        os.close(directory)
+
+
+def _copy_one(tree: Tree, path: str, status: os.stat_result, target: Target, action: CopyFiles) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidInput(f'"{path}" in {tree.name} is neither a file nor a directory', hint="leave it out")
+    if action.into_directory or target.is_directory(action.destination):
+        parent, name = target.open_directory(action.destination), posixpath.basename(path)
+    else:
+        parent, name = target.place_of_file(action.destination)
+    try:
+        with tree.open(path) as file:
+            target.write_file(parent, name, file.fileno(), status)
+    finally:
+        os.close(parent)
+
+
+def _copy_directory(tree: Tree, path: str, status: os.stat_result, target: Target, action: CopyFiles) -> None:
+    """The contents of a directory; the one at the top takes its mode where it is made and not written with ``/``."""
+    mode = 0o755 if action.into_directory else target.mode(status)
+    with _Descent(target, action.destination, mode) as descent:
+        for entry in tree.walk(path):
+            parent = descent.parent_of(entry)
+            kind = stat.S_IFMT(entry.status.st_mode)
+            if kind == stat.S_IFDIR:
+                descent.enter(entry, parent)
+            elif kind == stat.S_IFREG:
+                _copy_entry(entry, target, parent)
+            elif kind == stat.S_IFLNK:
+                link = os.readlink(entry.name, dir_fd=entry.directory)
+                target.write_link(parent, entry.name, link, entry.status)
+            elif kind == stat.S_IFIFO or not tree.confined:
+                target.write_node(parent, entry.name, entry.status)
+            else:
+                raise InvalidInput(
+                    f'"{posixpath.join(path, entry.path)}" in {tree.name} is a device', hint="add it to .dockerignore"
+                )
+
+
+def _copy_entry(entry: Entry, target: Target, parent: int) -> None:
+    source = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.directory)
+    try:
+        target.write_file(parent, entry.name, source, entry.status)
+    finally:
+        os.close(source)
+
+
+class _Descent:
+    """The open directories of the target on the way to the entry that is being copied.
+
+    A directory's time is set when everything in it has been written.
+    """
+
+    def __init__(self, target: Target, top: str, mode: int) -> None:
+        self._target = target
+        self._top = top
+        self._open: list[tuple[str, int, int | None]] = [("", target.open_directory(top, mode=mode), None)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._open:
+            self._leave()
+
+    def parent_of(self, entry: Entry) -> int:
+        """The descriptor of the directory that the entry goes to."""
+        above = posixpath.dirname(entry.path)
+        while self._open[-1][0] != above:
+            self._leave()
+        return self._open[-1][1]
+
+    def enter(self, entry: Entry, parent: int) -> None:
+        """Make a directory, or take the one that is there, be it behind a symbolic link."""
+        try:
+            made = self._target.make_directory(parent, entry.name, self._target.mode(entry.status))
+        except FileExistsError:
+            there = self._target.open_directory(posixpath.join(self._top, entry.path))
+            self._open.append((entry.path, there, None))
+        else:
+            self._open.append((entry.path, made, entry.status.st_mtime_ns))
+
+    def _leave(self) -> None:
+        _, descriptor, time = self._open.pop()
+        try:
+            if time is not None:
+                os.utime(descriptor, ns=(time, time))
+        finally:
+            os.close(descriptor)

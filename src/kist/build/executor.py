@@ -1,0 +1,226 @@
+"""Carries a plan out, over the engine: step by step, from the cache where it can."""
+
+import codecs
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kist.build import cache
+from kist.build.bases import Bases
+from kist.build.cache import Made, StepCache
+from kist.build.contents import digest
+from kist.build.copying import copy_files
+from kist.build.plan import CopyFiles, MakeDirectory, Plan, Run, Scratch, Step, UseImage
+from kist.build.result import Result
+from kist.build.target import Target
+from kist.build.tree import Tree
+from kist.errors import KistError, StepFailed, from_os_error
+from kist.kernel.trees import open_tree_of
+from kist.spec.image import ContainerConfig
+from kist.spec.interface import Progress
+from kist.spec.mount import Mount
+from kist.spec.progress import StepFinished, StepOutput, StepStarted
+
+if TYPE_CHECKING:
+    from kist.engine.engine import Engine
+
+Fill = Callable[[str, Sequence[Mount]], None]
+"""Does a step's work: gets the key and the mounts of the active snapshot."""
+
+
+class Executor:
+    """Carries out one plan.
+
+    Args:
+        engine: runs commands and keeps layers.
+        context: what COPY and ADD see.
+        bases: finds images.
+        no_cache: do every step.
+        progress: told of every step.
+    """
+
+    def __init__(self, engine: "Engine", context: Tree, bases: Bases, *, no_cache: bool, progress: Progress) -> None:
+        self._engine = engine
+        self._context = context
+        self._bases = bases
+        self._cache = StepCache(engine.store, bypass=no_cache)
+        self._progress = progress
+        self._results: dict[str, Result] = {}
+
+    def run(self, plan: Plan) -> Result:
+        """Carry out all steps, each after those it requires.
+
+        Returns:
+            What the plan's last stage made.
+
+        Raises:
+            StepFailed: a command ended with a code other than 0.
+            KistError: a step could not be carried out. The snapshot that it was filling is gone then, the steps before
+                it stay in the cache.
+        """
+        for number, step in enumerate(plan.steps, 1):
+            self._progress(StepStarted(step.id, step.title, number, len(plan.steps)))
+            begin = time.monotonic()
+            try:
+                self._results[step.id], cached = self._step(step)
+            except BaseException as error:
+                text = str(error) or type(error).__name__
+                self._progress(StepFinished(step.id, time.monotonic() - begin, error=text))
+                raise
+            self._progress(StepFinished(step.id, time.monotonic() - begin, cached=cached))
+        return self._results[plan.result]
+
+    def _step(self, step: Step) -> tuple[Result, bool]:
+        """The step's result, and whether nothing had to be done for it."""
+        action = step.action
+        if isinstance(action, Scratch):
+            return Result(identity="scratch"), True
+        if isinstance(action, UseImage):
+            return self._bases.result(action.reference), True
+        below = self._results[step.requires[0]]
+        if isinstance(action, Run):
+            made, cached = self._made(below, cache.key(below.identity, action), self._command(step.id, action))
+        elif isinstance(action, MakeDirectory):
+            with _told(step.place):
+                made, cached = self._made(below, cache.key(below.identity, action), _directory(action))
+        elif isinstance(action, CopyFiles):
+            with _told(step.place):
+                made, cached = self._copied(below, action)
+        else:
+            return below.configured(step.created_by), True
+        unchanged = cache.after(below.identity, cache.key(below.identity, action))
+        return below.with_made(made, step.created_by, unchanged), cached
+
+    def _made(self, below: Result, key: str, fill: Fill) -> tuple[Made, bool]:
+        """What is in the cache under the key, else what ``fill`` makes; and whether it was in the cache."""
+        made = self._cache.get(key)
+        if made is not None:
+            return made, True
+        snapshot = f"build-{uuid.uuid4().hex}"
+        try:
+            fill(snapshot, self._engine.store.snapshots.prepare(snapshot, below.chain))
+            layer = self._engine.images.commit_snapshot(snapshot, below.chain)
+        except BaseException:
+            with suppress(KistError):  # perhaps it never came to be; what went wrong before is what counts
+                self._engine.images.discard_snapshot(snapshot)
+            raise
+        made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
+        self._cache.put(key, made)
+        return made, False
+
+    def _command(self, step_id: str, action: Run) -> Fill:
+        """RUN: the command in a container on the snapshot."""
+        config = ContainerConfig(
+            env=(*action.environment, *action.proxies), user=action.user, working_dir=action.working_dir
+        )
+
+        def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
+            del mounts
+            output = _Output(step_id, self._progress)
+            try:
+                code = self._engine.run_step(snapshot, action.argv, config=config, output=output)
+            finally:
+                output.end()
+            if code:
+                raise StepFailed(
+                    f"The command '{' '.join(action.argv)}' returned a non-zero code: {code}",
+                    hint="the steps before it are kept; correct the command and build again",
+                    exit_code=code,
+                )
+
+        return fill
+
+    def _copied(self, below: Result, action: CopyFiles) -> tuple[Made, bool]:
+        """COPY and ADD. Files of another stage are not even looked at where that stage is the same as last time."""
+        quick = ""
+        if action.origin:
+            origin = self._results[action.origin]
+            quick = cache.key(below.identity, action, ("tree", origin.identity))
+            made = self._cache.get(quick)
+            if made is not None:
+                return made, True
+        with self._tree(action) as tree:
+            contents = digest(tree, [path for pattern in action.sources for path in tree.select(pattern)])
+
+            def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
+                del snapshot
+                with opened(mounts) as root:
+                    copy_files(action, tree, root)
+
+            made, cached = self._made(below, cache.key(below.identity, action, ("files", contents)), fill)
+        if quick:
+            self._cache.put(quick, made)
+        return made, cached
+
+    @contextmanager
+    def _tree(self, action: CopyFiles) -> Iterator[Tree]:
+        """Where the files come from."""
+        if not action.origin:
+            yield self._context
+            return
+        chain = self._results[action.origin].chain
+        name = f'"{action.origin_name}"'
+        if chain is not None:
+            with opened(self._engine.store.snapshots.mounts(chain)) as root:
+                yield Tree(root, name)
+            return
+        with self._engine.store.temporary() as empty, opened([Mount.bind(empty, "", read_only=True)]) as root:
+            yield Tree(root, name)
+
+
+class _Output:
+    """A command's output as text events; a character that is cut between two reads stays whole."""
+
+    def __init__(self, step_id: str, progress: Progress) -> None:
+        self._step_id = step_id
+        self._progress = progress
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        self._tell(stream, self._decoders[stream].decode(data))
+
+    def end(self) -> None:
+        """Tell what is left of a character that was never finished."""
+        for stream, decoder in self._decoders.items():
+            self._tell(stream, decoder.decode(b"", final=True))
+
+    def _tell(self, stream: str, text: str) -> None:
+        if text:
+            self._progress(StepOutput(self._step_id, stream, text))
+
+
+def _directory(action: MakeDirectory) -> Fill:
+    """WORKDIR: the directory, where it does not exist."""
+
+    def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
+        del snapshot
+        with opened(mounts) as root:
+            os.close(Target(root).open_directory(action.path))
+
+    return fill
+
+
+@contextmanager
+def opened(mounts: Sequence[Mount]) -> Iterator[int]:
+    """A descriptor of the tree that mounts make, for the time of the block."""
+    root = open_tree_of([(mount.type, mount.source, mount.options) for mount in mounts])
+    try:
+        yield root
+    finally:
+        os.close(root)
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Say in every error of the block which line of the Dockerfile it is about."""
+    try:
+        yield
+    except KistError as error:
+        raise type(error)(f"{place}: {error.message}", hint=error.hint) from error
+    except OSError as error:
+        raise from_os_error(error, f"{place}: copy files") from error

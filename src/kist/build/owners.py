@@ -1,0 +1,56 @@
+"""Whom copied files belong to: ``--chown=user[:group]``, names looked up in the image."""
+
+import os
+
+from kist.errors import NotFound
+from kist.kernel.paths import open_in_root
+
+_MAX_TABLE = 16 << 20
+
+
+def resolve(owner: str, root: int) -> tuple[int, int]:
+    """The user and group ids of ``user[:group]`` in the tree below ``root``; a lone number is both.
+
+    Raises:
+        NotFound: the image has no such user or group.
+    """
+    if not owner:
+        return 0, 0
+    user, colon, group = owner.partition(":")
+    if user.isdecimal():
+        uid, gid = int(user), int(user)
+    else:
+        uid, gid = _user(user, root)
+    if colon:
+        gid = int(group) if group.isdecimal() else _group(group, root)
+    return uid, gid
+
+
+def _user(name: str, root: int) -> tuple[int, int]:
+    for fields in _table(root, "etc/passwd"):
+        if fields[0] == name and len(fields) >= 4 and fields[2].isdecimal() and fields[3].isdecimal():
+            return int(fields[2]), int(fields[3])
+    raise NotFound(
+        f"unable to find user {name}: no matching entries in the image's /etc/passwd",
+        hint="make the user in a RUN before, or give numbers: --chown=1000:1000",
+    )
+
+
+def _group(name: str, root: int) -> int:
+    for fields in _table(root, "etc/group"):
+        if fields[0] == name and len(fields) >= 3 and fields[2].isdecimal():
+            return int(fields[2])
+    raise NotFound(
+        f"unable to find group {name}: no matching entries in the image's /etc/group",
+        hint="make the group in a RUN before, or give numbers: --chown=1000:1000",
+    )
+
+
+def _table(root: int, path: str) -> list[list[str]]:
+    try:
+        descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return []
+    with os.fdopen(descriptor, "rb") as file:
+        text = file.read(_MAX_TABLE).decode("utf-8", "replace")
+    return [line.split(":") for line in text.splitlines()]

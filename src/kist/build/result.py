@@ -1,0 +1,51 @@
+"""What a step left behind: layers, and the history that goes with them."""
+
+from typing import Self
+
+import msgspec
+
+from kist.build.cache import Made
+from kist.spec.digest import Digest
+from kist.spec.image import Descriptor, History
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A file tree with its history.
+
+    Attributes:
+        identity: what the next step's cache key stands on.
+        chain: the snapshot to build on; None for an empty tree.
+        created: when the newest step was made (RFC 3339); empty when unknown.
+    """
+
+    identity: str
+    chain: Digest | None = None
+    layers: tuple[Descriptor, ...] = ()
+    diff_ids: tuple[Digest, ...] = ()
+    history: tuple[History, ...] = ()
+    created: str = ""
+
+    def with_made(self, made: Made, created_by: str, unchanged: str) -> Self:
+        """After a step that may have changed files; ``unchanged`` is the new identity when it did not."""
+        layer = made.layer
+        entry = History(created=made.created, created_by=created_by, empty_layer=layer is None)
+        above = msgspec.structs.replace(self, history=(*self.history, entry), created=max(self.created, made.created))
+        if layer is None:
+            return msgspec.structs.replace(above, identity=unchanged)
+        return msgspec.structs.replace(
+            above,
+            identity=layer.chain_id,
+            chain=layer.chain_id,
+            layers=(*self.layers, layer.descriptor),
+            diff_ids=(*self.diff_ids, layer.diff_id),
+        )
+
+    def configured(self, created_by: str) -> Self:
+        """After a step that changed the config alone.
+
+        It gets the time of the step below: such a step does nothing, so building it again must not make another image.
+        """
+        if not created_by:
+            return self
+        entry = History(created=self.created, created_by=created_by, empty_layer=True)
+        return msgspec.structs.replace(self, history=(*self.history, entry))

@@ -1,0 +1,186 @@
+"""The tree that files are copied into: a snapshot, seen merged with what is below it.
+
+Paths are resolved inside the root, so a symbolic link of the image (``/bin`` to ``usr/bin``) is followed and cannot
+lead out.
+"""
+
+import errno
+import os
+import posixpath
+import stat
+
+from kist.errors import InvalidInput
+from kist.kernel.paths import open_in_root
+
+_MAX_LINKS = 40
+_CHUNK = 1 << 30
+_SMALL = 1 << 17
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_KEPT_ATTRIBUTES = ("security.capability", "user.")
+
+
+class Target:
+    """Writes below a root.
+
+    Args:
+        root: a descriptor that the caller keeps.
+        owner: user and group of everything that is made.
+        mode: permission bits of all files; None for those of the source.
+        attributes: file capabilities and user attributes are carried over.
+    """
+
+    def __init__(
+        self, root: int, owner: tuple[int, int] = (0, 0), mode: int | None = None, *, attributes: bool = False
+    ) -> None:
+        self._root = root
+        self._owner = owner
+        self._mode = mode
+        self._attributes = attributes
+
+    def open_directory(self, path: str, *, mode: int = 0o755, links: int = 0) -> int:
+        """A descriptor of the directory at ``path``, made with its missing parents where it does not exist.
+
+        Raises:
+            InvalidInput: something on the way is not a directory.
+        """
+        try:
+            return open_in_root(self._root, path, _DIRECTORY)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            raise InvalidInput(f'"{path}" in the image is not a directory') from None
+        above, name = posixpath.split(path.rstrip("/"))
+        parent = self.open_directory(above or "/", links=links)
+        try:
+            try:
+                return self.make_directory(parent, name, mode)
+            except FileExistsError:
+                # A symbolic link to nowhere: what it names is made.
+                target = posixpath.join(above, os.readlink(name, dir_fd=parent))
+        finally:
+            os.close(parent)
+        if links == _MAX_LINKS:
+            raise InvalidInput(f'too many symbolic links on the way to "{path}" in the image')
+        return self.open_directory(target, mode=mode, links=links + 1)
+
+    def make_directory(self, parent: int, name: str, mode: int) -> int:
+        """Make one directory; gives its descriptor.
+
+        Raises:
+            FileExistsError: the name is taken.
+        """
+        os.mkdir(name, 0o700, dir_fd=parent)
+        descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        os.fchown(descriptor, *self._owner)
+        os.fchmod(descriptor, mode)
+        return descriptor
+
+    def place_of_file(self, path: str) -> tuple[int, str]:
+        """Where a file for ``path`` goes: the directory's descriptor, and the name; a link at the end is followed."""
+        for _ in range(_MAX_LINKS):
+            above, name = posixpath.split(path)
+            parent = self.open_directory(above or "/")
+            try:
+                target = os.readlink(name, dir_fd=parent)
+            except OSError:  # no link, or nothing at all
+                return parent, name
+            os.close(parent)
+            path = posixpath.join(above, target)
+        raise InvalidInput(f'too many symbolic links on the way to "{path}" in the image')
+
+    def is_directory(self, path: str) -> bool:
+        """Whether ``path`` leads to a directory."""
+        try:
+            os.close(open_in_root(self._root, path, os.O_PATH | os.O_DIRECTORY))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def write_file(self, parent: int, name: str, source: int, status: os.stat_result) -> None:
+        """A regular file with the bytes, mode and times of ``source``, in place of what has this name."""
+        descriptor = self._create(parent, name)
+        try:
+            _copy_bytes(source, descriptor, status.st_size)
+            os.fchown(descriptor, *self._owner)
+            os.fchmod(descriptor, self.mode(status))
+            if self._attributes:
+                _copy_attributes(source, descriptor)
+            os.utime(descriptor, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        finally:
+            os.close(descriptor)
+
+    def write_link(self, parent: int, name: str, target: str, status: os.stat_result) -> None:
+        """A symbolic link, in place of what has this name."""
+        self.clear(parent, name)
+        os.symlink(target, name, dir_fd=parent)
+        self._finish(parent, name, status)
+
+    def write_node(self, parent: int, name: str, status: os.stat_result) -> None:
+        """A named pipe or a device, in place of what has this name."""
+        self.clear(parent, name)
+        os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=parent)
+        os.chmod(name, self.mode(status), dir_fd=parent)
+        self._finish(parent, name, status)
+
+    def mode(self, status: os.stat_result) -> int:
+        """The permission bits that a copy gets."""
+        return stat.S_IMODE(status.st_mode) if self._mode is None else self._mode
+
+    def clear(self, parent: int, name: str) -> None:
+        """Take away a file of this name.
+
+        Raises:
+            InvalidInput: it is a directory.
+        """
+        try:
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        except IsADirectoryError:
+            raise InvalidInput(f'cannot copy a file over "{name}": it is a directory in the image') from None
+
+    def _create(self, parent: int, name: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(name, flags, 0o600, dir_fd=parent)
+        except FileExistsError:
+            self.clear(parent, name)
+            return os.open(name, flags, 0o600, dir_fd=parent)
+
+    def _finish(self, parent: int, name: str, status: os.stat_result) -> None:
+        os.chown(name, *self._owner, dir_fd=parent, follow_symlinks=False)
+        times = (status.st_mtime_ns, status.st_mtime_ns)
+        os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
+
+
+def _copy_bytes(source: int, target: int, size: int) -> None:
+    """All bytes of ``source``; in the kernel for large files (a reflink where the file system can)."""
+    if size > _SMALL and _copied_in_kernel(source, target):
+        return
+    while data := os.read(source, _SMALL):
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(target, rest) :]
+
+
+def _copied_in_kernel(source: int, target: int) -> bool:
+    try:
+        while os.copy_file_range(source, target, _CHUNK):
+            pass
+    except OSError:
+        if os.lseek(target, 0, os.SEEK_CUR):
+            raise
+        return False  # not between these two file systems; nothing has been copied yet
+    return True
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    try:
+        names = os.listxattr(source)
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return
+        raise
+    for name in names:
+        if name.startswith(_KEPT_ATTRIBUTES):
+            os.setxattr(target, name, os.getxattr(source, name))

@@ -1,0 +1,223 @@
+"""A tree that files are copied from: the build's context, or the root of an image.
+
+All access is relative to a descriptor of the root. In the context a symbolic link must not lead out, so links are
+resolved here, one component after the other; in an image's root they lead where they would in a container of it.
+"""
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import BinaryIO, NamedTuple
+
+from kist.errors import Forbidden, InvalidInput, NotFound
+from kist.kernel.paths import open_in_root
+from kist.spec.dockerfile import Ignore
+from kist.spec.dockerfile.glob import has_wildcards, name_pattern, unescaped
+
+_MAX_LINKS = 40
+_ASK_CONTEXT = "copy the file into the context, or give a directory that holds both as the context"
+
+
+class Entry(NamedTuple):
+    """One file below a source: its path relative to the source, its name in an open directory, and its status."""
+
+    path: str
+    name: str
+    directory: int
+    status: os.stat_result
+
+
+class Tree:
+    """A root and what may be seen of it.
+
+    Args:
+        root: a descriptor of the root directory; the caller keeps and closes it.
+        name: for messages: ``the build context``, ``stage "build"``.
+        ignore: what cannot be seen.
+        confined: links that lead out are refused; otherwise they are followed inside the root.
+    """
+
+    def __init__(self, root: int, name: str, *, ignore: Ignore | None = None, confined: bool = False) -> None:
+        self.root = root
+        self.name = name
+        self.confined = confined
+        self._ignore = ignore or Ignore()
+
+    def select(self, pattern: str) -> list[str]:
+        """The paths that a source of COPY names; a pattern without wildcards names itself.
+
+        Raises:
+            NotFound: there is none; says whether ``.dockerignore`` is the reason, and what is nearest.
+            InvalidInput: a link on the way leads out of the context, or the pattern is malformed.
+        """
+        if not has_wildcards(pattern):
+            if not self._visible(pattern) or not self._exists(pattern):
+                raise self._missing(pattern)
+            return [pattern]
+        found = [path for path in self._expand(pattern.split("/")) if self._visible(path) and self._exists(path)]
+        if not found:
+            raise NotFound(
+                f'no source files were specified: nothing in {self.name} matches "{pattern}"',
+                hint="wildcards match names of one directory level; files that .dockerignore excludes are not seen",
+            )
+        return found
+
+    def status(self, path: str) -> os.stat_result:
+        """Of what the path leads to."""
+        descriptor = self._open(path, os.O_PATH)
+        try:
+            return os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def open(self, path: str) -> BinaryIO:
+        """A regular file for reading."""
+        return os.fdopen(self._open(path, os.O_RDONLY | os.O_NOCTTY), "rb")
+
+    def walk(self, path: str) -> Iterator[Entry]:
+        """Everything below a directory, each directory before its contents, names in order of their bytes."""
+        descriptor = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield from self._walk(descriptor, "" if path == "." else path, "")
+        finally:
+            os.close(descriptor)
+
+    def _walk(self, directory: int, above: str, relative: str) -> Iterator[Entry]:
+        for name in sorted(os.listdir(directory), key=os.fsencode):
+            path = f"{above}/{name}" if above else name
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            entry = Entry(f"{relative}/{name}" if relative else name, name, directory, status)
+            excluded = bool(self._ignore.rules) and self._ignore.excludes(path)
+            if not stat.S_ISDIR(status.st_mode):
+                if not excluded and not stat.S_ISSOCK(status.st_mode):
+                    yield entry
+            elif not excluded:
+                yield entry
+                yield from self._below(entry, path)
+            elif self._ignore.may_include_below(path):
+                yield from _with_parent(entry, self._below(entry, path))
+
+    def _below(self, entry: Entry, path: str) -> Iterator[Entry]:
+        try:
+            descriptor = os.open(
+                entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.directory
+            )
+        except PermissionError:
+            raise _unreadable(path) from None
+        try:
+            yield from self._walk(descriptor, path, entry.path)
+        finally:
+            os.close(descriptor)
+
+    def _expand(self, parts: list[str]) -> Iterator[str]:
+        """The paths that match component by component, in order; whether they exist is not asked yet."""
+        paths = [""]
+        for part in parts:
+            if not has_wildcards(part):
+                paths = [posixpath.join(path, unescaped(part)) for path in paths]
+                continue
+            try:
+                matches = name_pattern(part).fullmatch
+            except ValueError as error:
+                raise InvalidInput(f'malformed pattern "{"/".join(parts)}": {error}') from None
+            paths = [posixpath.join(path, name) for path in paths for name in self._names(path) if matches(name)]
+        return iter(paths)
+
+    def _names(self, path: str) -> list[str]:
+        try:
+            descriptor = self._open(path or ".", os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        try:
+            return sorted(os.listdir(descriptor), key=os.fsencode)
+        finally:
+            os.close(descriptor)
+
+    def _visible(self, path: str) -> bool:
+        return path == "." or not self._ignore.excludes(path) or self._ignore.may_include_below(path)
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self.status(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def _open(self, path: str, flags: int) -> int:
+        real = self._resolve(path) if self.confined else path
+        try:
+            return open_in_root(self.root, real, flags)
+        except PermissionError:
+            raise _unreadable(path) from None
+
+    def _resolve(self, path: str) -> str:
+        """The path without symbolic links; ``InvalidInput`` when one leads out."""
+        done: list[str] = []
+        waiting = path.split("/")[::-1]
+        links = 0
+        while waiting:
+            part = waiting.pop()
+            if part in {"", "."}:
+                continue
+            if part == "..":
+                if not done:
+                    raise _leads_out(path, path)
+                done.pop()
+                continue
+            here = "/".join((*done, part))
+            if not stat.S_ISLNK(os.stat(here, dir_fd=self.root, follow_symlinks=False).st_mode):
+                done.append(part)
+                continue
+            target = os.readlink(here, dir_fd=self.root)
+            links += 1
+            if links > _MAX_LINKS:
+                raise InvalidInput(f'too many symbolic links on the way to "{path}"')
+            if target.startswith("/") or _climbs_out(len(done), target):
+                raise _leads_out(here, path, target)
+            waiting.extend(target.split("/")[::-1])
+        return "/".join(done) or "."
+
+    def _missing(self, path: str) -> NotFound:
+        rule = self._ignore.why(path)
+        if rule is not None:
+            return NotFound(
+                f'"{path}" is excluded from the build context by line {rule.line} of .dockerignore: {rule}',
+                hint=f"add a line !{path} below it, or take the pattern out",
+            )
+        near = get_close_matches(posixpath.basename(path), self._names(posixpath.dirname(path)), n=1, cutoff=0.5)
+        hint = f"did you mean {posixpath.join(posixpath.dirname(path), near[0])}?" if near else ""
+        return NotFound(f'"{path}" does not exist in {self.name}', hint=hint or "paths are relative to its root")
+
+
+def _with_parent(parent: Entry, below: Iterator[Entry]) -> Iterator[Entry]:
+    """An excluded directory is there only when something below it is."""
+    for first in below:
+        yield parent
+        yield first
+        yield from below
+
+
+def _climbs_out(depth: int, target: str) -> bool:
+    """Whether the ``..`` of a link's target go above the root from ``depth`` directories down."""
+    for part in target.split("/"):
+        if part == "..":
+            depth -= 1
+        elif part not in {"", "."}:
+            depth += 1
+        if depth < 0:
+            return True
+    return False
+
+
+def _leads_out(link: str, path: str, target: str = "") -> InvalidInput:
+    cause = f'"{link}" is a symbolic link to "{target}", which is' if target else f'"{path}" leads'
+    return InvalidInput(f"forbidden path outside the build context: {cause} outside of it", hint=_ASK_CONTEXT)
+
+
+def _unreadable(path: str) -> Forbidden:
+    return Forbidden(
+        f'"{path}" cannot be read: permission denied',
+        hint=f"let the user who builds read it, or add it to .dockerignore: {path}",
+    )
