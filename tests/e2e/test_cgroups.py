@@ -22,10 +22,12 @@ MIB = 1 << 20
 
 @pytest.fixture
 def cgroup() -> Iterator[Cgroup]:
-    group = Cgroup(HIERARCHIES, f"kist/test-{uuid.uuid4().hex}")
+    parent = f"kist-test-{uuid.uuid4().hex}"
+    group = Cgroup(HIERARCHIES, f"{parent}/group")
     yield group
     group.kill()
     group.remove()
+    Cgroup(HIERARCHIES, parent).remove()
 
 
 def start(group: Cgroup, body: Callable[[], object]) -> int:
@@ -51,7 +53,7 @@ def run(group: Cgroup, body: Callable[[], object]) -> int:
 
 
 def waiting(group: Cgroup, then: Callable[[], object] = signal.pause) -> int:
-    """A child that is in the cgroup when this returns, and goes on with ``then``."""
+    """A child that is in the cgroup when this returns, and goes on with ``then``; it waits unless told otherwise."""
     reader, writer = os.pipe()
 
     def body() -> object:
@@ -146,19 +148,25 @@ def test_devices_beyond_the_list_are_refused(cgroup, tmp_path):
 
 def test_what_was_used_is_counted(cgroup):
     cgroup.create({})
+    reader, writer = os.pipe()
 
     def body() -> None:
-        sum(range(300_000))
+        held = bytearray(os.urandom(1) * 4 * MIB)
+        sum(range(2_000_000))
+        os.write(writer, held[:1])
         signal.pause()
 
-    pid = waiting(cgroup, body)
+    pid = start(cgroup, body)
+    os.read(reader, 1)
+    os.close(reader)
+    os.close(writer)
     stats = cgroup.stats()
     assert stats["pids"] == 1
-    assert stats["memory"] > 0
+    assert stats["memory"] >= 4 * MIB
     assert stats["cpu_ns"] > 0
     assert stats["oom_kills"] == 0
     os.kill(pid, signal.SIGKILL)
-    end(pid)
+    assert end(pid) == -signal.SIGKILL
 
 
 def test_kill_ends_processes_that_fork_all_the_time(cgroup):
