@@ -1,0 +1,97 @@
+"""From a request's path to its answer: version, route, handler, and every error as JSON."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp.web_exceptions import HTTPException
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+
+from kist.api.call import Call
+from kist.api.hijack import Hangups, Session
+from kist.api.protocol import HttpServer, Protocol, error_response
+from kist.api.routes import ROUTES
+from kist.api.routing import Router
+from kist.api.workers import Workers
+from kist.errors import KistError, NotFound
+from kist.spec.docker.versions import LATEST, check_version
+
+if TYPE_CHECKING:
+    from kist.engine import Engine
+
+_log = logging.getLogger(__name__)
+_VERSION = re.compile(r"/v(\d[0-9.]*)(/.*)")
+_ROUTER = Router(ROUTES)
+
+
+class Api:
+    """One API server: its connections, streams and threads.
+
+    Made and used in one event loop. ``http`` makes the protocols of new connections (for ``loop.create_unix_server``);
+    ``shutdown`` ends every stream and frees everything but the engine.
+    """
+
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+        self.workers = Workers()
+        self.hangups = Hangups()
+        self.http = HttpServer(self.handle)
+        self._streams: set[asyncio.Task[Any]] = set()
+
+    async def handle(self, request: BaseRequest) -> StreamResponse:
+        """The answer to one request; never raises but for cancellation and a vanished client."""
+        protocol = cast("Protocol", request.protocol)
+        try:
+            return await self._dispatch(request)
+        except KistError as error:
+            return error_response(error)
+        except HTTPException as error:
+            return error_response(KistError(error.text or error.reason), status=error.status)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence: a fault of ours is an answer, too
+            _log.exception("%s %s", request.method, request.raw_path)
+            text = f"internal error: {type(error).__name__}: {str(error)[:200]}"
+            return error_response(KistError(text, hint="the engine's log has the details (engine.log)"))
+        finally:
+            protocol.finish_hijack()
+
+    def _dispatch(self, request: BaseRequest) -> Awaitable[StreamResponse]:
+        path, _, query = request.raw_path.partition("?")
+        version = LATEST
+        prefixed = _VERSION.fullmatch(path)
+        if prefixed:
+            version, path = check_version(prefixed[1]), prefixed[2]
+        found = _ROUTER.find(request.method, path)
+        if found is None:
+            raise NotFound("page not found")
+        route, fields = found
+        return route.handler(Call(self, request, query, fields, version))
+
+    def adopt(self, session: Session) -> None:
+        """Let a hijacked stream run until either end is done with it."""
+        self.track(asyncio.get_running_loop().create_task(session.run()))
+
+    def track(self, task: "asyncio.Task[Any] | None") -> None:
+        """End this task at shutdown rather than wait for it: it streams for as long as somebody listens."""
+        if task is not None:
+            self._streams.add(task)
+            task.add_done_callback(self._streams.discard)
+
+    @property
+    def stream_count(self) -> int:
+        """How many endless streams are open: attached ones, waits, followed logs."""
+        return len(self._streams)
+
+    async def shutdown(self, seconds: float) -> None:
+        """End streams and requests, waiting at most so many seconds for requests that are under way."""
+        self.http.pre_shutdown()
+        for task in tuple(self._streams):
+            task.cancel()
+        await asyncio.gather(*self._streams, return_exceptions=True)
+        await self.http.shutdown(seconds)
+        self.hangups.close()
+        self.workers.close(seconds)

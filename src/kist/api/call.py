@@ -1,0 +1,182 @@
+"""One request on its way: its path's fields, its query, its body, and the engine."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from urllib.parse import parse_qs
+
+from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+
+from kist.errors import InvalidInput
+from kist.spec.docker.versions import API_VERSION
+from kist.spec.json import decode, encode
+
+if TYPE_CHECKING:
+    from kist.api.app import Api
+    from kist.engine import Engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VALUE_TYPE = "application/vnd.kist+json"
+HEADERS: Mapping[str, str] = {
+    "Api-Version": API_VERSION,
+    "Docker-Experimental": "false",
+    "Ostype": "linux",
+    "Server": "Kist (linux)",
+}
+_JSON_HEADERS = {**HEADERS, "Content-Type": "application/json"}
+_FALSE = frozenset({"", "0", "no", "false", "none"})
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_MAX_JSON = 4 << 20
+_MAX_QUERY_FIELDS = 1000
+
+
+class BodyTooLong(InvalidInput):
+    """The body of the request is longer than any that can be right."""
+
+    http_status = 413
+
+
+class Call:
+    """What a handler gets.
+
+    Attributes:
+        api: the server's shared parts (workers, sessions, log).
+        engine: the engine.
+        request: aiohttp's view of the request.
+        fields: the path's fields, percent-decoded.
+        version: of the API, from the path's prefix; the newest where there is none.
+    """
+
+    __slots__ = ("_query", "_query_text", "api", "engine", "fields", "request", "version")
+
+    def __init__(
+        self, api: "Api", request: BaseRequest, query: str, fields: dict[str, str], version: tuple[int, int]
+    ) -> None:
+        self.api = api
+        self.engine: Engine = api.engine
+        self.request = request
+        self.fields = fields
+        self.version = version
+        self._query_text = query
+        self._query: dict[str, list[str]] | None = None
+
+    # the query
+
+    def values(self, name: str) -> list[str]:
+        """All values of a repeated query parameter."""
+        if self._query is None:
+            try:
+                self._query = parse_qs(self._query_text, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+            except ValueError as error:
+                raise InvalidInput(f"invalid query: {error}") from None
+        return self._query.get(name, [])
+
+    def text(self, name: str) -> str:
+        """A query parameter; empty where there is none."""
+        found = self.values(name)
+        return found[0] if found else ""
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """A boolean query parameter, as Docker reads them: everything but 0, no, false and none is true."""
+        found = self.values(name)
+        return found[0].strip().lower() not in _FALSE if found else default
+
+    def integer(self, name: str) -> int | None:
+        """An integer query parameter; None where it is absent or empty.
+
+        Raises:
+            InvalidInput: it is no integer.
+        """
+        text = self.text(name)
+        if not text:
+            return None
+        if not _INTEGER.fullmatch(text):
+            raise InvalidInput(f"invalid value for {name!r}: {text[:40]!r} is not an integer")
+        return int(text)
+
+    # the body
+
+    async def json(self, *, required: bool = True) -> dict[str, Any]:
+        """The body as a JSON object; empty where there is none and none is required.
+
+        Raises:
+            InvalidInput: it is no JSON object.
+        """
+        data = await self.body()
+        if not data.strip() or data.strip() == b"null":
+            if required:
+                raise InvalidInput("the request body is empty", hint="send a JSON object")
+            return {}
+        return decode(data, dict[str, Any], what="JSON")
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            BodyTooLong: it is longer than the longest that can be right.
+        """
+        if not self.request.body_exists:
+            return b""
+        await self.expect()
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while part := await self.request.content.readany():
+                parts.append(part)
+                size += len(part)
+                if size > _MAX_JSON:
+                    raise BodyTooLong(f"the request body is longer than {_MAX_JSON >> 20} MiB")
+        except RequestPayloadError as error:
+            raise InvalidInput(f"the request body cannot be read: {error}") from None
+        return b"".join(parts)
+
+    async def expect(self) -> None:
+        """Tell a client that asked first (``Expect: 100-continue``, RFC 9110, section 10.1.1) to send its body."""
+        if self.request.headers.get("Expect", "").lower() == "100-continue" and self.request.transport is not None:
+            self.request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # threads
+
+    async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """The result of a short blocking call."""
+        return await self.api.workers.run(function, *arguments, **options)
+
+    async def run_long(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """The result of a blocking call that may take long."""
+        return await self.api.workers.run_long(function, *arguments, **options)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the server."""
+        return asyncio.get_running_loop()
+
+    # answers
+
+    @property
+    def wants_values(self) -> bool:
+        """Whether the client takes Kist's own values rather than Docker's JSON."""
+        return VALUE_TYPE in self.request.headers.get("Accept", "")
+
+    def reply(self, value: object, status: int = 200) -> Response:
+        """An answer of JSON."""
+        return Response(body=encode(value), status=status, headers=_JSON_HEADERS)
+
+    def reply_value(self, value: object) -> Response:
+        """A value, or a tuple of them, in Kist's own JSON (``kist.spec.json``)."""
+        return Response(body=encode(value), headers={**HEADERS, "Content-Type": VALUE_TYPE})
+
+    def done(self, status: int = 204) -> Response:
+        """An answer without a body."""
+        return Response(status=status, headers=HEADERS)
+
+    async def stream(self, content_type: str) -> StreamResponse:
+        """An answer whose headers are sent now and whose body follows bit by bit, for as long as it takes."""
+        self.api.track(asyncio.current_task())
+        response = StreamResponse(headers={**HEADERS, "Content-Type": content_type})
+        await response.prepare(self.request)
+        return response

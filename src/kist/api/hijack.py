@@ -1,0 +1,202 @@
+"""Attached streams: a client's connection and the engine's socket, joined until both directions have ended.
+
+Nothing here holds a thread. Each direction moves at the pace of its slower end (a full socket stops the reading of the
+other), each ends on its own (half-close), and a client that vanishes frees everything.
+"""
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+from typing import TYPE_CHECKING, cast
+
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+
+from kist.api.call import HEADERS, Call
+from kist.api.protocol import Protocol
+from kist.spec.docker.frames import MULTIPLEXED_STREAM, RAW_STREAM
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+_CHUNK = 64 << 10
+_LINGER_SECONDS = 5.0
+
+
+class Hangups:
+    """Tells when the other end of a half-closed connection is closed altogether.
+
+    A socket at its end of file is always readable, so a loop that waits for it would spin. An epoll set without events
+    reports only hang-ups (epoll_ctl(2), EPOLLHUP), and the event loop waits for the set.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._epoll = select.epoll()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._loop.add_reader(self._epoll.fileno(), self._report)
+
+    async def wait(self, connection: socket.socket) -> None:
+        """Return when the other end has closed both directions."""
+        descriptor = connection.fileno()
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting[descriptor] = future
+        self._epoll.register(descriptor, 0)
+        try:
+            await future
+        finally:
+            del self._waiting[descriptor]
+            self._epoll.unregister(descriptor)
+
+    def _report(self) -> None:
+        for descriptor, _ in self._epoll.poll(0):
+            future = self._waiting.get(descriptor)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+    def close(self) -> None:
+        """Give the set back; nobody waits any more."""
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+
+class Session:
+    """One attached stream.
+
+    Args:
+        client: the client's connection, taken from HTTP.
+        engine: the engine's end; its end of file is the stream's.
+        hangups: tells of clients that vanish after a half-close.
+        early: what the client had sent already.
+        forward: whether the client's bytes are wanted; otherwise they are read and dropped.
+    """
+
+    def __init__(
+        self, client: socket.socket, engine: socket.socket, hangups: Hangups, *, early: bytes, forward: bool
+    ) -> None:
+        self._client = client
+        self._engine = engine
+        self._hangups = hangups
+        self._early = early
+        self._forward = forward
+
+    async def run(self) -> None:
+        """Carry both directions until the engine's has ended or the client is gone; closes both sockets."""
+        loop = asyncio.get_running_loop()
+        upstream = loop.create_task(self._upstream(loop))
+        vanished = loop.create_task(self._vanished(upstream))
+        downstream = loop.create_task(self._downstream(loop))
+        tasks = (upstream, vanished, downstream)
+        try:
+            await asyncio.wait((downstream, vanished), return_when=asyncio.FIRST_COMPLETED)
+            if not vanished.done():
+                await self._say_goodbye(upstream)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._client.close()
+            self._engine.close()
+
+    async def _downstream(self, loop: "AbstractEventLoop") -> None:
+        with contextlib.suppress(OSError):  # a reset is an end as well
+            while data := await loop.sock_recv(self._engine, _CHUNK):
+                await loop.sock_sendall(self._client, data)
+
+    async def _upstream(self, loop: "AbstractEventLoop") -> None:
+        """Bring the client's bytes to the engine, then its end; goes on reading when the engine takes no more."""
+        data = self._early
+        self._early = b""
+        with contextlib.suppress(OSError):
+            while data or (data := await loop.sock_recv(self._client, _CHUNK)):
+                if self._forward:
+                    await self._send(loop, data)
+                data = b""
+        if self._forward:
+            self._half_close(self._engine)
+
+    async def _send(self, loop: "AbstractEventLoop", data: bytes) -> None:
+        try:
+            await loop.sock_sendall(self._engine, data)
+        except OSError:
+            self._forward = False  # the container closed its input; its output goes on
+
+    async def _vanished(self, upstream: "asyncio.Task[None]") -> None:
+        await asyncio.wait((upstream,))
+        await self._hangups.wait(self._client)
+
+    async def _say_goodbye(self, upstream: "asyncio.Task[None]") -> None:
+        """End our direction, and let the client end its own: closing over unread bytes would reset the connection."""
+        self._half_close(self._client)
+        self._forward = False
+        await asyncio.wait((upstream,), timeout=_LINGER_SECONDS)
+
+    def _half_close(self, end: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it is gone already
+            end.shutdown(socket.SHUT_WR)
+
+
+class _Taken(StreamResponse):
+    """Tells aiohttp that the connection is no longer its own: nothing to send, nothing to keep alive."""
+
+    @property
+    def keep_alive(self) -> bool | None:
+        return False
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002 - aiohttp's signature
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is sent here."""
+
+
+def stream_type(call: Call, *, tty: bool) -> str:
+    """The content type of an attached stream; before API 1.42 it did not tell the two kinds apart."""
+    return RAW_STREAM if tty or call.version < (1, 42) else MULTIPLEXED_STREAM
+
+
+async def hijack(call: Call, engine: socket.socket, content_type: str, *, forward: bool) -> StreamResponse:
+    """Turn the request's connection into a raw stream, joined with the engine's socket.
+
+    Answers 101 to a client that asked for ``Upgrade: tcp``, and 200 without a length, the old raw way, to any other
+    (Engine API, ContainerAttach, "Hijacking"). Takes the engine's socket over whatever happens.
+    """
+    client = await _take_connection(call, _head(call.request, content_type))
+    if client is None:
+        engine.close()
+        return _Taken()
+    engine.setblocking(False)
+    early = cast("Protocol", call.request.protocol).take_early()
+    call.api.adopt(Session(client, engine, call.api.hangups, early=early, forward=forward))
+    return _Taken()
+
+
+def _head(request: BaseRequest, content_type: str) -> bytes:
+    if "upgrade" in request.headers.get("Connection", "").lower():
+        lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {content_type}", "Connection: Upgrade", "Upgrade: tcp"]
+    else:
+        lines = ["HTTP/1.1 200 OK", f"Content-Type: {content_type}"]
+    lines += [f"{name}: {value}" for name, value in HEADERS.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+async def _take_connection(call: Call, head: bytes) -> socket.socket | None:
+    """A descriptor of our own for the client's connection, after the answer's head; None when the client is gone.
+
+    aiohttp closes its descriptor and forgets the connection, so an attached session costs no HTTP state.
+    """
+    transport = call.request.transport
+    if transport is None or transport.is_closing():
+        return None
+    transport.pause_reading()
+    transport.write(head)
+    transport.set_write_buffer_limits(0)
+    await call.request.writer.drain()
+    if transport.is_closing():
+        return None
+    client = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+    client.setblocking(False)
+    return client

@@ -1,0 +1,16 @@
+"""What each path of the API does, one module per area; ``ROUTES`` is the whole table."""
+
+from kist.api.routes import absent, attach, builds, containers, execs, images, kist, logs, system
+from kist.api.routing import Route
+
+ROUTES: tuple[Route, ...] = (
+    *system.ROUTES,
+    *containers.ROUTES,
+    *attach.ROUTES,
+    *logs.ROUTES,
+    *execs.ROUTES,
+    *images.ROUTES,
+    *builds.ROUTES,
+    *kist.ROUTES,
+    *absent.ROUTES,
+)

@@ -1,0 +1,159 @@
+"""Containers from create to remove (Engine API, tag Container), but for their streams."""
+
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp.web_response import StreamResponse
+
+from kist.api.call import Call
+from kist.api.routing import Route
+from kist.errors import InvalidInput, Unsupported
+from kist.spec.container import Container
+from kist.spec.docker.containers import write_inspect, write_summary
+from kist.spec.docker.create import read_create
+from kist.spec.docker.filters import Filters, Resolved, descendants, match_container, read_container_filters
+
+if TYPE_CHECKING:
+    from kist.engine import Engine
+
+_MAX_SIDE = 0xFFFF
+
+
+async def list_containers(call: Call) -> StreamResponse:
+    """The containers that pass the filters, youngest first."""
+    filters = read_container_filters(call.text("filters"))
+    limit = call.integer("limit") or 0
+    everything = call.flag("all") or limit > 0 or "status" in filters or "exited" in filters
+    found = await call.run(_select, call.engine, filters, everything=everything)
+    found = found[:limit] if limit > 0 else found
+    if call.wants_values:
+        return call.reply_value(found)
+    now = time.time_ns()
+    return call.reply([write_summary(container, now) for container in found])
+
+
+def _select(engine: "Engine", filters: Filters, *, everything: bool) -> tuple[Container, ...]:
+    resolved = _resolve(engine, filters)
+    found = [each for each in engine.containers(all=everything) if match_container(each, filters, resolved)]
+    return tuple(sorted(found, key=lambda each: each.created_at, reverse=True))
+
+
+def _resolve(engine: "Engine", filters: Filters) -> Resolved:
+    ancestors = None
+    if "ancestor" in filters:
+        ancestors = descendants(engine.images.list(), [engine.image(name).id for name in filters["ancestor"]])
+    before = [engine.container(name).created_at for name in filters.get("before", ())]
+    since = [engine.container(name).created_at for name in filters.get("since", ())]
+    return Resolved(ancestors, min(before, default=None), max(since, default=None))
+
+
+async def create(call: Call) -> StreamResponse:
+    """Make a container."""
+    options = read_create(await call.json(), call.text("name"))
+    if call.text("platform"):
+        raise Unsupported("the parameter platform is not supported yet", hint="an image here has one platform")
+    container = await call.run(call.engine.create, options)
+    return call.reply({"Id": container.id, "Warnings": []}, 201)
+
+
+async def inspect(call: Call) -> StreamResponse:
+    """The whole of a container."""
+    container = await call.run(call.engine.container, call.fields["id"])
+    return call.reply_value(container) if call.wants_values else call.reply(write_inspect(container))
+
+
+async def start(call: Call) -> StreamResponse:
+    """Start a container; 304 when it runs already."""
+    if call.text("checkpoint"):
+        raise Unsupported("checkpoints are not supported yet")
+    changed = await call.run(_start, call.engine, call.fields["id"])
+    return call.done(204 if changed else 304)
+
+
+def _start(engine: "Engine", name: str) -> bool:
+    container = engine.container(name)
+    if container.state.running:
+        return False
+    engine.start(container)
+    return True
+
+
+async def stop(call: Call) -> StreamResponse:
+    """Stop a container; 304 when it does not run."""
+    changed = await call.run_long(_stop, call.engine, call.fields["id"], _timeout(call))
+    return call.done(204 if changed else 304)
+
+
+def _stop(engine: "Engine", name: str, timeout: int | None) -> bool:
+    container = engine.container(name)
+    if not container.state.running:
+        return False
+    engine.stop(container, timeout=timeout)
+    return True
+
+
+def _timeout(call: Call) -> int | None:
+    """The parameter ``t`` in seconds; None for the container's own, -1 for no limit."""
+    if call.text("signal"):
+        raise Unsupported("a stop signal of the request is not supported yet", hint="set StopSignal at creation")
+    return call.integer("t")
+
+
+async def restart(call: Call) -> StreamResponse:
+    """Stop a container if it runs, and start it."""
+    timeout = _timeout(call)
+
+    def work() -> None:
+        container = call.engine.container(call.fields["id"])
+        _stop(call.engine, container.id, timeout)
+        call.engine.start(container.id)
+
+    await call.run_long(work)
+    return call.done()
+
+
+async def kill(call: Call) -> StreamResponse:
+    """Send a signal."""
+    await call.run(call.engine.kill, call.fields["id"], call.text("signal") or "KILL")
+    return call.done()
+
+
+async def remove(call: Call) -> StreamResponse:
+    """Remove a container."""
+    if call.flag("link"):
+        raise Unsupported("links are not supported", hint="leave link out")
+    await call.run_long(call.engine.remove, call.fields["id"], force=call.flag("force"))
+    return call.done()
+
+
+async def resize(call: Call) -> StreamResponse:
+    """Tell a container's terminal its size."""
+    height, width = read_size(call)
+    await call.run(call.engine.resize, call.fields["id"], height, width)
+    return call.done(200)
+
+
+def read_size(call: Call) -> tuple[int, int]:
+    """The parameters ``h`` and ``w``.
+
+    Raises:
+        InvalidInput: one is absent, or no size that a terminal can have.
+    """
+    size = call.integer("h"), call.integer("w")
+    height, width = size
+    if height is None or width is None or not (0 <= height <= _MAX_SIDE and 0 <= width <= _MAX_SIDE):
+        raise InvalidInput("invalid size of the terminal", hint=f"h and w are numbers from 0 to {_MAX_SIDE}")
+    return height, width
+
+
+ROUTES = (
+    Route("GET", "/containers/json", list_containers),
+    Route("POST", "/containers/create", create),
+    Route("GET", "/containers/{id}/json", inspect),
+    Route("POST", "/containers/{id}/start", start),
+    Route("POST", "/containers/{id}/stop", stop),
+    Route("POST", "/containers/{id}/restart", restart),
+    Route("POST", "/containers/{id}/kill", kill),
+    Route("POST", "/containers/{id}/resize", resize),
+    Route("DELETE", "/containers/{id}", remove),
+)

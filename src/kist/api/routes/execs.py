@@ -1,0 +1,70 @@
+"""Further processes in running containers (Engine API, tag Exec)."""
+
+import socket
+from typing import TYPE_CHECKING
+
+from aiohttp.web_response import StreamResponse
+
+from kist.api.call import Call
+from kist.api.hijack import hijack, stream_type
+from kist.api.routes.containers import read_size
+from kist.api.routing import Route
+from kist.spec.container import ExecOptions
+from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec_state
+
+if TYPE_CHECKING:
+    from kist.engine import Engine
+
+
+async def create(call: Call) -> StreamResponse:
+    """Prepare a process; it runs when it is started."""
+    options = read_exec(await call.json())
+    identity = await call.run(call.engine.exec_create, call.fields["id"], options)
+    return call.reply({"Id": identity}, 201)
+
+
+async def start(call: Call) -> StreamResponse:
+    """Run it, detached or joined with the connection."""
+    wanted = read_exec_start(await call.json(required=False))
+    options, stream = await call.run(_start, call.engine, call.fields["id"], wanted)
+    if stream is None:
+        return call.done(200)
+    return await hijack(call, stream, stream_type(call, tty=options.tty), forward=options.open_stdin)
+
+
+def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:
+    options = engine.exec_inspect(identity).options
+    stream = engine.exec_start(identity, detach=wanted.detach)
+    if wanted.size and options.tty:
+        engine.exec_resize(identity, *wanted.size)
+    return options, stream
+
+
+async def inspect(call: Call) -> StreamResponse:
+    """What became of it."""
+    state = await call.run(call.engine.exec_inspect, call.fields["id"])
+    if call.wants_values:
+        return call.reply_value(state)
+    written = write_exec_state(
+        state.id,
+        state.container,
+        running=state.running,
+        exit_code=state.exit_code,
+        pid=state.pid,
+        options=state.options,
+    )
+    return call.reply(written)
+
+
+async def resize(call: Call) -> StreamResponse:
+    """Tell its terminal its size."""
+    await call.run(call.engine.exec_resize, call.fields["id"], *read_size(call))
+    return call.done(200)
+
+
+ROUTES = (
+    Route("POST", "/containers/{id}/exec", create),
+    Route("POST", "/exec/{id}/start", start),
+    Route("POST", "/exec/{id}/resize", resize),
+    Route("GET", "/exec/{id}/json", inspect),
+)

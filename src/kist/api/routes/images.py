@@ -1,0 +1,155 @@
+"""Images (Engine API, tag Image), but for the build."""
+
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+from aiohttp.web_response import Response, StreamResponse
+
+from kist.api.bodies import with_download, with_upload
+from kist.api.call import HEADERS, Call
+from kist.api.routing import Route
+from kist.errors import InvalidInput, NotFound, Unsupported
+from kist.spec.docker.filters import Filters, match_image, read_image_filters
+from kist.spec.docker.images import write_history, write_inspect, write_removed, write_summary
+from kist.spec.image import ContainerConfig
+from kist.spec.json import encode
+from kist.spec.reference import Reference
+from kist.spec.summary import Image
+
+if TYPE_CHECKING:
+    from kist.engine import Engine
+
+_TAR = "application/x-tar"
+
+
+async def list_images(call: Call) -> StreamResponse:
+    """The images that pass the filters, youngest first."""
+    filters = read_image_filters(call.text("filters"))
+    found = await call.run(_select, call.engine, filters)
+    if call.wants_values:
+        return call.reply_value(found)
+    return call.reply([write_summary(image, version=call.version) for image in found])
+
+
+def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
+    before = min((engine.image(name).created_at for name in filters.get("before", ())), default=None)
+    since = max((engine.image(name).created_at for name in filters.get("since", ())), default=None)
+    now = time.time_ns()
+    found = [each for each in engine.images.list() if match_image(each, filters, now=now, before=before, since=since)]
+    return tuple(sorted(found, key=lambda each: each.created_at, reverse=True))
+
+
+async def inspect(call: Call) -> StreamResponse:
+    """The whole of an image."""
+    image = await call.run(call.engine.image, call.fields["name"])
+    return call.reply_value(image) if call.wants_values else call.reply(write_inspect(image, version=call.version))
+
+
+async def history(call: Call) -> StreamResponse:
+    """The steps of its making."""
+    image = await call.run(call.engine.image, call.fields["name"])
+    if call.wants_values:
+        return call.reply_value(image.config.history)
+    sizes = await call.run(call.engine.images.layer_sizes, image)
+    return call.reply(write_history(image, sizes))
+
+
+async def tag(call: Call) -> StreamResponse:
+    """Give an image one more name."""
+    repository = call.text("repo")
+    if not repository:
+        raise InvalidInput("the parameter repo is empty", hint="repo is the new name, without its tag")
+    await call.run(call.engine.tag, call.fields["name"], _named(repository, call.text("tag")))
+    return call.done(201)
+
+
+def _named(repository: str, tag_text: str) -> str:
+    return f"{repository}:{tag_text}" if tag_text else repository
+
+
+async def remove(call: Call) -> StreamResponse:
+    """Take a name away, and the image with its last one."""
+    removed = await call.run_long(call.engine.remove_image, call.fields["name"], force=call.flag("force"))
+    return call.reply_value(removed) if call.wants_values else call.reply(write_removed(removed))
+
+
+async def save_one(call: Call) -> StreamResponse:
+    """One image as an archive."""
+    return await _save(call, [call.fields["name"]])
+
+
+async def save_many(call: Call) -> StreamResponse:
+    """Several images in one archive; ``names`` is repeated, or has commas."""
+    names = [name for value in call.values("names") for name in value.split(",") if name]
+    if not names:
+        raise InvalidInput("no image is named", hint="set names, once for each image")
+    return await _save(call, names)
+
+
+async def _save(call: Call, names: list[str]) -> StreamResponse:
+    return await with_download(call, _TAR, lambda target: call.engine.save(names, target))
+
+
+async def load(call: Call) -> StreamResponse:
+    """Keep the images of an archive."""
+    images = await with_upload(call, call.engine.load)
+    if call.wants_values:
+        return call.reply_value(images)
+    return _lines([{"stream": f"Loaded image{_loaded(image)}\n"} for image in images])
+
+
+def _loaded(image: Image) -> str:
+    names = [Reference.parse(name).familiar for name in image.references]
+    return f": {names[0]}" if names else f" ID: {image.id}"
+
+
+def _lines(values: list[dict[str, str]]) -> Response:
+    body = b"".join(encode(value) + b"\r\n" for value in values)
+    return Response(body=body, headers={**HEADERS, "Content-Type": "application/json"})
+
+
+async def create(call: Call) -> StreamResponse:
+    """Import the file tree of a tar archive. Pulling has to wait for the registry."""
+    source = call.text("fromSrc")
+    if call.text("fromImage"):
+        name = _named(call.text("fromImage"), call.text("tag"))
+        raise NotFound(
+            f"cannot pull {name}: there is no registry support yet",
+            hint="make an image with kist bootstrap or kist build, or bring one with kist load",
+        )
+    if source != "-":
+        raise Unsupported(
+            f"importing from {source!r} is not supported yet", hint="send the archive in the body, with fromSrc=-"
+        )
+    if call.text("platform"):
+        raise Unsupported("the parameter platform is not supported yet", hint="an image here has one platform")
+    config = await call.run(_read_changes, call.values("changes"))
+    reference = _named(call.text("repo"), call.text("tag")) if call.text("repo") else ""
+    message = call.text("message")
+
+    def work(body: BinaryIO) -> Image:
+        return call.engine.import_image(body, reference, config=config, message=message)
+
+    image = await with_upload(call, work)
+    return call.reply_value(image) if call.wants_values else _lines([{"status": str(image.id)}])
+
+
+def _read_changes(changes: list[str]) -> ContainerConfig:
+    if not changes:
+        return ContainerConfig()
+    from kist.api.changes import read_changes  # noqa: PLC0415 - the Dockerfile's language is loaded when it is used
+
+    return read_changes(changes)
+
+
+ROUTES = (
+    Route("GET", "/images/json", list_images),
+    Route("GET", "/images/get", save_many),
+    Route("POST", "/images/load", load),
+    Route("POST", "/images/create", create),
+    Route("GET", "/images/{name:*}/json", inspect),
+    Route("GET", "/images/{name:*}/history", history),
+    Route("GET", "/images/{name:*}/get", save_one),
+    Route("POST", "/images/{name:*}/tag", tag),
+    Route("DELETE", "/images/{name:*}", remove),
+)

@@ -1,0 +1,58 @@
+"""Kist's own paths: what Docker's API has no word for."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp.web_response import StreamResponse
+
+from kist.api.call import Call
+from kist.api.jobs import Emit, stream_job
+from kist.api.routing import Route
+from kist.spec.build import BootstrapOptions
+from kist.spec.docker.create import read_create
+from kist.spec.docker.progress import write_pull_event
+from kist.spec.json import convert
+from kist.spec.progress import Finished
+
+if TYPE_CHECKING:
+    from kist.engine import Engine
+
+
+async def bootstrap(call: Call) -> StreamResponse:
+    """Make a base image of a distribution; the body is ``BootstrapOptions``."""
+    options = convert(await call.json(), BootstrapOptions, what="BootstrapOptions")
+
+    async def work(emit: Emit) -> Finished:
+        return await call.run_long(_bootstrap, call.engine, options, emit)
+
+    return await stream_job(call, work, write_pull_event)
+
+
+def _bootstrap(engine: "Engine", options: BootstrapOptions, emit: Emit) -> Finished:
+    from kist.bootstrap import bootstrap as run_bootstrap  # noqa: PLC0415 - loaded by the first bootstrap
+
+    image = run_bootstrap(engine, options, emit)
+    return Finished(str(image.id), image.references)
+
+
+async def plan(call: Call) -> StreamResponse:
+    """What a start of such a container would do, operation by operation; the body is that of create."""
+    options = read_create(await call.json(), call.text("name"))
+    return call.reply({"operations": await call.run(call.engine.plan, options)})
+
+
+async def info(call: Call) -> StreamResponse:
+    """``kist.spec.summary.Info``."""
+    return call.reply(await call.run_long(call.engine.info))
+
+
+async def version(call: Call) -> StreamResponse:
+    """``kist.spec.summary.Version``."""
+    return call.reply(await call.run(call.engine.version))
+
+
+ROUTES = (
+    Route("POST", "/kist/bootstrap", bootstrap),
+    Route("POST", "/kist/plan", plan),
+    Route("GET", "/kist/info", info),
+    Route("GET", "/kist/version", version),
+)

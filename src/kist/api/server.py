@@ -1,0 +1,82 @@
+"""The engine's life as a process: one for each run root, from its lock to its last answer.
+
+Order matters: the lock first (so that everything else of the run root is ours to replace), then the engine, then the
+socket under its name only once it listens, then the word to whoever started us. On SIGTERM and SIGINT the same
+backwards; containers go on.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from kist.api.listener import Listener
+from kist.api.runlock import RunLock
+
+if TYPE_CHECKING:
+    from kist.engine import Engine
+
+READY = b"ready\n"
+_GRACE_SECONDS = 5.0
+_BACKLOG = 1024
+
+
+def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = -1) -> None:
+    """Be the engine until a signal ends it.
+
+    Args:
+        data_root: where images and containers are kept.
+        run_root: where the lock, the log, the process id and, by default, the socket are; made with mode 0700.
+        socket_path: where to listen; ``engine.sock`` in the run root when empty.
+        ready_fd: a descriptor that is told ``ready`` once the socket takes connections, and closed then.
+
+    Raises:
+        Conflict: an engine serves this run root already, or somebody else listens at ``socket_path``.
+        Unavailable: a directory or the socket cannot be made.
+        InvalidInput: the socket's path is longer than the kernel takes.
+    """
+    with RunLock(run_root) as lock:
+        _log_to(os.path.join(run_root, "engine.log"))
+        listener = Listener(socket_path or os.path.join(run_root, "engine.sock"))
+        from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
+
+        with Engine(data_root, run_root) as engine, listener:
+            lock.tell_pid()
+            asyncio.run(_serve(engine, listener, ready_fd))
+
+
+def _log_to(path: str) -> None:
+    from kist.api.logfile import log_to  # noqa: PLC0415 - see above
+
+    log_to(path)
+
+
+async def _serve(engine: "Engine", listener: Listener, ready_fd: int) -> None:
+    from kist.api.app import Api  # noqa: PLC0415 - see above
+
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    api = Api(engine)
+    server = await loop.create_unix_server(api.http, sock=listener.open(_BACKLOG), backlog=_BACKLOG)
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: no collection has to look at it again, or to dirty its pages
+    listener.publish()
+    _tell_ready(ready_fd)
+    await stop.wait()
+    server.close()
+    listener.withdraw()
+    await api.shutdown(_GRACE_SECONDS)
+
+
+def _tell_ready(descriptor: int) -> None:
+    if descriptor < 0:
+        return
+    try:
+        os.write(descriptor, READY)
+    except BrokenPipeError:
+        pass  # who started us has gone; the next command finds us all the same
+    finally:
+        os.close(descriptor)
