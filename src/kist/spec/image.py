@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from kist.errors import InvalidInput
+from kist.spec import json
 from kist.spec.digest import Digest
 from kist.spec.platform import Platform
 
@@ -112,11 +114,49 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
         return Platform(architecture=self.architecture, os=self.os, variant=self.variant)
 
 
-
-
 class Layer(msgspec.Struct, frozen=True):
     """A layer as its makers hand it on: the blob, the digest of its plain bytes, its identity with all layers below."""
 
     descriptor: Descriptor
     diff_id: Digest
     chain_id: Digest
+
+
+def parse_manifest(data: bytes, *, what: str = "image manifest") -> Manifest:
+    """Read a manifest of OCI's or Docker's; a missing media type is OCI's.
+
+    Raises:
+        InvalidInput: it is not one.
+    """
+    return json.convert({"mediaType": OCI_MANIFEST, **_object(data, what)}, Manifest, what=what)
+
+
+def parse_index(data: bytes, *, what: str = "image index") -> Index:
+    """Read an index of OCI's or a manifest list of Docker's; a missing media type is OCI's.
+
+    Raises:
+        InvalidInput: it is not one.
+    """
+    return json.convert({"mediaType": OCI_INDEX, **_object(data, what)}, Index, what=what)
+
+
+def parse_config(data: bytes, *, what: str = "image config") -> ImageConfig:
+    """Read an image configuration; null stands for a missing value, as some tools write it.
+
+    Raises:
+        InvalidInput: it is not one.
+    """
+    return json.convert(_without_null(_object(data, what)), ImageConfig, what=what)
+
+
+def _object(data: bytes, what: str) -> dict[str, Any]:
+    value = json.decode(data, dict[str, Any], what=what)
+    if value.get("schemaVersion", 2) != 2:
+        raise InvalidInput(f"invalid {what}: schema version {value['schemaVersion']!r} is not known")
+    return value
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return value

@@ -61,7 +61,7 @@ class BlobWriter:
         return len(data)
 
     def finish(self) -> Digest:
-        """No more will be written: the digest of it all. The content can be read at ``path`` from now on.
+        """No more will be written: the digest of it all. ``reader`` gives it from now on.
 
         Raises:
             Corrupt: it is not the expected one.
@@ -74,6 +74,10 @@ class BlobWriter:
                     hint="the data was damaged on its way; fetch it again",
                 )
         return self._digest
+
+    def reader(self) -> BinaryIO:
+        """A file to read the content from, after ``finish`` and before ``commit``; stays good after that."""
+        return open(self.path, "rb", buffering=0)
 
     def commit(self) -> tuple[Digest, int]:
         """Make the blob durable and visible; its digest and size in bytes."""

@@ -7,9 +7,8 @@ import re
 
 import msgspec
 
-from kist.spec import json
 from kist.spec.digest import Digest, chain_ids
-from kist.spec.image import Manifest
+from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
 from kist.store.blobs import Blobs
 from kist.store.overlay import OverlaySnapshotter
@@ -50,7 +49,7 @@ def _live(blobs: Blobs, records: Records) -> set[str]:
 def _needed(blobs: Blobs, image: Image) -> set[str]:
     needed: set[str] = {image.id, image.manifest, *chain_ids(image.config.rootfs.diff_ids)}
     if image.manifest in blobs:
-        manifest = json.decode(blobs.read(image.manifest), Manifest, what=f"manifest {image.manifest}")
+        manifest = parse_manifest(blobs.read(image.manifest))
         needed.update(layer.digest for layer in manifest.layers)
     return needed
 

@@ -1,0 +1,201 @@
+"""Archives of images: what ``docker save`` writes, old and new, and OCI layouts (image-spec 1.1, image-layout.md).
+
+Reading gives each image's manifest, config and names, whatever the form; writing gives an archive that is both forms
+at once, as Docker 25 and later write it, so that every tool reads it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import msgspec
+
+from kist.errors import Corrupt, InvalidInput, NotFound, Unsupported
+from kist.image.compression import detect
+from kist.image.members import Member, Members, Sink
+from kist.spec import json
+from kist.spec.digest import Digest
+from kist.spec.image import (
+    DOCKER_INDEX,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    Descriptor,
+    ImageConfig,
+    Manifest,
+    parse_config,
+    parse_index,
+    parse_manifest,
+)
+from kist.spec.platform import Platform
+from kist.spec.reference import Reference
+
+CONTAINERD_NAME = "io.containerd.image.name"
+OCI_NAME = "org.opencontainers.image.ref.name"
+_LAYER_TYPES = {"": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
+_DEEPEST_INDEX = 4
+
+
+class DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
+    """One image of ``manifest.json``."""
+
+    config: str
+    repo_tags: tuple[str, ...] | None = None
+    layers: tuple[str, ...] | None = None
+
+
+class ArchivedImage(msgspec.Struct, frozen=True):
+    """One image of an archive.
+
+    Attributes:
+        manifest: the manifest; its bytes are ``manifest_data``.
+        config: the config; its bytes are ``config_data``.
+        references: full names.
+        layers: the archive's member for each layer of the manifest, from the lowest up.
+    """
+
+    manifest: Manifest
+    manifest_data: bytes
+    config: ImageConfig
+    config_data: bytes
+    references: tuple[str, ...]
+    layers: tuple[Member, ...]
+
+
+def read_archive(stream: BinaryIO, open_sink: Callable[[], Sink], host: Platform) -> tuple[ArchivedImage, ...]:
+    """Read a plain tar of images.
+
+    Args:
+        stream: the tar, not compressed.
+        open_sink: makes the place for a large member.
+        host: the platform to pick where an image is there for several.
+
+    Raises:
+        InvalidInput: it is no archive of images, or has paths that lead out of it.
+        Corrupt: it is damaged, a blob does not match its digest, or something is missing.
+        NotFound: an image is there for several platforms, but not for this one.
+    """
+    members = Members.read(stream, open_sink)
+    docker = members.get("manifest.json")
+    index = members.get("index.json")
+    if docker is not None:
+        entries = json.decode(docker.read("manifest.json"), tuple[DockerEntry, ...], what="manifest.json")
+        return tuple(_from_docker(members, entry, index, host) for entry in entries)
+    if index is not None:
+        return _from_layout(members, index, host)
+    raise InvalidInput(
+        "this is no archive of images: it has neither manifest.json nor index.json",
+        hint="an archive is made by `save`; a plain file tree is taken by `import`",
+    )
+
+
+def _from_docker(members: Members, entry: DockerEntry, index: Member | None, host: Platform) -> ArchivedImage:
+    config = members.need(entry.config)
+    layers = tuple(members.need(path) for path in entry.layers or ())
+    names = tuple(str(Reference.parse(name)) for name in entry.repo_tags or ())
+    digests = [layer.digest for layer in layers]
+    if index is not None:
+        for image in _from_layout(members, index, host, config.digest):
+            if [layer.digest for layer in image.layers] == digests:
+                return msgspec.structs.replace(image, references=names)
+    manifest = Manifest(
+        schema_version=2,
+        media_type=OCI_MANIFEST,
+        config=Descriptor(OCI_CONFIG, config.digest, config.size),
+        layers=tuple(Descriptor(_layer_type(layer), layer.digest, layer.size) for layer in layers),
+    )
+    return _image(manifest, json.encode(manifest), config, layers, names)
+
+
+def _from_layout(
+    members: Members, index: Member, host: Platform, config: Digest | None = None
+) -> tuple[ArchivedImage, ...]:
+    """The images of an OCI layout; with ``config`` only those that have this config, and no choice of platforms."""
+    top = parse_index(index.read("index.json"), what="index.json")
+    groups: dict[str, list[Descriptor]] = {}
+    for number, descriptor in enumerate(top.manifests):
+        groups.setdefault(_name(descriptor) or f"#{number}", []).append(descriptor)
+    found: dict[Digest, list[str]] = {}
+    for name, descriptors in groups.items():
+        manifests = _manifests(members, descriptors, 0)
+        if config is None:
+            manifests = [_choose(manifests, host)] if manifests else []
+        for descriptor in manifests:
+            found.setdefault(descriptor.digest, []).extend(() if name.startswith("#") else (name,))
+    images = (_from_manifest(members, digest, tuple(names)) for digest, names in found.items())
+    return tuple(image for image in images if config is None or image.manifest.config.digest == config)
+
+
+def _manifests(members: Members, descriptors: Sequence[Descriptor], depth: int) -> list[Descriptor]:
+    """The manifests that are in the archive, out of nested indexes too; without those that are no images."""
+    if depth > _DEEPEST_INDEX:
+        raise InvalidInput("the archive's indexes are nested too deep")
+    found = []
+    for descriptor in descriptors:
+        member = members.blob(descriptor.digest)
+        if member is None:
+            if depth == 0:
+                members.need_blob(descriptor.digest)
+            continue  # an image saved for one platform only keeps the index of all
+        if descriptor.media_type in {OCI_INDEX, DOCKER_INDEX}:
+            nested = parse_index(member.read("an index"))
+            found += _manifests(members, nested.manifests, depth + 1)
+        elif descriptor.platform is None or descriptor.platform.os != "unknown":  # attestations say unknown
+            found.append(descriptor)
+    return found
+
+
+def _choose(manifests: Sequence[Descriptor], host: Platform) -> Descriptor:
+    if len(manifests) == 1:
+        return manifests[0]
+    fitting = [m for m in manifests if m.platform is None or m.platform.runs_on(host)]
+    if not fitting:
+        there = ", ".join(str(m.platform) for m in manifests)
+        raise NotFound(
+            f"the archive has no image for {host}: it has {there}", hint=f"save the image with --platform {host}"
+        )
+    return max(fitting, key=lambda m: m.platform is not None and m.platform.architecture == host.architecture)
+
+
+def _from_manifest(members: Members, digest: Digest, names: tuple[str, ...]) -> ArchivedImage:
+    data = members.need_blob(digest).read("a manifest")
+    manifest = parse_manifest(data, what=f"manifest {digest}")
+    config = members.need_blob(manifest.config.digest)
+    layers = tuple(members.need_blob(layer.digest) for layer in manifest.layers)
+    return _image(manifest, data, config, layers, names)
+
+
+def _image(
+    manifest: Manifest, data: bytes, config: Member, layers: tuple[Member, ...], names: tuple[str, ...]
+) -> ArchivedImage:
+    config_data = config.read("a config")
+    parsed = parse_config(config_data, what=f"image config {config.digest}")
+    if len(parsed.rootfs.diff_ids) != len(layers):
+        raise Corrupt(
+            f"image {config.digest} has {len(layers)} layers in the archive, but its config speaks of "
+            f"{len(parsed.rootfs.diff_ids)}",
+            hint="save the image again",
+        )
+    return ArchivedImage(manifest, data, parsed, config_data, names, layers)
+
+
+def _name(descriptor: Descriptor) -> str:
+    """The full name that annotations give an image; empty where they give a tag alone, or nothing that is a name."""
+    full = descriptor.annotations.get(CONTAINERD_NAME, "")
+    short = descriptor.annotations.get(OCI_NAME, "")
+    try:
+        if full:
+            return str(Reference.parse(full))
+        return str(Reference.parse(short)) if ":" in short or "/" in short else ""
+    except InvalidInput:
+        return ""
+
+
+def _layer_type(layer: Member) -> str:
+    with layer.open() as file:
+        kind = detect(file.read(8))
+    if kind not in _LAYER_TYPES:
+        raise Unsupported(f"layer {layer.digest} is compressed with {kind}", hint="use gzip, zstd or none")
+    return _LAYER_TYPES[kind]

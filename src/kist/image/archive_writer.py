@@ -1,0 +1,108 @@
+"""Writing an archive of images that is an OCI layout and what ``docker save`` writes at once."""
+
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import msgspec
+
+from kist.errors import Corrupt
+from kist.image import tar
+from kist.image.archive import CONTAINERD_NAME, OCI_NAME
+from kist.image.tar import Entry
+from kist.image.tarwriter import TarWriter
+from kist.spec import json
+from kist.spec.digest import Digest
+from kist.spec.image import OCI_INDEX, Descriptor, Index, Manifest
+from kist.spec.platform import Platform
+from kist.spec.reference import Reference
+
+_CHUNK = 1 << 20
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class SavedImage(msgspec.Struct, frozen=True):
+    """An image to write: its manifest and the digest and size of that, its platform, and the names that it gets."""
+
+    manifest: Manifest
+    digest: Digest
+    size: int
+    platform: Platform
+    references: tuple[str, ...]
+
+
+def write_archive(
+    images: Sequence[SavedImage], open_blob: Callable[[Digest], BinaryIO], write: Callable[[bytes], object]
+) -> None:
+    """Write the tar of ``images``; the same images give the same bytes.
+
+    Args:
+        images: in the order of the archive's lists.
+        open_blob: gives a blob's bytes.
+        write: takes the tar's bytes.
+
+    Raises:
+        Corrupt: a blob has not the size that its descriptor says.
+    """
+    writer = TarWriter(write)
+    for name in (b"blobs/", b"blobs/sha256/"):
+        writer.add(Entry(name, tar.DIRECTORY, 0o755, 0, 0, 0, 0, b"", (0, 0), {}))
+    blobs = {image.digest: image.size for image in images}
+    for image in images:
+        blobs |= {part.digest: part.size for part in (image.manifest.config, *image.manifest.layers)}
+    for digest in sorted(blobs):
+        _add_blob(writer, digest, blobs[digest], open_blob)
+    writer.file(b"index.json", json.encode(_index(images)))
+    writer.file(b"manifest.json", json.encode([_docker_entry(image) for image in images]))
+    writer.file(b"oci-layout", _LAYOUT)
+    repositories = _repositories(images)
+    if repositories:
+        writer.file(b"repositories", json.encode(repositories))
+    writer.close()
+
+
+def _add_blob(writer: TarWriter, digest: Digest, size: int, open_blob: Callable[[Digest], BinaryIO]) -> None:
+    writer.add(Entry(_path(digest).encode(), tar.REGULAR, 0o644, 0, 0, size, 0, b"", (0, 0), {}))
+    left = size
+    with open_blob(digest) as file:
+        while left and (data := file.read(min(left, _CHUNK))):
+            writer.data(data)
+            left -= len(data)
+        if left or file.read(1):
+            raise Corrupt(f"blob {digest} does not have the {size} bytes that the manifest says")
+    writer.pad(size)
+
+
+def _index(images: Sequence[SavedImage]) -> Index:
+    descriptors = []
+    for image in images:
+        kind = image.manifest.media_type
+        plain = Descriptor(kind, image.digest, image.size, platform=image.platform)
+        for name in image.references:
+            notes = {CONTAINERD_NAME: name, OCI_NAME: Reference.parse(name).tag}
+            descriptors.append(msgspec.structs.replace(plain, annotations=notes))
+        if not image.references:
+            descriptors.append(plain)
+    return Index(schema_version=2, media_type=OCI_INDEX, manifests=tuple(descriptors))
+
+
+def _docker_entry(image: SavedImage) -> dict[str, object]:
+    return {
+        "Config": _path(image.manifest.config.digest),
+        "RepoTags": [Reference.parse(name).familiar for name in image.references] or None,
+        "Layers": [_path(layer.digest) for layer in image.manifest.layers],
+    }
+
+
+def _repositories(images: Sequence[SavedImage]) -> dict[str, dict[str, str]]:
+    """The oldest form's list: repository, tag, and the topmost layer."""
+    found: dict[str, dict[str, str]] = {}
+    for image in images:
+        for name in image.references:
+            if image.manifest.layers:
+                reference = Reference.parse(name)
+                found.setdefault(reference.familiar_name, {})[reference.tag] = image.manifest.layers[-1].digest.hex
+    return found
+
+
+def _path(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"

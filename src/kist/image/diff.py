@@ -1,0 +1,213 @@
+"""File tree to tar: what a snapshot changed, as a layer (image-spec 1.1, layer.md, "Determining Changes", "Whiteouts").
+
+The same files give the same bytes on every machine: members sorted, numeric owners, whole seconds, no marks of
+overlayfs. Hard links stay hard links; sockets are left out, for they mean nothing without their process.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+
+from kist.errors import Unavailable, Unsupported, from_os_error
+from kist.image import tar
+from kist.image.layers import directories_of
+from kist.image.nodes import kept
+from kist.image.tar import Entry, shown
+from kist.image.tarwriter import TarWriter
+from kist.image.tree import is_whiteout
+from kist.image.whiteouts import OPAQUE, PREFIX
+from kist.kernel import files
+from kist.spec.mount import Mount
+
+_CHUNK = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KINDS = {
+    stat.S_IFREG: tar.REGULAR,
+    stat.S_IFDIR: tar.DIRECTORY,
+    stat.S_IFLNK: tar.SYMBOLIC_LINK,
+    stat.S_IFCHR: tar.CHARACTER,
+    stat.S_IFBLK: tar.BLOCK_DEVICE,
+    stat.S_IFIFO: tar.FIFO,
+}
+# overlayfs keeps part of a file's truth below the upper directory when it has left these.
+_INCOMPLETE = ("overlay.redirect", "overlay.metacopy")
+
+
+def is_unchanged(mounts: Sequence[Mount]) -> bool:
+    """Whether an active snapshot is as it was prepared: nothing in its upper directory, which itself looks the same."""
+    upper, lowers, _ = directories_of(mounts)
+    with os.scandir(upper) as entries:
+        return next(entries, None) is None and _root_is_plain(upper, lowers)
+
+
+def diff(mounts: Sequence[Mount], write: Callable[[bytes], object], *, mtime: int | None = None) -> None:
+    """Write the tar of an active snapshot's changes.
+
+    Args:
+        mounts: of the snapshot; nobody changes it meanwhile.
+        write: takes the tar's bytes, in order.
+        mtime: times later than this (seconds since the epoch) become this, in the tar and in the snapshot itself, so
+            that both go on being the same.
+
+    Raises:
+        Unsupported: overlayfs has left a file's content or place to a lower layer (redirect_dir, metacopy).
+        Unavailable: a file became shorter while it was read.
+    """
+    upper, lowers, opaque = directories_of(mounts)
+    try:
+        root = os.open(upper, _DIRECTORY)
+        try:
+            walk = _Walk(TarWriter(write), opaque if lowers else None, mtime)
+            if not _root_is_plain(upper, lowers):
+                walk.root(root)
+            walk.directory(root, b"")
+            walk.close()
+        finally:
+            os.close(root)
+    except OSError as error:
+        raise from_os_error(error, "read the snapshot's changes") from error
+
+
+class _Walk:
+    """One pass over an upper directory. ``opaque`` is None where there is nothing below that could be hidden."""
+
+    def __init__(self, writer: TarWriter, opaque: str | None, mtime: int | None) -> None:
+        self._writer = writer
+        self._opaque = opaque
+        self._clamp = None if mtime is None else mtime * 1_000_000_000
+        self._links: dict[tuple[int, int], bytes] = {}
+
+    def root(self, directory: int) -> None:
+        """The root's own attributes."""
+        self._start_directory(directory, b"./")
+
+    def directory(self, directory: int, prefix: bytes) -> None:
+        """Everything in an open directory whose path is ``prefix``."""
+        if prefix and self._opaque is not None and os.fsencode(self._opaque) in _xattr_names(directory):
+            self._writer.file(prefix + OPAQUE, b"")
+        members = []
+        for text in os.listdir(directory):
+            name = os.fsencode(text)
+            status = os.lstat(name, dir_fd=directory)
+            members.append((PREFIX + name if is_whiteout(status) else name, name, status))
+        for written, name, status in sorted(members, key=lambda member: member[0]):
+            if written is not name:
+                if self._opaque is not None:
+                    self._writer.file(prefix + written, b"")
+            elif name.startswith(PREFIX):
+                raise Unsupported(f"{shown(prefix + name)}: a layer cannot hold a file whose name begins with '.wh.'")
+            else:
+                self._member(directory, name, prefix + name, status)
+
+    def close(self) -> None:
+        """End the archive."""
+        self._writer.close()
+
+    def _member(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
+            return
+        if kind is tar.DIRECTORY:
+            directory = os.open(name, _DIRECTORY, dir_fd=parent)
+            try:
+                self._start_directory(directory, path + b"/")
+                self.directory(directory, path + b"/")
+            finally:
+                os.close(directory)
+            return
+        if status.st_nlink > 1:
+            first = self._links.setdefault((status.st_dev, status.st_ino), path)
+            if first is not path:
+                self._writer.add(self._entry(path, tar.HARD_LINK, status, link=first))
+                return
+        if kind is tar.REGULAR:
+            self._file(parent, name, path, status)
+            return
+        link = os.readlink(name, dir_fd=parent) if kind is tar.SYMBOLIC_LINK else b""
+        device = (0, 0) if kind in {tar.SYMBOLIC_LINK, tar.FIFO} else _numbers(status.st_rdev)
+        xattrs = files.xattrs_at(parent, name)
+        self._writer.add(self._entry(path, kind, status, link=link, device=device, xattrs=xattrs))
+        if self._is_late(status):
+            self._set_time(status, lambda ns: os.utime(name, ns=ns, dir_fd=parent, follow_symlinks=False))
+
+    def _file(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
+        file = os.open(name, _FILE, dir_fd=parent)
+        try:
+            entry = self._entry(path, tar.REGULAR, status, xattrs=_xattrs(file, path))
+            self._writer.add(entry)
+            left = entry.size
+            while left:
+                data = os.read(file, min(left, _CHUNK))
+                if not data:
+                    raise Unavailable(f"{shown(path)} became shorter while it was read")
+                self._writer.data(data)
+                left -= len(data)
+            self._writer.pad(entry.size)
+            if self._is_late(status):
+                self._set_time(status, lambda ns: os.utime(file, ns=ns))
+        finally:
+            os.close(file)
+
+    def _start_directory(self, directory: int, path: bytes) -> None:
+        status = os.fstat(directory)
+        self._writer.add(self._entry(path, tar.DIRECTORY, status, xattrs=_xattrs(directory, path)))
+        if self._is_late(status):
+            self._set_time(status, lambda ns: os.utime(directory, ns=ns))
+
+    def _entry(
+        self,
+        path: bytes,
+        kind: bytes,
+        status: os.stat_result,
+        *,
+        link: bytes = b"",
+        device: tuple[int, int] = (0, 0),
+        xattrs: dict[str, bytes] | None = None,
+    ) -> Entry:
+        return Entry(
+            name=path,
+            kind=kind,
+            mode=stat.S_IMODE(status.st_mode),
+            uid=status.st_uid,
+            gid=status.st_gid,
+            size=status.st_size if kind is tar.REGULAR else 0,
+            mtime=status.st_mtime_ns if self._clamp is None else min(status.st_mtime_ns, self._clamp),
+            link=link,
+            device=device,
+            xattrs=dict(kept(xattrs)) if xattrs else {},
+        )
+
+    def _is_late(self, status: os.stat_result) -> bool:
+        return self._clamp is not None and status.st_mtime_ns > self._clamp
+
+    def _set_time(self, status: os.stat_result, setter: Callable[[tuple[int, int]], None]) -> None:
+        if self._clamp is not None:
+            setter((status.st_atime_ns, self._clamp))
+
+
+def _root_is_plain(upper: str, lowers: Sequence[str]) -> bool:
+    """Whether the snapshot's root looks like the one below, or like a new directory of root's."""
+    mine = os.stat(upper)
+    if not lowers:
+        return (mine.st_uid, mine.st_gid, stat.S_IMODE(mine.st_mode)) == (os.geteuid(), os.getegid(), 0o755)
+    below = os.stat(lowers[0])
+    return (mine.st_uid, mine.st_gid, mine.st_mode) == (below.st_uid, below.st_gid, below.st_mode)
+
+
+def _xattr_names(file: int) -> list[bytes]:
+    return [os.fsencode(name) for name in os.listxattr(file)]
+
+
+def _xattrs(file: int, path: bytes) -> dict[str, bytes]:
+    names = os.listxattr(file)
+    if any(name.endswith(_INCOMPLETE) for name in names):
+        raise Unsupported(
+            f"{shown(path)}: overlayfs keeps a part of it below (redirect_dir or metacopy is on)",
+            hint="turn them off: echo N > /sys/module/overlay/parameters/redirect_dir (and metacopy)",
+        )
+    return {name: os.getxattr(file, name) for name in names}
+
+
+def _numbers(device: int) -> tuple[int, int]:
+    return os.major(device), os.minor(device)

@@ -1,0 +1,113 @@
+"""Writing tar archives whose bytes depend on nothing but their members (POSIX.1-2001 pax; ustar where that is enough).
+
+No names of users, no times but mtime in whole seconds (as Docker writes layers), extended headers only where the plain
+one cannot hold a value, their records sorted.
+"""
+
+from collections.abc import Callable
+
+from kist.image import tar
+from kist.image.tar import BLOCK, Entry
+
+_BUFFER = 1 << 20
+_END = bytes(2 * BLOCK)
+_RECORD = 20 * BLOCK
+
+
+class TarWriter:
+    """Gives the bytes of an archive to ``write``, in pieces of about 1 MiB. ``close`` ends the archive."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._size = 0
+
+    def add(self, entry: Entry) -> None:
+        """Write a member's header; exactly ``entry.size`` bytes of content follow through ``data``, then ``pad``."""
+        self.data(header(entry))
+
+    def data(self, data: bytes) -> None:
+        """Bytes of the current member's content."""
+        self._parts.append(data)
+        self._held += len(data)
+        self._size += len(data)
+        if self._held >= _BUFFER:
+            self._flush()
+
+    def pad(self, size: int) -> None:
+        """End the content of a member of ``size`` bytes."""
+        if size % BLOCK:
+            self.data(bytes(-size % BLOCK))
+
+    def file(self, name: bytes, content: bytes) -> None:
+        """A small regular file of root's, with no time."""
+        self.add(Entry(name, tar.REGULAR, 0o644, 0, 0, len(content), 0, b"", (0, 0), {}))
+        self.data(content)
+        self.pad(len(content))
+
+    def close(self) -> None:
+        """Write the end mark, and fill the last record as all tars do."""
+        self.data(_END)
+        self.data(bytes(-self._size % _RECORD))
+        self._flush()
+
+    def _flush(self) -> None:
+        self._write(b"".join(self._parts))
+        self._parts.clear()
+        self._held = 0
+
+
+def header(entry: Entry) -> bytes:
+    """The header blocks of a member."""
+    seconds = entry.mtime // 1_000_000_000
+    records: dict[bytes, bytes] = {}
+    if len(entry.name) > 100:
+        records[b"path"] = entry.name
+    if len(entry.link) > 100:
+        records[b"linkpath"] = entry.link
+    for key, number, digits in (
+        (b"uid", entry.uid, 7),
+        (b"gid", entry.gid, 7),
+        (b"size", entry.size, 11),
+        (b"mtime", seconds, 11),
+    ):
+        if not 0 <= number < 8**digits:
+            records[key] = b"%d" % number
+    for name, value in entry.xattrs.items():
+        records[b"SCHILY.xattr." + name.encode("utf-8", "surrogateescape")] = value
+    plain = _block(entry, seconds, records)
+    return _extended(records) + plain if records else plain
+
+
+def _block(entry: Entry, seconds: int, records: dict[bytes, bytes]) -> bytes:
+    number = {b"uid": entry.uid, b"gid": entry.gid, b"size": entry.size, b"mtime": seconds}
+    number |= dict.fromkeys(records.keys() & number.keys(), 0)
+    major, minor = entry.device
+    block = b"".join((
+        entry.name[:100].ljust(100, b"\0"),
+        b"%07o\0%07o\0%07o\0" % (entry.mode, number[b"uid"], number[b"gid"]),
+        b"%011o\0%011o\0" % (number[b"size"], number[b"mtime"]),
+        b"        ",
+        entry.kind,
+        entry.link[:100].ljust(100, b"\0"),
+        b"ustar\x0000",
+        bytes(64),
+        b"%07o\0%07o\0" % (major, minor),
+        bytes(167),
+    ))  # fmt: skip
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def _extended(records: dict[bytes, bytes]) -> bytes:
+    content = b"".join(_record(key, records[key]) for key in sorted(records))
+    entry = Entry(b"././@PaxHeader", b"x", 0o644, 0, 0, len(content), 0, b"", (0, 0), {})
+    return _block(entry, 0, {}) + content + bytes(-len(content) % BLOCK)
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """``LENGTH KEY=VALUE`` and a line feed; the length counts itself."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    length = rest + len(str(length))
+    return b"%d %s=%s\n" % (length, key, value)
