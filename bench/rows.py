@@ -94,7 +94,16 @@ def _spawn(stage: Stage) -> Iterator[list[Side]]:
         for name in ("runc", "crun")
         if shutil.which(name)
     ]
-    yield sides
+    if not any(engine.name == "kist" for engine in stage.engines):
+        yield sides
+        return
+    from bench.spawner import SpawnerAlone  # noqa: PLC0415 - the peers can be measured where Kist cannot
+
+    kist = SpawnerAlone(stage.things.work / "spawner", stage.things.work / "busybox")
+    try:
+        yield [Side("kist", kist.milliseconds), *sides]
+    finally:
+        kist.close()
 
 
 @contextmanager

@@ -1,0 +1,68 @@
+"""Kist's runtime alone: what the engine does to start a container, without the engine, the API and the command."""
+
+import os
+import time
+from pathlib import Path
+
+from bench.measure import CommandError
+from kist.engine.bundle import Surroundings, runtime_spec
+from kist.engine.starter import Places, Starter, filter_for
+from kist.runtime import messages
+from kist.runtime.launch import Spawner
+from kist.runtime.plan import Log, Plan, make_plan
+from kist.spec import json
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.digest import Digest
+from kist.spec.image import ContainerConfig
+from kist.spec.mount import Mount
+
+
+class SpawnerAlone:
+    """A spawner with the plan of a container that runs ``true``, all of Docker's default isolation, no network."""
+
+    def __init__(self, work: Path, root: Path) -> None:
+        self._work = work
+        upper, inner = work / "upper", work / "work"
+        for directory in (upper, inner, work / "run/root", work / "data"):
+            directory.mkdir(parents=True)
+        self._overlay = Mount("overlay", "overlay", "", (f"lowerdir={root}", f"upperdir={upper}", f"workdir={inner}"))
+        self._spawner = Spawner(str(work / "error.log"))
+
+    def _plan(self, places: Places) -> Plan:
+        container = _container()
+        spec = runtime_spec(container, Surroundings((self._overlay,), "", "", ""))
+        return make_plan(
+            container.id, spec, root_at=places.root, limits=json.to_builtins(spec.linux.resources),
+            seccomp=filter_for(spec), wait_for_network=False, log=Log(),
+        )  # fmt: skip
+
+    def milliseconds(self) -> float:
+        """From the request at the spawner to the exit of the container, as the engine learns of it."""
+        places = Places(str(self._work / "data"), str(self._work / "run"))
+        plan = self._plan(places)
+        start = time.perf_counter()
+        control = Starter(self._spawner, None).start(plan, places)  # type: ignore[arg-type] - no network, no networks
+        while True:
+            message, descriptors = messages.receive(control)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if message is None:
+                raise CommandError((self._work / "error.log").read_text(errors="replace")[-600:])
+            if message["event"] == "exited":
+                break
+        taken = 1000 * (time.perf_counter() - start)
+        control.close()
+        if message["state"]["exit_code"] != 0:
+            raise CommandError(f"true ended with {message['state']}")
+        return taken
+
+    def close(self) -> None:
+        self._spawner.close()
+
+
+def _container() -> Container:
+    return Container(
+        id="be" * 32, name="bench", image_id=Digest("sha256:" + "0" * 64), created_at=0,
+        options=ContainerOptions("bench:1", network="none"),
+        config=ContainerConfig(env=("PATH=/bin",)), argv=("true",),
+    )  # fmt: skip
