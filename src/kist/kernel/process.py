@@ -73,6 +73,21 @@ def set_name(name: str) -> None:
     _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
 
 
+def set_title(title: str) -> None:
+    """Let ``ps`` show ``title`` for this process, cut to the room that its command line takes now.
+
+    The command line is memory of the process itself (proc_pid_cmdline(5)); its place is in proc_pid_stat(5).
+    """
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    if end > start > 0:
+        ctypes.memset(start, 0, end - start)
+        text = title.encode()[: end - start - 1]
+        ctypes.memmove(start, text, len(text))
+    set_name(title)
+
+
 def set_no_new_privileges() -> None:
     """No execve from here on gives more privileges."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -90,7 +105,7 @@ def set_subreaper() -> None:
 
 def drop_bounding(keep: int) -> None:
     """Drop every capability from the bounding set whose bit is not in ``keep`` and that the kernel knows."""
-    for number in range(last_capability() + 1):
+    for number in range(_LAST_CAPABILITY + 1):
         if not keep >> number & 1:
             _prctl(_PR_CAPBSET_DROP, number)
 
@@ -114,8 +129,7 @@ def permitted_capabilities() -> int:
     return int(low | high << 32)
 
 
-def last_capability() -> int:
-    """The highest capability number that this kernel knows."""
+def _last_capability() -> int:
     try:
         with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
             return int(file.read())
@@ -172,3 +186,7 @@ def _prctl(option: int, argument: object) -> None:
     value = ctypes.c_ulong(argument) if isinstance(argument, int) else argument
     zero = ctypes.c_ulong(0)
     libc.call("prctl", option, value, zero, zero, zero)
+
+
+# The highest capability number that this kernel knows; read once, before anything is pivoted away.
+_LAST_CAPABILITY = _last_capability()

@@ -52,10 +52,9 @@ def run(
 
 
 def _reset_signals() -> None:
-    # CPython ignores these two; a command expects the default.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # What CPython ignores (the first two) and what the spawner does; a command expects the default.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -89,6 +88,7 @@ def _candidates(name: str, path: str) -> list[str]:
 
 def _reap_for(command: dict[str, Any], context: operations.Context) -> NoReturn:
     """Stay as the first process (``--init``): pass signals on to the command, reap orphans, end as the command ends."""
+    process.set_title("kist-init")
     everything = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
     # Blocked signals are kept for a namespace's first process too, where ones with the default action are not.
     signal.pthread_sigmask(signal.SIG_SETMASK, everything)

@@ -32,13 +32,21 @@ class Monitor:
         directory: the container's own directory; ``state.json`` is written there.
         run_directory: for the socket and the state of exec'd processes.
         control: to the engine that asked for the start; it may go away at any time.
+        hierarchies: the machine's cgroups.
     """
 
-    def __init__(self, plan: dict[str, Any], directory: str, run_directory: str, control: socket.socket) -> None:
+    def __init__(
+        self,
+        plan: dict[str, Any],
+        directory: str,
+        run_directory: str,
+        control: socket.socket,
+        hierarchies: cgroup.Hierarchies,
+    ) -> None:
         self.plan = plan
         self.run_directory = run_directory
         self.loop = events.Loop()
-        self.cgroup = cgroup.Cgroup(cgroup.detect(), plan["cgroup"]) if plan["cgroup"] else None
+        self.cgroup = cgroup.Cgroup(hierarchies, plan["cgroup"]) if plan["cgroup"] else None
         self._state_path = os.path.join(directory, STATE)
         self._control: socket.socket | None = control
         self._state: dict[str, Any] = {"id": plan["id"], "boot": process.boot_id()}

@@ -14,7 +14,7 @@ import socket
 import sys
 import traceback
 
-from kist.kernel import process
+from kist.kernel import cgroup, process
 from kist.runtime import messages
 from kist.runtime.monitor import Monitor
 from kist.runtime.streams import Client
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def main(descriptor: int) -> None:
     """Serve requests from the socket ``descriptor`` until its other end is closed."""
-    process.set_name("kist-spawner")
+    process.set_title("kist-spawner")
     # Nobody but root looks into these processes: not the container's processes that share a pid namespace with init.
     process.set_dumpable(dumpable=False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -34,6 +34,8 @@ def main(descriptor: int) -> None:
     # Reference cycles are rare here, and a collection would copy every page that the monitors share.
     gc.disable()
     gc.freeze()
+    # Looked up once: reading all mounts takes longer than making a container.
+    hierarchies = cgroup.detect()
     requests = socket.socket(fileno=descriptor)
     while True:
         request, descriptors = messages.receive(requests)
@@ -41,22 +43,22 @@ def main(descriptor: int) -> None:
             return
         if os.fork() == 0:
             requests.close()
-            _become_monitor(request, descriptors)
+            _become_monitor(request, descriptors, hierarchies)
         for each in descriptors:
             os.close(each)
 
 
-def _become_monitor(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+def _become_monitor(request: dict[str, Any], descriptors: list[int], hierarchies: cgroup.Hierarchies) -> NoReturn:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        process.set_name("kist-monitor")
         control, *streams = (socket.socket(fileno=each) for each in descriptors)
         attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
         with open(request["plan"], encoding="utf-8") as file:
             plan = json.load(file)
+        process.set_title(f"kist-monitor {plan['id'][:12]}")
         os.chdir("/")
-        Monitor(plan, request["directory"], request["run_directory"], control).run(attached)
+        Monitor(plan, request["directory"], request["run_directory"], control, hierarchies).run(attached)
     except BaseException:  # noqa: BLE001 - the last frame of this process: what went wrong goes to the engine's log
         traceback.print_exc()
         sys.stderr.flush()

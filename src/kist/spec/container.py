@@ -160,6 +160,17 @@ class ExecOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     open_stdin: bool = False
 
 
+class ExecState(msgspec.Struct, frozen=True):
+    """An exec'd process; ``exit_code`` is None until it has ended."""
+
+    id: str
+    container: str
+    running: bool
+    exit_code: int | None
+    pid: int
+    options: ExecOptions
+
+
 class LogRecord(msgspec.Struct, frozen=True):
     """A line of a container's output, with its line end unless the output had none; ``time`` in ns since the epoch."""
 
