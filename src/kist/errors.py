@@ -159,7 +159,7 @@ def from_os_error(error: OSError, doing: str) -> KistError:
     where = f" {error.filename}" if error.filename else ""
     message = f"{doing}{where}: {(error.strerror or str(error)).lower()}"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return Unavailable(message, hint="free some space on that file system, or choose another data root with KIST_ROOT")
+        return Unavailable(message, hint="free some space there, or choose another data root with KIST_ROOT")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return Forbidden(message, hint="run as a user who may write there, or choose another data root with KIST_ROOT")
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:

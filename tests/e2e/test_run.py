@@ -229,9 +229,7 @@ def test_as_me_gives_files_to_the_caller(run: Run, tmp_path: Path) -> None:
 
 def test_init_reaps_and_passes_signals_on(engine: Engine, busybox: str) -> None:
     script = "trap 'echo got it; exit 9' TERM; echo ready; while :; do sleep 0.05; done"
-    container = engine.create(
-        ContainerOptions(image=busybox, command=("sh", "-c", script), network="none", init=True)
-    )
+    container = engine.create(ContainerOptions(image=busybox, command=("sh", "-c", script), network="none", init=True))
     try:
         attached = engine.open_attach(container, stdin=False, stdout=True, stderr=True)
         engine.start(container)
@@ -291,7 +289,9 @@ def test_exec_joins_the_container(engine: Engine, busybox: str) -> None:
     )
     try:
         engine.start(container)
-        result = engine.exec(container, ExecOptions(command=("sh", "-c", "hostname; echo $A $B; ps | wc -l"), env=("B=2",)))
+        result = engine.exec(
+            container, ExecOptions(command=("sh", "-c", "hostname; echo $A $B; ps | wc -l"), env=("B=2",))
+        )
         assert (result.exit_code, result.stdout.splitlines()[:2]) == (0, ["box", "1 2"])
         assert engine.exec(container, ExecOptions(command=("sh", "-c", "exit 5"))).exit_code == 5
         assert "uid=1000" in engine.exec(container, ExecOptions(command=("id",), user="1000")).stdout
@@ -416,9 +416,7 @@ def test_a_stopped_container_starts_again_with_its_files(engine: Engine, busybox
 
 
 def test_waiting_in_all_three_ways(engine: Engine, busybox: str) -> None:
-    options = ContainerOptions(
-        image=busybox, command=("sh", "-c", "exit 6"), network="none", auto_remove=True
-    )
+    options = ContainerOptions(image=busybox, command=("sh", "-c", "exit 6"), network="none", auto_remove=True)
     container = engine.create(options)
     waits = [engine.open_wait(container, condition) for condition in ("next-exit", "removed")]
     engine.start(container)
@@ -433,7 +431,9 @@ def test_a_dry_run_lists_operations_and_makes_nothing(engine: Engine, busybox: s
     before = engine.store.snapshots.list()
     lines = engine.plan(ContainerOptions(image=busybox, command=("echo", "a b"), read_only=True))
     names = [line.split()[0] for line in lines]
-    assert names.index("join_cgroup") < names.index("pivot") < names.index("detach_old_root") < names.index("privileges")
+    assert (
+        names.index("join_cgroup") < names.index("pivot") < names.index("detach_old_root") < names.index("privileges")
+    )
     assert lines[-1] == "execute echo 'a b'"
     assert "root_read_only" in names
     assert engine.store.snapshots.list() == before

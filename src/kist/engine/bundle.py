@@ -227,14 +227,15 @@ def _process(container: Container, hostname: str) -> Process:
 
 
 def _mounts(options: ContainerOptions, surroundings: Surroundings) -> list[Mount]:
+    quiet = ("nosuid", "noexec", "nodev")
     own = [
-        Mount("proc", "proc", "/proc", ("nosuid", "noexec", "nodev")),
+        Mount("proc", "proc", "/proc", quiet),
         Mount("tmpfs", "tmpfs", "/dev", ("nosuid", "noexec", "strictatime", "mode=755", "size=64k")),
-        Mount("devpts", "devpts", "/dev/pts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")),
-        Mount("sysfs", "sysfs", "/sys", ("nosuid", "noexec", "nodev", "ro")),
-        Mount("cgroup", "cgroup", "/sys/fs/cgroup", ("nosuid", "noexec", "nodev", "ro")),
-        Mount("mqueue", "mqueue", "/dev/mqueue", ("nosuid", "noexec", "nodev")),
-        Mount("tmpfs", "shm", "/dev/shm", ("nosuid", "noexec", "nodev", "mode=1777", f"size={options.resources.shm_size}")),
+        Mount("devpts", "devpts", "/dev/pts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=620", "gid=5")),
+        Mount("sysfs", "sysfs", "/sys", (*quiet, "ro")),
+        Mount("cgroup", "cgroup", "/sys/fs/cgroup", (*quiet, "ro")),
+        Mount("mqueue", "mqueue", "/dev/mqueue", quiet),
+        Mount("tmpfs", "shm", "/dev/shm", (*quiet, "mode=1777", f"size={options.resources.shm_size}")),  # noqa: S108
     ]  # fmt: skip
     files = (surroundings.resolv_conf, surroundings.hostname_file, surroundings.hosts)
     asked = {mount.target for mount in options.mounts}

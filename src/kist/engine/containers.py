@@ -3,7 +3,8 @@
 Order of things, so that a kill at any moment loses nothing and doubles nothing: to create, first the snapshot and the
 directory, then the record (a snapshot without one is collected); to remove, first the record, then the rest.
 
-One lock for each container (in this process, and ``flock`` on its directory against other engines) is held by start and remove.
+One lock for each container (in this process, and ``flock`` on its directory against other engines) is held by start
+and remove.
 """
 
 import contextlib
@@ -88,8 +89,7 @@ class Containers:
         with self._store.writing():
             chain = self._images.chain(image)
             self._store.snapshots.prepare(identifier, chain)
-            container = self._record(identifier, options, image.id, config, argv)
-        return container
+            return self._record(identifier, options, image.id, config, argv)
 
     def _record(
         self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]
@@ -346,7 +346,7 @@ class Containers:
                 self._discard_if_dead(left)
 
     def _discard_if_dead(self, identifier: str) -> None:
-        """Directories of removed containers and of build steps whose engine was killed; a living monitor keeps its own."""
+        """Take away what removed containers and cut-off build steps left; a living monitor keeps its own."""
         try:
             launch.connect(os.path.join(self._run_root, identifier)).close()
         except Conflict:
@@ -424,12 +424,10 @@ def signal_number(name: str | int) -> int:
     """
     text = str(name).upper()
     try:
-        number = int(text) if text.isdecimal() else signal.Signals["SIG" + text.removeprefix("SIG")].value
-        if number not in range(1, signal.NSIG):
-            raise KeyError(text)
-    except KeyError:
+        number = signal.Signals(int(text)) if text.isdecimal() else signal.Signals["SIG" + text.removeprefix("SIG")]
+    except (KeyError, ValueError):
         raise InvalidInput(f"invalid signal: {name}", hint="a signal is a name such as TERM, or a number") from None
-    return number
+    return number.value
 
 
 def _key(name: str | Container) -> str:

@@ -1,8 +1,8 @@
 """Mount points that every container needs and an image may lack, without leaving them in the image.
 
-An overlay gets one more lower layer on top, with just the missing ones, so that neither ``diff`` nor a build step ever shows
-them. It is made once for each image (``<data root>/mountpoints/<chain>``). A root without layers (``FROM scratch``, a bootstrap) is
-a plain directory: there, what was missing is made and taken away again.
+An overlay gets one more lower layer on top, with just the missing ones, so that neither ``diff`` nor a build step
+ever shows them. It is made once for each image (``<data root>/mountpoints/<chain>``). A root without layers (``FROM
+scratch``, a bootstrap) is a plain directory: there, what was missing is made and taken away again.
 """
 
 import os
@@ -61,7 +61,7 @@ def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
     """Compare with the merged view of the image, aside, then put the result in place."""
     directories.make(cache)
     aside = tempfile.mkdtemp(dir=cache)
-    os.chmod(aside, 0o755)
+    os.chmod(aside, 0o755)  # noqa: S103 - it becomes the "/" of containers
     lower = [option for option in root[0].options if not option.startswith(("upperdir=", "workdir="))]
     layers = next(option for option in lower if option.startswith("lowerdir=")).partition("=")[2].split(":")
     # A read-only overlay wants two layers; one alone is shown as it is.

@@ -1,4 +1,4 @@
-"""Starting: from a specification to a running process with a network, for containers, build steps and exec'd processes."""
+"""Starting: from a plan to a running process with a network, for containers, build steps and exec'd processes."""
 
 import contextlib
 import functools

@@ -13,8 +13,8 @@ FILE = "state.json"
 def read(directory: str) -> ContainerState:
     """The state of the container with this directory; ``created`` when it was never started.
 
-    A container whose file says ``running`` and whose monitor is gone (killed, or the machine went down) counts as exited
-    with code 255: nobody saw its end.
+    A container whose file says ``running`` and whose monitor is gone (killed, or the machine went down) counts as
+    exited with code 255: nobody saw its end.
     """
     try:
         with open(os.path.join(directory, FILE), encoding="utf-8") as file:

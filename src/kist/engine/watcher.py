@@ -1,7 +1,7 @@
 """One thread that hears the end of every container of this engine, and tells those who wait for it.
 
-It watches the control sockets of monitors that this engine started, and connections to monitors that it found. State is not
-kept here: what a monitor says is on disk before it says it.
+It watches the control sockets of monitors that this engine started, and connections to monitors that it found. State
+is not kept here: what a monitor says is on disk before it says it.
 """
 
 import contextlib

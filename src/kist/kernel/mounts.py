@@ -40,7 +40,7 @@ _FSCONFIG_CMD_CREATE = 6
 
 
 def mount(source: str | None, target: str, kind: str | None = None, flags: int = 0, data: str | None = None) -> None:
-    """Call mount(2)."""
+    """Make a mount, or change one."""
     libc.call(
         "mount",
         libc.encoded(source),
@@ -58,7 +58,7 @@ def unmount(target: str, flags: int = 0) -> None:
 
 
 def pivot_root(new: str, old: str) -> None:
-    """Call pivot_root(2).
+    """Change the root of this mount namespace.
 
     Both may be ``.``: the old root is then stacked on the new one and reached through its descriptor.
     """

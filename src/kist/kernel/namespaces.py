@@ -65,7 +65,7 @@ def clone(flags: int, *, cgroup: int | None = None) -> tuple[int, int]:
 
 
 def unshare(flags: int) -> None:
-    """Give the calling thread new namespaces, as unshare(2)."""
+    """Give the calling thread namespaces of its own."""
     libc.call("unshare", flags)
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Child:
     """A process from its clone to its end.
 
-    ``on_started`` is called once, with None when the command runs, else with the failure that init reported; ``on_exit``
-    is called after the end with the wait status. A process that could not start has an end too.
+    ``on_started`` is called once, with None when the command runs, else with the failure that init reported;
+    ``on_exit`` is called after the end with the wait status. A process that could not start has an end too.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ def _script(command: str, head: bytes, error: int) -> tuple[int, str, str]:
     interpreter = os.fsdecode(line.strip().split(None, 1)[0]) if line.strip() else ""
     if line.endswith(b"\r"):
         hint = "convert it to Unix line ends: sed -i 's/\\r$//' FILE"
-        text = f'exec: "{command}": the script has Windows line ends (CRLF), so its interpreter is looked for as "{interpreter}\\r"'
+        text = f'exec: "{command}": the script has Windows line ends (CRLF): there is no interpreter "{interpreter}\\r"'
         return NOT_FOUND, text, hint
     if not interpreter:
         return NOT_EXECUTABLE, f'exec: "{command}": exec format error: the #! line names no interpreter', ""

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+_PASSWD = "/etc/passwd"  # noqa: S105 - a path
+
+
 class Identity:
     """Who a process runs as; ``home`` and ``name`` are empty when passwd does not tell."""
 
@@ -24,7 +27,7 @@ class Identity:
 ROOT = Identity(0, 0, (0,), "/root", "root")
 
 
-def look_up(text: str, passwd: str = "/etc/passwd", group: str = "/etc/group") -> Identity:
+def look_up(text: str, passwd: str = _PASSWD, group: str = "/etc/group") -> Identity:
     """Who ``user[:group]`` is, names or numbers, as Docker resolves ``--user``.
 
     Raises:
@@ -46,7 +49,7 @@ def look_up(text: str, passwd: str = "/etc/passwd", group: str = "/etc/group") -
     return found
 
 
-def of_ids(uid: int, gid: int, groups: Sequence[int] | None, passwd: str = "/etc/passwd") -> Identity:
+def of_ids(uid: int, gid: int, groups: Sequence[int] | None, passwd: str = _PASSWD) -> Identity:
     """The identity of plain ids, with the home that passwd tells for them."""
     entry = next((e for e in _entries(passwd, 7) if e[2] == str(uid)), None)
     home, name = (entry[5], entry[0]) if entry else ("", "")

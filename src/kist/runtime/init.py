@@ -67,7 +67,7 @@ def _execute(command: dict[str, Any], context: operations.Context) -> None:
     error, found = errno.ENOENT, None
     for path in _candidates(name, environment.get("PATH", DEFAULT_PATH)):
         try:
-            os.execve(path, args, environment)
+            os.execve(path, args, environment)  # noqa: S606 - this is what a container is
         except OSError as failure:
             # As in execvp(3): what is there and cannot run is worth telling more than what is not there.
             if found is None and os.path.lexists(path) and not (os.path.isdir(path) and "/" not in name):

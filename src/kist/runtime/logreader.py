@@ -33,7 +33,7 @@ class LogReader:
         self._path = path
 
     def lines(self, position: Position | None = None) -> Iterator[tuple[Position, bytes]]:
-        """Whole records as they stand in the files, from ``position`` (None: from the oldest), and where each one ends."""
+        """Whole records as they stand in the files from ``position`` on (None: all), and where each one ends."""
         for file_path, inode, start in self._files(position):
             offset = start
             with open(file_path, "rb") as file:

@@ -1,10 +1,12 @@
 """A container's log: what the monitor writes.
 
-The format is the one of the Kubernetes Container Runtime Interface: ``TIME STREAM TAG TEXT``, a line each, where TIME is
-RFC 3339 in UTC with nine digits after the point, STREAM is ``stdout`` or ``stderr`` and TAG is ``F`` for a full line or ``P`` for a
-part of one (more follows, or the output ended there). It is safe for any bytes and costs one replacement per read.
+The format is the one of the Kubernetes Container Runtime Interface: ``TIME STREAM TAG TEXT``, a line each, where
+TIME is RFC 3339 in UTC with nine digits after the point, STREAM is ``stdout`` or ``stderr`` and TAG is ``F`` for a
+full line or ``P`` for a part of one (more follows, or the output ended there). It is safe for any bytes and costs one
+replacement per read.
 
-The log is bounded: a file that has reached its size is renamed to ``PATH.1``, older ones move on, the oldest is removed.
+The log is bounded: a file that has reached its size is renamed to ``PATH.1``, older ones move on, the oldest is
+removed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A container's guardian: the parent of its processes, for as long as they live.
 
-It makes the cgroup, starts the first process, carries the streams, writes the log and the state, runs exec'd processes, and
-serves ``monitor.sock`` in the container's run directory. Engine processes come and go; the monitor needs none of them.
+It makes the cgroup, starts the first process, carries the streams, writes the log and the state, runs exec'd
+processes, and serves ``monitor.sock`` in the container's run directory. Engine processes come and go; the monitor
+needs none of them.
 """
 
 from __future__ import annotations

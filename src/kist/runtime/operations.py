@@ -1,8 +1,8 @@
 """The operations of a plan: each name, and what a container's first process does for it before it becomes the command.
 
-A plan is a list of ``[name, arguments]``. The functions here run between clone and execve, in the container's namespaces,
-in the order of the plan. What comes from the host is opened (``open_tree``) before ``pivot``; from ``pivot`` on every path
-is resolved inside the container's own root, so no symbolic link of an image can lead out of it.
+A plan is a list of ``[name, arguments]``. The functions here run between clone and execve, in the container's
+namespaces, in the order of the plan. What comes from the host is opened (``open_tree``) before ``pivot``; from
+``pivot`` on every path is resolved inside the container's own root, so no symbolic link of an image can lead out of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a runtime specification to the operations that make the container: pure, and printable (``kist run --dry-run``)."""
+"""From a runtime specification to the operations that make the container: pure, and printable (``--dry-run``)."""
 
 import binascii
 from collections.abc import Iterable, Iterator
@@ -119,7 +119,8 @@ def make_plan(
         limits: ``spec.linux.resources`` as JSON.
         seccomp: the compiled filter; empty for none.
         wait_for_network: the engine attaches a network before the command runs.
-        stdin: keep standard input open; stdin_once: until the first client that feeds it has ended.
+        stdin: keep standard input open.
+        stdin_once: only until the first client that feeds it has ended.
         init: a reaper as the first process.
         log: where output is kept.
         passwd: arguments of the operation ``passwd_entry``, for ``--as-me``.
@@ -163,10 +164,7 @@ def _operations(
     spec: RuntimeSpec, root_at: str, seccomp: bytes, passwd: dict[str, Any] | None, *, wait_for_network: bool
 ) -> Iterator[Step]:
     linux = spec.linux
-    if linux.cgroups_path:
-        yield "join_cgroup", {}
-        if "cgroup" in linux.namespaces:
-            yield "new_namespace", {"kind": "cgroup"}
+    yield from _enter_cgroup(spec)
     if spec.process.oom_score_adj:
         yield "oom_score", {"adjust": spec.process.oom_score_adj}
     yield "detach_mounts", {}
@@ -200,6 +198,13 @@ def _operations(
     if wait_for_network:
         yield "wait_for_network", {}
     yield from _drop(spec.process, seccomp)
+
+
+def _enter_cgroup(spec: RuntimeSpec) -> Iterator[Step]:
+    if spec.linux.cgroups_path:
+        yield "join_cgroup", {}
+        if "cgroup" in spec.linux.namespaces:
+            yield "new_namespace", {"kind": "cgroup"}
 
 
 def _open_host_paths(spec: RuntimeSpec) -> Iterator[Step]:

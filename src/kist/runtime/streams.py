@@ -1,7 +1,8 @@
 """A process's standard streams, between its pipes or terminal, the log, and everybody who is attached.
 
-Nothing is lost and nothing grows: when an attached client has ``_LIMIT`` bytes waiting, the container's output is not read
-until the client has taken some (as Docker does), so a client that is slow slows the container down. One that goes away does not.
+Nothing is lost and nothing grows: when an attached client has ``_LIMIT`` bytes waiting, the container's output is not
+read until the client has taken some (as Docker does), so a slow client slows the container down. One that goes away
+does not.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Streams:
         self._add_output(stderr, "stderr")
 
     def use_terminal(self, master: int, slave: int) -> None:
-        """Take the process's terminal; the slave side is kept open, so that the terminal does not end before the process."""
+        """Take the process's terminal; the slave side is kept, so that it does not end before the process."""
         self.terminal = master
         self._slave = slave
         self._framed = False

@@ -141,7 +141,7 @@ class Container(msgspec.Struct, frozen=True):
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """What ``run`` gives back when it waited for the end: the exit code and all output, decoded leniently from UTF-8."""
+    """What ``run`` gives back after the end: the exit code and all output, decoded leniently from UTF-8."""
 
     container: str
     exit_code: int

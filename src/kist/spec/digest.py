@@ -48,7 +48,7 @@ class Digest(str):
 
 
 def chain_id(parent: Digest | None, diff_id: Digest) -> Digest:
-    """The identity of a layer together with all layers below it (OCI image specification, config.md, "Layer ChainID")."""
+    """The identity of a layer with all layers below it (OCI image specification, config.md, "Layer ChainID")."""
     return diff_id if parent is None else Digest.of(f"{parent} {diff_id}".encode())
 
 

@@ -52,7 +52,10 @@ class Index(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class Healthcheck(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
-    """Docker's health check; durations in nanoseconds. ``test`` is ``("NONE",)``, ``("CMD", …)`` or ``("CMD-SHELL", text)``."""
+    """Docker's health check; durations in nanoseconds.
+
+    ``test`` is ``("NONE",)``, ``("CMD", …)`` or ``("CMD-SHELL", text)``.
+    """
 
     test: tuple[str, ...] = ()
     interval: int = 0

@@ -1,4 +1,4 @@
-"""The engine's interface: one, with two implementations (``kist.engine`` in process, ``kist.client`` over the socket)."""
+"""The engine's interface: one, with two implementations: ``kist.local`` in process, ``kist.client`` over the socket."""
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -15,27 +15,65 @@ Progress = Callable[[Event], None]
 
 
 class EngineInterface(Protocol):
-    """Blocking methods, safe from many threads. A container or image is named by id, unique id prefix, name or value.
+    """Blocking methods, safe from many threads.
 
-    Every method may raise ``NotFound`` for an unknown name and ``Unavailable`` when the engine or the machine fails it.
+    A container or image is named by its name, its id, a unique beginning of its id, or the value itself. Every method
+    may raise ``NotFound`` for an unknown name and ``Unavailable`` when the engine or the machine fails it.
     """
 
     def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None, /) -> None: ...
-    def close(self) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
-    # images
-    def bootstrap(self, options: BootstrapOptions, *, progress: Progress | None = None) -> Image: ...
-    def build(self, context: str, options: BuildOptions = ..., *, progress: Progress | None = None) -> Image: ...
-    def images(self) -> tuple[Image, ...]: ...
-    def image(self, name: str | Image) -> Image: ...
-    def tag(self, name: str | Image, reference: str) -> None: ...
-    def remove_image(self, name: str | Image, *, force: bool = False) -> RemovedImage: ...
-    def import_image(self, source: BinaryIO, reference: str = "", *, config: ContainerConfig = ..., message: str = "") -> Image: ...
-    def load(self, source: BinaryIO) -> tuple[Image, ...]: ...
-    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None: ...
+    def close(self) -> None:
+        """Let go of the engine; containers go on."""
 
-    # containers
+    def bootstrap(self, options: BootstrapOptions, *, progress: Progress | None = None) -> Image:
+        """Make a base image from a distribution's signed archive."""
+        ...
+
+    def build(self, context: str, options: BuildOptions = ..., *, progress: Progress | None = None) -> Image:
+        """Build the Dockerfile in the directory ``context``.
+
+        Raises:
+            ParseError: the Dockerfile; with line and column.
+            StepFailed: a command of it; with its exit code.
+        """
+        ...
+
+    def images(self) -> tuple[Image, ...]:
+        """All images, the newest first."""
+        ...
+
+    def image(self, name: str | Image) -> Image:
+        """One image."""
+        ...
+
+    def tag(self, name: str | Image, reference: str) -> None:
+        """Give an image one more name; an image that had it loses it."""
+
+    def remove_image(self, name: str | Image, *, force: bool = False) -> RemovedImage:
+        """Take a name away, and the image with its last one.
+
+        Raises:
+            Conflict: a container uses the image, and not ``force``.
+        """
+        ...
+
+    def import_image(
+        self, source: BinaryIO, reference: str = "", *, config: ContainerConfig | None = None, message: str = ""
+    ) -> Image:
+        """Make an image of one layer from a tar of a file system."""
+        ...
+
+    def load(self, source: BinaryIO) -> tuple[Image, ...]:
+        """Take in the images of a docker-save or OCI archive."""
+        ...
+
+    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
+        """Write images as an archive that both Docker and OCI tools read."""
+
     def run(
         self,
         image: str | Image,
@@ -46,18 +84,67 @@ class EngineInterface(Protocol):
         options: ContainerOptions | None = None,
         check: bool = True,
         stdin: bytes = b"",
-    ) -> RunResult: ...
-    def create(self, options: ContainerOptions) -> Container: ...
-    def start(self, name: str | Container) -> None: ...
-    def stop(self, name: str | Container, *, timeout: int | None = None) -> None: ...
-    def kill(self, name: str | Container, signal: str | int = "KILL") -> None: ...
-    def wait(self, name: str | Container) -> int: ...
-    def remove(self, name: str | Container, *, force: bool = False) -> None: ...
-    def containers(self, *, all: bool = False) -> tuple[Container, ...]: ...  # noqa: A002 - the API's own word
-    def container(self, name: str | Container) -> Container: ...
-    def logs(self, name: str | Container, *, follow: bool = False, tail: int | None = None) -> Iterator[LogRecord]: ...
-    def exec(self, name: str | Container, options: ExecOptions) -> RunResult: ...
+    ) -> RunResult:
+        """Run a command in a new container, wait for it, and give its output; the container is removed.
 
-    # the engine
-    def version(self) -> Version: ...
-    def info(self) -> Info: ...
+        Raises:
+            StepFailed: with ``check``, the command ended with a code other than 0.
+            CommandNotFound, CommandNotExecutable: it could not run.
+        """
+        ...
+
+    def create(self, options: ContainerOptions) -> Container:
+        """Make a container.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+        ...
+
+    def start(self, name: str | Container) -> None:
+        """Start a container; nothing happens when it runs."""
+
+    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
+        """Ask a container to end, and after ``timeout`` seconds (None: as its options say) make it."""
+
+    def kill(self, name: str | Container, signal: str | int = "KILL") -> None:
+        """Send a signal to a container's first process.
+
+        Raises:
+            Conflict: it does not run.
+        """
+
+    def wait(self, name: str | Container) -> int:
+        """Wait for a container's end; its exit code."""
+        ...
+
+    def remove(self, name: str | Container, *, force: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first.
+
+        Raises:
+            Conflict: it runs, and not ``force``.
+        """
+
+    def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
+        """Running containers, or all, the newest first."""
+        ...
+
+    def container(self, name: str | Container) -> Container:
+        """One container, with its state as of now."""
+        ...
+
+    def logs(self, name: str | Container, *, follow: bool = False, tail: int | None = None) -> Iterator[LogRecord]:
+        """What a container printed, or the last ``tail`` lines of it; with ``follow``, until its end."""
+        ...
+
+    def exec(self, name: str | Container, options: ExecOptions) -> RunResult:
+        """Run a further process in a running container, wait for it, and give its output."""
+        ...
+
+    def version(self) -> Version:
+        """Versions of the engine and what it stands on."""
+        ...
+
+    def info(self) -> Info:
+        """The machine and the store."""
+        ...

@@ -53,8 +53,8 @@ _BIND_OPTIONS = frozenset(
 def parse_volume(text: str) -> Mount:
     """Read the argument of ``-v``: ``SOURCE:TARGET[:OPTION,…]``.
 
-    A source that begins with ``/``, ``./``, ``../`` or ``~`` is a host path (it is made absolute by the caller, who knows
-    the working directory); any other is a volume's name. A lone target is an anonymous volume.
+    A source that begins with ``/``, ``./``, ``../`` or ``~`` is a host path (it is made absolute by the caller, who
+    knows the working directory); any other is a volume's name. A lone target is an anonymous volume.
 
     Raises:
         InvalidInput: names the part that cannot be right.

@@ -1,4 +1,4 @@
-"""What a long verb (build, bootstrap, load) tells while it works; a tagged union, so that it crosses the socket as JSON."""
+"""What a long verb (build, bootstrap) tells while it works: a tagged union, so that it crosses the socket as JSON."""
 
 import msgspec
 

@@ -97,4 +97,5 @@ def _check(text: str, domain: str, path: str, tag: str) -> None:
 
 
 def _invalid(text: str, why: str) -> InvalidInput:
-    return InvalidInput(f"invalid reference format: {text!r}: {why}", hint="a name looks like debian:12 or host/path:tag")
+    hint = "a name looks like debian:12 or host/path:tag"
+    return InvalidInput(f"invalid reference format: {text!r}: {why}", hint=hint)

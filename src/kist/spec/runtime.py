@@ -1,4 +1,4 @@
-"""The OCI runtime specification's config.json, as far as Kist writes it (runtime-spec 1.2, config.md and config-linux.md)."""
+"""The OCI runtime specification's config.json, as far as Kist writes it (config.md and config-linux.md of 1.2)."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from kist.spec.mount import Mount
 
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """Ids in the container. ``username`` (not in the specification for Linux) is looked up in the container's passwd."""
+    """Ids in the container; ``username`` (not in the specification for Linux) is looked up in its passwd."""
 
     uid: int = 0
     gid: int = 0
@@ -61,7 +61,7 @@ class LinuxResources(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
 
 
 class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What config-linux.md adds. ``namespaces`` are the specification's words (pid, network, mount, ipc, uts, cgroup)."""
+    """What config-linux.md adds; ``namespaces`` are the specification's words (pid, network, mount, …)."""
 
     namespaces: tuple[str, ...] = ("pid", "network", "mount", "ipc", "uts", "cgroup")
     masked_paths: tuple[str, ...] = ()
