@@ -16,7 +16,7 @@ from pathlib import Path
 CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID = 0x00020000, 0x40000000, 0x20000000
 MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 2, 4, 0x4000, 1 << 18
 CGROUPS = Path("/sys/fs/cgroup")
-TOP_GROUPS = ("docker", "libpod_parent", "kist-bench")
+TOP_GROUPS = ("docker", "libpod_parent", "kist", "kist-bench")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -64,13 +64,17 @@ def _be_init(main: Callable[[], int]) -> int:
                 return os.waitstatus_to_exitcode(status)
 
 
-def remove_groups() -> None:
-    """Remove the engines' empty control groups; one that still has members is not ours and stays."""
-    for name in TOP_GROUPS:
-        for top in [*CGROUPS.glob(f"*/{name}"), CGROUPS / name]:
-            for directory in sorted([top, *top.rglob("*/")], key=lambda path: len(path.parts), reverse=True):
-                with contextlib.suppress(OSError):
-                    directory.rmdir()
+def groups() -> set[Path]:
+    """All control groups below the engines' top directories."""
+    tops = (top for name in TOP_GROUPS for top in [*CGROUPS.glob(f"*/{name}"), CGROUPS / name] if top.is_dir())
+    return {directory for top in tops for directory in [top, *top.rglob("*/")]}
+
+
+def remove_groups(since: set[Path]) -> None:
+    """Remove the control groups that have come since then; one that has members is somebody else's and stays."""
+    for directory in sorted(groups() - since, key=lambda path: len(path.parts), reverse=True):
+        with contextlib.suppress(OSError):
+            directory.rmdir()
 
 
 def _enter(main: Callable[[], int]) -> int:
@@ -88,6 +92,7 @@ def run_in_room(main: Callable[[], int]) -> int:
     The caller stays outside: its view of the mounts is the old one, so it can remove the directories that were mount
     points inside.
     """
+    groups_before = groups()
     door = os.fork()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides; its end is the room's end
     if door == 0:
@@ -96,7 +101,7 @@ def run_in_room(main: Callable[[], int]) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(door, 0)[1])
     finally:
         signal.signal(signal.SIGINT, before)
-        remove_groups()
+        remove_groups(groups_before)
 
 
 def _interruptible(main: Callable[[], int]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.measure import CommandError
 from kist.engine.bundle import Surroundings, runtime_spec
-from kist.engine.starter import Places, Starter, filter_for
+from kist.engine.starter import Places, filter_for
 from kist.runtime import messages
 from kist.runtime.launch import Spawner
 from kist.runtime.plan import Log, Plan, make_plan
@@ -41,13 +41,15 @@ class SpawnerAlone:
         places = Places(str(self._work / "data"), str(self._work / "run"))
         plan = self._plan(places)
         start = time.perf_counter()
-        control = Starter(self._spawner, None).start(plan, places)  # type: ignore[arg-type] - no network, no networks
+        path = self._work / "data/plan.json"
+        path.write_bytes(json.encode(plan))
+        control = self._spawner.launch(str(path), places.data, places.run)
         while True:
             message, descriptors = messages.receive(control)
             for descriptor in descriptors:
                 os.close(descriptor)
-            if message is None:
-                raise CommandError((self._work / "error.log").read_text(errors="replace")[-600:])
+            if message is None or message["event"] == "failed":
+                raise CommandError(f"{message}: {(self._work / 'error.log').read_text(errors='replace')[-600:]}")
             if message["event"] == "exited":
                 break
         taken = 1000 * (time.perf_counter() - start)
