@@ -1,0 +1,25 @@
+"""The engine in this process: ``kist.engine`` with the verbs that stand on it (``build``, ``bootstrap``).
+
+Containers are then descendants of this process until their monitors outlive it.
+"""
+
+from kist.engine import Engine
+from kist.spec.build import BootstrapOptions, BuildOptions
+from kist.spec.interface import Progress
+from kist.spec.summary import Image
+
+
+class LocalEngine(Engine):
+    """``kist.spec.interface.EngineInterface`` in process."""
+
+    def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
+        """Build the Dockerfile in the directory ``context``."""
+        from kist.build import build  # noqa: PLC0415 - most scripts run and do not build
+
+        return build(self, context, options or BuildOptions(), progress)
+
+    def bootstrap(self, options: BootstrapOptions, *, progress: Progress | None = None) -> Image:
+        """Make a base image from a distribution's signed archive."""
+        from kist.bootstrap import bootstrap  # noqa: PLC0415 - the same
+
+        return bootstrap(self, options, progress)
