@@ -1,5 +1,6 @@
 """One engine for each run root, however many are started at once."""
 
+import contextlib
 import fcntl
 import os
 from types import TracebackType
@@ -47,6 +48,8 @@ class RunLock:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         """Let go of the lock."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._pid_path)
         os.close(self._descriptor)
 
     def tell_pid(self) -> None:

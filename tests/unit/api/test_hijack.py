@@ -1,0 +1,178 @@
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from kist.api.hijack import Hangups, Session
+from kist.api.protocol import split_hijack
+
+MEGABYTE = 1 << 20
+Scene = Callable[[socket.socket, socket.socket, "asyncio.Task[None]"], Awaitable[None]]
+
+
+def play(scene: Scene, *, early: bytes = b"", forward: bool = True) -> None:
+    """Run a session between two sockets; the scene has the far ends of both, and the session's task."""
+
+    async def run() -> None:
+        client, their_client = socket.socketpair()
+        engine, their_engine = socket.socketpair()
+        for end in (client, their_client, engine, their_engine):
+            end.setblocking(False)
+        hangups = Hangups()
+        session = Session(their_client, their_engine, hangups, early=early, forward=forward)
+        task = asyncio.get_running_loop().create_task(session.run())
+        async with asyncio.timeout(20):
+            await scene(client, engine, task)
+            client.close()
+            engine.close()
+            await task
+        assert (their_client.fileno(), their_engine.fileno()) == (-1, -1)
+        hangups.close()
+
+    asyncio.run(run())
+
+
+async def receive_all(end: socket.socket) -> bytes:
+    parts = []
+    while part := await asyncio.get_running_loop().sock_recv(end, MEGABYTE):
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def send(end: socket.socket, data: bytes) -> None:
+    await asyncio.get_running_loop().sock_sendall(end, data)
+
+
+async def receive(end: socket.socket, size: int) -> bytes:
+    return await asyncio.get_running_loop().sock_recv(end, size)
+
+
+async def fill(end: socket.socket) -> int:
+    """Send until nothing moves any more; how many bytes went."""
+    sent = turns = 0
+    while turns < 200 and sent < 64 * MEGABYTE:
+        try:
+            sent += end.send(b"x" * 65536)
+            turns = 0
+        except BlockingIOError:
+            turns += 1
+            await asyncio.sleep(0)
+    return sent
+
+
+def test_bytes_go_both_ways():
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        await send(client, b"in")
+        assert await receive(engine, 10) == b"in"
+        await send(engine, b"out")
+        assert await receive(client, 10) == b"out"
+
+    play(scene)
+
+
+def test_what_the_client_had_sent_early_comes_first():
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        assert await receive(engine, 10) == b"early"
+        await send(client, b"later")
+        assert await receive(engine, 10) == b"later"
+
+    play(scene, early=b"early")
+
+
+def test_the_end_of_input_leaves_output_open():
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        await send(client, b"last words")
+        client.shutdown(socket.SHUT_WR)
+        assert await receive_all(engine) == b"last words"
+        await send(engine, b"still here")
+        engine.close()
+        assert await receive_all(client) == b"still here"
+
+    play(scene)
+
+
+def test_the_end_of_output_ends_the_session_once_the_client_has_heard_it():
+    async def scene(client: socket.socket, engine: socket.socket, task: "asyncio.Task[None]") -> None:
+        await send(engine, b"done")
+        engine.close()
+        assert await receive_all(client) == b"done"
+        assert not task.done()
+        client.close()
+        await task
+
+    play(scene)
+
+
+def test_input_that_nobody_reads_any_more_does_not_lose_the_output():
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        engine.shutdown(socket.SHUT_RD)
+        sending = asyncio.get_running_loop().create_task(send(client, b"x" * 4 * MEGABYTE))
+        await send(engine, b"result")
+        engine.shutdown(socket.SHUT_WR)
+        assert await receive_all(client) == b"result"
+        await sending
+
+    play(scene)
+
+
+def test_input_that_was_not_asked_for_is_dropped():
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        await send(client, b"x" * MEGABYTE)
+        client.shutdown(socket.SHUT_WR)
+        with pytest.raises(BlockingIOError):
+            engine.recv(10)
+
+    play(scene, early=b"early", forward=False)
+
+
+def test_a_client_that_vanishes_frees_the_engines_end():
+    async def scene(client: socket.socket, engine: socket.socket, task: "asyncio.Task[None]") -> None:
+        client.close()
+        assert await receive_all(engine) == b""
+        await task
+
+    play(scene)
+
+
+def test_a_client_that_vanishes_after_a_half_close_frees_the_engines_end():
+    async def scene(client: socket.socket, engine: socket.socket, task: "asyncio.Task[None]") -> None:
+        client.shutdown(socket.SHUT_WR)
+        assert await receive_all(engine) == b""
+        assert not task.done()
+        client.close()
+        await task
+
+    play(scene)
+
+
+def test_a_client_that_does_not_read_stops_the_engines_end_and_nothing_piles_up():
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        sent = await fill(engine)
+        assert sent < 4 * MEGABYTE
+        engine.shutdown(socket.SHUT_WR)
+        assert len(await receive_all(client)) >= sent
+
+    play(scene)
+
+
+HEAD = b"POST /v1.41/containers/abc/attach?stdin=1&stream=1 HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "cut"),
+    [
+        (HEAD + b"\r\nstdin", len(HEAD) + 2),
+        (HEAD + b"Content-Length: 0\r\n\r\nstdin", len(HEAD) + 21),
+        (HEAD + b"content-length:2\r\n\r\n{}stdin", len(HEAD) + 22),
+        (b"POST /exec/abc/start HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}", 61),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", None),
+        (HEAD, None),
+        (b"POST /containers/abc/start HTTP/1.1\r\n\r\nx", None),
+        (b"GET /containers/abc/attach/ws HTTP/1.1\r\n\r\nx", None),
+        (b"POST /containers/a/b/attach HTTP/1.1\r\n\r\nx", None),
+        (b"", None),
+    ],
+)
+def test_where_the_stream_of_a_hijacking_request_begins(data: bytes, cut: int | None):
+    assert split_hijack(data) == cut

@@ -1,0 +1,88 @@
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from kist.api.listener import Listener
+from kist.api.runlock import RunLock
+from kist.errors import Conflict, InvalidInput, Unavailable
+
+
+def test_the_socket_has_its_name_only_once_it_is_published(tmp_path: Path):
+    path = tmp_path / "s"
+    with Listener(str(path)) as listener, listener.open(1):
+        assert not path.exists()
+        listener.publish()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    assert not path.exists()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_dead_engines_socket_is_replaced(tmp_path: Path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with Listener(str(path)) as listener, listener.open(1):
+        listener.publish()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+
+
+def test_a_socket_that_answers_is_left_alone(tmp_path: Path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(Conflict, match="somebody listens"):
+            Listener(str(path)).open(1)
+    assert path.exists()
+
+
+def test_a_file_in_the_way_is_left_alone(tmp_path: Path):
+    path = tmp_path / "s"
+    path.write_text("precious")
+    with pytest.raises(Conflict, match="no socket"):
+        Listener(str(path)).open(1)
+    assert path.read_text() == "precious"
+
+
+def test_a_name_that_somebody_else_took_over_is_left_alone(tmp_path: Path):
+    path = tmp_path / "s"
+    with Listener(str(path)) as listener, listener.open(1):
+        listener.publish()
+        path.unlink()
+        path.write_text("another's")
+    assert path.read_text() == "another's"
+
+
+def test_a_path_that_the_kernel_cannot_take_is_named(tmp_path: Path):
+    with pytest.raises(InvalidInput, match="longer than 103 bytes"):
+        Listener(str(tmp_path / ("x" * 100)))
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(Unavailable, match="No such file or directory"):
+        Listener(str(tmp_path / "no" / "s")).open(1)
+
+
+def test_one_engine_for_each_run_root(tmp_path: Path):
+    root = str(tmp_path / "run")
+    with RunLock(root) as lock:
+        lock.tell_pid()
+        assert stat.S_IMODE(os.stat(root).st_mode) == 0o700
+        with pytest.raises(Conflict, match=f"already running for .*process {os.getpid()}"):
+            RunLock(root).__enter__()
+        with RunLock(str(tmp_path / "other")):
+            pass
+    with RunLock(root):
+        assert not os.path.exists(root + "/engine.pid")
+
+
+def test_a_run_root_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="run root"):
+        RunLock(str(tmp_path / "file" / "run")).__enter__()
