@@ -34,13 +34,14 @@ class Rest(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """What was read before, then the rest."""
-        if not self._start:
+        found = self._start
+        if not found:
             return self._stream.read(size)
-        if size < 0 or size >= len(self._start):
-            found, self._start = self._start, b""
-            return found + self._stream.read() if size < 0 else found
-        found, self._start = self._start[:size], self._start[size:]
-        return found
+        if size < 0:
+            self._start = b""
+            return found + self._stream.read()
+        self._start = found[size:]
+        return found[:size] if size <= len(found) else found + self._stream.read(size - len(found))
 
     def readinto(self, buffer: Any) -> int:
         """As ``read``, into ``buffer``."""

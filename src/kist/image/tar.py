@@ -249,7 +249,7 @@ class TarReader:
         """Take the next whole blocks from the stream; False at its end."""
         data = self._stream.read(_CHUNK)
         while len(data) % BLOCK:
-            more = self._stream.read(_CHUNK)
+            more = self._stream.read(-len(data) % BLOCK)  # no more, so that whole blocks follow
             if not more:
                 raise self._short()
             data += more

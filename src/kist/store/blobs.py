@@ -76,8 +76,11 @@ class BlobWriter:
         return self._digest
 
     def reader(self) -> BinaryIO:
-        """A file to read the content from, after ``finish`` and before ``commit``; stays good after that."""
-        return open(self.path, "rb", buffering=0)
+        """A file to read the content from, after ``finish``, while another thread may ``commit``."""
+        try:
+            return open(self.path, "rb", buffering=0)
+        except FileNotFoundError:
+            return self._blobs.open(self.finish())
 
     def commit(self) -> tuple[Digest, int]:
         """Make the blob durable and visible; its digest and size in bytes."""

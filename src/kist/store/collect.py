@@ -28,13 +28,14 @@ class Collected(msgspec.Struct, frozen=True):
 def collect(blobs: Blobs, snapshots: OverlaySnapshotter, records: Records) -> Collected:
     """Remove what is not needed; the caller holds the store's lock alone."""
     live = _live(blobs, records)
-    gone, size = _sweep_snapshots(snapshots, live)
     dead = [digest for digest in blobs.list() if digest not in live]
-    for digest in dead:
-        size += blobs.size(digest)
+    freed = 0
+    for digest in dead:  # first, for on a full disk this makes room for the database's own writing
+        freed += blobs.size(digest)
         blobs.remove(digest)
+    gone, size = _sweep_snapshots(snapshots, live)
     snapshots.sweep()
-    return Collected(tuple(dead), tuple(gone), size)
+    return Collected(tuple(dead), tuple(gone), freed + size)
 
 
 def _live(blobs: Blobs, records: Records) -> set[str]:

@@ -10,10 +10,11 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
+from kist.errors import KistError
 from kist.store import directories
 from kist.store.blobs import Blobs
 from kist.store.collect import Collected, collect
@@ -73,16 +74,23 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """While blobs and snapshots are made that no record refers to yet: nothing is collected meanwhile."""
+        """While blobs and snapshots are made that no record refers to yet: nothing is collected meanwhile.
+
+        A block that fails leaves such things behind; they are collected at its end, so that their space is given back.
+        """
         with reported("lock data root"):
             holding = self._lock.shared()
             holding.__enter__()
         try:
             yield
-        finally:
+        except BaseException:
             holding.__exit__(None, None, None)
-            if os.path.exists(self._pending):
+            with suppress(KistError):  # the block's own failure is what the caller should hear of
                 self.collect()
+            raise
+        holding.__exit__(None, None, None)
+        if os.path.exists(self._pending):
+            self.collect()
 
     @contextmanager
     def temporary(self) -> Iterator[str]:

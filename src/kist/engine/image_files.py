@@ -1,0 +1,106 @@
+"""Images from and to archives: load, import, save."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import BinaryIO, cast
+
+from kist.engine.image_unpack import PackedLayer, unpack_layers, unpacked_size
+from kist.image.archive import ArchivedImage, read_archive
+from kist.image.archive_writer import SavedImage, write_archive
+from kist.image.compression import plain
+from kist.image.layers import apply
+from kist.image.members import Member
+from kist.spec.digest import Digest
+from kist.spec.image import parse_manifest
+from kist.spec.platform import Platform
+from kist.spec.summary import Image
+from kist.store import BlobWriter, Store
+
+
+class _Tee:
+    """A stream that copies what is read from it to a writer."""
+
+    def __init__(self, stream: BinaryIO, writer: BlobWriter) -> None:
+        self._stream = stream
+        self._writer = writer
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._writer.write(data)
+        return data
+
+
+def load_archive(store: Store, stream: BinaryIO, host: Platform) -> tuple[Image, ...]:
+    """Keep all images of an archive; the records are the last that is written."""
+    with store.writing(), ExitStack() as stack:
+        archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host)
+        return tuple(_keep(store, image) for image in archived)
+
+
+def unpack_tree(store: Store, stream: BinaryIO, key: str) -> tuple[Digest, int, int]:
+    """Unpack a tar (compressed or not) into an active snapshot, and keep it as a plain blob.
+
+    Gives its digest, which is the diff id too, the blob's size, and the bytes of its files.
+    """
+    with store.blobs.writer() as writer:
+        tee = cast("BinaryIO", _Tee(plain(stream), writer))
+        applied = apply(tee, store.snapshots.mounts(key), what="the archive")
+        digest, size = writer.commit()
+    return digest, size, applied.size
+
+
+def save_images(store: Store, images: Sequence[tuple[Image, tuple[str, ...]]], target: BinaryIO) -> None:
+    """Write images, each with the names that it is to have there."""
+    saved = []
+    for image, names in images:
+        data = store.blobs.read(image.manifest)
+        saved.append(SavedImage(parse_manifest(data), image.manifest, len(data), image.config.platform, names))
+    with store.writing():
+        write_archive(saved, store.blobs.open, target.write)
+
+
+def nanoseconds(text: str) -> int:
+    """An RFC 3339 time as nanoseconds since the epoch; 0 for none or one that cannot be read."""
+    whole, _, rest = text.partition(".")
+    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    try:
+        moment = datetime.fromisoformat(whole + rest[len(digits) :] if rest else text)
+    except ValueError:
+        return 0
+    seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return max(0, seconds * 1_000_000_000 + int((digits + "000000000")[:9]))
+
+
+def _keep(store: Store, image: ArchivedImage) -> Image:
+    """Blobs are synced in a thread, while the layers are unpacked."""
+    diff_ids = image.config.rootfs.diff_ids
+    packed = [
+        PackedLayer(member.digest, diff_id, member.open, verified=True)
+        for member, diff_id in zip(image.layers, diff_ids, strict=True)
+    ]
+    with ThreadPoolExecutor(1, "kist-sync") as pool:
+        members = {member.digest: member for member in image.layers}
+        syncing: list[Future[None]] = [pool.submit(_commit, store, member) for member in members.values()]
+        unpack_layers(store, packed)
+        for each in syncing:
+            each.result()
+    manifest, config = store.blobs.put(image.manifest_data), store.blobs.put(image.config_data)
+    kept = Image(
+        id=config,
+        manifest=manifest,
+        references=image.references,
+        created_at=nanoseconds(image.config.created),
+        size=unpacked_size(store, image.config),
+        config=image.config,
+    )
+    store.records.add_image(kept)
+    return store.records.image(config) or kept
+
+
+def _commit(store: Store, member: Member) -> None:
+    if isinstance(member.sink, BlobWriter):
+        member.sink.commit()
+    else:
+        store.blobs.put(member.data or b"")

@@ -1,0 +1,298 @@
+"""Images: named, found, loaded, saved, made of layers, removed."""
+
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from kist.engine.image_files import load_archive, nanoseconds, save_images, unpack_tree
+from kist.engine.image_names import find_image, find_reference
+from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
+from kist.errors import Conflict, InvalidInput
+from kist.image.diff import diff, is_unchanged
+from kist.spec import json
+from kist.spec.digest import Digest, chain_id, chain_ids
+from kist.spec.image import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    ContainerConfig,
+    Descriptor,
+    History,
+    ImageConfig,
+    Layer,
+    Manifest,
+    RootFS,
+    parse_manifest,
+)
+from kist.spec.platform import Platform
+from kist.spec.reference import Reference
+from kist.spec.summary import Image, RemovedImage
+from kist.store import Store
+
+
+class Images:
+    """The images of a store. Safe from many threads; an image is named by id, unique start of an id, or reference."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._records = store.records
+        self._host = Platform.of_machine(os.uname().machine)
+
+    def get(self, name: str | Image) -> Image:
+        """The image of this name.
+
+        Raises:
+            NotFound: there is none; the hint has the nearest names.
+            InvalidInput: several ids begin so.
+        """
+        return find_image(self._records, name)
+
+    def list(self) -> tuple[Image, ...]:
+        """All images, the newest first; those without a reference too."""
+        return self._records.images()
+
+    def tag(self, name: str | Image, reference: str) -> None:
+        """Give an image a further name, taking it from whatever image has it."""
+        parsed = Reference.parse(reference)
+        if parsed.digest is not None:
+            raise InvalidInput(f"refusing to create a tag with a digest reference: {reference}")
+        self._records.set_reference(str(parsed), self.get(name).id)
+
+    def remove(
+        self, name: str | Image, force: bool = False, *, running: Callable[[str], bool] | None = None
+    ) -> RemovedImage:
+        """Take a name from an image, and remove the image with its last one.
+
+        Args:
+            name: a reference takes that one away; an id takes all, where they are of one repository.
+            force: also when containers that do not run were made from it, or when several repositories name it.
+            running: tells whether a container runs (by default all that exist count as stopped).
+
+        Raises:
+            NotFound: there is no such image.
+            Conflict: it is in use.
+        """
+        image = self.get(name)
+        reference = find_reference(image, name)
+        if reference and len(image.references) > 1:
+            self._records.remove_references([reference])
+            return RemovedImage(untagged=(Reference.parse(reference).familiar,))
+        users = self._records.containers_of_image(image.id)
+        active = [user for user in users if running is not None and running(user)]
+        if reference and users:
+            if not force:
+                raise _used_by_name(str(name), users[0], image)
+            self._records.remove_references([reference])
+            return RemovedImage(untagged=(Reference.parse(reference).familiar,))
+        if not reference:
+            _check_removable(image, users, active, force=force)
+        self._records.remove_image(image.id)
+        collected = self._store.collect()
+        untagged = tuple(Reference.parse(each).familiar for each in image.references)
+        return RemovedImage(untagged=untagged, deleted=(image.id, *(collected.snapshots if collected else ())))
+
+    def chain(self, image: Image) -> Digest | None:
+        """The snapshot to put a container on: the image's top chain id, None for an image without layers.
+
+        What is not unpacked (any more) is unpacked.
+
+        Raises:
+            Corrupt: a layer's blob is damaged.
+            NotFound: a layer's blob is missing.
+        """
+        chains = chain_ids(image.config.rootfs.diff_ids)
+        if not chains or self._store.snapshots.exists(chains[-1]):
+            return chains[-1] if chains else None
+        with self._store.writing():
+            return unpack_layers(self._store, self._packed(self.layers(image)))
+
+    def layers(self, image: Image) -> tuple[Layer, ...]:
+        """The layers of an image, from the lowest up."""
+        manifest = parse_manifest(self._store.blobs.read(image.manifest))
+        diff_ids = image.config.rootfs.diff_ids
+        chains = chain_ids(diff_ids)
+        return tuple(Layer(*parts) for parts in zip(manifest.layers, diff_ids, chains, strict=True))
+
+    def layer_sizes(self, image: Image) -> tuple[int, ...]:
+        """Bytes of each layer's files, from the lowest up."""
+        self.chain(image)
+        return tuple(self._store.snapshots.usage(chain) for chain in chain_ids(image.config.rootfs.diff_ids))
+
+    def has_layers(self, layers: Sequence[Layer]) -> bool:
+        """Whether a stack of layers (from the lowest up) is still here, unpacked again if need be; a cache asks so."""
+        if layers and self._store.snapshots.exists(layers[-1].chain_id):
+            return all(layer.descriptor.digest in self._store.blobs for layer in layers)
+        if not all(layer.descriptor.digest in self._store.blobs for layer in layers):
+            return False
+        with self._store.writing():
+            unpack_layers(self._store, self._packed(layers))
+        return True
+
+    def load(self, stream: BinaryIO) -> tuple[Image, ...]:
+        """Keep all images of an archive (docker-save or OCI layout, compressed or not).
+
+        A name that another image had moves to the one that is loaded.
+
+        Raises:
+            InvalidInput: it is no archive of images, or a path in it leads out of it.
+            Corrupt: it is damaged, or a blob does not match its digest.
+            NotFound: an image is there for several platforms, but not for this machine's.
+            Unavailable: the disk is full; nothing is left of the archive.
+        """
+        images = load_archive(self._store, stream, self._host)
+        self._store.flush_soon()
+        return images
+
+    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
+        """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names."""
+        chosen: dict[Digest, tuple[Image, list[str]]] = {}
+        for name in names:
+            image = self.get(name)
+            kept = chosen.setdefault(image.id, (image, []))[1]
+            reference = find_reference(image, name)
+            if reference and reference not in kept:
+                kept.append(reference)
+        save_images(self._store, [(image, tuple(references)) for image, references in chosen.values()], target)
+
+    def import_tar(
+        self,
+        stream: BinaryIO,
+        reference: str = "",
+        config: ContainerConfig | None = None,
+        message: str = "",
+    ) -> Image:
+        """Make an image of one layer from a file tree's tar (compressed or not).
+
+        Args:
+            stream: the tar.
+            reference: the image's name; empty for none.
+            config: how containers of it run.
+            message: the comment in its history.
+
+        Raises:
+            Corrupt, InvalidInput, Unsupported: the tar is damaged, or a member of it is refused; the message names it.
+        """
+        names = [str(Reference.parse(reference))] if reference else []
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        key = f"import-{uuid.uuid4().hex}"
+        with self._store.writing():
+            self._store.snapshots.prepare(key)
+            try:
+                digest, size, unpacked = unpack_tree(self._store, stream, key)
+                commit_or_discard(self._store, key, digest, None, unpacked)
+            except BaseException:
+                discard(self._store, key)
+                raise
+            image = ImageConfig(
+                architecture=self._host.architecture,
+                os=self._host.os,
+                variant=self._host.variant,
+                created=now,
+                config=config or ContainerConfig(),
+                rootfs=RootFS((digest,)),
+                history=(History(created=now, comment=message or "Imported from -"),),
+            )
+            return self.create(image, [Descriptor(OCI_LAYER, digest, size)], names)
+
+    def commit_snapshot(self, key: str, parent: Digest | None, *, mtime: int | None = None) -> Layer | None:
+        """Make a layer of what an active snapshot changed, and commit it under its chain id.
+
+        The layer is kept for an hour, and as long as an image or a cache entry speaks of it.
+
+        Args:
+            key: of the active snapshot, which nobody uses any more.
+            parent: the chain id that it stands on.
+            mtime: files younger than this (seconds since the epoch) become this old, in the layer and in the snapshot.
+
+        Returns:
+            None when nothing changed; the snapshot is removed then.
+
+        Raises:
+            Unavailable: the disk is full; the snapshot is still active.
+        """
+        snapshots = self._store.snapshots
+        with self._store.writing():
+            mounts = snapshots.mounts(key)
+            if is_unchanged(mounts):
+                snapshots.remove(key)
+                return None
+            with self._store.blobs.writer() as writer:
+                diff(mounts, writer.write, mtime=mtime)
+                digest, size = writer.commit()
+            layer = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(parent, digest))
+            self._records.lease([digest, layer.chain_id])
+            commit_or_discard(self._store, key, digest, parent)
+        return layer
+
+    def discard_snapshot(self, key: str) -> None:
+        """Remove an active snapshot; no complaint when it is gone."""
+        discard(self._store, key)
+
+    def create(self, config: ImageConfig, layers: Sequence[Descriptor], references: Sequence[str]) -> Image:
+        """Make an image of layers that are here (committed under the chain ids that ``config`` implies).
+
+        Args:
+            config: with a diff id for each layer.
+            layers: the blobs, from the lowest up.
+            references: names, taken from whatever images have them.
+        """
+        names = tuple(sorted({str(Reference.parse(name)) for name in references}))
+        if len(layers) != len(config.rootfs.diff_ids):
+            raise InvalidInput(f"an image with {len(layers)} layers and {len(config.rootfs.diff_ids)} diff ids")
+        data = json.encode(config)
+        with self._store.writing():
+            identity = self._store.blobs.put(data)
+            described = Descriptor(OCI_CONFIG, identity, len(data))
+            manifest = self._store.blobs.put(json.encode(Manifest(2, OCI_MANIFEST, described, tuple(layers))))
+            self._records.add_image(
+                Image(
+                    id=identity,
+                    manifest=manifest,
+                    references=names,
+                    created_at=nanoseconds(config.created),
+                    size=unpacked_size(self._store, config),
+                    config=config,
+                )
+            )
+            self._records.end_leases([*(layer.digest for layer in layers), *chain_ids(config.rootfs.diff_ids)])
+        self._store.flush_soon()
+        return self.get(identity)
+
+    def _packed(self, layers: Sequence[Layer]) -> Sequence[PackedLayer]:
+        return [self._packed_layer(layer) for layer in layers]
+
+    def _packed_layer(self, layer: Layer) -> PackedLayer:
+        digest = layer.descriptor.digest
+        return PackedLayer(digest, layer.diff_id, lambda: self._store.blobs.open(digest))
+
+
+def _used_by_name(name: str, container: str, image: Image) -> Conflict:
+    return Conflict(
+        f'conflict: unable to remove repository reference "{name}" (must force) - '
+        f"container {container[:12]} is using its referenced image {image.id.short}",
+        hint=f"remove the container first: kist rm {container[:12]}",
+    )
+
+
+def _check_removable(image: Image, users: Sequence[str], active: Sequence[str], *, force: bool) -> None:
+    """Whether an image that was named by its id may go, in Docker's words."""
+    about = f"conflict: unable to delete {image.id.short}"
+    if active:
+        raise Conflict(
+            f"{about} (cannot be forced) - image is being used by running container {active[0][:12]}",
+            hint=f"stop the container first: kist rm -f {active[0][:12]}",
+        )
+    if force:
+        return
+    if users:
+        raise Conflict(
+            f"{about} (must be forced) - image is being used by stopped container {users[0][:12]}",
+            hint=f"remove the container first: kist rm {users[0][:12]}",
+        )
+    if len({Reference.parse(name).name for name in image.references}) > 1:
+        raise Conflict(
+            f"{about} (must be forced) - image is referenced in multiple repositories",
+            hint="remove the names one by one, or force it",
+        )
