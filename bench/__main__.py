@@ -56,7 +56,7 @@ def bench(options: argparse.Namespace, work: Path, things: Things) -> int:
     for line in missing:
         print(line, file=sys.stderr)
     engines = start(found, things)
-    stage = rows.Stage(engines, things, options.quick)
+    stage = rows.Stage(engines, things, options.quick, "kist" in options.peers)
     results = []
     try:
         for row in rows.chosen(options.rows):

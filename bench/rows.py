@@ -34,11 +34,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a row is given to work with."""
+    """What a row is given to work with; ``kist`` says whether it is wanted where no engine is needed."""
 
     engines: Sequence[Engine]
     things: Things
     quick: bool
+    kist: bool
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _spawn(stage: Stage) -> Iterator[list[Side]]:
         for name in ("runc", "crun")
         if shutil.which(name)
     ]
-    if not any(engine.name == "kist" for engine in stage.engines):
+    if not stage.kist:
         yield sides
         return
     from bench.spawner import SpawnerAlone  # noqa: PLC0415 - the peers can be measured where Kist cannot

@@ -18,32 +18,40 @@ from kist.spec.mount import Mount
 
 
 class SpawnerAlone:
-    """A spawner with the plan of a container that runs ``true``, all of Docker's default isolation, no network."""
+    """A spawner, and containers that run ``true`` with all of Docker's default isolation and no network."""
 
     def __init__(self, work: Path, root: Path) -> None:
         self._work = work
-        upper, inner = work / "upper", work / "work"
-        for directory in (upper, inner, work / "run/root", work / "data"):
-            directory.mkdir(parents=True)
-        self._overlay = Mount("overlay", "overlay", "", (f"lowerdir={root}", f"upperdir={upper}", f"workdir={inner}"))
+        self._root = root
+        self._count = 0
+        work.mkdir()
         self._spawner = Spawner(str(work / "error.log"))
 
-    def _plan(self, places: Places) -> Plan:
-        container = _container()
-        spec = runtime_spec(container, Surroundings((self._overlay,), "", "", ""))
-        return make_plan(
+    def _prepare(self) -> tuple[Places, Plan]:
+        """The directories and the plan of a further container, as the engine makes them."""
+        self._count += 1
+        home = self._work / str(self._count)
+        upper, inner = home / "upper", home / "work"
+        for directory in (upper, inner, home / "run/root", home / "data"):
+            directory.mkdir(parents=True)
+        overlay = Mount("overlay", "overlay", "", (f"lowerdir={self._root}", f"upperdir={upper}", f"workdir={inner}"))
+        places = Places(str(home / "data"), str(home / "run"))
+        container = _container(f"{self._count:064x}")
+        spec = runtime_spec(container, Surroundings((overlay,), "", "", ""))
+        plan = make_plan(
             container.id, spec, root_at=places.root, limits=json.to_builtins(spec.linux.resources),
             seccomp=filter_for(spec), wait_for_network=False, log=Log(),
         )  # fmt: skip
+        return places, plan
 
     def milliseconds(self) -> float:
         """From the request at the spawner to the exit of the container, as the engine learns of it."""
-        places = Places(str(self._work / "data"), str(self._work / "run"))
-        plan = self._plan(places)
+        places, plan = self._prepare()
         start = time.perf_counter()
-        path = self._work / "data/plan.json"
-        path.write_bytes(json.encode(plan))
-        control = self._spawner.launch(str(path), places.data, places.run)
+        path = os.path.join(places.data, "plan.json")
+        with open(path, "wb") as file:
+            file.write(json.encode(plan))
+        control = self._spawner.launch(path, places.data, places.run)
         while True:
             message, descriptors = messages.receive(control)
             for descriptor in descriptors:
@@ -62,9 +70,9 @@ class SpawnerAlone:
         self._spawner.close()
 
 
-def _container() -> Container:
+def _container(identifier: str) -> Container:
     return Container(
-        id="be" * 32, name="bench", image_id=Digest("sha256:" + "0" * 64), created_at=0,
+        id=identifier, name="bench", image_id=Digest("sha256:" + "0" * 64), created_at=0,
         options=ContainerOptions("bench:1", network="none"),
         config=ContainerConfig(env=("PATH=/bin",)), argv=("true",),
     )  # fmt: skip
