@@ -29,7 +29,7 @@ class Bases:
         """
         if name not in self._images:
             try:
-                self._images[name] = self._engine.images.get(name)
+                self._images[name] = self._engine.catalogue.get(name)
             except NotFound as error:
                 raise NotFound(error.message, hint="; ".join(filter(None, (error.hint, _way_to(name))))) from error
         return self._images[name]
@@ -62,7 +62,7 @@ class Bases:
     def result(self, name: str) -> Result:
         """The image as something to build on; its layers are unpacked where they are not yet."""
         image = self.image(name)
-        chain = self._engine.images.chain(image)
+        chain = self._engine.catalogue.chain(image)
         manifest = decode(self._engine.store.blobs.read(image.manifest), Manifest, what=f"manifest of {name}")
         return Result(
             identity=chain or "",

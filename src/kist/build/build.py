@@ -62,8 +62,8 @@ def _base(engine: "Engine", bases: Bases, planned: Plan, references: list[str]) 
     if planned.config != image.config.config:
         return None
     for reference in references:
-        engine.images.tag(image, reference)
-    return engine.images.get(image.id)
+        engine.catalogue.tag(image, reference)
+    return engine.catalogue.get(image.id)
 
 
 def _created(engine: "Engine", planned: Plan, result: Result, references: list[str]) -> Image:
@@ -77,7 +77,7 @@ def _created(engine: "Engine", planned: Plan, result: Result, references: list[s
         config=planned.config,
         history=result.history,
     )
-    return engine.images.create(config, result.layers, references)
+    return engine.catalogue.create(config, result.layers, references)
 
 
 def _nobody(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""The identity of files that are copied: names, kinds, modes, contents, links. No times; no owners, COPY sets its own."""
+"""The identity of copied files: names, kinds, modes, contents, links; no times, no owners (COPY sets its own)."""
 
 import hashlib
 import os

@@ -1,15 +1,14 @@
 """The build's context: its directory, its Dockerfile, its ``.dockerignore``."""
 
-import errno
 import os
 import posixpath
 from difflib import get_close_matches
 from types import TracebackType
 from typing import Self
 
+from kist.build.reading import read_inside
 from kist.build.tree import Tree
 from kist.errors import InvalidInput, NotFound, from_os_error
-from kist.kernel.paths import open_in_root
 from kist.spec.dockerfile import Dockerfile, Ignore, parse
 from kist.spec.dockerfile.ignore import NAME as IGNORE_NAME
 
@@ -71,17 +70,12 @@ class Context:
 
     def _read(self, path: str) -> bytes | None:
         try:
-            descriptor = open_in_root(self._root, path, os.O_RDONLY | os.O_NONBLOCK)
+            text = read_inside(self._root, path, _LARGEST_TEXT)
+        except IsADirectoryError:
+            raise InvalidInput(f'"{path}" is a directory, and a file is needed') from None
         except OSError as error:
-            if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-                return None
             raise from_os_error(error, "read") from error
-        with os.fdopen(descriptor, "rb") as file:
-            try:
-                text = file.read(_LARGEST_TEXT + 1)
-            except IsADirectoryError:
-                raise InvalidInput(f'"{path}" is a directory, and a file is needed') from None
-        if len(text) > _LARGEST_TEXT:
+        if text is not None and len(text) > _LARGEST_TEXT:
             raise InvalidInput(f'"{path}" is larger than {_LARGEST_TEXT >> 20} MiB')
         return text
 

@@ -103,10 +103,10 @@ class Executor:
         snapshot = f"build-{uuid.uuid4().hex}"
         try:
             fill(snapshot, self._engine.store.snapshots.prepare(snapshot, below.chain))
-            layer = self._engine.images.commit_snapshot(snapshot, below.chain)
+            layer = self._engine.catalogue.commit_snapshot(snapshot, below.chain)
         except BaseException:
             with suppress(KistError):  # perhaps it never came to be; what went wrong before is what counts
-                self._engine.images.discard_snapshot(snapshot)
+                self._engine.catalogue.discard_snapshot(snapshot)
             raise
         made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
         self._cache.put(key, made)

@@ -1,9 +1,7 @@
 """Whom copied files belong to: ``--chown=user[:group]``, names looked up in the image."""
 
-import os
-
+from kist.build.reading import read_inside
 from kist.errors import NotFound
-from kist.kernel.paths import open_in_root
 
 _MAX_TABLE = 16 << 20
 
@@ -47,10 +45,5 @@ def _group(name: str, root: int) -> int:
 
 
 def _table(root: int, path: str) -> list[list[str]]:
-    try:
-        descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return []
-    with os.fdopen(descriptor, "rb") as file:
-        text = file.read(_MAX_TABLE).decode("utf-8", "replace")
-    return [line.split(":") for line in text.splitlines()]
+    data = read_inside(root, path, _MAX_TABLE) or b""
+    return [line.split(":") for line in data.decode("utf-8", "replace").splitlines()]
