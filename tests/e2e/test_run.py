@@ -71,8 +71,9 @@ def test_what_a_container_must_not_do_fails(run: Run, script: str) -> None:
     assert code != 0
 
 
-def test_capabilities_are_dockers_default(run: Run) -> None:
-    _, out, _ = run("grep -E 'Cap(Eff|Bnd|Inh|Amb)|Seccomp:|SigIgn' /proc/self/status")
+def test_capabilities_are_dockers_default(engine: Engine, busybox: str) -> None:
+    pattern = "Cap(Eff|Bnd|Inh|Amb)|Seccomp:|SigIgn"
+    out = engine.run(busybox, ["grep", "-E", pattern, "/proc/self/status"]).stdout
     values = dict(line.split(":\t") for line in out.splitlines())
     assert values["CapEff"] == values["CapBnd"] == "00000000a80425fb"
     assert values["CapInh"] == values["CapAmb"] == "0" * 16
@@ -253,9 +254,10 @@ def test_a_terminal_is_one(engine: Engine, busybox: str) -> None:
         with engine.open_attach(container, stdin=True, stdout=True, stderr=True) as attached:
             engine.start(container)
             engine.resize(container, 33, 77)
+            assert attached.recv(12, socket.MSG_WAITALL) == b"/dev/pts/0\r\n"
             attached.sendall(b"hello\n")
             printed = _read_all(attached)
-        assert printed == b"/dev/pts/0\r\nhello\r\ngot hello\r\n33 77\r\n"
+        assert printed == b"hello\r\ngot hello\r\n33 77\r\n"
     finally:
         engine.remove(container, force=True)
 

@@ -99,12 +99,12 @@ class _Bootstrap:
         if found is None:
             return None
         with suppress(NotFound):
-            image = self._engine.images.get(Digest(found.decode()))
+            image = self._engine.catalogue.get(Digest(found.decode()))
             with self._steps.step("image", "Made before from the same packages") as step:
                 step.cached = True
                 for reference in self._references:
-                    self._engine.images.tag(image.id, reference)
-            return self._engine.images.get(image.id)
+                    self._engine.catalogue.tag(image.id, reference)
+            return self._engine.catalogue.get(image.id)
         return None
 
     def _remember(self, choice: str, lock: Lock, image: Image) -> None:

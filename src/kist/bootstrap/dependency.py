@@ -10,7 +10,7 @@ from kist.errors import InvalidInput
 
 _RELATION = re.compile(
     r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9+.-]*)(?::(?P<qualifier>[a-z0-9-]+))?"
-    r"(?:\s*\(\s*(?P<relation><<|<=|=|>=|>>|<|>)\s*(?P<version>[^\s()]+)\s*\))?"
+    r"(?:\s*\(\s*(?P<relation><<|<=|=|>=|>>|<|>)\s*(?P<version>[^\s()<=>]+)\s*\))?"
     r"(?:\s*\[(?P<architectures>[^\]]*)\])?\s*\Z"
 )
 

@@ -27,7 +27,7 @@ def keep_lock(engine: "Engine", image: Image, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(path, os.path.join(directory, image.id.hex + _SUFFIX))
-    known = {image.id.hex for image in engine.images.list()} | {image.id.hex}
+    known = {image.id.hex for image in engine.catalogue.list()} | {image.id.hex}
     for name in os.listdir(directory):
         if name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX) not in known:
             with suppress(FileNotFoundError):
@@ -40,7 +40,7 @@ def lock_of(engine: "Engine", image: str | Image) -> str:
     Raises:
         NotFound: there is no such image, or Kist did not bootstrap its base.
     """
-    found = engine.images.get(image)
+    found = engine.catalogue.get(image)
     with suppress(FileNotFoundError), open(_path(engine, found.id), encoding="utf-8") as file:
         return file.read()
     return _lock_inside(engine, found)

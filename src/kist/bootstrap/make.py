@@ -68,12 +68,12 @@ def make_image(engine: "Engine", cache: PackageCache, lock: Lock, steps: Steps, 
     try:
         _fill(engine, key, root.source, cache, lock, steps)
         with steps.step("commit", "Write the layer"):
-            layer = engine.images.commit_snapshot(key, None, mtime=lock.date)
+            layer = engine.catalogue.commit_snapshot(key, None, mtime=lock.date)
     except BaseException:
-        engine.images.discard_snapshot(key)
+        engine.catalogue.discard_snapshot(key)
         raise
     assert layer is not None, "a base image has files"
-    return engine.images.create(_config(lock, layer), (layer.descriptor,), references)
+    return engine.catalogue.create(_config(lock, layer), (layer.descriptor,), references)
 
 
 def _fill(engine: "Engine", key: str, root: str, cache: PackageCache, lock: Lock, steps: Steps) -> None:

@@ -186,7 +186,12 @@ class Containers:
         container = self.get(name)
         if not container.state.running:
             raise Conflict(f"cannot kill container: {_key(name)}: container {container.id} is not running")
-        launch.ask(self.places(container).run, {"op": "signal", "number": signal_number(number)})
+        try:
+            launch.ask(self.places(container).run, {"op": "signal", "number": signal_number(number)})
+        except (Unavailable, Conflict):
+            if self.state_of(container).running:
+                raise
+            raise Conflict(f"cannot kill container: {_key(name)}: container {container.id} is not running") from None
 
     def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
         """Ask the container to end, and after ``timeout`` seconds make it; a negative timeout waits for ever."""
@@ -262,13 +267,16 @@ class Containers:
         except NotFound:
             return
         ended = state.from_message(found) if found else container.state
-        self._networks.release(identifier)
         self.watcher.tell(identifier, ended.exit_code, removed=False, error=ended.error)
         if container.options.auto_remove:
             with contextlib.suppress(NotFound, Conflict):
                 self.remove(container)
-        else:
-            directories.remove_tree(self.places(container).run)
+            return
+        with contextlib.suppress(NotFound), self._alone(container):
+            # Whoever heard of the end may have started it again by now.
+            if not self.state_of(container).running:
+                self._networks.release(identifier)
+                directories.remove_tree(self.places(container).run)
 
     # waiting and streams
 

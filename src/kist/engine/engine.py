@@ -62,11 +62,11 @@ class Engine:
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.store = Store(self.data_root)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
-        self.images = Images(self.store)
+        self.catalogue = Images(self.store)
         self.spawner = Spawner(os.path.join(self.run_root, "engine.log"))
         self._networks = Networks(self.store)
         start = Starter(self.spawner, self._networks)
-        self._containers = Containers(self.store, self.images, start, self._networks, self.run_root)
+        self._containers = Containers(self.store, self.catalogue, start, self._networks, self.run_root)
         self._execs = Execs(self._containers)
         self._logs = Logs(self._containers)
         self._steps = Steps(self.store, start, self._networks, self.run_root)
@@ -88,17 +88,21 @@ class Engine:
 
     # images
 
+    def images(self) -> tuple[Image, ...]:
+        """All images, the newest first."""
+        return self.catalogue.list()
+
     def image(self, name: str | Image) -> Image:
         """The image of this reference, id or unique beginning of an id."""
-        return self.images.get(name)
+        return self.catalogue.get(name)
 
     def tag(self, name: str | Image, reference: str) -> None:
         """Give an image one more name."""
-        self.images.tag(name, reference)
+        self.catalogue.tag(name, reference)
 
     def remove_image(self, name: str | Image, *, force: bool = False) -> RemovedImage:
         """Take a name away, and the image with its last one."""
-        return self.images.remove(name, force=force)
+        return self.catalogue.remove(name, force=force)
 
     def import_image(
         self,
@@ -109,15 +113,15 @@ class Engine:
         message: str = "",
     ) -> Image:
         """Make an image of one layer from a tar of a file system."""
-        return self.images.import_tar(source, reference, config or ContainerConfig(), message)
+        return self.catalogue.import_tar(source, reference, config or ContainerConfig(), message)
 
     def load(self, source: BinaryIO) -> tuple[Image, ...]:
         """Take in the images of a docker-save or OCI archive."""
-        return self.images.load(source)
+        return self.catalogue.load(source)
 
     def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
         """Write images as an archive that both Docker and OCI tools read."""
-        self.images.save(names, target)
+        self.catalogue.save(names, target)
 
     # containers
 
@@ -299,7 +303,7 @@ class Engine:
             version=self.version(),
             containers=len(found),
             running=sum(container.state.running for container in found),
-            images=len(self.images.list()),
+            images=len(self.catalogue.list()),
             data_root=self.data_root,
             run_root=self.run_root,
             storage_driver="overlay",

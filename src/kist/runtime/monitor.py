@@ -166,6 +166,8 @@ class Monitor:
         self.streams.end()
         self._exited = True
         self._write_state()
+        # In this order: whoever cannot connect finds the end on disk, and who was told may start the container anew.
+        self._stop_listening()
         if self.cgroup is not None:
             self.cgroup.remove()
         self._tell_engine({"event": "exited", "state": self._state})
@@ -176,7 +178,6 @@ class Monitor:
             self.loop.forget(follower.fileno())
             follower.close()
         self.waiters = self.followers = []
-        self._stop_listening()
 
     def _write_state(self) -> None:
         try:
@@ -197,6 +198,7 @@ class Monitor:
 
     def _listen(self) -> None:
         path = os.path.join(self.run_directory, SOCKET)
+        _unlink(path)  # of a monitor that was killed
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         directory = os.open(self.run_directory, os.O_PATH | os.O_CLOEXEC)
         # The name of a socket is limited to 107 bytes, a run directory is not.
@@ -219,15 +221,19 @@ class Monitor:
             self.loop.forget(self._listener.fileno())
             self._listener.close()
             self._listener = None
-            try:
-                os.unlink(os.path.join(self.run_directory, SOCKET))
-            except FileNotFoundError:
-                return
+            _unlink(os.path.join(self.run_directory, SOCKET))
 
     def _clean_up(self) -> None:
         self._stop_listening()
         self._forget_engine()
         self.loop.close()
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def _failure_of(error: OSError) -> dict[str, Any]:

@@ -29,6 +29,10 @@ def main(descriptor: int) -> None:
     process.set_title("kist-spawner")
     # Nobody but root looks into these processes: not the container's processes that share a pid namespace with init.
     process.set_dumpable(dumpable=False)
+    # Whoever started the engine may have had signals ignored (nohup, a shell's &); containers are not to inherit that.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Reference cycles are rare here, and a collection would copy every page that the monitors share.

@@ -41,7 +41,7 @@ def _select(engine: "Engine", filters: Filters, *, everything: bool) -> tuple[Co
 def _resolve(engine: "Engine", filters: Filters) -> Resolved:
     ancestors = None
     if "ancestor" in filters:
-        ancestors = descendants(engine.catalogue.list(), [engine.image(name).id for name in filters["ancestor"]])
+        ancestors = descendants(engine.images(), [engine.image(name).id for name in filters["ancestor"]])
     before = [engine.container(name).created_at for name in filters.get("before", ())]
     since = [engine.container(name).created_at for name in filters.get("since", ())]
     return Resolved(ancestors, min(before, default=None), max(since, default=None))

@@ -35,7 +35,7 @@ def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
     before = min((engine.image(name).created_at for name in filters.get("before", ())), default=None)
     since = max((engine.image(name).created_at for name in filters.get("since", ())), default=None)
     now = time.time_ns()
-    found = [each for each in engine.catalogue.list() if match_image(each, filters, now=now, before=before, since=since)]
+    found = [each for each in engine.images() if match_image(each, filters, now=now, before=before, since=since)]
     return tuple(sorted(found, key=lambda each: each.created_at, reverse=True))
 
 
