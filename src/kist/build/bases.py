@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from kist.build.result import Result
 from kist.errors import InvalidInput, NotFound
-from kist.spec.image import ImageConfig, Manifest
-from kist.spec.json import decode
+from kist.spec.image import ImageConfig
 from kist.spec.platform import Platform
 from kist.spec.summary import Image
 
@@ -63,12 +62,10 @@ class Bases:
         """The image as something to build on; its layers are unpacked where they are not yet."""
         image = self.image(name)
         chain = self._engine.catalogue.chain(image)
-        manifest = decode(self._engine.store.blobs.read(image.manifest), Manifest, what=f"manifest of {name}")
         return Result(
             identity=chain or "",
             chain=chain,
-            layers=manifest.layers,
-            diff_ids=image.config.rootfs.diff_ids,
+            layers=self._engine.catalogue.layers(image),
             history=image.config.history,
             created=image.config.created,
         )

@@ -71,13 +71,13 @@ def _created(engine: "Engine", planned: Plan, result: Result, references: list[s
         architecture=planned.platform.architecture,
         os=planned.platform.os,
         variant=planned.platform.variant,
-        rootfs=RootFS(diff_ids=result.diff_ids),
+        rootfs=RootFS(tuple(layer.diff_id for layer in result.layers)),
         created=result.created,
         author=planned.author,
         config=planned.config,
         history=result.history,
     )
-    return engine.catalogue.create(config, result.layers, references)
+    return engine.catalogue.create(config, [layer.descriptor for layer in result.layers], references)
 
 
 def _nobody(event: Event) -> None:

@@ -16,7 +16,7 @@ from kist.spec.image import Layer
 from kist.spec.json import decode, encode
 
 if TYPE_CHECKING:
-    from kist.store.store import Store
+    from kist.engine.engine import Engine
 
 _FORMAT = "kist build 1"
 
@@ -58,26 +58,26 @@ class StepCache:
     """Looks records up and keeps them.
 
     Args:
-        store: has the records and the layers that they name.
+        engine: has the records and the layers that they name.
         bypass: nothing is found (``--no-cache``); what is made is still kept for the next build.
     """
 
-    def __init__(self, store: "Store", *, bypass: bool) -> None:
-        self._store = store
+    def __init__(self, engine: "Engine", *, bypass: bool) -> None:
+        self._store = engine.store
+        self._images = engine.catalogue
         self._bypass = bypass
 
-    def get(self, step_key: str) -> Made | None:
-        """What was made under this key, if its layer is still there as a snapshot and as a blob."""
+    def get(self, step_key: str, below: tuple[Layer, ...]) -> Made | None:
+        """What was made under this key on top of ``below``, if its layer is still there."""
         value = None if self._bypass else self._store.records.cache_get(step_key)
         if value is None:
             return None
         made = decode(value, Made, what="build cache record")
-        layer = made.layer
-        if layer is None or (
-            self._store.snapshots.exists(layer.chain_id) and layer.descriptor.digest in self._store.blobs
-        ):
-            return made
-        return None
+        return made if made.layer is None or self._is_here(made.layer, below) else None
+
+    def _is_here(self, layer: Layer, below: tuple[Layer, ...]) -> bool:
+        here = self._store.snapshots.exists(layer.chain_id) and layer.descriptor.digest in self._store.blobs
+        return here or self._images.has_layers((*below, layer))  # a snapshot can be made again from its blob
 
     def put(self, step_key: str, made: Made) -> None:
         """Keep what was made."""

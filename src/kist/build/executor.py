@@ -47,7 +47,7 @@ class Executor:
         self._engine = engine
         self._context = context
         self._bases = bases
-        self._cache = StepCache(engine.store, bypass=no_cache)
+        self._cache = StepCache(engine, bypass=no_cache)
         self._progress = progress
         self._results: dict[str, Result] = {}
 
@@ -97,7 +97,7 @@ class Executor:
 
     def _made(self, below: Result, key: str, fill: Fill) -> tuple[Made, bool]:
         """What is in the cache under the key, else what ``fill`` makes; and whether it was in the cache."""
-        made = self._cache.get(key)
+        made = self._cache.get(key, below.layers)
         if made is not None:
             return made, True
         snapshot = f"build-{uuid.uuid4().hex}"
@@ -140,7 +140,7 @@ class Executor:
         if action.origin:
             origin = self._results[action.origin]
             quick = cache.key(below.identity, action, ("tree", origin.identity))
-            made = self._cache.get(quick)
+            made = self._cache.get(quick, below.layers)
             if made is not None:
                 return made, True
         with self._tree(action) as tree:

@@ -6,7 +6,7 @@ import msgspec
 
 from kist.build.cache import Made
 from kist.spec.digest import Digest
-from kist.spec.image import Descriptor, History
+from kist.spec.image import History, Layer
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -14,14 +14,14 @@ class Result(msgspec.Struct, frozen=True):
 
     Attributes:
         identity: what the next step's cache key stands on.
+        layers: from the lowest up.
         chain: the snapshot to build on; None for an empty tree.
         created: when the newest step was made (RFC 3339); empty when unknown.
     """
 
     identity: str
     chain: Digest | None = None
-    layers: tuple[Descriptor, ...] = ()
-    diff_ids: tuple[Digest, ...] = ()
+    layers: tuple[Layer, ...] = ()
     history: tuple[History, ...] = ()
     created: str = ""
 
@@ -36,8 +36,7 @@ class Result(msgspec.Struct, frozen=True):
             above,
             identity=layer.chain_id,
             chain=layer.chain_id,
-            layers=(*self.layers, layer.descriptor),
-            diff_ids=(*self.diff_ids, layer.diff_id),
+            layers=(*self.layers, layer),
         )
 
     def configured(self, created_by: str) -> Self:

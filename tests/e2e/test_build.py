@@ -1,0 +1,124 @@
+"""Builds with RUN, in real containers."""
+
+from pathlib import Path
+
+import pytest
+
+from kist.build import build
+from kist.engine import Engine
+from kist.errors import StepFailed
+from kist.spec.build import BuildOptions
+from kist.spec.container import ContainerOptions
+from kist.spec.progress import Event, StepFinished, StepOutput
+from kist.spec.summary import Image
+
+pytestmark = pytest.mark.root
+
+
+class Session:
+    """Builds on one engine, and what they told."""
+
+    def __init__(self, engine: Engine, context: Path) -> None:
+        self.engine = engine
+        self.context = context
+        self.events: list[Event] = []
+
+    def build(self, text: str, **options: object) -> Image:
+        (self.context / "Dockerfile").write_text(text)
+        self.events.clear()
+        chosen = BuildOptions(**options)  # type: ignore[arg-type]
+        return build(self.engine, str(self.context), chosen, self.events.append)
+
+    def cached(self) -> list[bool]:
+        return [event.cached for event in self.events if isinstance(event, StepFinished)]
+
+    def output(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, StepOutput))
+
+    def run(self, image: Image, *command: str) -> str:
+        options = ContainerOptions(image=str(image.id), network="none")
+        return self.engine.run(image, command or None, options=options).stdout
+
+
+@pytest.fixture
+def session(engine: Engine, tmp_path: Path) -> Session:
+    context = tmp_path / "context"
+    context.mkdir()
+    return Session(engine, context)
+
+
+def test_commands_change_the_image(session: Session, busybox: str) -> None:
+    image = session.build(f"FROM {busybox}\nRUN echo made > /made && rm /etc/group\nRUN cat /made")
+    assert session.output() == "made\n"
+    assert session.run(image, "sh", "-c", "cat /made; ls /etc") == "made\npasswd\n"
+    assert [entry.empty_layer for entry in image.config.history[1:]] == [False, True]
+
+
+def test_what_a_command_sees(session: Session, busybox: str) -> None:
+    session.build(
+        f'FROM {busybox}\nARG A=1\nENV B=$A\nWORKDIR /w\nUSER user\nRUN echo "$A $B $PWD $(id -u) $HTTP_PROXY"',
+        build_args={"A": "2", "HTTP_PROXY": "p"},
+    )
+    assert session.output() == "2 2 /w 1000 p\n"
+
+
+def test_the_shell_of_the_image_runs_commands(session: Session, busybox: str) -> None:
+    with pytest.raises(StepFailed):
+        session.build(f'FROM {busybox}\nSHELL ["/bin/sh", "-ec"]\nRUN false; true')
+
+
+def test_the_exec_form_has_no_shell(session: Session, busybox: str) -> None:
+    session.build(f'FROM {busybox}\nRUN ["echo", "$HOME", "a b"]')
+    assert session.output() == "$HOME a b\n"
+
+
+def test_a_failed_command_ends_the_build_with_its_code(session: Session, busybox: str) -> None:
+    text = f"FROM {busybox}\nRUN echo kept > /kept\nRUN echo tells >&2; exit 42"
+    with pytest.raises(StepFailed) as caught:
+        session.build(text)
+    assert caught.value.message == "The command '/bin/sh -c echo tells >&2; exit 42' returned a non-zero code: 42"
+    assert caught.value.exit_code == 42
+    assert [event.stream for event in session.events if isinstance(event, StepOutput)] == ["stderr"]
+    snapshots = set(session.engine.store.snapshots.list())
+    assert not [name for name in snapshots if name.startswith("build-")]
+    session.build(text.replace("exit 42", "true"))
+    assert session.cached() == [True, True, False]
+
+
+def test_everything_is_cached_the_second_time(session: Session, busybox: str) -> None:
+    text = f"FROM {busybox}\nRUN date +%s%N > /time\nRUN true\nRUN true\nRUN cat /time"
+    first = session.build(text)
+    assert session.cached() == [True, False, False, False, False]
+    assert session.build(text).id == first.id
+    assert all(session.cached())
+    assert session.build(text, no_cache=True).id != first.id
+
+
+def test_arguments_count_for_the_commands_after_them(session: Session, busybox: str) -> None:
+    text = f"FROM {busybox}\nRUN true\nARG A\nRUN echo $A"
+    session.build(text, build_args={"A": "1"})
+    session.build(text, build_args={"A": "2"})
+    assert session.cached() == [True, True, True, False]
+    assert session.output() == "2\n"
+
+
+def test_a_stage_is_compiled_and_copied_from(session: Session, busybox: str) -> None:
+    (session.context / "source").write_text("code")
+    image = session.build(
+        f"FROM {busybox} AS build\nCOPY source /src/\nRUN mkdir /out && tr a-z A-Z < /src/source > /out/program\n"
+        f"FROM {busybox}\nCOPY --from=build /out/ /opt/\nRUN test ! -e /src\nCMD cat /opt/program",
+        tags=("tool",),
+    )
+    assert session.run(image) == "CODE"
+
+
+def test_listeners_that_fail_end_the_command(session: Session, busybox: str) -> None:
+    (session.context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo a; sleep 100")
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StepOutput):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(session.engine, str(session.context), BuildOptions(), listen)
+    assert not [name for name in session.engine.store.snapshots.list() if name.startswith("build-")]
