@@ -21,8 +21,8 @@ _BLOB = re.compile(r"blobs/(sha256)/([0-9a-f]{64})\Z|()([0-9a-f]{64})\.json\Z")
 class Sink(Protocol):
     """Where a large member goes (``kist.store.BlobWriter`` is one)."""
 
-    def write(self, data: bytes, /) -> object:
-        """Add bytes."""
+    def write(self, data: memoryview, /) -> object:
+        """Add bytes, which do not change any more."""
 
     def finish(self) -> Digest:
         """The digest of all that was written."""
@@ -121,7 +121,7 @@ class Members:
             return Member(Digest.of(data), entry.size, data, None)
         sink = open_sink()
         for chunk in reader.chunks():
-            sink.write(bytes(chunk))
+            sink.write(chunk)
         return Member(sink.finish(), entry.size, None, sink)
 
 

@@ -23,7 +23,7 @@ BLOCK_DEVICE: Final = b"4"
 DIRECTORY: Final = b"5"
 FIFO: Final = b"6"
 
-_CHUNK = 1 << 20
+_CHUNK = 256 << 10  # so that a chunk is still in the processor's cache when it is hashed and written
 _LONGEST_EXTENSION = 1 << 20
 _LARGEST_ID = (1 << 32) - 2
 _LARGEST_TIME = 1 << 40  # seconds; farther from the epoch than any file system keeps

@@ -46,8 +46,8 @@ class BlobWriter:
     ) -> None:
         self.close()
 
-    def write(self, data: bytes) -> int:
-        """Add ``data``.
+    def write(self, data: bytes | memoryview) -> int:
+        """Add ``data``, which nobody may change any more: it is hashed in another thread.
 
         Raises:
             Unavailable: the disk is full.

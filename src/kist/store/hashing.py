@@ -7,7 +7,7 @@ import threading
 from kist.spec.digest import Digest
 
 _WORTH_A_THREAD = 256 << 10  # bytes; hashing takes about 1 ms for each MiB, starting a thread about 0.1 ms
-_WAITING_CHUNKS = 8
+_WAITING_CHUNKS = 32
 
 
 class Hasher:
@@ -16,10 +16,10 @@ class Hasher:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._size = 0
-        self._queue: queue.Queue[bytes | None] | None = None
+        self._queue: queue.Queue[bytes | memoryview | None] | None = None
         self._thread: threading.Thread | None = None
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Add ``data``, which nobody may change any more."""
         self._size += len(data)
         if self._queue is None:
@@ -43,6 +43,6 @@ class Hasher:
             self._thread.join()
             self._queue = self._thread = None
 
-    def _work(self, chunks: queue.Queue[bytes | None]) -> None:
+    def _work(self, chunks: queue.Queue[bytes | memoryview | None]) -> None:
         while (chunk := chunks.get()) is not None:
             self._hash.update(chunk)
