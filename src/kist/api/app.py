@@ -11,6 +11,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 
 from kist.api.call import Call
+from kist.api.failures import FailedExecs
 from kist.api.hijack import Hangups, Session
 from kist.api.protocol import HttpServer, Protocol, error_response
 from kist.api.routes import ROUTES
@@ -39,6 +40,7 @@ class Api:
         self.workers = Workers()
         self.hangups = Hangups()
         self.http = HttpServer(self.handle)
+        self.failed_execs = FailedExecs()
         self._streams: set[asyncio.Task[Any]] = set()
 
     async def handle(self, request: BaseRequest) -> StreamResponse:

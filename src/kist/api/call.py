@@ -151,6 +151,11 @@ class Call:
         return await self.api.workers.run_long(function, *arguments, **options)
 
     @property
+    def from_docker(self) -> bool:
+        """Whether a client of Docker's asks, which names itself; Kist's own clients send no User-Agent."""
+        return "User-Agent" in self.request.headers
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of the server."""
         return asyncio.get_running_loop()

@@ -9,8 +9,10 @@ from kist.api.call import Call
 from kist.api.hijack import hijack, stream_type
 from kist.api.routes.containers import read_size
 from kist.api.routing import Route
+from kist.errors import CommandNotExecutable, CommandNotFound, KistError
 from kist.spec.container import ExecOptions
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec_state
+from kist.spec.docker.frames import frame
 
 if TYPE_CHECKING:
     from kist.engine import Engine
@@ -26,7 +28,12 @@ async def create(call: Call) -> StreamResponse:
 async def start(call: Call) -> StreamResponse:
     """Run it, detached or joined with the connection."""
     wanted = read_exec_start(await call.json(required=False))
-    options, stream = await call.run(_start, call.engine, call.fields["id"], wanted)
+    try:
+        options, stream = await call.run(_start, call.engine, call.fields["id"], wanted)
+    except (CommandNotFound, CommandNotExecutable) as error:
+        if not call.from_docker:
+            raise
+        return await _tell_in_stream(call, error)
     if stream is None:
         return call.done(200)
     return await hijack(call, stream, stream_type(call, tty=options.tty), forward=options.open_stdin)
@@ -40,16 +47,29 @@ def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOpti
     return options, stream
 
 
+async def _tell_in_stream(call: Call, error: KistError) -> StreamResponse:
+    """Docker tells that a command cannot be executed as the command's output, and its clients expect nothing else."""
+    identity = call.fields["id"]
+    call.api.failed_execs.note(identity, error.exit_code)
+    options = (await call.run(call.engine.exec_inspect, identity)).options
+    text = f"{error}\r\n".encode()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(text if options.tty else frame("stdout", text))
+    return await hijack(call, ours, stream_type(call, tty=options.tty), forward=False)
+
+
 async def inspect(call: Call) -> StreamResponse:
     """What became of it."""
     state = await call.run(call.engine.exec_inspect, call.fields["id"])
     if call.wants_values:
         return call.reply_value(state)
+    failed = call.api.failed_execs.exit_code(state.id)
     written = write_exec_state(
         state.id,
         state.container,
-        running=state.running,
-        exit_code=state.exit_code,
+        running=state.running and failed is None,
+        exit_code=state.exit_code if failed is None else failed,
         pid=state.pid,
         options=state.options,
     )
