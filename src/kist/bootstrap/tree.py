@@ -5,7 +5,7 @@ import stat
 from types import TracebackType
 from typing import Self
 
-from kist.kernel.paths import make_directories, open_in_root
+from kist.kernel.paths import open_in_root
 
 _OPEN_PARENTS = 128
 
@@ -77,8 +77,20 @@ class Tree:
             os.close(existing_parent)
 
     def make_directory(self, path: str) -> None:
-        """``mkdir -p``; a symbolic link to a directory will do."""
-        make_directories(self._root, path)
+        """``mkdir -p``, for everybody to read; a symbolic link to a directory will do."""
+        if not path:
+            return
+        try:
+            parent, name = self._parent(path)
+        except FileNotFoundError:
+            self.make_directory(os.path.dirname(path))
+            parent, name = self._parent(path)
+        try:
+            os.mkdir(name, dir_fd=parent)
+        except FileExistsError:
+            os.close(open_in_root(self._root, path, os.O_PATH | os.O_DIRECTORY))
+        else:
+            os.chmod(name, 0o755, dir_fd=parent)  # noqa: S103 - as all directories of a system are, umask or not
 
     def is_link(self, path: str) -> bool:
         """Whether the path's last part is a symbolic link."""
