@@ -231,8 +231,13 @@ class Containers:
                     hint=f"kist rm -f {container.name}",
                 )
             self._kill_and_wait(container)
+            if container.options.auto_remove:
+                # Its end has it removed too, and either may be first.
+                with contextlib.suppress(NotFound), self._alone(container):
+                    self._remove_stopped(self.get(container))
+                return
         with self._alone(container):
-            self._remove_stopped(container)
+            self._remove_stopped(self.get(container))
 
     def _kill_and_wait(self, container: Container) -> None:
         with self.open_wait(container, "not-running") as ended:

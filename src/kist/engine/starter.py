@@ -93,12 +93,20 @@ class Starter:
                     self._networks.attach(descriptors[0], network, plan.id)
                     messages.send(control, {"go": True})
                 elif message["event"] == "failed":
+                    # Its end is on disk when the monitor says so: whoever hears of the failure sees a stopped container.
+                    _await_end(control)
                     raise_failure(message["failure"])
                 elif message["event"] == "started":
                     return
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
+
+
+def _await_end(control: socket.socket) -> None:
+    message, _ = messages.receive(control)
+    while message is not None and message["event"] != "exited":
+        message, _ = messages.receive(control)
 
 
 def raise_failure(failure: dict[str, Any]) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 
@@ -78,14 +79,19 @@ def set_title(title: str) -> None:
 
     The command line is memory of the process itself (proc_pid_cmdline(5)); its place is in proc_pid_stat(5).
     """
+    start, end = _command_line()
+    if end > start > 0:
+        text = title.encode()[: end - start - 1]
+        ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
+    set_name(title)
+
+
+@functools.cache
+def _command_line() -> tuple[int, int]:
+    # A fork has it at the same place, so the spawner looks it up for all its monitors.
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[45]), int(fields[46])
-    if end > start > 0:
-        ctypes.memset(start, 0, end - start)
-        text = title.encode()[: end - start - 1]
-        ctypes.memmove(start, text, len(text))
-    set_name(title)
+    return int(fields[45]), int(fields[46])
 
 
 def set_no_new_privileges() -> None:
@@ -162,6 +168,7 @@ def set_oom_score_adjustment(adjustment: int) -> None:
         file.write(str(adjustment))
 
 
+@functools.cache
 def boot_id() -> str:
     """A random word that is new at each boot."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

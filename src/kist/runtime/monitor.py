@@ -80,6 +80,16 @@ class Monitor:
                 self.cgroup.remove()
             return
         self._tell_created(warnings)
+        # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
+        # and a failure is written over it.
+        self._state |= {
+            "status": "running",
+            "pid": self.first.pid,
+            "monitor": os.getpid(),
+            "monitor_start": process.start_time(os.getpid()),
+            "started_at": time.time_ns(),
+        }
+        self._write_state()
         while not (self._exited and self._idle()):
             self.loop.turn()
         self._clean_up()
@@ -138,17 +148,7 @@ class Monitor:
             self._state["error"] = failure
             self._tell_engine({"event": "failed", "failure": failure})
             return
-        pid = self.first.pid
-        self._state |= {
-            "status": "running",
-            "pid": pid,
-            "pid_start": process.start_time(pid) if not self._exited else 0,
-            "monitor": os.getpid(),
-            "monitor_start": process.start_time(os.getpid()),
-            "started_at": time.time_ns(),
-        }
-        self._write_state()
-        self._tell_engine({"event": "started", "pid": pid})
+        self._tell_engine({"event": "started", "pid": self.first.pid})
 
     def _ended(self, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)

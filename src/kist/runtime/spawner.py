@@ -40,6 +40,7 @@ def main(descriptor: int) -> None:
     gc.freeze()
     # Looked up once: reading all mounts takes longer than making a container.
     hierarchies = cgroup.detect()
+    process.boot_id()
     requests = socket.socket(fileno=descriptor)
     while True:
         request, descriptors = messages.receive(requests)
