@@ -34,6 +34,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     # ring 3: faces
     "api": VALUES | {"engine", "build", "bootstrap", "compose"},
     "client": VALUES,
+    "local": VALUES | {"engine", "build", "bootstrap"},
     "cli": VALUES | {"client", "compose", "engine", "api"},
 }
 """Each package and what it may import of the others (itself always)."""

@@ -43,6 +43,7 @@ def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = 
 
         with Engine(data_root, run_root) as engine, listener:
             lock.tell_pid()
+            engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
             asyncio.run(_serve(engine, listener, ready_fd))
 
 

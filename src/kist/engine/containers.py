@@ -358,6 +358,8 @@ class Containers:
             for left in set(_listed(root)) - known:
                 self._discard_if_dead(left)
 
+        mountpoints.forget_unused(self._mountpoints, self._store.snapshots.exists)
+
     def _discard_if_dead(self, identifier: str) -> None:
         """Take away what removed containers and cut-off build steps left; a living monitor keeps its own."""
         try:

@@ -8,7 +8,7 @@ scratch``, a bootstrap) is a plain directory: there, what was missing is made an
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from kist.kernel import paths, trees
@@ -40,6 +40,15 @@ def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mou
         for option in mount.options
     )
     return (Mount(mount.type, mount.source, mount.target, options),)
+
+
+def forget_unused(cache: str, exists: Callable[[str], bool]) -> None:
+    """Remove the made layers of images that are gone; ``exists`` tells whether a chain is still here."""
+    if not os.path.isdir(cache):
+        return
+    for name in os.listdir(cache):
+        if not exists(name.replace("-", ":", 1)):
+            directories.remove_tree(os.path.join(cache, name))
 
 
 @contextmanager
