@@ -19,11 +19,13 @@ from kist.build.result import Result
 from kist.build.target import Target
 from kist.build.tree import Tree
 from kist.errors import KistError, StepFailed, from_os_error
+from kist.image.layers import directories_of
 from kist.kernel.trees import open_tree_of
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
 from kist.spec.mount import Mount
 from kist.spec.progress import StepFinished, StepOutput, StepStarted
+from kist.store import directories
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -101,16 +103,23 @@ class Executor:
         if made is not None:
             return made, True
         snapshot = f"build-{uuid.uuid4().hex}"
+        mounts = self._engine.store.snapshots.prepare(snapshot, below.chain)
         try:
-            fill(snapshot, self._engine.store.snapshots.prepare(snapshot, below.chain))
+            fill(snapshot, mounts)
             layer = self._engine.catalogue.commit_snapshot(snapshot, below.chain)
         except BaseException:
-            with suppress(KistError):  # perhaps it never came to be; what went wrong before is what counts
-                self._engine.catalogue.discard_snapshot(snapshot)
+            self._discard(snapshot, mounts)
             raise
         made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
         self._cache.put(key, made)
         return made, False
+
+    def _discard(self, snapshot: str, mounts: Sequence[Mount]) -> None:
+        """Take away what a failed step left; what went wrong before is what counts, so nothing is raised."""
+        with suppress(KistError, OSError):
+            # The files first: a full disk has no room even for the note that the snapshot is gone.
+            directories.remove_tree(directories_of(mounts)[0])
+            self._engine.catalogue.discard_snapshot(snapshot)
 
     def _command(self, step_id: str, action: Run) -> Fill:
         """RUN: the command in a container on the snapshot."""

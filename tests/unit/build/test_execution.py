@@ -16,6 +16,7 @@ from kist.build.target import Target
 from kist.engine import Engine
 from kist.engine.images import Images
 from kist.errors import InvalidInput, KistError, NotFound, ParseError, Unavailable
+from kist.kernel import mounts
 from kist.kernel.trees import open_tree_of
 from kist.spec.build import BuildOptions
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
@@ -314,3 +315,34 @@ class TestFailures:
         assert len(room.snapshots() - before) == 1
         room.build("FROM base:1\nWORKDIR /w\nCOPY a /a")
         assert room.cached() == [True, True, False]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    if os.geteuid():
+        pytest.skip("a file system is mounted, which only root may")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounts.mount("tmpfs", str(place), "tmpfs", 0, "size=8m")
+    try:
+        yield place
+    finally:
+        mounts.unmount(str(place))
+
+
+def test_a_full_disk_ends_the_build_and_gives_its_space_back(small_disk: Path, tmp_path: Path) -> None:
+    (tmp_path / "context").mkdir()
+    with Store(str(small_disk / "store")) as store:
+        room = Room(store, Images(store), tmp_path / "context")
+        (room.context / "large").write_bytes(os.urandom(12 << 20))
+        (room.context / "medium").write_bytes(os.urandom(5 << 20))  # fits once, as files, and not twice, as a blob too
+        room.write("small")
+        room.build("FROM scratch\nCOPY small /")
+        before = os.statvfs(small_disk).f_bavail
+        for name in ("large", "medium"):
+            with pytest.raises(Unavailable, match="no space left on device"):
+                room.build(f"FROM scratch\nCOPY small /\nCOPY {name} /")
+        assert not [name for name in room.snapshots() if name.startswith("build-")]
+        assert os.statvfs(small_disk).f_bavail >= before - 64
+        room.build("FROM scratch\nCOPY small /\nCOPY small /again")
