@@ -225,10 +225,10 @@ class Unpacker:
 
     def _copy_up(self, target: tuple[bytes, ...], entry: Entry, *, hidden: bool) -> None:
         """Bring a file of the layers below into this one, for a hard link to it."""
-        found = None
-        if target and not hidden and self._whiteouts is not None:
-            parent = self._tree.enter(target[:-1])  # first, for it looks at the layers below too
-            found = self._whiteouts.below(target)
-        if found is None or stat.S_ISDIR(found.status.st_mode):
+        below = None if hidden or not target else self._whiteouts
+        if below is None or (found := below.below(target)) is None or stat.S_ISDIR(found.status.st_mode):
             raise Corrupt(f"a hard link to {shown(entry.link)}, which is not there")
+        parent = self._tree.enter(target[:-1])  # may look at the layers below too, so look again
+        found = below.below(target)
+        assert found is not None
         copy_up(found, parent)

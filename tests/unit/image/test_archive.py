@@ -1,0 +1,246 @@
+"""Archives of images in all their forms, whole and damaged."""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+
+from kist.errors import Corrupt, InvalidInput, KistError, NotFound, Unsupported
+from kist.image.archive import read_archive
+from kist.image.archive_writer import SavedImage, write_archive
+from kist.spec.digest import Digest
+from kist.spec.image import OCI_INDEX, OCI_MANIFEST
+from kist.spec.platform import Platform
+
+HOST = Platform("amd64")
+
+
+class Kept:
+    """A sink in memory."""
+
+    def __init__(self) -> None:
+        self._data = io.BytesIO()
+
+    def write(self, data: memoryview) -> None:
+        self._data.write(data)
+
+    def finish(self) -> Digest:
+        return Digest.of(self._data.getvalue())
+
+    def reader(self) -> io.BytesIO:
+        return io.BytesIO(self._data.getvalue())
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def config_of(*layers: bytes, architecture: str = "amd64") -> bytes:
+    diff_ids = [f"sha256:{sha(layer)}" for layer in layers]
+    return encode({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+
+
+def blob(data: bytes) -> tuple[str, bytes]:
+    return f"blobs/sha256/{sha(data)}", data
+
+
+def descriptor(data: bytes, kind: str = OCI_MANIFEST, **more: object) -> dict[str, object]:
+    return {"mediaType": kind, "digest": f"sha256:{sha(data)}", "size": len(data), **more}
+
+
+def manifest_of(config: bytes, *layers: bytes) -> bytes:
+    return encode(
+        {"schemaVersion": 2, "config": descriptor(config, "c"), "layers": [descriptor(x, "l") for x in layers]}
+    )
+
+
+def index_of(*descriptors: dict[str, object]) -> bytes:
+    return encode({"schemaVersion": 2, "manifests": descriptors})
+
+
+def read(tar, entry, *members: tuple[str, bytes]):
+    made = [entry(name, data) if isinstance(data, bytes) else data for name, data in members]
+    return read_archive(io.BytesIO(tar(*made)), Kept, HOST)
+
+
+LAYER = b"layer one".ljust(512, b"\0")
+BIG = b"x" * (1 << 20)
+CONFIG = config_of(LAYER, BIG)
+
+
+def docker_entry(config: str, *layers: str, tags=("debian:12",)) -> tuple[str, bytes]:
+    return "manifest.json", encode([{"Config": config, "RepoTags": tags, "Layers": layers}])
+
+
+def test_the_old_form_is_read_with_links_between_equal_layers(tar, entry):
+    config = config_of(LAYER, BIG, LAYER)
+    link = entry("c/layer.tar", kind=tarfile.SYMTYPE, link="../a/layer.tar")
+    (image,) = read(
+        tar, entry,
+        ("a/layer.tar", LAYER), ("a/VERSION", b"1.0"), ("b/layer.tar", BIG), ("c/layer.tar", link),
+        (f"{sha(config)}.json", config),
+        docker_entry(f"{sha(config)}.json", "a/layer.tar", "b/layer.tar", "c/layer.tar"),
+    )  # fmt: skip
+    assert image.references == ("docker.io/library/debian:12",)
+    assert [layer.digest.hex for layer in image.layers] == [sha(LAYER), sha(BIG), sha(LAYER)]
+    assert [layer.open().read() for layer in image.layers] == [LAYER, BIG, LAYER]
+    assert image.manifest.config.digest.hex == sha(config)
+    assert image.config_data == config
+
+
+def test_the_new_form_keeps_its_own_manifest(tar, entry):
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    members = [blob(CONFIG), blob(LAYER), blob(BIG), blob(manifest), ("index.json", index_of(descriptor(manifest)))]
+    listed = docker_entry(*(name for name, _ in members[:3]), tags=["a/b:1", "a/b:2"])
+    (image,) = read(tar, entry, *members, listed)
+    assert image.manifest_data == manifest
+    assert image.references == ("docker.io/a/b:1", "docker.io/a/b:2")
+
+
+@pytest.mark.parametrize(
+    ("notes", "names"),
+    [
+        (
+            {"io.containerd.image.name": "docker.io/library/x:1", "org.opencontainers.image.ref.name": "1"},
+            ("docker.io/library/x:1",),
+        ),
+        ({"org.opencontainers.image.ref.name": "quay.io/a/b:3"}, ("quay.io/a/b:3",)),
+        ({"org.opencontainers.image.ref.name": "latest"}, ()),
+        ({"org.opencontainers.image.ref.name": "No:Good:Name"}, ()),
+        ({}, ()),
+    ],
+)
+def test_an_oci_layout_is_read_and_names_come_from_annotations(notes, names, tar, entry):
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    index = index_of(descriptor(manifest, annotations=notes))
+    (image,) = read(tar, entry, blob(CONFIG), blob(LAYER), blob(BIG), blob(manifest), ("./index.json", index))
+    assert image.references == names
+
+
+def many_platforms(*architectures: str) -> tuple[list[tuple[str, bytes]], bytes]:
+    configs = {name: config_of(LAYER, architecture=name) for name in architectures}
+    manifests = {name: manifest_of(config, LAYER) for name, config in configs.items()}
+    listed = [descriptor(m, platform={"architecture": name, "os": "linux"}) for name, m in manifests.items()]
+    attestation = manifest_of(CONFIG, LAYER)
+    listed.append(descriptor(attestation, platform={"architecture": "unknown", "os": "unknown"}))
+    nested = index_of(*listed)
+    blobs = [blob(data) for data in (LAYER, CONFIG, *configs.values(), *manifests.values(), attestation, nested)]
+    return blobs, index_of(descriptor(nested, OCI_INDEX))
+
+
+def test_the_host_platform_is_picked_from_a_nested_index(tar, entry):
+    blobs, index = many_platforms("arm64", "386", "amd64")
+    (image,) = read(tar, entry, *blobs, ("index.json", index))
+    assert image.config.architecture == "amd64"
+
+
+def test_an_image_for_other_platforms_only_names_both(tar, entry):
+    blobs, index = many_platforms("arm64", "s390x")
+    with pytest.raises(NotFound, match="no image for linux/amd64: it has linux/arm64, linux/s390x"):
+        read(tar, entry, *blobs, ("index.json", index))
+
+
+def test_an_image_for_one_other_platform_is_kept(tar, entry):
+    blobs, index = many_platforms("arm64")
+    (image,) = read(tar, entry, *blobs, ("index.json", index))
+    assert image.config.architecture == "arm64"
+
+
+def test_compressed_layers_are_kept_as_they_are(tar, entry):
+    packed = gzip.compress(LAYER)
+    config = config_of(LAYER)
+    (image,) = read(tar, entry, ("c.json", config), ("l.tar", packed), docker_entry("c.json", "l.tar"))
+    assert image.manifest.layers[0].media_type.endswith("+gzip")
+    assert image.layers[0].digest.hex == sha(packed)
+
+
+BAD = {
+    "no archive of images": ([("etc/passwd", b"x")], InvalidInput, "neither manifest.json nor index.json"),
+    "bad json": ([("manifest.json", b"[{")], InvalidInput, "manifest.json"),
+    "missing layer": ([("c.json", config_of(LAYER)), docker_entry("c.json", "l.tar")], Corrupt, r"lacks l\.tar"),
+    "missing config": ([docker_entry("c.json")], Corrupt, r"lacks c\.json"),
+    "layers that do not add up": (
+        [("c.json", CONFIG), ("l", LAYER), docker_entry("c.json", "l")],
+        Corrupt,
+        "1 layers.* 2",
+    ),
+    "wrong blob": (
+        [(f"blobs/sha256/{'0' * 64}", b"x")],
+        Corrupt,
+        f"blobs/sha256/{'0' * 64}.*does not match its digest",
+    ),
+    "wrong big blob": ([(f"blobs/sha256/{'0' * 64}", BIG)], Corrupt, "does not match its digest"),
+    "wrong config": ([(f"{'0' * 64}.json", b"{}")], Corrupt, "does not match its digest"),
+    "path up": ([("../evil", b"x")], InvalidInput, r"\.\./evil.*leads out"),
+    "path inside": ([("a/../../evil", b"x")], InvalidInput, "leads out"),
+    "absolute path": ([("/etc/passwd", b"x")], InvalidInput, "/etc/passwd.*leads out"),
+    "layer path up": ([("c.json", config_of(LAYER)), docker_entry("c.json", "../l")], InvalidInput, "leads out"),
+    "bad name": ([("c.json", config_of()), docker_entry("c.json", tags=["UPPER"])], InvalidInput, "UPPER"),
+    "xz": ([("c.json", config_of(b"")), ("l", b"\xfd7zXZ\0"), docker_entry("c.json", "l")], Unsupported, "xz"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_archive_is_refused(case, tar, entry):
+    members, error, text = BAD[case]
+    with pytest.raises(error, match=text):
+        read(tar, entry, *members)
+
+
+@pytest.mark.parametrize(
+    ("kind", "link"),
+    [(tarfile.SYMTYPE, "../../etc/passwd"), (tarfile.SYMTYPE, "/etc/passwd"), (tarfile.LNKTYPE, "../x")],
+)
+def test_links_that_lead_out_are_refused(kind, link, tar, entry):
+    with pytest.raises(InvalidInput, match="leads out"):
+        read(tar, entry, ("a/l", entry("a/l", kind=kind, link=link)))
+
+
+def test_a_loop_of_links_is_refused(tar, entry):
+    loop = [("a", entry("a", kind=tarfile.SYMTYPE, link="b")), ("b", entry("b", kind=tarfile.SYMTYPE, link="a"))]
+    with pytest.raises(InvalidInput, match="loop"):
+        read(tar, entry, *loop, docker_entry("a"))
+
+
+@pytest.mark.parametrize("cut", [100, 600, 5000, 100_000])
+def test_a_cut_archive_is_refused(cut, tar, entry):
+    data = tar(entry("c.json", CONFIG), entry("l", BIG))[:cut]
+    with pytest.raises(KistError):
+        read_archive(io.BytesIO(data), Kept, HOST)
+
+
+def test_what_is_written_is_read_in_both_forms(tar, entry):
+    (image,) = read(tar, entry, ("c.json", CONFIG), ("1", LAYER), ("2", BIG), docker_entry("c.json", "1", "2"))
+    blobs = {sha(x): x for x in (CONFIG, LAYER, BIG, image.manifest_data)}
+    digest = Digest.of(image.manifest_data)
+    names = ("docker.io/library/debian:12", "quay.io/a/b:x")
+    saved = SavedImage(image.manifest, digest, len(image.manifest_data), HOST, names)
+    target = io.BytesIO()
+    write_archive([saved], lambda d: io.BytesIO(blobs[d.hex]), target.write)
+    again = io.BytesIO()
+    write_archive([saved], lambda d: io.BytesIO(blobs[d.hex]), again.write)
+    assert again.getvalue() == target.getvalue()
+    with tarfile.open(fileobj=io.BytesIO(target.getvalue())) as archive:
+        files = {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
+    assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+    assert json.loads(files["manifest.json"])[0]["RepoTags"] == ["debian:12", "quay.io/a/b:x"]
+    assert json.loads(files["repositories"])["debian"] == {"12": sha(BIG)}
+    for missing in ("manifest.json", "index.json"):
+        members = [(name, data) for name, data in files.items() if name != missing]
+        (found,) = read(tar, entry, *members)
+        assert found.references == names
+        assert found.manifest_data == image.manifest_data
+
+
+def test_a_blob_of_another_size_is_not_written(tar, entry):
+    (image,) = read(tar, entry, ("c.json", CONFIG), ("1", LAYER), ("2", BIG), docker_entry("c.json", "1", "2"))
+    saved = SavedImage(image.manifest, Digest.of(image.manifest_data), len(image.manifest_data), HOST, ())
+    with pytest.raises(Corrupt, match="does not have the"):
+        write_archive([saved], lambda _: io.BytesIO(b"short"), io.BytesIO().write)
