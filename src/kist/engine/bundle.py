@@ -228,10 +228,11 @@ def _process(container: Container, hostname: str) -> Process:
 
 def _mounts(options: ContainerOptions, surroundings: Surroundings) -> list[Mount]:
     quiet = ("nosuid", "noexec", "nodev")
+    terminals = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=620", "gid=5")
     own = [
         Mount("proc", "proc", "/proc", quiet),
         Mount("tmpfs", "tmpfs", "/dev", ("nosuid", "noexec", "strictatime", "mode=755", "size=64k")),
-        Mount("devpts", "devpts", "/dev/pts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=620", "gid=5")),
+        Mount("devpts", "devpts", "/dev/pts", terminals),
         Mount("sysfs", "sysfs", "/sys", (*quiet, "ro")),
         Mount("cgroup", "cgroup", "/sys/fs/cgroup", (*quiet, "ro")),
         Mount("mqueue", "mqueue", "/dev/mqueue", quiet),

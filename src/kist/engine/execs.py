@@ -12,7 +12,6 @@ from kist.errors import Conflict, InvalidInput, NotFound
 from kist.runtime import launch, plan
 from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
-from kist.spec.json import to_builtins
 
 
 class Execs:
@@ -56,7 +55,7 @@ class Execs:
             seccomp=starter.seccomp_filter(frozenset(process.capabilities)),
             stdin=options.open_stdin,
         )
-        message = {"op": "exec", "id": identifier, "plan": to_builtins(made), "detach": detach}
+        message = {"op": "exec", "id": identifier, "plan": made.message(), "detach": detach}
         connection, answer = launch.request(places.run, message)
         if "failed" in answer:
             connection.close()

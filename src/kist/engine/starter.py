@@ -74,7 +74,7 @@ class Starter:
         """
         path = os.path.join(places.data, PLAN)
         with open(path, "wb") as file:
-            file.write(json.encode(plan))
+            file.write(json.encode(plan.message()))
         control = self._spawner.launch(path, places.data, places.run, attached)
         try:
             self._converse(control, plan, network)
@@ -93,7 +93,7 @@ class Starter:
                     self._networks.attach(descriptors[0], network, plan.id)
                     messages.send(control, {"go": True})
                 elif message["event"] == "failed":
-                    # Its end is on disk when the monitor says so: whoever hears of the failure sees a stopped container.
+                    # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)
                     raise_failure(message["failure"])
                 elif message["event"] == "started":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import signal
 import struct
 
 from kist.kernel import libc
+from kist.kernel.lean import signal
 
 CLONE_NEWTIME = 0x80
 CLONE_PIDFD = 0x1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import struct
 
@@ -86,11 +85,18 @@ def set_title(title: str) -> None:
     set_name(title)
 
 
-@functools.cache
+_command_line_place: list[tuple[int, int]] = []
+
+
 def _command_line() -> tuple[int, int]:
     # A fork has it at the same place, so the spawner looks it up for all its monitors.
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
+    if not _command_line_place:
+        _command_line_place.append(_find_command_line())
+    return _command_line_place[0]
+
+
+def _find_command_line() -> tuple[int, int]:
+    fields = read_file("/proc/self/stat").rpartition(b")")[2].split()
     return int(fields[45]), int(fields[46])
 
 
@@ -137,7 +143,7 @@ def permitted_capabilities() -> int:
 
 def _last_capability() -> int:
     try:
-        with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        with open("/proc/sys/kernel/cap_last_cap") as file:
             return int(file.read())
     except FileNotFoundError:
         return len(CAPABILITIES) - 1
@@ -158,21 +164,30 @@ def start_time(pid: int) -> int:
 
     Raises ``FileNotFoundError`` or ``ProcessLookupError`` when there is none.
     """
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[19])
+    return int(read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
 
 
 def set_oom_score_adjustment(adjustment: int) -> None:
     """How readily the kernel chooses this process when memory runs out: -1000 never, 1000 first."""
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+    with open("/proc/self/oom_score_adj", "w") as file:
         file.write(str(adjustment))
 
 
-@functools.cache
 def boot_id() -> str:
     """A random word that is new at each boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    return read_file("/proc/sys/kernel/random/boot_id").strip().decode()
+
+
+def read_file(path: str) -> bytes:
+    """The whole content of a small file, without the layers of ``open``: they touch a hundred pages of memory."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.read(descriptor, 1 << 16)
+        while part := os.read(descriptor, 1 << 20):
+            content += part
+    finally:
+        os.close(descriptor)
+    return content
 
 
 def memory_pss(pid: int) -> int:

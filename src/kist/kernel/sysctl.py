@@ -7,7 +7,7 @@ import os
 
 def get(name: str) -> str:
     """The value of ``net.ipv4.ip_forward`` and the like, without the line end."""
-    with open(_path(name), encoding="ascii") as file:
+    with open(_path(name)) as file:
         return file.read().rstrip("\n")
 
 

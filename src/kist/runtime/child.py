@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from kist.kernel import namespaces
+from kist.kernel.lean import signal
 from kist.runtime import init, messages, operations
 from kist.runtime import loop as events
 
@@ -53,7 +53,7 @@ class Child:
         """Make the pipes and the process.
 
         Args:
-            plan: of which ``operations``, ``command``, ``terminal`` and ``stdin`` are used.
+            plan: of which ``init``, ``terminal`` and ``stdin`` are used.
             clone: runs its argument in the child and gives ``(pid, pidfd)`` here.
             cgroup: what the operation ``join_cgroup`` enters.
         """
@@ -63,7 +63,7 @@ class Child:
         def become() -> NoReturn:
             ours.close()
             stdio = pipes.child_ends if pipes else None
-            init.run(plan["operations"], plan["command"], operations.Context(theirs, cgroup), stdio)
+            init.run(plan["init"], operations.Context(theirs, cgroup), stdio)
 
         self.pid, self.pidfd = clone(become)
         theirs.close()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 
 from kist.kernel import process
+from kist.kernel.lean import signal
 from kist.runtime import diagnose, messages, operations
+from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,16 +23,15 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(
-    steps: list[tuple[str, dict[str, Any]]],
-    command: dict[str, Any],
+    text: str,
     context: operations.Context,
     stdio: tuple[int, int, int] | None,
 ) -> NoReturn:
-    """Perform ``steps``, then execute ``command`` (args, env, and ``init`` for a reaper as the first process).
+    """Perform the plan's operations, then execute its command.
 
     Args:
-        steps: the plan's operations.
-        command: ``{"args": […], "env": […], "init": bool}``.
+        text: ``{"operations": [[name, arguments], …], "command": {"args": […], "env": […], "init": bool}}``, parsed
+            only here: what the monitor does not read costs it no memory.
         context: what the operations share; its ``report`` is the socket to the monitor.
         stdio: descriptors for 0, 1 and 2; None when an operation opens a terminal.
     """
@@ -41,7 +41,9 @@ def run(
         if stdio is not None:
             for number, descriptor in enumerate(stdio):
                 os.dup2(descriptor, number)
-        operations.perform(context, steps)
+        plan = jsontext.loads(text)
+        command = plan["command"]
+        operations.perform(context, plan["operations"])
         process.close_on_exec_from(3)
         if command.get("init"):
             _reap_for(command, context)

@@ -58,7 +58,7 @@ class Spawner:
             The control socket to the monitor: it sends ``created`` (with the network namespace when the plan waits
             for the network), ``started`` or ``failed``, and ``exited``.
         """
-        ours, theirs = messages.pair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wants = [{"stdin": a.stdin, "stdout": a.stdout, "stderr": a.stderr} for a in attached]
         request = {"plan": plan_path, "directory": directory, "run_directory": run_directory, "attached": wants}
         descriptors = [theirs.fileno(), *(a.connection.fileno() for a in attached)]
@@ -87,7 +87,7 @@ class Spawner:
             return self._channel
 
     def _start(self) -> None:
-        ours, theirs = messages.pair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # -I and -S: nothing of the user's environment is imported, and no site-packages; only our own package.
         source = os.path.dirname(os.path.dirname(os.path.abspath(kist.__file__)))
         code = (

@@ -19,30 +19,37 @@ class Loop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._watches: dict[int, tuple[int, Callable[[int], None]]] = {}
+        # Descriptors forgotten in this turn: what epoll reported of them is about a file that may be closed, even when
+        # a new one has got its number meanwhile.
+        self._stale: set[int] = set()
 
     def watch(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
         """Call ``callback`` while one of ``events`` (``CLOSED`` is implied) holds; replaces an earlier watch."""
-        if descriptor in self._callbacks:
-            self._epoll.modify(descriptor, events)
-        else:
+        before = self._watches.get(descriptor)
+        if before is None:
             self._epoll.register(descriptor, events)
-        self._callbacks[descriptor] = callback
+        elif before[0] != events:
+            self._epoll.modify(descriptor, events)
+        self._watches[descriptor] = (events, callback)
 
     def forget(self, descriptor: int) -> None:
         """Stop watching; an unknown descriptor is fine. Call it before closing the descriptor."""
-        if self._callbacks.pop(descriptor, None) is not None:
+        if self._watches.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
+            self._stale.add(descriptor)
 
     def turn(self, timeout: float = -1) -> None:
         """Wait for events (at most ``timeout`` seconds when it is not negative) and make their calls."""
-        for descriptor, events in self._epoll.poll(timeout):
+        reported = self._epoll.poll(timeout)
+        self._stale.clear()
+        for descriptor, events in reported:
             # An earlier callback of this turn may have ended this watch.
-            callback = self._callbacks.get(descriptor)
-            if callback is not None:
-                callback(events)
+            watched = self._watches.get(descriptor)
+            if watched is not None and descriptor not in self._stale:
+                watched[1](events)
 
     def close(self) -> None:
         """Forget everything and close the epoll descriptor; the watched ones stay open."""
-        self._callbacks.clear()
+        self._watches.clear()
         self._epoll.close()

@@ -6,10 +6,12 @@ monitor's own socket, where anybody may connect: one line of JSON, then the stre
 
 from __future__ import annotations
 
-import array
-import json
 import os
-import socket
+import struct
+
+from kist.kernel import process
+from kist.kernel.lean import socket
+from kist.spec import jsontext
 
 TYPE_CHECKING = False
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _MAX_PACKET = 1 << 17
 _MAX_DESCRIPTORS = 128
 MAX_LINE = 1 << 20
+_INT = struct.calcsize("i")
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -29,9 +32,9 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
     """Send one message; the descriptors are duplicated into the receiver."""
-    data = json.dumps(message).encode()
+    data = jsontext.dumps(message).encode()
     if descriptors:
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
         channel.sendmsg([data], ancillary)
     else:
         channel.send(data)
@@ -39,22 +42,21 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """The next message and its descriptors (closed on exec); ``(None, [])`` when the other side has gone."""
-    size = array.array("i").itemsize
     try:
         data, ancillary, _, _ = channel.recvmsg(
-            _MAX_PACKET, socket.CMSG_SPACE(_MAX_DESCRIPTORS * size), socket.MSG_CMSG_CLOEXEC
+            _MAX_PACKET, socket.CMSG_SPACE(_MAX_DESCRIPTORS * _INT), socket.MSG_CMSG_CLOEXEC
         )
     except ConnectionResetError:
         return None, []
-    descriptors = array.array("i")
+    descriptors: list[int] = []
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(content[: len(content) - len(content) % size])
+            descriptors += struct.unpack(f"{len(content) // _INT}i", content[: len(content) // _INT * _INT])
     if not data:
         for descriptor in descriptors:
             os.close(descriptor)
         return None, []
-    return json.loads(data), list(descriptors)
+    return jsontext.loads(data), descriptors
 
 
 def write_json(path: str, value: object) -> None:
@@ -63,6 +65,15 @@ def write_json(path: str, value: object) -> None:
     There is no fsync: these files describe processes, and processes do not survive the machine either.
     """
     aside = f"{path}.{os.getpid()}"
-    with open(aside, "w", encoding="utf-8") as file:
-        json.dump(value, file)
+    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, jsontext.dumps(value).encode())
+    finally:
+        os.close(file)
     os.rename(aside, path)
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """The value in a file that ``write_json`` wrote, or of the same form."""
+    value: dict[str, Any] = jsontext.loads(process.read_file(path))
+    return value

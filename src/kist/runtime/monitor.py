@@ -8,10 +8,10 @@ needs none of them.
 from __future__ import annotations
 
 import os
-import socket
 import time
 
-from kist.kernel import cgroup, process
+from kist.kernel import cgroup, lean, process
+from kist.kernel.lean import socket
 from kist.runtime import child, messages, requests
 from kist.runtime import loop as events
 from kist.runtime.logwriter import LogWriter
@@ -25,6 +25,17 @@ SOCKET = "monitor.sock"
 STATE = "state.json"
 
 
+class Machine:
+    """What every monitor needs to know of the machine; looked up once, by the spawner.
+
+    Reading all mounts takes longer than making a container.
+    """
+
+    def __init__(self) -> None:
+        self.hierarchies = cgroup.detect()
+        self.boot_id = process.boot_id()
+
+
 class Monitor:
     """One container's monitor.
 
@@ -33,7 +44,7 @@ class Monitor:
         directory: the container's own directory; ``state.json`` is written there.
         run_directory: for the socket and the state of exec'd processes.
         control: to the engine that asked for the start; it may go away at any time.
-        hierarchies: the machine's cgroups.
+        machine: what is the same for all containers.
     """
 
     def __init__(
@@ -42,15 +53,15 @@ class Monitor:
         directory: str,
         run_directory: str,
         control: socket.socket,
-        hierarchies: cgroup.Hierarchies,
+        machine: Machine,
     ) -> None:
         self.plan = plan
         self.run_directory = run_directory
         self.loop = events.Loop()
-        self.cgroup = cgroup.Cgroup(hierarchies, plan["cgroup"]) if plan["cgroup"] else None
+        self.cgroup = cgroup.Cgroup(machine.hierarchies, plan["cgroup"]) if plan["cgroup"] else None
         self._state_path = os.path.join(directory, STATE)
         self._control: socket.socket | None = control
-        self._state: dict[str, Any] = {"id": plan["id"], "boot": process.boot_id()}
+        self._state: dict[str, Any] = {"id": plan["id"], "boot": machine.boot_id}
         self._listener: socket.socket | None = None
         self._exited = False
         self.waiters: list[socket.socket] = []
@@ -211,7 +222,7 @@ class Monitor:
     def _accept(self) -> None:
         assert self._listener is not None
         try:
-            connection, _ = self._listener.accept()
+            connection = lean.accept(self._listener)
         except BlockingIOError:
             return
         requests.Request(self, connection)

@@ -12,12 +12,12 @@ import errno
 import fcntl
 import os
 import resource
-import socket
 import stat
 import struct
 
 from kist.kernel import cgroup, mounts, namespaces, process, seccomp, tty
 from kist.kernel import sysctl as kernel_sysctl
+from kist.kernel.lean import socket
 from kist.runtime import identity, messages
 
 TYPE_CHECKING = False
@@ -210,10 +210,11 @@ def sysctl(context: Context, name: str, value: str) -> None:  # noqa: ARG001
 
 def loopback(context: Context) -> None:  # noqa: ARG001
     """Bring the loopback interface up (netdevice(7))."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh22x", b"lo", 0)
-        flags = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)[0]
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+    control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    request = struct.pack("16sh22x", b"lo", 0)
+    flags = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)[0]
+    fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+    control.close()
 
 
 def wait_for_network(context: Context) -> None:

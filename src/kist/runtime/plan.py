@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from kist.errors import InvalidInput
+from kist.spec import json
 from kist.spec.mount import Mount
 from kist.spec.runtime import Process, RuntimeSpec
 
@@ -38,6 +39,8 @@ _LINKS = {
 # A log is bounded: this many bytes in a file, and this many files, the current one included.
 LOG_BYTES = 32 << 20
 LOG_FILES = 8
+
+_FOR_INIT = ("operations", "command")
 
 Step = tuple[str, dict[str, Any]]
 
@@ -84,6 +87,12 @@ class Plan(msgspec.Struct, frozen=True):
     log: Log | None
     operations: tuple[Step, ...]
     command: Command
+
+    def message(self) -> dict[str, Any]:
+        """The plan as plain JSON values for the monitor; what only init reads is a text within."""
+        own = {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
+        init = {name: getattr(self, name) for name in _FOR_INIT}
+        return {**own, "init": json.encode(init).decode()}
 
     def lines(self) -> tuple[str, ...]:
         """The plan as text, an operation a line."""

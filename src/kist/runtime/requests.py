@@ -10,14 +10,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 
 from kist.kernel import tty
+from kist.kernel.lean import socket
 from kist.runtime import child, messages
 from kist.runtime import loop as events
 from kist.runtime.streams import Client, Streams
+from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def answer(connection: socket.socket, message: dict[str, Any]) -> None:
     """Send a line; somebody who has gone needs none."""
     try:
-        connection.send(json.dumps(message).encode() + b"\n")
+        connection.send(jsontext.dumps(message).encode() + b"\n")
     except OSError:
         return
 
@@ -65,7 +65,7 @@ class Request:
 
     def _handle(self) -> None:
         try:
-            message = json.loads(self._line)
+            message = jsontext.loads(bytes(self._line))
             handler = _HANDLERS[message.pop("op")]
             handler(self._monitor, self._connection, **message)
         except (OSError, KeyError, TypeError, ValueError) as error:

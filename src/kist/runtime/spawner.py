@@ -7,16 +7,14 @@ interpreter and no import. Monitors outlive the spawner, and the spawner ends wi
 from __future__ import annotations
 
 import gc
-import json
 import os
-import signal
-import socket
 import sys
-import traceback
 
-from kist.kernel import cgroup, process
+from kist.kernel import process
+from kist.kernel.lean import signal, socket
 from kist.runtime import messages
-from kist.runtime.monitor import Monitor
+from kist.runtime.monitor import Machine, Monitor
+from kist.runtime.rehearsal import rehearse
 from kist.runtime.streams import Client
 
 TYPE_CHECKING = False
@@ -37,10 +35,9 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Reference cycles are rare here, and a collection would copy every page that the monitors share.
     gc.disable()
+    machine = Machine()
+    rehearse(machine)
     gc.freeze()
-    # Looked up once: reading all mounts takes longer than making a container.
-    hierarchies = cgroup.detect()
-    process.boot_id()
     requests = socket.socket(fileno=descriptor)
     while True:
         request, descriptors = messages.receive(requests)
@@ -48,24 +45,23 @@ def main(descriptor: int) -> None:
             return
         if os.fork() == 0:
             requests.close()
-            _become_monitor(request, descriptors, hierarchies)
+            _become_monitor(request, descriptors, machine)
         for each in descriptors:
             os.close(each)
 
 
-def _become_monitor(request: dict[str, Any], descriptors: list[int], hierarchies: cgroup.Hierarchies) -> NoReturn:
+def _become_monitor(request: dict[str, Any], descriptors: list[int], machine: Machine) -> NoReturn:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control, *streams = (socket.socket(fileno=each) for each in descriptors)
         attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
-        with open(request["plan"], encoding="utf-8") as file:
-            plan = json.load(file)
+        plan = messages.read_json(request["plan"])
         process.set_title(f"kist-monitor {plan['id'][:12]}")
         os.chdir("/")
-        Monitor(plan, request["directory"], request["run_directory"], control, hierarchies).run(attached)
+        Monitor(plan, request["directory"], request["run_directory"], control, machine).run(attached)
     except BaseException:  # noqa: BLE001 - the last frame of this process: what went wrong goes to the engine's log
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)

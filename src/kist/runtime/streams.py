@@ -7,6 +7,7 @@ does not.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _LIMIT = 1 << 18
+# What a terminal may hold back (tty_buffer.c of the kernel has 640 KiB for each direction).
+_TERMINAL_CAPACITY = 1 << 20
 _FRAME_NUMBERS = {"stdout": 1, "stderr": 2}
 
 
@@ -66,6 +69,7 @@ class Streams:
         self._clients: list[Client] = []
         self._stdin = -1
         self._stdin_pending = b""
+        self._input_over = False
         self._paused = False
         self._ended = False
         self._framed = True
@@ -109,28 +113,57 @@ class Streams:
     def _add_output(self, descriptor: int, stream: str) -> None:
         os.set_blocking(descriptor, False)
         self._outputs[descriptor] = stream
-        self._loop.watch(descriptor, events.READ, lambda _: self._output_ready(descriptor))
+        self._watch_process()
 
-    def _output_ready(self, descriptor: int) -> None:
-        self._read_output(descriptor)
+    def _watch_process(self) -> None:
+        """Watch the process's descriptors for what is wanted of them now.
 
-    def _read_output(self, descriptor: int) -> bool:
-        """Read once; whether there may be more."""
+        That is output unless it is held back, and room for input that waits. A terminal is both in one, so the whole is
+        worked out anew at every change.
+        """
+        for descriptor in self._outputs:
+            wanted = 0 if self._paused else events.READ
+            if descriptor == self._stdin and self._stdin_pending:
+                wanted |= events.WRITE
+            if wanted:
+                self._loop.watch(descriptor, wanted, self._process_watcher(descriptor))
+            else:
+                self._loop.forget(descriptor)
+        if self._stdin >= 0 and self._stdin != self.terminal:
+            if self._stdin_pending:
+                self._loop.watch(self._stdin, events.WRITE, lambda _: self._write_stdin())
+            else:
+                self._loop.forget(self._stdin)
+
+    def _process_watcher(self, descriptor: int) -> Callable[[int], None]:
+        def ready(event: int) -> None:
+            if event & events.WRITE:
+                self._write_stdin()
+            if event & (events.READ | events.CLOSED) and not self._paused:
+                self._read_output(descriptor)
+
+        return ready
+
+    def _read_output(self, descriptor: int, most: int = _CHUNK) -> int:
+        """Read once, at most so many bytes; how many there were."""
         try:
-            data = os.read(descriptor, _CHUNK)
+            data = os.read(descriptor, most)
         except BlockingIOError:
-            return False
-        if not data:
+            return 0
+        except OSError:
+            data = b""  # a terminal that was hung up
+        if data:
+            self._spread(self._outputs[descriptor], data)
+        else:
             self._drop_output(descriptor)
-            return False
-        self._spread(self._outputs[descriptor], data)
-        return True
+        return len(data)
 
     def _drop_output(self, descriptor: int) -> None:
         self._loop.forget(descriptor)
         del self._outputs[descriptor]
         if descriptor == self.terminal:
             self.terminal = self._stdin = -1
+            self._stdin_pending = b""
             os.close(self._slave)
         os.close(descriptor)
 
@@ -142,20 +175,13 @@ class Streams:
         for client in [client for client in self._clients if client.wants[stream]]:
             client.pending += framed
             self._flush(client)
-        if any(len(client.pending) > _LIMIT for client in self._clients):
-            self._pause()
+        self._pause_or_resume()
 
-    def _pause(self) -> None:
-        if not self._paused and not self._ended:
-            self._paused = True
-            for descriptor in self._outputs:
-                self._loop.forget(descriptor)
-
-    def _resume(self) -> None:
-        if self._paused and all(len(client.pending) <= _LIMIT for client in self._clients):
-            self._paused = False
-            for descriptor, stream in list(self._outputs.items()):
-                self._add_output(descriptor, stream)
+    def _pause_or_resume(self) -> None:
+        paused = any(len(client.pending) > _LIMIT for client in self._clients)
+        if paused != self._paused and not self._ended:
+            self._paused = paused
+            self._watch_process()
 
     # to and from clients
 
@@ -173,10 +199,10 @@ class Streams:
         if event & events.READ and client.stdin:
             self._read_client(client)
         elif event & events.CLOSED:
-            self._drop(client)
+            self._hang_up(client)
         if event & events.WRITE and client in self._clients:
             self._flush(client)
-            self._resume()
+            self._pause_or_resume()
 
     def _read_client(self, client: Client) -> None:
         try:
@@ -205,12 +231,26 @@ class Streams:
             self._watch(client)
             return
         except OSError:
-            self._drop(client)
+            self._hang_up(client)
             return
         if client.finishing:
             self._drop(client)
         else:
             self._watch(client)
+
+    def _hang_up(self, client: Client) -> None:
+        """The client has gone and takes no more; what it sent before is still the process's input."""
+        if not client.stdin or self._ended:
+            self._drop(client)
+            return
+        client.wants = {"stdout": False, "stderr": False}
+        client.pending.clear()
+        if self._stdin_pending:
+            # It would be reported as closed again and again. ``_write_stdin`` takes it up once there is room.
+            self._loop.forget(client.connection.fileno())
+        else:
+            self._watch(client)
+        self._pause_or_resume()
 
     def _drop(self, client: Client) -> None:
         self._loop.forget(client.connection.fileno())
@@ -219,7 +259,7 @@ class Streams:
         if client.stdin:
             client.stdin = False
             self._input_ended()
-        self._resume()
+        self._pause_or_resume()
         if self._ended and not self._clients:
             self._on_idle()
 
@@ -232,77 +272,58 @@ class Streams:
         self._write_stdin()
 
     def _write_stdin(self) -> None:
-        was_full = bool(self._stdin_pending)
         try:
             while self._stdin_pending and self._stdin >= 0:
                 written = os.write(self._stdin, self._stdin_pending)
                 self._stdin_pending = self._stdin_pending[written:]
         except BlockingIOError:
-            self._watch_stdin()
+            self._watch_process()
             return
         except OSError:
             # The process has closed its standard input: what is still sent has no reader.
             self._stdin_pending = b""
             self._close_stdin()
-        if was_full:
-            self._unwatch_stdin()
-            for client in self._clients:
-                self._watch(client)
-
-    def _watch_stdin(self) -> None:
-        if self._stdin == self.terminal:
-            self._loop.watch(self._stdin, events.READ | events.WRITE, self._terminal_ready)
-        else:
-            self._loop.watch(self._stdin, events.WRITE, lambda _: self._write_stdin())
-
-    def _unwatch_stdin(self) -> None:
-        if self._stdin < 0:
-            return
-        self._loop.forget(self._stdin)
-        if self._stdin == self.terminal and not self._paused:
-            self._add_output(self.terminal, "stdout")
-
-    def _terminal_ready(self, event: int) -> None:
-        if event & events.WRITE:
-            self._write_stdin()
-        if event & (events.READ | events.CLOSED) and self.terminal >= 0:
-            self._read_output(self.terminal)
+        if self._input_over:
+            self._close_stdin()
+        self._watch_process()
+        for client in self._clients:
+            self._watch(client)
 
     def _input_ended(self) -> None:
-        if self._stdin_once and not self._stdin_pending:
-            self._close_stdin()
-        elif self._stdin_once:
-            self._loop.watch(self._stdin, events.WRITE, lambda _: self._write_last())
-
-    def _write_last(self) -> None:
-        self._write_stdin()
-        if not self._stdin_pending:
-            self._close_stdin()
+        if self._stdin_once:
+            self._input_over = True
+            if not self._stdin_pending:
+                self._close_stdin()
 
     def _close_stdin(self) -> None:
         if self._stdin >= 0 and self._stdin != self.terminal:
             self._loop.forget(self._stdin)
             os.close(self._stdin)
             self._stdin = -1
+            self._stdin_pending = b""
 
     # the end
 
     def end(self) -> None:
         """The process has ended: take the rest of its output, close the log, and let the clients have what is theirs.
 
-        The pipes hold at most 64 KiB each and nobody is left to write to them, so the rest is bounded.
+        The rest is what the pipes hold, and no more: a child that an exec'd process left behind may go on writing.
         """
         self._ended = True
         for descriptor in list(self._outputs):
-            while self._read_output(descriptor):
-                pass
-            if descriptor in self._outputs:
-                self._drop_output(descriptor)
+            self._drain(descriptor)
         self._close_stdin()
         if self._log is not None:
             self._log.close()
         for client in list(self._clients):
             self._finish(client)
+
+    def _drain(self, descriptor: int) -> None:
+        left = _capacity(descriptor)
+        while left > 0 and (size := self._read_output(descriptor, min(left, _CHUNK))):
+            left -= size
+        if descriptor in self._outputs:
+            self._drop_output(descriptor)
 
     @property
     def idle(self) -> bool:
@@ -313,3 +334,11 @@ class Streams:
         client.finishing = True
         client.stdin = False
         self._flush(client)
+
+
+def _capacity(descriptor: int) -> int:
+    """How many bytes can be waiting in a pipe, or in a terminal, which does not tell."""
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    except OSError:
+        return _TERMINAL_CAPACITY
