@@ -42,8 +42,10 @@ CONTAINER_OPTIONS = (
     Option("--net --network", "Network: none, host or bridge (default: bridge)", "NETWORK",
            parse=values.choice("none", "host", "bridge"), group=_ISOLATION),
     Option("-h --hostname", "Host name in the container (default: its short id)", "NAME", group=_ISOLATION),
-    Option("--cap-add", "Add a capability, or ALL", "CAPABILITY", kind=REPEAT, parse=values.capability, group=_ISOLATION),
-    Option("--cap-drop", "Drop a capability, or ALL", "CAPABILITY", kind=REPEAT, parse=values.capability, group=_ISOLATION),
+    Option("--cap-add", "Add a capability, or ALL", "CAPABILITY", kind=REPEAT,
+           parse=values.capability, group=_ISOLATION),
+    Option("--cap-drop", "Drop a capability, or ALL", "CAPABILITY", kind=REPEAT,
+           parse=values.capability, group=_ISOLATION),
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """An error answer of the engine becomes the class of ``kist.errors`` that it was there."""
 
 from kist import errors
-from kist.client.jsontext import loads
+from kist.spec.jsontext import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -138,7 +138,7 @@ class Connection:
                 return parse_head(head)
             if len(self._buffer) > MAX_HEAD:
                 raise not_http("endless header")
-            data = self.read_some()
+            data = self._receive()
             if not data:
                 raise Unavailable(
                     "the engine closed the connection without an answer", hint="see engine.log in the run directory"
@@ -150,6 +150,9 @@ class Connection:
         if self._buffer:
             data, self._buffer = self._buffer, b""
             return data
+        return self._receive()
+
+    def _receive(self) -> bytes:
         try:
             return self._socket.recv(_READ)
         except ConnectionResetError:

@@ -1,6 +1,6 @@
 """Requests to the engine in its own words: paths, queries and plain JSON of the Docker Engine API."""
 
-from kist.client import jsontext
+from kist.spec import jsontext
 from kist.client.failure import from_response
 from kist.client.http1 import target
 from kist.client.start import connect

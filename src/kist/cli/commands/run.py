@@ -11,6 +11,7 @@ from kist.errors import KistError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from kist.cli.context import Context
@@ -23,13 +24,22 @@ _ATTACH = (("stream", 1), ("stdout", 1), ("stderr", 1))
 def run(context: "Context", arguments: "Arguments") -> int:
     """Create, attach, start and wait; the exit code is the command's, or 125 to 127 for failures of our own."""
     body = create_body(arguments, context.environment, os.getcwd())
-    try:
+
+    def act() -> int:
         if arguments.flag("dry_run"):
             return dry_run(context, body)
         if arguments.flag("detach"):
             return _in_background(context, arguments, body)
         check_terminal(body)
         return _in_foreground(context, arguments, body)
+
+    return with_docker_codes(context, body, act)
+
+
+def with_docker_codes(context: "Context", body: "dict[str, Any]", act: "Callable[[], int]") -> int:
+    """Do ``act``; its failures are shown, and end with the codes that Docker has for ``run`` and ``create``."""
+    try:
+        return act()
     except UsageError:
         raise
     except KistError as error:
@@ -115,7 +125,7 @@ def exit_code(waiting: "Exchange") -> int:
     Raises:
         KistError: the engine could not tell it.
     """
-    from kist.client.jsontext import loads  # noqa: PLC0415 - imported already, by the wire
+    from kist.spec.jsontext import loads  # noqa: PLC0415 - imported already, by the wire
 
     told = loads(waiting.answer().read())
     if failure := told.get("Error"):

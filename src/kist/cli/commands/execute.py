@@ -1,0 +1,80 @@
+"""``kist exec``."""
+
+from kist.cli import values
+from kist.cli.attached import DETACHED, Session
+from kist.cli.commands.run import check_terminal
+from kist.cli.common import container_path
+from kist.cli.container_options import DETACH_KEYS
+from kist.cli.create_body import environment_of
+from kist.cli.option import REPEAT, Command, Option
+from kist.errors import CommandNotExecutable, CommandNotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kist.cli.context import Context
+    from kist.cli.option import Arguments
+
+
+def run(context: "Context", arguments: "Arguments") -> int:
+    """Run the command; its exit code, or 126 and 127 when it could not be executed."""
+    name, *command = arguments.operands
+    detach = arguments.flag("detach")
+    body: dict[str, Any] = {
+        "Cmd": command,
+        "Tty": arguments.flag("tty"),
+        "AttachStdin": arguments.flag("interactive") and not detach,
+        "AttachStdout": not detach,
+        "AttachStderr": not detach,
+        "Env": environment_of(arguments, context.environment),
+        "User": arguments.text("user"),
+        "WorkingDir": arguments.text("workdir"),
+        "Privileged": arguments.flag("privileged"),
+    }
+    check_terminal({"Tty": body["Tty"], "OpenStdin": body["AttachStdin"]})
+    made = context.wire.call("POST", container_path(name, "exec"), value=body)["Id"]
+    try:
+        if detach:
+            context.wire.call("POST", f"/exec/{made}/start", value={"Detach": True, "Tty": body["Tty"]})
+            return 0
+        return _attached(context, arguments, body, made)
+    except (CommandNotFound, CommandNotExecutable) as error:
+        context.fail(error)
+        return error.exit_code
+
+
+def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]", made: str) -> int:
+    stream, _ = context.wire.hijack(f"/exec/{made}/start", value={"Detach": False, "Tty": body["Tty"]})
+    session = Session(
+        context,
+        stream,
+        tty=body["Tty"],
+        stdin=body["AttachStdin"],
+        resize_path=f"/exec/{made}/resize",
+        keys=arguments.get("detach_keys", b"\x10\x11"),
+    )
+    if session.run():
+        return int(context.wire.call("GET", f"/exec/{made}/json")["ExitCode"] or 0) & 0xFF
+    return 0 if session.ended_by == DETACHED else 128 + session.ended_by
+
+
+COMMAND = Command(
+    "exec",
+    run,
+    "CONTAINER COMMAND [ARG...]",
+    least=2,
+    options=(
+        Option("-d --detach", "Run in the background"),
+        Option("-i --interactive", "Keep standard input open"),
+        Option("-t --tty", "Give the command a terminal"),
+        Option("-e --env", "Environment variable", "NAME[=VALUE]", kind=REPEAT, parse=values.assignment),
+        Option("--env-file", "File with one environment variable per line", "FILE", kind=REPEAT),
+        Option("-u --user", "User, and group, that the command runs as: names or ids", "USER[:GROUP]"),
+        Option("-w --workdir", "Working directory in the container", "PATH", parse=values.absolute),
+        Option("--privileged", "Give the command all privileges", hidden=True),
+        DETACH_KEYS,
+    ),
+    ends_at_operand=True,
+    examples=("kist exec -it db sh", "kist exec db cat /etc/hostname"),
+)

@@ -1,0 +1,40 @@
+"""``kist rm``."""
+
+from kist.cli.common import container_path, each
+from kist.cli.option import Command, Option
+from kist.errors import NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kist.cli.context import Context
+    from kist.cli.option import Arguments
+
+
+def run(context: "Context", arguments: "Arguments") -> int:
+    """Remove them and print their names."""
+    force = arguments.flag("force")
+    query = [("force", 1 if force else None), ("v", 1 if arguments.flag("volumes") else None)]
+
+    def remove(name: str) -> "str | None":
+        try:
+            context.wire.call("DELETE", container_path(name), query)
+        except NotFound as error:
+            if not force:
+                raise
+            context.note(f"kist: {error}")  # as Docker: said, and no failure
+            return None
+        return name
+
+    return each(context, arguments.operands, remove)
+
+
+COMMAND = Command(
+    "rm",
+    run,
+    "CONTAINER [CONTAINER...]",
+    least=1,
+    options=(
+        Option("-f --force", "Kill it first when it runs; one that is not there is no error"),
+        Option("-v --volumes", "Remove its anonymous volumes too"),
+    ),
+)

@@ -1,0 +1,41 @@
+"""``kist start``."""
+
+from kist.cli.commands.attach import attach_to
+from kist.cli.common import container_path, each, inspect_container
+from kist.cli.container_options import DETACH_KEYS, SIG_PROXY
+from kist.cli.option import Command, Option
+from kist.cli.usage import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kist.cli.context import Context
+    from kist.cli.option import Arguments
+
+
+def run(context: "Context", arguments: "Arguments") -> int:
+    """Start them; with ``--attach`` one, and its exit code is ours."""
+    if arguments.flag("attach") or arguments.flag("interactive"):
+        if len(arguments.operands) > 1:
+            raise UsageError("only one container can be started with --attach or --interactive")
+        name = arguments.operands[0]
+        return attach_to(context, arguments, inspect_container(context, name), starts=True)
+
+    def start(name: str) -> str:
+        context.wire.call("POST", container_path(name, "start"))
+        return name
+
+    return each(context, arguments.operands, start)
+
+
+COMMAND = Command(
+    "start",
+    run,
+    "CONTAINER [CONTAINER...]",
+    least=1,
+    options=(
+        Option("-a --attach", "Attach output and errors, and pass signals on"),
+        Option("-i --interactive", "Attach standard input too"),
+        SIG_PROXY,
+        DETACH_KEYS,
+    ),
+)
