@@ -29,7 +29,7 @@ from kist.spec.image import (
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, RemovedImage
-from kist.store import Store
+from kist.store import TEMPORARY, Store
 
 
 class Images:
@@ -176,7 +176,7 @@ class Images:
         """
         names = [str(Reference.parse(reference))] if reference else []
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        key = f"import-{uuid.uuid4().hex}"
+        key = f"{TEMPORARY}{uuid.uuid4().hex}"
         with self._store.writing():
             self._store.snapshots.prepare(key)
             try:

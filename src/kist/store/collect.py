@@ -11,7 +11,7 @@ from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
 from kist.store.blobs import Blobs
-from kist.store.overlay import OverlaySnapshotter
+from kist.store.overlay import TEMPORARY, OverlaySnapshotter
 from kist.store.records import Records
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -62,7 +62,8 @@ def _sweep_snapshots(snapshots: OverlaySnapshotter, live: set[str]) -> tuple[lis
     parents = {key: snapshots.parent(key) for key in snapshots.list()}
     kept: set[str | None] = set()
     for key in reversed(tuple(parents)):
-        if key in live or key in kept or not snapshots.committed(key):
+        active = not snapshots.committed(key) and not key.startswith(TEMPORARY)
+        if key in live or key in kept or active:
             kept.add(parents[key])
             continue
         size += snapshots.usage(key)

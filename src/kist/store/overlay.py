@@ -13,7 +13,7 @@ the layer's blob, which is durable, again.
 import os
 import sqlite3
 
-from kist.errors import Conflict, InvalidInput, NotFound
+from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kist.kernel import files
 from kist.spec.mount import Mount
 from kist.store import directories
@@ -28,6 +28,8 @@ _LOWERS = """
     )
     SELECT id FROM stack ORDER BY depth
 """
+# An active snapshot whose key begins so lives only while its maker holds the store's lock; collected otherwise.
+TEMPORARY = "tmp-"
 # Features that would leave an upper directory without all that changed, when a distribution turns them on.
 _UNWANTED = ("redirect_dir", "metacopy")
 
@@ -117,12 +119,14 @@ class OverlaySnapshotter:
             Conflict: others stand on it.
         """
         number, _, _ = self._find(key)
-        try:
-            with self._database.transaction() as db:
-                db.execute("DELETE FROM snapshots WHERE id = ?", (number,))
-        except sqlite3.IntegrityError as error:
-            raise Conflict(f"snapshot {key} has others on top of it") from error
+        if self._database.row("SELECT 1 FROM snapshots WHERE parent = ?", number) is not None:
+            raise Conflict(f"snapshot {key} has others on top of it")
         with reported(f"remove snapshot {key}"):
+            try:
+                self._forget(key, number)
+            except Unavailable:  # a full disk has no room for the database's own writing: make some
+                directories.remove_tree(f"{self._directory}/{number}")
+                self._forget(key, number)
             directories.remove_tree(f"{self._directory}/{number}")
 
     def exists(self, key: str) -> bool:
@@ -169,6 +173,13 @@ class OverlaySnapshotter:
                 for name in os.listdir(self._directory):
                     if name not in known:
                         directories.remove_tree(f"{self._directory}/{name}")
+
+    def _forget(self, key: str, number: int) -> None:
+        try:
+            with self._database.transaction() as db:
+                db.execute("DELETE FROM snapshots WHERE id = ?", (number,))
+        except sqlite3.IntegrityError as error:
+            raise Conflict(f"snapshot {key} has others on top of it") from error
 
     def _forget_unsynced(self) -> None:
         with self._database.transaction() as db:

@@ -148,10 +148,11 @@ class Records:
             db.execute("DELETE FROM containers WHERE id = ?", (identity,))
 
     def _container_by_prefix(self, name: str) -> Row:
-        found = self._database.rows("SELECT value FROM containers WHERE id >= ? AND id < ? LIMIT 2", name, name + "g")
+        query = "SELECT value FROM containers WHERE id >= ? AND id < ? LIMIT 2"
+        found = self._database.rows(query, name, name + "g") if name else []
         if len(found) > 1:
             raise InvalidInput(f"multiple IDs found with provided prefix: {name}", hint="write more digits of the id")
-        if not found or not name:
+        if not found:
             raise NotFound(f"No such container: {name}", hint="`kist ps -a` lists the containers")
         return found[0]
 

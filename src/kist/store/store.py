@@ -43,8 +43,8 @@ class Store:
         self._temporary = os.path.join(self.root, "tmp")
         self._pending = os.path.join(self.root, "collect-pending")
         with reported("open data root"):
-            for name in ("blobs/sha256", "snapshots", "tmp"):
-                directories.make(f"{self.root}/{name}")
+            for name in (".", "blobs", "blobs/sha256", "snapshots", "tmp"):
+                directories.make(os.path.join(self.root, name))
         self._lock = StoreLock(f"{self.root}/lock")
         with reported("open data root"), StoreLock(f"{self.root}/open.lock").alone(wait=True):
             self._database = Database(f"{self.root}/kist.db")

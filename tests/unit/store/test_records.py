@@ -1,0 +1,191 @@
+import threading
+
+import pytest
+
+from kist.errors import Conflict, InvalidInput, NotFound
+from kist.spec.container import Container, ContainerOptions, ContainerState
+from kist.spec.digest import Digest
+from kist.spec.image import ContainerConfig, ImageConfig, RootFS
+from kist.spec.summary import Image
+from kist.store import Store
+
+
+def image(number: int, *references: str, created_at: int = 0) -> Image:
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(), author=str(number))
+    return Image(Digest.of(b"%d" % number), Digest.of(b"manifest %d" % number), references, created_at, number, config)
+
+
+def container(identity: str, name: str, **more: object) -> Container:
+    return Container(
+        id=identity.ljust(64, "0"),
+        name=name,
+        image_id=Digest.of(b"image"),
+        created_at=0,
+        options=ContainerOptions(image="x", env=("A=b",)),
+        config=ContainerConfig(),
+        argv=("sh",),
+        **more,
+    )
+
+
+@pytest.fixture
+def records(store):
+    return store.records
+
+
+def test_images_come_back_with_their_references_newest_first(records):
+    old, new = image(1, "a", "b", created_at=5), image(2, created_at=9)
+    records.add_image(old)
+    records.add_image(new)
+    assert records.images() == (new, old)
+    assert records.image(old.id) == old
+    assert records.image(Digest.of(b"none")) is None
+    assert records.references() == {"a": old.id, "b": old.id}
+
+
+def test_a_reference_moves_and_leaves_the_image_without_it(records):
+    records.add_image(image(1, "a", "b"))
+    records.add_image(image(2, "a"))
+    assert records.image(image(1).id).references == ("b",)
+    records.set_reference("b", image(2).id)
+    assert records.image(image(1).id).references == ()
+    assert records.reference("b") == image(2).id
+
+
+def test_an_image_that_is_added_again_keeps_its_references_and_takes_the_new_manifest(records):
+    records.add_image(image(1, "a"))
+    other = Digest.of(b"other manifest")
+    records.add_image(Image(image(1).id, other, ("b",), 0, 1, image(1).config))
+    found = records.image(image(1).id)
+    assert (found.manifest, found.references) == (other, ("a", "b"))
+
+
+def test_a_removed_image_takes_its_references_along(records):
+    records.add_image(image(1, "a"))
+    records.remove_image(image(1).id)
+    assert records.images() == ()
+    assert records.reference("a") is None
+
+
+def test_a_reference_to_no_image_is_refused(records):
+    with pytest.raises(NotFound):
+        records.set_reference("a", image(1).id)
+
+
+def test_ids_are_found_by_their_start(records):
+    records.add_image(image(1))
+    assert records.image_ids(image(1).id[:12]) == (image(1).id,)
+    assert records.image_ids("sha256:zz") == ()
+
+
+def test_containers_are_found_by_id_start_and_name(records):
+    one, two = container("abc1", "one"), container("abc2", "two")
+    records.add_container(one)
+    records.add_container(two)
+    for name in (one.id, "one", "/one", "abc1"):
+        assert records.container(name) == one
+    assert [found.name for found in records.containers()] == ["one", "two"]
+    with pytest.raises(InvalidInput, match="multiple IDs"):
+        records.container("abc")
+    for name in ("", "abd", "three", "/"):
+        with pytest.raises(NotFound, match="No such container"):
+            records.container(name)
+
+
+def test_a_name_goes_before_the_start_of_an_id(records):
+    one, two = container("abc1", "one"), container("def2", "abc1")
+    records.add_container(one)
+    records.add_container(two)
+    assert records.container("abc1") == two
+    assert records.container(one.id) == one
+
+
+def test_state_is_not_kept(records):
+    records.add_container(container("abc", "x", state=ContainerState(status="running", pid=5)))
+    assert records.container("x").state == ContainerState()
+
+
+def test_a_taken_name_is_a_conflict_in_dockers_words(records):
+    records.add_container(container("abc", "web"))
+    wanted = r'Conflict. The container name "/web" is already in use by container "abc0{61}".'
+    with pytest.raises(Conflict, match=wanted):
+        records.add_container(container("def", "web"))
+    records.add_container(container("def", "other"))
+    with pytest.raises(Conflict, match=wanted):
+        records.replace_container(container("def", "web"))
+    records.replace_container(container("def", "third"))
+    assert records.container("third").id.startswith("def")
+
+
+def test_a_container_that_is_not_there_is_not_replaced_and_removed_in_silence(records):
+    with pytest.raises(NotFound):
+        records.replace_container(container("abc", "x"))
+    records.remove_container("abc")
+
+
+def test_containers_of_an_image_are_told(records):
+    records.add_container(container("abc", "x"))
+    assert records.containers_of_image(Digest.of(b"image")) == ("abc".ljust(64, "0"),)
+    assert records.containers_of_image(Digest.of(b"none")) == ()
+
+
+def lowest(used: frozenset[str]) -> str:
+    return next(str(n) for n in range(1000) if str(n) not in used)
+
+
+def test_addresses_are_leased_once_and_given_back(records):
+    assert records.lease_address("net", "c1", lowest) == "0"
+    assert records.lease_address("net", "c1", lowest) == "0"
+    assert records.lease_address("net", "c2", lowest) == "1"
+    assert records.lease_address("other", "c2", lowest) == "0"
+    assert records.addresses("net") == {"0": "c1", "1": "c2"}
+    records.release_addresses("c1")
+    assert records.lease_address("net", "c3", lowest) == "0"
+
+
+def test_a_choice_that_fails_leases_nothing(records):
+    def full(_used: frozenset[str]) -> str:
+        raise Conflict("no address is left")
+
+    with pytest.raises(Conflict, match="no address"):
+        records.lease_address("net", "c", full)
+    assert records.addresses("net") == {}
+    assert records.lease_address("net", "c", lowest) == "0"
+
+
+def test_leases_of_many_threads_and_stores_differ(store, tmp_path):
+    found: list[str] = []
+
+    def lease(records, first: int) -> None:
+        found.extend(records.lease_address("net", f"c{n}", lowest) for n in range(first, first + 10))
+
+    with Store(str(tmp_path / "data")) as other:
+        threads = [
+            threading.Thread(target=lease, args=((store, other)[number % 2].records, number * 10))
+            for number in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(map(int, found)) == list(range(60))
+
+
+def test_the_cache_keeps_values_until_it_is_cleared(records):
+    assert records.cache_get("k") is None
+    records.cache_put("k", b"1")
+    records.cache_put("k", b"2")
+    assert records.cache_get("k") == b"2"
+    assert records.cache_values() == (b"2",)
+    assert records.cache_clear(used_before=1) == 0
+    assert records.cache_clear() == 1
+    assert records.cache_get("k") is None
+
+
+def test_leases_end_by_time_and_by_word(records):
+    one, two = Digest.of(b"1"), Digest.of(b"2")
+    records.lease([one, two])
+    records.lease([two], seconds=-1)
+    assert records.leased() == (one,)
+    records.end_leases([one])
+    assert records.leased() == ()
