@@ -1,17 +1,21 @@
 """A container's log, read back; ``logwriter`` describes the format."""
 
 import calendar
+import contextlib
 import functools
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from kist.spec.container import LogRecord
 
 _TIME = len("2026-01-01T00:00:00.000000000Z")
 _SECOND = len("2026-01-01T00:00:00")
 _BLOCK = 1 << 20
+# So many numbers without a file mean that there are no older ones.
+_NO_MORE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,9 @@ class LogReader:
 
     def lines(self, position: Position | None = None) -> Iterator[tuple[Position, bytes]]:
         """Whole records as they stand in the files from ``position`` on (None: all), and where each one ends."""
-        for file_path, inode, start in self._files(position):
-            offset = start
-            with open(file_path, "rb") as file:
+        with self._files(position) as files:
+            for file, inode, start in files:
+                offset = start
                 file.seek(start)
                 for line in file:
                     if not line.endswith(b"\n"):
@@ -47,10 +51,11 @@ class LogReader:
     def tail(self, count: int) -> Position:
         """The position before the last ``count`` records."""
         left = count
-        for file_path, inode, _ in reversed(self._files(None)):
-            offset, left = _start_of_tail(file_path, left)
-            if left == 0:
-                return Position(inode, offset)
+        with self._files(None) as files:
+            for file, inode, _ in reversed(files):
+                offset, left = _start_of_tail(file, left)
+                if left == 0:
+                    return Position(inode, offset)
         return Position()
 
     def end(self) -> Position:
@@ -61,23 +66,33 @@ class LogReader:
             return Position()
         return Position(status.st_ino, status.st_size)
 
-    def _files(self, position: Position | None) -> list[tuple[str, int, int]]:
-        """Path, inode and offset to start at, the oldest first."""
-        found: list[tuple[str, int, int]] = []
-        number = 0
-        while True:
-            path = f"{self._path}.{number}" if number else self._path
-            try:
-                inode = os.stat(path).st_ino
-            except FileNotFoundError:
-                break
-            if position is not None and inode == position.inode:
-                found.append((path, inode, position.offset))
-                break
-            found.append((path, inode, 0))
-            number += 1
-        found.reverse()
-        return found
+    @contextlib.contextmanager
+    def _files(self, position: Position | None) -> Iterator[list[tuple[BinaryIO, int, int]]]:
+        """The files from ``position`` on, open, with inode and offset to start at, the oldest first.
+
+        The log may be rotated meanwhile. Files then move to higher numbers, as this search does, so it meets none too
+        late, perhaps one twice, and perhaps a number that is empty for a moment.
+        """
+        with contextlib.ExitStack() as stack:
+            found: dict[int, tuple[BinaryIO, int, int]] = {}
+            number = missing = 0
+            while missing < _NO_MORE:
+                path = f"{self._path}.{number}" if number else self._path
+                number += 1
+                try:
+                    file = stack.enter_context(open(path, "rb"))
+                except FileNotFoundError:
+                    missing += 1
+                    continue
+                missing = 0
+                inode = os.fstat(file.fileno()).st_ino
+                if inode in found:
+                    continue
+                if position is not None and inode == position.inode and _begins_record(file, position.offset):
+                    found[inode] = file, inode, position.offset
+                    break
+                found[inode] = file, inode, 0
+            yield list(reversed(found.values()))
 
 
 def parse(line: bytes) -> LogRecord:
@@ -100,23 +115,30 @@ def _seconds(text: bytes) -> int:
     return calendar.timegm(time.strptime(text.decode(), "%Y-%m-%dT%H:%M:%S"))
 
 
-def _start_of_tail(path: str, count: int) -> tuple[int, int]:
+def _begins_record(file: BinaryIO, offset: int) -> bool:
+    """Whether a record can begin there; where not, the position was in a file that is gone and had the same inode."""
+    if offset == 0:
+        return True
+    file.seek(offset - 1)
+    return file.read(1) == b"\n"
+
+
+def _start_of_tail(file: BinaryIO, count: int) -> tuple[int, int]:
     """Where the last ``count`` lines of a file begin, and how many it lacks."""
-    with open(path, "rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        if count == 0:
-            return end, 0
-        left = count + 1  # the end of the line before them
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            block = file.read(end - start)
-            found = block.count(b"\n")
-            if found >= left:
-                place = len(block)
-                for _ in range(left):
-                    place = block.rindex(b"\n", 0, place)
-                return start + place + 1, 0
-            left -= found
-            end = start
+    end = file.seek(0, os.SEEK_END)
+    if count == 0:
+        return end, 0
+    left = count + 1  # the end of the line before them
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        block = file.read(end - start)
+        found = block.count(b"\n")
+        if found >= left:
+            place = len(block)
+            for _ in range(left):
+                place = block.rindex(b"\n", 0, place)
+            return start + place + 1, 0
+        left -= found
+        end = start
     return 0, max(0, left - 1)

@@ -32,7 +32,8 @@ class LogWriter:
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._rests: dict[str, bytes] = {"stdout": b"", "stderr": b""}
-        self._open()
+        self._file = self._open(path)
+        self._size = os.fstat(self._file).st_size
         self.dropped = 0
 
     def write(self, stream: str, data: bytes) -> None:
@@ -65,32 +66,40 @@ class LogWriter:
 
     def _put(self, record: bytes) -> None:
         """Append; a full disk costs log lines, never the container (they are counted in ``dropped``)."""
-        if self._size and self._size + len(record) > self._max_bytes:
-            self._rotate()
         try:
-            written = os.write(self._file, record)
-            if written < len(record):
-                os.write(self._file, record[written:])
+            if self._size and self._size + len(record) > self._max_bytes:
+                self._rotate()
+        except OSError:
+            self.dropped += record.count(b"\n")
+            return
+        try:
+            rest = memoryview(record)
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
         except OSError:
             os.ftruncate(self._file, self._size)
             self.dropped += record.count(b"\n")
             return
         self._size += len(record)
 
-    def _open(self) -> None:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        self._size = os.fstat(self._file).st_size
+    def _open(self, path: str) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
     def _rotate(self) -> None:
+        """Move the files on. The new one is made first: a disk that has no room for it keeps the old ones."""
+        aside = f"{self._path}.new"
+        new = self._open(aside)
+        try:
+            for number in range(self._max_files - 1, 0, -1):
+                newer = f"{self._path}.{number - 1}" if number > 1 else self._path
+                if os.path.exists(newer):
+                    os.rename(newer, f"{self._path}.{number}")
+            os.rename(aside, self._path)
+        except OSError:
+            os.close(new)
+            raise
         os.close(self._file)
-        for number in range(self._max_files - 1, 0, -1):
-            older = f"{self._path}.{number}"
-            newer = f"{self._path}.{number - 1}" if number > 1 else self._path
-            if os.path.exists(newer):
-                os.rename(newer, older)
-        if self._max_files == 1:
-            os.unlink(self._path)
-        self._open()
+        self._file, self._size = new, 0
 
 
 def _now() -> str:
