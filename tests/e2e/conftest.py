@@ -1,88 +1,13 @@
-"""Real engines on roots of their own, and a small image made from the host's static busybox."""
+"""Engines for the tests that start real containers."""
 
-import contextlib
-import glob
-import io
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from harness import BUSYBOX, Cli, a_cli, an_engine, busybox_tar, import_busybox
 from kist.engine import Engine
-from kist.errors import KistError
-from kist.network import apply, plan
-from kist.spec.image import ContainerConfig
-
-BUSYBOX = "busybox:test"
-
-
-def busybox_tar() -> bytes:
-    """A root file system: busybox, its applets as hard links, passwd and group."""
-    program = shutil.which("busybox", path="/bin:/usr/bin")
-    if program is None:
-        pytest.skip("needs busybox (Debian: busybox-static)")
-    applets = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as archive:
-        for directory in ("bin", "etc", "tmp", "root", "home"):
-            entry = tarfile.TarInfo(directory)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if directory == "tmp" else 0o755
-            archive.addfile(entry)
-        _add(archive, "bin/busybox", Path(program).read_bytes(), 0o755)
-        for applet in applets:
-            if applet == "busybox":
-                continue
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname, link.mode = tarfile.LNKTYPE, "bin/busybox", 0o755
-            archive.addfile(link)
-        _add(archive, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home:/bin/sh\n", 0o644)
-        _add(archive, "etc/group", b"root:x:0:\nuser:x:1000:\nextra:x:2000:user\n", 0o644)
-    return made.getvalue()
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), mode
-    archive.addfile(entry, io.BytesIO(content))
-
-
-def import_busybox(engine: Engine) -> str:
-    """Give the engine the small image."""
-    engine.import_image(io.BytesIO(busybox_tar()), BUSYBOX, config=ContainerConfig(cmd=("sh",)))
-    return BUSYBOX
-
-
-@contextlib.contextmanager
-def an_engine(directory: Path) -> Iterator[Engine]:
-    """An engine on a root of its own; at the end nothing of it is left."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: rootless engines come later")
-    root = directory / "data"
-    with Engine(str(root), str(directory / "run")) as engine:
-        try:
-            yield engine
-        finally:
-            for container in engine.containers(all=True):
-                with contextlib.suppress(KistError):
-                    engine.remove(container, force=True)
-    clean_up(root)
-
-
-def clean_up(root: Path) -> None:
-    """Take away what an engine keeps for its next container: its bridge, and the empty parent of its cgroups."""
-    bridge = plan.bridge_name(str(root))
-    if os.path.isdir(f"/sys/class/net/{bridge}"):
-        apply.remove_bridge(apply.default_network(bridge))
-    for parent in [*glob.glob("/sys/fs/cgroup/*/kist"), "/sys/fs/cgroup/kist"]:
-        with contextlib.suppress(OSError):
-            os.rmdir(parent)
+from kist.spec.container import ContainerOptions
 
 
 @pytest.fixture(scope="session")
@@ -96,79 +21,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def busybox(engine: Engine) -> str:
     """The reference of the small image in ``engine``."""
     return import_busybox(engine)
-
-
-@dataclass(frozen=True)
-class Cli:
-    """The command line on roots of its own; the engine starts with the first command."""
-
-    directory: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        own = {"KIST_ROOT": str(self.directory / "data"), "KIST_RUN": str(self.directory / "run")}
-        return {**os.environ, **own, "NO_COLOR": "1"}
-
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "kist.cli"]
-
-    def __call__(self, *arguments: str, stdin: bytes = b"", timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end."""
-        done = subprocess.run(
-            [*self.command, *arguments],
-            input=stdin,
-            capture_output=True,
-            env=self.environment,
-            timeout=timeout,
-            check=False,
-        )
-        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
-
-    def good(self, *arguments: str, stdin: bytes = b"") -> str:
-        """Run one command that must succeed; its standard output without the last line end."""
-        done = self(*arguments, stdin=stdin)
-        assert done.returncode == 0, f"{arguments} ended with {done.returncode}: {done.stderr}"
-        return done.stdout.removesuffix("\n")
-
-    def engine_pid(self) -> int:
-        return int((self.directory / "run" / "engine.pid").read_text(encoding="ascii"))
-
-    def stop_engine(self) -> None:
-        """End the engine process by its pid, and wait for its end."""
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-            pid = self.engine_pid()
-            descriptor = os.pidfd_open(pid)
-            try:
-                signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-                _wait_for_end(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _wait_for_end(descriptor: int) -> None:
-    import select
-
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    assert poll.poll(20_000), "the engine did not end on SIGTERM"
-
-
-@contextlib.contextmanager
-def a_cli(directory: Path) -> Iterator[Cli]:
-    """The command line on a fresh root; at the end its containers, its engine and its bridge are gone."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: rootless engines come later")
-    cli = Cli(directory)
-    try:
-        yield cli
-    finally:
-        left = cli("ps", "-aq", "--no-trunc").stdout.split()
-        if left:
-            cli("rm", "-f", *left)
-        cli.stop_engine()
-        clean_up(directory / "data")
 
 
 @pytest.fixture(scope="session")
@@ -194,8 +46,6 @@ def run(engine: Engine, busybox: str) -> Callable[..., tuple[int, str, str]]:
     """Run a shell script in a new container: exit code, standard output, standard error."""
 
     def run_script(script: str, **options: object) -> tuple[int, str, str]:
-        from kist.spec.container import ContainerOptions
-
         made = ContainerOptions(image=busybox, network="none", **options)  # type: ignore[arg-type]
         result = engine.run(busybox, ["sh", "-c", script], options=made, check=False)
         return result.exit_code, result.stdout, result.stderr

@@ -95,6 +95,7 @@ class Steps:
                 limits=to_builtins(spec.linux.resources),
                 seccomp=starter.filter_for(spec),
                 wait_for_network=attachment is not None,
+                ends_with_engine=True,
                 log=None,
             )
             ours, theirs = socket.socketpair()

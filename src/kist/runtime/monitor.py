@@ -11,7 +11,7 @@ import os
 import time
 
 from kist.kernel import cgroup, lean, process
-from kist.kernel.lean import socket
+from kist.kernel.lean import signal, socket
 from kist.runtime import child, messages, requests
 from kist.runtime import loop as events
 from kist.runtime.logwriter import LogWriter
@@ -135,6 +135,8 @@ class Monitor:
             self._forget_engine()
             # Nobody will attach the network now; a container that already runs does not mind.
             self.first.abandon()
+            if self.plan["ends_with_engine"]:
+                self.first.signal(signal.SIGKILL)
         elif message.get("go"):
             self.first.go()
 

@@ -70,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True):
         cgroup: its path below the hierarchies' roots; empty for none.
         limits: ``LinuxResources`` as JSON has it.
         wait_for_network: whether an operation waits for the engine to attach the network.
+        ends_with_engine: whether the process is killed when the engine that started it has gone (build steps).
         terminal, stdin, stdin_once: how the standard streams are made.
         log: None for output that is only passed on.
         operations: what init does, in order.
@@ -81,6 +82,7 @@ class Plan(msgspec.Struct, frozen=True):
     cgroup: str
     limits: dict[str, Any]
     wait_for_network: bool
+    ends_with_engine: bool
     terminal: bool
     stdin: bool
     stdin_once: bool
@@ -113,6 +115,7 @@ def make_plan(
     limits: dict[str, Any],
     seccomp: bytes,
     wait_for_network: bool,
+    ends_with_engine: bool = False,
     stdin: bool = False,
     stdin_once: bool = False,
     init: bool = False,
@@ -128,6 +131,7 @@ def make_plan(
         limits: ``spec.linux.resources`` as JSON.
         seccomp: the compiled filter; empty for none.
         wait_for_network: the engine attaches a network before the command runs.
+        ends_with_engine: kill the process when the engine has gone.
         stdin: keep standard input open.
         stdin_once: only until the first client that feeds it has ended.
         init: a reaper as the first process.
@@ -141,6 +145,7 @@ def make_plan(
         cgroup=spec.linux.cgroups_path,
         limits=limits,
         wait_for_network=wait_for_network,
+        ends_with_engine=ends_with_engine,
         terminal=spec.process.terminal,
         stdin=stdin,
         stdin_once=stdin_once,
@@ -160,6 +165,7 @@ def make_exec_plan(
         cgroup="",
         limits={},
         wait_for_network=False,
+        ends_with_engine=False,
         terminal=process.terminal,
         stdin=stdin,
         stdin_once=True,

@@ -25,6 +25,7 @@ _PLAN: dict[str, Any] = {
     "cgroup": "kist/rehearsal",
     "limits": {},
     "wait_for_network": False,
+    "ends_with_engine": False,
     "terminal": False,
     "stdin": True,
     "stdin_once": True,

@@ -1,0 +1,142 @@
+"""The engine comes and goes; containers, their logs and exit codes stay."""
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import BUSYBOX, Cli, busybox_tar
+
+pytestmark = pytest.mark.root
+
+
+def until(condition: Callable[[], bool], patience: float = 20) -> None:
+    """Wait for a condition that another process brings about."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def kill_engine(cli: Cli) -> int:
+    """SIGKILL, and the pid that it went to."""
+    pid = cli.engine_pid()
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    finally:
+        os.close(descriptor)
+    until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
+    return pid
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.fixture
+def small(fresh_cli: Cli, tmp_path: Path) -> Cli:
+    """A fresh root with the small image."""
+    archive = tmp_path / "busybox.tar"
+    archive.write_bytes(busybox_tar())
+    fresh_cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+    return fresh_cli
+
+
+def test_two_first_commands_start_one_engine(fresh_cli: Cli) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda _: fresh_cli("ps"), range(8)))
+    assert [each.returncode for each in done] == [0] * 8
+    log = (fresh_cli.directory / "run" / "engine.log").read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    marker = f"KIST_RUN={fresh_cli.directory / 'run'}"
+    engines = [
+        pid
+        for pid in filter(str.isdigit, os.listdir("/proc"))
+        if marker in _read(f"/proc/{pid}/environ") and "engine" in _read(f"/proc/{pid}/cmdline").split("\0")
+    ]
+    assert engines == [str(fresh_cli.engine_pid())]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def test_a_container_outlives_a_killed_engine(small: Cli) -> None:
+    script = "echo before; while [ ! -e /go ]; do sleep 0.05; done; echo after; exit 42"
+    name = small.good("run", "-d", "--name", "tough", "--network", "none", BUSYBOX, "sh", "-c", script)
+    first = kill_engine(small)
+    assert small.good("ps", "-q", "--no-trunc") == name
+    assert small.engine_pid() != first
+    assert small.good("logs", "tough") == "before"
+    small.good("exec", "tough", "touch", "/go")
+    assert small.good("wait", "tough") == "42"
+    assert small.good("logs", "tough") == "before\nafter"
+    assert "Exited (42)" in small.good("ps", "-a")
+
+
+def test_an_end_while_no_engine_runs_is_known_to_the_next(small: Cli) -> None:
+    script = "trap 'echo ended; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+    small.good("run", "-d", "--name", "alone", BUSYBOX, "sh", "-c", script)
+    until(lambda: small.good("logs", "alone") == "ready")
+    pid = int(small.good("exec", "alone", "sh", "-c", "echo $PPID") or "0") or None
+    assert pid is None or pid >= 0
+    host_pid = _pid_of(small, "alone")
+    kill_engine(small)
+    os.kill(host_pid, signal.SIGTERM)
+    until(lambda: not Path(f"/proc/{host_pid}").exists())
+    assert small.good("wait", "alone") == "7"
+    assert small.good("logs", "alone") == "ready\nended"
+    small.good("rm", "alone")
+    assert small.good("ps", "-aq") == ""
+
+
+def test_an_automatic_removal_is_made_up_for(small: Cli) -> None:
+    small.good("run", "-d", "--rm", "--name", "brief", BUSYBOX, "sleep", "600")
+    host_pid = _pid_of(small, "brief")
+    kill_engine(small)
+    os.kill(host_pid, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{host_pid}").exists())
+    assert small.good("ps", "-aq") == ""
+    assert list((small.directory / "data" / "containers").iterdir()) == []
+
+
+def test_an_interrupted_build_leaves_nothing(small: Cli, tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN echo made > /x; sleep 600\n", encoding="ascii")
+    before = small.good("images", "-aq")
+    building = subprocess.Popen(
+        [*small.command, "build", "-t", "never", str(context)],
+        env=small.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    containers = small.directory / "run" / "containers"
+    until(lambda: containers.is_dir() and any(path.joinpath("monitor.sock").exists() for path in containers.iterdir()))
+    kill_engine(small)
+    building.wait(20)
+    assert small.good("images", "-aq") == before
+    until(lambda: not any(path.joinpath("monitor.sock").exists() for path in containers.iterdir()))
+
+
+def test_the_engine_ends_when_asked_and_leaves_containers(small: Cli) -> None:
+    small.good("run", "-d", "--name", "stays", BUSYBOX, "sleep", "600")
+    small.stop_engine()
+    assert not (small.directory / "run" / "engine.sock").exists()
+    assert "stays" in small.good("ps")
+
+
+def _pid_of(cli: Cli, name: str) -> int:
+    import json
+
+    found = json.loads(cli.good("inspect", name))
+    return int(found[0]["State"]["Pid"])
