@@ -140,7 +140,7 @@ class Session:
         return read
 
 
-class Detached(Exception):  # noqa: N818 - not an error: the reader asked for it
+class Detached(Exception):
     """The detach keys were typed."""
 
 

@@ -20,7 +20,7 @@ _TRUTH = {
 }
 
 
-class HelpWanted(Exception):  # noqa: N818 - not an error: the reader asked for it
+class HelpWanted(Exception):
     """``--help`` was written."""
 
 

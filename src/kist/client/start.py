@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kist.client.endpoint import Endpoint
 
 START_SECONDS = 60
+_END_SECONDS = 10
 _TAIL = 2000
 _READY = b"ready"
 
@@ -45,7 +46,7 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
     import fcntl  # noqa: PLC0415 - a shared object to load, for the command that starts the engine only
 
     try:
-        os.makedirs(run_root, mode=0o711, exist_ok=True)
+        os.makedirs(run_root, mode=0o700, exist_ok=True)
         lock = os.open(run_root + "/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Unavailable(
@@ -56,6 +57,7 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
         try:
             return Connection(socket_path)
         except (FileNotFoundError, ConnectionRefusedError):
+            _await_predecessor(run_root)
             _launch(data_root, run_root)
         try:
             return Connection(socket_path)
@@ -101,6 +103,26 @@ def _launch(data_root: str, run_root: str) -> None:
         os.close(read_end)
     if told != _READY:
         raise _failed(log_path, began, late=told is None)
+
+
+def _await_predecessor(run_root: str) -> None:
+    """Let an engine that is about to end do so: it has given up its socket, and holds its lock for a moment yet."""
+    import fcntl  # noqa: PLC0415 - as in start()
+    import select  # noqa: PLC0415 - only the command that starts the engine needs it
+
+    try:
+        with open(run_root + "/engine.lock", "rb") as lock, open(run_root + "/engine.pid", encoding="ascii") as file:
+            process = os.pidfd_open(int(file.read(32)))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(process, select.POLLIN)
+                poll.poll(_END_SECONDS * 1000)
+            finally:
+                os.close(process)
+    except (OSError, ValueError):
+        return  # there was none, or it has gone meanwhile
 
 
 def _await_word(fd: int) -> "bytes | None":

@@ -1,10 +1,10 @@
 """Requests to the engine in its own words: paths, queries and plain JSON of the Docker Engine API."""
 
-from kist.spec import jsontext
 from kist.client.failure import from_response
 from kist.client.http1 import target
 from kist.client.start import connect
 from kist.errors import InvalidInput, Unavailable
+from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,109 @@
+"""``kist engine``."""
+
+import os
+
+from kist.cli.option import Command, Option
+from kist.cli.usage import UsageError
+from kist.cli.values import whole
+from kist.errors import KistError, Unavailable, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kist.cli.context import Context
+    from kist.cli.option import Arguments
+
+_STOP_SECONDS = 30
+
+
+def run(context: "Context", arguments: "Arguments") -> int:
+    """Be the engine, or stop the one that runs."""
+    if arguments.operands:
+        if arguments.operands[0] != "stop":
+            raise UsageError(f"unknown word {arguments.operands[0]!r}: the only one is stop")
+        return _stop(context)
+    if arguments.flag("detach") and os.fork():
+        # The parent's end tells the starter that the engine is nobody's child; the child says when it is ready.
+        os._exit(0)
+    return _serve(context, arguments.get("ready_fd", -1))
+
+
+def _serve(context: "Context", ready_fd: int) -> int:
+    from kist.api.server import serve  # noqa: PLC0415 - the whole engine
+    from kist.client.endpoint import data_root, resolve, run_root  # noqa: PLC0415 - for this verb only
+
+    uid = os.getuid()
+    data, run_directory = data_root(context.environment, uid), run_root(context.environment, uid)
+    socket_path = resolve({}, uid, context.host).socket if context.host else ""
+    # Nothing of the caller's: neither its working directory, which it may want to remove, nor its file mode mask.
+    data, run_directory = os.path.abspath(data), os.path.abspath(run_directory)
+    os.chdir("/")
+    os.umask(0o022)
+    try:
+        serve(data, run_directory, socket_path, ready_fd)
+    except KistError as error:
+        context.fail(error)
+        return 1
+    return 0
+
+
+def _stop(context: "Context") -> int:
+    """Stop the engine and wait for its end; containers go on."""
+    from kist.client.transport import Connection  # noqa: PLC0415 - for this verb only
+
+    endpoint = context.wire.endpoint
+    if endpoint.roots is None:
+        raise Unsupported("only Kist's own engine can be stopped", hint="leave out -H and DOCKER_HOST")
+    try:
+        connection = Connection(endpoint.socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        context.note("no engine runs")
+        return 0
+    try:
+        _end(connection.peer_pid())
+    finally:
+        connection.close()
+    return 0
+
+
+def _end(pid: int) -> None:
+    """Ask the process to end, by a descriptor that cannot come to mean another one, and wait until it has.
+
+    Raises:
+        Unsupported: it listens for somebody else (systemd), or in a pid namespace that is not ours.
+        Unavailable: it does not end.
+    """
+    import select  # noqa: PLC0415 - for this verb only
+    import signal  # noqa: PLC0415 - the same
+
+    if pid <= 1:
+        raise Unsupported("the engine's process cannot be seen from here", hint="stop it where it was started")
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        if not poll.poll(_STOP_SECONDS * 1000):
+            raise Unavailable(f"the engine (process {pid}) did not end in {_STOP_SECONDS} s")
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(process)
+
+
+COMMAND = Command(
+    "engine",
+    run,
+    "[stop]",
+    most=1,
+    options=(
+        Option("--detach", "Go to the background", hidden=True),
+        Option(
+            "--ready-fd", "Descriptor that is told when it serves", "FD", parse=whole(0, "a descriptor"), hidden=True
+        ),
+    ),
+    about="Every command starts the engine when it does not run, so this is for service managers and for looking at "
+    "it. Stopping it changes nothing for containers.",
+)

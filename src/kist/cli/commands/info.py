@@ -1,0 +1,40 @@
+"""``kist info``."""
+
+from kist.cli.option import Command
+from kist.cli.units import binary_size
+from kist.cli.unsupported import FORMAT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kist.cli.context import Context
+    from kist.cli.option import Arguments
+
+
+def run(context: "Context", arguments: "Arguments") -> int:
+    """Print what the engine knows of itself and the machine; its warnings on standard error."""
+    del arguments
+    info = context.wire.call("GET", "/kist/info")
+    version = info["version"]
+    rows = [
+        ("Version", version["version"]),
+        ("Containers", f"{info['containers']} ({info['running']} running)"),
+        ("Images", info["images"]),
+        ("Data root", info["data_root"]),
+        ("Run root", info["run_root"]),
+        ("Storage driver", info["storage_driver"]),
+        ("Cgroups", info["cgroup_version"]),
+        ("Rootless", "yes" if info["rootless"] else "no"),
+        ("Kernel", version["kernel"]),
+        ("OS/Arch", f"{version['os']}/{version['architecture']}"),
+        ("Python", version["python"]),
+        ("CPUs", info["cpus"]),
+        ("Memory", binary_size(info["memory"])),
+    ]
+    for name, value in rows:
+        context.say(f"{name + ':':<16}{value}")
+    for warning in info["warnings"]:
+        context.warn(warning)
+    return 0
+
+
+COMMAND = Command("info", run, options=(FORMAT,))
