@@ -141,8 +141,11 @@ class Images:
             NotFound: an image is there for several platforms, but not for this machine's.
             Unavailable: the disk is full; nothing is left of the archive.
         """
+        before = {image.id: image.manifest for image in self.list()}
         images = load_archive(self._store, stream, self._host)
         self._store.flush_soon()
+        if any(before.get(image.id, image.manifest) != image.manifest for image in images):
+            self._store.collect()  # layers that are compressed in another way now
         return images
 
     def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:

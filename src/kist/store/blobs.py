@@ -8,6 +8,7 @@ keep a blob alive that no record refers to (see ``Store.writing``).
 
 import hashlib
 import os
+import re
 import tempfile
 from contextlib import ExitStack
 from types import TracebackType
@@ -22,6 +23,7 @@ from kist.store.locks import StoreLock
 
 READ_LIMIT = 4 << 20
 _CHUNK = 1 << 20
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class BlobWriter:
@@ -187,7 +189,7 @@ class Blobs:
     def list(self) -> tuple[Digest, ...]:
         """All blobs, in no order."""
         names = os.listdir(f"{self.directory}/sha256")
-        return tuple(Digest(f"sha256:{name}") for name in names)
+        return tuple(Digest(f"sha256:{name}") for name in names if _HEX.match(name))
 
     def __contains__(self, digest: Digest) -> bool:
         return os.path.exists(self.path(digest))

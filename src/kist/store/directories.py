@@ -5,7 +5,7 @@ import shutil
 
 
 def make(path: str, mode: int = 0o700) -> None:
-    """Make ``path``, and its parents with plain permissions; without the set-group-id bit and default ACL that a parent may hand down."""
+    """Make ``path`` and its parents, without the set-group-id bit and the default ACL that a parent may hand down."""
     if os.path.isdir(path):
         return
     os.makedirs(path, mode, exist_ok=True)
