@@ -34,7 +34,7 @@ def copy_files(action: CopyFiles, tree: Tree, root: int) -> None:
     for path in paths:
         status = tree.status(path)
         if stat.S_ISDIR(status.st_mode):
-            _copy_directory(tree, path, status, target, action)
+            _copy_directory(tree, path, target, action)
         elif action.unpack and stat.S_ISREG(status.st_mode) and is_archive(tree, path):
             _unpack(tree, path, target, action)
         else:
@@ -84,10 +84,9 @@ def _copy_one(tree: Tree, path: str, status: os.stat_result, target: Target, act
         os.close(parent)
 
 
-def _copy_directory(tree: Tree, path: str, status: os.stat_result, target: Target, action: CopyFiles) -> None:
-    """The contents of a directory; the one at the top takes its mode where it is made and not written with ``/``."""
-    mode = 0o755 if action.into_directory else target.mode(status)
-    with _Descent(target, action.destination, mode) as descent:
+def _copy_directory(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
+    """The contents of a directory; the directory at the top is a plain one where it has to be made."""
+    with _Descent(target, action.destination) as descent:
         for entry in tree.walk(path):
             parent = descent.parent_of(entry)
             kind = stat.S_IFMT(entry.status.st_mode)
@@ -120,10 +119,10 @@ class _Descent:
     A directory's time is set when everything in it has been written.
     """
 
-    def __init__(self, target: Target, top: str, mode: int) -> None:
+    def __init__(self, target: Target, top: str) -> None:
         self._target = target
         self._top = top
-        self._open: list[tuple[str, int, int | None]] = [("", target.open_directory(top, mode=mode), None)]
+        self._open: list[tuple[str, int, int | None]] = [("", target.open_directory(top), None)]
 
     def __enter__(self) -> Self:
         return self
@@ -142,14 +141,13 @@ class _Descent:
         return self._open[-1][1]
 
     def enter(self, entry: Entry, parent: int) -> None:
-        """Make a directory, or take the one that is there, be it behind a symbolic link."""
+        """Make a directory, or take the one that is there, be it behind a symbolic link; it becomes as the source's."""
+        mode = self._target.mode(entry.status)
         try:
-            made = self._target.make_directory(parent, entry.name, self._target.mode(entry.status))
+            directory = self._target.make_directory(parent, entry.name, mode)
         except FileExistsError:
-            there = self._target.open_directory(posixpath.join(self._top, entry.path))
-            self._open.append((entry.path, there, None))
-        else:
-            self._open.append((entry.path, made, entry.status.st_mtime_ns))
+            directory = self._target.take_directory(posixpath.join(self._top, entry.path), mode)
+        self._open.append((entry.path, directory, entry.status.st_mtime_ns))
 
     def _leave(self) -> None:
         _, descriptor, time = self._open.pop()

@@ -87,10 +87,10 @@ class Executor:
         if isinstance(action, Run):
             made, cached = self._made(below, cache.key(below.identity, action), self._command(step.id, action))
         elif isinstance(action, MakeDirectory):
-            with _told(step.place):
+            with _told(step):
                 made, cached = self._made(below, cache.key(below.identity, action), _directory(action))
         elif isinstance(action, CopyFiles):
-            with _told(step.place):
+            with _told(step):
                 made, cached = self._copied(below, action)
         else:
             return below.configured(step.created_by), True
@@ -225,11 +225,12 @@ def opened(mounts: Sequence[Mount]) -> Iterator[int]:
 
 
 @contextmanager
-def _told(place: str) -> Iterator[None]:
+def _told(step: Step) -> Iterator[None]:
     """Say in every error of the block which line of the Dockerfile it is about."""
+    what = f"{step.place}: {step.title.partition(' ')[0]} failed:"
     try:
         yield
     except KistError as error:
-        raise type(error)(f"{place}: {error.message}", hint=error.hint) from error
+        raise type(error)(f"{what} {error.message}", hint=error.hint) from error
     except OSError as error:
-        raise from_os_error(error, f"{place}: copy files") from error
+        raise from_os_error(error, what) from error

@@ -11,8 +11,11 @@ from kist.build.stage import StageBuilder
 from kist.errors import InvalidInput, ParseError
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Dockerfile, Source, Stage, Word, parse_trigger
-from kist.spec.image import ImageConfig, RootFS
+from kist.spec.image import ContainerConfig, ImageConfig, RootFS
 from kist.spec.platform import Platform
+
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The environment of an image from scratch, as Docker's builders set it."""
 
 Lookup = Callable[[str, Platform | None, bool], ImageConfig]
 """(name, platform that was asked for, whether commands will run on it) -> config; raises what ends the build."""
@@ -39,7 +42,7 @@ def plan(dockerfile: Dockerfile, options: BuildOptions, lookup: Lookup, host: Pl
         config=config,
         platform=builder.platform,
         author=builder.author,
-        warnings=(*dockerfile.warnings, *warnings),
+        warnings=(*dockerfile.warnings, *planner.warnings(), *warnings),
     )
 
 
@@ -102,7 +105,13 @@ class _Planner:
         platform = self.platform(stage)
         if name == "scratch":
             chosen = platform or self.host
-            empty = ImageConfig(architecture=chosen.architecture, os=chosen.os, variant=chosen.variant, rootfs=RootFS())
+            empty = ImageConfig(
+                architecture=chosen.architecture,
+                os=chosen.os,
+                variant=chosen.variant,
+                rootfs=RootFS(),
+                config=ContainerConfig(env=(DEFAULT_PATH,)),
+            )
             return Scratch(), empty, None
         earlier = self.find(name, stage.index)
         if earlier is not None:
@@ -159,6 +168,10 @@ class _Planner:
 
     def place(self, word: Word) -> str:
         return f"{self.dockerfile.source.name}:{word.location.line}"
+
+    def warnings(self) -> list[str]:
+        """What the stages' instructions have to tell, in the order of the file."""
+        return [warning for index in sorted(self.built) for warning in self.built[index].warnings]
 
     def error(self, word: Word, message: str, hint: str = "") -> ParseError:
         return self.dockerfile.source.error(word.location, message, hint=hint)

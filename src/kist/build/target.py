@@ -37,7 +37,7 @@ class Target:
         self._mode = mode
         self._attributes = attributes
 
-    def open_directory(self, path: str, *, mode: int = 0o755, links: int = 0) -> int:
+    def open_directory(self, path: str, *, links: int = 0) -> int:
         """A descriptor of the directory at ``path``, made with its missing parents where it does not exist.
 
         Raises:
@@ -53,7 +53,7 @@ class Target:
         parent = self.open_directory(above or "/", links=links)
         try:
             try:
-                return self.make_directory(parent, name, mode)
+                return self.make_directory(parent, name, 0o755)
             except FileExistsError:
                 # A symbolic link to nowhere: what it names is made.
                 target = posixpath.join(above, os.readlink(name, dir_fd=parent))
@@ -61,7 +61,7 @@ class Target:
             os.close(parent)
         if links == _MAX_LINKS:
             raise InvalidInput(f'too many symbolic links on the way to "{path}" in the image')
-        return self.open_directory(target, mode=mode, links=links + 1)
+        return self.open_directory(target, links=links + 1)
 
     def make_directory(self, parent: int, name: str, mode: int) -> int:
         """Make one directory; gives its descriptor.
@@ -71,6 +71,13 @@ class Target:
         """
         os.mkdir(name, 0o700, dir_fd=parent)
         descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        os.fchown(descriptor, *self._owner)
+        os.fchmod(descriptor, mode)
+        return descriptor
+
+    def take_directory(self, path: str, mode: int) -> int:
+        """Give a directory that exists this mode and the owner; its descriptor."""
+        descriptor = self.open_directory(path)
         os.fchown(descriptor, *self._owner)
         os.fchmod(descriptor, mode)
         return descriptor

@@ -119,6 +119,24 @@ def test_a_directory_is_merged_with_what_is_there(world: World) -> None:
     assert world.tree() == {"x": "/", "x/e": "/", "x/e/b": "new", "x/e/old": "old"}
 
 
+def test_directories_below_become_as_the_sources_and_the_one_at_the_top_stays(world: World) -> None:
+    for path in (world.image / "x", world.image / "x/e"):
+        path.mkdir(mode=0o700)
+        os.chown(path, 7, 7)
+    world.write("d/e/f")
+    (world.context / "d/e").chmod(0o750)
+    world.copy("d", "/x")
+    found = [(world.image / path).stat() for path in ("x", "x/e")]
+    assert [(status.st_uid, stat.S_IMODE(status.st_mode)) for status in found] == [(7, 0o700), (0, 0o750)]
+
+
+def test_a_new_directory_at_the_top_is_a_plain_one(world: World) -> None:
+    world.write("d/f")
+    (world.context / "d").chmod(0o700)
+    world.copy("d", "/x")
+    assert stat.S_IMODE((world.image / "x").stat().st_mode) == 0o755
+
+
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [

@@ -258,7 +258,7 @@ class TestProgress:
     def test_a_failure_ends_its_step(self, room: Room) -> None:
         with pytest.raises(NotFound) as caught:
             room.build("FROM base:1\nCOPY missing /")
-        assert caught.value.message == 'Dockerfile:2: "missing" does not exist in the build context'
+        assert caught.value.message == 'Dockerfile:2: COPY failed: "missing" does not exist in the build context'
         last = room.events[-1]
         assert isinstance(last, StepFinished)
         assert last.error == caught.value.message

@@ -213,6 +213,7 @@ def test_arguments_that_nobody_declares_are_warned_about() -> None:
         ("LABEL $BASE=x", {"labels": {"1": "x"}}),
         ("EXPOSE 80 53/UDP", {"exposed_ports": {"80/tcp": {}, "53/udp": {}}}),
         ("EXPOSE 80-82", {"exposed_ports": {"80/tcp": {}, "81/tcp": {}, "82/tcp": {}}}),
+        ("EXPOSE 127.0.0.1:8080:80", {"exposed_ports": {"80/tcp": {}}}),
         ('ARG P="1 2"\nEXPOSE $P', {"exposed_ports": {"1/tcp": {}, "2/tcp": {}}}),
         ("VOLUME /a $BASE", {"volumes": {"/a": {}, "1": {}}}),
         ("USER u$BASE:g", {"user": "u1:g"}),
@@ -228,6 +229,16 @@ def test_arguments_that_nobody_declares_are_warned_about() -> None:
 def test_config(text: str, changes: dict[str, object]) -> None:
     config = after(text)
     assert {name: getattr(config, name) for name in changes} == changes
+
+
+def test_a_host_port_in_expose_is_warned_about() -> None:
+    assert planned("FROM base\nEXPOSE 1:2").warnings == (
+        "Dockerfile:2: EXPOSE 1:2: only the container's port counts; publish ports with -p",
+    )
+
+
+def test_from_scratch_has_a_path() -> None:
+    assert (planned("FROM scratch").config.env or ())[0].startswith("PATH=/usr/local/sbin:")
 
 
 def test_maintainer_is_the_author() -> None:

@@ -18,6 +18,8 @@ from kist.spec.dockerfile.source import Location, Source
 
 NAME = ".dockerignore"
 
+_WILD = re.compile(r"[*?\[\]\\]")
+
 
 class Rule:
     """One line: ``pattern`` in its clean form, whether it takes in again (``!``), and its 1-based ``line``."""
@@ -108,6 +110,8 @@ def _expression(pattern: str) -> str:
     """The regular expression of a pattern, for one whole path."""
     if pattern == ".":
         return r"\."  # the context itself; as in Docker, it leaves nothing out
+    if pattern.startswith("**") and not pattern.startswith("**/") and not _WILD.search(pattern, 2):
+        return ".*" + re.escape(pattern[2:])  # as Docker, which compares ends: "**.c" matches "a/x.c" and "x.c"
     out, at = [], 0
     while at < len(pattern):
         char = pattern[at]

@@ -66,6 +66,10 @@ from kist.spec.dockerfile import Ignore
         ("a/**/z", "az", False),
         ("a**", "ab/c", True),
         ("a**/b", "ab", True),
+        ("**.c", "x.c", True),
+        ("**.c", "a/x.c", True),
+        ("**d", "README.md", True),
+        ("**d?", "md", False),
         ("**/.git", ".git/config", True),
         ("**/.git", "x.git", False),
         # exceptions; the last match decides
