@@ -50,7 +50,7 @@ class SpawnerAlone:
         start = time.perf_counter()
         path = os.path.join(places.data, "plan.json")
         with open(path, "wb") as file:
-            file.write(json.encode(plan))
+            file.write(json.encode(plan.message()))
         control = self._spawner.launch(path, places.data, places.run)
         while True:
             message, descriptors = messages.receive(control)
