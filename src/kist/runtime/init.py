@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import socket
     from typing import Any, NoReturn
 
+# Characters of what a user wrote, in a message about it.
+_LONGEST = 4096
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -41,6 +43,8 @@ def run(
         if stdio is not None:
             for number, descriptor in enumerate(stdio):
                 os.dup2(descriptor, number)
+        _close_inherited(context.report.fileno())
+        os.umask(0o022)
         plan = jsontext.loads(text)
         command = plan["command"]
         operations.perform(context, plan["operations"])
@@ -50,7 +54,18 @@ def run(
         _execute(command, context)
     except BaseException as error:  # noqa: BLE001 - this process has nobody above it; the monitor tells the user
         _send_failure(context.report, error)
-    os._exit(1)
+    finally:
+        os._exit(1)
+
+
+def _close_inherited(kept: int) -> None:
+    """Let go of all that is the monitor's.
+
+    Neither a reaper that stays nor a link of the image into /proc/self/fd is to reach it, and the other ends of pipes
+    are to see that they have been closed.
+    """
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 0x7FFFFFFF)
 
 
 def _reset_signals() -> None:
@@ -77,9 +92,8 @@ def _execute(command: dict[str, Any], context: operations.Context) -> None:
     if found is None and "/" in name:
         found = name
     exit_code, message, hint = diagnose.explain(name, found, error)
-    messages.send(
-        context.report, {"failed": {"operation": "execute", "exit_code": exit_code, "message": message, "hint": hint}}
-    )
+    told = {"operation": "execute", "exit_code": exit_code, "message": _tellable(message), "hint": _tellable(hint)}
+    messages.send(context.report, {"failed": told})
 
 
 def _candidates(name: str, path: str) -> list[str]:
@@ -127,13 +141,20 @@ def _reap(child: int) -> None:
 
 
 def _send_failure(report: socket.socket, error: BaseException) -> None:
+    name = getattr(error, "filename", None)
+    words = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    arguments = getattr(error, "arguments", {})
     failure: dict[str, Any] = {
         "operation": getattr(error, "operation", "prepare"),
-        "arguments": getattr(error, "arguments", {}),
+        "arguments": {key: _tellable(value) for key, value in arguments.items() if isinstance(value, str)},
         "errno": getattr(error, "errno", None) or 0,
-        "path": os.fsdecode(name) if isinstance(name := getattr(error, "filename", None), (str, bytes)) else "",
-        "message": str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error),
+        "path": _tellable(os.fsdecode(name)) if isinstance(name, (str, bytes)) else "",
+        "message": _tellable(words),
     }
-    if failure["arguments"].get("seccomp_filter"):
-        failure["arguments"] = {**failure["arguments"], "seccomp_filter": "…"}
     messages.send(report, {"failed": failure})
+
+
+def _tellable(text: str) -> str:
+    """``text`` for a message: of valid characters, and not so long that the packet would be too large."""
+    valid = text.encode(errors="replace").decode()
+    return valid if len(valid) <= _LONGEST else valid[:_LONGEST] + "…"

@@ -2,7 +2,8 @@
 
 A plan is a list of ``[name, arguments]``. The functions here run between clone and execve, in the container's
 namespaces, in the order of the plan. What comes from the host is opened (``open_tree``) before ``pivot``; from
-``pivot`` on every path is resolved inside the container's own root, so no symbolic link of an image can lead out of it.
+``detach_old_root`` on every path is resolved inside the container's own root, so no symbolic link of an image can lead
+out of it. Mount points are found without the links of /proc, which lead to descriptors of this process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import resource
 import stat
 import struct
 
-from kist.kernel import cgroup, mounts, namespaces, process, seccomp, tty
+from kist.kernel import cgroup, mounts, namespaces, paths, process, seccomp, tty
 from kist.kernel import sysctl as kernel_sysctl
 from kist.kernel.lean import socket
 from kist.runtime import identity, messages
@@ -116,8 +117,15 @@ def root_read_only(context: Context) -> None:  # noqa: ARG001
 
 def mount(context: Context, type: str, target: str, flags: int, data: str = "", mode: int = 0o755) -> None:  # noqa: A002, ARG001
     """Mount a new file system; the mount point is made where it is missing."""
-    _make_directory(target, mode)
-    mounts.mount(type, target, type, flags, data or None)
+    place = _mount_point(target, directory=True, mode=mode)
+    try:
+        os.fchdir(place)
+        mounts.mount(type, ".", type, flags, data or None)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, target) from error
+    finally:
+        os.close(place)
+    os.chdir("/")
 
 
 def attach(context: Context, slot: str, target: str, attributes: int = 0, propagation: int = 0) -> None:
@@ -125,12 +133,14 @@ def attach(context: Context, slot: str, target: str, attributes: int = 0, propag
     tree = context.trees.pop(slot)
     if attributes or propagation:
         mounts.set_attributes("", attributes, recursive=True, propagation=propagation, dir_fd=tree)
-    if stat.S_ISDIR(os.fstat(tree).st_mode):
-        _make_directory(target, 0o755)
-    else:
-        _make_file(target)
-    mounts.attach_tree(tree, target)
-    os.close(tree)
+    place = _mount_point(target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+    try:
+        mounts.attach_tree(tree, "", dir_fd=place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, target) from error
+    finally:
+        os.close(place)
+        os.close(tree)
 
 
 def device(context: Context, path: str, major: int, minor: int, mode: int) -> None:  # noqa: ARG001
@@ -245,10 +255,8 @@ def terminal(context: Context, height: int = 0, width: int = 0) -> None:
 
 def console(context: Context) -> None:
     """Show the terminal at /dev/console too."""
-    tree = mounts.clone_tree(context.terminal, recursive=False)
-    _make_file("/dev/console")
-    mounts.attach_tree(tree, "/dev/console")
-    os.close(tree)
+    context.trees["console"] = mounts.clone_tree(context.terminal, recursive=False)
+    attach(context, "console", "/dev/console")
 
 
 # what the process may do
@@ -283,8 +291,10 @@ def directory(context: Context, path: str) -> None:  # noqa: ARG001
     try:
         os.chdir(path)
     except FileNotFoundError:
-        _make_directory(path, 0o755)
+        os.close(_mount_point(path, directory=True))
         os.chdir(path)
+    # Fails where the directory is not below the root: a second bolt, should a descriptor of the host be left open.
+    os.getcwd()
 
 
 def no_new_privileges(context: Context) -> None:  # noqa: ARG001
@@ -338,23 +348,26 @@ def perform(context: Context, operations: list[tuple[str, dict[str, Any]]]) -> N
             raise
 
 
-def _make_directory(path: str, mode: int) -> None:
+def _mount_point(target: str, *, directory: bool, mode: int = 0o755) -> int:
+    """A descriptor of a file or directory of the container, made where it is missing."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.mkdir(path, mode)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        _make_directory(os.path.dirname(path), 0o755)
-        os.mkdir(path, mode)
+        try:
+            return paths.open_in_root(root, target, os.O_PATH)
+        except FileNotFoundError:
+            above, name = os.path.split(target.rstrip("/"))
+            paths.make_directories(root, above if not directory else os.path.join(above, name), mode)
+            if not directory:
+                _make_file(root, above, name)
+            return paths.open_in_root(root, target, os.O_PATH)
+    finally:
+        os.close(root)
 
 
-def _make_file(path: str) -> None:
+def _make_file(root: int, above: str, name: str) -> None:
+    parent = paths.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY)
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o644))
-    except FileNotFoundError:
-        _make_directory(os.path.dirname(path), 0o755)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
-    except OSError as error:
-        # It is there, and is not a file that can be opened for writing (a socket, a device, a busy program).
-        if not os.path.lexists(path):
-            raise OSError(error.errno, error.strerror, path) from error
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(name, flags, 0o644, dir_fd=parent))
+    finally:
+        os.close(parent)

@@ -191,8 +191,10 @@ def _operations(
     root = spec.root[0]
     yield "mount_root", {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
     yield "pivot", {}
-    yield from _file_systems(spec)
+    # At once: until then the host's root lies over this one, and "/.." in a link of the image leads there. (What a user
+    # namespace may mount only while it sees the host's /proc has to be opened before the pivot, as binds are.)
     yield "detach_old_root", {}
+    yield from _file_systems(spec)
     if passwd is not None:
         yield "passwd_entry", passwd
     if spec.hostname and "uts" in linux.namespaces:
