@@ -49,15 +49,15 @@ class Api:
         try:
             return await self._dispatch(request)
         except KistError as error:
-            return error_response(error)
+            return _failure(request, error)
         except HTTPException as error:
-            return error_response(KistError(error.text or error.reason), status=error.status)
+            return _failure(request, KistError(error.text or error.reason), error.status)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - the last line of defence: a fault of ours is an answer, too
             _log.exception("%s %s", request.method, request.raw_path)
             text = f"internal error: {type(error).__name__}: {str(error)[:200]}"
-            return error_response(KistError(text, hint="the engine's log has the details (engine.log)"))
+            return _failure(request, KistError(text, hint="the engine's log has the details (engine.log)"))
         finally:
             protocol.finish_hijack()
 
@@ -97,3 +97,12 @@ class Api:
         await self.http.shutdown(seconds)
         self.hangups.close()
         self.workers.close(seconds)
+
+
+def _failure(request: BaseRequest, error: KistError, status: int = 0) -> StreamResponse:
+    """The answer for an error; where an answer was begun already, the connection ends without that answer's end."""
+    if not request.writer.output_size:
+        return error_response(error, status=status)
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionResetError("the answer was broken off")

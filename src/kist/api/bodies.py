@@ -108,7 +108,7 @@ async def with_download(call: Call, content_type: str, function: Callable[[Binar
             await response.write(first)
             async for chunk in chunks:
                 await response.write(chunk)
-            await _finish(call, writing)
+            await writing
             return response
     finally:
         writing.cancel()
@@ -117,13 +117,3 @@ async def with_download(call: Call, content_type: str, function: Callable[[Binar
 async def _received(call: Call, ours: socket.socket) -> AsyncIterator[bytes]:
     while chunk := await call.loop.sock_recv(ours, _CHUNK):
         yield chunk
-
-
-async def _finish(call: Call, writing: "asyncio.Task[None]") -> None:
-    """Let an error of the thread break the connection: the status was sent long ago."""
-    try:
-        await writing
-    except Exception:
-        if call.request.transport is not None:
-            call.request.transport.abort()
-        raise

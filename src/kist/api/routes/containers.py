@@ -1,5 +1,6 @@
 """Containers from create to remove (Engine API, tag Container), but for their streams."""
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ from aiohttp.web_response import StreamResponse
 
 from kist.api.call import Call
 from kist.api.routing import Route
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unsupported
 from kist.spec.container import Container
 from kist.spec.docker.containers import write_inspect, write_summary
 from kist.spec.docker.create import read_create
@@ -74,7 +75,14 @@ def _start(engine: "Engine", name: str) -> bool:
     container = engine.container(name)
     if container.state.running:
         return False
-    engine.start(container)
+    try:
+        engine.start(container)
+    except KistError:
+        # As in Docker: a container that is to go when it ends goes when it cannot begin, and its waiters are told.
+        if container.options.auto_remove:
+            with contextlib.suppress(NotFound, Conflict):
+                engine.remove(container, force=True)
+        raise
     return True
 
 

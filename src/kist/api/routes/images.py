@@ -95,12 +95,12 @@ async def load(call: Call) -> StreamResponse:
     images = await with_upload(call, call.engine.load)
     if call.wants_values:
         return call.reply_value(images)
-    return _lines([{"stream": f"Loaded image{_loaded(image)}\n"} for image in images])
+    return _lines([{"stream": line} for image in images for line in _loaded(image)])
 
 
-def _loaded(image: Image) -> str:
+def _loaded(image: Image) -> list[str]:
     names = [Reference.parse(name).familiar for name in image.references]
-    return f": {names[0]}" if names else f" ID: {image.id}"
+    return [f"Loaded image: {name}\n" for name in names] or [f"Loaded image ID: {image.id}\n"]
 
 
 def _lines(values: list[dict[str, str]]) -> Response:
