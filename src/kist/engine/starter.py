@@ -91,7 +91,8 @@ class Starter:
             try:
                 if message["event"] == "created" and network is not None:
                     self._networks.attach(descriptors[0], network, plan.id)
-                    messages.send(control, {"go": True})
+                    with contextlib.suppress(BrokenPipeError):  # it failed meanwhile; the next message tells why
+                        messages.send(control, {"go": True})
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)

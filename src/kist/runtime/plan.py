@@ -28,6 +28,8 @@ _NO_FLAGS = frozenset({"rw", "suid", "dev", "exec", "async", "atime"})
 # mount_setattr(2) attributes for bind mounts.
 _ATTRIBUTES = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "noatime": 0x10}
 _PROPAGATION = {"private": 0x40000, "slave": 0x80000, "shared": 0x100000}
+# How the printed plan calls the bits of these arguments.
+_WORDS = {"flags": _FLAGS, "attributes": _ATTRIBUTES, "propagation": _PROPAGATION}
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {
     "fd": "/proc/self/fd",
@@ -312,7 +314,9 @@ def _value(name: str, value: Any) -> str:
     if name == "seccomp_filter":
         return f"({len(binascii.a2b_base64(value)) // 8} instructions)"
     if name == "mode":
-        return oct(value)
+        return f"{value:o}"
+    if name in _WORDS:
+        return ",".join(word for word, bit in _WORDS[name].items() if value & bit) or "none"
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     return _quoted(str(value))
