@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kist.client.pump import Stream
     from kist.client.transport import Connection, FileBody, Response
 
-    Query = Iterable[tuple[str, str | int | None]]
+    Query = Iterable[tuple[str, str | int | None]]  # those whose value is None are left out
     Body = bytes | FileBody | Iterable[bytes] | None
 
 _UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
@@ -147,6 +147,10 @@ class Exchange:
         """The connection as a raw stream; raises the engine's error when it would not upgrade."""
         response = self.answer()
         return response.hijack(), response.headers
+
+    def abandon(self) -> None:
+        """Close the connection without waiting for the answer."""
+        self._connection.close()
 
 
 def _encode(value: "Any") -> bytes:

@@ -1,0 +1,286 @@
+"""``kist.spec.interface.EngineInterface`` over the engine's socket."""
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TypeVar
+
+from kist.client.changes import changes_of
+from kist.client.endpoint import Endpoint
+from kist.client.http1 import quote
+from kist.client.output import communicate, framed_records, raw_records
+from kist.client.packing import pack
+from kist.client.transport import FileBody, Response
+from kist.client.wire import Wire
+from kist.errors import KistError, Unavailable, by_name
+from kist.spec.build import BootstrapOptions, BuildOptions
+from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RunResult
+from kist.spec.docker.builds import write_build
+from kist.spec.docker.create import write_create
+from kist.spec.docker.execs import write_exec
+from kist.spec.docker.frames import RAW_STREAM
+from kist.spec.docker.progress import EVENTS_TYPE
+from kist.spec.image import ContainerConfig
+from kist.spec.json import convert, decode, encode
+from kist.spec.mount import Mount
+from kist.spec.progress import Event, Failed, Finished
+from kist.spec.running import failed_run, run_options
+from kist.spec.summary import Image, Info, RemovedImage, Version
+
+T = TypeVar("T")
+Progress = Callable[[Event], None]
+_Query = Iterable[tuple[str, str | int | None]]
+
+_VALUES = (("Accept", "application/vnd.kist+json"),)
+_TAR = ("Content-Type", "application/x-tar")
+_COPY = 1 << 18
+
+
+class Client:
+    """The engine at an endpoint, which is started by the first request when it is Kist's own and does not run.
+
+    Blocking, and safe from many threads. Errors are those of the engine: ``kist.errors``.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._wire = Wire(endpoint)
+
+    def __enter__(self) -> Self:
+        """Itself; nothing is connected before the first request."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Close the connections; the engine goes on."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the engine goes on."""
+        self._wire.close()
+
+    # images
+
+    def bootstrap(self, options: BootstrapOptions, *, progress: Progress | None = None) -> Image:
+        """Make a base image from a distribution's signed archive."""
+        headers = [("Content-Type", "application/json"), ("Accept", EVENTS_TYPE)]
+        response = self._wire.request("POST", "/kist/bootstrap", body=encode(options), headers=headers)
+        return self._follow(response, progress)
+
+    def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
+        """Build the Dockerfile in the directory ``context``.
+
+        Raises:
+            ParseError: the Dockerfile; its text points at the place.
+            StepFailed: a command of it; with its exit code.
+        """
+        chosen = options or BuildOptions()
+        return self.build_archive(pack(context, chosen.dockerfile), chosen, progress=progress)
+
+    def build_archive(
+        self, archive: Iterable[bytes] | FileBody, options: BuildOptions, *, progress: Progress | None = None
+    ) -> Image:
+        """Build a context that is a tar archive already, compressed or not."""
+        headers = [_TAR, ("Accept", EVENTS_TYPE)]
+        response = self._wire.request("POST", "/build", write_build(options), body=archive, headers=headers)
+        return self._follow(response, progress)
+
+    def _follow(self, response: Response, progress: Progress | None) -> Image:
+        finished: Finished | None = None
+        for line in self._wire.lines(response):
+            event: Any = convert(line, Event, what="event")  # type: ignore[arg-type]  # a union is no type to mypy
+            if isinstance(event, Failed):
+                raise _failure(event)
+            if isinstance(event, Finished):
+                finished = event
+            if progress:
+                progress(event)
+        if finished is None:
+            raise Unavailable("the engine went away before it was done", hint="see engine.log in the run directory")
+        return self.image(finished.image_id)
+
+    def images(self) -> tuple[Image, ...]:
+        """All images, the newest first."""
+        return self._values("GET", "/images/json", tuple[Image, ...])
+
+    def image(self, name: str | Image) -> Image:
+        """One image."""
+        return self._values("GET", f"{_image(name)}/json", Image)
+
+    def tag(self, name: str | Image, reference: str) -> None:
+        """Give an image one more name; an image that had it loses it."""
+        self._wire.call("POST", f"{_image(name)}/tag", _split(reference))
+
+    def remove_image(self, name: str | Image, *, force: bool = False) -> RemovedImage:
+        """Take a name away, and the image with its last one."""
+        return self._values("DELETE", _image(name), RemovedImage, [("force", int(force))])
+
+    def import_image(
+        self, source: BinaryIO, reference: str = "", *, config: ContainerConfig | None = None, message: str = ""
+    ) -> Image:
+        """Make an image of one layer from a tar of a file system.
+
+        Raises:
+            Unsupported: a config that Dockerfile instructions cannot spell.
+        """
+        query: list[tuple[str, str | int | None]] = [("fromSrc", "-"), *_split(reference), ("message", message)]
+        query += [("changes", change) for change in changes_of(config or ContainerConfig())]
+        return self._values("POST", "/images/create", Image, query, source=source)
+
+    def load(self, source: BinaryIO) -> tuple[Image, ...]:
+        """Take in the images of a docker-save or OCI archive."""
+        return self._values("POST", "/images/load", tuple[Image, ...], [("quiet", 1)], source=source)
+
+    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
+        """Write images as an archive that both Docker and OCI tools read."""
+        query = [("names", name if isinstance(name, str) else str(name.id)) for name in names]
+        target.writelines(self._wire.request("GET", "/images/get", query))
+
+    # containers
+
+    def run(
+        self,
+        image: str | Image,
+        command: Sequence[str] | None = None,
+        *,
+        mounts: Sequence[Mount] = (),
+        env: dict[str, str] | None = None,
+        options: ContainerOptions | None = None,
+        check: bool = True,
+        stdin: bytes = b"",
+    ) -> RunResult:
+        """Run a command in a new container, wait for it, and give its output; the container is removed.
+
+        Raises:
+            StepFailed: with ``check``, the command ended with a code other than 0; the message has its last output.
+            CommandNotFound, CommandNotExecutable: it could not run.
+        """
+        made = run_options(image, command, mounts=mounts, env=env, options=options, stdin=bool(stdin))
+        container = self._create(made)
+        path = _container(container)
+        query = [("stream", 1), ("stdout", 1), ("stderr", 1), ("stdin", 1 if stdin else None)]
+        attaching = self._wire.begin_hijack(f"{path}/attach", query)
+        waiting = self._wire.begin("POST", f"{path}/wait", [("condition", "removed")])
+        stream, _ = attaching.stream()
+        try:
+            self.start(container)
+        except BaseException:
+            stream.close()
+            waiting.abandon()
+            raise
+        stdout, stderr = communicate(stream, stdin, tty=made.tty)
+        result = RunResult(container, _exit_code(waiting.answer().read()), stdout, stderr)
+        if check and result.exit_code:
+            raise failed_run(made, result)
+        return result
+
+    def create(self, options: ContainerOptions) -> Container:
+        """Make a container."""
+        return self.container(self._create(options))
+
+    def _create(self, options: ContainerOptions) -> str:
+        made = self._wire.call("POST", "/containers/create", [("name", options.name or None)], write_create(options))
+        return str(made["Id"])
+
+    def start(self, name: str | Container) -> None:
+        """Start a container; nothing happens when it runs."""
+        self._wire.call("POST", f"{_container(name)}/start")
+
+    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
+        """Ask a container to end, and after ``timeout`` seconds (None: as its options say) make it."""
+        self._wire.call("POST", f"{_container(name)}/stop", [("t", timeout)])
+
+    def kill(self, name: str | Container, signal: str | int = "KILL") -> None:
+        """Send a signal to a container's first process."""
+        self._wire.call("POST", f"{_container(name)}/kill", [("signal", signal)])
+
+    def wait(self, name: str | Container) -> int:
+        """Wait for a container's end; its exit code."""
+        return _exit_code(self._wire.request("POST", f"{_container(name)}/wait").read())
+
+    def remove(self, name: str | Container, *, force: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first."""
+        self._wire.call("DELETE", _container(name), [("force", int(force))])
+
+    def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
+        """Running containers, or all, the newest first."""
+        return self._values("GET", "/containers/json", tuple[Container, ...], [("all", int(all))])
+
+    def container(self, name: str | Container) -> Container:
+        """One container, with its state as of now."""
+        return self._values("GET", f"{_container(name)}/json", Container)
+
+    def logs(self, name: str | Container, *, follow: bool = False, tail: int | None = None) -> Iterator[LogRecord]:
+        """What a container printed, or the last ``tail`` lines of it; with ``follow``, until its end."""
+        query = [("stdout", 1), ("stderr", 1), ("timestamps", 1), ("follow", int(follow)), ("tail", tail)]
+        response = self._wire.request("GET", f"{_container(name)}/logs", query)
+        raw = response.headers.get("content-type") == RAW_STREAM
+        return raw_records(response) if raw else framed_records(response)
+
+    def exec(self, name: str | Container, options: ExecOptions) -> RunResult:
+        """Run a further process in a running container, wait for it, and give its output."""
+        path = _container(name)
+        made = self._wire.call("POST", f"{path}/exec", value=write_exec(options))["Id"]
+        stream, _ = self._wire.hijack(f"/exec/{made}/start", value={"Detach": False, "Tty": options.tty})
+        stdout, stderr = communicate(stream, b"", tty=options.tty)
+        state = self._wire.call("GET", f"/exec/{made}/json")
+        return RunResult(str(state["ContainerID"]), int(state["ExitCode"] or 0), stdout, stderr)
+
+    # the engine
+
+    def version(self) -> Version:
+        """Versions of the engine and what it stands on."""
+        return self._values("GET", "/kist/version", Version)
+
+    def info(self) -> Info:
+        """The machine and the store."""
+        return self._values("GET", "/kist/info", Info)
+
+    def _values(
+        self, method: str, path: str, kind: type[T], query: _Query = (), *, source: BinaryIO | None = None
+    ) -> T:
+        """A request whose answer is a value in Kist's own JSON."""
+        body = None if source is None else _body(source)
+        headers = _VALUES if source is None else (*_VALUES, _TAR)
+        return decode(self._wire.request(method, path, query, body=body, headers=headers).read(), kind, what="answer")
+
+
+def _container(name: str | Container) -> str:
+    text = name if isinstance(name, str) else name.id
+    return "/containers/" + quote(text).replace("/", "%2F")
+
+
+def _image(name: str | Image) -> str:
+    return "/images/" + quote(name if isinstance(name, str) else str(name.id))
+
+
+def _split(reference: str) -> list[tuple[str, str | int | None]]:
+    head, colon, tag = reference.rpartition(":")
+    if not colon or "/" in tag:
+        head, tag = reference, ""
+    return [("repo", head or None), ("tag", tag or None)]
+
+
+def _exit_code(body: bytes) -> int:
+    told = decode(body, dict[str, Any], what="answer")
+    if failure := told.get("Error"):
+        raise KistError(str(failure.get("Message") or failure))
+    return int(told["StatusCode"]) & 0xFF
+
+
+def _failure(event: Failed) -> KistError:
+    kind = by_name(event.error)
+    error = kind(event.message, hint=event.hint)
+    if error.exit_code != event.exit_code:
+        error.exit_code = event.exit_code
+    return error
+
+
+def _body(source: BinaryIO) -> FileBody | Iterator[bytes]:
+    """What is left to read of a file: copied by the kernel where it is a plain one."""
+    if isinstance(source, io.FileIO | io.BufferedReader) and source.seekable():
+        offset = source.tell()
+        size = os.fstat(source.fileno()).st_size
+        return FileBody(source.fileno(), offset, max(0, size - offset))
+    return iter(lambda: source.read(_COPY), b"")
