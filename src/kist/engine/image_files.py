@@ -46,7 +46,7 @@ def unpack_tree(store: Store, stream: BinaryIO, key: str) -> tuple[Digest, int, 
     """
     with store.blobs.writer() as writer:
         tee = cast("BinaryIO", _Tee(plain(stream), writer))
-        applied = apply(tee, store.snapshots.mounts(key), what="the archive")
+        applied = apply(tee, store.snapshots.mounts(key), what="the archive", end_mark=True)
         digest, size = writer.commit()
     return digest, size, applied.size
 

@@ -28,10 +28,11 @@ class Applied(msgspec.Struct, frozen=True):
     entries: int
 
 
-def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer") -> Applied:
+def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer", end_mark: bool = False) -> Applied:
     """Unpack the layer in ``stream`` (plain tar) into a snapshot's mounts, owners and devices as they are written.
 
-    The stream is read to its end. After a failure the snapshot holds rubbish and is to be removed.
+    The stream is read to its end; without ``end_mark`` it may lack the tar's end mark. After a failure the snapshot
+    holds rubbish and is to be removed.
 
     Raises:
         Corrupt: the tar is damaged or cut short, or a hard link names nothing.
@@ -43,7 +44,7 @@ def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer") -> 
     upper, lowers, opaque = directories_of(mounts)
 
     def work(*, exact: bool) -> Applied:
-        reader = TarReader(stream, what=what)
+        reader = TarReader(stream, what=what, end_mark=end_mark)
         with ExitStack() as stack:
             below = stack.enter_context(Lowers(lowers, opaque))
             whiteouts = Whiteouts(below, opaque) if lowers else Whiteouts(None, opaque)
@@ -71,7 +72,7 @@ def unpack(stream: BinaryIO, directory: str | int, *, devices: bool, what: str =
     def work(*, exact: bool) -> Applied:
         del exact  # a directory that was there may have a default ACL or the set-group-id bit
         with Unpacker(directory, what, whiteouts=None, fresh=False, devices=devices) as unpacker:
-            return unpack_all(TarReader(stream, what=what), unpacker)
+            return unpack_all(TarReader(stream, what=what, end_mark=True), unpacker)
 
     return _with_exact_modes(work, f"unpack {what}")
 

@@ -71,7 +71,7 @@ class Members:
             InvalidInput: a member's name or link leads out of the archive, or is neither file, link nor directory.
         """
         members = cls()
-        reader = TarReader(stream, what="image archive")
+        reader = TarReader(stream, what="image archive", end_mark=True)
         for entry in reader:
             members._add(entry, reader, open_sink)
         return members

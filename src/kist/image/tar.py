@@ -66,14 +66,17 @@ class TarReader:
     Args:
         stream: plain (not compressed) bytes; only ``read`` is used.
         what: the archive in messages.
+        end_mark: whether a stream that ends between two members, without the mark of zeros, counts as cut short; where
+            a digest vouches for the whole it may be missing, as some writers leave it out.
 
     Raises:
         Corrupt: the archive is damaged or cut short.
         Unsupported: a member is of a kind that cannot be kept (sparse, multi-volume).
     """
 
-    def __init__(self, stream: BinaryIO, *, what: str = "archive") -> None:
+    def __init__(self, stream: BinaryIO, *, what: str = "archive", end_mark: bool = False) -> None:
         self._stream = stream
+        self._end_mark = end_mark
         self._what = what
         self._block = b""
         self._view = memoryview(b"")
@@ -129,6 +132,8 @@ class TarReader:
         """The fields of the next header; None at the end mark, or where the stream ends between members."""
         self._skip()
         if self._at == len(self._block) and not self._fill():
+            if self._end_mark:
+                raise self._short()
             return None
         start = self._at
         self._at = start + BLOCK

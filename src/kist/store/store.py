@@ -66,7 +66,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Sync what is not synced yet, and let go of the files."""
+        """Wait for what is being synced, and let go of the files."""
         with self._flushing:
             if self._flusher is not None:
                 self._flusher.join()

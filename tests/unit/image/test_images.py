@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import tarfile
 import threading
 
@@ -166,6 +167,48 @@ def test_a_built_layer_is_the_same_on_every_machine_and_stands_on_its_base(image
     assert two.manifest == one.manifest
     assert one.size == debian.size + len("one")
     assert images.layer_sizes(one) == (6, 3)
+
+
+def shell(store: Store, key: str, script: str) -> str:
+    """What a script prints that runs in a mounted snapshot, as a container's would; nothing stays mounted."""
+    (mount,) = store.snapshots.mounts(key)
+    program = f"mount -t overlay -o {','.join(mount.options)} overlay /mnt && cd /mnt && {script}"
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_real_changes_of_an_overlay_are_the_same_after_save_and_load(images, store, tmp_path, tar, entry):
+    below = tar(
+        *(
+            entry(f"{name}/{number}", f"{name}{number}")
+            for name in ("gone", "emptied", "remade", "kept")
+            for number in (1, 2)
+        ),
+        entry("file", "file"),
+        entry("becomes a directory", "x"),
+        entry("linked", "linked"),
+    )
+    base = images.import_tar(io.BytesIO(below), "base")
+    parent = images.chain(base)
+    store.snapshots.prepare("step", parent)
+    shell(store, "step", """
+        rm -r gone emptied/1 'becomes a directory' remade
+        mkdir remade 'becomes a directory'; echo new > remade/3; echo x > 'becomes a directory/x'
+        rm -r kept/1; mv kept/2 kept/3; chmod 700 kept; ln linked again; rm file; ln -s nowhere file; mkfifo pipe
+    """)  # fmt: skip
+    layer = images.commit_snapshot("step", parent, mtime=EPOCH)
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS((*base.config.rootfs.diff_ids, layer.diff_id)))
+    made = images.create(config, [images.layers(base)[0].descriptor, layer.descriptor], ["made"])
+    look = "find . ! -name . -printf '%p %y %m %U %G %n %l %s %Ts\\n' | sed '/ d /s/ [0-9]* \\([0-9]*\\)$/ \\1/' | sort"
+    store.snapshots.prepare("look", images.chain(made))
+    here = shell(store, "look", look)
+    assert "remade/3" in here
+    assert "gone" not in here
+    with Store(str(tmp_path / "elsewhere")) as other:
+        there = Images(other)
+        (loaded,) = there.load(io.BytesIO(saved(images, "made")))
+        other.snapshots.prepare("look", there.chain(loaded))
+        assert shell(other, "look", look) == here
 
 
 def test_a_snapshot_without_changes_is_no_layer(images, store, debian):

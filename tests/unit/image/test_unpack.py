@@ -179,6 +179,16 @@ def test_a_cut_archive_is_refused_in_the_middle_of_a_file(bottom, tar, entry):
         apply(io.BytesIO(data[:3000]), bottom)
 
 
+@pytest.mark.parametrize("size", [0, 1024])
+def test_an_archive_that_ends_between_two_members_is_taken_only_where_a_digest_vouches_for_it(
+    size, bottom, upper, tar, entry
+):
+    data = tar(entry("a", "x"))[:size]
+    assert apply(io.BytesIO(data), bottom).entries == (1 if size else 0)
+    with pytest.raises(Corrupt, match="cut short"):
+        unpack(io.BytesIO(data), upper, devices=False)
+
+
 def test_what_was_there_is_replaced_and_the_rest_stays(tmp_path, tar, entry):
     target = tmp_path / "t"
     (target / "keep").mkdir(parents=True)
