@@ -10,7 +10,7 @@ from kist.build.plan import Plan, UseImage
 from kist.build.planner import plan
 from kist.build.result import Result
 from kist.spec.build import BuildOptions
-from kist.spec.image import ImageConfig, RootFS
+from kist.spec.image import ContainerConfig, ImageConfig, RootFS
 from kist.spec.interface import Progress
 from kist.spec.platform import Platform
 from kist.spec.progress import Event, Warned
@@ -19,6 +19,9 @@ from kist.spec.summary import Image
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
+
+FROM_SCRATCH = ContainerConfig(env=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",))
+"""What Docker's builders give an image from scratch."""
 
 
 def build(
@@ -45,7 +48,8 @@ def build(
     with engine.store.writing(), Context(context) as opened:
         host = Platform.of_machine(os.uname().machine)
         bases = Bases(engine, host)
-        planned = plan(opened.dockerfile(options.dockerfile), options, bases.config, host)
+        dockerfile = opened.dockerfile(options.dockerfile)
+        planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
         for warning in planned.warnings:
             tell(Warned(warning))
         executor = Executor(engine, opened.tree, bases, no_cache=options.no_cache, progress=tell)

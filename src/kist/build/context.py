@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from kist.build.reading import read_inside
-from kist.build.tree import Tree
+from kist.build.tree import Tree, shown
 from kist.errors import InvalidInput, NotFound, from_os_error
 from kist.spec.dockerfile import Dockerfile, Ignore, parse
 from kist.spec.dockerfile.ignore import NAME as IGNORE_NAME
@@ -81,5 +81,5 @@ class Context:
 
     def _no_dockerfile(self, path: str) -> NotFound:
         near = [] if "/" in path else get_close_matches(path, os.listdir(self._root), n=1, cutoff=0.5)
-        hint = f"did you mean -f {near[0]}?" if near else "name it with -f, relative to the context"
+        hint = f"did you mean -f {shown(near[0])}?" if near else "name it with -f, relative to the context"
         return NotFound(f'failed to read dockerfile: "{path}" does not exist in the build context', hint=hint)

@@ -9,7 +9,7 @@ from typing import Self
 from kist.build.owners import resolve
 from kist.build.plan import CopyFiles
 from kist.build.target import Target
-from kist.build.tree import Entry, Tree
+from kist.build.tree import Entry, Tree, shown
 from kist.errors import Corrupt, InvalidInput, Unsupported
 from kist.image.compression import plain
 from kist.image.layers import unpack
@@ -65,14 +65,14 @@ def _unpack(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
     directory = target.open_directory(action.destination)
     try:
         with tree.open(path) as file:
-            unpack(plain(file), directory, devices=True, what=path)
+            unpack(plain(file), directory, devices=True, what=shown(path))
     finally:
         os.close(directory)
 
 
 def _copy_one(tree: Tree, path: str, status: os.stat_result, target: Target, action: CopyFiles) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise InvalidInput(f'"{path}" in {tree.name} is neither a file nor a directory', hint="leave it out")
+        raise InvalidInput(f'"{shown(path)}" in {tree.name} is neither a file nor a directory', hint="leave it out")
     if action.into_directory or target.is_directory(action.destination):
         parent, name = target.open_directory(action.destination), posixpath.basename(path)
     else:
@@ -100,9 +100,8 @@ def _copy_directory(tree: Tree, path: str, target: Target, action: CopyFiles) ->
             elif kind == stat.S_IFIFO or not tree.confined:
                 target.write_node(parent, entry.name, entry.status)
             else:
-                raise InvalidInput(
-                    f'"{posixpath.join(path, entry.path)}" in {tree.name} is a device', hint="add it to .dockerignore"
-                )
+                device = shown(posixpath.join(path, entry.path))
+                raise InvalidInput(f'"{device}" in {tree.name} is a device', hint="add it to .dockerignore")
 
 
 def _copy_entry(entry: Entry, target: Target, parent: int) -> None:

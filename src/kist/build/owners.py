@@ -1,9 +1,10 @@
 """Whom copied files belong to: ``--chown=user[:group]``, names looked up in the image."""
 
 from kist.build.reading import read_inside
-from kist.errors import NotFound
+from kist.errors import InvalidInput, NotFound
 
 _MAX_TABLE = 16 << 20
+_LARGEST_ID = (1 << 32) - 2
 
 
 def resolve(owner: str, root: int) -> tuple[int, int]:
@@ -11,17 +12,26 @@ def resolve(owner: str, root: int) -> tuple[int, int]:
 
     Raises:
         NotFound: the image has no such user or group.
+        InvalidInput: a number is too large for an id.
     """
     if not owner:
         return 0, 0
     user, colon, group = owner.partition(":")
-    if user.isdecimal():
-        uid, gid = int(user), int(user)
-    else:
-        uid, gid = _user(user, root)
+    number = _number(user)
+    uid, gid = (number, number) if number is not None else _user(user, root)
     if colon:
-        gid = int(group) if group.isdecimal() else _group(group, root)
+        number = _number(group)
+        gid = number if number is not None else _group(group, root)
     return uid, gid
+
+
+def _number(text: str) -> int | None:
+    """An id, None for a name."""
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    if len(text) > 10 or int(text) > _LARGEST_ID:
+        raise InvalidInput(f"the id {text[:20]} is too large", hint=f"ids go up to {_LARGEST_ID}")
+    return int(text)
 
 
 def _user(name: str, root: int) -> tuple[int, int]:

@@ -14,21 +14,35 @@ from kist.spec.dockerfile import Dockerfile, Source, Stage, Word, parse_trigger
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
 from kist.spec.platform import Platform
 
-DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""The environment of an image from scratch, as Docker's builders set it."""
+_EMPTY = ContainerConfig()
+_DEEPEST = 100  # stages on stages; each costs a few frames of the interpreter's stack
 
 Lookup = Callable[[str, Platform | None, bool], ImageConfig]
 """(name, platform that was asked for, whether commands will run on it) -> config; raises what ends the build."""
 
 
-def plan(dockerfile: Dockerfile, options: BuildOptions, lookup: Lookup, host: Platform) -> Plan:
+def plan(
+    dockerfile: Dockerfile,
+    options: BuildOptions,
+    lookup: Lookup,
+    host: Platform,
+    *,
+    scratch: ContainerConfig = _EMPTY,
+) -> Plan:
     """The steps that make the stage which ``options`` names, and no others.
+
+    Args:
+        dockerfile: the whole file.
+        options: target, build arguments and labels.
+        lookup: finds images.
+        host: this machine's platform.
+        scratch: the container config that ``FROM scratch`` begins with.
 
     Raises:
         ParseError: points at an instruction that cannot be carried out.
         InvalidInput: there is no such target stage.
     """
-    planner = _Planner(dockerfile, options, lookup, host)
+    planner = _Planner(dockerfile, options, lookup, host, scratch)
     target = find_target(dockerfile, options.target)
     builder = planner.stage(target)
     config = builder.config
@@ -54,8 +68,9 @@ def find_target(dockerfile: Dockerfile, target: str) -> Stage:
     named = [stage for stage in stages if stage.base.name == target.lower()]
     if named:
         return named[-1]
-    if target.isdecimal() and int(target) < len(stages):
-        return stages[int(target)]
+    number = _number(target)
+    if number is not None and number < len(stages):
+        return stages[number]
     names = [stage.name for stage in stages]
     near = get_close_matches(target.lower(), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"its stages are {', '.join(names)}"
@@ -65,10 +80,13 @@ def find_target(dockerfile: Dockerfile, target: str) -> Stage:
 class _Planner:
     """Plans stages on demand; each once."""
 
-    def __init__(self, dockerfile: Dockerfile, options: BuildOptions, lookup: Lookup, host: Platform) -> None:
+    def __init__(
+        self, dockerfile: Dockerfile, options: BuildOptions, lookup: Lookup, host: Platform, scratch: ContainerConfig
+    ) -> None:
         self.dockerfile = dockerfile
         self.lookup = lookup
         self.host = host
+        self.scratch = scratch
         self.globals = GlobalScope(dockerfile, options.build_args, platform_arguments(host, host))
         self.built: dict[int, StageBuilder] = {}
         self.under_way: list[int] = []
@@ -79,6 +97,8 @@ class _Planner:
         if stage.index not in self.built:
             if stage.index in self.under_way:
                 raise self.error(stage.base.image, f'circular dependency detected on stage "{stage.name}"')
+            if len(self.under_way) == _DEEPEST:
+                raise self.error(stage.base.image, f"more than {_DEEPEST} stages stand on one another")
             self.under_way.append(stage.index)
             self.built[stage.index] = self.plan_stage(stage)
             self.under_way.pop()
@@ -110,7 +130,7 @@ class _Planner:
                 os=chosen.os,
                 variant=chosen.variant,
                 rootfs=RootFS(),
-                config=ContainerConfig(env=(DEFAULT_PATH,)),
+                config=self.scratch,
             )
             return Scratch(), empty, None
         earlier = self.find(name, stage.index)
@@ -138,10 +158,11 @@ class _Planner:
         """The id of the step that ``--from`` names: of a stage, by name or number, or of an image."""
         name = word.text
         stages = self.dockerfile.stages
-        if name.isdecimal():
-            if int(name) >= len(stages):
+        number = _number(name)
+        if number is not None:
+            if number >= len(stages):
                 raise self.error(word, f"invalid from flag value {name}: there are {len(stages)} stages, from 0")
-            return self.stage(stages[int(name)]).last
+            return self.stage(stages[number]).last
         found = self.find(name, len(stages))
         if found is not None:
             return self.stage(found).last
@@ -175,3 +196,8 @@ class _Planner:
 
     def error(self, word: Word, message: str, hint: str = "") -> ParseError:
         return self.dockerfile.source.error(word.location, message, hint=hint)
+
+
+def _number(text: str) -> int | None:
+    """The number of a stage, None where the text is a name."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -259,7 +259,7 @@ class StageBuilder:
     def _stopsignal(self, one: ins.Stopsignal) -> None:
         name = self._value(one.signal)
         match = _SIGNAL.match(name.upper())
-        numbered = name.isascii() and name.isdecimal() and 0 < int(name) <= signal.SIGRTMAX
+        numbered = name.isascii() and name.isdecimal() and len(name) < 10 and 0 < int(name) <= signal.SIGRTMAX
         named = match is not None and (match[1].startswith("RTM") or f"SIG{match[1]}" in signal.Signals.__members__)
         if not (numbered or named):
             raise self._error(one.signal, f"invalid signal: {name}: expected a name such as SIGTERM, or a number")

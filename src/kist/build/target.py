@@ -9,6 +9,7 @@ import os
 import posixpath
 import stat
 
+from kist.build.tree import shown
 from kist.errors import InvalidInput
 from kist.kernel.paths import open_in_root
 
@@ -48,7 +49,7 @@ class Target:
         except FileNotFoundError:
             pass
         except NotADirectoryError:
-            raise InvalidInput(f'"{path}" in the image is not a directory') from None
+            raise InvalidInput(f'"{shown(path)}" in the image is not a directory') from None
         above, name = posixpath.split(path.rstrip("/"))
         parent = self.open_directory(above or "/", links=links)
         try:
@@ -144,7 +145,7 @@ class Target:
         except FileNotFoundError:
             pass
         except IsADirectoryError:
-            raise InvalidInput(f'cannot copy a file over "{name}": it is a directory in the image') from None
+            raise InvalidInput(f'cannot copy a file over "{shown(name)}": it is a directory in the image') from None
 
     def _create(self, parent: int, name: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -173,7 +173,7 @@ class Tree:
             target = os.readlink(here, dir_fd=self.root)
             links += 1
             if links > _MAX_LINKS:
-                raise InvalidInput(f'too many symbolic links on the way to "{path}"')
+                raise InvalidInput(f'too many symbolic links on the way to "{shown(path)}"')
             if target.startswith("/") or _climbs_out(len(done), target):
                 raise _leads_out(here, path, target)
             waiting.extend(target.split("/")[::-1])
@@ -183,11 +183,11 @@ class Tree:
         rule = self._ignore.why(path)
         if rule is not None:
             return NotFound(
-                f'"{path}" is excluded from the build context by line {rule.line} of .dockerignore: {rule}',
+                f'"{path}" is excluded from the build context by line {rule.line} of .dockerignore: {shown(str(rule))}',
                 hint=f"add a line !{path} below it, or take the pattern out",
             )
         near = get_close_matches(posixpath.basename(path), self._names(posixpath.dirname(path)), n=1, cutoff=0.5)
-        hint = f"did you mean {posixpath.join(posixpath.dirname(path), near[0])}?" if near else ""
+        hint = f"did you mean {shown(posixpath.join(posixpath.dirname(path), near[0]))}?" if near else ""
         return NotFound(f'"{path}" does not exist in {self.name}', hint=hint or "paths are relative to its root")
 
 
@@ -212,12 +212,17 @@ def _climbs_out(depth: int, target: str) -> bool:
 
 
 def _leads_out(link: str, path: str, target: str = "") -> InvalidInput:
-    cause = f'"{link}" is a symbolic link to "{target}", which is' if target else f'"{path}" leads'
+    cause = f'"{shown(link)}" is a symbolic link to "{shown(target)}", which is' if target else f'"{shown(path)}" leads'
     return InvalidInput(f"forbidden path outside the build context: {cause} outside of it", hint=_ASK_CONTEXT)
 
 
 def _unreadable(path: str) -> Forbidden:
     return Forbidden(
-        f'"{path}" cannot be read: permission denied',
-        hint=f"let the user who builds read it, or add it to .dockerignore: {path}",
+        f'"{shown(path)}" cannot be read: permission denied',
+        hint=f"let the user who builds read it, or add it to .dockerignore: {shown(path)}",
     )
+
+
+def shown(path: str) -> str:
+    """A path for people: bytes that are not UTF-8 written as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -226,6 +226,13 @@ def test_owner(world: World, owner: str, ids: tuple[int, int]) -> None:
         assert (status.st_uid, status.st_gid) == ids, path
 
 
+@pytest.mark.parametrize("owner", ["4294967295", "9" * 5000, "1:99999999999"])
+def test_an_id_that_is_too_large(world: World, owner: str) -> None:
+    world.write("a")
+    with pytest.raises(InvalidInput, match="too large"):
+        world.copy("a", "/b", owner=owner)
+
+
 @pytest.mark.parametrize(("owner", "what"), [("nobody", "user nobody"), ("1:nogroup", "group nogroup")])
 def test_unknown_owner(world: World, owner: str, what: str) -> None:
     world.write("a")

@@ -163,6 +163,7 @@ class TestLayers:
     def test_nothing_but_settings(self, room: Room) -> None:
         image = room.build('FROM scratch\nCMD ["a"]')
         assert (image.config.rootfs.diff_ids, image.created_at) == ((), 0)
+        assert (image.config.config.env or ())[0].startswith("PATH=/usr/local/sbin:")
 
     def test_triggers_run_in_the_child(self, room: Room) -> None:
         room.write("a")

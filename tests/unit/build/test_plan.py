@@ -1,6 +1,8 @@
 """From a Dockerfile to a graph of steps; nothing is done."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kist.build.plan import Configure, CopyFiles, MakeDirectory, Plan, Run, Scratch, UseImage, UseStage
 from kist.build.planner import plan
@@ -19,6 +21,12 @@ CONFIGS = {
     "parent": ContainerConfig(on_build=("ARG V=2", "COPY . /src", "RUN make $V")),
     "broken": ContainerConfig(on_build=("ENV x=${",)),
 }
+
+PIECES = (
+    *("FROM b", "FROM base AS c", "COPY --from=b", "COPY --from=c", "COPY", "ADD", "ENV", "ARG", "LABEL", "RUN", "CMD"),
+    *("EXPOSE", "VOLUME", "USER", "WORKDIR", "STOPSIGNAL", "ONBUILD", "ENTRYPOINT", "HEALTHCHECK CMD", "--chown=$x"),
+    *(" ", " ", " ", "\n", "\n", "\n", "a", "a=", "=$x", "$x", "${y:-", "}", "..", "/", "*", "[", '"', "'", "80", "-9"),
+)
 
 
 def lookup(name: str, platform: Platform | None, executable: bool) -> ImageConfig:
@@ -101,6 +109,22 @@ def test_a_later_stage_may_be_copied_from() -> None:
 def test_a_cycle_between_stages_is_refused(text: str) -> None:
     with pytest.raises(ParseError, match="circular dependency detected on stage"):
         planned(text)
+
+
+def test_stages_on_stages_only_so_deep() -> None:
+    chain = "FROM base AS s0\n" + "".join(f"FROM s{n} AS s{n + 1}\n" for n in range(400))
+    assert planned(chain, target="s50").steps[-1].id == "50.0"
+    with pytest.raises(ParseError, match="more than 100 stages stand on one another"):
+        planned(chain)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_whatever_the_text_it_is_planned_or_refused(text: str) -> None:
+    try:
+        found: Plan | KistError = planned(f"FROM base AS b\n{text}", build_args={"x": "1"})
+    except KistError as error:
+        found = error
+    assert isinstance(found, Plan) or str(found).encode()
 
 
 @pytest.mark.parametrize(("target", "last"), [("", "RUN c"), ("ONE", "RUN a"), ("1", "RUN b"), ("two", "RUN b")])
@@ -237,10 +261,6 @@ def test_a_host_port_in_expose_is_warned_about() -> None:
     )
 
 
-def test_from_scratch_has_a_path() -> None:
-    assert (planned("FROM scratch").config.env or ())[0].startswith("PATH=/usr/local/sbin:")
-
-
 def test_maintainer_is_the_author() -> None:
     assert planned("FROM base").author == "Base"
     assert planned("FROM base\nMAINTAINER Me\nRUN x").author == "Me"
@@ -350,6 +370,8 @@ def test_history(text: str, created_by: str) -> None:
         ("FROM base\nCOPY a/../../x y", ParseError, 6, "forbidden path outside the build context"),
         ("FROM base\nCOPY a b c", ParseError, 10, "the destination must be a directory"),
         ("FROM base\nCOPY $NOTHING c", ParseError, 6, "this source is empty"),
+        ("FROM base\nSTOPSIGNAL " + "9" * 5000, ParseError, 12, "invalid signal"),
+        ("FROM base\nCOPY --from=" + "9" * 5000 + " a b", NotFound, 0, "No such image"),
         ("FROM base\nCOPY --from=3 a b", ParseError, 13, "invalid from flag value 3"),
         ("FROM base\nCOPY --chmod=u+x a b", ParseError, 14, "expected an octal number"),
         ("FROM base\nENV $NOTHING=x", ParseError, 5, "empty after its variables"),

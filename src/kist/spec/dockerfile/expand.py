@@ -11,6 +11,7 @@ from kist.spec.dockerfile.source import Location, Source, Word
 
 _SPECIAL = frozenset("@*#?-$!")
 _LATER = frozenset("#%/")
+_DEEPEST = 50
 
 
 def expand(word: Word, variables: Mapping[str, str], source: Source, escape: str = "\\") -> str:
@@ -63,6 +64,7 @@ class _Expansion:
         self.source = source
         self.escape = escape
         self.at = 0
+        self.depth = 0
 
     def run(self) -> tuple[str, tuple[str, ...]]:
         words = self.until("")
@@ -151,7 +153,11 @@ class _Expansion:
             )
         if operator not in {"-", "+", "?"}:
             raise self.error(self.at - 1, f"unsupported modifier {operator!r} in a substitution: expected :-, :+ or :?")
+        if self.depth == _DEEPEST:
+            raise self.error(begin, f"substitutions are nested more than {_DEEPEST} deep")
+        self.depth += 1
         word = "".join(self.until("}").text)
+        self.depth -= 1
         value = self.variables.get(name)
         is_set = value is not None and not (empty_is_unset and not value)
         if operator == "+":

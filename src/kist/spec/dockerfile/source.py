@@ -1,10 +1,13 @@
 """Where a word of a Dockerfile stands, and the errors that point there."""
 
+import re
 from typing import Self
 
 import msgspec
 
 from kist.errors import ParseError, Unsupported
+
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -37,6 +40,7 @@ class Source(msgspec.Struct, frozen=True):
         """What to raise for a mistake at ``location``."""
         line, column = location.line, location.column
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        text = _NOT_UTF8.sub("\ufffd", text)  # one for one, so that the caret stays under its place
         return ParseError(message, source=self.name, line=line, column=column, text=text, hint=hint)
 
     def unsupported(self, location: Location, message: str, *, hint: str = "") -> Unsupported:

@@ -94,3 +94,4 @@ def test_bytes_that_are_not_utf8_are_pointed_at() -> None:
     with pytest.raises(ParseError, match="not UTF-8") as caught:
         parse(b"FROM a\nRUN caf\xe9")
     assert (caught.value.line, caught.value.column) == (2, 8)
+    assert str(caught.value).encode()

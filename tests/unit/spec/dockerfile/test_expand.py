@@ -104,6 +104,12 @@ def test_mistake_is_pointed_at(text: str, column: int, message: str) -> None:
     assert caught.value.column == column
 
 
+def test_substitutions_nest_only_so_deep() -> None:
+    assert expand(word("${x:-" * 40 + "end" + "}" * 40), VARIABLES, SOURCE) == "end"
+    with pytest.raises(ParseError, match="nested more than 50 deep"):
+        expand(word("${x:-" * 10_000), VARIABLES, SOURCE)
+
+
 @pytest.mark.parametrize("text", ["${a#o}", "${a%%e}", "${a/o/x}"])
 def test_operators_that_come_later_are_refused(text: str) -> None:
     with pytest.raises(Unsupported, match="not supported yet"):
