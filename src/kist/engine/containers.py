@@ -358,6 +358,7 @@ class Containers:
             for left in set(_listed(root)) - known:
                 self._discard_if_dead(left)
 
+        self._store.discard_orphans()
         mountpoints.forget_unused(self._mountpoints, self._store.snapshots.exists)
 
     def _discard_if_dead(self, identifier: str) -> None:

@@ -114,6 +114,19 @@ class Store:
             self._sweep_temporary()
             return collect(self.blobs, self.snapshots, self.records)
 
+    def discard_orphans(self) -> None:
+        """Remove active snapshots that no container has: of builds and creations that were cut off.
+
+        Whoever makes one holds the lock until it is committed or recorded, so with the lock alone there is no other.
+        """
+        with reported("discard orphaned snapshots"), self._lock.alone() as alone:
+            if not alone:
+                return
+            containers = {container.id for container in self.records.containers()}
+            for key in self.snapshots.list():
+                if not self.snapshots.committed(key) and key not in containers:
+                    self.snapshots.remove(key)
+
     def flush_soon(self) -> None:
         """Sync committed snapshots in the background (see ``OverlaySnapshotter``)."""
         with self._flushing:
