@@ -65,7 +65,14 @@ class Child:
             stdio = pipes.child_ends if pipes else None
             init.run(plan["init"], operations.Context(theirs, cgroup), stdio)
 
-        self.pid, self.pidfd = clone(become)
+        try:
+            self.pid, self.pidfd = clone(become)
+        except OSError:
+            ours.close()
+            theirs.close()
+            if pipes:
+                pipes.close()
+            raise
         theirs.close()
         self.report = ours
         if pipes:
@@ -80,13 +87,18 @@ class Child:
 
     def go(self) -> None:
         """Let init go on that waits for the network."""
-        if self.report is not None:
-            messages.send(self.report, {"go": True})
+        self._tell_init({"go": True})
 
     def abandon(self) -> None:
         """Tell init that what it waits for will not come: it reports that and ends."""
+        self._tell_init({"go": False})
+
+    def _tell_init(self, message: dict[str, Any]) -> None:
         if self.report is not None:
-            messages.send(self.report, {"go": False})
+            try:
+                messages.send(self.report, message)
+            except OSError:
+                return  # it is the command by now, or dead: its end of the socket has gone
 
     def _report_ready(self) -> None:
         assert self.report is not None
@@ -126,6 +138,12 @@ class _Pipes:
     def close_child_ends(self) -> None:
         for descriptor in self.child_ends:
             os.close(descriptor)
+
+    def close(self) -> None:
+        self.close_child_ends()
+        for descriptor in (self.stdin, self.stdout, self.stderr):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def clone_first(kinds: list[str], cgroup: int | None) -> Clone:
@@ -182,4 +200,5 @@ def _helper(
         messages.send(channel, {"pid": pid}, [child])
     except OSError as error:
         messages.send(channel, {"error": [error.errno, error.strerror, error.filename]})
-    os._exit(0)
+    finally:
+        os._exit(0)

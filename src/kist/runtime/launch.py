@@ -1,17 +1,19 @@
 """The engine's end of the spawner and of the monitors."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import kist
-from kist.errors import Conflict, KistError, Unavailable
+from kist.errors import Conflict, InvalidInput, KistError
+from kist.kernel import mounts
 from kist.runtime import messages
 
 SOCKET = "monitor.sock"
@@ -63,11 +65,12 @@ class Spawner:
         request = {"plan": plan_path, "directory": directory, "run_directory": run_directory, "attached": wants}
         descriptors = [theirs.fileno(), *(a.connection.fileno() for a in attached)]
         try:
+            channel = self._ensure()
             try:
-                messages.send(self._ensure(), request, descriptors)
+                messages.send(channel, request, descriptors)
             except OSError:
                 # The spawner has died since; a new one costs 40 ms.
-                self._forget()
+                self._forget(channel)
                 messages.send(self._ensure(), request, descriptors)
         finally:
             theirs.close()
@@ -90,13 +93,15 @@ class Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # -I and -S: nothing of the user's environment is imported, and no site-packages; only our own package.
         source = os.path.dirname(os.path.dirname(os.path.abspath(kist.__file__)))
-        code = (
-            f"import sys; sys.path.append({source!r}); from kist.runtime.spawner import main; main({theirs.fileno()})"
-        )
-        with open(self._error_log, "ab") as log:
+        with open(self._error_log, "ab") as log, _unchangeable(sys.executable) as program:
+            code = (
+                f"import os, sys; os.closerange({program}, {program + 1}); sys.path.append({source!r}); "
+                f"from kist.runtime.spawner import main; main({theirs.fileno()})"
+            )
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", code],
-                pass_fds=[theirs.fileno()],
+                executable=f"/proc/self/fd/{program}" if program >= 0 else None,
+                pass_fds=[theirs.fileno(), *([program] if program >= 0 else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -107,14 +112,36 @@ class Spawner:
         theirs.close()
         self._channel = ours
 
-    def _forget(self) -> None:
+    def _forget(self, channel: socket.socket | None = None) -> None:
+        """End the process; with ``channel`` only that one, not what another thread has put in its place since."""
         with self._lock:
+            if channel is not None and channel is not self._channel:
+                return
             if self._channel is not None:
                 self._channel.close()
                 self._channel = None
             if self._process is not None:
                 self._process.wait()
                 self._process = None
+
+
+@contextlib.contextmanager
+def _unchangeable(path: str) -> Iterator[int]:
+    """A descriptor of the program through a read-only mount; -1 where the machine does not let us make one.
+
+    ``/proc/self/exe`` of what is executed through it cannot be opened for writing. An image may name that file as its
+    command and so get hold of the host's interpreter.
+    """
+    try:
+        tree = mounts.clone_tree(os.path.realpath(path), recursive=False)
+    except OSError:
+        yield -1
+        return
+    try:
+        mounts.set_attributes("", mounts.MOUNT_ATTR_RDONLY, dir_fd=tree)
+        yield tree
+    finally:
+        os.close(tree)
 
 
 def connect(run_directory: str) -> socket.socket:
@@ -141,14 +168,26 @@ def connect(run_directory: str) -> socket.socket:
 
 
 def request(run_directory: str, message: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
-    """Ask a monitor; the connection (for the stream that may follow) and its answer."""
+    """Ask a monitor; the connection (for the stream that may follow) and its answer.
+
+    Raises:
+        Conflict: the container does not run, or ended just now.
+        InvalidInput: arguments and environment are more than a process can be given.
+        KistError: the monitor could not do it; its words.
+    """
+    line = json.dumps(message).encode() + b"\n"
+    if len(line) > messages.MAX_LINE:
+        raise InvalidInput("argument list too long", hint="pass large data through a file or standard input")
     connection = connect(run_directory)
     try:
-        connection.sendall(json.dumps(message).encode() + b"\n")
+        connection.sendall(line)
         answer = read_line(connection)
     except OSError as error:
         connection.close()
-        raise Unavailable(f"the container's monitor went away: {error}") from error
+        raise Conflict("the container is not running") from error
+    if not answer or "exited" in answer:
+        connection.close()
+        raise Conflict("the container is not running")
     if "error" in answer:
         connection.close()
         raise KistError(answer["error"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 
 from kist.kernel import process
 from kist.kernel.lean import socket
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 _MAX_PACKET = 1 << 17
 _MAX_DESCRIPTORS = 128
-MAX_LINE = 1 << 20
+# Arguments and environment of an exec'd process travel in a line, and execve(2) takes 2 MiB of them.
+MAX_LINE = 8 << 20
 _INT = struct.calcsize("i")
 
 
@@ -59,6 +61,11 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     return jsontext.loads(data), descriptors
 
 
+def complain(error: OSError) -> None:
+    """Write to the engine's log, a monitor's standard error, what nobody waits to hear."""
+    print(f"kist-monitor: {error}", file=sys.stderr, flush=True)
+
+
 def write_json(path: str, value: object) -> None:
     """Replace the file at ``path`` so that a reader sees the old or the new content, never a part.
 
@@ -67,10 +74,15 @@ def write_json(path: str, value: object) -> None:
     aside = f"{path}.{os.getpid()}"
     file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(file, jsontext.dumps(value).encode())
+        rest = memoryview(jsontext.dumps(value).encode())
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.rename(aside, path)
+    except OSError:
+        os.unlink(aside)
+        raise
     finally:
         os.close(file)
-    os.rename(aside, path)
 
 
 def read_json(path: str) -> dict[str, Any]:

@@ -86,9 +86,9 @@ class Monitor:
                 warnings = self.cgroup.create(self.plan["limits"])
             self._start(attached)
         except OSError as error:
+            self._stop_listening()
+            self._remove_cgroup()
             self._tell_engine({"event": "failed", "failure": _failure_of(error)})
-            if self.cgroup is not None:
-                self.cgroup.remove()
             return
         self._tell_created(warnings)
         # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
@@ -113,6 +113,11 @@ class Monitor:
         self.first.start(self.plan, child.clone_first(self.plan["namespaces"], into), self.cgroup)
         if into is not None:
             os.close(into)
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """How the container ended; None while it runs."""
+        return self._state if self._exited else None
 
     def _idle(self) -> bool:
         return self.streams.idle and all(running.streams.idle for running in self.execs.values())
@@ -139,6 +144,8 @@ class Monitor:
                 self.first.signal(signal.SIGKILL)
         elif message.get("go"):
             self.first.go()
+        else:
+            self.first.abandon()
 
     def _tell_engine(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
         if self._control is None:
@@ -181,10 +188,10 @@ class Monitor:
         self._write_state()
         # In this order: whoever cannot connect finds the end on disk, and who was told may start the container anew.
         self._stop_listening()
-        if self.cgroup is not None:
-            self.cgroup.remove()
+        self._remove_cgroup()
         self._tell_engine({"event": "exited", "state": self._state})
         for waiter in self.waiters:
+            self.loop.forget(waiter.fileno())
             requests.answer(waiter, {"exited": self._state})
             waiter.close()
         for follower in self.followers:
@@ -192,12 +199,20 @@ class Monitor:
             follower.close()
         self.waiters = self.followers = []
 
+    def _remove_cgroup(self) -> None:
+        if self.cgroup is not None:
+            try:
+                self.cgroup.remove()
+            except OSError as error:
+                messages.complain(error)
+
     def _write_state(self) -> None:
         try:
             messages.write_json(self._state_path, self._state)
-        except FileNotFoundError:
-            # The container was removed by force while it ran; there is nobody left to tell.
-            self._state_path = os.devnull if not os.path.isdir(os.path.dirname(self._state_path)) else self._state_path
+        except OSError as error:
+            # The directory is gone (the container was removed by force), or its disk is full. The container goes on,
+            # and an engine that watches is told its end over the socket.
+            messages.complain(error)
 
     def _log_grew(self) -> None:
         for follower in self.followers:
@@ -225,8 +240,8 @@ class Monitor:
         assert self._listener is not None
         try:
             connection = lean.accept(self._listener)
-        except BlockingIOError:
-            return
+        except OSError:
+            return  # who wanted to connect has gone
         requests.Request(self, connection)
 
     def _stop_listening(self) -> None:

@@ -57,7 +57,10 @@ class Request:
             data = b""
             end = -1
         self._line += data
-        if not data or len(self._line) > messages.MAX_LINE:
+        if not data:
+            self._close()
+        elif len(self._line) > messages.MAX_LINE:
+            answer(self._connection, {"error": f"the request is longer than {messages.MAX_LINE} bytes", "errno": 7})
             self._close()
         elif end >= 0:
             self._monitor.loop.forget(self._connection.fileno())
@@ -66,6 +69,11 @@ class Request:
     def _handle(self) -> None:
         try:
             message = jsontext.loads(bytes(self._line))
+            if self._monitor.state is not None:
+                # Connected before the end, asked after it.
+                answer(self._connection, {"exited": self._monitor.state})
+                self._close()
+                return
             handler = _HANDLERS[message.pop("op")]
             handler(self._monitor, self._connection, **message)
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -148,8 +156,8 @@ class _Exec:
 
     def _started(self, failure: dict[str, Any] | None) -> None:
         self._failure = failure
-        answer(self._connection, {"failed": failure} if failure else {"ok": True, "pid": self._child.pid})
         self._record(running=failure is None, exit_code=0)
+        answer(self._connection, {"failed": failure} if failure else {"ok": True, "pid": self._child.pid})
         if self._detach:
             self._connection.close()
         else:
@@ -166,7 +174,10 @@ class _Exec:
 
     def _record(self, *, running: bool, exit_code: int) -> None:
         path = os.path.join(self._monitor.run_directory, f"exec-{self._id}.json")
-        messages.write_json(path, {"running": running, "exit_code": exit_code, "pid": self._child.pid})
+        try:
+            messages.write_json(path, {"running": running, "exit_code": exit_code, "pid": self._child.pid})
+        except OSError as error:
+            messages.complain(error)
 
     def _forget(self) -> None:
         self._monitor.execs.pop(self._id, None)
