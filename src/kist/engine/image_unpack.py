@@ -11,7 +11,7 @@ from kist.image.compression import plain
 from kist.image.layers import apply
 from kist.spec.digest import Digest, chain_id, chain_ids
 from kist.spec.image import ImageConfig
-from kist.store import TEMPORARY, Store
+from kist.store import Store
 from kist.store.hashing import Hasher
 
 
@@ -112,7 +112,7 @@ def discard(store: Store, key: str) -> None:
 
 
 def _unpack(store: Store, layer: PackedLayer, chain: Digest, parent: Digest | None) -> None:
-    key = f"{TEMPORARY}{uuid.uuid4().hex}"
+    key = f"unpack-{uuid.uuid4().hex}"
     store.snapshots.prepare(key, parent)
     try:
         with layer.open() as stream:

@@ -29,7 +29,7 @@ from kist.spec.image import (
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, RemovedImage
-from kist.store import TEMPORARY, Store
+from kist.store import Store
 
 
 class Images:
@@ -179,7 +179,7 @@ class Images:
         """
         names = [str(Reference.parse(reference))] if reference else []
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        key = f"{TEMPORARY}{uuid.uuid4().hex}"
+        key = f"import-{uuid.uuid4().hex}"
         with self._store.writing():
             self._store.snapshots.prepare(key)
             try:
@@ -202,7 +202,8 @@ class Images:
     def commit_snapshot(self, key: str, parent: Digest | None, *, mtime: int | None = None) -> Layer | None:
         """Make a layer of what an active snapshot changed, and commit it under its chain id.
 
-        The layer is kept for an hour, and as long as an image or a cache entry speaks of it.
+        The layer is kept for an hour, and as long as an image or a cache entry speaks of it. The snapshot is kept as
+        long as its maker is ``store.writing()``.
 
         Args:
             key: of the active snapshot, which nobody uses any more.

@@ -1,8 +1,8 @@
 """Everything under the data root: blobs, snapshots, records, locks, garbage collection (ring 1)."""
 
 from kist.store.blobs import Blobs, BlobWriter
-from kist.store.overlay import TEMPORARY, OverlaySnapshotter
+from kist.store.overlay import OverlaySnapshotter
 from kist.store.records import Records
 from kist.store.store import Store
 
-__all__ = ["TEMPORARY", "BlobWriter", "Blobs", "OverlaySnapshotter", "Records", "Store"]
+__all__ = ["BlobWriter", "Blobs", "OverlaySnapshotter", "Records", "Store"]

@@ -1,4 +1,4 @@
-"""Mark and sweep: what no image, no lease, no cache entry and no active snapshot needs goes.
+"""Mark and sweep: what no image, no container, no lease and no entry of the build cache needs goes.
 
 Runs while the store's lock is held alone, so nobody is between writing a blob or snapshot and recording it.
 """
@@ -11,7 +11,7 @@ from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
 from kist.store.blobs import Blobs
-from kist.store.overlay import TEMPORARY, OverlaySnapshotter
+from kist.store.overlay import OverlaySnapshotter
 from kist.store.records import Records
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -39,7 +39,7 @@ def collect(blobs: Blobs, snapshots: OverlaySnapshotter, records: Records) -> Co
 
 
 def _live(blobs: Blobs, records: Records) -> set[str]:
-    live: set[str] = set(records.leased())
+    live: set[str] = {*records.leased(), *records.container_ids()}
     for value in records.cache_values():
         live.update(found.decode() for found in _DIGEST.findall(value))
     for image in records.images():
@@ -62,8 +62,7 @@ def _sweep_snapshots(snapshots: OverlaySnapshotter, live: set[str]) -> tuple[lis
     parents = {key: snapshots.parent(key) for key in snapshots.list()}
     kept: set[str | None] = set()
     for key in reversed(tuple(parents)):
-        active = not snapshots.committed(key) and not key.startswith(TEMPORARY)
-        if key in live or key in kept or active:
+        if key in live or key in kept:
             kept.add(parents[key])
             continue
         size += snapshots.usage(key)

@@ -3,7 +3,8 @@
 A snapshot is one layer's directory. An active one is filled by somebody, through the mounts that it gets or straight
 into their upper directory; committing it changes its name, and nobody writes to it any more. A row of the database is
 what makes a snapshot exist: it is written after the directory and goes before it, in a transaction that excludes other
-writers; a directory without a row is rubbish that the collector takes away.
+writers; a directory without a row is rubbish that the collector takes away. So is an active snapshot that is no
+container's (its key is no container's id), unless its maker holds the store's lock.
 
 Files of a committed snapshot are not synced one by one. Its row remembers the boot in which it was committed until
 ``flush`` has synced the file system; after a crash, such a snapshot does not exist any more, and who wants it unpacks
@@ -28,8 +29,6 @@ _LOWERS = """
     )
     SELECT id FROM stack ORDER BY depth
 """
-# An active snapshot whose key begins so lives only while its maker holds the store's lock; collected otherwise.
-TEMPORARY = "tmp-"
 # Features that would leave an upper directory without all that changed, when a distribution turns them on.
 _UNWANTED = ("redirect_dir", "metacopy")
 

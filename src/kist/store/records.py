@@ -136,6 +136,10 @@ class Records:
         rows = self._database.rows("SELECT value FROM containers ORDER BY created_at DESC, id")
         return tuple(json.decode(value, Container, what="container record") for (value,) in rows)
 
+    def container_ids(self) -> tuple[str, ...]:
+        """The ids of all containers."""
+        return tuple(identity for (identity,) in self._database.rows("SELECT id FROM containers"))
+
     def containers_of_image(self, identity: Digest) -> tuple[str, ...]:
         """The ids of the containers that were made from an image."""
         return tuple(

@@ -76,6 +76,8 @@ class Store:
     def writing(self) -> Iterator[None]:
         """While blobs and snapshots are made that no record refers to yet: nothing is collected meanwhile.
 
+        An active snapshot that is no container's needs it from ``prepare`` to ``commit`` or ``remove``.
+
         A block that fails leaves such things behind; they are collected at its end, so that their space is given back.
         """
         with reported("lock data root"):

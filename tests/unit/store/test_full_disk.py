@@ -106,12 +106,13 @@ def test_a_load_that_does_not_fit_leaves_nothing(tmp_path):
 
 def test_a_layer_that_does_not_fit_leaves_the_snapshot_to_its_owner(tmp_path):
     run(tmp_path, """
-        (mount,) = store.snapshots.prepare("step", images.chain(kept))
-        with open(mount.option("upperdir") + "/big", "wb") as file:
-            file.write(bytes(5_000_000))
-        refused(lambda: images.commit_snapshot("step", images.chain(kept)))
-        assert store.snapshots.exists("step")
-        images.discard_snapshot("step")
+        with store.writing():
+            (mount,) = store.snapshots.prepare("step", images.chain(kept))
+            with open(mount.option("upperdir") + "/big", "wb") as file:
+                file.write(bytes(5_000_000))
+            refused(lambda: images.commit_snapshot("step", images.chain(kept)))
+            assert store.snapshots.exists("step")
+            images.discard_snapshot("step")
         same_as_before()
     """)  # fmt: skip
 

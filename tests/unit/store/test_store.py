@@ -8,8 +8,18 @@ import pytest
 
 from kist.errors import Corrupt, Unsupported
 from kist.spec import json
+from kist.spec.container import Container, ContainerOptions
 from kist.spec.digest import Digest
-from kist.spec.image import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor, ImageConfig, Manifest, RootFS
+from kist.spec.image import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    ContainerConfig,
+    Descriptor,
+    ImageConfig,
+    Manifest,
+    RootFS,
+)
 from kist.spec.summary import Image
 from kist.store import Store
 from kist.store.schema import MIGRATIONS
@@ -26,6 +36,15 @@ def make_image(store: Store, name: str) -> Image:
     image = Image(identity, store.blobs.put(json.encode(manifest)), (name,), 0, 0, config)
     store.records.add_image(image)
     return image
+
+
+def make_container(store: Store, key: str) -> str:
+    """A container's record and snapshot; its id."""
+    identity = key.ljust(64, "0")
+    image = Digest.of(b"image")
+    options = ContainerOptions(image="x")
+    store.records.add_container(Container(identity, key, image, 0, options, ContainerConfig(), ("sh",)))
+    return identity
 
 
 def layer_of(image: Image) -> Digest:
@@ -47,10 +66,11 @@ def test_what_images_need_stays_and_the_rest_goes(store):
 
 def test_a_container_keeps_the_snapshots_it_stands_on(store):
     image = make_image(store, "x")
-    store.snapshots.prepare("container", layer_of(image))
+    container = make_container(store, "abc")
+    store.snapshots.prepare(container, layer_of(image))
     store.records.remove_image(image.id)
     assert store.collect().snapshots == ()
-    store.snapshots.remove("container")
+    store.snapshots.remove(container)
     assert store.collect().snapshots == (layer_of(image),)
 
 
@@ -91,11 +111,14 @@ def test_a_writer_that_fails_leaves_nothing(store):
     assert store.blobs.list() == ()
 
 
-def test_a_snapshot_that_a_dead_process_was_unpacking_goes(store):
-    store.snapshots.prepare("tmp-123")
-    store.snapshots.prepare("container")
-    store.collect()
-    assert store.snapshots.list() == ("container",)
+def test_a_snapshot_that_a_dead_process_was_filling_goes(store):
+    container = make_container(store, "abc")
+    store.snapshots.prepare(container)
+    with store.writing():
+        store.snapshots.prepare("unpack-123")
+        assert store.collect() is None
+        assert store.snapshots.exists("unpack-123")
+    assert store.snapshots.list() == (container,)
 
 
 def test_a_writer_that_died_leaves_nothing_for_long(tmp_path):
