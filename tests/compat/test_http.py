@@ -195,6 +195,17 @@ def test_a_container_is_seen_in_list_and_inspect(server: Server, container: str)
     assert server.good("GET", '/containers/json?all=1&filters={"status":["exited"],"label":["made"]}') == []
 
 
+def test_sizes_are_counted_when_they_are_asked_for(server: Server):
+    made = server.run("sh", "-c", "head -c 100000 /dev/zero > /written")
+    server.wait(made)
+    shown = server.good("GET", f"/containers/{made}/json?size=1")
+    (found,) = server.good("GET", f'/containers/json?all=1&size=true&filters={{"id":["{made}"]}}')
+    assert shown["SizeRw"] == found["SizeRw"] >= 100_000
+    assert shown["SizeRootFs"] > shown["SizeRw"]
+    assert "SizeRw" not in server.good("GET", f"/containers/{made}/json")
+    server.remove(made)
+
+
 def test_start_and_stop_tell_when_nothing_was_to_be_done(server: Server):
     made = server.run("sleep", "1000")
     assert server.ask("POST", f"/containers/{made}/start").status == 304
