@@ -1,0 +1,135 @@
+"""``kist build``."""
+
+import os
+import time
+
+from kist.cli import values
+from kist.cli.option import REPEAT, Command, Option
+from kist.cli.progress import KINDS
+from kist.errors import InvalidInput, NotFound, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kist.cli.context import Context
+    from kist.cli.option import Arguments
+    from kist.cli.progress import Reporter
+    from kist.client.client import Client
+    from kist.spec.build import BuildOptions
+    from kist.spec.summary import Image
+
+
+def run(context: "Context", arguments: "Arguments") -> int:
+    """Build, and tell the image."""
+    from kist.client.upload import body_of  # noqa: PLC0415 - imported already, by the client
+
+    source = arguments.operands[0]
+    if "://" in source or source.startswith("git@"):
+        raise Unsupported(f"building from {source!r} is not supported yet", hint="clone or download it first")
+    if source == "-":
+        if os.isatty(0):
+            raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
+        options = _options(context, arguments, arguments.text("file") or "Dockerfile")
+        return make(context, arguments, lambda client, show: client.build_archive(body_of(0), options, progress=show))
+    options = _options(context, arguments, dockerfile_in(source, arguments.text("file")))
+    return make(context, arguments, lambda client, show: client.build(source, options, progress=show))
+
+
+def make(
+    context: "Context", arguments: "Arguments", work: "Callable[[Client, Reporter], Image]", extra: str = ""
+) -> int:
+    """Do ``work`` under a progress view; then the id (with ``-q`` on standard output), the names and the time."""
+    from kist.cli.progress import reporter  # noqa: PLC0415 - this verb's own
+    from kist.client.client import Client  # noqa: PLC0415 - msgspec
+    from kist.spec.reference import Reference  # noqa: PLC0415 - re
+
+    quiet = arguments.flag("quiet")
+    began = time.monotonic()
+    kind = "quiet" if quiet else arguments.get("progress", "auto")
+    with Client(context.wire.endpoint) as client, reporter(context, kind) as show:
+        image = work(client, show)
+    if quiet:
+        context.say(str(image.id))
+        return 0
+    names = ", ".join(Reference.parse(name).familiar for name in image.references) or "no name"
+    took = time.monotonic() - began
+    bold, off = ("\x1b[1m", "\x1b[0m") if context.colour(2) else ("", "")
+    context.note(f"{bold}{image.id.short}{off}  {names}  {took:.1f}s{extra}")
+    return 0
+
+
+def _options(context: "Context", arguments: "Arguments", dockerfile: str) -> "BuildOptions":
+    from kist.spec.build import BuildOptions  # noqa: PLC0415 - msgspec
+
+    return BuildOptions(
+        dockerfile=dockerfile,
+        tags=tuple(arguments.all("tag")),
+        build_args=build_args(arguments.all("build_arg"), context.environment),
+        target=arguments.text("target"),
+        no_cache=arguments.flag("no_cache"),
+        labels=dict(label.partition("=")[::2] for label in arguments.all("label")),
+    )
+
+
+def build_args(given: "list[str]", environment: "Mapping[str, str]") -> "dict[str, str]":
+    """``NAME=value``, or ``NAME`` for the caller's variable of that name; one that is not set is left out."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if equals or name in environment:
+            found[name] = value if equals else environment[name]
+    return found
+
+
+def dockerfile_in(context: str, file: str) -> str:
+    """The Dockerfile's path inside the context; ``file`` is relative to the working directory, as in Docker.
+
+    Raises:
+        NotFound: there is no such context, or no such file.
+        InvalidInput: it is outside the context.
+    """
+    if not os.path.isdir(context):
+        raise NotFound(f"unable to prepare context: path {context!r} not found", hint="name the directory to build")
+    if file == "-":
+        raise Unsupported("a Dockerfile from standard input is not supported yet", hint="write it to a file")
+    path = file or os.path.join(context, "Dockerfile")
+    if not os.path.isfile(path):
+        raise NotFound(f"failed to read the Dockerfile: {path!r} not found", hint="name it with -f FILE")
+    root = os.path.realpath(context)
+    # the file itself may be a link; where it lies is what counts
+    inside = os.path.relpath(os.path.join(os.path.realpath(os.path.dirname(path) or "."), os.path.basename(path)), root)
+    if inside.startswith("../"):
+        raise InvalidInput(f"the Dockerfile {path!r} is outside the build context {context!r}", hint="copy it into it")
+    return inside
+
+
+QUIET = Option("-q --quiet", "Say nothing but the image's id, on standard output")
+PROGRESS = Option(
+    "--progress",
+    "How to show progress: auto, plain or tty (default: auto)",
+    "KIND",
+    parse=values.choice(*KINDS),
+)
+
+COMMAND = Command(
+    "build",
+    run,
+    "PATH|-",
+    least=1,
+    most=1,
+    options=(
+        Option("-t --tag", "Name of the image", "NAME[:TAG]", kind=REPEAT),
+        Option("-f --file", "The Dockerfile (default: PATH/Dockerfile)", "FILE"),
+        Option("--build-arg", "Value of an ARG; without one, the caller's variable", "NAME[=VALUE]", kind=REPEAT,
+               parse=values.assignment),
+        Option("--target", "Stage to build (default: the last)", "STAGE"),
+        Option("--no-cache", "Run every step"),
+        Option("--label", "Label of the image", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment),
+        QUIET,
+        PROGRESS,
+    ),
+    about="PATH is the directory that COPY and ADD see, without what its .dockerignore leaves out; - reads a tar "
+    "archive of it from standard input.",
+    examples=("kist build -t plotter .", "kist build -f docker/Dockerfile.test --target test ."),
+)  # fmt: skip

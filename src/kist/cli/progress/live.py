@@ -1,0 +1,107 @@
+"""Progress on a terminal: finished steps stay, running ones move below them with the last lines that they printed."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from kist.cli.progress.steps import Step, Steps, seconds
+from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepStarted, Warned
+
+if TYPE_CHECKING:
+    from kist.cli.context import Context
+
+_TAIL = 5
+_BAR = 24
+_INDENT = "      "
+
+
+class LiveProgress:
+    """Shows the events of one build."""
+
+    def __init__(self, context: "Context") -> None:
+        self._steps = Steps()
+        self._console = Console(
+            stderr=True, no_color=not context.colour(2), highlight=False, markup=False, emoji=False, soft_wrap=False
+        )
+        self._spinner = Spinner("dots", style="cyan")
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            transient=True,
+            refresh_per_second=10,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> Self:
+        """Take the lower end of the terminal."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give it back: cursor shown, the moving part gone."""
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, StepStarted):
+            self._steps.start(event, time.monotonic())
+        elif isinstance(event, StepFinished):
+            self._finished(event)
+        elif isinstance(event, Warned):
+            self._console.print(Text.assemble(("warning: ", "yellow"), event.text))
+        elif isinstance(event, StepOutput):
+            if step := self._steps.get(event.id):
+                step.print(event)
+        elif isinstance(event, StepProgress) and (step := self._steps.get(event.id)):
+            step.advance(event)
+
+    def _finished(self, event: StepFinished) -> None:
+        step = self._steps.finish(event)
+        if step is None:
+            return
+        step.flush()
+        if event.error:
+            self._console.print(_row(Text("✗", "bold red"), step, Text(seconds(event.seconds), "red")))
+            for line in step.lines:
+                self._console.print(Text(_INDENT + line), soft_wrap=True)
+        elif event.cached:
+            self._console.print(_row(Text("✓", "green"), step, Text("cached", "dim")))
+        else:
+            self._console.print(_row(Text("✓", "green"), step, Text(seconds(event.seconds))))
+
+    def _render(self) -> RenderableType:
+        now = time.monotonic()
+        parts: list[RenderableType] = []
+        for step in list(self._steps.running.values()):
+            parts.append(_row(self._spinner, step, Text(seconds(now - step.began), "cyan")))
+            if step.total:
+                parts.append(_bar(step))
+            shown = [*list(step.lines)[-_TAIL:], *([step.open_line] if step.open_line else [])][-_TAIL:]
+            parts += [Text(_INDENT + line, "dim", no_wrap=True, overflow="ellipsis") for line in shown]
+        return Group(*parts)
+
+
+def _row(mark: RenderableType, step: Step, end: Text) -> Table:
+    row = Table.grid(padding=(0, 1), expand=True)
+    row.add_column(width=1)
+    row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    row.add_column(justify="right", no_wrap=True)
+    row.add_row(mark, Text(step.label), end)
+    return row
+
+
+def _bar(step: Step) -> Table:
+    row = Table.grid(padding=(0, 1))
+    row.add_row(
+        Text(_INDENT[:-1]), ProgressBar(total=step.total, completed=step.done, width=_BAR), Text(step.amount, "dim")
+    )
+    return row

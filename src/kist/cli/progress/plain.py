@@ -1,0 +1,67 @@
+"""Progress as lines, for pipes and logs: ``#3 RUN make``, ``#3 0.41 cc -c a.c``, ``#3 DONE 1.2s``."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from kist.cli.progress.steps import Step, Steps, seconds
+from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepStarted, Warned
+
+if TYPE_CHECKING:
+    from kist.cli.context import Context
+
+_QUARTERS = 4
+
+
+class PlainProgress:
+    """Tells each event as it comes."""
+
+    def __init__(self, context: "Context") -> None:
+        self._context = context
+        self._steps = Steps()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left to show."""
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, StepStarted):
+            step = self._steps.start(event, time.monotonic())
+            self._say(step, step.label)
+        elif isinstance(event, StepFinished):
+            self._finished(event)
+        elif isinstance(event, Warned):
+            self._context.warn(event.text)
+        elif isinstance(event, StepOutput | StepProgress) and (found := self._steps.get(event.id)):
+            self._advanced(found, event)
+
+    def _advanced(self, step: Step, event: StepOutput | StepProgress) -> None:
+        if isinstance(event, StepOutput):
+            at = f"{time.monotonic() - step.began:.2f}"
+            for line in step.print(event):
+                self._say(step, f"{at} {line}")
+            return
+        before = step.done * _QUARTERS // step.total if step.total else 0
+        step.advance(event)
+        if step.total and step.done * _QUARTERS // step.total > before:
+            self._say(step, step.amount)
+
+    def _finished(self, event: StepFinished) -> None:
+        step = self._steps.finish(event)
+        if step is None:
+            return
+        for line in step.flush():
+            self._say(step, f"{time.monotonic() - step.began:.2f} {line}")
+        if event.error:
+            self._say(step, f"ERROR: {event.error}")
+        else:
+            self._say(step, "CACHED" if event.cached else f"DONE {seconds(event.seconds)}")
+
+    def _say(self, step: Step, text: str) -> None:
+        self._context.note(f"#{step.index} {text}")
