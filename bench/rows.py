@@ -256,7 +256,7 @@ ROWS = (
     ),
     Row("log-write", f"write {LINES:,} lines", "s", (Budget(1, "docker"),), _log_write, rounds=3, warm=False),
     Row("log-read", f"read {LINES:,} lines", "s", (Budget(1, "docker"),), _log_read, rounds=3, warm=False),
-    Row("log-memory", "growth of the watching process by them", "MB", (Budget(0.2),), _log_memory, rounds=1, warm=False),
+    Row("log-memory", "growth of the watcher by them", "MB", (Budget(0.2),), _log_memory, rounds=1, warm=False),
     Row("help", "--help", "ms", (Budget(60),), _command("--help")),
     Row("ps", "ps", "ms", (Budget(60),), _command("ps")),
 )  # fmt: skip
