@@ -18,7 +18,6 @@ from kist.bootstrap.select import choice_key, choose, package_lists, read_suites
 from kist.bootstrap.steps import Steps
 from kist.errors import Conflict, InvalidInput, NotFound, Unsupported
 from kist.spec.build import BootstrapOptions
-from kist.spec.digest import Digest
 from kist.spec.interface import Progress
 from kist.spec.platform import Platform
 from kist.spec.summary import Image
@@ -57,7 +56,7 @@ class _Bootstrap:
         self._release = find_release(options.distribution)
         self._architecture = _architecture(options)
         self._locked = _check_lock(options, self._release, self._architecture) if options.lock else None
-        self._steps = Steps(progress, total=0)
+        self._steps = Steps(progress, total=4 if self._locked else 6)
         self._cache = PackageCache(os.path.join(engine.store.root, "cache", "debian"))
 
     def run(self) -> Image:
@@ -99,7 +98,7 @@ class _Bootstrap:
         if found is None:
             return None
         with suppress(NotFound):
-            image = self._engine.catalogue.get(Digest(found.decode()))
+            image = self._engine.catalogue.get(found.decode())
             with self._steps.step("image", "Made before from the same packages") as step:
                 step.cached = True
                 for reference in self._references:
@@ -111,7 +110,7 @@ class _Bootstrap:
         text = format_lock(lock)
         if choice:
             self._engine.store.records.cache_put(choice, text.encode())
-        self._engine.store.records.cache_put(_image_key(lock), image.id.encode())
+        self._engine.store.records.cache_put(_image_key(lock), image.id.hex.encode())
         keep_lock(self._engine, image, text)
         self._cache.trim()
 
@@ -127,17 +126,22 @@ def _image_key(lock: Lock) -> str:
     return f"bootstrap-image:{_RECIPE}:{hashlib.sha256(format_lock(lock).encode()).hexdigest()}"
 
 
+def own_architecture() -> str:
+    """Debian's name of this machine's architecture."""
+    host = Platform.of_machine(machine.machine())
+    name = "/".join(part for part in (host.architecture, host.variant) if part)
+    return _DEBIAN_ARCHITECTURES.get(name, host.architecture)
+
+
 def _architecture(options: BootstrapOptions) -> str:
     """Debian's name of the architecture to make an image for.
 
     Raises:
         Unsupported: this machine does not run its programs, and configuring is running programs.
     """
-    host = Platform.of_machine(machine.machine())
-    name = "/".join(part for part in (host.architecture, host.variant) if part)
-    own = _DEBIAN_ARCHITECTURES.get(name, host.architecture)
+    own = own_architecture()
     wanted = options.architecture or own
-    if wanted != own and not Platform.of_machine(wanted).runs_on(host):
+    if wanted != own and not Platform.of_machine(wanted).runs_on(Platform.of_machine(own)):
         raise Unsupported(
             f"cannot bootstrap for {wanted}: this machine is {own} and does not run its programs",
             hint=f"make it on a machine that is {wanted}, and move it with kist save and kist load",

@@ -63,11 +63,13 @@ def dated(lock: Lock, cache: PackageCache) -> Lock:
 
 def make_image(engine: "Engine", cache: PackageCache, lock: Lock, steps: Steps, references: Sequence[str]) -> Image:
     """Make the image of a lock whose packages are in the cache, under the given names."""
+    steps.more(1 if lock.added else 0)
     key = f"bootstrap-{uuid.uuid4().hex}"
     (root,) = engine.store.snapshots.prepare(key, None)
     try:
         _fill(engine, key, root.source, cache, lock, steps)
-        with steps.step("commit", "Write the layer"):
+        with steps.step("commit", "Clean up and write the layer"):
+            _finish(root.source, lock)
             layer = engine.catalogue.commit_snapshot(key, None, mtime=lock.date)
     except BaseException:
         engine.catalogue.discard_snapshot(key)
@@ -86,6 +88,9 @@ def _fill(engine: "Engine", key: str, root: str, cache: PackageCache, lock: Lock
         with steps.step("install", title) as step, engine.store.temporary() as directory:
             _gather(cache, lock.added, directory)
             install(Container(engine, key, lock.date, step.output), lock, directory)
+
+
+def _finish(root: str, lock: Lock) -> None:
     with Tree(root) as tree:
         tree.write(contents.EXTENDED_STATES, contents.extended_states(lock).encode())
         tree.write(contents.LOCK_PATH, format_lock(lock).encode())

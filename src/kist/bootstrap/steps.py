@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kist.errors import KistError
+from kist.errors import KistError, from_os_error
 from kist.spec.interface import Progress
 from kist.spec.progress import StepFinished, StepOutput, StepProgress, StepStarted, Warned
 
@@ -55,14 +55,25 @@ class Steps:
         self._total = total
         self._number = 0
 
+    def more(self, count: int) -> None:
+        """Say that there are more steps than was thought."""
+        self._total += count
+
     @contextmanager
     def step(self, identity: str, title: str) -> Iterator[Step]:
-        """A step, finished at the end of the block, with the error that ends it."""
+        """A step, finished at the end of the block, with the error that ends it.
+
+        Raises:
+            Unavailable, Forbidden, KistError: in place of an ``OSError`` of the block; the disk is full, for one.
+        """
         self._number += 1
         self._tell(StepStarted(identity, title, self._number, self._total))
         step, started = Step(identity, self._tell), time.monotonic()
         try:
-            yield step
+            try:
+                yield step
+            except OSError as error:
+                raise from_os_error(error, title) from error
         except KistError as error:
             self._tell(StepFinished(identity, time.monotonic() - started, error=error.message))
             raise

@@ -1,5 +1,6 @@
 """Package contents into a file tree, as dpkg would put them there (dpkg --unpack), several packages at once."""
 
+import errno
 import hashlib
 import os
 import tarfile
@@ -17,6 +18,9 @@ from kist.errors import Corrupt
 # Top-level directories that are links into /usr on a merged system, besides lib64, which not every machine has.
 _MERGED = ("bin", "sbin", "lib")
 _WITH_LIB64 = frozenset({"amd64", "ppc64el", "mips64el", "loong64"})
+
+# What a path of an archive can be to blame for; anything else is the machine's fault.
+_FAULTS_OF_PATHS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR})
 
 
 class Directory(msgspec.Struct, frozen=True):
@@ -134,7 +138,9 @@ class _Extraction:
                 raise self._corrupt(f"/{path} is a device or the like")
         except FileExistsError as error:
             raise self._corrupt(f"/{path} is there already, from another package") from error
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except OSError as error:
+            if error.errno not in _FAULTS_OF_PATHS:
+                raise
             raise self._corrupt(f"/{path}: {error.strerror}") from error
 
     def _directory(self, member: tarfile.TarInfo, path: str) -> None:

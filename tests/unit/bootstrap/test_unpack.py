@@ -89,11 +89,21 @@ def test_a_directory_that_is_a_link_stays_one_on_a_merged_system(root: Path, unp
         ("./no/directory", {}, "No such file"),
         ("./file/below", {}, "Not a directory"),
         ("./file", {}, "is there already"),
+        ("./loop/file", {}, "Too many levels of symbolic links"),
+        (f"./{'x' * 300}", {}, "File name too long"),
     ],
 )
 def test_bad_paths_are_refused(root: Path, unpack: Make, make: Make, name: str, options: Any, message: str) -> None:
     with pytest.raises(Corrupt, match=f"the package hello 1.0-1 cannot be unpacked: .*{message}"):
-        unpack({"files": [make("./file", b""), make(name, b"evil" if not options else b"", **options)]})
+        unpack(
+            {
+                "files": [
+                    make("./file", b""),
+                    make("./loop", link="loop", kind="symlink"),
+                    make(name, b"evil" if not options else b"", **options),
+                ]
+            }
+        )
     assert (root.parent / "outside").read_text() == "outside"
 
 
