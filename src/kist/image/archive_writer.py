@@ -1,5 +1,6 @@
 """Writing an archive of images that is an OCI layout and what ``docker save`` writes at once."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
@@ -41,7 +42,7 @@ def write_archive(
         write: takes the tar's bytes.
 
     Raises:
-        Corrupt: a blob has not the size that its descriptor says.
+        Corrupt: a blob has not the size or the digest that its descriptor says.
     """
     writer = TarWriter(write)
     for name in (b"blobs/", b"blobs/sha256/"):
@@ -63,12 +64,16 @@ def write_archive(
 def _add_blob(writer: TarWriter, digest: Digest, size: int, open_blob: Callable[[Digest], BinaryIO]) -> None:
     writer.add(Entry(_path(digest).encode(), tar.REGULAR, 0o644, 0, 0, size, 0, b"", (0, 0), {}))
     left = size
+    found = hashlib.new(digest.algorithm)
     with open_blob(digest) as file:
         while left and (data := file.read(min(left, _CHUNK))):
             writer.data(data)
+            found.update(data)
             left -= len(data)
         if left or file.read(1):
             raise Corrupt(f"blob {digest} does not have the {size} bytes that the manifest says")
+    if found.hexdigest() != digest.hex:
+        raise Corrupt(f"blob {digest} is damaged: its content has another digest", hint="load or build the image again")
     writer.pad(size)
 
 

@@ -239,8 +239,12 @@ def test_what_is_written_is_read_in_both_forms(tar, entry):
         assert found.manifest_data == image.manifest_data
 
 
-def test_a_blob_of_another_size_is_not_written(tar, entry):
+@pytest.mark.parametrize(
+    ("change", "text"), [(lambda data: data[1:], "does not have"), (lambda data: data[::-1], "damaged")]
+)
+def test_a_damaged_blob_is_not_written(change, text, tar, entry):
     (image,) = read(tar, entry, ("c.json", CONFIG), ("1", LAYER), ("2", BIG), docker_entry("c.json", "1", "2"))
+    blobs = {sha(x): x for x in (CONFIG, LAYER, BIG, image.manifest_data)}
     saved = SavedImage(image.manifest, Digest.of(image.manifest_data), len(image.manifest_data), HOST, ())
-    with pytest.raises(Corrupt, match="does not have the"):
-        write_archive([saved], lambda _: io.BytesIO(b"short"), io.BytesIO().write)
+    with pytest.raises(Corrupt, match=text):
+        write_archive([saved], lambda d: io.BytesIO(change(blobs[d.hex])), io.BytesIO().write)
