@@ -1,13 +1,14 @@
 """From a container's options to a runtime specification: pure. Docker's defaults, or stricter ones, live here."""
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kist.errors import InvalidInput
+from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions, ExecOptions, Resources
 from kist.spec.image import ContainerConfig
-from kist.spec.mount import Mount
+from kist.spec.mount import Mount, check_target
 from kist.spec.runtime import DeviceRule, Linux, LinuxResources, Process, RuntimeSpec, User
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -83,10 +84,15 @@ def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpe
             masked_paths=MASKED_PATHS,
             readonly_paths=READONLY_PATHS,
             sysctl=_sysctl(options),
-            cgroups_path=f"kist/{container.id}",
+            cgroups_path=cgroup_path(container.id),
             resources=limits(options.resources),
         ),
     )
+
+
+def cgroup_path(identifier: str) -> str:
+    """Where a container's cgroup is below the hierarchies' roots."""
+    return f"kist/{identifier}"
 
 
 def exec_process(container: Container, options: ExecOptions) -> Process:
@@ -112,9 +118,8 @@ def effective_config(options: ContainerOptions, image: ContainerConfig) -> tuple
         InvalidInput: neither the image nor the options name a command.
     """
     entrypoint = image.entrypoint if options.entrypoint is None else options.entrypoint
-    command = options.command
-    if command is None:
-        command = image.cmd if options.entrypoint is None else ()
+    # As in Docker, an empty command is none, and the image's goes with the image's entrypoint only.
+    command = options.command or (image.cmd if options.entrypoint is None else ())
     argv = (*(entrypoint or ()), *(command or ()))
     if not argv:
         raise InvalidInput("no command specified", hint="the image names no command: write one after the image's name")
@@ -136,11 +141,15 @@ def effective_config(options: ContainerOptions, image: ContainerConfig) -> tuple
 
 
 def merge_env(*layers: Iterable[str]) -> tuple[str, ...]:
-    """Environments laid over each other: a later ``NAME=value`` takes the place of an earlier one."""
+    """Environments laid over each other: a later ``NAME=value`` replaces an earlier one, ``NAME`` alone removes it."""
     merged: dict[str, str] = {}
     for layer in layers:
         for entry in layer:
-            merged[entry.partition("=")[0]] = entry
+            name, equals, _ = entry.partition("=")
+            if equals:
+                merged[name] = entry
+            else:
+                merged.pop(name, None)
     return tuple(merged.values())
 
 
@@ -150,17 +159,14 @@ def capabilities(add: Sequence[str], drop: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidInput: a name that is no capability.
     """
-    known = process.CAPABILITIES
     added, dropped = _capability_names(add), _capability_names(drop)
-    base: tuple[str, ...] = DEFAULT_CAPABILITIES
     if "ALL" in added:
-        base = tuple(known)
-    if "ALL" in dropped:
-        base = ()
-    kept = {name for name in base if name not in dropped} | (added - {"ALL"})
-    if "ALL" in added and "ALL" in dropped:
-        kept = set(known)
-    return tuple(name for name in known if name in kept)
+        kept = set(process.CAPABILITIES) - dropped
+    elif "ALL" in dropped:
+        kept = added
+    else:
+        kept = {name for name in DEFAULT_CAPABILITIES if name not in dropped} | added
+    return tuple(name for name in process.CAPABILITIES if name in kept)
 
 
 def check(options: ContainerOptions) -> None:
@@ -177,10 +183,25 @@ def check(options: ContainerOptions) -> None:
         raise InvalidInput("limits on CPUs and processes cannot be negative")
     if options.working_dir and not options.working_dir.startswith("/"):
         raise InvalidInput(f"the working directory {options.working_dir!r} is invalid, it needs to be an absolute path")
-    targets = [mount.target for mount in options.mounts]
-    twice = next((target for target in targets if targets.count(target) > 1), None)
-    if twice is not None:
-        raise InvalidInput(f"Duplicate mount point: {twice}")
+    for entry in options.env:
+        if entry.startswith("=") or "\0" in entry:
+            raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")
+    if any("\0" in argument for argument in (*(options.entrypoint or ()), *(options.command or ()))):
+        raise InvalidInput("the command contains a NUL character")
+    _check_mounts(options.mounts)
+
+
+def _check_mounts(asked: Sequence[Mount]) -> None:
+    taken: set[str] = set()
+    for mount in asked:
+        target = check_target(mount.target, mount.target)
+        if target in taken:
+            raise InvalidInput(f"Duplicate mount point: {mount.target}")
+        taken.add(target)
+        if mount.type == "bind" and not mount.source.startswith("/"):
+            raise InvalidInput(f"invalid mount source {mount.source!r}: it must be an absolute path")
+        if mount.type not in {"bind", "tmpfs"}:
+            raise Unsupported(f"mounts of type {mount.type} are not supported yet", hint="use a bind mount or a tmpfs")
 
 
 def limits(resources: Resources) -> LinuxResources:
@@ -239,16 +260,20 @@ def _mounts(options: ContainerOptions, surroundings: Surroundings) -> list[Mount
         Mount("tmpfs", "shm", "/dev/shm", (*quiet, "mode=1777", f"size={options.resources.shm_size}")),  # noqa: S108
     ]  # fmt: skip
     files = (surroundings.resolv_conf, surroundings.hostname_file, surroundings.hosts)
-    asked = {mount.target for mount in options.mounts}
-    own += [
+    asked = {posixpath.normpath(mount.target) for mount in options.mounts}
+    etc = [
         Mount.bind(source, target)
         for source, target in zip(files, _NETWORK_FILES, strict=True)
         if source and target not in asked
     ]
+    # Who brings a /dev brings all of it.
+    kept = [m for m in own if m.target not in asked and not (m.target.startswith("/dev/") and "/dev" in asked)]
     # A mount on a directory below another's target comes after it, whatever the order on the command line.
-    users = sorted(options.mounts, key=lambda mount: mount.target.count("/"))
-    replaced = {mount.target for mount in users}
-    return [mount for mount in own if mount.target not in replaced] + [_user_mount(mount) for mount in users]
+    return kept + sorted([*etc, *map(_user_mount, options.mounts)], key=_depth)
+
+
+def _depth(mount: Mount) -> int:
+    return posixpath.normpath(mount.target).count("/")
 
 
 def _user_mount(mount: Mount) -> Mount:

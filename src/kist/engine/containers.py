@@ -23,6 +23,7 @@ from kist.engine.images import Images
 from kist.engine.starter import Places, Starter
 from kist.engine.watcher import Condition, Watcher, answered
 from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kist.kernel import cgroup
 from kist.network import plan as network_plan
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
@@ -130,11 +131,14 @@ class Containers:
             places.make()
             attached = self._take_pending(container.id)
             try:
+                _end_orphans(container)
                 network = self._networks.lease(container.id) if container.options.network == "bridge" else None
                 made = self._plan(container, places, network)
                 control = self._starter.start(made, places, network=network, attached=attached)
             except BaseException:
                 self._networks.release(container.id)
+                for attachment in attached:
+                    attachment.connection.close()
                 raise
             self.watcher.watch_control(container.id, control)
 
@@ -208,8 +212,8 @@ class Containers:
                 except TimeoutError:
                     self.kill(container, "KILL")
                     ended.settimeout(None)
-            except Conflict:
-                return  # it ended by itself in the meantime
+            except (Conflict, NotFound):
+                return  # it ended by itself in the meantime, and may be removed by now
             ended.recv(1)
 
     def wait(self, name: str | Container) -> int:
@@ -237,17 +241,21 @@ class Containers:
                     self._remove_stopped(self.get(container))
                 return
         with self._alone(container):
-            self._remove_stopped(self.get(container))
+            container = self.get(container)
+            if container.state.running:
+                raise Conflict(f'cannot remove container "/{container.name}": it was started again')
+            self._remove_stopped(container)
 
     def _kill_and_wait(self, container: Container) -> None:
         with self.open_wait(container, "not-running") as ended:
             try:
                 self.kill(container)
-            except Conflict:
+            except (Conflict, NotFound):
                 return
             ended.recv(1)
 
     def _remove_stopped(self, container: Container) -> None:
+        _end_orphans(container)
         self._networks.release(container.id)
         self._store.records.remove_container(container.id)
         self._discard(container.id)
@@ -279,7 +287,9 @@ class Containers:
             return
         with contextlib.suppress(NotFound), self._alone(container):
             # Whoever heard of the end may have started it again by now.
-            if not self.state_of(container).running:
+            container = self.get(container)
+            if not container.state.running:
+                _end_orphans(container)
                 self._networks.release(identifier)
                 directories.remove_tree(self.places(container).run)
 
@@ -292,7 +302,11 @@ class Containers:
             return answered(container.state.exit_code)
         waiter = self.watcher.add_waiter(container.id, condition)
         # Looked at once more now that the waiter is known, so that an end in between is not missed.
-        now = self.state_of(container)
+        try:
+            now = self.get(container).state
+        except NotFound:
+            self.watcher.tell(container.id, container.state.exit_code, removed=True)
+            return waiter
         if now.running:
             self._watch(container)
         elif container.state.running:
@@ -304,7 +318,7 @@ class Containers:
             self.watcher.watch_running(container.id, self.places(container).run)
         except Conflict:
             # The monitor has just closed its socket: the state is on disk.
-            ended = self.get(container).state
+            ended = self.state_of(container)
             self.watcher.tell(container.id, ended.exit_code, removed=False)
 
     def open_attach(self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool) -> socket.socket:
@@ -351,7 +365,8 @@ class Containers:
             if self._with_state(container).state.running:
                 self._watch(container)
             elif container.options.auto_remove and state.read(self.places(container).data).status != "created":
-                self.remove(container)
+                with contextlib.suppress(NotFound, Conflict):  # another engine was first
+                    self.remove(container)
             else:
                 self._networks.release(container.id)
         for root in (self._data_root, self._run_root):
@@ -412,6 +427,14 @@ class Containers:
                 yield
             finally:
                 os.close(descriptor)
+
+
+def _end_orphans(container: Container) -> None:
+    """Kill what a container still has of processes when its monitor was killed: nobody is left to see their end."""
+    if container.state.status == "exited" and not container.state.finished_at:
+        group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container.id))
+        group.kill()
+        group.remove()
 
 
 def write_surroundings(

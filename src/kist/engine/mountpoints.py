@@ -79,8 +79,11 @@ def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
     try:
         for path in DIRECTORIES:
             if _status(tree, path) is None:
-                os.mkdir(os.path.join(aside, path), 0o755)
+                _make_directory(os.path.join(aside, path))
         _make_files(tree, aside)
+    except BaseException:
+        directories.remove_tree(aside)
+        raise
     finally:
         os.close(tree)
     # The top directory is the container's "/": it looks as the image's does.
@@ -100,11 +103,19 @@ def _make_files(tree: int, aside: str) -> None:
     missing = [path for path in FILES if _status(tree, path) is None]
     target = os.path.join(aside, "etc")
     if missing and not os.path.isdir(target):
-        os.mkdir(target, 0o755)
+        _make_directory(target)
     for path in missing:
-        os.close(os.open(os.path.join(aside, path), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        file = os.open(os.path.join(aside, path), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+        os.fchmod(file, 0o644)
+        os.close(file)
     if etc is not None and missing:
         _copy_attributes(etc, target)
+
+
+def _make_directory(path: str) -> None:
+    """Make a directory that every user of the container may enter, whatever the engine's umask is."""
+    os.mkdir(path)
+    os.chmod(path, 0o755)  # noqa: S103 - it is a part of an image
 
 
 def _status(tree: int, path: str) -> os.stat_result | None:

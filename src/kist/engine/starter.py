@@ -79,7 +79,7 @@ class Starter:
         try:
             self._converse(control, plan, network)
         except BaseException:
-            control.close()
+            _give_up(control)
             raise
         return control
 
@@ -102,6 +102,13 @@ class Starter:
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
+
+
+def _give_up(control: socket.socket) -> None:
+    """Let init end that waits for a network, and wait for it: its directory is about to be taken away."""
+    with control, contextlib.suppress(OSError):
+        messages.send(control, {"go": False})
+        _await_end(control)
 
 
 def _await_end(control: socket.socket) -> None:

@@ -21,6 +21,9 @@ def read(directory: str) -> ContainerState:
             found = json.load(file)
     except FileNotFoundError:
         return ContainerState()
+    except ValueError:
+        # The machine went down while the file was on its way to the disk.
+        return ContainerState(status="exited", exit_code=255, error="the container's state is damaged")
     return _state(found)
 
 

@@ -32,7 +32,8 @@ class Watcher:
         # Protects everything below; held for moments only.
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
-        self._watched: dict[str, socket.socket] = {}
+        # One that was started again at once may have the old connection here beside the new one.
+        self._watched: set[tuple[str, socket.socket]] = set()
         self._waiters: dict[str, list[tuple[Condition, socket.socket]]] = {}
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kist-exit")
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -48,7 +49,7 @@ class Watcher:
     def watch_running(self, identifier: str, run_directory: str) -> None:
         """Connect to the monitor of a container that somebody else started, unless it is watched already."""
         with self._lock:
-            if identifier in self._watched:
+            if any(watched == identifier for watched, _ in self._watched):
                 return
         connection = launch.connect(run_directory)
         connection.sendall(b'{"op": "wait"}\n')
@@ -81,7 +82,7 @@ class Watcher:
         self._thread.join()
         self._pool.shutdown(wait=True)
         with self._lock:
-            for connection in self._watched.values():
+            for _, connection in self._watched:
                 connection.close()
             for waiting in self._waiters.values():
                 for _, connection in waiting:
@@ -92,20 +93,20 @@ class Watcher:
 
     def _add(self, identifier: str, connection: socket.socket) -> None:
         with self._lock:
-            self._watched[identifier] = connection
-            self._selector.register(connection, selectors.EVENT_READ, identifier)
+            self._watched.add((identifier, connection))
+            self._selector.register(connection, selectors.EVENT_READ, (identifier, connection))
 
     def _run(self) -> None:
         while not self._closing:
             for key, _ in self._selector.select():
                 if key.data is not None:
-                    self._heard(key.data)
+                    self._heard(*key.data)
                 elif not self._closing:
                     os.read(self._wake_read, 64)
 
-    def _heard(self, identifier: str) -> None:
+    def _heard(self, identifier: str, connection: socket.socket) -> None:
         with self._lock:
-            connection = self._watched.pop(identifier)
+            self._watched.discard((identifier, connection))
             self._selector.unregister(connection)
         with connection:
             state = _read_end(connection)

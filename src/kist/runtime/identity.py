@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _PASSWD = "/etc/passwd"  # noqa: S105 - a path
 
 
+_LARGEST = 2**31 - 1
+
+
 class Identity:
     """Who a process runs as; ``home`` and ``name`` are empty when passwd does not tell."""
 
@@ -34,11 +37,12 @@ def look_up(text: str, passwd: str = _PASSWD, group: str = "/etc/group") -> Iden
         LookupError: a name that the files do not hold; the message is Docker's.
     """
     user, _, group_name = text.partition(":")
+    user = user or "0"
     entry = next((e for e in _entries(passwd, 7) if user in {e[0], e[2]}), None)
     if entry is not None:
-        found = Identity(int(entry[2]), int(entry[3]), (), entry[5], entry[0])
+        found = Identity(int(entry[2]), int(entry[3]) if entry[3].isdecimal() else 0, (), entry[5], entry[0])
     elif user.isdecimal():
-        found = Identity(int(user), 0, ())
+        found = Identity(_in_range(user), 0, ())
     else:
         raise LookupError(f"unable to find user {user}: no matching entries in passwd file")
     if group_name:
@@ -91,8 +95,14 @@ def _group_number(name: str, path: str) -> int:
     if entry is not None:
         return int(entry[2])
     if name.isdecimal():
-        return int(name)
+        return _in_range(name)
     raise LookupError(f"unable to find group {name}: no matching entries in group file")
+
+
+def _in_range(number: str) -> int:
+    if int(number) > _LARGEST:
+        raise LookupError(f"uids and gids must be in range 0-{_LARGEST}")
+    return int(number)
 
 
 def _memberships(user: str, gid: int, path: str) -> list[int]:
