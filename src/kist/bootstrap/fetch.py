@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
@@ -12,7 +13,7 @@ import msgspec
 
 from kist.bootstrap.aptconf import Settings
 from kist.bootstrap.cache import PackageCache
-from kist.errors import Corrupt, KistError, NotFound, Unavailable
+from kist.errors import Corrupt, NotFound, Unavailable
 
 T = TypeVar("T")
 
@@ -189,6 +190,8 @@ def _pause(attempt: int) -> float:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, KistError):
-        return error.message
-    return str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        text = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror
+        return (text or str(cause)).lower()
+    return (str(error) or type(error).__name__).lower()

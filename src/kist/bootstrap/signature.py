@@ -73,7 +73,7 @@ def verified_text(data: bytes, certificates: Iterable[pysequoia.Cert], *, url: s
             f"the signature of {url} is bad: {_first_line(error)} (signed by {_show(signers)}; "
             f"{len(trusted)} trusted keys)",
             hint="the file was changed on its way, or a key that is not Debian's signed it: name another mirror with "
-            "--mirror URL; for an archive with keys of its own, give them as the option keyring",
+            "--mirror URL; for an archive with keys of its own, give them with --keyring FILE",
         ) from error
     return bytes(result.bytes or b"").decode("utf-8", "replace")
 

@@ -10,7 +10,7 @@ from kist.bootstrap import fetch
 from kist.bootstrap.aptconf import Settings
 from kist.bootstrap.cache import PackageCache
 from kist.bootstrap.fetch import Fetcher, Wanted
-from kist.errors import Corrupt, KistError, NotFound, Unavailable
+from kist.errors import Corrupt, NotFound, Unavailable
 
 
 @pytest.fixture
@@ -104,17 +104,18 @@ def test_a_refusal_is_not_tried_again(mirror: Any, cache: PackageCache) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "kind", "message"),
+    ("url", "message"),
     [
-        ("http://127.0.0.1:{port}/x", Unavailable, "cannot fetch http://127.0.0.1:.*/x: "),
-        ("http://mirror.invalid/x", Unavailable, "cannot fetch http://mirror.invalid/x: "),
+        ("http://127.0.0.1:{port}/x", r"cannot fetch http://127\.0\.0\.1:[0-9]+/x: connection refused\Z"),
+        ("http://mirror.invalid/x", r"cannot fetch http://mirror\.invalid/x: .*(name|resol)"),
+        ("http://", "cannot fetch http://: "),
     ],
 )
-def test_an_unreachable_mirror_is_named(cache: PackageCache, url: str, kind: type[KistError], message: str) -> None:
+def test_an_unreachable_mirror_is_named(cache: PackageCache, url: str, message: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(kind, match=message) as caught:
+    with pytest.raises(Unavailable, match=message) as caught:
         get(cache, Wanted(url.format(port=port), "0" * 64, 1))
     assert "--mirror URL" in caught.value.hint
 
