@@ -58,6 +58,10 @@ class Engine:
     """
 
     def __init__(self, data_root: str = "", run_root: str = "") -> None:
+        if os.geteuid() != 0:
+            raise Unsupported(
+                "the engine needs root for now", hint="run it with sudo; engines of ordinary users come next"
+            )
         self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.store = Store(self.data_root)
