@@ -2,7 +2,6 @@
 
 import os
 
-from kist.cli.common import container_path
 from kist.cli.context import write_all
 from kist.client.frames import STDERR, Demultiplexer
 from kist.client.pump import Pump
@@ -53,6 +52,11 @@ class Session:
         self._demultiplexer = Demultiplexer()
         self.ended_by = 0  # the signal that ended us, or DETACHED
 
+    @property
+    def _proxies(self) -> bool:
+        """Whether signals go to the container; where our terminal is its terminal, its keys do that."""
+        return self._kill is not None and not (self._tty and self._stdin)
+
     def run(self) -> bool:
         """Move bytes until the container's side ends. False when ``ended_by`` says what ended it before that."""
         if self._tty and self._stdin and os.isatty(0):
@@ -65,8 +69,8 @@ class Session:
     def _pump(self) -> bool:
         from kist.cli import signals  # noqa: PLC0415 - 4 ms, paid while the container starts
 
-        proxied = signals.PROXIED if self._kill else ()
-        with signals.SignalPipe((*signals.ENDING, signals.RESIZED) if self._tty else proxied) as pipe:
+        watched = signals.PROXIED if self._proxies else signals.ENDING if self._tty else ()
+        with signals.SignalPipe((*watched, signals.RESIZED) if self._tty else watched) as pipe:
 
             def on_signal() -> bool:
                 return any(self._signal(number) for number in pipe.take())
@@ -105,7 +109,7 @@ class Session:
         if number == signals.RESIZED:
             self.resize()
             return False
-        if self._tty or not self._kill:
+        if not self._proxies or not self._kill:
             self.ended_by = number
             return True
         try:
@@ -142,12 +146,3 @@ class Session:
 
 class Detached(Exception):
     """The detach keys were typed."""
-
-
-def killer(context: "Context", container: str) -> "Callable[[str], None]":
-    """What passes signals on to a container."""
-
-    def kill(name: str) -> None:
-        context.wire.call("POST", container_path(container, "kill"), [("signal", name)])
-
-    return kill

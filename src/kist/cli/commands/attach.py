@@ -1,9 +1,9 @@
 """``kist attach``."""
 
-from kist.cli.attached import DETACHED, Session, killer
-from kist.cli.commands.run import check_terminal, exit_code
+from kist.cli.commands.run import check_terminal
 from kist.cli.common import container_path, inspect_container
 from kist.cli.container_options import DETACH_KEYS, SIG_PROXY
+from kist.cli.foreground import Foreground
 from kist.cli.option import Command, Option
 from kist.errors import Conflict
 
@@ -27,31 +27,18 @@ def run(context: "Context", arguments: "Arguments") -> int:
 
 def attach_to(context: "Context", arguments: "Arguments", container: "dict[str, Any]", *, starts: bool) -> int:
     """Attach, start when ``starts``, and stay until the container's end; its exit code."""
-    wire, name, config = context.wire, container["Id"], container["Config"]
+    name, config = container["Id"], container["Config"]
     wants_input = arguments.flag("interactive") if starts else not arguments.flag("no_stdin")
     stdin = bool(config["OpenStdin"]) and wants_input
     if stdin:
         check_terminal(config)
-    query = [("stream", 1), ("stdout", 1), ("stderr", 1), ("stdin", 1 if stdin else None)]
-    attaching = wire.begin_hijack(container_path(name, "attach"), query)
     removed = container.get("HostConfig", {}).get("AutoRemove")
     condition = "removed" if removed else ("next-exit" if starts else "not-running")
-    waiting = wire.begin("POST", container_path(name, "wait"), [("condition", condition)])
-    stream, _ = attaching.stream()
+    foreground = Foreground(context, arguments, name, tty=bool(config["Tty"]), stdin=stdin, condition=condition)
+    foreground.attach()
     if starts:
-        wire.call("POST", container_path(name, "start"))
-    session = Session(
-        context,
-        stream,
-        tty=bool(config["Tty"]),
-        stdin=stdin,
-        resize_path=container_path(name, "resize"),
-        kill=killer(context, name) if arguments.get("sig_proxy", True) else None,
-        keys=arguments.get("detach_keys", b"\x10\x11"),
-    )
-    if session.run():
-        return exit_code(waiting)
-    return 0 if session.ended_by == DETACHED else 128 + session.ended_by
+        context.wire.call("POST", container_path(name, "start"))
+    return foreground.stay()
 
 
 COMMAND = Command(

@@ -3,15 +3,12 @@
 import time
 
 from kist.cli.common import container_path, inspect_container
-from kist.cli.context import write_all
+from kist.cli.foreground import show
 from kist.cli.option import Command, Option
 from kist.cli.values import timestamp
-from kist.client.frames import STDERR, Demultiplexer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kist.cli.context import Context
     from kist.cli.option import Arguments
 
@@ -35,19 +32,8 @@ def run(context: "Context", arguments: "Arguments") -> int:
     kind = response.headers.get("content-type", "")
     if kind not in {_MULTIPLEXED, _RAW}:  # a daemon that does not tell
         kind = _RAW if inspect_container(context, name)["Config"]["Tty"] else _MULTIPLEXED
-    if kind == _RAW:
-        for data in response:
-            write_all(1, data)
-    else:
-        _demultiplex(iter(response))
+    show(response, tty=kind == _RAW)
     return 0
-
-
-def _demultiplex(pieces: "Iterator[bytes]") -> None:
-    demultiplexer = Demultiplexer()
-    for data in pieces:
-        for stream, payload in demultiplexer.feed(data):
-            write_all(2 if stream == STDERR else 1, payload)
 
 
 def tail(text: str) -> str:

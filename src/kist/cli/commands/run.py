@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
-    from kist.client.wire import Exchange
-
-_ATTACH = (("stream", 1), ("stdout", 1), ("stderr", 1))
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
@@ -91,46 +88,24 @@ def _in_background(context: "Context", arguments: "Arguments", body: "dict[str, 
 
 
 def _in_foreground(context: "Context", arguments: "Arguments", body: "dict[str, Any]") -> int:
-    stdin = bool(body.get("OpenStdin"))
+    stdin, tty, removed = bool(body.get("OpenStdin")), bool(body.get("Tty")), arguments.flag("rm")
     body |= {"AttachStdin": stdin, "AttachStdout": True, "AttachStderr": True}
     container = create(context, arguments, body)
-    wire = context.wire
-    # Both are under way at once, and both are answered before the start: nothing printed and no exit is missed.
-    attaching = wire.begin_hijack(container_path(container, "attach"), (*_ATTACH, *((("stdin", 1),) if stdin else ())))
-    condition = "removed" if arguments.flag("rm") else "next-exit"
-    waiting = wire.begin("POST", container_path(container, "wait"), [("condition", condition)])
-    stream, _ = attaching.stream()
-    starting = wire.begin("POST", container_path(container, "start"))
-    from kist.cli.attached import DETACHED, Session, killer  # noqa: PLC0415 - imported while the container starts
+    from kist.cli.foreground import Foreground  # noqa: PLC0415 - a background run does without
 
-    tty = bool(body.get("Tty"))
-    session = Session(
-        context,
-        stream,
-        tty=tty,
-        stdin=stdin,
-        resize_path=container_path(container, "resize"),
-        kill=killer(context, container) if arguments.get("sig_proxy", True) else None,
-        keys=arguments.get("detach_keys", b"\x10\x11"),
-    )
-    starting.answer().read()
-    if session.run():
-        return exit_code(waiting)
-    return 0 if session.ended_by == DETACHED else 128 + session.ended_by
+    try:
+        condition = "removed" if removed else "next-exit"
+        foreground = Foreground(context, arguments, container, tty=tty, stdin=stdin, condition=condition)
+        foreground.attach()
+        starting = context.wire.begin("POST", container_path(container, "start"))
+        import kist.cli.signals  # noqa: F401, PLC0415 - 4 ms of import while the container starts
 
-
-def exit_code(waiting: "Exchange") -> int:
-    """The exit code that a ``wait`` answers with.
-
-    Raises:
-        KistError: the engine could not tell it.
-    """
-    from kist.spec.jsontext import loads  # noqa: PLC0415 - imported already, by the wire
-
-    told = loads(waiting.answer().read())
-    if failure := told.get("Error"):
-        raise KistError(str(failure.get("Message") or failure))
-    return int(told["StatusCode"]) & 0xFF
+        starting.answer().read()
+    except KeyboardInterrupt:
+        if removed:
+            context.wire.call("DELETE", container_path(container), [("force", 1)])
+        raise
+    return foreground.stay()
 
 
 COMMAND = Command(

@@ -1,7 +1,7 @@
 """``kist wait``."""
 
-from kist.cli.commands.run import exit_code
 from kist.cli.common import container_path, each
+from kist.cli.foreground import exit_code
 from kist.cli.option import Command, Option
 from kist.cli.values import choice
 
