@@ -1,8 +1,8 @@
 """JSON for the processes that must be small or quick to start: the interpreter's own C scanner and string encoder.
 
 ``import json`` costs about 7 ms and half a megabyte, nearly all of it for ``re``; the C functions under it cost
-nothing. The command line's hot path and the monitors use this; everybody else uses ``kist.spec.json``. Where an interpreter
-does not have the C functions, ``json`` does the work.
+nothing. The command line's hot path and the monitors use this; everybody else uses ``kist.spec.json``. Where an
+interpreter does not have the C functions, ``json`` does the work.
 """
 
 TYPE_CHECKING = False
