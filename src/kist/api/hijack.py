@@ -6,9 +6,12 @@ other), each ends on its own (half-close), and a client that vanishes frees ever
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import select
 import socket
+import struct
+import termios
 from typing import TYPE_CHECKING, cast
 
 from aiohttp.abc import AbstractStreamWriter
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 << 10
 _LINGER_SECONDS = 5.0
+_PAUSES = (0.0,) * 20 + (0.001,) * 200
 
 
 class Hangups:
@@ -103,8 +107,11 @@ class Session:
 
     async def _downstream(self, loop: "AbstractEventLoop") -> None:
         with contextlib.suppress(OSError):  # a reset is an end as well
-            while data := await loop.sock_recv(self._engine, _CHUNK):
+            data = await loop.sock_recv(self._engine, _CHUNK)
+            await _until_read(self._client)
+            while data:
                 await loop.sock_sendall(self._client, data)
+                data = await loop.sock_recv(self._engine, _CHUNK)
 
     async def _upstream(self, loop: "AbstractEventLoop") -> None:
         """Bring the client's bytes to the engine, then its end; goes on reading when the engine takes no more."""
@@ -137,6 +144,18 @@ class Session:
     def _half_close(self, end: socket.socket) -> None:
         with contextlib.suppress(OSError):  # it is gone already
             end.shutdown(socket.SHUT_WR)
+
+
+async def _until_read(connection: socket.socket) -> None:
+    """Wait a while for the client to read what was sent (unix(7), SIOCOUTQ): the answer's head.
+
+    docker-py reads the head through a buffer and the stream past it: what had arrived together with the head it loses.
+    Docker's own engine is so much slower that it is rarely seen there.
+    """
+    for pause in _PAUSES:
+        if not struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0\0\0\0"))[0]:
+            return
+        await asyncio.sleep(pause)
 
 
 class _Taken(StreamResponse):

@@ -11,7 +11,7 @@ MEGABYTE = 1 << 20
 Scene = Callable[[socket.socket, socket.socket, "asyncio.Task[None]"], Awaitable[None]]
 
 
-def play(scene: Scene, *, early: bytes = b"", forward: bool = True) -> None:
+def play(scene: Scene, *, head: bytes = b"", early: bytes = b"", forward: bool = True) -> None:
     """Run a session between two sockets; the scene has the far ends of both, and the session's task."""
 
     async def run() -> None:
@@ -19,6 +19,7 @@ def play(scene: Scene, *, early: bytes = b"", forward: bool = True) -> None:
         engine, their_engine = socket.socketpair()
         for end in (client, their_client, engine, their_engine):
             end.setblocking(False)
+        their_client.send(head)
         hangups = Hangups()
         session = Session(their_client, their_engine, hangups, early=early, forward=forward)
         task = asyncio.get_running_loop().create_task(session.run())
@@ -78,6 +79,17 @@ def test_what_the_client_had_sent_early_comes_first():
         assert await receive(engine, 10) == b"later"
 
     play(scene, early=b"early")
+
+
+def test_the_stream_begins_once_the_client_has_read_the_head():
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        await send(engine, b"stream")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert client.recv(100) == b"head"
+        assert await receive(client, 100) == b"stream"
+
+    play(scene, head=b"head")
 
 
 def test_the_end_of_input_leaves_output_open():

@@ -46,7 +46,7 @@ def read_build(get: Callable[[str], str], get_all: Callable[[str], Sequence[str]
     if get("version") == "2":
         raise Unsupported("the BuildKit protocol is not supported yet", hint="set DOCKER_BUILDKIT=0")
     for name, harmless in _UNSUPPORTED.items():
-        if get(name) not in harmless:
+        if get(name).lower() not in harmless:
             raise Unsupported(
                 f"the build parameter {name} is not supported yet (it was {get(name)!r})", hint=f"leave {name} out"
             )

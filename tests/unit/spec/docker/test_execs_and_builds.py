@@ -87,6 +87,11 @@ def test_what_docker_20_sends_with_every_build_is_accepted():
     assert read([(name, value) for name, value in pairs]) == BuildOptions(tags=("x:1",))
 
 
+def test_what_docker_py_sends_with_every_build_is_accepted():
+    query = [("t", "x:1"), ("q", "False"), ("nocache", "False"), ("rm", "False"), ("pull", "False")]
+    assert read(query) == BuildOptions(tags=("x:1",))
+
+
 def test_build_arguments_without_a_value_are_left_out():
     assert read([("buildargs", '{"A":null,"B":"2"}')]).build_args == {"B": "2"}
 
