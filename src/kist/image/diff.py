@@ -14,7 +14,7 @@ from kist.image.layers import directories_of
 from kist.image.nodes import kept
 from kist.image.tar import Entry, shown
 from kist.image.tarwriter import TarWriter
-from kist.image.tree import is_whiteout
+from kist.image.tree import DEEPEST, is_whiteout
 from kist.image.whiteouts import OPAQUE, PREFIX
 from kist.kernel import files
 from kist.spec.mount import Mount
@@ -51,7 +51,8 @@ def diff(mounts: Sequence[Mount], write: Callable[[bytes], object], *, mtime: in
             that both go on being the same.
 
     Raises:
-        Unsupported: overlayfs has left a file's content or place to a lower layer (redirect_dir, metacopy).
+        Unsupported: overlayfs has left a file's content or place to a lower layer (redirect_dir, metacopy), or
+            directories are nested too deep.
         Unavailable: a file became shorter while it was read.
     """
     upper, lowers, opaque = directories_of(mounts)
@@ -109,6 +110,8 @@ class _Walk:
         if kind is None:
             return
         if kind is tar.DIRECTORY:
+            if path.count(b"/") >= DEEPEST:
+                raise Unsupported(f"{shown(path[:60])}… is nested deeper than {DEEPEST} directories")
             directory = os.open(name, _DIRECTORY, dir_fd=parent)
             try:
                 self._start_directory(directory, path + b"/")

@@ -18,7 +18,7 @@ from kist.image.tar import shown
 from kist.kernel import paths
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_DEEPEST = 512  # directories, each a descriptor while one is inside
+DEEPEST = 256  # directories, each a descriptor while one is inside; real trees have less than half
 
 MakeDirectory = Callable[[int, tuple[bytes, ...]], None]
 
@@ -53,8 +53,8 @@ class Tree:
         Raises:
             InvalidInput: something on the way is not a directory, or it is nested too deep.
         """
-        if len(parts) > _DEEPEST:
-            raise InvalidInput(f"{shown(b'/'.join(parts[:3]))}… is nested deeper than {_DEEPEST} directories")
+        if len(parts) > DEEPEST:
+            raise InvalidInput(f"{shown(b'/'.join(parts[:3]))}… is nested deeper than {DEEPEST} directories")
         common = 0
         for mine, wanted in zip(self._names, parts, strict=False):
             if mine != wanted:

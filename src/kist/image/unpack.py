@@ -170,6 +170,7 @@ class Unpacker:
                 if source is not None:
                     os.close(source)
                 source = self._tree.find(target[:-1])
+                parent = self._tree.enter(components(entry.name)[:-1])  # the tree was elsewhere meanwhile
             elif stat.S_ISDIR(status.st_mode):
                 raise InvalidInput(f"a hard link to the directory {shown(entry.link)}")
             assert source is not None

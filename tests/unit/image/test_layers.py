@@ -117,8 +117,9 @@ def test_a_hard_link_to_a_file_below_brings_it_up(stacked, upper, lower, tar, en
         file.write("below")
     os.chown(f"{lower}/d/f", 7, 8)
     os.chmod(f"{lower}/d/f", 0o4711)
-    apply(io.BytesIO(tar(entry("link", kind=HARD, link="d/f"), entry("again", kind=HARD, link="d/f"))), stacked)
-    status = os.stat(f"{upper}/link")
+    members = [entry(name, kind=HARD, link="d/f") for name in ("here/deep/link", "here/deep/again")]
+    apply(io.BytesIO(tar(*members)), stacked)
+    status = os.stat(f"{upper}/here/deep/link")
     assert (status.st_nlink, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (3, 7, 8, 0o4711)
     assert content(f"{upper}/d/f") == "below"
     assert stat.S_IMODE(os.stat(f"{upper}/d").st_mode) == 0o750
@@ -221,6 +222,18 @@ def test_a_file_that_looks_like_a_whiteout_cannot_be_in_a_layer(bottom, upper):
     with open(f"{upper}/.wh.x", "w", encoding="utf-8"):
         pass
     with pytest.raises(Unsupported, match=r"'\.wh\.x'"):
+        changes(bottom)
+
+
+def test_a_tree_that_is_nested_too_deep_is_refused(bottom, upper):
+    directory = os.open(upper, os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("d", dir_fd=directory)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = deeper
+    os.close(directory)
+    with pytest.raises(Unsupported, match="nested deeper"):
         changes(bottom)
 
 

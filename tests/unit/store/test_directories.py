@@ -1,0 +1,62 @@
+import os
+import resource
+
+import pytest
+
+from kist.store.directories import make, remove_tree, size
+
+
+def nest(path: str, depth: int) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("directory", dir_fd=directory)
+        deeper = os.open("directory", os.O_RDONLY, dir_fd=directory)
+        os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=directory))
+        os.close(directory)
+        directory = deeper
+    os.close(directory)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 199, 200, 201, 450, 3000])
+def test_a_tree_is_removed_however_deep_it_is(depth, tmp_path):
+    (tmp_path / "t" / "side" / "way").mkdir(parents=True)
+    nest(str(tmp_path / "t"), depth)
+    nest(str(tmp_path / "t" / "side"), depth // 2)
+    try:
+        assert size(str(tmp_path / "t")) == 0
+    finally:  # what is so deep, nobody else can remove
+        remove_tree(str(tmp_path / "t"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_links_are_removed_and_not_followed(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "link").symlink_to(outside)
+    remove_tree(str(tmp_path / "t"))
+    assert os.listdir(tmp_path) == ["outside"]
+    assert os.listdir(outside) == ["kept"]
+
+
+def test_what_is_gone_is_no_trouble_and_a_file_is_removed_too(tmp_path):
+    remove_tree(str(tmp_path / "nothing"))
+    (tmp_path / "file").write_text("x")
+    remove_tree(str(tmp_path / "file"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_removing_leaves_no_descriptor_open(tmp_path):
+    (tmp_path / "t").mkdir()
+    nest(str(tmp_path / "t"), 300)
+    before = len(os.listdir("/proc/self/fd"))
+    remove_tree(str(tmp_path / "t"))
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert before < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_a_made_directory_does_not_inherit_the_group_bit(tmp_path):
+    os.chmod(tmp_path, 0o2777)
+    make(str(tmp_path / "a" / "b"))
+    assert os.stat(tmp_path / "a" / "b").st_mode & 0o7777 == 0o700
