@@ -201,9 +201,15 @@ class Response:
         Raises:
             Unavailable: the connection ended in the middle of it.
         """
-        if self._length == -1:
-            return self._chunked()
-        return self._until_close() if self._length is None else self._counted(self._length)
+        try:
+            if self._length == -1:
+                yield from self._chunked()
+            elif self._length is None:
+                yield from self._until_close()
+            else:
+                yield from self._counted(self._length)
+        finally:
+            self.close()
 
     def _finish(self) -> None:
         self._length = 0
