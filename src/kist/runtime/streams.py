@@ -11,11 +11,11 @@ import fcntl
 import os
 import struct
 
+from kist.kernel.lean import socket
 from kist.runtime import loop as events
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from kist.runtime.logwriter import LogWriter
@@ -254,7 +254,7 @@ class Streams:
 
     def _drop(self, client: Client) -> None:
         self._loop.forget(client.connection.fileno())
-        client.connection.close()
+        _close(client.connection)
         self._clients.remove(client)
         if client.stdin:
             client.stdin = False
@@ -334,6 +334,18 @@ class Streams:
         client.finishing = True
         client.stdin = False
         self._flush(client)
+
+
+def _close(connection: socket.socket) -> None:
+    """Close so that the other side reads to a plain end: input that nobody took would make it an error there."""
+    try:
+        connection.shutdown(socket.SHUT_RD)
+        while connection.recv(_CHUNK):
+            pass
+    except OSError:
+        return  # it has gone already
+    finally:
+        connection.close()
 
 
 def _capacity(descriptor: int) -> int:

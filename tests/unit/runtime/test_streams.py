@@ -428,6 +428,21 @@ def test_input_is_dropped_where_none_is_wanted(rooms: Rooms) -> None:
     assert not client.take()
 
 
+def test_input_that_nobody_took_does_not_spoil_the_end(rooms: Rooms) -> None:
+    room = rooms(stdin_once=True).pipes()
+    client = room.attach(stdin=True)
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += client.connection.send(bytes(1 << 14))
+            room.settle()
+    put(room.stdout, b"all of it")
+    room.streams.end()
+    while not client.ended:
+        client.take()
+    assert client.frames()["stdout"] == b"all of it"
+
+
 # terminals
 
 

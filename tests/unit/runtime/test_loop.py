@@ -1,0 +1,112 @@
+"""The loop: who is called, and who must not be."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from kist.runtime import loop as events
+from kist.runtime.loop import Loop
+
+
+class Pipe:
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+
+
+@pytest.fixture
+def pipes() -> Iterator[tuple[Pipe, Pipe]]:
+    made = Pipe(), Pipe()
+    yield made
+    for pipe in made:
+        for descriptor in (pipe.read, pipe.write):
+            os.close(descriptor)
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+def test_only_what_is_ready_is_called_with_its_event(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
+    called: list[tuple[int, int]] = []
+    for number, pipe in enumerate(pipes):
+        loop.watch(pipe.read, events.READ, lambda event, number=number: called.append((number, event)))
+    loop.turn(0)
+    assert called == []
+    os.write(pipes[1].write, b"x")
+    loop.turn()
+    assert called == [(1, events.READ)]
+
+
+def test_a_later_watch_replaces_the_earlier_one(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
+    called: list[str] = []
+    os.write(pipes[0].write, b"x")
+    loop.watch(pipes[0].read, events.READ, lambda _: called.append("old"))
+    loop.watch(pipes[0].read, events.READ, lambda _: called.append("new"))
+    loop.turn(0)
+    loop.watch(pipes[0].read, 0, lambda _: called.append("muted"))
+    loop.turn(0)
+    loop.watch(pipes[0].read, events.READ, lambda _: called.append("again"))
+    loop.turn(0)
+    assert called == ["new", "again"]
+
+
+def test_what_is_forgotten_is_silent_and_may_be_forgotten_again(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
+    os.write(pipes[0].write, b"x")
+    loop.watch(pipes[0].read, events.READ, lambda _: pytest.fail("called"))
+    loop.forget(pipes[0].read)
+    loop.forget(pipes[0].read)
+    loop.turn(0)
+
+
+def test_one_that_an_earlier_call_forgot_is_not_called_in_the_same_turn(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
+    called: list[int] = []
+
+    def ready(own: int, other: int) -> None:
+        called.append(own)
+        loop.forget(other)
+
+    for own, other in (pipes, reversed(pipes)):
+        os.write(own.write, b"x")
+        loop.watch(own.read, events.READ, lambda _, own=own.read, other=other.read: ready(own, other))
+    loop.turn(0)
+    assert len(called) == 1
+
+
+def test_a_number_that_is_used_again_does_not_inherit_an_event(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
+    """Whichever is called first closes the other and gets its number for a new file that is not ready."""
+    read, write = os.pipe()
+    called: list[str] = []
+
+    def ready(own: int, other: int) -> None:
+        called.append("first")
+        loop.forget(other)
+        os.dup2(read, other)
+        loop.watch(other, events.READ, lambda _: called.append("not ready"))
+        loop.forget(own)
+
+    for own, other in (pipes, reversed(pipes)):
+        os.write(own.write, b"x")
+        loop.watch(own.read, events.READ, lambda _, own=own.read, other=other.read: ready(own, other))
+    loop.turn(0)
+    loop.turn(0)
+    assert called == ["first"]
+    os.write(write, b"x")
+    loop.turn()
+    assert called == ["first", "not ready"]
+    os.close(read)
+    os.close(write)
+
+
+def test_the_end_of_a_peer_is_told_to_those_who_want_nothing(loop: Loop) -> None:
+    read, write = os.pipe()
+    told: list[int] = []
+    loop.watch(write, 0, told.append)
+    os.close(read)
+    loop.turn()
+    assert told[0] & events.CLOSED
+    loop.forget(write)
+    os.close(write)
