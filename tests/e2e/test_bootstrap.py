@@ -82,6 +82,8 @@ def check(made: Made, name: str, codename: str) -> None:
     assert made.run(". /etc/os-release; echo $VERSION_CODENAME") == f"{codename}\n"
     assert made.run("dpkg --audit; dpkg --verify; apt-get check > /dev/null") == ""
     assert made.run("cat /usr/share/kist/bootstrap.lock") == made.lock
+    Path(made.engine.data_root, "locks", f"{made.image.id.hex}.lock").unlink()
+    assert lock_of(made.engine, name) == made.lock
     assert made.run("ls /var/lib/apt/lists /var/cache/apt; find /var/log -type f -size +0; ls /mnt /tmp") == (
         "/var/cache/apt:\narchives\n\n/var/lib/apt/lists:\npartial\n/mnt:\n\n/tmp:\n"
     )

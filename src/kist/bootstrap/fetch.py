@@ -178,8 +178,8 @@ async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> tuple[T, ...]:
 def _check(file: Wanted, size: int, sha256: str) -> None:
     hint = "the mirror is being updated, or something on the way changes files: try again, or name another mirror"
     if size != file.size:
-        wrong = f"longer than {file.size}" if size > file.size else f"{size} instead of {file.size}"
-        raise Corrupt(f"{file.url} is {wrong} bytes long", hint=hint)
+        wrong = f"more than {file.size}" if size > file.size else f"{size} instead of {file.size}"
+        raise Corrupt(f"{file.url} has {wrong} bytes", hint=hint)
     if sha256 != file.sha256:
         raise Corrupt(f"{file.url} has the SHA-256 {sha256}, not {file.sha256}", hint=hint)
 

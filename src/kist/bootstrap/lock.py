@@ -4,6 +4,7 @@ It does not say where the packages were fetched from, so that the same packages 
 image, from any mirror.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal, cast
@@ -11,7 +12,7 @@ from typing import Literal, cast
 import msgspec
 
 from kist.bootstrap.distribution import Archive, Release
-from kist.errors import ParseError
+from kist.errors import InvalidInput, ParseError
 
 _HEAD = """\
 # The packages of a base image. With this file, `kist bootstrap --lock FILE` makes the very same image again.
@@ -23,6 +24,8 @@ _DATE = "%Y-%m-%dT%H:%M:%SZ"
 # same, for another package: apt may remove it again when nothing needs it any more.
 Kind = Literal["base", "asked", "needed"]
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]*\Z")
 _ROW = ("kind", "name", "version", "architecture", "sha256", "size", "suite", "path")
 
 
@@ -44,6 +47,20 @@ class LockedPackage(msgspec.Struct, frozen=True):
     size: int
     suite: str
     path: str
+
+    def __post_init__(self) -> None:
+        """Names become file names.
+
+        Raises:
+            InvalidInput: one of them is none that Debian's policy allows (5.6.7, 5.6.8, 5.6.12).
+        """
+        for what, value, pattern in (
+            ("name", self.name, _NAME),
+            ("version", self.version, _VERSION),
+            ("architecture", self.architecture, _NAME),
+        ):
+            if not pattern.match(value):
+                raise InvalidInput(f"invalid {what} of a package: {value!r}")
 
     @property
     def file_name(self) -> str:
@@ -174,9 +191,12 @@ class _Reader:
             raise self._error(f"the size {size!r} is not a number", column=self._line.index(size))
         if name in self._packages:
             raise self._error(f"the package {name!r} is listed twice")
-        self._packages[name] = LockedPackage(
-            cast("Kind", kind), name, version, architecture, sha256, int(size), suite, path
-        )
+        try:
+            self._packages[name] = LockedPackage(
+                cast("Kind", kind), name, version, architecture, sha256, int(size), suite, path
+            )
+        except InvalidInput as error:
+            raise self._error(error.message) from error
 
     def _take(self, row: Sequence[str], *names: str) -> Sequence[str]:
         if len(row) != len(names):

@@ -19,6 +19,9 @@ import zstandard
 
 NOW = 1_700_000_000
 
+# In ``Mirror.broken``: an answer whose connection is lost on the way.
+CUT = 0
+
 Entry = tuple[tarfile.TarInfo, bytes]
 
 
@@ -157,7 +160,14 @@ def mirror(tmp_path: Path, key: pysequoia.Tsk) -> Iterator[Mirror]:
 
         def do_GET(self) -> None:
             statuses = made.broken.get(self.path)
-            if statuses:
+            if statuses and statuses[0] == CUT:
+                statuses.pop(0)
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"con")
+                self.close_connection = True
+            elif statuses:
                 self.send_error(statuses.pop(0))
             else:
                 super().do_GET()

@@ -6,11 +6,12 @@ from kist.bootstrap.distribution import RELEASES, Archive
 from kist.bootstrap.lock import Lock, LockedPackage, format_lock, parse_lock
 from kist.errors import ParseError
 
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9.+-]{0,9}", fullmatch=True)
 WORDS = st.from_regex(r"[a-z0-9][a-z0-9.+~-]{0,9}", fullmatch=True)
 PACKAGES = st.builds(
     LockedPackage,
     kind=st.sampled_from(["base", "asked", "needed"]),
-    name=WORDS,
+    name=NAMES,
     version=WORDS,
     architecture=st.sampled_from(["amd64", "all"]),
     sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
@@ -64,6 +65,9 @@ def test_the_text_is_stable_whatever_the_order_of_the_packages() -> None:
         ("aaaa", "AAAA", 8, "is not sha256:"),
         (" 100 ", " many ", 8, "the size 'many'"),
         (" pool/a.deb", "", 8, "expected KIND NAME VERSION"),
+        ("base apt", "base ../apt", 8, r"invalid name of a package: '\.\./apt'"),
+        (" 2.6.1 ", " ../1 ", 8, "invalid version of a package"),
+        (" amd64 sha", " a/b sha", 8, "invalid architecture of a package"),
         ("date 2026-07-02T19:05:00Z", "date yesterday", 0, "the date 'yesterday'"),
         ("variant minbase\n", "", 0, "no 'variant' line"),
         ("base apt", "# base apt", 0, "no 'packages' line"),

@@ -131,7 +131,7 @@ def lost_package(mirror: Any) -> None:
         (strange_key, Corrupt, "the signature of {url}/dists/bookworm/InRelease is bad"),
         (changed_list, Corrupt, "{url}/dists/bookworm/main/binary-amd64/Packages.xz has the SHA-256"),
         (changed_package, Corrupt, "{url}/pool/main/bash/bash_1.0-1_all.deb has the SHA-256"),
-        (cut_package, Corrupt, "{url}/pool/main/bash/bash_1.0-1_all.deb is"),
+        (cut_package, Corrupt, "{url}/pool/main/bash/bash_1.0-1_all.deb has"),
         (lost_package, NotFound, "{url}/pool/main/bash/bash_1.0-1_all.deb does not exist"),
         (lambda m: m.publish(valid_until=1_700_000_001), Unavailable, "{url}/dists/bookworm/InRelease expired"),
         (lambda m: m.publish(date=9e9), Unavailable, "{url}/dists/bookworm/InRelease is from the future"),
