@@ -218,4 +218,4 @@ def test_directories_without_a_snapshot_are_swept(snapshots, tmp_path):
     (mount,) = snapshots.prepare("mine")
     (tmp_path / "snapshots" / "999" / "fs").mkdir(parents=True)
     snapshots.sweep()
-    assert os.listdir(tmp_path / "snapshots") == [os.path.basename(os.path.dirname(mount.source))]
+    assert os.listdir(tmp_path / "snapshots") == [os.path.basename(mount.source)]

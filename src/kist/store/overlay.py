@@ -1,10 +1,12 @@
 """Snapshots as directories that overlayfs stacks (Documentation/filesystems/overlayfs.rst of the kernel).
 
-A snapshot is one layer's directory. An active one is filled by somebody, through the mounts that it gets or straight
-into their upper directory; committing it changes its name, and nobody writes to it any more. A row of the database is
-what makes a snapshot exist: it is written after the directory and goes before it, in a transaction that excludes other
-writers; a directory without a row is rubbish that the collector takes away. So is an active snapshot that is no
-container's (its key is no container's id), unless its maker holds the store's lock.
+A snapshot is one layer's directory, named by a number; beside it, while it is active, is overlayfs's work directory
+(two directories and no third around them, for making them is what ``prepare`` costs). An active one is filled by
+somebody, through the mounts that it gets or straight into their upper directory; committing it changes its name, and
+nobody writes to it any more. A row of the database is what makes a snapshot exist: it is written after the directory
+and goes before it, in a transaction that excludes other writers; a directory without a row is rubbish that the
+collector takes away. So is an active snapshot that is no container's (its key is no container's id), unless its maker
+holds the store's lock.
 
 Files of a committed snapshot are not synced one by one. Its row remembers the boot in which it was committed until
 ``flush`` has synced the file system; after a crash, such a snapshot does not exist any more, and who wants it unpacks
@@ -54,19 +56,19 @@ class OverlaySnapshotter:
             Unavailable: the disk is full.
         """
         below = self._committed(parent) if parent is not None else None
-        made = ""
+        made = 0
         try:
             with self._database.transaction() as db:
                 cursor = db.execute("INSERT INTO snapshots (key, parent) VALUES (?, ?)", (key, below))
                 number = int(cursor.lastrowid or 0)
-                made = f"{self._directory}/{number}"
+                made = number
                 with reported(f"prepare snapshot {key}"):
-                    self._make(made, below)
+                    self._make(number, below)
         except sqlite3.IntegrityError as error:
             raise Conflict(f"snapshot {key} exists already") from error
         except BaseException:
             if made:
-                directories.remove_tree(made)
+                self._remove_trees(made)
             raise
         return self._mounts(number, below)
 
@@ -108,7 +110,7 @@ class OverlaySnapshotter:
                 )
         except sqlite3.IntegrityError as error:
             raise Conflict(f"snapshot {name} exists already") from error
-        directories.remove_tree(f"{self._directory}/{number}/work")
+        directories.remove_tree(f"{self._directory}/{number}-work")
 
     def remove(self, key: str) -> None:
         """Forget a snapshot and give its space back.
@@ -124,9 +126,9 @@ class OverlaySnapshotter:
             try:
                 self._forget(key, number)
             except Unavailable:  # a full disk has no room for the database's own writing: make some
-                directories.remove_tree(f"{self._directory}/{number}")
+                self._remove_trees(number)
                 self._forget(key, number)
-            directories.remove_tree(f"{self._directory}/{number}")
+            self._remove_trees(number)
 
     def exists(self, key: str) -> bool:
         """Whether there is a snapshot of this key or name."""
@@ -167,7 +169,8 @@ class OverlaySnapshotter:
     def sweep(self) -> None:
         """Remove directories that belong to no snapshot (a process died over them)."""
         with self._database.transaction() as db:
-            known = {str(number) for (number,) in db.execute("SELECT id FROM snapshots").fetchall()}
+            numbers = [number for (number,) in db.execute("SELECT id FROM snapshots").fetchall()]
+            known = {name for number in numbers for name in (f"{number}", f"{number}-work")}
             with reported("remove leftover snapshots"):
                 for name in os.listdir(self._directory):
                     if name not in known:
@@ -199,31 +202,38 @@ class OverlaySnapshotter:
             raise InvalidInput(f"snapshot {key} is not committed and cannot be a parent")
         return number
 
-    def _make(self, path: str, below: int | None) -> None:
+    def _make(self, number: int, below: int | None) -> None:
         """The directories of a snapshot; its root looks like the root below, for a mount shows the upper's."""
-        directories.remove_tree(path)  # of a process that died before its row was written
-        os.mkdir(path, 0o700)
-        os.mkdir(f"{path}/fs", 0o700)
+        path = f"{self._directory}/{number}"
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:  # of a process that died before its row was written
+            self._remove_trees(number)
+            os.mkdir(path, 0o700)
         if below is None:
-            os.chmod(f"{path}/fs", 0o755)  # noqa: S103 - the root of a container is for all its users
+            os.chmod(path, 0o755)  # noqa: S103 - the root of a container is for all its users
             return
-        os.mkdir(f"{path}/work", 0o700)
-        like = os.stat(f"{self._directory}/{below}/fs")
+        os.mkdir(f"{path}-work", 0o700)
+        like = os.stat(f"{self._directory}/{below}")
         if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-            os.chown(f"{path}/fs", like.st_uid, like.st_gid)
-        os.chmod(f"{path}/fs", like.st_mode & 0o7777)
+            os.chown(path, like.st_uid, like.st_gid)
+        os.chmod(path, like.st_mode & 0o7777)
+
+    def _remove_trees(self, number: int) -> None:
+        directories.remove_tree(f"{self._directory}/{number}")
+        directories.remove_tree(f"{self._directory}/{number}-work")
 
     def _mounts(self, number: int, below: int | None) -> tuple[Mount, ...]:
         path = f"{self._directory}/{number}"
         if below is None:
-            return (Mount("bind", f"{path}/fs", "", ("rbind", "rw")),)
+            return (Mount("bind", path, "", ("rbind", "rw")),)
         lowers = ":".join(self._lowers(below))
-        layers = (f"lowerdir={lowers}", f"upperdir={path}/fs", f"workdir={path}/work")
+        layers = (f"lowerdir={lowers}", f"upperdir={path}", f"workdir={path}-work")
         return (Mount("overlay", "overlay", "", (*layers, *self._options)),)
 
     def _lowers(self, number: int) -> tuple[str, ...]:
-        return tuple(f"{self._directory}/{lower}/fs" for (lower,) in self._database.rows(_LOWERS, number))
+        return tuple(f"{self._directory}/{lower}" for (lower,) in self._database.rows(_LOWERS, number))
 
     def _size(self, number: int) -> int:
         with reported("measure snapshot"):
-            return directories.size(f"{self._directory}/{number}/fs")
+            return directories.size(f"{self._directory}/{number}")

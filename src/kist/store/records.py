@@ -98,7 +98,7 @@ class Records:
         """
         try:
             with self._database.transaction() as db:
-                db.execute("INSERT INTO containers VALUES (?, ?, ?, ?, ?)", _container_row(container))
+                db.execute("INSERT INTO containers VALUES (?, ?, ?, ?, ?, 0)", _container_row(container))
         except sqlite3.IntegrityError as error:
             raise self._name_taken(container.name) from error
 
@@ -130,6 +130,16 @@ class Records:
         if row is None:
             row = self._container_by_prefix(name)
         return json.decode(row[0], Container, what="container record")
+
+    def note_start(self, identity: str) -> None:
+        """Remember that a container is started now."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE containers SET started_at = ? WHERE id = ?", (time.time_ns(), identity))
+
+    def started_at(self, identity: str) -> int:
+        """When a container was started last, in nanoseconds since the epoch; 0 for never."""
+        row = self._database.row("SELECT started_at FROM containers WHERE id = ?", identity)
+        return int(row[0]) if row is not None else 0
 
     def containers(self) -> tuple[Container, ...]:
         """All containers, the newest first."""

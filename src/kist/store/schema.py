@@ -51,4 +51,6 @@ MIGRATIONS = (
         expires_at INTEGER NOT NULL      -- seconds since the epoch
     ) WITHOUT ROWID;
     """,
+    # Snapshots moved from snapshots/NUMBER/fs to snapshots/NUMBER; layers are unpacked again from their blobs.
+    "DELETE FROM snapshots;",
 )

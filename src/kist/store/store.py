@@ -1,6 +1,6 @@
 """A data root: where everything that lasts is.
 
-Layout: ``blobs/`` (an OCI image layout's), ``snapshots/<number>/``, ``kist.db``, ``tmp/`` (what is being written),
+Layout: ``blobs/`` (an OCI image layout's), ``snapshots/<number>``, ``kist.db``, ``tmp/`` (what is being written),
 ``lock`` (see ``kist.store.locks``), ``open.lock`` (held alone while the database is made or migrated), and
 ``collect-pending`` (a collection found writers; the last of them makes up for it). Several processes may have the same
 data root open at once.
@@ -134,8 +134,12 @@ class Store:
         with self._flushing:
             if self._flusher is not None:
                 self._flusher.join()
-            self._flusher = threading.Thread(target=self.snapshots.flush, name="kist-flush")
+            self._flusher = threading.Thread(target=self._flush, name="kist-flush")
             self._flusher.start()
+
+    def _flush(self) -> None:
+        with suppress(KistError):  # what is not synced is flushed the next time, or unpacked again after a crash
+            self.snapshots.flush()
 
     def _sweep_temporary(self) -> None:
         """Called with the lock held alone: whoever made these is dead."""
