@@ -1,0 +1,97 @@
+"""Progress in plain lines, and what of a command's output a terminal may see."""
+
+import pytest
+
+from kist.cli.context import Context
+from kist.cli.progress.plain import PlainProgress
+from kist.cli.progress.quiet import QuietProgress
+from kist.cli.progress.steps import Step, clean, seconds
+from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepStarted, Warned
+
+BUILD: list[Event] = [
+    StepStarted("a", "FROM x", 1, 3),
+    StepFinished("a", 0.0, cached=True),
+    StepStarted("b", "RUN make", 2, 3),
+    StepOutput("b", "stdout", "cc -c a"),
+    StepOutput("b", "stdout", ".c\nlast words"),
+    StepFinished("b", 1.24),
+    StepStarted("c", "fetch"),
+    StepProgress("c", 10, 100, "bytes"),
+    StepProgress("c", 60, 100, "bytes"),
+    StepProgress("c", 61, 100, "bytes"),
+    Warned("careful"),
+    StepFinished("c", 0.1, error="no luck"),
+]
+
+
+def without_times(text: str) -> list[str]:
+    """The time since a step's begin is the only number with two decimals behind a step's mark."""
+    lines = []
+    for line in text.splitlines():
+        words = line.split(" ")
+        if len(words) > 2 and words[1].replace(".", "").isdigit() and "." in words[1]:
+            words[1] = "T"
+        lines.append(" ".join(words))
+    return lines
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainProgress(Context({"NO_COLOR": "1"})) as show:
+        for event in BUILD:
+            show(event)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert without_times(err) == [
+        "#1 [1/3] FROM x",
+        "#1 CACHED",
+        "#2 [2/3] RUN make",
+        "#2 T cc -c a.c",
+        "#2 T last words",
+        "#2 DONE 1.2s",
+        "#3 fetch",
+        "#3 60B / 100B",
+        "warning: careful",
+        "#3 ERROR: no luck",
+    ]
+
+
+def test_quiet_until_something_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    with QuietProgress(Context({"NO_COLOR": "1"})) as show:
+        for event in (*BUILD[:6], StepStarted("d", "RUN x", 3, 3), StepOutput("d", "stderr", "bad\nworse")):
+            show(event)
+        assert capsys.readouterr().err == ""
+        show(StepFinished("d", 0.1, error="it failed"))
+    assert capsys.readouterr().err.splitlines() == ["[3/3] RUN x", "bad", "worse"]
+
+
+def test_live_output_of_a_failed_step_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    from kist.cli.progress.live import LiveProgress
+
+    with LiveProgress(Context({"NO_COLOR": "1", "TERM": "xterm"})) as show:
+        show(StepStarted("d", "RUN [x]", 3, 3))
+        show(StepOutput("d", "stdout", "".join(f"line {n}\n" for n in range(20))))
+        show(StepProgress("d", 1, 2, "packages"))
+        show(StepFinished("d", 0.1, error="it failed"))
+    err = capsys.readouterr().err
+    assert "RUN [x]" in err
+    assert all(f"line {n}" in err for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [("10%\r50%\r100%", "100%"), ("done\r", "done"), ("\x1b[31mred\x1b[0m", "red"), ("\x1b[2J\x1b[1;1Hx", "x"),
+     ("a\x07b", "a b"), ("\x1b]0;title\x07x", "0;title x"), ("tab\there", "tab here"), ("", "")],
+)  # fmt: skip
+def test_what_a_command_prints_cannot_drive_the_terminal(line: str, shown: str) -> None:
+    assert clean(line) == shown
+
+
+def test_streams_keep_their_own_open_lines() -> None:
+    step = Step(1, StepStarted("a", "t"), 0.0)
+    assert step.print(StepOutput("a", "stdout", "out")) == []
+    assert step.print(StepOutput("a", "stderr", "err\n")) == ["err"]
+    assert step.print(StepOutput("a", "stdout", "put\n")) == ["output"]
+
+
+def test_times() -> None:
+    assert [seconds(0.04), seconds(99.94), seconds(125.7)] == ["0.0s", "99.9s", "2m 5s"]

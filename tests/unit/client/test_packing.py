@@ -1,0 +1,78 @@
+"""A build context becomes a tar archive."""
+
+import io
+import os
+import socket
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from kist.client.packing import pack
+from kist.errors import InvalidInput, NotFound
+
+
+def members(directory: Path, dockerfile: str = "Dockerfile") -> dict[str, tarfile.TarInfo]:
+    data = b"".join(pack(str(directory), dockerfile))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return {member.name: member for member in archive.getmembers()}
+
+
+def test_files_directories_and_links(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_bytes(os.urandom(1500))
+    (tmp_path / "d" / "f").chmod(0o751)
+    (tmp_path / "link").symlink_to("../outside")
+    (tmp_path / ("n" * 200)).write_text("long name")
+    (tmp_path / "ü").write_text("")
+    data = b"".join(pack(str(tmp_path)))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert archive.getnames() == ["d", "d/f", "link", "n" * 200, "ü"]
+        opened = archive.extractfile("d/f")
+        assert opened
+        assert opened.read() == (tmp_path / "d" / "f").read_bytes()
+        found = archive.getmember("d/f")
+        assert (found.mode, found.uid, found.uname) == (0o751, 0, "")
+        assert archive.getmember("link").linkname == "../outside"
+    assert data == b"".join(pack(str(tmp_path))), "the same tree gives the same bytes"
+
+
+def test_what_the_ignore_file_leaves_out_is_not_read(tmp_path: Path) -> None:
+    for name in ("a.txt", "a.log", "keep.log", "sub/b.log", "sub/c.txt", "out/x", "out/y/keep"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / ".dockerignore").write_text("**/*.log\n!keep.log\nout\n!out/y/keep\nDockerfile\n.dockerignore\n")
+    (tmp_path / "Dockerfile").write_text("FROM x")
+    assert set(members(tmp_path)) == {
+        ".dockerignore", "Dockerfile", "a.txt", "keep.log", "out/y/keep", "sub", "sub/c.txt",
+    }  # fmt: skip
+
+
+def test_a_dockerfile_in_an_ignored_directory_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "test").write_text("FROM x")
+    (tmp_path / "docker" / "other").write_text("FROM x")
+    (tmp_path / ".dockerignore").write_text("docker\n")
+    assert set(members(tmp_path, "docker/test")) == {".dockerignore", "docker/test"}
+
+
+def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "s"))
+        assert members(tmp_path) == {}
+
+
+def test_a_context_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="unable to prepare context"):
+        list(pack(str(tmp_path / "none")))
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x" * 3_000_000)
+    pieces = pack(str(tmp_path))
+    next(pieces), next(pieces)
+    (tmp_path / "f").write_bytes(b"")
+    with pytest.raises(InvalidInput, match="became shorter"):
+        list(pieces)
