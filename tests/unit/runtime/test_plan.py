@@ -1,0 +1,264 @@
+"""From a specification to operations: what comes in which order is what keeps the host out of reach."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kist.errors import InvalidInput
+from kist.runtime import operations
+from kist.runtime.plan import Log, Plan, make_exec_plan, make_plan, split_options
+from kist.spec.mount import Mount
+from kist.spec.runtime import Linux, Process, Rlimit, RuntimeSpec, User
+
+OVERLAY = Mount("overlay", "overlay", "", ("lowerdir=/a:/b", "upperdir=/u", "workdir=/w"))
+USUAL = (
+    Mount("proc", "proc", "/proc", ("nosuid",)),
+    Mount("tmpfs", "tmpfs", "/dev", ("mode=755",)),
+    Mount("cgroup", "cgroup", "/sys/fs/cgroup"),
+    Mount.bind("/host/file", "/etc/hosts"),
+)
+
+
+@dataclass
+class Made:
+    """A plan's specification, of which a test changes what it is about."""
+
+    process: Process = field(default_factory=lambda: Process(args=("sh", "-c", "echo hi"), capabilities=("CAP_KILL",)))
+    root: tuple[Mount, ...] = (OVERLAY,)
+    mounts: tuple[Mount, ...] = USUAL
+    linux: Linux = field(default_factory=lambda: Linux(cgroups_path="kist/x", masked_paths=("/proc/kcore",)))
+    hostname: str = "box"
+    read_only: bool = False
+
+    def plan(self, **options: Any) -> Plan:
+        spec = RuntimeSpec(
+            process=self.process,
+            root=self.root,
+            mounts=self.mounts,
+            hostname=self.hostname,
+            read_only=self.read_only,
+            linux=self.linux,
+        )
+        usual: dict[str, Any] = {"seccomp": b"12345678" * 3, "wait_for_network": False, "log": Log()}
+        return make_plan("id", spec, root_at="/run/root", limits={}, **{**usual, **options})
+
+
+def names(plan: Plan) -> list[str]:
+    return [name for name, _ in plan.operations]
+
+
+def the(plan: Plan, name: str) -> dict[str, Any]:
+    [found] = [arguments for each, arguments in plan.operations if each == name]
+    return found
+
+
+FULL = Made(
+    process=Process(
+        args=("sh",),
+        terminal=True,
+        user=User(username="me"),
+        no_new_privileges=True,
+        rlimits=(Rlimit("RLIMIT_NOFILE", 1, 2),),
+        oom_score_adj=5,
+    ),
+    linux=Linux(cgroups_path="kist/x", sysctl={"b": "2", "a": "1"}, readonly_paths=("/proc/sys",)),
+    read_only=True,
+)
+
+
+def test_every_operation_is_one_that_init_knows() -> None:
+    plan = FULL.plan(wait_for_network=True, passwd={"name": "me", "uid": 1, "gid": 1, "groups": [], "home": "/"})
+    known = set(operations.OPERATIONS)
+    assert set(names(plan)) <= known
+    # What the fullest plan lacks is the variants of what it has.
+    assert known - set(names(plan)) <= {"hostname"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("join_cgroup", "new_namespace"),
+        ("join_cgroup", "pivot"),
+        ("oom_score", "pivot"),
+        ("detach_mounts", "mount_root"),
+        ("open_tree", "pivot"),
+        ("open_cgroup", "pivot"),
+        ("detach_old_root", "mount"),
+        ("detach_old_root", "attach"),
+        ("detach_old_root", "passwd_entry"),
+        ("detach_old_root", "directory"),
+        ("mount", "mask"),
+        ("attach", "mask"),
+        ("attach", "read_only"),
+        ("sysctl", "read_only"),
+        ("terminal", "console"),
+        ("passwd_entry", "user"),
+        ("directory", "root_read_only"),
+        ("console", "root_read_only"),
+        ("root_read_only", "wait_for_network"),
+        ("wait_for_network", "no_new_privileges"),
+        ("rlimit", "privileges"),
+        ("no_new_privileges", "privileges"),
+    ],
+)
+def test_what_has_to_come_before_what(before: str, after: str) -> None:
+    found = names(FULL.plan(wait_for_network=True, passwd={}))
+    last_before = len(found) - 1 - found[::-1].index(before)
+    assert last_before < found.index(after)
+
+
+@pytest.mark.parametrize("made", [Made(), FULL])
+def test_the_hosts_root_is_gone_before_any_path_of_the_image_is_walked(made: Made) -> None:
+    found = names(made.plan())
+    assert found[found.index("pivot") + 1] == "detach_old_root"
+
+
+def test_privileges_are_dropped_last() -> None:
+    assert names(FULL.plan(wait_for_network=True))[-1] == "privileges"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_root_is_one_mount(count: int) -> None:
+    with pytest.raises(InvalidInput, match="a root file system is one mount"):
+        Made(root=(OVERLAY,) * count).plan()
+
+
+def test_the_cgroup_namespace_begins_in_the_cgroup_and_not_at_clone() -> None:
+    plan = Made().plan()
+    assert "cgroup" not in plan.namespaces
+    assert names(plan)[:2] == ["join_cgroup", "new_namespace"]
+    without = Made(linux=Linux(namespaces=("pid", "mount"), cgroups_path="")).plan()
+    assert not {"join_cgroup", "new_namespace", "open_cgroup"} & set(names(without))
+
+
+@pytest.mark.parametrize(("namespaces", "expected"), [(("pid", "network", "uts"), True), (("pid",), False)])
+def test_host_name_and_loopback_are_touched_in_namespaces_of_their_own_only(
+    namespaces: tuple[str, ...], expected: bool
+) -> None:
+    found = names(Made(linux=Linux(namespaces=namespaces)).plan())
+    assert ("loopback" in found) == expected
+    assert ("hostname" in found) == expected
+
+
+def test_a_read_only_root_and_a_terminal_are_asked_for() -> None:
+    assert {"root_read_only", "terminal", "console"} <= set(names(FULL.plan()))
+    assert not {"root_read_only", "terminal", "console"} & set(names(Made().plan()))
+    assert FULL.plan().terminal
+
+
+@pytest.mark.parametrize(
+    ("options", "recursive", "attributes", "propagation"),
+    [
+        ((), True, None, 0x40000),
+        (("rbind", "rw"), True, None, 0x40000),
+        (("bind",), False, None, 0x40000),
+        (("ro",), True, 1, 0x40000),
+        (("ro", "nosuid", "nodev", "noexec"), True, 1 | 2 | 4 | 8, 0x40000),
+        (("rslave",), True, None, 0x80000),
+        (("slave", "ro"), True, 1, 0x80000),
+        (("rshared",), True, None, 0x100000),
+        (("rprivate",), True, None, 0x40000),
+    ],
+)
+def test_a_bind_is_opened_on_the_host_and_attached_inside(
+    options: tuple[str, ...], recursive: bool, attributes: int | None, propagation: int
+) -> None:
+    plan = Made(mounts=(Mount("bind", "/host", "/inside", options),)).plan()
+    opened, attached = the(plan, "open_tree"), the(plan, "attach")
+    assert opened["source"] == "/host"
+    assert opened.get("recursive", True) == recursive
+    assert attached == {
+        "slot": opened["slot"],
+        "target": "/inside",
+        **({"attributes": attributes} if attributes else {}),
+        "propagation": propagation,
+    }
+
+
+def test_each_bind_has_a_slot_of_its_own() -> None:
+    plan = Made(mounts=tuple(Mount.bind(f"/host/{n}", f"/inside/{n}") for n in range(12))).plan()
+    opened = {a["slot"]: a["source"] for name, a in plan.operations if name == "open_tree"}
+    attached = {a["slot"]: a["target"] for name, a in plan.operations if name == "attach"}
+    assert {opened[slot].replace("host", "inside"): slot for slot in opened} == {v: k for k, v in attached.items()}
+
+
+def test_devices_are_made_on_a_dev_of_the_containers_own_only() -> None:
+    assert "device" in names(Made().plan())
+    assert "device" not in names(Made(mounts=(Mount.bind("/dev", "/dev"),)).plan())
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "data"),
+    [
+        ((), 0, ""),
+        (("ro", "nosuid", "noexec", "nodev"), 1 | 2 | 4 | 8, ""),
+        (("mode=755", "ro", "size=64k"), 1, "mode=755,size=64k"),
+        (("rw", "dev", "suid", "exec", "async", "atime"), 0, ""),
+        (("strictatime", "relatime"), 0x1000000 | 0x200000, ""),
+    ],
+)
+def test_words_of_mount_become_flags_and_data(options: tuple[str, ...], flags: int, data: str) -> None:
+    assert split_options(options) == (flags, data)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters=",", codec="utf-8"), min_size=1)))
+def test_no_option_is_lost(options: list[str]) -> None:
+    known = {"ro", "rw", "nosuid", "suid", "dev", "nodev", "exec", "noexec", "sync", "async", "atime"}
+    kept = [option for option in options if option not in known]
+    assert split_options([*options, "ro"])[1] == ",".join(kept)
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (User(username="me:us"), {"name": "me:us"}),
+        (User(uid=1, gid=2, additional_gids=(3,)), {"uid": 1, "gid": 2, "groups": [3]}),
+        (User(uid=1, gid=2), {"uid": 1, "gid": 2, "groups": None}),
+    ],
+)
+def test_a_user_is_looked_up_by_name_or_taken_by_ids(user: User, expected: dict[str, Any]) -> None:
+    assert the(Made(process=Process(args=("x",), user=user)).plan(), "user") == expected
+
+
+@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.parametrize("seccomp", [b"", b"x" * 16])
+def test_the_filter_travels_with_the_privileges(seccomp: bytes, locked: bool) -> None:
+    plan = Made(process=Process(args=("x",), no_new_privileges=locked)).plan(seccomp=seccomp)
+    arguments = the(plan, "privileges")
+    assert ("seccomp_filter" in arguments) == bool(seccomp)
+    assert arguments.get("locked", False) == locked
+    assert ("no_new_privileges" in names(plan)) == locked
+
+
+def test_an_execd_process_changes_nothing_of_the_container() -> None:
+    process = Process(args=("x",), cwd="/w", terminal=True, rlimits=(Rlimit("RLIMIT_CORE", 0, 0),))
+    plan = make_exec_plan("id", process, ("pid", "mount"), seccomp=b"", stdin=True)
+    assert names(plan) == ["terminal", "rlimit", "user", "directory", "privileges"]
+    assert (plan.log, plan.cgroup, plan.stdin, plan.stdin_once) == (None, "", True, True)
+
+
+def test_what_the_monitor_gets_is_json_with_init_s_part_as_a_text() -> None:
+    plan = FULL.plan()
+    message = json.loads(json.dumps(plan.message()))
+    assert "operations" not in message
+    part = json.loads(message["init"])
+    assert [name for name, _ in part["operations"]] == names(plan)
+    assert part["command"] == {"args": ["sh"], "env": [], "init": False}
+    assert message["log"]["max_files"] > 0
+
+
+def test_the_plan_as_text_has_a_line_for_each_operation() -> None:
+    plan = msgspec.structs.replace(FULL.plan(), limits={"memory": 5, "devices": [1, 2, 3]})
+    lines = plan.lines()
+    assert len(lines) == len(plan.operations) + 3
+    assert lines[0] == "make_cgroup kist/x memory=5"
+    assert lines[1].startswith("clone pid ")
+    assert "seccomp_filter=(3 instructions)" in lines[-2]
+    assert lines[-1] == "execute sh"
+    assert all("\n" not in line for line in lines)
+    assert Made(process=Process(args=("sh", "-c", "echo hi", ""))).plan().lines()[-1] == "execute sh -c 'echo hi' ''"
