@@ -53,4 +53,6 @@ MIGRATIONS = (
     """,
     # Snapshots moved from snapshots/NUMBER/fs to snapshots/NUMBER; layers are unpacked again from their blobs.
     "DELETE FROM snapshots;",
+    # When a container was started last, in nanoseconds since the epoch: a start that died with its engine is told so.
+    "ALTER TABLE containers ADD COLUMN started_at INTEGER NOT NULL DEFAULT 0;",
 )
