@@ -189,3 +189,12 @@ def test_leases_end_by_time_and_by_word(records):
     assert records.leased() == (one,)
     records.end_leases([one])
     assert records.leased() == ()
+
+
+def test_the_last_start_is_remembered(records):
+    made = container("abc", "x")
+    records.add_container(made)
+    assert records.started_at(made.id) == 0
+    records.note_start(made.id)
+    assert records.started_at(made.id) > 0
+    assert records.started_at("none") == 0

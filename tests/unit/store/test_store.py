@@ -208,3 +208,17 @@ def test_threads_share_a_store(store):
         thread.join()
     assert store.snapshots.list() == ()
     assert len(store.records.cache_values()) == 6
+
+
+def test_a_database_of_every_older_version_is_brought_up_to_date(tmp_path):
+    for version in range(len(MIGRATIONS)):
+        root = tmp_path / str(version)
+        root.mkdir()
+        connection = sqlite3.connect(root / "kist.db")
+        for script in MIGRATIONS[:version]:
+            connection.executescript(script)
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.close()
+        with Store(str(root)) as store:
+            assert store.records.containers() == ()
+            make_image(store, "x")
