@@ -70,7 +70,7 @@ def Engine(  # noqa: N802 - it stands for the class that it chooses
     given = {"KIST_ROOT": data_root, "KIST_RUN": run_root}
     environment = {**os.environ, **{name: value for name, value in given.items() if value}}
     if local:
-        from kist.engine import Engine as LocalEngine  # noqa: PLC0415 - the whole engine
+        from kist.local import LocalEngine  # noqa: PLC0415 - the whole engine
 
         uid = os.getuid()
         return LocalEngine(endpoint.data_root(environment, uid), endpoint.run_root(environment, uid))

@@ -1,0 +1,117 @@
+"""The engine comes with the first command, once, and again after its death; containers do not notice."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+IMAGE = "busybox:test"
+
+
+def kill_engine(cli: Any) -> int:
+    """SIGKILL, and wait for the end."""
+    import select
+
+    pid: int = cli.engine_pid()
+    descriptor = os.pidfd_open(pid)
+    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    assert poll.poll(10_000)
+    os.close(descriptor)
+    return pid
+
+
+def test_the_first_commands_at_once_start_one_engine(fresh_cli: Any) -> None:
+    processes = [
+        subprocess.Popen(
+            [*fresh_cli.command, "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=fresh_cli.environment
+        )
+        for _ in range(5)
+    ]
+    ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
+    assert [code for _, _, code in ends] == [0] * 5, ends
+    log = fresh_cli.directory / "run" / "engine.log"
+    assert not log.exists() or log.read_text() == ""
+
+
+def test_a_killed_engine_comes_back_and_its_containers_are_there(cli: Any) -> None:
+    cli.good(
+        "run", "-d", "--name", "survivor", "--network", "none", IMAGE, "sh", "-c", "echo a; sleep 1; echo b; exit 6"
+    )
+    first = kill_engine(cli)
+    assert cli.good("wait", "survivor") == "6"
+    assert cli.engine_pid() != first
+    assert cli.good("logs", "survivor") == "a\nb"
+    cli.good("rm", "survivor")
+
+
+@pytest.mark.parametrize("options", [["--name", "foreground"], ["--rm"]])
+def test_a_command_in_the_foreground_outlives_the_engine(cli: Any, options: list[str]) -> None:
+    script = "echo first; sleep 1; echo second; exit 7"
+    with subprocess.Popen(
+        [*cli.command, "run", *options, "--network", "none", IMAGE, "sh", "-c", script],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.environment,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stdout.readline() == b"first\n"
+        kill_engine(cli)
+        out, err = process.communicate(timeout=30)
+    assert (out, process.returncode) == (b"second\n", 7), err
+    assert b"the engine went away" in err
+    if "--name" in options:
+        cli.good("rm", "foreground")
+
+
+def test_stopping_the_engine_leaves_containers_running(cli: Any) -> None:
+    cli.good("run", "-d", "--name", "steady", "--network", "none", IMAGE, "sleep", "1000")
+    assert cli("engine", "stop").returncode == 0
+    assert not (cli.directory / "run" / "engine.pid").exists()
+    assert cli("engine", "stop").stderr == "no engine runs\n"
+    assert " Up " in next(line for line in cli.good("ps").splitlines() if "steady" in line)
+    cli.good("rm", "-f", "steady")
+
+
+def test_a_second_engine_on_the_same_run_root_is_refused(cli: Any) -> None:
+    cli.good("info")
+    done = cli("engine")
+    assert done.returncode == 1
+    assert "already running" in done.stderr
+
+
+def test_an_engine_that_cannot_start_says_why(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    environment = {**cli.environment, "KIST_ROOT": str(tmp_path / "file" / "data"), "KIST_RUN": str(tmp_path / "run")}
+    done = subprocess.run([*cli.command, "ps"], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "could not be started" in done.stderr
+    assert "engine.log" in done.stderr
+    assert str(tmp_path / "file") in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "words"), [("tcp://127.0.0.1:1", "only Unix sockets"), ("unix:///nowhere/at.sock", "nobody listens there")]
+)
+def test_a_host_that_cannot_be_reached(cli: Any, host: str, words: str) -> None:
+    for done in (
+        cli("-H", host, "ps"),
+        subprocess.run(
+            [*cli.command, "ps"],
+            capture_output=True,
+            text=True,
+            env={**cli.environment, "DOCKER_HOST": host},
+            check=False,
+        ),
+    ):
+        assert done.returncode == 1
+        assert words in done.stderr
+
+
+def test_docker_host_may_name_the_engines_own_socket(cli: Any) -> None:
+    host = f"unix://{cli.directory}/run/engine.sock"
+    assert cli.good("-H", host, "images") == cli.good("images")

@@ -1,0 +1,161 @@
+"""Images by the command line: build, import, load, save, list, remove."""
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+IMAGE = "busybox:test"
+
+
+def context(directory: Path, dockerfile: str, **files: str) -> str:
+    directory.mkdir(exist_ok=True)
+    (directory / "Dockerfile").write_text(dockerfile)
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    return str(directory)
+
+
+def test_build_tells_steps_on_stderr_and_the_id_with_q_on_stdout(cli: Any, tmp_path: Path) -> None:
+    where = context(
+        tmp_path / "c", f"FROM {IMAGE}\nCOPY data /data\nRUN echo building >&2; cat /data\n", data="inside\n"
+    )
+    done = cli("build", "-t", "built:1", "-t", "built:2", where)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "#3 [3/3] RUN echo building >&2; cat /data" in done.stderr
+    assert "inside" in done.stderr
+    assert "built:1, built:2" in done.stderr
+    again = cli("build", "-q", where)
+    assert again.stderr == ""
+    assert again.stdout.startswith("sha256:")
+    assert again.stdout[7:19] in cli.good("images", "-q").split()
+    assert cli.good("run", "--rm", "--network", "none", "built:1", "cat", "/data") == "inside"
+    cached = cli("build", where).stderr
+    assert cached.count("CACHED") == 3
+    removed = cli.good("rmi", "built:1", "built:2").splitlines()
+    assert removed[:2] == ["Untagged: built:1", "Untagged: built:2"]
+    assert removed[-1].startswith("Deleted: sha256:")
+
+
+def test_build_arguments_target_and_file(cli: Any, tmp_path: Path) -> None:
+    where = context(tmp_path / "c", "FROM scratch\n")
+    (tmp_path / "c" / "other").write_text(f"FROM {IMAGE} AS first\nARG A=1\nLABEL got=$A\nFROM first\nRUN false\n")
+    done = cli(
+        "build",
+        "-f",
+        f"{where}/other",
+        "--target",
+        "first",
+        "--build-arg",
+        "A=arg",
+        "--label",
+        "k=v",
+        "-t",
+        "t:a",
+        where,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"got": "arg"' in cli.good("inspect", "t:a")
+    cli.good("rmi", "t:a")
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "words"),
+    [
+        ("FROM busybox:test\nRUM x\n", ["Dockerfile:2:1", "RUM x", "^", "did you mean RUN?"]),
+        ("FROM busybox:test\nRUN echo last words; exit 3\n", ["last words", "3"]),
+        ("FROM busybox:test\nCOPY nothing /x\n", ["nothing"]),
+        ("FROM nosuchimage\n", ["nosuchimage"]),
+    ],
+)
+def test_a_build_that_fails_says_where_and_why(cli: Any, tmp_path: Path, dockerfile: str, words: list[str]) -> None:
+    done = cli("build", context(tmp_path / "c", dockerfile))
+    assert done.returncode == 1
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["none-such-dir"], "none-such-dir"),
+        (["-f", "none-such-file", "."], "none-such-file"),
+        (["https://x/y"], "not supported"),
+        (["-f", "/etc/passwd", "."], "outside the build context"),
+    ],
+)
+def test_a_context_that_cannot_be_built(cli: Any, arguments: list[str], word: str) -> None:
+    done = cli("build", *arguments)
+    assert done.returncode == 1
+    assert word in done.stderr
+
+
+def test_a_context_from_standard_input(cli: Any) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        text = f"FROM {IMAGE}\nENV X=y\n".encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
+    done = cli("build", "-t", "piped", "-", stdin=made.getvalue())
+    assert done.returncode == 0, done.stderr
+    cli.good("rmi", "piped")
+
+
+def test_save_and_load_through_files_and_pipes(cli: Any, tmp_path: Path) -> None:
+    cli.good("tag", IMAGE, "copy/of:it")
+    archive = tmp_path / "saved.tar"
+    cli.good("save", "-o", str(archive), "copy/of:it")
+    piped = subprocess.run([*cli.command, "save", "copy/of:it"], capture_output=True, env=cli.environment, check=True)
+    assert piped.stdout == archive.read_bytes()
+    assert cli.good("rmi", "copy/of:it") == "Untagged: copy/of:it"
+    assert "Loaded image: copy/of:it" in cli.good("load", "-i", str(archive)).splitlines()
+    assert "Loaded image: copy/of:it" in cli.good("load", stdin=archive.read_bytes()).splitlines()
+    cli.good("rmi", "copy/of:it")
+
+
+def test_a_save_that_fails_leaves_no_file(cli: Any, tmp_path: Path) -> None:
+    assert cli("save", "-o", str(tmp_path / "x.tar"), "nosuch").returncode == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_archive_is_refused(cli: Any) -> None:
+    done = cli("load", stdin=b"no archive at all" * 1000)
+    assert done.returncode == 1
+    assert done.stderr.startswith("kist: ")
+
+
+def test_import_prints_the_id_and_takes_changes(cli: Any, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    identity = cli.good(
+        "import", "-c", "ENV A=b", "-c", 'CMD ["x"]', "-m", "a note", str(tmp_path / "t.tar"), "imported:it"
+    )
+    assert identity.startswith("sha256:")
+    assert '"A=b"' in cli.good("inspect", "imported:it")
+    assert "a note" in cli.good("history", "imported:it")
+    cli.good("rmi", "imported:it")
+
+
+def test_the_list_has_dockers_columns(cli: Any) -> None:
+    header, *rows = cli.good("images").splitlines()
+    assert header.split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    row = next(row for row in rows if row.startswith("busybox"))
+    assert row.split()[:2] == ["busybox", "test"]
+    assert " ago " in row
+    assert row.endswith("B")
+    assert cli.good("images", "busybox:no*").splitlines() == [cli.good("images", "none").splitlines()[0]]
+
+
+def test_versions_and_info(cli: Any) -> None:
+    text = cli.good("version")
+    assert "Client:" in text
+    assert "API version:" in text
+    assert cli.good("--version").startswith("Kist version ")
+    assert str(cli.directory / "data") in cli.good("info")
