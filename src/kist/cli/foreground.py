@@ -6,6 +6,7 @@ from kist.cli.attached import DETACHED, Session
 from kist.cli.common import container_path
 from kist.cli.context import write_all
 from kist.client.frames import STDERR, Demultiplexer
+from kist.client.transport import NoAnswer
 from kist.errors import KistError, NotFound, Unavailable
 from kist.spec.jsontext import loads
 
@@ -93,10 +94,15 @@ class Foreground:
             KistError: the container has ended and was removed meanwhile.
         """
         self._context.note("kist: the engine went away, the container goes on; its output is followed from the log")
+        condition = "removed" if self._condition == "removed" else "not-running"
         try:
-            waiting = self._wait("removed" if self._condition == "removed" else "not-running")
-            self._follow_log(f"{lost_at:.9f}")
-            return exit_code(waiting)
+            try:
+                self._context.wire.request("GET", "/_ping").read()  # the next engine, not one that is dying yet
+                waiting = self._wait(condition)
+                self._follow_log(f"{lost_at:.9f}")
+                return exit_code(waiting)
+            except NoAnswer:  # that one died too
+                return exit_code(self._wait(condition))
         except NotFound:
             raise KistError(
                 "the engine went away, and the container was removed before its exit code was learnt"

@@ -20,6 +20,10 @@ _READ = 64 * 1024
 _SEND_FILE = 8 << 20
 
 
+class NoAnswer(Unavailable):
+    """The connection ended before an answer began: a dying engine still takes connections for a moment."""
+
+
 class FileBody:
     """A request body that the kernel copies from an open regular file (sendfile), from ``offset`` to its end."""
 
@@ -140,7 +144,7 @@ class Connection:
                 raise not_http("endless header")
             data = self._receive()
             if not data:
-                raise Unavailable(
+                raise NoAnswer(
                     "the engine closed the connection without an answer", hint="see engine.log in the run directory"
                 )
             self._buffer += data

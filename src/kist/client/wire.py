@@ -3,6 +3,7 @@
 from kist.client.failure import from_response
 from kist.client.http1 import target
 from kist.client.start import connect
+from kist.client.transport import NoAnswer
 from kist.errors import InvalidInput, Unavailable
 from kist.spec import jsontext
 
@@ -60,12 +61,17 @@ class Wire:
         body: "Body" = None,
         headers: "Iterable[tuple[str, str]]" = (),
     ) -> "Response":
-        """Send a request; the successful answer, its body unread.
+        """Send a request; the successful answer, its body unread. A GET that a dying engine took is sent again.
 
         Raises:
             KistError: the engine's error, as the class that it was there.
         """
-        return self.begin(method, path, query, body=body, headers=headers).answer()
+        try:
+            return self.begin(method, path, query, body=body, headers=headers).answer()
+        except NoAnswer:
+            if method != "GET":
+                raise
+        return self.begin(method, path, query, headers=headers).answer()
 
     def begin(
         self,

@@ -234,3 +234,13 @@ def test_the_peers_process_is_known(peer: Any) -> None:
         connection = Connection(path)
         assert connection.peer_pid() == os.getpid()
         connection.close()
+
+
+def test_a_get_that_a_dying_engine_took_is_sent_again(peer: Any, wire_to: WireTo) -> None:
+    with peer.serve(peer.answer(), peer.answer(OK + b"Content-Length: 1\r\n\r\n1")) as path:
+        assert wire_to(path).call("GET", "/") == 1
+
+
+def test_a_post_is_never_sent_twice(peer: Any, wire_to: WireTo) -> None:
+    with peer.serve(peer.answer()) as path, pytest.raises(Unavailable, match="without an answer"):
+        wire_to(path).call("POST", "/")
