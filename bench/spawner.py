@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.measure import CommandError
 from kist.engine.bundle import Surroundings, runtime_spec
-from kist.engine.starter import Places, filter_for
+from kist.engine.starter import PLAN, Places, filter_for
 from kist.runtime import messages
 from kist.runtime.launch import Spawner
 from kist.runtime.plan import Log, Plan, make_plan
@@ -32,10 +32,11 @@ class SpawnerAlone:
         self._count += 1
         home = self._work / str(self._count)
         upper, inner = home / "upper", home / "work"
-        for directory in (upper, inner, home / "run/root", home / "data"):
+        for directory in (upper, inner):
             directory.mkdir(parents=True)
         overlay = Mount("overlay", "overlay", "", (f"lowerdir={self._root}", f"upperdir={upper}", f"workdir={inner}"))
-        places = Places(str(home / "data"), str(home / "run"))
+        places = Places(str(home / "data"), str(home / "run"), str(self._work / "root"))
+        places.make()
         container = _container(f"{self._count:064x}")
         spec = runtime_spec(container, Surroundings((overlay,), "", "", ""))
         plan = make_plan(
@@ -48,7 +49,7 @@ class SpawnerAlone:
         """From the request at the spawner to the exit of the container, as the engine learns of it."""
         places, plan = self._prepare()
         start = time.perf_counter()
-        path = os.path.join(places.data, "plan.json")
+        path = os.path.join(places.run, PLAN)
         with open(path, "wb") as file:
             file.write(json.encode(plan.message()))
         control = self._spawner.launch(path, places.data, places.run)

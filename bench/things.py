@@ -50,23 +50,35 @@ def _docker_archive(layer: Path, target: Path, reference: str) -> None:
             archive.addfile(member, io.BytesIO(data))
 
 
-def debian_archive(cache: Path) -> Path:
-    """A docker-save archive of Debian 12 minbase, made once and kept; needs the Debian archive, so not in the room."""
+def _layer_of(archive: Path, target: Path) -> None:
+    """The one layer of what ``save`` wrote."""
+    with tarfile.open(archive) as source:
+        manifest = source.extractfile("manifest.json")
+        assert manifest is not None
+        [name] = json.load(manifest)[0]["Layers"]
+        layer = source.extractfile(name)
+        assert layer is not None
+        with target.open("wb") as file:
+            shutil.copyfileobj(layer, file, 1 << 20)
+
+
+def debian_layer(cache: Path) -> Path:
+    """Debian 12 minbase as a tar, made once and kept; needs the Debian archive, so not in the room."""
     target = cache / "debian-12.tar"
     if target.exists():
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    print("making an archive of debian:12 (once) …", file=sys.stderr, flush=True)
+    print("making a tar of debian:12 (once) …", file=sys.stderr, flush=True)
+    partial = cache / "partial.tar"
     if shutil.which("mmdebstrap"):
-        layer = cache / "debian-12-root.tar"
-        run(["mmdebstrap", "--variant=minbase", "bookworm", str(layer)])
-        _docker_archive(layer, cache / "partial", "debian:12")
-        layer.unlink()
+        run(["mmdebstrap", "--variant=minbase", "bookworm", str(partial)])
     else:
-        kist = str(Path(sys.executable).parent / "kist")
+        kist, saved = str(Path(sys.executable).parent / "kist"), cache / "saved.tar"
         run([kist, "bootstrap", "debian:12"])
-        run([kist, "save", "-o", str(cache / "partial"), "debian:12"])
-    os.rename(cache / "partial", target)
+        run([kist, "save", "-o", str(saved), "debian:12"])
+        _layer_of(saved, partial)
+        saved.unlink()
+    os.rename(partial, target)
     return target
 
 
@@ -77,12 +89,12 @@ class Things:
     Attributes:
         work: a directory for the rows' own files.
         busybox: tar of a small root file system.
-        debian: docker-save archive of a real image (170 MB, 8,700 files).
+        layer: tar of a real root file system (Debian 12 minbase: 170 MB, 8,700 files).
     """
 
     work: Path
     busybox: Path
-    debian: Path
+    layer: Path
 
     @classmethod
     def make(cls, work: Path, cache: Path) -> "Things":
@@ -90,16 +102,28 @@ class Things:
         _busybox_root(root)
         with tarfile.open(work / "busybox.tar", "w") as archive:
             archive.add(root, ".")
-        return cls(work, work / "busybox.tar", debian_archive(cache))
+        return cls(work, work / "busybox.tar", debian_layer(cache))
 
-    def context(self, name: str, dockerfile: str, files: int = 0) -> Path:
-        """A build context with this Dockerfile and a number of small files under ``files/``."""
+    def context(self, name: str, dockerfile: str, files: int, size: int) -> Path:
+        """A build context with this Dockerfile and a number of files of about that many bytes under ``files/``."""
         directory = self.work / name
         (directory / "files").mkdir(parents=True, exist_ok=True)
         (directory / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         for number in range(files):
-            (directory / "files" / f"{number}.txt").write_text(f"{number}\n" * 100, encoding="utf-8")
+            (directory / "files" / f"{number}.txt").write_text(f"{number:<9}\n" * (size // 10), encoding="utf-8")
         return directory
+
+    def debian(self, number: int) -> Path:
+        """A docker-save archive of Debian, another one for each number, so that no engine has its layer already."""
+        archive = self.work / f"debian-{number}.tar"
+        if not archive.exists():
+            layer = self.work / "layer.tar"
+            shutil.copyfile(self.layer, layer)
+            with tarfile.open(layer, "a") as appended:
+                appended.addfile(tarfile.TarInfo(f"bench-{number}"))
+            _docker_archive(layer, archive, "debian:12")
+            layer.unlink()
+        return archive
 
     def bundle(self) -> Path:
         """An OCI bundle that runs ``true`` with runc's own default configuration, read-only as the image is shared."""
