@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import select
 import signal
 import socket
 import threading
@@ -50,6 +51,7 @@ class Containers:
         self._networks = connected
         self._data_root = os.path.join(store.root, "containers")
         self._run_root = os.path.join(run_root, "containers")
+        self._mounted_at = os.path.join(run_root, "root")
         self._mountpoints = os.path.join(store.root, "mountpoints")
         # Protects the two dictionaries.
         self._lock = threading.Lock()
@@ -71,7 +73,8 @@ class Containers:
 
     def places(self, container: Container) -> Places:
         """The container's directories."""
-        return Places(os.path.join(self._data_root, container.id), os.path.join(self._run_root, container.id))
+        data, run = (os.path.join(root, container.id) for root in (self._data_root, self._run_root))
+        return Places(data, run, self._mounted_at)
 
     def log_path(self, container: Container) -> str:
         """The current file of the container's log."""
@@ -134,6 +137,8 @@ class Containers:
                 _end_orphans(container)
                 network = self._networks.lease(container.id) if container.options.network == "bridge" else None
                 made = self._plan(container, places, network)
+                self._store.records.note_start(container.id)
+                state.forget_end(places.data)
                 control = self._starter.start(made, places, network=network, attached=attached)
             except BaseException:
                 self._networks.release(container.id)
@@ -155,7 +160,9 @@ class Containers:
             self._store.snapshots.remove(key)
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
         spec = bundle.runtime_spec(container, surroundings)
-        return self._make_plan(container, spec, Places("DATA", "RUN"), connected=options.network == "bridge").lines()
+        return self._make_plan(
+            container, spec, Places("DATA", "RUN", "RUN/root"), connected=options.network == "bridge"
+        ).lines()
 
     def _plan(self, container: Container, places: Places, network: NetworkAttachment | None) -> plan.Plan:
         root = self._store.snapshots.mounts(container.id)
@@ -206,12 +213,8 @@ class Containers:
         with self.open_wait(container, "not-running") as ended:
             try:
                 self.kill(container, container.config.stop_signal or "TERM")
-                ended.settimeout(patience if patience >= 0 else None)
-                try:
-                    ended.recv(1, socket.MSG_PEEK)
-                except TimeoutError:
+                if not _readable(ended, patience):
                     self.kill(container, "KILL")
-                    ended.settimeout(None)
             except (Conflict, NotFound):
                 return  # it ended by itself in the meantime, and may be removed by now
             ended.recv(1)
@@ -364,7 +367,7 @@ class Containers:
             known.add(container.id)
             if self._with_state(container).state.running:
                 self._watch(container)
-            elif container.options.auto_remove and state.read(self.places(container).data).status != "created":
+            elif container.options.auto_remove and self.state_of(container).status != "created":
                 with contextlib.suppress(NotFound, Conflict):  # another engine was first
                     self.remove(container)
             else:
@@ -411,7 +414,8 @@ class Containers:
 
     def state_of(self, container: Container) -> ContainerState:
         """The container's state as of now."""
-        return state.read(self.places(container).data)
+        places = self.places(container)
+        return state.read(places.data, places.run, lambda: self._store.records.started_at(container.id))
 
     @contextlib.contextmanager
     def _alone(self, container: Container) -> Iterator[None]:
@@ -447,12 +451,19 @@ def write_surroundings(
     texts = {"resolv.conf": resolv_conf, "hostname": network_plan.hostname_file(hostname), "hosts": hosts}
     written = []
     for name, text in texts.items():
-        path = os.path.join(places.data, name)
+        path = os.path.join(places.run, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(path, 0o644)
         written.append(path)
     return bundle.Surroundings(tuple(root), *written)
+
+
+def _readable(connection: socket.socket, seconds: int) -> bool:
+    """Whether there is something to read within this time; a negative one is for ever."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(seconds * 1000 if seconds >= 0 else None))
 
 
 def signal_number(name: str | int) -> int:

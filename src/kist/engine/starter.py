@@ -31,20 +31,23 @@ PLAN = "plan.json"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """A container's directories: ``data`` outlives the machine's restarts, ``run`` does not."""
+    """A container's directories.
+
+    Attributes:
+        data: outlives the machine's restarts: the log, how it ended.
+        run: need not: the plan, the files of /etc, the monitor's socket, the state while it runs.
+        root: an empty directory, the same for all, that the root file system is mounted over, each time in the
+            container's own mount namespace.
+    """
 
     data: str
     run: str
-
-    @property
-    def root(self) -> str:
-        """An empty directory that the root file system is mounted over, in the container's mount namespace only."""
-        return os.path.join(self.run, "root")
+    root: str
 
     def make(self) -> None:
         """Make the directories where they are missing."""
-        os.makedirs(self.data, 0o700, exist_ok=True)
-        os.makedirs(self.root, 0o700, exist_ok=True)
+        for directory in (self.data, self.run, self.root):
+            os.makedirs(directory, 0o700, exist_ok=True)
 
 
 class Starter:
@@ -72,7 +75,7 @@ class Starter:
             NotFound: a bind source that does not exist.
             KistError: an operation failed; the message names it.
         """
-        path = os.path.join(places.data, PLAN)
+        path = os.path.join(places.run, PLAN)
         with open(path, "wb") as file:
             file.write(json.encode(plan.message()))
         control = self._spawner.launch(path, places.data, places.run, attached)

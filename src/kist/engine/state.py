@@ -1,7 +1,13 @@
-"""What became of a container: read from the file that its monitor writes."""
+"""What became of a container: read from the files that its monitor writes.
 
+While it runs there is ``state.json`` in its run directory, which may be in memory; its end is ``state.json`` in its own
+directory, and is taken away when it is started again. With neither, the record tells whether it was ever started.
+"""
+
+import contextlib
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from kist.kernel import process
@@ -10,21 +16,46 @@ from kist.spec.container import ContainerState
 FILE = "state.json"
 
 
-def read(directory: str) -> ContainerState:
-    """The state of the container with this directory; ``created`` when it was never started.
+def read(directory: str, run_directory: str, started_at: Callable[[], int]) -> ContainerState:
+    """The state of a container.
 
-    A container whose file says ``running`` and whose monitor is gone (killed, or the machine went down) counts as
-    exited with code 255: nobody saw its end.
+    A container that was started, whose end nobody wrote and whose monitor is gone (killed, or the machine went down)
+    counts as exited with code 255.
+
+    Args:
+        directory: the container's own.
+        run_directory: the other one.
+        started_at: when it was started last, 0 for never; asked only when no file tells.
     """
     try:
-        with open(os.path.join(directory, FILE), encoding="utf-8") as file:
-            found = json.load(file)
-    except FileNotFoundError:
-        return ContainerState()
+        found = _load(directory) or _load(run_directory)
     except ValueError:
         # The machine went down while the file was on its way to the disk.
         return ContainerState(status="exited", exit_code=255, error="the container's state is damaged")
-    return _state(found)
+    if found:
+        return _state(found)
+    started = started_at()
+    return _unseen(started) if started else ContainerState()
+
+
+def forget_end(directory: str) -> None:
+    """Take away the end of an earlier run, before the next."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, FILE))
+
+
+def _load(directory: str) -> dict[str, Any]:
+    try:
+        with open(os.path.join(directory, FILE), "rb") as file:
+            found: dict[str, Any] = json.loads(file.read())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _unseen(started_at: int) -> ContainerState:
+    error = "the container's monitor is gone, so its end was not seen"
+    return ContainerState(status="exited", exit_code=255, started_at=started_at, error=error)
 
 
 def from_message(found: dict[str, Any]) -> ContainerState:
@@ -35,12 +66,7 @@ def from_message(found: dict[str, Any]) -> ContainerState:
 def _state(found: dict[str, Any]) -> ContainerState:
     failure = found.get("error") or {}
     if found.get("status") == "running" and not _alive(found):
-        return ContainerState(
-            status="exited",
-            exit_code=255,
-            started_at=found.get("started_at", 0),
-            error="the container's monitor is gone, so its end was not seen",
-        )
+        return _unseen(found.get("started_at", 0))
     return ContainerState(
         status=found.get("status", "created"),
         pid=found.get("pid", 0),

@@ -55,7 +55,7 @@ class Steps:
         """
         identifier = secrets.token_hex(32)
         directory = f"{self._run_root}/containers/{identifier}"
-        places = Places(directory, directory)
+        places = Places(directory, directory, f"{self._run_root}/root")
         places.make()
         try:
             return self._run(

@@ -59,6 +59,8 @@ class Child:
         """
         ours, theirs = messages.pair()
         pipes = None if plan["terminal"] else _Pipes(feed=plan["stdin"])
+        if pipes is None:
+            self.streams.await_terminal()
 
         def become() -> NoReturn:
             ours.close()

@@ -32,8 +32,9 @@ class LogWriter:
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._rests: dict[str, bytes] = {"stdout": b"", "stderr": b""}
-        self._file = self._open(path)
-        self._size = os.fstat(self._file).st_size
+        # Made with the first line: many containers print nothing, and a file costs more than a process's start.
+        self._file = -1
+        self._size = 0
         self.dropped = 0
 
     def write(self, stream: str, data: bytes) -> None:
@@ -55,7 +56,8 @@ class LogWriter:
         for stream, rest in self._rests.items():
             if rest:
                 self._append_part(stream, rest)
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
 
     def _append(self, stream: str, lines: bytes) -> None:
         prefix = f"{_now()} {stream} F ".encode()
@@ -67,6 +69,9 @@ class LogWriter:
     def _put(self, record: bytes) -> None:
         """Append; a full disk costs log lines, never the container (they are counted in ``dropped``)."""
         try:
+            if self._file < 0:
+                self._file = self._open(self._path)
+                self._size = os.fstat(self._file).st_size
             if self._size and self._size + len(record) > self._max_bytes:
                 self._rotate()
         except OSError:

@@ -41,8 +41,9 @@ class Monitor:
 
     Args:
         plan: the plan (``kist.runtime.plan.Plan`` as JSON).
-        directory: the container's own directory; ``state.json`` is written there.
-        run_directory: for the socket and the state of exec'd processes.
+        directory: the container's own directory, for the log and, at the end, ``state.json``.
+        run_directory: for the socket, ``state.json`` while it runs, and the state of exec'd processes. What is here
+            need not outlive the machine, so it can be in memory.
         control: to the engine that asked for the start; it may go away at any time.
         machine: what is the same for all containers.
     """
@@ -59,7 +60,7 @@ class Monitor:
         self.run_directory = run_directory
         self.loop = events.Loop()
         self.cgroup = cgroup.Cgroup(machine.hierarchies, plan["cgroup"]) if plan["cgroup"] else None
-        self._state_path = os.path.join(directory, STATE)
+        self._directory = directory
         self._control: socket.socket | None = control
         self._state: dict[str, Any] = {"id": plan["id"], "boot": machine.boot_id}
         self._listener: socket.socket | None = None
@@ -86,9 +87,12 @@ class Monitor:
                 warnings = self.cgroup.create(self.plan["limits"])
             self._start(attached)
         except OSError as error:
+            failure = _failure_of(error)
+            self._state |= {"status": "exited", "exit_code": 128, "error": failure, "finished_at": time.time_ns()}
+            self._write_state(self._directory)
             self._stop_listening()
             self._remove_cgroup()
-            self._tell_engine({"event": "failed", "failure": _failure_of(error)})
+            self._tell_engine({"event": "failed", "failure": failure})
             return
         self._tell_created(warnings)
         # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
@@ -100,7 +104,7 @@ class Monitor:
             "monitor_start": process.start_time(os.getpid()),
             "started_at": time.time_ns(),
         }
-        self._write_state()
+        self._write_state(self.run_directory)
         while not (self._exited and self._idle()):
             self.loop.turn()
         self._clean_up()
@@ -182,10 +186,11 @@ class Monitor:
         if self.cgroup is not None:
             self._state["usage"] = usage = self.cgroup.stats()
             self._state["oom_killed"] = usage.get("oom_kills", 0) > 0
-        # Everything that the container printed is in the log before anybody hears that it has ended.
-        self.streams.end()
+        # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
+        self.streams.drain()
         self._exited = True
-        self._write_state()
+        self._write_state(self._directory)
+        self.streams.finish()
         # In this order: whoever cannot connect finds the end on disk, and who was told may start the container anew.
         self._stop_listening()
         self._remove_cgroup()
@@ -206,9 +211,9 @@ class Monitor:
             except OSError as error:
                 messages.complain(error)
 
-    def _write_state(self) -> None:
+    def _write_state(self, directory: str) -> None:
         try:
-            messages.write_json(self._state_path, self._state)
+            messages.write_json(os.path.join(directory, STATE), self._state)
         except OSError as error:
             # The directory is gone (the container was removed by force), or its disk is full. The container goes on,
             # and an engine that watches is told its end over the socket.

@@ -97,6 +97,8 @@ def _wait(monitor: Monitor, connection: socket.socket) -> None:
 
 def _follow(monitor: Monitor, connection: socket.socket) -> None:
     monitor.followers.append(connection)
+    # What was printed while the follower was on its way here woke nobody.
+    connection.send(b"\n")
     _drop_when_closed(monitor, connection, monitor.followers)
 
 

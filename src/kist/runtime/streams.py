@@ -74,6 +74,7 @@ class Streams:
         self._ended = False
         self._framed = True
         self._slave = -1
+        self._awaiting_terminal = False
         self.terminal = -1
 
     # set-up
@@ -86,13 +87,20 @@ class Streams:
         self._add_output(stdout, "stdout")
         self._add_output(stderr, "stderr")
 
+    def await_terminal(self) -> None:
+        """A terminal will come: what is fed before it is there is kept for it."""
+        self._awaiting_terminal = True
+
     def use_terminal(self, master: int, slave: int) -> None:
         """Take the process's terminal; the slave side is kept, so that it does not end before the process."""
         self.terminal = master
         self._slave = slave
         self._framed = False
         self._stdin = master
+        self._awaiting_terminal = False
         self._add_output(master, "stdout")
+        if self._stdin_pending:
+            self._write_stdin()
 
     def attach(self, client: Client) -> None:
         """Add a client; it sees what is printed from now on."""
@@ -266,7 +274,7 @@ class Streams:
     # to the process
 
     def _feed(self, data: bytes) -> None:
-        if self._stdin < 0:
+        if self._stdin < 0 and not self._awaiting_terminal:
             return
         self._stdin_pending += data
         self._write_stdin()
@@ -305,7 +313,12 @@ class Streams:
     # the end
 
     def end(self) -> None:
-        """The process has ended: take the rest of its output, close the log, and let the clients have what is theirs.
+        """The process has ended: ``drain``, then ``finish``."""
+        self.drain()
+        self.finish()
+
+    def drain(self) -> None:
+        """Take the rest of the output of a process that has ended, and close the log.
 
         The rest is what the pipes hold, and no more: a child that an exec'd process left behind may go on writing.
         """
@@ -315,6 +328,9 @@ class Streams:
         self._close_stdin()
         if self._log is not None:
             self._log.close()
+
+    def finish(self) -> None:
+        """Let the clients have what is theirs, and go."""
         for client in list(self._clients):
             self._finish(client)
 
