@@ -186,12 +186,13 @@ def test_a_record_that_is_being_written_waits_for_its_end(tmp_path: Path) -> Non
 def test_a_directory_that_was_removed_costs_lines_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     writer = LogWriter(str(tmp_path / "gone" / "log"), 100, 3)
+    writer.write("stdout", b"kept\n")
     (tmp_path / "gone" / "log").unlink()
     (tmp_path / "gone").rmdir()
     for _ in range(10):
         writer.write("stdout", b"x" * 60 + b"\n")
     writer.close()
-    assert writer.dropped == 9
+    assert writer.dropped == 10
 
 
 _FULL_DISK = """

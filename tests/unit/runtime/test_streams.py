@@ -482,19 +482,12 @@ def test_a_terminal_with_a_slow_client_and_unread_input_recovers_both_ways(rooms
     client = room.attach(stdin=True)
     typed, shown = os.urandom(1 << 17), os.urandom(2 << 20)
     sent = printed = 0
-    stuck = 0
-    while stuck < 3:  # neither side reads: until nothing moves in either direction
-        moved = put(room.slave, shown[printed:])
-        printed += moved
+    while not (room.streams._paused and room.streams._stdin_pending):  # neither side reads
+        printed += put(room.slave, shown[printed:])
         with contextlib.suppress(BlockingIOError):
             while sent < len(typed):
-                count = client.connection.send(typed[sent : sent + 4096])
-                sent += count
-                moved += count
-        room.settle()
-        stuck = 0 if moved else stuck + 1
-    assert room.streams._paused
-    assert room.streams._stdin_pending
+                sent += client.connection.send(typed[sent : sent + 4096])
+        assert room._turn(PATIENCE)
     assert len(client.client.pending) <= module._LIMIT + module._CHUNK
     got = b""
     stuck = 0

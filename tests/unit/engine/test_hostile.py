@@ -1,0 +1,278 @@
+"""Images and callers that mean no good, and bad moments: real containers without a network."""
+
+import io
+import os
+import select
+import signal
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harness
+from kist.engine import Engine
+from kist.errors import CommandNotExecutable, InvalidInput, KistError
+from kist.spec.container import Container, ContainerOptions, ExecOptions, Resources, RunResult
+from kist.spec.image import ContainerConfig
+from kist.spec.mount import Mount
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="runs containers")]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with harness.an_engine(tmp_path_factory.mktemp("hostile")) as made:
+        harness.import_busybox(made)
+        yield made
+
+
+@pytest.fixture
+def linked(engine: Engine) -> Callable[[dict[str, str]], str]:
+    """Make an image with symbolic links at these paths."""
+
+    def make(links: dict[str, str]) -> str:
+        archive = io.BytesIO(harness.busybox_tar())
+        with tarfile.open(fileobj=archive, mode="a") as tar:
+            for name, target in links.items():
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.linkname = tarfile.SYMTYPE, target
+                tar.addfile(entry)
+        archive.seek(0)
+        return str(engine.import_image(archive, "", config=ContainerConfig(cmd=("sh",))).id)
+
+    return make
+
+
+def run(engine: Engine, script: str, image: str = harness.BUSYBOX, *, stdin: bytes = b"", **options: Any) -> RunResult:
+    asked = ContainerOptions(image=image, network="none", **options)
+    return engine.run(image, ["sh", "-c", script], options=asked, check=False, stdin=stdin)
+
+
+@pytest.fixture
+def sleeper(engine: Engine) -> Iterator[Callable[..., Container]]:
+    made: list[Container] = []
+
+    def make(script: str = "sleep 600", **options: Any) -> Container:
+        asked = ContainerOptions(image=harness.BUSYBOX, command=("sh", "-c", script), network="none", **options)
+        made.append(engine.create(asked))
+        engine.start(made[-1])
+        return engine.container(made[-1])
+
+    yield make
+    for each in made:
+        engine.remove(each, force=True)
+
+
+# links of the image
+
+
+@pytest.mark.parametrize(
+    "climb", ["/..", "..", "/../..", "../../../../../../../../..", "/proc/1/root", "/proc/self/cwd"]
+)
+def test_no_link_leads_a_mount_to_the_host(
+    engine: Engine, linked: Callable[[dict[str, str]], str], tmp_path: Path, climb: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    image = linked({"data": f"{climb}{outside}"})
+    for mount in (Mount.bind("/etc/passwd", "/data/file"), Mount.bind("/usr", "/data/dir"), Mount.tmpfs("/data/t")):
+        try:
+            run(engine, "true", image, mounts=(mount,))
+        except KistError as error:
+            assert "cannot mount on" in str(error) or "failed to start" in str(error)  # noqa: PT017 - either is fine
+        assert os.listdir(outside) == []
+
+
+@pytest.mark.parametrize("name", ["dev", "etc", "sys", "proc"])
+def test_no_link_leads_the_containers_own_files_to_the_host(engine: Engine, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(harness.busybox_tar())) as old, tarfile.open(fileobj=archive, mode="w") as new:
+        for member in old:
+            if not member.name.startswith(name):
+                new.addfile(member, old.extractfile(member) if member.isreg() else None)
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = tarfile.SYMTYPE, f"/..{outside}"
+        new.addfile(entry)
+    archive.seek(0)
+    image = str(engine.import_image(archive, "", config=ContainerConfig(cmd=("sh",))).id)
+    try:
+        run(engine, "true", image)
+    except KistError as error:
+        assert "No such" not in str(error)  # noqa: PT017 - it may run or not
+    assert os.listdir(outside) == []
+
+
+def test_a_working_directory_is_no_way_to_a_descriptor(engine: Engine) -> None:
+    for number in range(3, 24):
+        with pytest.raises(InvalidInput, match="cannot enter the working directory"):
+            run(engine, "pwd", working_dir=f"/proc/self/fd/{number}")
+
+
+def test_a_bind_below_a_link_inside_works(
+    engine: Engine, linked: Callable[[dict[str, str]], str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("found", encoding="ascii")
+    image = linked({"data": "/srv", "srv": "home"})
+    assert (
+        run(engine, "cat /home/here/file", image, mounts=(Mount.bind(str(tmp_path), "/data/here"),)).stdout == "found"
+    )
+
+
+# what a container holds
+
+
+@pytest.mark.parametrize("init", [False, True])
+def test_no_descriptor_of_the_host_is_in_the_container(engine: Engine, init: bool) -> None:
+    result = run(engine, "ls /proc/1/fd /proc/self/fd", init=init, cap_add=("SYS_PTRACE",))
+    found = {line for line in result.stdout.split() if line.isdecimal()}
+    assert found == {"0", "1", "2", "3"}, "3 is the directory that ls reads"
+
+
+def test_standard_input_ends_with_a_reaper_too(engine: Engine) -> None:
+    assert run(engine, "cat", stdin=b"all of it", init=True).stdout == "all of it"
+
+
+def test_input_that_is_not_read_does_not_spoil_the_result(engine: Engine) -> None:
+    result = run(engine, "echo done; exit 3", stdin=bytes(4 << 20))
+    assert (result.exit_code, result.stdout) == (3, "done\n")
+
+
+def test_the_umask_is_dockers(engine: Engine) -> None:
+    assert run(engine, "umask").stdout == "0022\n"
+
+
+# messages at their limits
+
+
+def test_words_of_any_length_come_back_as_an_error(engine: Engine) -> None:
+    with pytest.raises(InvalidInput, match="unable to find user x"):
+        run(engine, "true", user="x" * 300_000)
+    with pytest.raises(KistError, match="x"):
+        engine.run(harness.BUSYBOX, ["x" * 131_000], options=ContainerOptions(image="", network="none"))
+    with pytest.raises(CommandNotExecutable, match="argument list too long"):
+        engine.run(harness.BUSYBOX, ["true", "x" * 200_000], options=ContainerOptions(image="", network="none"))
+
+
+def test_a_large_environment_reaches_a_further_process(engine: Engine, sleeper: Callable[..., Container]) -> None:
+    env = tuple(f"V{number}={'ä' * 10_000}" for number in range(80))
+    result = engine.exec(sleeper(), ExecOptions(command=("sh", "-c", "env | wc -c"), env=env))
+    assert int(result.stdout) > 80 * 20_000
+    with pytest.raises(KistError, match="too long"):
+        engine.exec(sleeper(), ExecOptions(command=("true", "x" * (9 << 20))))
+
+
+# bad moments
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def monitor_of(container: Container) -> int:
+    with open(f"/proc/{container.state.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
+
+
+def test_further_processes_leave_no_descriptor_in_the_monitor(
+    engine: Engine, sleeper: Callable[..., Container]
+) -> None:
+    container = sleeper()
+    engine.exec(container, ExecOptions(command=("true",)))
+    monitor = monitor_of(container)
+    before = descriptors(monitor)
+    for number in range(12):
+        engine.exec(container, ExecOptions(command=("true",), tty=bool(number % 2)))
+        with pytest.raises(KistError):
+            engine.exec(container, ExecOptions(command=("nosuch",)))
+    assert descriptors(monitor) < before + 12, "the last one may not be cleared away yet, but one for each is a leak"
+
+
+def test_further_processes_that_cannot_be_made_leave_none_either(engine: Engine) -> None:
+    full = ContainerOptions(
+        image=harness.BUSYBOX,
+        command=("sh", "-c", "sleep 600 & sleep 600 & sleep 600 & echo ready; wait"),
+        network="none",
+        resources=Resources(pids=4),
+    )
+    container = engine.create(full)
+    try:
+        with engine.open_attach(container, stdin=False, stdout=True, stderr=True) as attached:
+            engine.start(container)
+            assert attached.recv(99).endswith(b"ready\n")
+        monitor = monitor_of(engine.container(container))
+        counts = []
+        for _ in range(12):
+            with pytest.raises(KistError):
+                engine.exec(container, ExecOptions(command=("true",)))
+            counts.append(descriptors(monitor))
+        assert counts[-1] < counts[0] + 12
+    finally:
+        engine.remove(container, force=True)
+
+
+def test_a_child_that_a_further_process_leaves_printing_harms_nobody(
+    engine: Engine, sleeper: Callable[..., Container]
+) -> None:
+    container = sleeper()
+    result = engine.exec(container, ExecOptions(command=("sh", "-c", "yes & sleep 0.1")))
+    assert result.exit_code == 0
+    assert engine.exec(container, ExecOptions(command=("echo", "alive"))).stdout == "alive\n"
+
+
+def test_a_killed_monitor_takes_its_container_along(engine: Engine, sleeper: Callable[..., Container]) -> None:
+    container = sleeper()
+    first = os.pidfd_open(container.state.pid)
+    ended = engine.open_wait(container)
+    os.kill(monitor_of(container), signal.SIGKILL)
+    ended.settimeout(20)
+    with ended:
+        assert b'"StatusCode": 255' in ended.recv(4096)
+    engine.start(container)
+    poll = select.poll()
+    poll.register(first, select.POLLIN)
+    assert poll.poll(20_000), "the old process still runs"
+    os.close(first)
+    assert engine.exec(container, ExecOptions(command=("echo", "anew"))).stdout == "anew\n"
+
+
+def test_start_and_end_in_quick_succession(engine: Engine) -> None:
+    container = engine.create(ContainerOptions(image=harness.BUSYBOX, command=("true",), network="none"))
+    try:
+        for _ in range(20):
+            engine.start(container)
+            assert engine.wait(container) == 0
+    finally:
+        engine.remove(container, force=True)
+
+
+def test_removal_by_force_while_further_processes_run(engine: Engine) -> None:
+    for _ in range(5):
+        container = engine.create(ContainerOptions(image=harness.BUSYBOX, command=("sleep", "600"), network="none"))
+        engine.start(container)
+        identifier = engine.exec_create(container, ExecOptions(command=("sleep", "600")))
+        connection = engine.exec_start(identifier, detach=False)
+        assert connection is not None
+        engine.remove(container, force=True)
+        connection.settimeout(20)
+        with connection:
+            assert connection.recv(1) == b""
+
+
+def test_two_engines_on_one_root_hear_of_the_same_ends(engine: Engine, sleeper: Callable[..., Container]) -> None:
+    container = sleeper()
+    with Engine(engine.data_root, engine.run_root) as other:
+        assert other.container(container).state.running
+        waiters = [each.open_wait(container) for each in (engine, other)]
+        other.kill(container)
+        for waiter in waiters:
+            waiter.settimeout(20)
+            with waiter:
+                assert b'"StatusCode": 137' in waiter.recv(4096)
+        other.start(container)
+        assert engine.container(container).state.running
+        assert engine.exec(container, ExecOptions(command=("echo", "both"))).stdout == "both\n"
+    assert engine.container(container).state.running, "an engine's end is nobody else's"

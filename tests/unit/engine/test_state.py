@@ -1,0 +1,83 @@
+"""What the files of a monitor say about a container."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kist.engine import state
+from kist.kernel import process
+from kist.spec.container import ContainerState
+
+
+def running(**changes: Any) -> dict[str, Any]:
+    me = os.getpid()
+    return {
+        "status": "running", "pid": 7, "started_at": 5, "boot": process.boot_id(), "monitor": me,
+        "monitor_start": process.start_time(me), **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "run").mkdir()
+    return tmp_path / "data", tmp_path / "run"
+
+
+def read(places: tuple[Path, Path], started: int = 0) -> ContainerState:
+    return state.read(str(places[0]), str(places[1]), lambda: started)
+
+
+def put(directory: Path, content: dict[str, Any]) -> None:
+    (directory / state.FILE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_without_a_word_the_record_tells(places: tuple[Path, Path]) -> None:
+    assert read(places).status == "created"
+    unseen = read(places, started=5)
+    assert (unseen.status, unseen.exit_code, unseen.started_at, unseen.finished_at) == ("exited", 255, 5, 0)
+
+
+def test_a_living_monitor_is_believed(places: tuple[Path, Path]) -> None:
+    put(places[1], running())
+    found = read(places)
+    assert found.running
+    assert (found.pid, found.started_at) == (7, 5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"boot": "another"}, {"monitor_start": 1}, {"monitor": 2**22 + 1}, {"monitor": None, "monitor_start": None}],
+)
+def test_a_monitor_that_is_gone_is_not(places: tuple[Path, Path], change: dict[str, Any]) -> None:
+    content = {key: value for key, value in running(**change).items() if value is not None}
+    put(places[1], content)
+    found = read(places)
+    assert (found.status, found.exit_code, found.finished_at) == ("exited", 255, 0)
+    assert "not seen" in found.error
+
+
+def test_the_end_is_stronger_than_the_beginning_until_it_is_forgotten(places: tuple[Path, Path]) -> None:
+    put(places[1], running())
+    put(places[0], {"status": "exited", "exit_code": 3, "finished_at": 9, "oom_killed": True})
+    found = read(places)
+    assert (found.status, found.exit_code, found.finished_at, found.oom_killed) == ("exited", 3, 9, True)
+    state.forget_end(str(places[0]))
+    state.forget_end(str(places[0]))
+    assert read(places).running
+
+
+def test_a_failed_start_has_its_message(places: tuple[Path, Path]) -> None:
+    put(places[0], {"status": "exited", "exit_code": 127, "error": {"message": "no such command"}})
+    assert read(places).error == "no such command"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"status": "run'])
+def test_a_damaged_file_is_an_end_that_nobody_saw(places: tuple[Path, Path], text: str) -> None:
+    (places[0] / state.FILE).write_text(text, encoding="utf-8")
+    found = read(places)
+    assert (found.status, found.exit_code) == ("exited", 255)
+    assert "damaged" in found.error
