@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal
 
 from kist.runtime import launch, messages
@@ -60,6 +61,7 @@ class Watcher:
         ours, theirs = socket.socketpair()
         with self._lock:
             self._waiters.setdefault(identifier, []).append((condition, ours))
+            self._selector.register(ours, selectors.EVENT_READ, partial(self._waiter_gone, identifier, condition, ours))
         return theirs
 
     def tell(self, identifier: str, exit_code: int, *, removed: bool, error: str = "") -> None:
@@ -72,6 +74,8 @@ class Watcher:
                 self._waiters[identifier] = left
             else:
                 self._waiters.pop(identifier, None)
+            for _, connection in told:
+                self._selector.unregister(connection)
         for _, connection in told:
             _answer(connection, exit_code, error)
 
@@ -94,13 +98,13 @@ class Watcher:
     def _add(self, identifier: str, connection: socket.socket) -> None:
         with self._lock:
             self._watched.add((identifier, connection))
-            self._selector.register(connection, selectors.EVENT_READ, (identifier, connection))
+            self._selector.register(connection, selectors.EVENT_READ, partial(self._heard, identifier, connection))
 
     def _run(self) -> None:
         while not self._closing:
             for key, _ in self._selector.select():
                 if key.data is not None:
-                    self._heard(*key.data)
+                    key.data()
                 elif not self._closing:
                     os.read(self._wake_read, 64)
 
@@ -111,6 +115,18 @@ class Watcher:
         with connection:
             state = _read_end(connection)
         self._pool.submit(self._on_exit, identifier, state)
+
+    def _waiter_gone(self, identifier: str, condition: Condition, connection: socket.socket) -> None:
+        """Nobody ever writes to a waiter's socket, so this is its end."""
+        with self._lock:
+            waiting = self._waiters.get(identifier, [])
+            if (condition, connection) not in waiting:
+                return  # it was told in this very moment
+            waiting.remove((condition, connection))
+            if not waiting:
+                del self._waiters[identifier]
+            self._selector.unregister(connection)
+        connection.close()
 
 
 def answered(exit_code: int) -> socket.socket:
