@@ -6,25 +6,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
+from msgspec import structs
+
+from kist.client import jobs
 from kist.client.changes import changes_of
 from kist.client.endpoint import Endpoint
 from kist.client.http1 import quote
 from kist.client.output import communicate, framed_records, raw_records
 from kist.client.packing import pack
-from kist.client.transport import FileBody, Response
+from kist.client.transport import FileBody
 from kist.client.wire import Wire
-from kist.errors import KistError, Unavailable, by_name
+from kist.errors import KistError
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RunResult
-from kist.spec.docker.builds import write_build
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
 from kist.spec.docker.frames import RAW_STREAM
-from kist.spec.docker.progress import EVENTS_TYPE
 from kist.spec.image import ContainerConfig
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
-from kist.spec.progress import Event, Failed, Finished
+from kist.spec.progress import Event
 from kist.spec.running import failed_run, run_options
 from kist.spec.summary import Image, Info, RemovedImage, Version
 
@@ -33,7 +34,6 @@ Progress = Callable[[Event], None]
 _Query = Iterable[tuple[str, str | int | None]]
 
 _VALUES = (("Accept", "application/vnd.kist+json"),)
-_TAR = ("Content-Type", "application/x-tar")
 _COPY = 1 << 18
 
 
@@ -64,9 +64,8 @@ class Client:
 
     def bootstrap(self, options: BootstrapOptions, *, progress: Progress | None = None) -> Image:
         """Make a base image from a distribution's signed archive."""
-        headers = [("Content-Type", "application/json"), ("Accept", EVENTS_TYPE)]
-        response = self._wire.request("POST", "/kist/bootstrap", body=encode(options), headers=headers)
-        return self._follow(response, progress)
+        finished = jobs.bootstrap(self._wire, encode(options), _typed(progress))
+        return self.image(finished["image_id"])
 
     def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
         """Build the Dockerfile in the directory ``context``.
@@ -76,29 +75,9 @@ class Client:
             StepFailed: a command of it; with its exit code.
         """
         chosen = options or BuildOptions()
-        return self.build_archive(pack(context, chosen.dockerfile), chosen, progress=progress)
-
-    def build_archive(
-        self, archive: Iterable[bytes] | FileBody, options: BuildOptions, *, progress: Progress | None = None
-    ) -> Image:
-        """Build a context that is a tar archive already, compressed or not."""
-        headers = [_TAR, ("Accept", EVENTS_TYPE)]
-        response = self._wire.request("POST", "/build", write_build(options), body=archive, headers=headers)
-        return self._follow(response, progress)
-
-    def _follow(self, response: Response, progress: Progress | None) -> Image:
-        finished: Finished | None = None
-        for line in self._wire.lines(response):
-            event: Any = convert(line, Event, what="event")  # type: ignore[arg-type]  # a union is no type to mypy
-            if isinstance(event, Failed):
-                raise _failure(event)
-            if isinstance(event, Finished):
-                finished = event
-            if progress:
-                progress(event)
-        if finished is None:
-            raise Unavailable("the engine went away before it was done", hint="see engine.log in the run directory")
-        return self.image(finished.image_id)
+        archive = pack(context, chosen.dockerfile)
+        finished = jobs.build(self._wire, jobs.build_query(structs.asdict(chosen)), archive, _typed(progress))
+        return self.image(finished["image_id"])
 
     def images(self) -> tuple[Image, ...]:
         """All images, the newest first."""
@@ -242,7 +221,7 @@ class Client:
     ) -> T:
         """A request whose answer is a value in Kist's own JSON."""
         body = None if source is None else _body(source)
-        headers = _VALUES if source is None else (*_VALUES, _TAR)
+        headers = _VALUES if source is None else (*_VALUES, jobs.TAR)
         return decode(self._wire.request(method, path, query, body=body, headers=headers).read(), kind, what="answer")
 
 
@@ -269,12 +248,14 @@ def _exit_code(body: bytes) -> int:
     return int(told["StatusCode"]) & 0xFF
 
 
-def _failure(event: Failed) -> KistError:
-    kind = by_name(event.error)
-    error = kind(event.message, hint=event.hint)
-    if error.exit_code != event.exit_code:
-        error.exit_code = event.exit_code
-    return error
+def _typed(progress: Progress | None) -> Callable[[dict[str, Any]], None]:
+    """A listener to plain events that tells ``progress`` of typed ones."""
+
+    def show(event: dict[str, Any]) -> None:
+        if progress:
+            progress(convert(event, Event, what="event"))  # type: ignore[arg-type]  # a union is no type to mypy
+
+    return show
 
 
 def _body(source: BinaryIO) -> FileBody | Iterator[bytes]:

@@ -1,11 +1,14 @@
 """Progress in plain lines, and what of a command's output a terminal may see."""
 
+from typing import Any
+
 import pytest
 
 from kist.cli.context import Context
 from kist.cli.progress.plain import PlainProgress
 from kist.cli.progress.quiet import QuietProgress
 from kist.cli.progress.steps import Step, clean, seconds
+from kist.spec.json import to_builtins
 from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 
 BUILD: list[Event] = [
@@ -24,6 +27,12 @@ BUILD: list[Event] = [
 ]
 
 
+def plain(event: Event) -> dict[str, Any]:
+    """The event as it comes over the socket."""
+    found: dict[str, Any] = to_builtins(event)
+    return found
+
+
 def without_times(text: str) -> list[str]:
     """The time since a step's begin is the only number with two decimals behind a step's mark."""
     lines = []
@@ -38,7 +47,7 @@ def without_times(text: str) -> list[str]:
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with PlainProgress(Context({"NO_COLOR": "1"})) as show:
         for event in BUILD:
-            show(event)
+            show(plain(event))
     out, err = capsys.readouterr()
     assert out == ""
     assert without_times(err) == [
@@ -58,9 +67,9 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_quiet_until_something_fails(capsys: pytest.CaptureFixture[str]) -> None:
     with QuietProgress(Context({"NO_COLOR": "1"})) as show:
         for event in (*BUILD[:6], StepStarted("d", "RUN x", 3, 3), StepOutput("d", "stderr", "bad\nworse")):
-            show(event)
+            show(plain(event))
         assert capsys.readouterr().err == ""
-        show(StepFinished("d", 0.1, error="it failed"))
+        show(plain(StepFinished("d", 0.1, error="it failed")))
     assert capsys.readouterr().err.splitlines() == ["[3/3] RUN x", "bad", "worse"]
 
 
@@ -68,10 +77,10 @@ def test_live_output_of_a_failed_step_is_whole(capsys: pytest.CaptureFixture[str
     from kist.cli.progress.live import LiveProgress
 
     with LiveProgress(Context({"NO_COLOR": "1", "TERM": "xterm"})) as show:
-        show(StepStarted("d", "RUN [x]", 3, 3))
-        show(StepOutput("d", "stdout", "".join(f"line {n}\n" for n in range(20))))
-        show(StepProgress("d", 1, 2, "packages"))
-        show(StepFinished("d", 0.1, error="it failed"))
+        show(plain(StepStarted("d", "RUN [x]", 3, 3)))
+        show(plain(StepOutput("d", "stdout", "".join(f"line {n}\n" for n in range(20)))))
+        show(plain(StepProgress("d", 1, 2, "packages")))
+        show(plain(StepFinished("d", 0.1, error="it failed")))
     err = capsys.readouterr().err
     assert "RUN [x]" in err
     assert all(f"line {n}" in err for n in range(20))
@@ -87,10 +96,10 @@ def test_what_a_command_prints_cannot_drive_the_terminal(line: str, shown: str) 
 
 
 def test_streams_keep_their_own_open_lines() -> None:
-    step = Step(1, StepStarted("a", "t"), 0.0)
-    assert step.print(StepOutput("a", "stdout", "out")) == []
-    assert step.print(StepOutput("a", "stderr", "err\n")) == ["err"]
-    assert step.print(StepOutput("a", "stdout", "put\n")) == ["output"]
+    step = Step(1, plain(StepStarted("a", "t")), 0.0)
+    assert step.print(plain(StepOutput("a", "stdout", "out"))) == []
+    assert step.print(plain(StepOutput("a", "stderr", "err\n"))) == ["err"]
+    assert step.print(plain(StepOutput("a", "stdout", "put\n"))) == ["output"]
 
 
 def test_times() -> None:

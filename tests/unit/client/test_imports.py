@@ -18,7 +18,18 @@ def imported(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["kist", "kist.cli.dispatch", "kist.cli.commands.run", "kist.cli.commands.ps", "kist.client.wire", "kist.cli.help"],
+    [
+        "kist",
+        "kist.cli.dispatch",
+        "kist.cli.help",
+        "kist.cli.commands.run",
+        "kist.cli.commands.ps",
+        "kist.cli.commands.build",
+        "kist.cli.progress.plain",
+        "kist.client.wire",
+        "kist.client.jobs",
+        "kist.client.packing",
+    ],
 )
 def test_the_hot_path_imports_nothing_heavy(module: str) -> None:
     assert imported(f"import {module}") & HEAVY == set()

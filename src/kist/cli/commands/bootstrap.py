@@ -9,44 +9,45 @@ from kist.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kist.cli.context import Context
     from kist.cli.option import Arguments
-    from kist.cli.progress import Reporter
-    from kist.client.client import Client
-    from kist.spec.build import BootstrapOptions
-    from kist.spec.summary import Image
+    from kist.client.jobs import Event, Show
 
 _LOCK_IN_IMAGE = "/usr/share/kist/bootstrap.lock"
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Make the base image, and tell it."""
-    options = _options(arguments)
+    from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
+    from kist.spec.jsontext import dumps  # noqa: PLC0415 - the same
+
+    options = dumps(_options(arguments)).encode()
     lock_path = arguments.text("lock_out")
 
-    def work(client: "Client", show: "Reporter") -> "Image":
-        image = client.bootstrap(options, progress=show)
+    def work(show: "Show") -> "Event":
+        finished = jobs.bootstrap(context.wire, options, show)
         if lock_path:
-            _write_lock(client, image, lock_path)
-        return image
+            _write_lock(context, finished["image_id"], lock_path)
+        return finished
 
-    return make(context, arguments, work, f"  {lock_path}" if lock_path else "")
+    return make(context, arguments, work)
 
 
-def _options(arguments: "Arguments") -> "BootstrapOptions":
-    from kist.spec.build import BootstrapOptions  # noqa: PLC0415 - msgspec
-
-    return BootstrapOptions(
-        distribution=arguments.operands[0],
-        variant=arguments.get("variant", "minbase"),
-        include=tuple(name for text in arguments.all("include") for name in text.split(",") if name),
-        mirror=arguments.text("mirror"),
-        snapshot=arguments.text("snapshot"),
-        lock=_read(arguments.text("lock"), "lock"),
-        tag=arguments.text("tag"),
-        architecture=arguments.text("architecture"),
-        keyring=_read(arguments.text("keyring"), "keyring"),
-    )
+def _options(arguments: "Arguments") -> "dict[str, Any]":
+    """The fields of ``kist.spec.build.BootstrapOptions``."""
+    return {
+        "distribution": arguments.operands[0],
+        "variant": arguments.get("variant", "minbase"),
+        "include": [name for text in arguments.all("include") for name in text.split(",") if name],
+        "mirror": arguments.text("mirror"),
+        "snapshot": arguments.text("snapshot"),
+        "lock": _read(arguments.text("lock"), "lock"),
+        "tag": arguments.text("tag"),
+        "architecture": arguments.text("architecture"),
+        "keyring": _read(arguments.text("keyring"), "keyring"),
+    }
 
 
 def _read(path: str, what: str) -> str:
@@ -60,15 +61,15 @@ def _read(path: str, what: str) -> str:
         raise InvalidInput(f"cannot read the {what} {path!r}: {cause}") from None
 
 
-def _write_lock(client: "Client", image: "Image", path: str) -> None:
+def _write_lock(context: "Context", image: str, path: str) -> None:
     """The lock is in the image; a container prints it."""
-    from kist.client.part import PartFile  # noqa: PLC0415 - for --lock-out only
-    from kist.spec.container import ContainerOptions  # noqa: PLC0415 - msgspec
+    from kist.client.client import Client  # noqa: PLC0415 - msgspec, for --lock-out only
+    from kist.client.part import PartFile  # noqa: PLC0415 - the same
+    from kist.spec.container import ContainerOptions  # noqa: PLC0415 - the same
 
-    quiet = ContainerOptions(image=str(image.id), network="none", entrypoint=("cat",))
-    text = client.run(image, [_LOCK_IN_IMAGE], options=quiet).stdout
-    with PartFile(path) as file:
-        os.write(file.fd, text.encode())
+    quiet = ContainerOptions(image=image, network="none", entrypoint=("cat",))
+    with Client(context.wire.endpoint) as client, PartFile(path) as file:
+        os.write(file.fd, client.run(image, [_LOCK_IN_IMAGE], options=quiet).stdout.encode())
 
 
 COMMAND = Command(

@@ -11,65 +11,64 @@ from kist.errors import InvalidInput, NotFound, Unsupported
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
-    from kist.cli.progress import Reporter
-    from kist.client.client import Client
-    from kist.spec.build import BuildOptions
-    from kist.spec.summary import Image
+    from kist.client.jobs import Event, Show
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Build, and tell the image."""
-    from kist.client.upload import body_of  # noqa: PLC0415 - imported already, by the client
+    from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
+    from kist.client.packing import pack  # noqa: PLC0415 - the same
+    from kist.client.upload import body_of  # noqa: PLC0415 - the same
 
-    source = arguments.operands[0]
+    source, wire = arguments.operands[0], context.wire
     if "://" in source or source.startswith("git@"):
         raise Unsupported(f"building from {source!r} is not supported yet", hint="clone or download it first")
     if source == "-":
         if os.isatty(0):
             raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
         options = _options(context, arguments, arguments.text("file") or "Dockerfile")
-        return make(context, arguments, lambda client, show: client.build_archive(body_of(0), options, progress=show))
+        return make(context, arguments, lambda show: jobs.build(wire, jobs.build_query(options), body_of(0), show))
     options = _options(context, arguments, dockerfile_in(source, arguments.text("file")))
-    return make(context, arguments, lambda client, show: client.build(source, options, progress=show))
+    archive = pack(source, options["dockerfile"])
+    return make(context, arguments, lambda show: jobs.build(wire, jobs.build_query(options), archive, show))
 
 
-def make(
-    context: "Context", arguments: "Arguments", work: "Callable[[Client, Reporter], Image]", extra: str = ""
-) -> int:
+def make(context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]") -> int:
     """Do ``work`` under a progress view; then the id (with ``-q`` on standard output), the names and the time."""
-    from kist.cli.progress import reporter  # noqa: PLC0415 - this verb's own
-    from kist.client.client import Client  # noqa: PLC0415 - msgspec
-    from kist.spec.reference import Reference  # noqa: PLC0415 - re
+    from kist.cli.progress import reporter  # noqa: PLC0415 - --help needs none of it
 
     quiet = arguments.flag("quiet")
     began = time.monotonic()
-    kind = "quiet" if quiet else arguments.get("progress", "auto")
-    with Client(context.wire.endpoint) as client, reporter(context, kind) as show:
-        image = work(client, show)
+    with reporter(context, "quiet" if quiet else arguments.get("progress", "auto")) as show:
+        finished = work(show)
     if quiet:
-        context.say(str(image.id))
+        context.say(finished["image_id"])
         return 0
-    names = ", ".join(Reference.parse(name).familiar for name in image.references) or "no name"
+    names = ", ".join(familiar(name) for name in finished["references"]) or "no name"
     took = time.monotonic() - began
     bold, off = ("\x1b[1m", "\x1b[0m") if context.colour(2) else ("", "")
-    context.note(f"{bold}{image.id.short}{off}  {names}  {took:.1f}s{extra}")
+    context.note(f"{bold}{finished['image_id'].partition(':')[2][:12]}{off}  {names}  {took:.1f}s")
     return 0
 
 
-def _options(context: "Context", arguments: "Arguments", dockerfile: str) -> "BuildOptions":
-    from kist.spec.build import BuildOptions  # noqa: PLC0415 - msgspec
+def familiar(name: str) -> str:
+    """A full reference as people write it: ``debian:12``."""
+    return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
 
-    return BuildOptions(
-        dockerfile=dockerfile,
-        tags=tuple(arguments.all("tag")),
-        build_args=build_args(arguments.all("build_arg"), context.environment),
-        target=arguments.text("target"),
-        no_cache=arguments.flag("no_cache"),
-        labels=dict(label.partition("=")[::2] for label in arguments.all("label")),
-    )
+
+def _options(context: "Context", arguments: "Arguments", dockerfile: str) -> "dict[str, Any]":
+    return {
+        "dockerfile": dockerfile,
+        "tags": arguments.all("tag"),
+        "build_args": build_args(arguments.all("build_arg"), context.environment),
+        "target": arguments.text("target"),
+        "no_cache": arguments.flag("no_cache"),
+        "labels": dict(label.partition("=")[::2] for label in arguments.all("label")),
+    }
 
 
 def build_args(given: "list[str]", environment: "Mapping[str, str]") -> "dict[str, str]":

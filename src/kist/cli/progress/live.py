@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kist.cli.progress.steps import Step, Steps, seconds
-from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 
 if TYPE_CHECKING:
     from kist.cli.context import Context
+    from kist.cli.progress.steps import Event
 
 _TAIL = 5
 _BAR = 24
@@ -50,33 +50,34 @@ class LiveProgress:
         """Give it back: cursor shown, the moving part gone."""
         self._live.stop()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         """Take an event."""
-        if isinstance(event, StepStarted):
+        kind = event["type"]
+        if kind == "step-started":
             self._steps.start(event, time.monotonic())
-        elif isinstance(event, StepFinished):
+        elif kind == "step-finished":
             self._finished(event)
-        elif isinstance(event, Warned):
-            self._console.print(Text.assemble(("warning: ", "yellow"), event.text))
-        elif isinstance(event, StepOutput):
-            if step := self._steps.get(event.id):
+        elif kind == "warned":
+            self._console.print(Text.assemble(("warning: ", "yellow"), event["text"]))
+        elif kind in {"step-output", "step-progress"} and (step := self._steps.get(event)):
+            if kind == "step-output":
                 step.print(event)
-        elif isinstance(event, StepProgress) and (step := self._steps.get(event.id)):
-            step.advance(event)
+            else:
+                step.advance(event)
 
-    def _finished(self, event: StepFinished) -> None:
+    def _finished(self, event: "Event") -> None:
         step = self._steps.finish(event)
         if step is None:
             return
         step.flush()
-        if event.error:
-            self._console.print(_row(Text("✗", "bold red"), step, Text(seconds(event.seconds), "red")))
+        if event["error"]:
+            self._console.print(_row(Text("✗", "bold red"), step, Text(seconds(event["seconds"]), "red")))
             for line in step.lines:
                 self._console.print(Text(_INDENT + line), soft_wrap=True)
-        elif event.cached:
+        elif event["cached"]:
             self._console.print(_row(Text("✓", "green"), step, Text("cached", "dim")))
         else:
-            self._console.print(_row(Text("✓", "green"), step, Text(seconds(event.seconds))))
+            self._console.print(_row(Text("✓", "green"), step, Text(seconds(event["seconds"]))))
 
     def _render(self) -> RenderableType:
         now = time.monotonic()

@@ -1,14 +1,15 @@
 """Progress as lines, for pipes and logs: ``#3 RUN make``, ``#3 0.41 cc -c a.c``, ``#3 DONE 1.2s``."""
 
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
 from kist.cli.progress.steps import Step, Steps, seconds
-from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from kist.cli.context import Context
+    from kist.cli.progress.steps import Event
 
 _QUARTERS = 4
 
@@ -20,29 +21,28 @@ class PlainProgress:
         self._context = context
         self._steps = Steps()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         """Itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is left to show."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         """Take an event."""
-        if isinstance(event, StepStarted):
+        kind = event["type"]
+        if kind == "step-started":
             step = self._steps.start(event, time.monotonic())
             self._say(step, step.label)
-        elif isinstance(event, StepFinished):
+        elif kind == "step-finished":
             self._finished(event)
-        elif isinstance(event, Warned):
-            self._context.warn(event.text)
-        elif isinstance(event, StepOutput | StepProgress) and (found := self._steps.get(event.id)):
+        elif kind == "warned":
+            self._context.warn(event["text"])
+        elif kind in {"step-output", "step-progress"} and (found := self._steps.get(event)):
             self._advanced(found, event)
 
-    def _advanced(self, step: Step, event: StepOutput | StepProgress) -> None:
-        if isinstance(event, StepOutput):
+    def _advanced(self, step: Step, event: "Event") -> None:
+        if event["type"] == "step-output":
             at = f"{time.monotonic() - step.began:.2f}"
             for line in step.print(event):
                 self._say(step, f"{at} {line}")
@@ -52,16 +52,16 @@ class PlainProgress:
         if step.total and step.done * _QUARTERS // step.total > before:
             self._say(step, step.amount)
 
-    def _finished(self, event: StepFinished) -> None:
+    def _finished(self, event: "Event") -> None:
         step = self._steps.finish(event)
         if step is None:
             return
         for line in step.flush():
             self._say(step, f"{time.monotonic() - step.began:.2f} {line}")
-        if event.error:
-            self._say(step, f"ERROR: {event.error}")
+        if event["error"]:
+            self._say(step, f"ERROR: {event['error']}")
         else:
-            self._say(step, "CACHED" if event.cached else f"DONE {seconds(event.seconds)}")
+            self._say(step, "CACHED" if event["cached"] else f"DONE {seconds(event['seconds'])}")
 
     def _say(self, step: Step, text: str) -> None:
         self._context.note(f"#{step.index} {text}")

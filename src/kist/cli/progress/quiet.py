@@ -1,14 +1,15 @@
 """No progress, but what a failed step printed."""
 
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
 from kist.cli.progress.steps import Steps
-from kist.spec.progress import Event, StepFinished, StepOutput, StepStarted, Warned
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from kist.cli.context import Context
+    from kist.cli.progress.steps import Event
 
 
 class QuietProgress:
@@ -18,26 +19,25 @@ class QuietProgress:
         self._context = context
         self._steps = Steps()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         """Itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is left to show."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         """Take an event."""
-        if isinstance(event, StepStarted):
+        kind = event["type"]
+        if kind == "step-started":
             self._steps.start(event, time.monotonic())
-        elif isinstance(event, StepOutput):
-            if step := self._steps.get(event.id):
+        elif kind == "step-output":
+            if step := self._steps.get(event):
                 step.print(event)
-        elif isinstance(event, StepFinished):
+        elif kind == "step-finished":
             step = self._steps.finish(event)
-            if step and event.error:
+            if step and event["error"]:
                 for line in (step.label, *step.lines, *step.flush()):
                     self._context.note(line)
-        elif isinstance(event, Warned):
-            self._context.warn(event.text)
+        elif kind == "warned":
+            self._context.warn(event["text"])

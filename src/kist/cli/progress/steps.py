@@ -1,10 +1,16 @@
-"""The steps of a build as they stand after each event, without a word about how they are shown."""
+"""The steps of a build as they stand after each event, without a word about how they are shown.
 
-from collections import deque
+An event is the JSON of ``kist.spec.progress``: a cached build would else spend most of its time on importing msgspec.
+"""
 
 from kist.cli.table import one_line
 from kist.cli.units import size
-from kist.spec.progress import StepFinished, StepOutput, StepProgress, StepStarted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Event = dict[str, Any]
 
 _KEPT_LINES = 5000
 
@@ -18,13 +24,13 @@ class Step:
         done, total, unit: how far it is; ``total`` 0 where it has not told.
     """
 
-    def __init__(self, index: int, event: StepStarted, now: float) -> None:
+    def __init__(self, index: int, event: "Event", now: float) -> None:
         self.index = index
-        self.number = event.number
-        self.count = event.total
-        self.title = one_line(event.title)
+        self.number = event["number"]
+        self.count = event["total"]
+        self.title = one_line(event["title"])
         self.began = now
-        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self.lines: list[str] = []
         self.done = 0
         self.total = 0
         self.unit = ""
@@ -40,24 +46,29 @@ class Step:
         """What it printed since the last line end."""
         return clean("".join(self._open.values()))
 
-    def print(self, event: StepOutput) -> list[str]:
+    def print(self, event: "Event") -> list[str]:
         """Take output; the lines that it completes."""
-        *whole, rest = (self._open.get(event.stream, "") + event.text).split("\n")
-        self._open[event.stream] = rest
+        *whole, rest = (self._open.get(event["stream"], "") + event["text"]).split("\n")
+        self._open[event["stream"]] = rest
         lines = [clean(line) for line in whole]
-        self.lines.extend(lines)
+        self._keep(lines)
         return lines
+
+    def _keep(self, lines: list[str]) -> None:
+        self.lines += lines
+        if len(self.lines) > 2 * _KEPT_LINES:
+            del self.lines[:-_KEPT_LINES]
 
     def flush(self) -> list[str]:
         """The lines that never got their line end, at the step's end."""
         lines = [clean(rest) for rest in self._open.values() if rest]
         self._open.clear()
-        self.lines.extend(lines)
+        self._keep(lines)
         return lines
 
-    def advance(self, event: StepProgress) -> None:
+    def advance(self, event: "Event") -> None:
         """Take how far it is."""
-        self.done, self.total, self.unit = event.done, event.total, event.unit
+        self.done, self.total, self.unit = event["done"], event["total"], event["unit"]
 
     @property
     def amount(self) -> str:
@@ -76,19 +87,19 @@ class Steps:
         self.running: dict[str, Step] = {}
         self._count = 0
 
-    def start(self, event: StepStarted, now: float) -> Step:
+    def start(self, event: "Event", now: float) -> Step:
         """A step begins."""
         self._count += 1
-        self.running[event.id] = Step(self._count, event, now)
-        return self.running[event.id]
+        self.running[event["id"]] = Step(self._count, event, now)
+        return self.running[event["id"]]
 
-    def get(self, identity: str) -> Step | None:
-        """A step that runs."""
-        return self.running.get(identity)
+    def get(self, event: "Event") -> "Step | None":
+        """The step that an event is about, when it runs."""
+        return self.running.get(event["id"])
 
-    def finish(self, event: StepFinished) -> Step | None:
+    def finish(self, event: "Event") -> "Step | None":
         """A step ends."""
-        return self.running.pop(event.id, None)
+        return self.running.pop(event["id"], None)
 
 
 def clean(line: str) -> str:
