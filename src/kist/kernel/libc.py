@@ -26,6 +26,11 @@ SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
 
 
+# Looked up now, for a look-up in every child again would cost more than the calls.
+for _name in ("mount", "umount2", "pivot_root", "unshare", "setns", "prctl", "capset", "capget"):
+    getattr(_libc, _name)
+
+
 def call(name: str, *arguments: object, path: object = None) -> int:
     """Call the C library's function ``name``; -1 becomes ``OSError`` about ``path``."""
     result: int = getattr(_libc, name)(*arguments)

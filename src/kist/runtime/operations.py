@@ -164,15 +164,12 @@ def open_cgroup(context: Context) -> None:
 def cgroup_mounts(context: Context) -> None:
     """Show the container its own cgroup, read-only, where programs look for their limits."""
     slots = [slot for slot in context.trees if slot.startswith("cgroup/")]
-    attributes = (
-        mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
-    )
     if slots != ["cgroup/"]:
         mounts.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", _QUIET, "mode=755,size=64k")
     for slot in slots:
-        attach(context, slot, f"/sys/fs/{slot}".rstrip("/"), attributes)
-    if slots != ["cgroup/"]:
-        mounts.set_attributes("/sys/fs/cgroup", mounts.MOUNT_ATTR_RDONLY)
+        attach(context, slot, f"/sys/fs/{slot}".rstrip("/"))
+    attributes = mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
+    mounts.set_attributes("/sys/fs/cgroup", attributes, recursive=True)
 
 
 def mask(context: Context, paths: list[str]) -> None:  # noqa: ARG001

@@ -1,13 +1,15 @@
 """The process that monitors are forked from: small, single-threaded, everything imported once.
 
-The engine executes it at its start and asks for one monitor after the other over a socket. A start costs a fork, no
-interpreter and no import. Monitors outlive the spawner, and the spawner ends with the engine that it belongs to.
+The engine executes it at its start and asks for one monitor after the other over a socket. A start costs no interpreter
+and no import, and not even a fork: one spare is always there. Monitors outlive the spawner, and the spawner ends with
+the engine that it belongs to.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import select
 import sys
 
 from kist.kernel import process
@@ -38,27 +40,54 @@ def main(descriptor: int) -> None:
     machine = Machine()
     rehearse(machine)
     gc.freeze()
-    requests = socket.socket(fileno=descriptor)
+    _keep_a_spare(socket.socket(fileno=descriptor), machine)
+
+
+def _keep_a_spare(requests: socket.socket, machine: Machine) -> None:
+    """Have a monitor ready that waits for the next request itself, so that a start need not wait for a fork.
+
+    The spare says so when it has taken a request, and another one takes its place. Ends when the engine has gone.
+    """
+    taken, take = os.pipe2(os.O_CLOEXEC)
+    poll = select.poll()
+    poll.register(requests, 0)  # only for its end: requests are read by the spares
+    poll.register(taken, select.POLLIN)
     while True:
-        request, descriptors = messages.receive(requests)
-        if request is None:
+        spare = os.fork()
+        if spare == 0:
+            os.close(taken)
+            _be_spare(requests, take, machine)
+        # Somebody may kill it while it waits.
+        life = os.pidfd_open(spare)
+        poll.register(life, select.POLLIN)
+        events = dict(poll.poll())
+        poll.unregister(life)
+        os.close(life)
+        if taken in events:
+            os.read(taken, 1)
+        elif requests.fileno() in events:
             return
-        if os.fork() == 0:
-            requests.close()
-            _become_monitor(request, descriptors, machine)
-        for each in descriptors:
-            os.close(each)
+
+
+def _be_spare(requests: socket.socket, take: int, machine: Machine) -> NoReturn:
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.chdir("/")
+    request, descriptors = messages.receive(requests)
+    if request is None:
+        os._exit(0)
+    os.write(take, b"x")
+    os.close(take)
+    requests.close()
+    _become_monitor(request, descriptors, machine)
 
 
 def _become_monitor(request: dict[str, Any], descriptors: list[int], machine: Machine) -> NoReturn:
     try:
-        os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control, *streams = (socket.socket(fileno=each) for each in descriptors)
         attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
         plan = messages.read_json(request["plan"])
         process.set_title(f"kist-monitor {plan['id'][:12]}")
-        os.chdir("/")
         Monitor(plan, request["directory"], request["run_directory"], control, machine).run(attached)
     except BaseException:  # noqa: BLE001 - the last frame of this process: what went wrong goes to the engine's log
         sys.excepthook(*sys.exc_info())
