@@ -48,6 +48,6 @@ def test_events_are_shown_and_a_failure_is_the_engines(peer: Any) -> None:
 
 
 def test_an_engine_that_goes_away_in_the_middle_is_told(peer: Any) -> None:
-    with peer.serve(peer.answer(b'HTTP/1.1 200 OK\r\n\r\n{"type":"warned","text":"w"}\n')) as path:
-        with pytest.raises(Unavailable, match="went away"):
-            build(Wire(Endpoint(path, None)), [], iter([b"x"]), lambda _: None)
+    talk = peer.answer(b'HTTP/1.1 200 OK\r\n\r\n{"type":"warned","text":"w"}\n')
+    with peer.serve(talk) as path, pytest.raises(Unavailable, match="went away"):
+        build(Wire(Endpoint(path, None)), [], iter([b"x"]), lambda _: None)
