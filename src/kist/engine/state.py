@@ -80,7 +80,6 @@ def _state(found: dict[str, Any]) -> ContainerState:
 
 def _alive(found: dict[str, Any]) -> bool:
     try:
-        same_boot = bool(found["boot"] == process.boot_id())
-        return same_boot and process.start_time(found["monitor"]) == int(found["monitor_start"])
-    except (FileNotFoundError, ProcessLookupError, KeyError):
+        return bool(found["boot"] == process.boot_id()) and process.lives(found["monitor"], int(found["monitor_start"]))
+    except KeyError:
         return False

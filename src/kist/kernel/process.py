@@ -15,6 +15,8 @@ _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CLOSE_RANGE_CLOEXEC = 4
+# include/linux/sched.h; proc_pid_stat(5) shows the flags in field 9.
+_PF_EXITING = 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
 # capabilities(7), in the order of their numbers.
@@ -165,6 +167,18 @@ def start_time(pid: int) -> int:
     Raises ``FileNotFoundError`` or ``ProcessLookupError`` when there is none.
     """
     return int(read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+
+
+def lives(pid: int, started: int) -> bool:
+    """Whether the process that began at ``started`` (see ``start_time``) is there and not on its way out.
+
+    A process closes its sockets before it is gone from /proc: who hears the end there must not find it alive here.
+    """
+    try:
+        fields = read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return int(fields[19]) == started and not int(fields[6]) & _PF_EXITING
 
 
 def set_oom_score_adjustment(adjustment: int) -> None:

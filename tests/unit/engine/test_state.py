@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,21 @@ def test_a_monitor_that_is_gone_is_not(places: tuple[Path, Path], change: dict[s
     found = read(places)
     assert (found.status, found.exit_code, found.finished_at) == ("exited", 255, 0)
     assert "not seen" in found.error
+
+
+def test_a_monitor_that_ended_and_was_not_waited_for_is_gone_too(places: tuple[Path, Path]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    try:
+        started = process.start_time(pid)
+        put(places[1], running(monitor=pid, monitor_start=started))
+        assert read(places).running
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert not read(places).running
+    finally:
+        os.waitpid(pid, 0)
 
 
 def test_the_end_is_stronger_than_the_beginning_until_it_is_forgotten(places: tuple[Path, Path]) -> None:
