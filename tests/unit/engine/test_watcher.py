@@ -128,7 +128,7 @@ def test_a_container_that_is_started_again_before_its_end_was_heard(watcher: Wat
     second, new = control()
     with watcher._lock:  # the watcher's thread cannot act in between
         watcher._watched.add(("a", first))
-        watcher._selector.register(first, 1, ("a", first))
+        watcher._selector.register(first, 1, lambda: watcher._heard("a", first))
         end(old, 1)
     watcher.watch_control("a", second)
     assert heard.next() == ("a", {"status": "exited", "exit_code": 1})
