@@ -31,6 +31,7 @@ def test_a_signals_exit_code_is_128_and_its_number(cli: Any) -> None:
     ("arguments", "code", "words"),
     [
         (["nono", "true"], 125, ["Unable to find image 'nono:latest' locally", "No such image: nono:latest"]),
+        (["debian:99"], 125, ["kist bootstrap debian:99"]),
         ([IMAGE, "nocommand"], 127, ['"nocommand"', "not found"]),
         ([IMAGE, "/tmp"], 126, ["/tmp"]),
         (["-v", "/does/not/exist:/x", IMAGE, "true"], 125, ["/does/not/exist"]),

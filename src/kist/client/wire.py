@@ -1,5 +1,7 @@
 """Requests to the engine in its own words: paths, queries and plain JSON of the Docker Engine API."""
 
+import os
+
 from kist.client.failure import from_response
 from kist.client.http1 import target
 from kist.client.start import connect
@@ -30,6 +32,7 @@ class Wire:
     def __init__(self, endpoint: "Endpoint") -> None:
         self.endpoint = endpoint
         self._idle: list[Connection] = []
+        self._pid = os.getpid()
 
     def close(self) -> None:
         """Close the connections that wait for the next request."""
@@ -108,6 +111,9 @@ class Wire:
             yield jsontext.loads(rest)
 
     def _connection(self) -> "Connection":
+        if self._pid != os.getpid():  # a fork's two sides must not talk on one connection
+            self.close()
+            self._pid = os.getpid()
         while self._idle:
             try:
                 connection = self._idle.pop()

@@ -244,3 +244,14 @@ def test_a_get_that_a_dying_engine_took_is_sent_again(peer: Any, wire_to: WireTo
 def test_a_post_is_never_sent_twice(peer: Any, wire_to: WireTo) -> None:
     with peer.serve(peer.answer()) as path, pytest.raises(Unavailable, match="without an answer"):
         wire_to(path).call("POST", "/")
+
+
+def test_a_forked_process_does_not_share_connections(peer: Any, wire_to: WireTo) -> None:
+    one = b"Content-Length: 1\r\n\r\n1"
+    with peer.serve(peer.answer(OK + one), peer.answer(OK + one)) as path:
+        wire = wire_to(path)
+        wire.call("GET", "/")
+        wire._pid += 1  # as it looks to a child
+        kept = wire._idle[0]
+        assert wire.call("GET", "/") == 1
+        assert kept not in wire._idle

@@ -41,7 +41,10 @@ def with_docker_codes(context: "Context", body: "dict[str, Any]", act: "Callable
         raise
     except KistError as error:
         if isinstance(error, NotFound) and _is_about_image(error):
-            context.note(f"Unable to find image '{with_tag(str(body['Image']))}' locally")
+            image = str(body["Image"])
+            context.note(f"Unable to find image '{with_tag(image)}' locally")
+            if image.startswith("debian:"):
+                error.hint = f"'kist bootstrap {image}' makes it"
         context.fail(error)
         return error.exit_code
 
