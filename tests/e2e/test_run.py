@@ -12,6 +12,7 @@ from kist.engine.frames import read_frames
 from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, InvalidInput, NotFound, StepFailed
 from kist.runtime import launch
 from kist.spec.container import Caller, ContainerOptions, ExecOptions, Resources
+from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 
 pytestmark = pytest.mark.root
@@ -446,3 +447,34 @@ def _read_all(connection: socket.socket) -> bytes:
     while data := connection.recv(4096):
         printed += data
     return printed
+
+
+def test_an_image_of_many_layers_runs(engine: Engine, busybox: str) -> None:
+    """More layers than fit in the page of options that mount(2) takes."""
+    chain = str(engine.catalogue.chain(engine.image(busybox)))
+    keys = []
+    try:
+        with engine.store.writing():
+            for number in range(60):
+                key = f"many-{number}"
+                mount = engine.store.snapshots.prepare(key, chain)[0]
+                upper = next(option for option in mount.options if option.startswith("upperdir=")).partition("=")[2]
+                Path(upper, f"file{number}").write_text(str(number), encoding="ascii")
+                engine.store.snapshots.commit(f"sha256:{number:064d}", key)
+                chain = f"sha256:{number:064d}"
+                keys.append(chain)
+            engine.store.snapshots.prepare("many", chain)
+            keys.append("many")
+            assert len(engine.store.snapshots.mounts("many")[0].options[0]) > 4096
+            printed: list[bytes] = []
+            code = engine.run_step(
+                "many",
+                ["sh", "-c", "cat /file0 /file59; ls / | grep -c file"],
+                config=ContainerConfig(),
+                network="none",
+                output=lambda _, data: printed.append(data),
+            )
+            assert (code, b"".join(printed)) == (0, b"05960\n")
+    finally:
+        for key in reversed(keys):
+            engine.store.snapshots.remove(key)

@@ -6,8 +6,10 @@ import platform as machine
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from kist.bootstrap import version
 from kist.bootstrap.archives import choose_archives
 from kist.bootstrap.cache import PackageCache
+from kist.bootstrap.dependency import parse_relations
 from kist.bootstrap.distribution import Archive, Release, find_release
 from kist.bootstrap.fetch import Fetcher
 from kist.bootstrap.host import read_host_apt
@@ -90,7 +92,12 @@ class _Bootstrap:
             step.expect(sum(one.size for one in wanted))
             fetcher.on_bytes = step.advance
             fetcher.files(wanted)
-            return choice, choose(self._cache, lists, self._release, self._options, self._architecture)
+            try:
+                return choice, choose(self._cache, lists, self._release, self._options, self._architecture)
+            finally:
+                # Sixty thousand packages were read; an engine that goes on for weeks need not remember their parts.
+                version.sort_key.cache_clear()
+                parse_relations.cache_clear()
 
     def _known_image(self, lock: Lock) -> Image | None:
         """The image that this lock has made here before, under the names that are asked for now."""

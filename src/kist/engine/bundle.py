@@ -198,6 +198,8 @@ def _check_mounts(asked: Sequence[Mount]) -> None:
         if target in taken:
             raise InvalidInput(f"Duplicate mount point: {mount.target}")
         taken.add(target)
+        if {"shared", "rshared"} & set(mount.options):
+            raise Unsupported(f"mount {target}: shared propagation is not supported", hint="leave the option out")
         if mount.type == "bind" and not mount.source.startswith("/"):
             raise InvalidInput(f"invalid mount source {mount.source!r}: it must be an absolute path")
         if mount.type not in {"bind", "tmpfs"}:

@@ -3,6 +3,7 @@
 It holds no state that is not on disk: it can be killed at any moment, and the next one finds everything.
 """
 
+import gc
 import os
 import platform
 import socket
@@ -12,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from types import TracebackType
 from typing import BinaryIO, Self
-
-import msgspec
 
 from kist.engine import roots
 from kist.engine.containers import Containers
@@ -25,8 +24,8 @@ from kist.engine.networks import Networks
 from kist.engine.starter import Starter
 from kist.engine.steps import Steps
 from kist.engine.watcher import Condition
-from kist.errors import StepFailed, Unsupported
-from kist.kernel import cgroup
+from kist.errors import InvalidInput, Unsupported
+from kist.kernel import cgroup, process
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
 from kist.runtime.logreader import Position
@@ -42,6 +41,7 @@ from kist.spec.container import (
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
+from kist.spec.running import failed_run, run_options
 from kist.spec.summary import Image, Info, RemovedImage, Version
 from kist.store import Store
 
@@ -63,6 +63,11 @@ class Engine:
                 "the engine needs root for now", hint="run it with sudo; engines of ordinary users come next"
             )
         self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
+        if set(self.data_root) & set(":,\\"):
+            raise InvalidInput(
+                f"the data root {self.data_root!r} has a ':', ',' or '\\\\' in it, which overlay mounts cannot take",
+                hint="choose another one with KIST_ROOT",
+            )
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.store = Store(self.data_root)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
@@ -214,6 +219,11 @@ class Engine:
             snapshot, argv, config=config, network=network, mounts=mounts, output=output, hostname=hostname
         )
 
+    def settle(self) -> None:
+        """After a big job: give the memory that it needed back to the machine."""
+        gc.collect()
+        process.trim_memory()
+
     # streams
 
     def open_attach(
@@ -316,38 +326,6 @@ class Engine:
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
             rootless=os.geteuid() != 0,
         )
-
-
-def run_options(
-    image: str | Image,
-    command: Sequence[str] | None,
-    *,
-    mounts: Sequence[Mount],
-    env: dict[str, str] | None,
-    options: ContainerOptions | None,
-    stdin: bool,
-) -> ContainerOptions:
-    """The options of one ``run``: the given ones, with the short arguments laid over them."""
-    reference = image if isinstance(image, str) else str(image.id)
-    base = options or ContainerOptions(image=reference)
-    return msgspec.structs.replace(
-        base,
-        image=reference,
-        command=base.command if command is None else tuple(command),
-        mounts=(*base.mounts, *mounts),
-        env=(*base.env, *(f"{name}={value}" for name, value in (env or {}).items())),
-        auto_remove=True,
-        open_stdin=stdin or base.open_stdin,
-        stdin_once=stdin or base.stdin_once,
-    )
-
-
-def failed_run(options: ContainerOptions, result: RunResult) -> StepFailed:
-    """The error for a command that ended with a code other than 0."""
-    words = " ".join(options.command or ()) or options.image
-    last = (result.stderr or result.stdout).strip().splitlines()[-1:]
-    detail = f": {last[0]}" if last else ""
-    return StepFailed(f"{words!r} ended with exit code {result.exit_code}{detail}", exit_code=result.exit_code)
 
 
 def _communicate(connection: socket.socket, stdin: bytes, *, raw: bool = False) -> tuple[bytes, bytes]:

@@ -29,12 +29,16 @@ def read(directory: str, run_directory: str, started_at: Callable[[], int]) -> C
     """
     try:
         found = _load(directory) or _load(run_directory)
+        if not found or not _over_or_alive(found):
+            # It may have ended between the two looks: its end is written before anything of the other goes away.
+            found = _load(directory) or found
     except ValueError:
         # The machine went down while the file was on its way to the disk.
         return ContainerState(status="exited", exit_code=255, error="the container's state is damaged")
     if found:
         return _state(found)
-    started = started_at()
+    # With a run directory and no file in it, it is being started just now, or was when its engine died.
+    started = 0 if os.path.isdir(run_directory) else started_at()
     return _unseen(started) if started else ContainerState()
 
 
@@ -65,7 +69,7 @@ def from_message(found: dict[str, Any]) -> ContainerState:
 
 def _state(found: dict[str, Any]) -> ContainerState:
     failure = found.get("error") or {}
-    if found.get("status") == "running" and not _alive(found):
+    if not _over_or_alive(found):
         return _unseen(found.get("started_at", 0))
     return ContainerState(
         status=found.get("status", "created"),
@@ -78,7 +82,9 @@ def _state(found: dict[str, Any]) -> ContainerState:
     )
 
 
-def _alive(found: dict[str, Any]) -> bool:
+def _over_or_alive(found: dict[str, Any]) -> bool:
+    if found.get("status") != "running":
+        return True
     try:
         return bool(found["boot"] == process.boot_id()) and process.lives(found["monitor"], int(found["monitor_start"]))
     except KeyError:

@@ -59,6 +59,12 @@ def syscall_locked(number: int, *arguments: object) -> int:
     return result
 
 
+def trim() -> None:
+    """Call malloc_trim(3), which musl does not have and does not need."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
 def encoded(text: str | None) -> bytes | None:
     """A path or word for the kernel; None stays a null pointer."""
     return None if text is None else os.fsencode(text)

@@ -8,6 +8,10 @@ import struct
 
 from kist.kernel import libc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
@@ -109,6 +113,18 @@ def new_filesystem(kind: str, options: tuple[str, ...], *, source: str = "", att
         return libc.syscall(libc.SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes, path=kind)
     finally:
         os.close(context)
+
+
+def layers_one_by_one(options: Sequence[str]) -> tuple[str, ...]:
+    """An overlay's options for ``new_filesystem``, where a string holds 256 bytes: too few for all layers."""
+    split: list[str] = []
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "lowerdir":
+            split.extend(f"lowerdir+={directory}" for directory in value.split(":"))
+        else:
+            split.append(option)
+    return tuple(split)
 
 
 def _configure(context: int, command: int, key: str | None, value: str | None) -> None:

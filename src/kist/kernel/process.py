@@ -65,6 +65,9 @@ CAPABILITIES = (
 )
 
 
+_NUMBERS = {name: number for number, name in enumerate(CAPABILITIES)}
+
+
 def set_dumpable(*, dumpable: bool) -> None:
     """Whether others of the same user may look into this process: its memory, /proc/PID/exe, /proc/PID/fd."""
     _prctl(_PR_SET_DUMPABLE, int(dumpable))
@@ -153,7 +156,10 @@ def _last_capability() -> int:
 
 def capability_mask(names: tuple[str, ...] | list[str]) -> int:
     """The bit mask of capabilities given by their names."""
-    return sum(1 << CAPABILITIES.index(name) for name in names)
+    mask = 0
+    for name in names:
+        mask |= 1 << _NUMBERS[name]
+    return mask
 
 
 def close_on_exec_from(first: int) -> None:
@@ -202,6 +208,11 @@ def read_file(path: str) -> bytes:
     finally:
         os.close(descriptor)
     return content
+
+
+def trim_memory() -> None:
+    """Have the allocator give free pages back to the kernel, where the C library has a way to ask for it (glibc)."""
+    libc.trim()
 
 
 def memory_pss(pid: int) -> int:

@@ -44,22 +44,13 @@ def _open_overlay(options: tuple[str, ...], attributes: int) -> int:
     (``lowerdir+``, Linux 6.5). An older kernel gets the classic mount(2) in a mount namespace of its own.
     """
     try:
-        return mounts.new_filesystem("overlay", _one_by_one(options), source="overlay", attributes=attributes)
+        return mounts.new_filesystem(
+            "overlay", mounts.layers_one_by_one(options), source="overlay", attributes=attributes
+        )
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
     return _open_classic(options, attributes)
-
-
-def _one_by_one(options: tuple[str, ...]) -> tuple[str, ...]:
-    split: list[str] = []
-    for option in options:
-        name, _, value = option.partition("=")
-        if name == "lowerdir":
-            split.extend(f"lowerdir+={directory}" for directory in value.split(":"))
-        else:
-            split.append(option)
-    return tuple(split)
 
 
 def _open_classic(options: tuple[str, ...], attributes: int) -> int:

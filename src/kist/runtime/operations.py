@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
+_PAGE = 4096
 _QUIET = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
 
@@ -87,7 +88,7 @@ def mount_root(context: Context, type: str, source: str, options: Sequence[str],
         mounts.attach_tree(tree, at)
         os.close(tree)
     else:
-        mounts.mount(source, at, type, 0, ",".join(options))
+        _mount_layers(type, source, options, at)
     mounts.set_propagation(at, mounts.MS_PRIVATE)
     context.old_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.chdir(at)
@@ -168,7 +169,9 @@ def cgroup_mounts(context: Context) -> None:
         mounts.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", _QUIET, "mode=755,size=64k")
     for slot in slots:
         attach(context, slot, f"/sys/fs/{slot}".rstrip("/"))
-    attributes = mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
+    attributes = (
+        mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
+    )
     mounts.set_attributes("/sys/fs/cgroup", attributes, recursive=True)
 
 
@@ -359,6 +362,17 @@ def _mount_point(target: str, *, directory: bool, mode: int = 0o755) -> int:
             return paths.open_in_root(root, target, os.O_PATH)
     finally:
         os.close(root)
+
+
+def _mount_layers(kind: str, source: str, options: Sequence[str], at: str) -> None:
+    """Mount an overlay; mount(2) takes a page of options, and with many layers they go one by one (Linux 6.5)."""
+    text = ",".join(options)
+    if len(text) < _PAGE:
+        mounts.mount(source, at, kind, 0, text)
+        return
+    tree = mounts.new_filesystem(kind, mounts.layers_one_by_one(options), source=source)
+    mounts.attach_tree(tree, at)
+    os.close(tree)
 
 
 def _make_file(root: int, above: str, name: str) -> None:

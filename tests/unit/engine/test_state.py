@@ -38,6 +38,8 @@ def put(directory: Path, content: dict[str, Any]) -> None:
 
 def test_without_a_word_the_record_tells(places: tuple[Path, Path]) -> None:
     assert read(places).status == "created"
+    assert read(places, started=5).status == "created", "it is being started just now"
+    places[1].rmdir()
     unseen = read(places, started=5)
     assert (unseen.status, unseen.exit_code, unseen.started_at, unseen.finished_at) == ("exited", 255, 5, 0)
 
