@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs
@@ -66,6 +68,15 @@ class Call:
         self._query: dict[str, list[str]] | None = None
 
     # the query
+
+    def peer_uid(self) -> int:
+        """The user at the other end of the Unix socket (unix(7), SO_PEERCRED); -1 where there is none."""
+        transport = self.request.transport
+        connection = transport.get_extra_info("socket") if transport is not None else None
+        if connection is None:
+            return -1
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[1])
 
     def values(self, name: str) -> list[str]:
         """All values of a repeated query parameter."""

@@ -76,7 +76,8 @@ class Client:
         """
         chosen = options or BuildOptions()
         archive = pack(context, chosen.dockerfile)
-        finished = jobs.build(self._wire, jobs.build_query(structs.asdict(chosen)), archive, _typed(progress))
+        query = jobs.build_query(structs.asdict(chosen))
+        finished = jobs.build_directory(self._wire, query, context, archive, _typed(progress))
         return self.image(finished["image_id"])
 
     def images(self) -> tuple[Image, ...]:

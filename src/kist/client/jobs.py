@@ -1,6 +1,8 @@
 """Long verbs over the socket: the query of their options, and the events of ``kist.spec.progress`` as plain JSON."""
 
-from kist.errors import KistError, Unavailable, by_name
+import os
+
+from kist.errors import Conflict, Forbidden, KistError, Unavailable, by_name
 from kist.spec.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -25,6 +27,23 @@ def build(wire: "Wire", query: "list[tuple[str, str]]", archive: "Iterable[bytes
         KistError: the build's failure, as the class that it was in the engine.
     """
     return _follow(wire, wire.request("POST", "/build", query, body=archive, headers=(TAR, EVENTS)), show)
+
+
+def build_directory(
+    wire: "Wire", query: "list[tuple[str, str]]", directory: str, archive: "Iterable[bytes]", show: "Show"
+) -> "Event":
+    """Build a directory: where it stands when the engine is Kist's own on this machine, else as ``archive``."""
+    if wire.endpoint.roots is None:
+        return build(wire, query, archive, show)
+    path = os.path.abspath(directory)
+    status = os.stat(path)
+    here = [("context", path), ("device", str(status.st_dev)), ("inode", str(status.st_ino))]
+    try:
+        response = wire.request("POST", "/kist/build", [*query, *here], headers=(EVENTS,))
+    except (Conflict, Forbidden):
+        # The engine sees another directory at this path, or does not let us name one.
+        return build(wire, query, archive, show)
+    return _follow(wire, response, show)
 
 
 def bootstrap(wire: "Wire", options: bytes, show: "Show") -> "Event":

@@ -1,5 +1,6 @@
-"""``POST /build``: the classic builder's request (Engine API, ImageBuild)."""
+"""``POST /build``: the classic builder's request (Engine API, ImageBuild), and its short cut on one machine."""
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -9,6 +10,7 @@ from kist.api.bodies import with_upload
 from kist.api.call import Call
 from kist.api.jobs import Emit, stream_job
 from kist.api.routing import Route
+from kist.errors import Conflict, Forbidden
 from kist.spec.build import BuildOptions
 from kist.spec.docker.builds import read_build
 from kist.spec.docker.progress import write_build_event
@@ -26,6 +28,43 @@ async def build(call: Call) -> StreamResponse:
         return await with_upload(call, partial(_build, call.engine, options, emit))
 
     return await stream_job(call, work, _write_quietly if call.flag("q") else write_build_event)
+
+
+async def build_here(call: Call) -> StreamResponse:
+    """Build a directory of this machine as it stands: nothing is packed, sent and unpacked.
+
+    Query parameters: those of ``/build``, and ``context``, ``device``, ``inode``: the directory's path, and what the
+    caller's stat(2) tells of it. A caller who sees another directory there (from inside a container, say) gets a 409
+    and sends the context instead.
+    """
+    options = read_build(call.text, call.values)
+    directory = await call.run(_same_directory, call)
+
+    async def work(emit: Emit) -> Finished:
+        return await call.run_long(_build_here, call.engine, directory, options, emit)
+
+    return await stream_job(call, work, _write_quietly if call.flag("q") else write_build_event)
+
+
+def _same_directory(call: Call) -> str:
+    if call.peer_uid() != os.geteuid():
+        raise Forbidden("only the engine's own user may name a directory", hint="send the build context")
+    directory = call.text("context")
+    seen = (call.integer("device"), call.integer("inode"))
+    try:
+        status = os.stat(directory)
+    except OSError as error:
+        raise Conflict(f"the engine does not see the directory {directory!r}") from error
+    if not os.path.isabs(directory) or (status.st_dev, status.st_ino) != seen:
+        raise Conflict(f"the engine sees another directory at {directory!r}")
+    return directory
+
+
+def _build_here(engine: "Engine", directory: str, options: BuildOptions, emit: Emit) -> Finished:
+    from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
+
+    image = run_build(engine, directory, options, emit)
+    return Finished(str(image.id), image.references)
 
 
 def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) -> Finished:
@@ -46,4 +85,4 @@ def _write_quietly(event: Event) -> list[dict[str, Any]]:
     return [line for line in write_build_event(event) if "error" in line]
 
 
-ROUTES = (Route("POST", "/build", build),)
+ROUTES = (Route("POST", "/build", build), Route("POST", "/kist/build", build_here))

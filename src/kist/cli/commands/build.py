@@ -34,7 +34,8 @@ def run(context: "Context", arguments: "Arguments") -> int:
         return make(context, arguments, lambda show: jobs.build(wire, jobs.build_query(options), body_of(0), show))
     options = _options(context, arguments, dockerfile_in(source, arguments.text("file")))
     archive = pack(source, options["dockerfile"])
-    return make(context, arguments, lambda show: jobs.build(wire, jobs.build_query(options), archive, show))
+    query = jobs.build_query(options)
+    return make(context, arguments, lambda show: jobs.build_directory(wire, query, source, archive, show))
 
 
 def make(context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]") -> int:
