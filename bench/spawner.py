@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.measure import CommandError
 from kist.engine.bundle import Surroundings, runtime_spec
-from kist.engine.starter import PLAN, Places, filter_for
+from kist.engine.starter import Places, filter_for
 from kist.runtime import messages
 from kist.runtime.launch import Spawner
 from kist.runtime.plan import Log, Plan, make_plan
@@ -49,10 +49,7 @@ class SpawnerAlone:
         """From the request at the spawner to the exit of the container, as the engine learns of it."""
         places, plan = self._prepare()
         start = time.perf_counter()
-        path = os.path.join(places.run, PLAN)
-        with open(path, "wb") as file:
-            file.write(json.encode(plan.message()))
-        control = self._spawner.launch(path, places.data, places.run)
+        control = self._spawner.launch(plan, places.data, places.run)
         while True:
             message, descriptors = messages.receive(control)
             for descriptor in descriptors:
