@@ -7,17 +7,21 @@ import struct
 
 from kist.kernel import libc
 
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_IN_ROOT = 0x10
 _RESOLVE_NO_MAGICLINKS = 0x02
 
 
-def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
+def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0, *, same_mount: bool = False) -> int:
     """Open ``path`` as if ``root_fd`` were the root directory, symbolic links and ``..`` included.
+
+    With ``same_mount`` nothing that is mounted below it can be reached (``EXDEV``).
 
     Returns a descriptor that is closed on exec. Raises ``OSError``; ``EXDEV`` and ``ELOOP`` mean that the path tried
     to leave.
     """
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS | (_RESOLVE_NO_XDEV if same_mount else 0)
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
     return libc.syscall(libc.SYS_OPENAT2, root_fd, os.fsencode(path or "."), how, len(how), path=path)
 
 

@@ -12,8 +12,11 @@ def get(name: str) -> str:
 
 
 def put(name: str, value: str) -> None:
-    """Set a value."""
-    descriptor = os.open(_path(name), os.O_WRONLY | os.O_CLOEXEC)
+    """Set a value.
+
+    A symbolic link at its place is refused: what is mounted there is not the kernel's then, and would choose the file.
+    """
+    descriptor = os.open(_path(name), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.write(descriptor, value.encode("ascii"))
     finally:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+
+from kist.kernel import paths
 
 TYPE_CHECKING = False
 
@@ -14,6 +18,9 @@ _PASSWD = "/etc/passwd"  # noqa: S105 - a path
 
 
 _LARGEST = 2**31 - 1
+
+# More than any list of users needs, and little enough to read.
+_LARGEST_FILE = 16 << 20
 
 
 class Identity:
@@ -33,12 +40,14 @@ ROOT = Identity(0, 0, (0,), "/root", "root")
 def look_up(text: str, passwd: str = _PASSWD, group: str = "/etc/group") -> Identity:
     """Who ``user[:group]`` is, names or numbers, as Docker resolves ``--user``.
 
+    A number is always an id: an image may have a user of id 0 whose name is ``1000``.
+
     Raises:
         LookupError: a name that the files do not hold; the message is Docker's.
     """
     user, _, group_name = text.partition(":")
     user = user or "0"
-    entry = next((e for e in _entries(passwd, 7) if user in {e[0], e[2]}), None)
+    entry = next((e for e in _entries(passwd, 7) if _is(e, user)), None)
     if entry is not None:
         found = Identity(int(entry[2]), int(entry[3]) if entry[3].isdecimal() else 0, (), entry[5], entry[0])
     elif user.isdecimal():
@@ -91,12 +100,16 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _group_number(name: str, path: str) -> int:
-    entry = next((e for e in _entries(path, 4) if name in {e[0], e[2]}), None)
-    if entry is not None:
-        return int(entry[2])
     if name.isdecimal():
         return _in_range(name)
+    entry = next((e for e in _entries(path, 4) if e[0] == name), None)
+    if entry is not None:
+        return int(entry[2])
     raise LookupError(f"unable to find group {name}: no matching entries in group file")
+
+
+def _is(entry: list[str], user: str) -> bool:
+    return int(entry[2]) == int(user) if user.isdecimal() else entry[0] == user
 
 
 def _in_range(number: str) -> int:
@@ -113,21 +126,67 @@ def _memberships(user: str, gid: int, path: str) -> list[int]:
 
 def _entries(path: str, fields: int) -> Iterator[list[str]]:
     """The well-formed lines of the file; a missing file has none."""
+    for line in _text(path).split("\n"):
+        entry = line.rstrip("\r").split(":")
+        if len(entry) >= fields and _is_id(entry[2]):
+            yield entry
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(_LARGEST))
+
+
+def _text(path: str) -> str:
+    """The text of a file that the image made: a pipe, a device, a file of /proc and one that is missing have none.
+
+    Raises:
+        LookupError: it is too large to be read.
+    """
+    file = _open(path, os.O_RDONLY)
+    if file < 0:
+        return ""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                entry = line.rstrip("\n").split(":")
-                if len(entry) >= fields and entry[2].isdecimal():
-                    yield entry
-    except FileNotFoundError:
-        return
+        # Not up to its end: /proc has files whose reading waits, and whose size is zero.
+        size = os.fstat(file).st_size
+        if size > _LARGEST_FILE:
+            raise LookupError(f"{path} of the image has {size} bytes, more than the {_LARGEST_FILE} that are read")
+        return os.read(file, size).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(file)
+
+
+def _open(path: str, flags: int, *, same_mount: bool = False) -> int:
+    """A descriptor of the regular file; -1 when there is none."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        mode = 0o644 if flags & os.O_CREAT else 0
+        file = paths.open_in_root(root, path, flags | os.O_NONBLOCK | os.O_NOCTTY, mode, same_mount=same_mount)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EXDEV, errno.EISDIR}:
+            return -1
+        raise
+    finally:
+        os.close(root)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    return -1
 
 
 def _append(path: str, line: str) -> None:
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    with open(path, "a+", encoding="utf-8", errors="surrogateescape") as file:
-        if file.tell():
-            file.seek(0)
-            if not file.read().endswith("\n"):
-                line = "\n" + line
-        file.write(line)
+    """Add a line to a file of the root file system itself: what is mounted on it, or a pipe, is left alone."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        paths.make_directories(root, os.path.dirname(path))
+    finally:
+        os.close(root)
+    content = _text(path)
+    if content and not content.endswith("\n"):
+        line = "\n" + line
+    file = _open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, same_mount=True)
+    if file < 0:
+        return
+    try:
+        os.write(file, line.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(file)

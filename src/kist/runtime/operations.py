@@ -176,9 +176,7 @@ def cgroup_mounts(context: Context) -> None:
 
 
 def mask(context: Context, paths: list[str]) -> None:  # noqa: ARG001
-    """Hide paths: files behind /dev/null, directories behind one empty read-only tmpfs."""
-    null = mounts.clone_tree("/dev/null", recursive=False)
-    empty = mounts.new_filesystem("tmpfs", ("size=0k", "nr_inodes=1"), attributes=mounts.MOUNT_ATTR_RDONLY)
+    """Hide paths: files behind /dev/null, directories behind an empty read-only tmpfs each."""
     for path in paths:
         try:
             is_directory = stat.S_ISDIR(os.stat(path).st_mode)
@@ -186,11 +184,28 @@ def mask(context: Context, paths: list[str]) -> None:  # noqa: ARG001
             if error.errno in {errno.ENOENT, errno.ENOTDIR}:
                 continue
             raise
-        copy = mounts.clone_tree("", dir_fd=empty if is_directory else null, recursive=False)
-        mounts.attach_tree(copy, path)
-        os.close(copy)
-    os.close(null)
-    os.close(empty)
+        # Made anew each time: before Linux 6.15 there are no copies of a mount that is nowhere yet.
+        cover = _empty_directory() if is_directory else _null_device()
+        mounts.attach_tree(cover, path)
+        os.close(cover)
+
+
+def _empty_directory() -> int:
+    return mounts.new_filesystem("tmpfs", ("size=0k", "nr_inodes=1"), attributes=mounts.MOUNT_ATTR_RDONLY)
+
+
+def _null_device() -> int:
+    """A mount of /dev/null, and of nothing else.
+
+    What a link of the image has put over /dev may have a link of that name, to a file of /proc that would be
+    writable at the masked path then.
+    """
+    null = mounts.clone_tree("/dev/null", recursive=False)
+    status = os.fstat(null)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
+        os.close(null)
+        raise OSError(errno.EINVAL, "not the null device", "/dev/null")
+    return null
 
 
 def read_only(context: Context, paths: list[str]) -> None:  # noqa: ARG001
@@ -348,16 +363,24 @@ def perform(context: Context, operations: list[tuple[str, dict[str, Any]]]) -> N
             raise
 
 
-def _mount_point(target: str, *, directory: bool, mode: int = 0o755) -> int:
-    """A descriptor of a file or directory of the container, made where it is missing."""
+def _mount_point(target: str, *, directory: bool, mode: int = 0o755, links: int = 40) -> int:
+    """A descriptor of a file or directory of the container, made where it is missing.
+
+    Where there is a link that leads to nothing (/etc/resolv.conf of many images), what it leads to is made.
+    """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             return paths.open_in_root(root, target, os.O_PATH)
         except FileNotFoundError:
             above, name = os.path.split(target.rstrip("/"))
-            paths.make_directories(root, above if not directory else os.path.join(above, name), mode)
-            if not directory:
+            paths.make_directories(root, above, mode)
+            to = _link_at(root, above, name)
+            if to and links:
+                return _mount_point(os.path.join(above, to), directory=directory, mode=mode, links=links - 1)
+            if directory:
+                paths.make_directories(root, os.path.join(above, name), mode)
+            else:
                 _make_file(root, above, name)
             return paths.open_in_root(root, target, os.O_PATH)
     finally:
@@ -373,6 +396,17 @@ def _mount_layers(kind: str, source: str, options: Sequence[str], at: str) -> No
     tree = mounts.new_filesystem(kind, mounts.layers_one_by_one(options), source=source)
     mounts.attach_tree(tree, at)
     os.close(tree)
+
+
+def _link_at(root: int, above: str, name: str) -> str:
+    """Where the symbolic link ``name`` leads to; empty when it is none."""
+    parent = paths.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY)
+    try:
+        return os.readlink(name, dir_fd=parent)
+    except OSError:
+        return ""
+    finally:
+        os.close(parent)
 
 
 def _make_file(root: int, above: str, name: str) -> None:

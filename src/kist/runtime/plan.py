@@ -93,10 +93,12 @@ class Plan(msgspec.Struct, frozen=True):
     command: Command
 
     def message(self) -> dict[str, Any]:
-        """The plan as plain JSON values for the monitor; what only init reads is a text within."""
-        own = {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
-        init = {name: getattr(self, name) for name in _FOR_INIT}
-        return {**own, "init": json.encode(init).decode()}
+        """What the monitor reads, as plain JSON values."""
+        return {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
+
+    def init_text(self) -> str:
+        """What only init reads, as JSON: the monitor does not even hold it."""
+        return json.encode({name: getattr(self, name) for name in _FOR_INIT}).decode()
 
     def lines(self) -> tuple[str, ...]:
         """The plan as text, an operation a line."""
@@ -197,14 +199,15 @@ def _operations(
     # namespace may mount only while it sees the host's /proc has to be opened before the pivot, as binds are.)
     yield "detach_old_root", {}
     yield from _file_systems(spec)
-    if passwd is not None:
-        yield "passwd_entry", passwd
     if spec.hostname and "uts" in linux.namespaces:
         yield "hostname", {"name": spec.hostname}
     for name, value in sorted(linux.sysctl.items()):
         yield "sysctl", {"name": name, "value": value}
     yield "mask", {"paths": list(linux.masked_paths)}
     yield "read_only", {"paths": list(linux.readonly_paths)}
+    if passwd is not None:
+        # After /proc is closed to writes, since it writes where the image says that /etc/passwd is.
+        yield "passwd_entry", passwd
     if spec.process.terminal:
         yield "terminal", {}
         yield "console", {}

@@ -14,7 +14,7 @@ import pytest
 import harness
 from kist.engine import Engine
 from kist.errors import CommandNotExecutable, InvalidInput, KistError
-from kist.spec.container import Container, ContainerOptions, ExecOptions, Resources, RunResult
+from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions, Resources, RunResult
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 
@@ -120,6 +120,75 @@ def test_a_bind_below_a_link_inside_works(
     assert (
         run(engine, "cat /home/here/file", image, mounts=(Mount.bind(str(tmp_path), "/data/here"),)).stdout == "found"
     )
+
+
+@pytest.mark.parametrize("mounted", ["/proc/sys/kernel/domainname", "/mounted"])
+def test_no_link_leads_the_callers_entry_out_of_the_root(
+    engine: Engine, linked: Callable[[dict[str, str]], str], tmp_path: Path, mounted: str
+) -> None:
+    (tmp_path / "file").touch()
+    image = linked({"etc/passwd": mounted, "etc/group": mounted})
+    caller = Caller(uid=4711, gid=4711, groups=(), name="ada", home="/home/ada")
+    shown = run(
+        engine,
+        "id -u; cat /proc/sys/kernel/domainname",
+        image,
+        caller=caller,
+        mounts=(Mount.bind(str(tmp_path / "file"), "/mounted"),),
+    )
+    assert shown.stdout == "4711\n(none)\n"
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_what_hides_proc_is_the_null_device_whatever_a_link_puts_over_dev(
+    engine: Engine, linked: Callable[[dict[str, str]], str], tmp_path: Path
+) -> None:
+    (tmp_path / "null").symlink_to("/proc/sys/kernel/domainname")
+    with pytest.raises(KistError, match="mask /dev/null"):
+        run(engine, "true", linked({"data": "/dev"}), mounts=(Mount.bind(str(tmp_path), "/data"),))
+
+
+def test_no_link_leads_a_parameter_of_the_namespaces_elsewhere(
+    engine: Engine, linked: Callable[[dict[str, str]], str], tmp_path: Path
+) -> None:
+    (tmp_path / "ipv4").mkdir()
+    for name in ("ip_unprivileged_port_start", "ping_group_range"):
+        (tmp_path / "ipv4" / name).symlink_to("/proc/sys/kernel/domainname")
+    with pytest.raises(KistError, match="sysctl"):
+        run(engine, "true", linked({"data": "/proc/sys/net"}), mounts=(Mount.bind(str(tmp_path), "/data"),))
+
+
+def test_an_image_whose_list_of_users_is_a_pipe_starts(engine: Engine) -> None:
+    archive = io.BytesIO(harness.busybox_tar())
+    with tarfile.open(fileobj=archive, mode="a") as tar:
+        for name in ("etc/passwd", "etc/group"):
+            entry = tarfile.TarInfo(name)
+            entry.type = tarfile.FIFOTYPE
+            tar.addfile(entry)
+    archive.seek(0)
+    image = str(engine.import_image(archive, "", config=ContainerConfig(cmd=("sh",))).id)
+    caller = Caller(uid=4711, gid=4711, groups=(), name="ada", home="/home/ada")
+    assert run(engine, "echo $HOME", image).exit_code == 0
+    assert run(engine, "echo started", image, caller=caller).stdout == "started\n"
+    with pytest.raises(InvalidInput, match="unable to find user root"):
+        run(engine, "true", image, user="root")
+
+
+def test_behind_a_link_to_nothing_a_mount_point_is_made(
+    engine: Engine, linked: Callable[[dict[str, str]], str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("found", encoding="ascii")
+    image = linked({"etc/resolv.conf": "../run/systemd/stub.conf", "data": "/srv/a/b", "etc/hosts": "hosts"})
+    with pytest.raises(InvalidInput, match="cannot mount on /etc/hosts"):
+        run(engine, "true", image)
+    image = linked({"etc/resolv.conf": "../run/systemd/stub.conf", "data": "/srv/a/b"})
+    shown = run(
+        engine,
+        "grep -c . /proc/mounts >/dev/null; cat /srv/a/b/file; ls /run/systemd",
+        image,
+        mounts=(Mount.bind(str(tmp_path), "/data"),),
+    )
+    assert shown.stdout == "foundstub.conf\n"
 
 
 # what a container holds

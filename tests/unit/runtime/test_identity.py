@@ -1,5 +1,6 @@
 """``--user`` by the container's files, as Docker resolves it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,11 @@ def files(tmp_path: Path) -> tuple[str, str]:
         ("user:extra", 1000, 3000, [3000], "/home/user"),
         ("user:3000", 1000, 3000, [3000], "/home/user"),
         ("user:5555", 1000, 5555, [5555], "/home/user"),
-        ("user:999", 1000, 4000, [4000], "/home/user"),
+        ("user:999", 1000, 999, [999], "/home/user"),  # a group has this name
         ("2000", 2000, 2001, [2001, 3000, 3001, 1001], "/second"),
         ("4711", 4711, 0, [0], ""),
         ("4711:4712", 4711, 4712, [4712], ""),
-        ("7", 70, 71, [71], "/seven"),
+        ("7", 7, 0, [0], ""),  # a user has this name
         ("naughty", 80, 0, [0], "/naughty"),
         ("2147483647", 2147483647, 0, [0], ""),
     ],
@@ -90,3 +91,26 @@ def test_plain_ids_have_the_home_that_passwd_tells(
     found = identity.of_ids(1000, 5, groups, files[0])
     assert (found.uid, found.gid, found.groups, found.home, found.name) == (1000, 5, expected, "/home/user", "user")
     assert identity.of_ids(99, 5, groups, files[0]).home == ""
+
+
+def test_a_name_of_digits_is_nobodys_way_to_root(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text("1000:x:0:0::/root:/bin/sh\n", encoding="ascii")
+    found = identity.look_up("1000:1000", str(tmp_path / "passwd"), str(tmp_path / "passwd"))
+    assert (found.uid, found.gid) == (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    "target", ["/dev/zero", "/proc/kmsg", "/proc/self/fd/0", "/proc/self/status", "pipe", "itself"]
+)
+def test_what_is_no_regular_file_has_no_users(tmp_path: Path, target: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "itself").symlink_to(target)
+    with pytest.raises(LookupError, match="no matching entries"):
+        identity.look_up("root", str(tmp_path / "itself"))
+
+
+def test_a_file_of_users_without_an_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "passwd").touch()
+    os.truncate(tmp_path / "passwd", 1 << 40)
+    with pytest.raises(LookupError, match="1099511627776 bytes"):
+        identity.look_up("root", str(tmp_path / "passwd"))

@@ -98,6 +98,8 @@ def test_every_operation_is_one_that_init_knows() -> None:
         ("sysctl", "read_only"),
         ("terminal", "console"),
         ("passwd_entry", "user"),
+        ("mask", "passwd_entry"),
+        ("read_only", "passwd_entry"),
         ("directory", "root_read_only"),
         ("console", "root_read_only"),
         ("root_read_only", "wait_for_network"),
@@ -242,11 +244,11 @@ def test_an_execd_process_changes_nothing_of_the_container() -> None:
     assert (plan.log, plan.cgroup, plan.stdin, plan.stdin_once) == (None, "", True, True)
 
 
-def test_what_the_monitor_gets_is_json_with_init_s_part_as_a_text() -> None:
+def test_what_the_monitor_gets_is_json_without_init_s_part() -> None:
     plan = FULL.plan()
     message = json.loads(json.dumps(plan.message()))
     assert "operations" not in message
-    part = json.loads(message["init"])
+    part = json.loads(plan.init_text())
     assert [name for name, _ in part["operations"]] == names(plan)
     assert part["command"] == {"args": ["sh"], "env": [], "init": False}
     assert message["log"]["max_files"] > 0
