@@ -55,7 +55,12 @@ class Execs:
             seccomp=starter.seccomp_filter(frozenset(process.capabilities)),
             stdin=options.open_stdin,
         )
-        message = {"op": "exec", "id": identifier, "plan": made.message(), "detach": detach}
+        message = {
+            "op": "exec",
+            "id": identifier,
+            "plan": {**made.message(), "init": made.init_text()},
+            "detach": detach,
+        }
         connection, answer = launch.request(places.run, message)
         if "failed" in answer:
             connection.close()

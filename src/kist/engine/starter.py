@@ -21,12 +21,9 @@ from kist.errors import (
 from kist.runtime import launch, messages, seccomp
 from kist.runtime.launch import Attachment, Spawner
 from kist.runtime.plan import Plan
-from kist.spec import json
 from kist.spec.container import NetworkAttachment
 from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
-
-PLAN = "plan.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +72,7 @@ class Starter:
             NotFound: a bind source that does not exist.
             KistError: an operation failed; the message names it.
         """
-        path = os.path.join(places.run, PLAN)
-        with open(path, "wb") as file:
-            file.write(json.encode(plan.message()))
-        control = self._spawner.launch(path, places.data, places.run, attached)
+        control = self._spawner.launch(plan, places.data, places.run, attached)
         try:
             self._converse(control, plan, network)
         except BaseException:

@@ -29,14 +29,16 @@ def read(directory: str, run_directory: str, started_at: Callable[[], int]) -> C
     """
     try:
         found = _load(directory) or _load(run_directory)
-        if not found or not _over_or_alive(found):
-            # It may have ended between the two looks: its end is written before anything of the other goes away.
+        alive = bool(found) and _over_or_alive(found)
+        if not alive:
+            # It may have ended between the looks: its end is written before anything of the other goes away.
             found = _load(directory) or found
+            alive = bool(found) and _over_or_alive(found)
     except ValueError:
         # The machine went down while the file was on its way to the disk.
         return ContainerState(status="exited", exit_code=255, error="the container's state is damaged")
     if found:
-        return _state(found)
+        return _state(found) if alive else _unseen(found.get("started_at", 0))
     # With a run directory and no file in it, it is being started just now, or was when its engine died.
     started = 0 if os.path.isdir(run_directory) else started_at()
     return _unseen(started) if started else ContainerState()
@@ -63,14 +65,12 @@ def _unseen(started_at: int) -> ContainerState:
 
 
 def from_message(found: dict[str, Any]) -> ContainerState:
-    """The state as a monitor sends it."""
+    """The state as a monitor sends it at the end."""
     return _state(found)
 
 
 def _state(found: dict[str, Any]) -> ContainerState:
     failure = found.get("error") or {}
-    if not _over_or_alive(found):
-        return _unseen(found.get("started_at", 0))
     return ContainerState(
         status=found.get("status", "created"),
         pid=found.get("pid", 0),

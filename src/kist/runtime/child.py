@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kist.kernel import namespaces
+from kist.kernel import namespaces, process
 from kist.kernel.lean import signal
 from kist.runtime import init, messages, operations
 from kist.runtime import loop as events
@@ -65,7 +65,7 @@ class Child:
         def become() -> NoReturn:
             ours.close()
             stdio = pipes.child_ends if pipes else None
-            init.run(plan["init"], operations.Context(theirs, cgroup), stdio)
+            init.run(_init_text(plan), operations.Context(theirs, cgroup), stdio)
 
         try:
             self.pid, self.pidfd = clone(become)
@@ -123,6 +123,14 @@ class Child:
         os.close(self.pidfd)
         self.pidfd = -1
         self._on_exit(status)
+
+
+def _init_text(plan: dict[str, Any]) -> str:
+    """What init reads of a plan: from its file, which is read in the child, or as it came with the request."""
+    if "init_path" in plan:
+        return process.read_file(plan["init_path"]).decode()
+    text: str = plan["init"]
+    return text
 
 
 class _Pipes:

@@ -15,8 +15,12 @@ import kist
 from kist.errors import Conflict, InvalidInput, KistError
 from kist.kernel import mounts
 from kist.runtime import messages
+from kist.runtime.plan import Plan
+from kist.spec.json import encode
 
 SOCKET = "monitor.sock"
+_PLAN = "plan.json"
+_INIT = "init.json"
 _MAX_SOCKET_NAME = 100
 
 
@@ -52,14 +56,15 @@ class Spawner:
         self._ensure()
 
     def launch(
-        self, plan_path: str, directory: str, run_directory: str, attached: Sequence[Attachment] = ()
+        self, plan: Plan, directory: str, run_directory: str, attached: Sequence[Attachment] = ()
     ) -> socket.socket:
-        """Have a monitor forked that starts the container of the plan.
+        """Have a monitor that starts the container of the plan, which is written to the run directory.
 
         Returns:
             The control socket to the monitor: it sends ``created`` (with the network namespace when the plan waits
             for the network), ``started`` or ``failed``, and ``exited``.
         """
+        plan_path = _write_plan(plan, run_directory)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wants = [{"stdin": a.stdin, "stdout": a.stdout, "stderr": a.stderr} for a in attached]
         request = {"plan": plan_path, "directory": directory, "run_directory": run_directory, "attached": wants}
@@ -91,15 +96,17 @@ class Spawner:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # -I and -S: nothing of the user's environment is imported, and no site-packages; only our own package.
+        # Nothing of the user's environment is imported (-I), no site-packages (-S), only our own package; and no
+        # columns for tracebacks are kept, which are memory in every monitor.
         source = os.path.dirname(os.path.dirname(os.path.abspath(kist.__file__)))
+        run_root = os.path.dirname(os.path.abspath(self._error_log))
         with open(self._error_log, "ab") as log, _unchangeable(sys.executable) as program:
             code = (
                 f"import os, sys; os.closerange({program}, {program + 1}); sys.path.append({source!r}); "
-                f"from kist.runtime.spawner import main; main({theirs.fileno()})"
+                f"from kist.runtime.spawner import main; main({theirs.fileno()}, {run_root!r})"
             )
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", code],
+                [sys.executable, "-I", "-S", "-X", "no_debug_ranges", "-c", code],
                 executable=f"/proc/self/fd/{program}" if program >= 0 else None,
                 pass_fds=[theirs.fileno(), *([program] if program >= 0 else [])],
                 stdin=subprocess.DEVNULL,
@@ -123,6 +130,16 @@ class Spawner:
             if self._process is not None:
                 self._process.wait()
                 self._process = None
+
+
+def _write_plan(plan: Plan, directory: str) -> str:
+    init_path = os.path.join(directory, _INIT)
+    with open(init_path, "w", encoding="utf-8") as file:
+        file.write(plan.init_text())
+    path = os.path.join(directory, _PLAN)
+    with open(path, "wb") as file:
+        file.write(encode({**plan.message(), "init_path": init_path}))
+    return path
 
 
 @contextlib.contextmanager

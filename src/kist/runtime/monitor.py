@@ -97,6 +97,21 @@ class Monitor:
         self._tell_created(warnings)
         # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
         # and a failure is written over it.
+        self._note_running()
+        while not (self._exited and self._idle()):
+            self.loop.turn()
+        self._clean_up()
+
+    def rehearse(self) -> None:
+        """The parts of a start and an end that need no container (see ``kist.runtime.rehearsal``)."""
+        self._listen()
+        self._note_running()
+        if self.cgroup is not None:
+            self.cgroup.stats()
+        self._write_state(self._directory)
+        self._stop_listening()
+
+    def _note_running(self) -> None:
         self._state |= {
             "status": "running",
             "pid": self.first.pid,
@@ -105,9 +120,6 @@ class Monitor:
             "started_at": time.time_ns(),
         }
         self._write_state(self.run_directory)
-        while not (self._exited and self._idle()):
-            self.loop.turn()
-        self._clean_up()
 
     def _start(self, attached: list[Client]) -> None:
         for client in attached:

@@ -29,30 +29,42 @@ _PLAN: dict[str, Any] = {
     "terminal": False,
     "stdin": True,
     "stdin_once": True,
-    # A log that keeps nothing: the device of this name in the directory below.
-    "log": {"name": "null", "max_bytes": 1 << 20, "max_files": 1},
-    "init": "{}",
+    "log": {"name": "log", "max_bytes": 1 << 20, "max_files": 1},
 }
 
 
-def rehearse(machine: Machine) -> None:
-    """Make monitors, let output pass through them, and let go of them; nothing is started and nothing remains."""
+def rehearse(machine: Machine, directory: str) -> None:
+    """Make monitors, let output pass through them, and let go of them; nothing is started and nothing remains.
+
+    Args:
+        machine: as for a monitor.
+        directory: made, used and removed.
+    """
+    os.makedirs(directory, 0o700, exist_ok=True)
     for _ in range(_TIMES):
-        engine, control = messages.pair()
-        messages.send(engine, {"plan": "", "attached": [], "event": "created", "pid": 1, "warnings": []})
-        messages.receive(control)
-        monitor = Monitor(_PLAN, "/dev", "/dev", control, machine)
-        ours, theirs = messages.pair()
-        monitor.streams.attach(Client(ours, stdin=True, stdout=True, stderr=True))
-        stdin_read, stdin = os.pipe()
-        stdout, stdout_write = os.pipe()
-        stderr, stderr_write = os.pipe()
-        monitor.streams.use_pipes(stdin, stdout, stderr)
-        os.write(stdout_write, b"a line\n")
-        monitor.loop.turn(0)
-        for descriptor in (stdin_read, stdout_write, stderr_write):
-            os.close(descriptor)
-        monitor.streams.end()
-        monitor.loop.close()
-        for channel in (engine, control, theirs):
-            channel.close()
+        _rehearse_once(machine, directory)
+    for name in os.listdir(directory):
+        os.unlink(os.path.join(directory, name))
+    os.rmdir(directory)
+
+
+def _rehearse_once(machine: Machine, directory: str) -> None:
+    engine, control = messages.pair()
+    messages.send(engine, {"plan": "", "attached": [], "event": "created", "pid": 1, "warnings": []})
+    messages.receive(control)
+    monitor = Monitor(_PLAN, directory, directory, control, machine)
+    monitor.rehearse()
+    ours, theirs = messages.pair()
+    monitor.streams.attach(Client(ours, stdin=True, stdout=True, stderr=True))
+    stdin_read, stdin = os.pipe()
+    stdout, stdout_write = os.pipe()
+    stderr, stderr_write = os.pipe()
+    monitor.streams.use_pipes(stdin, stdout, stderr)
+    os.write(stdout_write, b"a line\n")
+    monitor.loop.turn(0)
+    for descriptor in (stdin_read, stdout_write, stderr_write):
+        os.close(descriptor)
+    monitor.streams.end()
+    monitor.loop.close()
+    for channel in (engine, control, theirs):
+        channel.close()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-def main(descriptor: int) -> None:
-    """Serve requests from the socket ``descriptor`` until its other end is closed."""
+def main(descriptor: int, run_root: str) -> None:
+    """Serve requests from the socket ``descriptor`` until its other end is closed; ``run_root`` is the engine's."""
     process.set_title("kist-spawner")
     # Nobody but root looks into these processes: not the container's processes that share a pid namespace with init.
     process.set_dumpable(dumpable=False)
@@ -38,7 +38,8 @@ def main(descriptor: int) -> None:
     # Reference cycles are rare here, and a collection would copy every page that the monitors share.
     gc.disable()
     machine = Machine()
-    rehearse(machine)
+    rehearse(machine, os.path.join(run_root, f"rehearsal-{os.getpid()}"))
+    gc.collect()
     gc.freeze()
     _keep_a_spare(socket.socket(fileno=descriptor), machine)
 
@@ -97,4 +98,4 @@ def _become_monitor(request: dict[str, Any], descriptors: list[int], machine: Ma
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

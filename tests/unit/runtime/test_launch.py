@@ -15,6 +15,7 @@ import pytest
 from kist.errors import Conflict, InvalidInput
 from kist.runtime import launch, messages
 from kist.runtime.launch import Spawner
+from kist.runtime.plan import Command, Plan
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts are made")
 
@@ -39,6 +40,22 @@ def test_a_program_that_runs_from_the_read_only_mount_can_never_be_opened_for_wr
     os.close(os.open(program, os.O_WRONLY))
 
 
+IMPOSSIBLE = Plan(
+    id="0" * 64,
+    namespaces=("nowhere",),
+    cgroup="",
+    limits={},
+    wait_for_network=False,
+    ends_with_engine=False,
+    terminal=False,
+    stdin=False,
+    stdin_once=False,
+    log=None,
+    operations=(),
+    command=Command((), ()),
+)
+
+
 @pytest.fixture
 def spawner(tmp_path: Path) -> Iterator[Spawner]:
     made = Spawner(str(tmp_path / "log"))
@@ -47,8 +64,8 @@ def spawner(tmp_path: Path) -> Iterator[Spawner]:
 
 
 def dead_monitor(spawner: Spawner, tmp_path: Path) -> bool:
-    """Have a monitor forked for a plan that does not exist: it dies, which tells that the spawner lives."""
-    with spawner.launch(str(tmp_path / "no-plan"), str(tmp_path), str(tmp_path)) as control:
+    """Have a monitor forked for a plan that cannot be: it dies, which tells that the spawner lives."""
+    with spawner.launch(IMPOSSIBLE, str(tmp_path), str(tmp_path)) as control:
         control.settimeout(20)
         return messages.receive(control) == (None, [])
 
