@@ -164,11 +164,19 @@ def open_cgroup(context: Context) -> None:
 
 def cgroup_mounts(context: Context) -> None:
     """Show the container its own cgroup, read-only, where programs look for their limits."""
-    slots = [slot for slot in context.trees if slot.startswith("cgroup/")]
-    if slots != ["cgroup/"]:
+    names = [slot.partition("/")[2] for slot in context.trees if slot.startswith("cgroup/")]
+    if names == [""]:
+        attach(context, "cgroup/", "/sys/fs/cgroup")
+    else:
         mounts.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", _QUIET, "mode=755,size=64k")
-    for slot in slots:
-        attach(context, slot, f"/sys/fs/{slot}".rstrip("/"))
+        # The directory is ours and empty, so nothing in it can lead astray.
+        place = os.open("/sys/fs/cgroup", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for name in names:
+            tree = context.trees.pop(f"cgroup/{name}")
+            os.mkdir(name, 0o755, dir_fd=place)
+            mounts.attach_tree(tree, name, dir_fd=place)
+            os.close(tree)
+        os.close(place)
     attributes = (
         mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
     )
