@@ -52,6 +52,7 @@ class Executor:
         self._cache = StepCache(engine, bypass=no_cache)
         self._progress = progress
         self._results: dict[str, Result] = {}
+        self._fresh: set[str] = set()
 
     def run(self, plan: Plan) -> Result:
         """Carry out all steps, each after those it requires.
@@ -73,6 +74,8 @@ class Executor:
                 text = str(error) or type(error).__name__
                 self._progress(StepFinished(step.id, time.monotonic() - begin, error=text))
                 raise
+            if not cached:
+                self._fresh.add(step.id)
             self._progress(StepFinished(step.id, time.monotonic() - begin, cached=cached))
         return self._results[plan.result]
 
@@ -93,7 +96,8 @@ class Executor:
             with _told(step):
                 made, cached = self._copied(below, action)
         else:
-            return below.configured(step.created_by), True
+            # A setting takes no work; it is as new as what it is set on.
+            return below.configured(step.created_by), step.requires[0] not in self._fresh
         unchanged = cache.after(below.identity, cache.key(below.identity, action))
         return below.with_made(made, step.created_by, unchanged), cached
 
