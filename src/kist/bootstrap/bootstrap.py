@@ -96,7 +96,7 @@ class _Bootstrap:
                 return choice, choose(self._cache, lists, self._release, self._options, self._architecture)
             finally:
                 # Sixty thousand packages were read; an engine that goes on for weeks need not remember their parts.
-                version.sort_key.cache_clear()
+                version.forget()
                 parse_relations.cache_clear()
 
     def _known_image(self, lock: Lock) -> Image | None:

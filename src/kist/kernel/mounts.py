@@ -88,6 +88,18 @@ def attach_tree(tree: int, target: str, *, dir_fd: int = libc.AT_FDCWD) -> None:
     libc.syscall(libc.SYS_MOVE_MOUNT, tree, b"", dir_fd, os.fsencode(target), flags, path=target)
 
 
+def attach_each(directory: str, trees: dict[str, int]) -> None:
+    """Mount detached trees on new directories of these names in ``directory``, and close them."""
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name, tree in trees.items():
+            os.mkdir(name, 0o755, dir_fd=place)
+            attach_tree(tree, name, dir_fd=place)
+            os.close(tree)
+    finally:
+        os.close(place)
+
+
 def set_attributes(
     path: str, attributes: int, *, clear: int = 0, recursive: bool = False, propagation: int = 0, dir_fd: int = -100
 ) -> None:

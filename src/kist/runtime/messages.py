@@ -45,11 +45,11 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[
 def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """The next message and its descriptors (closed on exec); ``(None, [])`` when the other side has gone."""
     try:
-        data, ancillary, _, _ = channel.recvmsg(
-            _MAX_PACKET, socket.CMSG_SPACE(_MAX_DESCRIPTORS * _INT), socket.MSG_CMSG_CLOEXEC
-        )
+        data, ancillary = _receive(channel)
     except ConnectionResetError:
-        return None, []
+        # It left without reading all that we sent. The kernel says so once, before it hands out what it had sent
+        # itself, and that is what tells why it left.
+        data, ancillary = _receive(channel)
     descriptors: list[int] = []
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -59,6 +59,13 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
             os.close(descriptor)
         return None, []
     return jsontext.loads(data), descriptors
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+    data, ancillary, _, _ = channel.recvmsg(
+        _MAX_PACKET, socket.CMSG_SPACE(_MAX_DESCRIPTORS * _INT), socket.MSG_CMSG_CLOEXEC
+    )
+    return data, ancillary
 
 
 def complain(error: OSError) -> None:

@@ -170,13 +170,7 @@ def cgroup_mounts(context: Context) -> None:
     else:
         mounts.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", _QUIET, "mode=755,size=64k")
         # The directory is ours and empty, so nothing in it can lead astray.
-        place = os.open("/sys/fs/cgroup", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        for name in names:
-            tree = context.trees.pop(f"cgroup/{name}")
-            os.mkdir(name, 0o755, dir_fd=place)
-            mounts.attach_tree(tree, name, dir_fd=place)
-            os.close(tree)
-        os.close(place)
+        mounts.attach_each("/sys/fs/cgroup", {name: context.trees.pop(f"cgroup/{name}") for name in names})
     attributes = (
         mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
     )

@@ -68,3 +68,13 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_a_file_in_a_directory_that_is_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         messages.write_json(str(tmp_path / "gone" / "state.json"), {})
+
+
+def test_what_was_sent_before_leaving_unread_mail_behind_arrives() -> None:
+    ours, theirs = messages.pair()
+    messages.send(ours, {"go": True})
+    messages.send(theirs, {"failed": "why"})
+    theirs.close()
+    assert messages.receive(ours) == ({"failed": "why"}, [])
+    assert messages.receive(ours) == (None, [])
+    ours.close()
