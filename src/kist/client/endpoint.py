@@ -1,38 +1,15 @@
 """Where the engine listens, from ``-H``, the environment and the user id."""
 
 from kist.errors import InvalidInput, Unsupported
+from kist.spec.roots import data_root, run_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+__all__ = ["Endpoint", "data_root", "resolve", "run_root"]
+
 MAX_SOCKET_PATH = 107  # sun_path of unix(7), without its NUL
-
-
-def run_root(environment: "Mapping[str, str]", uid: int) -> str:
-    """The directory of the engine's socket: ``$KIST_RUN``, else ``/run/kist`` or ``$XDG_RUNTIME_DIR/kist``."""
-    if chosen := environment.get("KIST_RUN"):
-        return chosen
-    if uid == 0:
-        return "/run/kist"
-    return (environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}") + "/kist"
-
-
-def data_root(environment: "Mapping[str, str]", uid: int) -> str:
-    """The directory of images and records: ``$KIST_ROOT``, else ``/var/lib/kist`` or ``$XDG_DATA_HOME/kist``.
-
-    Raises:
-        InvalidInput: an ordinary user without ``HOME``.
-    """
-    if chosen := environment.get("KIST_ROOT"):
-        return chosen
-    if uid == 0:
-        return "/var/lib/kist"
-    if share := environment.get("XDG_DATA_HOME"):
-        return share + "/kist"
-    if home := environment.get("HOME"):
-        return home + "/.local/share/kist"
-    raise InvalidInput("no place for images: neither KIST_ROOT, XDG_DATA_HOME nor HOME is set")
 
 
 class Endpoint:

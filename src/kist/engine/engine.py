@@ -14,7 +14,6 @@ from importlib import metadata
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from kist.engine import roots
 from kist.engine.containers import Containers
 from kist.engine.execs import Execs
 from kist.engine.frames import read_frames
@@ -29,6 +28,7 @@ from kist.kernel import cgroup, process
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
 from kist.runtime.logreader import Position
+from kist.spec import roots
 from kist.spec.container import (
     Container,
     ContainerOptions,

@@ -10,7 +10,7 @@ def test_the_default_roots() -> None:
     assert run_root({}, 0) == "/run/kist"
     assert data_root({}, 0) == "/var/lib/kist"
     assert run_root({"XDG_RUNTIME_DIR": "/r"}, 1000) == "/r/kist"
-    assert run_root({}, 1000) == "/run/user/1000/kist"
+    assert run_root({}, 1000) == "/tmp/kist-run-1000/kist"
     assert data_root({"XDG_DATA_HOME": "/d"}, 1000) == "/d/kist"
     assert data_root({"HOME": "/h"}, 1000) == "/h/.local/share/kist"
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.engine import containers, names, roots
+from kist.engine import containers, names
 from kist.engine.frames import frame, read_frames
 from kist.engine.starter import raise_failure
 from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError, NotFound
+from kist.spec import roots
 
 FRAMES = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=300)), max_size=20)
 

@@ -1,0 +1,36 @@
+"""Where an engine keeps its things, by environment and user: the same for every process that looks for it."""
+
+from kist.errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def data_root(environment: "Mapping[str, str]", uid: int) -> str:
+    """What must not be lost: ``$KIST_ROOT``, else ``/var/lib/kist`` for root, else ``kist`` in the user's data (XDG).
+
+    Raises:
+        InvalidInput: an ordinary user without ``HOME``.
+    """
+    if root := environment.get("KIST_ROOT"):
+        return root
+    if uid == 0:
+        return "/var/lib/kist"
+    if share := environment.get("XDG_DATA_HOME"):
+        return share + "/kist"
+    if home := environment.get("HOME"):
+        return home + "/.local/share/kist"
+    raise InvalidInput("no place for images: neither KIST_ROOT, XDG_DATA_HOME nor HOME is set")
+
+
+def run_root(environment: "Mapping[str, str]", uid: int) -> str:
+    """What a restart of the machine may take: ``$KIST_RUN``, else ``/run/kist`` for root, else of the user.
+
+    That is ``kist`` in ``$XDG_RUNTIME_DIR``, and where no session made one (batch jobs, su) a directory in /tmp.
+    """
+    if root := environment.get("KIST_RUN"):
+        return root
+    if uid == 0:
+        return "/run/kist"
+    return (environment.get("XDG_RUNTIME_DIR") or f"/tmp/kist-run-{uid}") + "/kist"  # noqa: S108 - made with 0700
