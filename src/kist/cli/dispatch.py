@@ -7,7 +7,7 @@ from kist.cli.option import Arguments, Command, Option
 from kist.cli.parser import HelpWanted, parse
 from kist.cli.usage import UsageError
 from kist.cli.verbs import VERBS
-from kist.errors import KistError
+from kist.errors import KistError, StepFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ def run(argv: "Sequence[str]", environment: "Mapping[str, str]") -> int:
     except UsageError as error:
         named = error.command or verb
         context.fail(error, f"kist {named} --help" if named else "kist --help")
+        return error.exit_code
+    except StepFailed as error:
+        # As Docker's client: the code of the command that failed.
+        context.fail(error)
         return error.exit_code
     except KistError as error:
         context.fail(error)
