@@ -390,14 +390,14 @@ def _mount_point(target: str, *, directory: bool, mode: int = 0o755, links: int 
 
 
 def _mount_layers(kind: str, source: str, options: Sequence[str], at: str) -> None:
-    """Mount an overlay; mount(2) takes a page of options, and with many layers they go one by one (Linux 6.5)."""
+    """Mount an overlay. mount(2) takes a page of options, so with many layers they are named from where they lie."""
     text = ",".join(options)
-    if len(text) < _PAGE:
-        mounts.mount(source, at, kind, 0, text)
-        return
-    tree = mounts.new_filesystem(kind, mounts.layers_one_by_one(options), source=source)
-    mounts.attach_tree(tree, at)
-    os.close(tree)
+    if len(text) >= _PAGE:
+        upper = next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), "")
+        together = os.path.dirname(upper)
+        os.chdir(together or "/")
+        text = text.replace(f"{together}/", "")
+    mounts.mount(source, at, kind, 0, text)
 
 
 def _link_at(root: int, above: str, name: str) -> str:
