@@ -77,7 +77,11 @@ def _be_spare(requests: socket.socket, take: int, machine: Machine) -> NoReturn:
     request, descriptors = messages.receive(requests)
     if request is None:
         os._exit(0)
-    os.write(take, b"x")
+    try:
+        os.write(take, b"x")
+    except BrokenPipeError as error:
+        # The spawner was killed. This start is still ours; the engine finds out at the next.
+        messages.complain(error)
     os.close(take)
     requests.close()
     _become_monitor(request, descriptors, machine)

@@ -345,3 +345,21 @@ def test_two_engines_on_one_root_hear_of_the_same_ends(engine: Engine, sleeper: 
         assert engine.container(container).state.running
         assert engine.exec(container, ExecOptions(command=("echo", "both"))).stdout == "both\n"
     assert engine.container(container).state.running, "an engine's end is nobody else's"
+
+
+def test_a_container_starts_after_the_spawner_was_killed_and_left_its_spare(engine: Engine) -> None:
+    for _ in range(3):
+        assert run(engine, "echo ran").stdout == "ran\n"
+        children = [
+            int(pid)
+            for file in Path("/proc/self/task").glob("*/children")
+            for pid in file.read_text(encoding="ascii").split()
+        ]
+        spawners = [
+            pid for pid in children if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "kist-spawner\n"
+        ]
+        assert spawners
+        for pid in spawners:
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert run(engine, "echo ran").stdout == "ran\n"
