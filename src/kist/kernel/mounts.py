@@ -26,6 +26,8 @@ MS_RELATIME = 0x200000
 MS_STRICTATIME = 0x1000000
 MNT_DETACH = 2
 
+_PAGE = 4096
+
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
@@ -54,6 +56,21 @@ def mount(source: str | None, target: str, kind: str | None = None, flags: int =
         libc.encoded(data),
         path=target,
     )
+
+
+def mount_layers(kind: str, source: str, options: Sequence[str], at: str, flags: int = 0) -> None:
+    """Mount an overlay at the absolute path ``at``.
+
+    mount(2) takes a page of options, so many layers are named from where they lie: the caller's working directory is
+    another one after that.
+    """
+    text = ",".join(options)
+    if len(text) >= _PAGE:
+        named = {option.partition("=")[0]: option.partition("=")[2] for option in options}
+        together = os.path.dirname(named.get("upperdir") or named["lowerdir"].rpartition(":")[2])
+        os.chdir(together)
+        text = text.replace(f"{together}/", "")
+    mount(source, at, kind, flags, text)
 
 
 def unmount(target: str, flags: int = 0) -> None:

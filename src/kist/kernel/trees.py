@@ -79,5 +79,5 @@ def _mount_and_clone(options: tuple[str, ...], attributes: int) -> int:
     upper = next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), None)
     # Any directory serves as the place: this namespace ends with the thread, and the mount lives on in the descriptor.
     place = os.path.dirname(upper) if upper else "/"
-    mounts.mount("overlay", place, "overlay", attributes & mounts.MS_RDONLY, ",".join(options))
+    mounts.mount_layers("overlay", "overlay", options, place, attributes & mounts.MS_RDONLY)
     return mounts.clone_tree(place, recursive=False)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
-_PAGE = 4096
 _QUIET = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
 
@@ -88,7 +87,7 @@ def mount_root(context: Context, type: str, source: str, options: Sequence[str],
         mounts.attach_tree(tree, at)
         os.close(tree)
     else:
-        _mount_layers(type, source, options, at)
+        mounts.mount_layers(type, source, options, at)
     mounts.set_propagation(at, mounts.MS_PRIVATE)
     context.old_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.chdir(at)
@@ -387,17 +386,6 @@ def _mount_point(target: str, *, directory: bool, mode: int = 0o755, links: int 
             return paths.open_in_root(root, target, os.O_PATH)
     finally:
         os.close(root)
-
-
-def _mount_layers(kind: str, source: str, options: Sequence[str], at: str) -> None:
-    """Mount an overlay. mount(2) takes a page of options, so with many layers they are named from where they lie."""
-    text = ",".join(options)
-    if len(text) >= _PAGE:
-        upper = next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), "")
-        together = os.path.dirname(upper)
-        os.chdir(together or "/")
-        text = text.replace(f"{together}/", "")
-    mounts.mount(source, at, kind, 0, text)
 
 
 def _link_at(root: int, above: str, name: str) -> str:
