@@ -478,3 +478,25 @@ def test_an_image_of_many_layers_runs(engine: Engine, busybox: str) -> None:
     finally:
         for key in filter(engine.store.snapshots.exists, reversed(keys)):
             engine.store.snapshots.remove(key)
+
+
+def test_a_hostname_that_is_none_is_refused(run: Run) -> None:
+    with pytest.raises(InvalidInput, match="invalid hostname"):
+        run("true", hostname="a\nb")
+
+
+def test_a_mount_on_a_link_to_the_root_is_refused(engine: Engine, busybox: str, tmp_path: Path) -> None:
+    options = ContainerOptions(
+        image=busybox,
+        command=("true",),
+        network="none",
+        mounts=(Mount.bind(str(tmp_path), "/link"),),
+    )
+    container = engine.create(options)
+    try:
+        upper = engine.store.snapshots.mounts(container.id)[0].option("upperdir")
+        Path(str(upper), "link").symlink_to("/")
+        with pytest.raises(InvalidInput, match="cannot mount on /link"):
+            engine.start(container)
+    finally:
+        engine.remove(container)

@@ -1,6 +1,7 @@
 """From a container's options to a runtime specification: pure. Docker's defaults, or stricter ones, live here."""
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ DEVICE_RULES = (
     ),
 )
 _CPU_PERIOD = 100_000
+_HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _MINIMUM_MEMORY = 6 << 20
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
@@ -183,6 +185,10 @@ def check(options: ContainerOptions) -> None:
         raise InvalidInput("limits on CPUs and processes cannot be negative")
     if options.working_dir and not options.working_dir.startswith("/"):
         raise InvalidInput(f"the working directory {options.working_dir!r} is invalid, it needs to be an absolute path")
+    if options.hostname and not _HOSTNAME.fullmatch(options.hostname):
+        raise InvalidInput(
+            f"invalid hostname: {options.hostname!r}", hint="letters, digits, '-', '_' and '.', at most 63 in all"
+        )
     for entry in options.env:
         if entry.startswith("=") or "\0" in entry:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")

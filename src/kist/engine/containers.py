@@ -371,6 +371,7 @@ class Containers:
                 with contextlib.suppress(NotFound, Conflict):  # another engine was first
                     self.remove(container)
             else:
+                _end_orphans(self._with_state(container))
                 self._networks.release(container.id)
         for root in (self._data_root, self._run_root):
             for left in set(_listed(root)) - known:
@@ -444,14 +445,17 @@ def _end_orphans(container: Container) -> None:
 def write_surroundings(
     places: Places, container: Container, network: NetworkAttachment | None, root: Sequence[Any]
 ) -> bundle.Surroundings:
-    """Write the files that appear in the container's /etc."""
+    """Write the files that appear in the container's /etc.
+
+    The container may write to them, so they are where its other files are: what it fills is not the machine's /run.
+    """
     hostname = container.options.hostname or container.id[:12]
     resolv_conf = networks.resolv_conf(container.options.network)
     hosts = network_plan.hosts_file(hostname, network.address if network else "")
     texts = {"resolv.conf": resolv_conf, "hostname": network_plan.hostname_file(hostname), "hosts": hosts}
     written = []
     for name, text in texts.items():
-        path = os.path.join(places.run, name)
+        path = os.path.join(places.data, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(path, 0o644)

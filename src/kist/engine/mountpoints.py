@@ -62,8 +62,12 @@ def borrowed(root: Sequence[Mount]) -> Iterator[None]:
     try:
         yield
     finally:
-        for path in reversed(missing):
-            _remove_if_empty(os.path.join(directory, path))
+        root_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path in reversed(missing):
+                _remove_if_empty(root_fd, path)
+        finally:
+            os.close(root_fd)
 
 
 def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
@@ -137,12 +141,20 @@ def _copy_attributes(status: os.stat_result, path: str) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _remove_if_empty(path: str) -> None:
+def _remove_if_empty(root_fd: int, path: str) -> None:
+    """Remove a directory or file below the root; the command may have put links on the way there."""
     try:
-        status = os.lstat(path)
-        if stat.S_ISDIR(status.st_mode):
-            os.rmdir(path)
-        elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
-            os.unlink(path)
+        parent = paths.open_in_root(root_fd, os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY)
     except OSError:
-        return  # filled or replaced by the command: then it is the command's
+        return  # replaced by the command: then it is the command's
+    name = os.path.basename(path)
+    try:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            os.rmdir(name, dir_fd=parent)
+        elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            os.unlink(name, dir_fd=parent)
+    except OSError:
+        return  # filled or replaced by the command
+    finally:
+        os.close(parent)

@@ -31,8 +31,9 @@ class Places:
     """A container's directories.
 
     Attributes:
-        data: outlives the machine's restarts: the log, how it ended.
-        run: need not: the plan, the files of /etc, the monitor's socket, the state while it runs.
+        data: outlives the machine's restarts: the log, how it ended; and what the container may write to: the files
+            of /etc.
+        run: need not: the plan, the monitor's socket, the state while it runs.
         root: an empty directory, the same for all, that the root file system is mounted over, each time in the
             container's own mount namespace.
     """

@@ -55,15 +55,16 @@ class Steps:
         """
         identifier = secrets.token_hex(32)
         directory = f"{self._run_root}/containers/{identifier}"
-        places = Places(directory, directory, f"{self._run_root}/root")
-        places.make()
-        try:
-            return self._run(
-                identifier, places, snapshot, tuple(argv), config, network, tuple(mounts), output, hostname
-            )
-        finally:
-            self._networks.release(identifier)
-            directories.remove_tree(directory)
+        with self._store.temporary() as data:
+            places = Places(data, directory, f"{self._run_root}/root")
+            places.make()
+            try:
+                return self._run(
+                    identifier, places, snapshot, tuple(argv), config, network, tuple(mounts), output, hostname
+                )
+            finally:
+                self._networks.release(identifier)
+                directories.remove_tree(directory)
 
     def _run(
         self,

@@ -135,12 +135,18 @@ def attach(context: Context, slot: str, target: str, attributes: int = 0, propag
         mounts.set_attributes("", attributes, recursive=True, propagation=propagation, dir_fd=tree)
     place = _mount_point(target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
     try:
+        _refuse_root(place, target)
         mounts.attach_tree(tree, "", dir_fd=place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, target) from error
     finally:
         os.close(place)
         os.close(tree)
+
+
+def _refuse_root(place: int, target: str) -> None:
+    if os.path.samestat(os.fstat(place), os.stat("/")):
+        raise OSError(errno.EINVAL, "a link of the image leads to the root", target)
 
 
 def device(context: Context, path: str, major: int, minor: int, mode: int) -> None:  # noqa: ARG001

@@ -188,7 +188,7 @@ def _operations(
         yield "oom_score", {"adjust": spec.process.oom_score_adj}
     yield "detach_mounts", {}
     yield from _open_host_paths(spec)
-    if linux.cgroups_path:
+    if linux.cgroups_path and any(mount.type == "cgroup" for mount in spec.mounts):
         yield "open_cgroup", {}
     if len(spec.root) != 1:
         raise InvalidInput(f"a root file system is one mount, not {len(spec.root)}")
