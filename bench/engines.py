@@ -38,6 +38,11 @@ class Engine:
     def run(self, *words: str) -> str:
         return run(self.argv(*words), self.env)
 
+    @property
+    def volatile(self) -> str:
+        """A directory in memory, for what need not outlive the machine: the room's /run is one, as on every machine."""
+        return f"/run/kist-bench/{type(self).__name__.lower()}"
+
     def seconds(self, *words: str) -> float:
         return seconds(self.argv(*words), self.env)
 
@@ -73,7 +78,7 @@ class Docker(Engine):
         log = open(self.work / "log", "wb")  # noqa: SIM115 - the daemon keeps it
         self.daemon = subprocess.Popen(
             [
-                daemon, f"--data-root={self.work}/root", f"--exec-root={self.work}/exec", f"--pidfile={self.work}/pid",
+                daemon, f"--data-root={self.work}/root", f"--exec-root={self.volatile}/exec", f"--pidfile={self.work}/pid",
                 f"--host=unix://{self.work}/socket", "--storage-driver=overlay2",
                 "--exec-opt=native.cgroupdriver=cgroupfs",
             ],
@@ -100,7 +105,7 @@ class Podman(Engine):
     def start(self) -> None:
         self.env = {**os.environ, "TMPDIR": str(self.work)}
         self.options = (
-            "--root", f"{self.work}/root", "--runroot", f"{self.work}/run", "--tmpdir", f"{self.work}/tmp",
+            "--root", f"{self.work}/root", "--runroot", f"{self.volatile}/run", "--tmpdir", f"{self.work}/tmp",
             "--network-config-dir", f"{self.work}/network", "--storage-driver", "overlay",
             "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc",
         )  # fmt: skip
@@ -112,11 +117,11 @@ class Kist(Engine):
     """The project's own command; its engine starts by itself with the first verb."""
 
     def start(self) -> None:
-        self.env = {**os.environ, "KIST_ROOT": f"{self.work}/root", "KIST_RUN": f"{self.work}/run"}
+        self.env = {**os.environ, "KIST_ROOT": f"{self.work}/root", "KIST_RUN": f"{self.volatile}/run"}
         self.version = self.run("--version").split()[-1]
 
     def daemons(self) -> list[int]:
-        engine = int((self.work / "run/engine.pid").read_text(encoding="ascii"))
+        engine = int(Path(f"{self.volatile}/run/engine.pid").read_text(encoding="ascii"))
         return [engine, *children(engine)]
 
 

@@ -16,6 +16,9 @@ from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 
+# In the room /run is in memory, as on every machine; the engine keeps there what need not outlive it.
+RUN = "/run/kist-bench"
+
 
 class SpawnerAlone:
     """A spawner, and containers that run ``true`` with all of Docker's default isolation and no network."""
@@ -35,7 +38,7 @@ class SpawnerAlone:
         for directory in (upper, inner):
             directory.mkdir(parents=True)
         overlay = Mount("overlay", "overlay", "", (f"lowerdir={self._root}", f"upperdir={upper}", f"workdir={inner}"))
-        places = Places(str(home / "data"), str(home / "run"), str(self._work / "root"))
+        places = Places(str(home / "data"), f"{RUN}/spawn/{self._count}", f"{RUN}/spawn/root")
         places.make()
         container = _container(f"{self._count:064x}")
         spec = runtime_spec(container, Surroundings((overlay,), "", "", ""))
