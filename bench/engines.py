@@ -78,7 +78,8 @@ class Docker(Engine):
         log = open(self.work / "log", "wb")  # noqa: SIM115 - the daemon keeps it
         self.daemon = subprocess.Popen(
             [
-                daemon, f"--data-root={self.work}/root", f"--exec-root={self.volatile}/exec", f"--pidfile={self.work}/pid",
+                daemon, f"--data-root={self.work}/root", f"--exec-root={self.volatile}/exec",
+                f"--pidfile={self.work}/pid",
                 f"--host=unix://{self.work}/socket", "--storage-driver=overlay2",
                 "--exec-opt=native.cgroupdriver=cgroupfs",
             ],

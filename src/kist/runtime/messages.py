@@ -6,6 +6,7 @@ monitor's own socket, where anybody may connect: one line of JSON, then the stre
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import sys
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-_MAX_PACKET = 1 << 17
+_MAX_PACKET = 1 << 15
 _MAX_DESCRIPTORS = 128
 # Arguments and environment of an exec'd process travel in a line, and execve(2) takes 2 MiB of them.
 MAX_LINE = 8 << 20
@@ -35,6 +36,8 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
     """Send one message; the descriptors are duplicated into the receiver."""
     data = jsontext.dumps(message).encode()
+    if len(data) > _MAX_PACKET:
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE), "message between Kist's processes")
     if descriptors:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
         channel.sendmsg([data], ancillary)

@@ -20,7 +20,7 @@ def ends() -> Iterator[tuple[messages.socket.socket, messages.socket.socket]]:
 Ends = tuple[messages.socket.socket, messages.socket.socket]
 
 
-@pytest.mark.parametrize("message", [{}, {"a": [1, None, "ä\n\0"]}, {"text": "x" * 100_000}])
+@pytest.mark.parametrize("message", [{}, {"a": [1, None, "ä\n\0"]}, {"text": "x" * 30_000}])
 def test_a_message_arrives_whole(ends: Ends, message: dict[str, object]) -> None:
     messages.send(ends[0], message)
     messages.send(ends[0], {"next": True})
@@ -78,3 +78,8 @@ def test_what_was_sent_before_leaving_unread_mail_behind_arrives() -> None:
     assert messages.receive(ours) == ({"failed": "why"}, [])
     assert messages.receive(ours) == (None, [])
     ours.close()
+
+
+def test_a_message_that_could_not_be_received_whole_is_not_sent(ends: Ends) -> None:
+    with pytest.raises(OSError, match="Message too long"):
+        messages.send(ends[0], {"text": "x" * 40_000})
