@@ -68,7 +68,7 @@ class Monitor:
         self.waiters: list[socket.socket] = []
         self.followers: list[socket.socket] = []
         log = plan["log"]
-        writer = LogWriter(os.path.join(directory, log["name"]), log["max_bytes"], log["max_files"]) if log else None
+        writer = LogWriter(f"{directory}/{log['name']}", log["max_bytes"], log["max_files"]) if log else None
         self.streams = Streams(
             self.loop,
             writer,
@@ -225,7 +225,7 @@ class Monitor:
 
     def _write_state(self, directory: str) -> None:
         try:
-            messages.write_json(os.path.join(directory, STATE), self._state)
+            messages.write_json(f"{directory}/{STATE}", self._state)
         except OSError as error:
             # The directory is gone (the container was removed by force), or its disk is full. The container goes on,
             # and an engine that watches is told its end over the socket.
@@ -242,7 +242,7 @@ class Monitor:
     # the socket
 
     def _listen(self) -> None:
-        path = os.path.join(self.run_directory, SOCKET)
+        path = f"{self.run_directory}/{SOCKET}"
         _unlink(path)  # of a monitor that was killed
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         directory = os.open(self.run_directory, os.O_PATH | os.O_CLOEXEC)
@@ -266,7 +266,7 @@ class Monitor:
             self.loop.forget(self._listener.fileno())
             self._listener.close()
             self._listener = None
-            _unlink(os.path.join(self.run_directory, SOCKET))
+            _unlink(f"{self.run_directory}/{SOCKET}")
 
     def _clean_up(self) -> None:
         self._stop_listening()
