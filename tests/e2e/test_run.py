@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kist.engine import Engine
@@ -500,3 +501,15 @@ def test_a_mount_on_a_link_to_the_root_is_refused(engine: Engine, busybox: str, 
             engine.start(container)
     finally:
         engine.remove(container)
+
+
+def test_an_image_for_another_architecture_is_refused(engine: Engine, busybox: str) -> None:
+    own = engine.image(busybox)
+    foreign = msgspec.structs.replace(own.config, architecture="s390x")
+    layers = [layer.descriptor for layer in engine.catalogue.layers(own)]
+    image = engine.catalogue.create(foreign, layers, ["foreign:test"])
+    try:
+        with pytest.raises(InvalidInput, match="image foreign:test is for linux/s390x, this machine is linux/"):
+            engine.run("foreign:test", ["true"])
+    finally:
+        engine.remove_image(image, force=True)
