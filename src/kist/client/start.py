@@ -1,4 +1,4 @@
-"""Starts the engine when the first command finds none (DESIGN section 2)."""
+"""Starts the engine when the first command finds none."""
 
 import os
 import sys
