@@ -57,7 +57,7 @@ def Engine(  # noqa: N802 - it stands for the class that it chooses
         local: False talks to the engine over its socket and starts it when it does not run; True makes an engine in
             this process: the containers are then this process's descendants.
         host: another engine's socket (``unix:///path``); not with ``local``.
-        data_root: where images and containers are kept; empty for ``$KIST_ROOT``, else the default of docs/architecture.md.
+        data_root: where images and containers are kept; empty for ``$KIST_ROOT``, else the usual place.
         run_root: the directory of the socket; empty for ``$KIST_RUN``, else the default.
 
     Raises:
