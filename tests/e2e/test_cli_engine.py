@@ -114,4 +114,4 @@ def test_a_host_that_cannot_be_reached(cli: Any, host: str, words: str) -> None:
 
 def test_docker_host_may_name_the_engines_own_socket(cli: Any) -> None:
     host = f"unix://{cli.directory}/run/engine.sock"
-    assert cli.good("-H", host, "images") == cli.good("images")
+    assert cli.good("-H", host, "images", "-q", "--no-trunc") == cli.good("images", "-q", "--no-trunc")
