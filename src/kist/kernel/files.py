@@ -33,12 +33,6 @@ def sync_file_system(path: str) -> None:
         os.close(descriptor)
 
 
-def boot_id() -> str:
-    """What tells one boot of this machine's kernel from the next."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
 def overlay_defaults(names: Iterable[str]) -> dict[str, bool]:
     """Which of these features of overlayfs (``redirect_dir``, ``metacopy``, …) a mount gets without asking."""
     found = {}

@@ -12,7 +12,6 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
 _PR_SET_NAME = 15
 _PR_CAPBSET_DROP = 24
-_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CLOSE_RANGE_CLOEXEC = 4
 # include/linux/sched.h; proc_pid_stat(5) shows the flags in field 9.
@@ -115,11 +114,6 @@ def set_keep_capabilities(*, keep: bool) -> None:
     _prctl(_PR_SET_KEEPCAPS, int(keep))
 
 
-def set_subreaper() -> None:
-    """Orphaned descendants become this process's children."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
 def drop_bounding(keep: int) -> None:
     """Drop every capability from the bounding set whose bit is not in ``keep`` and that the kernel knows."""
     for number in range(_LAST_CAPABILITY + 1):
@@ -213,15 +207,6 @@ def read_file(path: str) -> bytes:
 def trim_memory() -> None:
     """Have the allocator give free pages back to the kernel, where the C library has a way to ask for it (glibc)."""
     libc.trim()
-
-
-def memory_pss(pid: int) -> int:
-    """The proportional set size of a process, in bytes."""
-    with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-        for line in file:
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 def namespace_descriptor(pid: int, name: str) -> int:

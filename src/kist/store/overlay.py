@@ -17,7 +17,7 @@ import os
 import sqlite3
 
 from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
-from kist.kernel import files
+from kist.kernel import files, process
 from kist.spec.mount import Mount
 from kist.store import directories
 from kist.store.database import Database
@@ -41,7 +41,7 @@ class OverlaySnapshotter:
     def __init__(self, directory: str, database: Database) -> None:
         self._directory = directory
         self._database = database
-        self._boot = files.boot_id()
+        self._boot = process.boot_id()
         defaults = files.overlay_defaults(_UNWANTED)
         self._options = tuple(f"{name}=off" for name in _UNWANTED if defaults[name])
         self._forget_unsynced()

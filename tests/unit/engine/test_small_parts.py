@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kist.engine import containers, names
-from kist.engine.frames import frame, read_frames
+from kist.engine.frames import read_frames
 from kist.engine.starter import raise_failure
 from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError, NotFound
 from kist.spec import roots
+from kist.spec.docker.frames import frame
 
 FRAMES = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=300)), max_size=20)
 
