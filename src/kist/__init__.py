@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from kist.spec.container import ContainerState as ContainerState
     from kist.spec.container import ExecOptions as ExecOptions
     from kist.spec.container import LogRecord as LogRecord
-    from kist.spec.container import Resources as Resources
     from kist.spec.container import RunResult as RunResult
     from kist.spec.digest import Digest as Digest
     from kist.spec.interface import EngineInterface as EngineInterface

@@ -12,9 +12,10 @@ from kist.engine import Engine
 from kist.engine.frames import read_frames
 from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, InvalidInput, NotFound, StepFailed
 from kist.runtime import launch
-from kist.spec.container import Caller, ContainerOptions, ExecOptions, Resources
+from kist.spec.container import Caller, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
+from kist.spec.resources import Resources
 
 pytestmark = pytest.mark.root
 

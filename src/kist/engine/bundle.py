@@ -4,12 +4,15 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from kist.engine import undone
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
-from kist.spec.container import Container, ContainerOptions, ExecOptions, Resources
+from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount, check_target
+from kist.spec.resources import Resources
 from kist.spec.runtime import DeviceRule, Linux, LinuxResources, Process, RuntimeSpec, User
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -133,13 +136,17 @@ def effective_config(options: ContainerOptions, image: ContainerConfig) -> tuple
         cmd=command,
         working_dir=options.working_dir or image.working_dir,
         labels={**(image.labels or {}), **options.labels},
-        exposed_ports=image.exposed_ports,
+        exposed_ports=_exposed(image.exposed_ports, options.networking.exposed_ports),
         volumes=image.volumes,
         stop_signal=options.stop_signal or image.stop_signal,
         shell=image.shell,
-        healthcheck=image.healthcheck,
+        healthcheck=options.healthcheck or image.healthcheck,
     )
     return config, argv
+
+
+def _exposed(of_image: dict[str, dict[str, Any]] | None, added: Iterable[str]) -> dict[str, dict[str, Any]] | None:
+    return {**(of_image or {}), **{port: {} for port in added}} or None
 
 
 def merge_env(*layers: Iterable[str]) -> tuple[str, ...]:
@@ -177,12 +184,15 @@ def check(options: ContainerOptions) -> None:
     Raises:
         InvalidInput: names the option, the value, and what is allowed.
     """
+    undone.refuse(options)
     capabilities(options.cap_add, options.cap_drop)
     memory = options.resources.memory
     if memory and memory < _MINIMUM_MEMORY:
         raise InvalidInput("Minimum memory limit allowed is 6MB", hint=f"-m was {memory} bytes")
-    if options.resources.nano_cpus < 0 or options.resources.pids < -1:
-        raise InvalidInput("limits on CPUs and processes cannot be negative")
+    if options.resources.nano_cpus < 0:
+        raise InvalidInput(f"invalid NanoCpus {options.resources.nano_cpus}: the number of CPUs cannot be negative")
+    if options.resources.pids < -1:
+        raise InvalidInput(f"invalid PidsLimit {options.resources.pids}: a limit cannot be negative")
     if options.working_dir and not options.working_dir.startswith("/"):
         raise InvalidInput(f"the working directory {options.working_dir!r} is invalid, it needs to be an absolute path")
     if options.hostname and not _HOSTNAME.fullmatch(options.hostname):

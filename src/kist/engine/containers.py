@@ -28,9 +28,10 @@ from kist.kernel import cgroup
 from kist.network import plan as network_plan
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
-from kist.spec.container import Container, ContainerOptions, ContainerState, NetworkAttachment
+from kist.spec.container import Container, ContainerOptions, ContainerState
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
+from kist.spec.networking import NetworkAttachment
 from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
 from kist.store import Store, directories

@@ -29,15 +29,7 @@ from kist.runtime import launch
 from kist.runtime.launch import Spawner
 from kist.runtime.logreader import Position
 from kist.spec import roots
-from kist.spec.container import (
-    Container,
-    ContainerOptions,
-    ExecOptions,
-    ExecState,
-    LogRecord,
-    NetworkMode,
-    RunResult,
-)
+from kist.spec.container import Container, ContainerOptions, ExecOptions, ExecState, LogRecord, NetworkMode, RunResult
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform

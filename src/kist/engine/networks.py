@@ -3,7 +3,7 @@
 import threading
 
 from kist.network import apply, plan
-from kist.spec.container import NetworkAttachment
+from kist.spec.networking import NetworkAttachment
 from kist.store import Store
 
 _RESOLV_CONF = "/etc/resolv.conf"

@@ -21,7 +21,7 @@ from kist.errors import (
 from kist.runtime import launch, messages, seccomp
 from kist.runtime.launch import Attachment, Spawner
 from kist.runtime.plan import Plan
-from kist.spec.container import NetworkAttachment
+from kist.spec.networking import NetworkAttachment
 from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
 

@@ -27,7 +27,7 @@ from kist.network.plan import (
     overlapping,
     veth_name,
 )
-from kist.spec.container import NetworkAttachment
+from kist.spec.networking import NetworkAttachment
 
 DEVICE = "eth0"
 

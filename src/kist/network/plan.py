@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueE
 import msgspec
 
 from kist.errors import InvalidInput, Unavailable
-from kist.spec.container import NetworkAttachment
+from kist.spec.networking import NetworkAttachment
 
 UPSTREAM_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 

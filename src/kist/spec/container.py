@@ -4,28 +4,53 @@ from typing import Literal
 
 import msgspec
 
+from kist.spec.devices import Device, DeviceRequest
 from kist.spec.digest import Digest
-from kist.spec.image import ContainerConfig
+from kist.spec.image import ContainerConfig, Healthcheck
 from kist.spec.mount import Mount
+from kist.spec.networking import NetworkAttachment, Networking
+from kist.spec.resources import Resources
 
-NetworkMode = Literal["bridge", "host", "none"]
-Status = Literal["created", "running", "exited", "dead"]
+# ``bridge``, ``host``, ``none``, ``container:NAME``, or the name of a network.
+NetworkMode = str
+Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
 
-class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Limits; 0 means none.
+class Namespaces(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whose namespaces the container has, in Docker's words; empty for its own, as the engine's defaults have it.
 
     Attributes:
-        memory: bytes.
-        nano_cpus: thousand-millionths of a CPU (1.5 CPUs is 1_500_000_000).
-        pids: processes and threads.
-        shm_size: bytes of /dev/shm; Docker's default is 64 MiB.
+        ipc: ``private``, ``shareable``, ``none``, ``host`` or ``container:NAME``.
+        pid: ``host`` or ``container:NAME``.
+        uts: ``host``.
+        cgroup: ``private`` or ``host``.
+        user: ``host``, ``auto[:OPTIONS]``, ``keep-id[:OPTIONS]`` or ``nomap``.
     """
 
-    memory: int = 0
-    nano_cpus: int = 0
-    pids: int = 0
-    shm_size: int = 64 << 20
+    ipc: str = ""
+    pid: str = ""
+    uts: str = ""
+    cgroup: str = ""
+    user: str = ""
+
+
+class RestartPolicy(msgspec.Struct, frozen=True):
+    """When a container that has ended is started again.
+
+    Attributes:
+        name: ``no``, ``always``, ``unless-stopped`` or ``on-failure``.
+        maximum_retry_count: of ``on-failure``; 0 for any number.
+    """
+
+    name: str = "no"
+    maximum_retry_count: int = 0
+
+
+class LogConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the output goes: a log driver (empty for the engine's default) and its options."""
+
+    driver: str = ""
+    options: dict[str, str] = {}
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -42,43 +67,91 @@ class ContainerOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that ``create`` is told. None means: as the image says.
 
     Attributes:
-        image: the reference or id as the caller wrote it.
+        image: the reference or id as the caller wrote it; empty with ``rootfs``.
+        rootfs: a directory of the host in place of an image.
+        platform: what the image must be for; empty for this machine's.
         command: replaces the image's Cmd.
         entrypoint: replaces the image's Entrypoint (and then its Cmd is not used); ``()`` clears it.
         env: ``NAME=value``, added to the image's.
-        mounts: binds, tmpfs and volumes.
         hostname: empty for the short container id.
+        caller: set for ``--as-me``.
+        group_add: further groups, names or numbers.
+        mounts: binds, tmpfs and volumes.
+        volumes_from: ``CONTAINER[:ro|rw]``, whose mounts this one gets too.
+        volume_driver: of the volumes that are made for it.
+        storage_options: of the writable layer (``size``).
+        network: the network's name, or ``host``, ``none``, ``container:NAME``.
+        cgroup_parent: the cgroup that the container's is made in; empty for Kist's own.
+        devices, device_requests: what of the host's devices it gets.
+        cap_add, cap_drop: names with or without ``CAP_``, or ``ALL``.
+        security_options: as ``--security-opt`` has them.
+        masked_paths, readonly_paths: in place of the default ones; None for these.
+        sysctls: parameters of its namespaces.
+        oom_score_adj: -1000 to 1000.
         open_stdin: keep standard input open while nobody is attached (``-i``).
         stdin_once: close standard input when the first attached client goes.
-        cap_add, cap_drop: names with or without ``CAP_``, or ``ALL``.
+        attach_stdin, attach_stdout, attach_stderr: what the creating client attaches to; inspect shows them.
         auto_remove: remove the container when it has ended (``--rm``).
-        caller: set for ``--as-me``.
-        stop_timeout: seconds between the stop signal and SIGKILL.
+        stop_timeout: seconds between the stop signal and SIGKILL; -1 for no end.
+        timeout: seconds after which the container is ended; 0 for never.
+        healthcheck: replaces the image's; fields that are not set are the image's.
+        health_on_failure: ``none``, ``kill``, ``restart`` or ``stop``; empty for none.
+        runtime: an outside OCI runtime by name or path; empty for Kist's own.
+        container_id_file: where the client wrote the id; inspect shows it.
     """
 
     image: str
     name: str = ""
+    rootfs: str = ""
+    platform: str = ""
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     env: tuple[str, ...] = ()
     working_dir: str = ""
     user: str = ""
+    caller: Caller | None = None
+    group_add: tuple[str, ...] = ()
     hostname: str = ""
+    domainname: str = ""
     mounts: tuple[Mount, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    volume_driver: str = ""
+    storage_options: dict[str, str] = {}
     network: NetworkMode = "bridge"
+    networking: Networking = Networking()
+    namespaces: Namespaces = Namespaces()
     resources: Resources = Resources()
+    cgroup_parent: str = ""
+    devices: tuple[Device, ...] = ()
+    device_requests: tuple[DeviceRequest, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    security_options: tuple[str, ...] = ()
+    masked_paths: tuple[str, ...] | None = None
+    readonly_paths: tuple[str, ...] | None = None
+    sysctls: dict[str, str] = {}
+    oom_score_adj: int = 0
     read_only: bool = False
     init: bool = False
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = True
+    attach_stderr: bool = True
     auto_remove: bool = False
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
     stop_signal: str = ""
     stop_timeout: int = 10
-    caller: Caller | None = None
+    timeout: int = 0
+    restart: RestartPolicy = RestartPolicy()
+    healthcheck: Healthcheck | None = None
+    health_on_failure: str = ""
+    log: LogConfig = LogConfig()
+    runtime: str = ""
+    container_id_file: str = ""
 
 
 class ContainerState(msgspec.Struct, frozen=True):
@@ -104,16 +177,7 @@ class ContainerState(msgspec.Struct, frozen=True):
     @property
     def running(self) -> bool:
         """Whether its first process lives."""
-        return self.status == "running"
-
-
-class NetworkAttachment(msgspec.Struct, frozen=True):
-    """A container's end on a network; ``address`` as ``10.88.0.2/16``."""
-
-    network: str
-    address: str
-    gateway: str
-    mac: str
+        return self.status in {"running", "paused"}
 
 
 class Container(msgspec.Struct, frozen=True):
@@ -158,6 +222,7 @@ class ExecOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     working_dir: str = ""
     tty: bool = False
     open_stdin: bool = False
+    privileged: bool = False
 
 
 class ExecState(msgspec.Struct, frozen=True):

@@ -11,9 +11,10 @@ from kist.cli.create_body import caller, create_body, read_env_file
 from kist.cli.parser import parse
 from kist.cli.usage import UsageError
 from kist.errors import InvalidInput, KistError
-from kist.spec.container import ContainerOptions, Resources
+from kist.spec.container import ContainerOptions
 from kist.spec.docker.create import read_create
 from kist.spec.mount import Mount
+from kist.spec.resources import Resources
 
 
 def body(*argv: str, environment: dict[str, str] | None = None) -> dict[str, Any]:

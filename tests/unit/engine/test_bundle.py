@@ -10,10 +10,11 @@ from kist.engine import bundle
 from kist.engine.bundle import Surroundings
 from kist.errors import InvalidInput, KistError, Unsupported
 from kist.kernel.process import CAPABILITIES
-from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions, Resources
+from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
+from kist.spec.resources import Resources
 from kist.spec.runtime import RuntimeSpec
 
 SURROUNDINGS = Surroundings((Mount("overlay", "overlay"),), "/h/resolv", "/h/hostname", "/h/hosts")

@@ -14,9 +14,10 @@ import pytest
 import harness
 from kist.engine import Engine
 from kist.errors import CommandNotExecutable, InvalidInput, KistError
-from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions, Resources, RunResult
+from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions, RunResult
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
+from kist.spec.resources import Resources
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="runs containers")]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kist.errors import InvalidInput, Unavailable
 from kist.network import plan
 from kist.network.plan import BridgeNetwork
-from kist.spec.container import NetworkAttachment
+from kist.spec.networking import NetworkAttachment
 
 NETWORK = BridgeNetwork(name="bridge", bridge="kist0", subnet="10.88.0.0/16", gateway="10.88.0.1")
 

@@ -54,9 +54,7 @@ def _resolve(engine: "Engine", filters: Filters) -> Resolved:
 
 async def create(call: Call) -> StreamResponse:
     """Make a container."""
-    options = read_create(await call.json(), call.text("name"))
-    if call.text("platform"):
-        raise Unsupported("the parameter platform is not supported yet", hint="an image here has one platform")
+    options = read_create(await call.json(), call.text("name"), call.text("platform"))
     container = await call.run(call.engine.create, options)
     return call.reply({"Id": container.id, "Warnings": []}, 201)
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from kist.spec.container import Container, ContainerState, NetworkAttachment
+from kist.spec.container import Container, ContainerState
 from kist.spec.docker.host_config import write_host_config
 from kist.spec.docker.images import write_config
 from kist.spec.docker.mounts import write_mount_points
 from kist.spec.docker.times import describe_duration, write_time
+from kist.spec.networking import NetworkAttachment
 
 
 def write_inspect(container: Container, *, driver: str = "overlay", exec_ids: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kist.errors import InvalidInput, Unsupported
-from kist.spec.container import Caller, ContainerOptions, NetworkMode
-from kist.spec.docker import fields, host_config
+from kist.errors import InvalidInput
+from kist.spec.container import Caller, ContainerOptions
+from kist.spec.docker import fields, host_config, networking
 from kist.spec.docker.mounts import read_mounts
+from kist.spec.image import Healthcheck
 from kist.spec.json import convert, to_builtins
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
@@ -15,15 +16,14 @@ _DEFAULT_STOP_TIMEOUT = ContainerOptions(image="").stop_timeout
 
 _READ = frozenset(
     {
-        "Cmd", "Entrypoint", "Env", "Healthcheck", "HostConfig", "Hostname", "Image", "KistCaller", "Labels",
-        "NetworkDisabled", "NetworkingConfig", "OpenStdin", "StdinOnce", "StopSignal", "StopTimeout", "Tty", "User",
-        "Volumes", "WorkingDir",
+        "AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "Domainname", "Entrypoint", "Env", "ExposedPorts",
+        "Healthcheck", "HostConfig", "Hostname", "Image", "KistCaller", "KistHealthOnFailure", "KistRootfs",
+        "KistTimeout", "Labels", "MacAddress", "NetworkDisabled", "NetworkingConfig", "OpenStdin", "StdinOnce",
+        "StopSignal", "StopTimeout", "Tty", "User", "Volumes", "WorkingDir",
     }
 )  # fmt: skip
-# Told by the attach request instead, or notes for other tools, or the build's own, or Windows only.
-_WITHOUT_EFFECT = frozenset(
-    {"ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "ExposedPorts", "OnBuild", "Shell"}
-)
+# The build's own, or Windows only.
+_WITHOUT_EFFECT = frozenset({"ArgsEscaped", "OnBuild", "Shell"})
 
 
 def check_name(name: str) -> str:
@@ -41,8 +41,8 @@ def check_name(name: str) -> str:
     return bare
 
 
-def read_create(body: Mapping[str, Any], name: str = "") -> ContainerOptions:
-    """The options that a create body and the ``name`` parameter spell.
+def read_create(body: Mapping[str, Any], name: str = "", platform: str = "") -> ContainerOptions:
+    """The options that a create body and the parameters ``name`` and ``platform`` spell.
 
     Raises:
         InvalidInput: a field has the wrong type or an impossible value.
@@ -51,37 +51,49 @@ def read_create(body: Mapping[str, Any], name: str = "") -> ContainerOptions:
     host = fields.table(body, "HostConfig")
     fields.refuse_unknown(body, _READ | _WITHOUT_EFFECT, {})
     host_config.refuse(host)
-    _refuse_healthcheck(fields.table(body, "Healthcheck"))
-    image = fields.text(body, "Image")
-    if not image:
+    image, rootfs = fields.text(body, "Image"), fields.text(body, "KistRootfs")
+    if not image and not rootfs:
         raise InvalidInput("no image specified", hint="set Image to a name or an id")
     stop_timeout = body.get("StopTimeout")
     caller = body.get("KistCaller")
+    network = networking.read_network_mode(body, host)
     return ContainerOptions(
         image=image,
         name=check_name(name),
+        rootfs=rootfs,
+        platform=platform,
         command=fields.command(body, "Cmd") or None,
         entrypoint=_read_entrypoint(body),
-        env=fields.texts(body, "Env"),
-        working_dir=fields.text(body, "WorkingDir"),
-        user=fields.text(body, "User"),
-        hostname=fields.text(body, "Hostname"),
-        mounts=read_mounts(host, fields.table(body, "Volumes")),
-        network=_read_network(body, host),
-        resources=host_config.read_resources(host),
-        cap_add=fields.texts(host, "CapAdd"),
-        cap_drop=fields.texts(host, "CapDrop"),
-        read_only=fields.flag(host, "ReadonlyRootfs"),
-        init=fields.flag(host, "Init"),
-        tty=fields.flag(body, "Tty"),
-        open_stdin=fields.flag(body, "OpenStdin"),
-        stdin_once=fields.flag(body, "StdinOnce"),
-        auto_remove=fields.flag(host, "AutoRemove"),
-        labels=fields.text_table(body, "Labels"),
-        stop_signal=fields.text(body, "StopSignal"),
-        stop_timeout=_DEFAULT_STOP_TIMEOUT if stop_timeout is None else fields.number(body, "StopTimeout"),
         caller=None if caller is None else convert(caller, Caller, what="KistCaller"),
+        mounts=read_mounts(host, fields.table(body, "Volumes")),
+        network=network,
+        networking=networking.read_networking(body, host, network),
+        stop_timeout=_DEFAULT_STOP_TIMEOUT if stop_timeout is None else fields.number(body, "StopTimeout"),
+        healthcheck=_read_healthcheck(body),
+        timeout=fields.number(body, "KistTimeout"),
+        env=fields.texts(body, "Env"),
+        labels=fields.text_table(body, "Labels"),
+        attach_stdout=fields.flag(body, "AttachStdout") if "AttachStdout" in body else True,
+        attach_stderr=fields.flag(body, "AttachStderr") if "AttachStderr" in body else True,
+        health_on_failure=fields.text(body, "KistHealthOnFailure"),
+        **_read_plain(body),
+        **host_config.read_settings(host),
     )
+
+
+def _read_plain(body: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {key: fields.text(body, field) for key, field in _TEXTS.items()}
+    return texts | {key: fields.flag(body, field) for key, field in _FLAGS.items()}
+
+
+_TEXTS = {
+    "working_dir": "WorkingDir",
+    "user": "User",
+    "hostname": "Hostname",
+    "domainname": "Domainname",
+    "stop_signal": "StopSignal",
+}
+_FLAGS = {"tty": "Tty", "open_stdin": "OpenStdin", "stdin_once": "StdinOnce", "attach_stdin": "AttachStdin"}
 
 
 def _read_entrypoint(body: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -90,51 +102,45 @@ def _read_entrypoint(body: Mapping[str, Any]) -> tuple[str, ...] | None:
     return () if entrypoint == ("",) else entrypoint
 
 
-def _read_network(body: Mapping[str, Any], host: Mapping[str, Any]) -> NetworkMode:
-    if fields.flag(body, "NetworkDisabled"):
-        return "none"
-    mode = host_config.read_network(host)
-    endpoints = fields.table(fields.table(body, "NetworkingConfig"), "EndpointsConfig")
-    for network, settings in endpoints.items():
-        if network not in {"default", "", host.get("NetworkMode"), mode}:
-            raise Unsupported(
-                f"network {network!r} is not supported yet", hint="the networks are bridge, host and none"
-            )
-        if not fields.is_empty(settings):
-            name = next(name for name, value in settings.items() if not fields.is_empty(value))
-            raise Unsupported(f"NetworkingConfig.EndpointsConfig.{name} is not supported yet", hint=f"leave {name} out")
-    return mode
+def _read_healthcheck(body: Mapping[str, Any]) -> Healthcheck | None:
+    """None where nothing is set, which is how clients write that the image's is to hold."""
+    check = fields.table(body, "Healthcheck")
+    if fields.is_empty(check):
+        return None
+    numbers = {name: fields.number(check, name) for name in _HEALTH_NUMBERS}
+    return convert({"Test": fields.texts(check, "Test"), **numbers}, Healthcheck, what="Healthcheck")
 
 
-def _refuse_healthcheck(check: dict[str, Any]) -> None:
-    if check.get("Test") not in (None, [], ["NONE"]) or any(
-        value not in (None, 0) for name, value in check.items() if name != "Test"
-    ):
-        raise Unsupported("Healthcheck is not supported yet", hint="leave Healthcheck out, or set its Test to NONE")
+_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 
 
 def write_create(options: ContainerOptions) -> dict[str, Any]:
-    """The create body of these options (the name travels in the query); ``read_create`` gives them back."""
+    """The create body of these options (name and platform travel in the query); ``read_create`` gives them back."""
+    network, host = networking.write_networking(options.networking, options.network)
     body: dict[str, Any] = {
-        "Hostname": options.hostname,
-        "User": options.user,
-        "AttachStdin": options.open_stdin,
-        "AttachStdout": True,
-        "AttachStderr": True,
-        "Tty": options.tty,
-        "OpenStdin": options.open_stdin,
-        "StdinOnce": options.stdin_once,
+        **{field: getattr(options, key) for key, field in (_TEXTS | _FLAGS).items()},
+        "AttachStdout": options.attach_stdout,
+        "AttachStderr": options.attach_stderr,
         "Env": list(options.env) or None,
         "Cmd": None if options.command is None else list(options.command),
         "Image": options.image,
-        "WorkingDir": options.working_dir,
         "Entrypoint": None if options.entrypoint is None else list(options.entrypoint) or [""],
         "Labels": options.labels,
         "StopTimeout": options.stop_timeout,
-        "HostConfig": host_config.write_settings(options),
+        "HostConfig": host_config.write_settings(options) | host,
+        **network,
     }
-    if options.stop_signal:
-        body["StopSignal"] = options.stop_signal
+    if options.healthcheck is not None:
+        body["Healthcheck"] = to_builtins(options.healthcheck)
     if options.caller is not None:
         body["KistCaller"] = to_builtins(options.caller)
-    return body
+    return body | {name: value for name, value in _own(options).items() if value}
+
+
+def _own(options: ContainerOptions) -> dict[str, Any]:
+    """What Docker's API has no word for."""
+    return {
+        "KistRootfs": options.rootfs,
+        "KistTimeout": options.timeout,
+        "KistHealthOnFailure": options.health_on_failure,
+    }

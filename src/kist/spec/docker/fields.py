@@ -36,6 +36,13 @@ def items(body: Mapping[str, Any], name: str) -> list[Any]:
     return _typed(body, name, list, "an array") or []
 
 
+def object_of(value: Any, name: str) -> dict[str, Any]:
+    """An element of an array of objects."""
+    if not isinstance(value, dict):
+        raise InvalidInput(f"invalid JSON: {name} must hold objects only, not {_kind_of(value)}")
+    return value
+
+
 def texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """An array of strings; missing and null give an empty one."""
     return strings(items(body, name), name)

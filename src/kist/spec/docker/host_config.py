@@ -1,126 +1,120 @@
-"""HostConfig of a create body: what is read, what is harmless, and everything else named and refused."""
+"""HostConfig of a create body: what is read, what has no effect here, and everything else named and refused."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from kist.errors import InvalidInput, Unsupported
-from kist.spec.container import ContainerOptions, NetworkMode, Resources
-from kist.spec.docker import fields
+from kist.errors import InvalidInput
+from kist.spec.container import ContainerOptions, LogConfig, Namespaces, RestartPolicy
+from kist.spec.docker import devices, fields, networking, resources
 from kist.spec.docker.mounts import write_mounts
+from kist.spec.resources import Resources
 
-_DEFAULT_SHM = Resources().shm_size
-_LOWEST_MEMORY = 6 << 20
-
-# Read here or in ``mounts``.
+# Read here, or by the readers of its parts.
 _READ = frozenset(
     {
-        "AutoRemove", "Binds", "CapAdd", "CapDrop", "Init", "LogConfig", "MaskedPaths", "Memory", "MemorySwap",
-        "Mounts", "NanoCpus", "NetworkMode", "PidsLimit", "PortBindings", "ReadonlyPaths", "ReadonlyRootfs",
-        "RestartPolicy", "ShmSize", "Tmpfs",
+        "Annotations", "AutoRemove", "Binds", "CapAdd", "CapDrop", "CgroupParent", "CgroupnsMode", "ContainerIDFile",
+        "GroupAdd", "Init", "IpcMode", "Isolation", "LogConfig", "MaskedPaths", "Mounts", "OomScoreAdj", "PidMode",
+        "Privileged", "ReadonlyPaths", "ReadonlyRootfs", "RestartPolicy", "Runtime", "SecurityOpt", "StorageOpt",
+        "Sysctls", "Tmpfs", "UTSMode", "UsernsMode", "VolumeDriver", "VolumesFrom",
     }
+    | resources.READ
+    | devices.READ
+    | networking.READ
 )  # fmt: skip
-# Without effect in the engine: the client writes the id file and resizes the terminal itself; Windows only.
+# Without effect: the client resizes the terminal itself; Windows only; of the past.
 _WITHOUT_EFFECT = frozenset(
-    {"ConsoleSize", "ContainerIDFile", "CpuCount", "CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps"}
+    {"Cgroup", "ConsoleSize", "CpuCount", "CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps"} | resources.OBSOLETE
 )
-# Values that ask for what Kist does anyway.
-_HARMLESS: dict[str, tuple[Any, ...]] = {
-    "CgroupnsMode": ("private",),
-    "IpcMode": ("private", "shareable"),
-    "Isolation": ("default",),
-    "MemorySwappiness": (-1,),
-    "Runtime": ("kist", "runc"),
-    "UsernsMode": ("host",),
-    "VolumeDriver": ("local",),
-}
-_HINTS = {
-    "PortBindings": "reach the container by its own address, or use the network mode host",
-    "PublishAllPorts": "reach the container by its own address, or use the network mode host",
-    "CpuQuota": "use NanoCpus (--cpus)",
-}
-_NETWORK_MODES: dict[str, NetworkMode] = {
-    "": "bridge", "default": "bridge", "bridge": "bridge", "host": "host", "none": "none",
-}  # fmt: skip
+_POLICIES = ("no", "always", "unless-stopped", "on-failure")
+# What the engine that wrote a body calls its own runtime.
+_OWN_RUNTIMES = frozenset({"", "kist"})
 
 
 def refuse(host: Mapping[str, Any]) -> None:
-    """Raise ``Unsupported`` for the first field that would change behaviour and that Kist does not do."""
-    try:
-        fields.refuse_unknown(host, _READ | _WITHOUT_EFFECT, _HARMLESS, "HostConfig.")
-    except Unsupported as error:
-        name = error.message.split(" ", 1)[0].removeprefix("HostConfig.")
-        error.hint = _HINTS.get(name, error.hint)
-        raise
-    _refuse_ports(fields.table(host, "PortBindings"))
-    _refuse_restart(fields.table(host, "RestartPolicy"))
-    _refuse_log(fields.table(host, "LogConfig"))
-    for name in ("MaskedPaths", "ReadonlyPaths"):
-        if host.get(name) is not None:
-            raise Unsupported(f"HostConfig.{name} is not supported yet", hint="the default paths are always protected")
+    """Raise ``Unsupported`` for the first field that Kist does not know."""
+    fields.refuse_unknown(host, _READ | _WITHOUT_EFFECT, {}, "HostConfig.")
 
 
-def _refuse_ports(ports: dict[str, Any]) -> None:
-    if ports:
-        shown = ", ".join(sorted(ports))
-        raise Unsupported(
-            f"HostConfig.PortBindings is not supported yet: ports cannot be published ({shown})",
-            hint=_HINTS["PortBindings"],
-        )
+def read_settings(host: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of ``ContainerOptions`` that HostConfig spells, but for mounts and the network.
+
+    Raises:
+        InvalidInput: a field has the wrong type or an impossible value.
+    """
+    isolation = fields.text(host, "Isolation")
+    if isolation not in {"", "default"}:
+        raise InvalidInput(f"invalid isolation '{isolation}' on linux", hint="it is default, or left out")
+    runtime = fields.text(host, "Runtime")
+    return {
+        "resources": resources.read_resources(host),
+        "devices": devices.read_devices(host),
+        "device_requests": devices.read_device_requests(host),
+        "namespaces": Namespaces(
+            ipc=fields.text(host, "IpcMode"),
+            pid=fields.text(host, "PidMode"),
+            uts=fields.text(host, "UTSMode"),
+            cgroup=fields.text(host, "CgroupnsMode"),
+            user=fields.text(host, "UsernsMode"),
+        ),
+        "restart": _read_restart(fields.table(host, "RestartPolicy")),
+        "log": _read_log(fields.table(host, "LogConfig")),
+        "masked_paths": _read_paths(host, "MaskedPaths"),
+        "readonly_paths": _read_paths(host, "ReadonlyPaths"),
+        "storage_options": fields.text_table(host, "StorageOpt"),
+        "sysctls": fields.text_table(host, "Sysctls"),
+        "annotations": fields.text_table(host, "Annotations"),
+        "runtime": "" if runtime in _OWN_RUNTIMES else runtime,
+        **{key: fields.text(host, name) for key, name in _TEXTS.items()},
+        **{key: fields.texts(host, name) for key, name in _LISTS.items()},
+        **{key: fields.flag(host, name) for key, name in _FLAGS.items()},
+        "oom_score_adj": fields.number(host, "OomScoreAdj"),
+    }
 
 
-def _refuse_restart(policy: dict[str, Any]) -> None:
-    name = fields.text(policy, "Name")
-    if name in {"", "no"}:
-        return
-    if name not in {"always", "unless-stopped", "on-failure"}:
+_TEXTS = {
+    "cgroup_parent": "CgroupParent",
+    "volume_driver": "VolumeDriver",
+    "container_id_file": "ContainerIDFile",
+}
+_LISTS = {
+    "cap_add": "CapAdd",
+    "cap_drop": "CapDrop",
+    "group_add": "GroupAdd",
+    "security_options": "SecurityOpt",
+    "volumes_from": "VolumesFrom",
+}
+_FLAGS = {
+    "auto_remove": "AutoRemove",
+    "init": "Init",
+    "privileged": "Privileged",
+    "read_only": "ReadonlyRootfs",
+}
+
+
+def _read_restart(policy: dict[str, Any]) -> RestartPolicy:
+    name = fields.text(policy, "Name") or "no"
+    if name not in _POLICIES:
         raise InvalidInput(
             f"invalid restart policy: unknown policy '{name}'; "
             "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
         )
-    raise Unsupported(f"HostConfig.RestartPolicy {name!r} is not supported yet", hint="use the restart policy no")
-
-
-def _refuse_log(log: dict[str, Any]) -> None:
-    driver, config = fields.text(log, "Type"), fields.table(log, "Config")
-    if driver not in {"", "json-file", "local"} or config:
-        raise Unsupported(
-            f"HostConfig.LogConfig {driver!r} with {len(config)} options is not supported yet",
-            hint="leave the log driver out: kist keeps a bounded log of its own",
+    count = fields.number(policy, "MaximumRetryCount")
+    if count < 0:
+        raise InvalidInput("invalid restart policy: maximum retry count cannot be negative")
+    if count and name != "on-failure":
+        raise InvalidInput(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'",
+            hint=f"write {name} without a count, or on-failure:{count}",
         )
+    return RestartPolicy(name, count)
 
 
-def read_network(host: Mapping[str, Any]) -> NetworkMode:
-    """The network mode.
-
-    Raises:
-        Unsupported: another container's network, or a network that a user made.
-    """
-    mode = fields.text(host, "NetworkMode")
-    if mode not in _NETWORK_MODES:
-        raise Unsupported(
-            f"HostConfig.NetworkMode {mode!r} is not supported yet", hint="the network modes are bridge, host and none"
-        )
-    return _NETWORK_MODES[mode]
+def _read_log(log: dict[str, Any]) -> LogConfig:
+    return LogConfig(fields.text(log, "Type"), fields.text_table(log, "Config"))
 
 
-def read_resources(host: Mapping[str, Any]) -> Resources:
-    """The limits.
-
-    Raises:
-        InvalidInput: a limit is negative or too low to run anything.
-    """
-    memory, cpus, shm = (fields.number(host, name) for name in ("Memory", "NanoCpus", "ShmSize"))
-    pids = fields.number(host, "PidsLimit")
-    if memory and memory < _LOWEST_MEMORY:
-        raise InvalidInput("Minimum memory limit allowed is 6MB")
-    if cpus < 0:
-        raise InvalidInput(f"invalid NanoCpus {cpus}: the number of CPUs cannot be negative")
-    if shm < 0:
-        raise InvalidInput("SHM size can not be less than 0")
-    swap = fields.number(host, "MemorySwap")
-    if swap not in {0, memory, 2 * memory}:
-        raise Unsupported("HostConfig.MemorySwap is not supported yet", hint="limit Memory alone")
-    return Resources(memory=memory, nano_cpus=cpus, pids=max(pids, 0), shm_size=shm or _DEFAULT_SHM)
+def _read_paths(host: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    return None if host.get(name) is None else fields.texts(host, name)
 
 
 # What inspect shows for everything that Kist has no setting for, in Docker's order of fields.
@@ -154,7 +148,7 @@ _DEFAULTS: dict[str, Any] = {
     "SecurityOpt": None,
     "UTSMode": "",
     "UsernsMode": "",
-    "ShmSize": _DEFAULT_SHM,
+    "ShmSize": Resources().shm_size,
     "Runtime": "kist",
     "Isolation": "",
     "CpuShares": 0,
@@ -189,25 +183,45 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+_SHOWN = {"Runtime": "kist", "IpcMode": "private", "CgroupnsMode": "private"}
+
+
 def write_settings(options: ContainerOptions) -> dict[str, Any]:
-    """The fields of HostConfig that Kist reads: what a create body needs."""
-    limits = options.resources
+    """The fields of HostConfig that Kist reads, but for the network: what a create body needs."""
+    spaces = options.namespaces
     host: dict[str, Any] = {
-        "NetworkMode": options.network,
-        "AutoRemove": options.auto_remove,
-        "CapAdd": list(options.cap_add) or None,
-        "CapDrop": list(options.cap_drop) or None,
-        "ReadonlyRootfs": options.read_only,
-        "ShmSize": limits.shm_size,
-        "Memory": limits.memory,
-        "NanoCpus": limits.nano_cpus,
-        "PidsLimit": limits.pids or None,
+        **resources.write_resources(options.resources),
+        **devices.write_devices(options.devices, options.device_requests),
+        **{name: getattr(options, key) for key, name in (_TEXTS | _FLAGS).items() if key != "init"},
+        **{name: list(getattr(options, key)) or None for key, name in _LISTS.items()},
+        "IpcMode": spaces.ipc,
+        "PidMode": spaces.pid,
+        "UTSMode": spaces.uts,
+        "CgroupnsMode": spaces.cgroup,
+        "UsernsMode": spaces.user,
+        "RestartPolicy": {"Name": options.restart.name, "MaximumRetryCount": options.restart.maximum_retry_count},
+        "LogConfig": {"Type": options.log.driver, "Config": options.log.options},
+        "OomScoreAdj": options.oom_score_adj,
+        "Runtime": options.runtime,
     }
-    if options.init:
-        host["Init"] = True
+    present = {
+        "Init": options.init,
+        "StorageOpt": options.storage_options,
+        "Sysctls": options.sysctls,
+        "Annotations": options.annotations,
+    }
+    host |= {name: value for name, value in present.items() if value}
+    paths = {"MaskedPaths": options.masked_paths, "ReadonlyPaths": options.readonly_paths}
+    host |= {name: list(value) for name, value in paths.items() if value is not None}
     return host | write_mounts(options.mounts)
 
 
 def write_host_config(options: ContainerOptions) -> dict[str, Any]:
-    """HostConfig as inspect shows it, every field of Docker's present."""
-    return _DEFAULTS | write_settings(options)
+    """HostConfig as inspect shows it, every field of Docker's present, and what stands for an empty one."""
+    _, network = networking.write_networking(options.networking, options.network)
+    written = _DEFAULTS | write_settings(options) | network
+    for name, own in _SHOWN.items():
+        written[name] = written[name] or own
+    if not written["LogConfig"]["Type"]:
+        written["LogConfig"] = {"Type": "json-file", "Config": {}}
+    return written

@@ -1,14 +1,7 @@
 """What is answered is what the Engine API's definition shows, field by field where clients look."""
 
 from kist.errors import Conflict, KistError, NotFound, ParseError, StepFailed
-from kist.spec.container import (
-    Container,
-    ContainerOptions,
-    ContainerState,
-    ExecOptions,
-    NetworkAttachment,
-    Resources,
-)
+from kist.spec.container import Container, ContainerOptions, ContainerState, ExecOptions
 from kist.spec.digest import Digest
 from kist.spec.docker.containers import describe_status, write_inspect, write_summary
 from kist.spec.docker.errors import read_error, write_error
@@ -19,6 +12,8 @@ from kist.spec.docker.images import write_summary as write_image_summary
 from kist.spec.docker.system import write_info, write_version
 from kist.spec.image import ContainerConfig, History, ImageConfig, RootFS
 from kist.spec.mount import Mount
+from kist.spec.networking import NetworkAttachment
+from kist.spec.resources import Resources
 from kist.spec.summary import Image, Info, RemovedImage, Version
 
 SECOND = 1_000_000_000

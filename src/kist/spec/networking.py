@@ -1,0 +1,61 @@
+"""A container's place in the network, as it is asked for and as it is."""
+
+import msgspec
+
+
+class PortBinding(msgspec.Struct, frozen=True):
+    """A published port.
+
+    Attributes:
+        port: in the container.
+        protocol: ``tcp``, ``udp`` or ``sctp``.
+        host_ip: where the host listens; empty for everywhere.
+        host_port: a number or a range such as ``8000-8010`` to choose from; empty for any that is free.
+    """
+
+    port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    host_port: str = ""
+
+
+class Networking(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is asked for, beside the network itself.
+
+    Attributes:
+        aliases: further names of the container on its network.
+        ip, ip6: fixed addresses; empty for any.
+        link_local_ips: further addresses.
+        mac: a fixed hardware address; empty for one made of the address.
+        links: ``CONTAINER`` or ``CONTAINER:ALIAS``.
+        extra_hosts: ``NAME:ADDRESS`` lines of /etc/hosts.
+        dns, dns_search, dns_options: lines of /etc/resolv.conf in place of the host's.
+        ports: published ones.
+        publish_all: publish every exposed port on a port that is free.
+        exposed_ports: ``80/tcp``, beside those of the image.
+        driver_options: of the endpoint.
+    """
+
+    aliases: tuple[str, ...] = ()
+    ip: str = ""
+    ip6: str = ""
+    link_local_ips: tuple[str, ...] = ()
+    mac: str = ""
+    links: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    ports: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
+    exposed_ports: tuple[str, ...] = ()
+    driver_options: dict[str, str] = {}
+
+
+class NetworkAttachment(msgspec.Struct, frozen=True):
+    """A container's end on a network; ``address`` as ``10.88.0.2/16``."""
+
+    network: str
+    address: str
+    gateway: str
+    mac: str
