@@ -11,7 +11,7 @@ from kist.runtime import messages
 from kist.runtime.launch import Spawner
 from kist.runtime.plan import Log, Plan, make_plan
 from kist.spec import json
-from kist.spec.container import (Container, ContainerOptions)
+from kist.spec.container import Container, ContainerOptions
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount

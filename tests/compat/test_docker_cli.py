@@ -59,12 +59,6 @@ def test_a_command_that_cannot_run_has_dockers_exit_code(docker: Docker, command
     assert done.returncode == code or (code == 126 and "/usr/bin/" in docker.program)
 
 
-def test_what_is_not_supported_is_told_by_its_name(docker: Docker):
-    done = docker("run", "--rm", "--privileged", IMAGE, "true")
-    assert b"HostConfig.Privileged is not supported yet" in done.stderr
-    assert done.returncode == 125
-
-
 def test_an_image_that_is_not_here(docker: Docker):
     done = docker("run", "--rm", "nosuch:1", "true")
     assert b"no registry support yet" in done.stderr

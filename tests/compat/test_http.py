@@ -117,7 +117,7 @@ def test_what_cannot_be_answered_is_told_why(server: Server, method: str, path: 
         (b'{"Image": 7}', 400),
         (b'{"Image": "\xff"}', 400),
         (b'{"Image": "nosuch"}', 404),
-        (b'{"Image": "busybox:test", "HostConfig": {"Devices": [{}]}}', 501),
+        (b'{"Image": "busybox:test", "HostConfig": {"Devices": [{}]}}', 400),
         (b"[" * 100_000, 400),
         (b'{"a":' * 100_000, 400),
         (b'{"Image": "' + b"x" * (5 << 20) + b'"}', 413),
