@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kist.cli.option import Arguments
     from kist.client.wire import Wire
     from kist.errors import KistError
 
@@ -20,13 +21,27 @@ class Context:
 
     Args:
         environment: as ``os.environ``.
+
+    Attributes:
         host: the value of ``-H``, empty where it was not given.
+        config: the directory of Docker's client configuration, whose defaults hold here too.
+        debug: an error is shown with the place that it comes from.
     """
 
-    def __init__(self, environment: "Mapping[str, str]", host: str = "") -> None:
+    def __init__(self, environment: "Mapping[str, str]") -> None:
         self.environment = environment
-        self.host = host
+        self.host = ""
+        self.config = environment.get("DOCKER_CONFIG") or environment.get("HOME", "") + "/.docker"
+        self.debug = False
+        self._warns = True
         self._wire: Wire | None = None
+
+    def configure(self, program: "Arguments") -> None:
+        """Take over the options that stand before the verb."""
+        self.host = program.text("host")
+        self.config = program.text("config") or self.config
+        self.debug = program.flag("debug") or program.text("log_level") == "debug"
+        self._warns = program.text("log_level") not in {"error", "fatal"}
 
     @property
     def wire(self) -> "Wire":
@@ -52,7 +67,9 @@ class Context:
         sys.stderr.write(text + "\n")
 
     def warn(self, text: str) -> None:
-        """A warning, on standard error."""
+        """A warning, on standard error; ``--log-level error`` leaves it out."""
+        if not self._warns:
+            return
         mark = f"{_YELLOW}warning:{_OFF}" if self.colour(2) else "warning:"
         self.note(f"{mark} {text}")
 
@@ -66,6 +83,10 @@ class Context:
         if look_up:
             lines.append(f"See '{look_up}'.")
         self.note("\n".join(lines))
+        if self.debug:
+            import traceback  # noqa: PLC0415 - for -D only
+
+            traceback.print_exception(error)
 
     def colour(self, fd: int) -> bool:
         """Whether words on this descriptor may be coloured (https://no-color.org)."""

@@ -6,8 +6,8 @@ from kist.cli.context import Context
 from kist.cli.option import Arguments, Command, Option
 from kist.cli.parser import HelpWanted, parse
 from kist.cli.usage import UsageError
-from kist.cli.verbs import VERBS
-from kist.errors import KistError, StepFailed
+from kist.cli.verbs import GROUPS, NAMES
+from kist.errors import KistError, StepFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,14 +24,17 @@ def run(argv: "Sequence[str]", environment: "Mapping[str, str]") -> int:
     verb = ""
     try:
         program = parse(PROGRAM, argv)
-        context.host = program.text("host")
+        context.configure(program)
         if program.flag("version"):
             return _version(context)
+        _refuse_absent(program)
         if not program.operands or program.operands[0] == "help":
             return _help(context, program.operands[1:])
-        verb = _known(program.operands[0])
+        verb, words = _split(program.operands)
+        if verb in GROUPS:
+            return _help(context, (verb,))
         command = load(verb)
-        return command.run(context, parse(command, program.operands[1:]))
+        return command.run(context, parse(command, words))
     except HelpWanted:
         return _help(context, (verb,) if verb else ())
     except UsageError as error:
@@ -56,30 +59,56 @@ def run(argv: "Sequence[str]", environment: "Mapping[str, str]") -> int:
 
 def load(verb: str) -> Command:
     """The description of a verb; imports its module."""
-    module = f"kist.cli.commands.{VERBS[verb][0]}"
+    known = NAMES[verb]
+    module = f"kist.cli.commands.{known.module}"
     __import__(module)
-    command = sys.modules[module].COMMAND
+    command = getattr(sys.modules[module], known.attribute)
     assert isinstance(command, Command)
     return command
 
 
-def _known(word: str) -> str:
-    if word in VERBS:
-        return word
+def _split(words: "Sequence[str]") -> "tuple[str, Sequence[str]]":
+    """The verb, of one word or of a group and a word, and what follows it; a group alone when its help is wanted."""
+    first = words[0]
+    if first in NAMES:
+        return first, words[1:]
+    if first not in GROUPS:
+        raise _unknown(first, [name for name in (*NAMES, *GROUPS) if " " not in name])
+    if len(words) == 1 or words[1] in {"-h", "--help", "help"}:
+        return first, words[1:]
+    verb = f"{first} {words[1]}"
+    if verb not in NAMES:
+        raise _unknown(verb, [name for name in NAMES if name.startswith(first + " ")], first)
+    return verb, words[2:]
+
+
+def _unknown(verb: str, known: "Sequence[str]", group: str = "") -> UsageError:
     from kist.cli.suggest import nearest  # noqa: PLC0415 - for mistakes only
 
-    near = nearest(word, VERBS)
-    raise UsageError(f"unknown command {word!r}", hint=f"did you mean 'kist {near}'?" if near else "")
+    near = nearest(verb, known)
+    return UsageError(f"unknown command {verb!r}", command=group, hint=f"did you mean 'kist {near}'?" if near else "")
+
+
+def _refuse_absent(program: Arguments) -> None:
+    """Options that reach engines on other machines, which this one cannot do."""
+    for option in ABSENT:
+        if option.key in program.values and program.values[option.key] not in {False, "default"}:
+            raise Unsupported(
+                f"{option.names[-1]} is not supported yet: engines are reached over Unix sockets",
+                hint="-H unix:///path or DOCKER_HOST names another engine on this machine",
+            )
 
 
 def _help(context: Context, verbs: "Sequence[str]") -> int:
-    from kist.cli.help import Style, command_help, program_help  # noqa: PLC0415 - for --help only
+    from kist.cli.help import Style, command_help, group_help, program_help  # noqa: PLC0415 - for --help only
 
     style = Style(on=context.colour(1))
     if verbs:
-        text = command_help(load(_known(verbs[0])), style, context.width())
+        verb = _split(verbs)[0]
+        known = verb in GROUPS
+        text = group_help(verb, style, context.width()) if known else command_help(load(verb), style, context.width())
     else:
-        text = program_help(style, context.width())
+        text = program_help(PROGRAM.options, style, context.width())
     context.say(text.rstrip("\n"))
     return 0
 
@@ -91,17 +120,36 @@ def _version(context: Context) -> int:
     return 0
 
 
+def _log_level(text: str) -> str:
+    if text not in {"debug", "info", "warn", "error", "fatal"}:
+        raise ValueError("allowed are debug, info, warn, error and fatal")
+    return text
+
+
 def _nothing(_context: Context, _arguments: Arguments) -> int:
     return 0
 
+
+ABSENT = (
+    Option("-c --context", "Context to connect by (only default for now)", "NAME"),
+    Option("--tls", "Use TLS (not supported yet)"),
+    Option("--tlsverify", "Use TLS and verify the engine (not supported yet)"),
+    Option("--tlscacert", "Certificates that are trusted (not supported yet)", "FILE"),
+    Option("--tlscert", "The client's TLS certificate (not supported yet)", "FILE"),
+    Option("--tlskey", "The key of the client's TLS certificate (not supported yet)", "FILE"),
+)
 
 PROGRAM = Command(
     "",
     _nothing,
     "COMMAND",
     options=(
-        Option("-H --host", "Engine to talk to", "HOST"),
+        Option("-H --host", "Engine to talk to, as unix:///path (default: $DOCKER_HOST, else Kist's own)", "HOST"),
+        Option("--config", "Directory of the client's configuration (default: $DOCKER_CONFIG, else ~/.docker)", "DIR"),
+        Option("-D --debug", "Show where an error comes from"),
+        Option("-l --log-level", "debug, info, warn, error or fatal: how much is said", "LEVEL", parse=_log_level),
         Option("-v --version", "Print the version"),
+        *ABSENT,
     ),
     ends_at_operand=True,
 )

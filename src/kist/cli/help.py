@@ -1,9 +1,11 @@
 """``--help``: of the program and of each verb, from their descriptions."""
 
-from kist.cli.verbs import VERBS, summary
+from kist.cli.verbs import GROUPS, NAMES, VERBS, members, summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kist.cli.option import Command, Option
 
 _WIDTH_LIMIT = 100
@@ -15,12 +17,6 @@ Usage:  kist [OPTIONS] COMMAND
 
 Build, share and run containers. The engine starts by itself with the first command.
 """
-
-_GLOBAL = (
-    ("-H, --host HOST", "Engine to talk to, as unix:///path (default: $DOCKER_HOST, else Kist's own)"),
-    ("-v, --version", "Print the version"),
-    ("-h, --help", "Print this"),
-)
 
 
 class Style:
@@ -36,23 +32,45 @@ class Style:
         return f"\x1b[1m{text}\x1b[0m" if self._on else text
 
 
-def program_help(style: Style, width: int) -> str:
-    """The text of ``kist --help``."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for verb, (_, group, text) in VERBS.items():
-        groups.setdefault(group, []).append((verb, text))
-    column = 2 + max(len(left) for left, _ in (*_GLOBAL, *((verb, "") for verb in VERBS))) + _GAP
+def program_help(options: "Sequence[Option]", style: Style, width: int) -> str:
+    """The text of ``kist --help``; ``options`` are the program's own."""
+    headings: dict[str, list[tuple[str, str]]] = {}
+    for verb in VERBS.values():
+        if verb.heading:
+            headings.setdefault(verb.heading, []).append((verb.name, verb.summary))
+    headings["Groups"] = [*GROUPS.items()]
+    shown = [option for option in options if not option.hidden]
+    headings["Options"] = [(left_of(option), option.help) for option in shown] + [("-h, --help", "Print this")]
     parts = [_PROGRAM.replace("Usage:", style.bold("Usage:"))]
-    for group, rows in (*groups.items(), ("Options", list(_GLOBAL))):
-        parts.append(style.bold(group + ":") + "\n" + "".join(_row(a, b, column, width) for a, b in rows))
+    column = 2 + max(len(left) for rows in headings.values() for left, _ in rows) + _GAP
+    for heading, rows in headings.items():
+        parts.append(style.bold(heading + ":") + "\n" + "".join(_row(a, b, column, width) for a, b in rows))
     parts.append("Run 'kist COMMAND --help' for more about a command.\n")
     return "\n".join(parts)
+
+
+def group_help(group: str, style: Style, width: int) -> str:
+    """The text of ``kist GROUP --help``."""
+    verbs = members(group)
+    column = 2 + max(map(len, verbs)) + _GAP
+    rows = "".join(_row(word, verb.summary, column, width) for word, verb in sorted(verbs.items()))
+    return "\n".join(
+        (
+            f"{style.bold('Usage:')}  kist {group} COMMAND\n",
+            GROUPS[group] + "\n",
+            style.bold("Commands:") + "\n" + rows,
+            f"Run 'kist {group} COMMAND --help' for more about a command.\n",
+        )
+    )
 
 
 def command_help(command: "Command", style: Style, width: int) -> str:
     """The text of ``kist VERB --help``."""
     usage = f"kist {command.name} [OPTIONS]" if command.options else f"kist {command.name}"
     parts = [f"{style.bold('Usage:')}  {usage} {command.operands}".rstrip() + "\n", summary(command.name) + "\n"]
+    if len(names := NAMES[command.name].names) > 1:
+        lines = wrap(", ".join(f"kist {name}" for name in names), width - 2).split("\n")
+        parts.append(style.bold("Aliases:") + "\n" + "".join(f"  {line}\n" for line in lines))
     if command.about:
         parts.append("\n".join(wrap(paragraph, width) for paragraph in command.about.split("\n")) + "\n")
     shown = [option for option in command.options if not option.hidden]

@@ -1,4 +1,4 @@
-"""The verbs: where each lives, its heading in ``kist --help``, and what it does in one line.
+"""The verbs: their names, where each lives, its heading in ``kist --help``, and what it does in one line.
 
 The modules are imported one by one, when their verb is called.
 """
@@ -6,36 +6,86 @@ The modules are imported one by one, when their verb is called.
 COMMON = "Containers"
 IMAGES = "Images"
 ENGINE = "Engine"
+GROUPED = ""  # only below its group, and in the help of that
 
-# verb: (module under kist.cli.commands, heading, summary)
-VERBS: "dict[str, tuple[str, str, str]]" = {
-    "run": ("run", COMMON, "Create a container from an image and run it"),
-    "exec": ("execute", COMMON, "Run a command in a running container"),
-    "ps": ("ps", COMMON, "List containers"),
-    "logs": ("logs", COMMON, "Show what a container has printed"),
-    "create": ("create", COMMON, "Create a container without starting it"),
-    "start": ("start", COMMON, "Start stopped containers"),
-    "stop": ("stop", COMMON, "Stop running containers"),
-    "kill": ("kill", COMMON, "Send a signal to running containers"),
-    "attach": ("attach", COMMON, "Attach standard input, output and errors to a running container"),
-    "wait": ("wait", COMMON, "Wait until containers have stopped, then print their exit codes"),
-    "rm": ("rm", COMMON, "Remove containers"),
-    "inspect": ("inspect", COMMON, "Show all details of containers and images as JSON"),
-    "bootstrap": ("bootstrap", IMAGES, "Make a base image from a distribution's signed archive"),
-    "build": ("build", IMAGES, "Build an image from a Dockerfile"),
-    "images": ("images", IMAGES, "List images"),
-    "history": ("history", IMAGES, "Show the steps that made an image"),
-    "tag": ("tag", IMAGES, "Give an image another name"),
-    "rmi": ("rmi", IMAGES, "Remove images"),
-    "save": ("save", IMAGES, "Write images to a tar archive"),
-    "load": ("load", IMAGES, "Read images from a tar archive"),
-    "import": ("importing", IMAGES, "Make an image from a tar archive of a file system"),
-    "info": ("info", ENGINE, "Show the engine, its store and the machine"),
-    "version": ("version", ENGINE, "Show the versions of Kist and what it stands on"),
-    "engine": ("engine", ENGINE, "Run the engine in the foreground, or stop it (it starts by itself)"),
+# The words that verbs are grouped by: kist container ls, kist image rm.
+GROUPS: "dict[str, str]" = {
+    "container": "Manage containers",
+    "image": "Manage images",
+    "system": "Manage Kist itself",
 }
+
+# (names, module under kist.cli.commands, heading, summary). The first name is the one that help shows; the others, with
+# commas between, mean the same. MODULE:NAME is a description that the module does not call COMMAND.
+_ROWS = (
+    ("run, container run", "run", COMMON, "Create a container from an image and run it"),
+    ("exec, container exec", "execute", COMMON, "Run a command in a running container"),
+    ("ps, container ls, container list, container ps", "ps", COMMON, "List containers"),
+    ("logs, container logs", "logs", COMMON, "Show what a container has printed"),
+    ("create, container create", "create", COMMON, "Create a container without starting it"),
+    ("start, container start", "start", COMMON, "Start stopped containers"),
+    ("stop, container stop", "stop", COMMON, "Stop running containers"),
+    ("kill, container kill", "kill", COMMON, "Send a signal to running containers"),
+    ("attach, container attach", "attach", COMMON, "Attach standard input, output and errors to a running container"),
+    ("wait, container wait", "wait", COMMON, "Wait until containers have stopped, then print their exit codes"),
+    ("rm, container rm, container remove", "rm", COMMON, "Remove containers"),
+    ("inspect", "inspect", COMMON, "Show all details of containers and images as JSON"),
+    ("container inspect", "inspect:CONTAINER", GROUPED, "Show all details of containers as JSON"),
+    ("bootstrap, image bootstrap", "bootstrap", IMAGES, "Make a base image from a distribution's signed archive"),
+    ("build, image build", "build", IMAGES, "Build an image from a Dockerfile"),
+    ("images, image ls, image list", "images", IMAGES, "List images"),
+    ("history, image history", "history", IMAGES, "Show the steps that made an image"),
+    ("tag, image tag", "tag", IMAGES, "Give an image another name"),
+    ("rmi, image rm, image remove", "rmi", IMAGES, "Remove images"),
+    ("save, image save", "save", IMAGES, "Write images to a tar archive"),
+    ("load, image load", "load", IMAGES, "Read images from a tar archive"),
+    ("import, image import", "importing", IMAGES, "Make an image from a tar archive of a file system"),
+    ("image inspect", "inspect:IMAGE", GROUPED, "Show all details of images as JSON"),
+    ("info, system info", "info", ENGINE, "Show the engine, its store and the machine"),
+    ("version", "version", ENGINE, "Show the versions of Kist and what it stands on"),
+    ("engine", "engine", ENGINE, "Run the engine in the foreground, or stop it (it starts by itself)"),
+)
+
+
+class Verb:
+    """One verb.
+
+    Attributes:
+        name: the first of ``names``.
+        names: all that mean it: ``("ps", "container ls")``.
+        module: under ``kist.cli.commands``.
+        attribute: the name of its description there.
+        heading: in ``kist --help``; empty where that does not show it.
+        summary: what it does, in one line.
+    """
+
+    __slots__ = ("attribute", "heading", "module", "name", "names", "summary")
+
+    def __init__(self, names: str, where: str, heading: str, summary: str) -> None:
+        self.names = tuple(names.split(", "))
+        self.name = self.names[0]
+        module, _, attribute = where.partition(":")
+        self.module = module
+        self.attribute = attribute or "COMMAND"
+        self.heading = heading
+        self.summary = summary
+
+
+# By the name that help shows, and by every name.
+VERBS: "dict[str, Verb]" = {verb.name: verb for verb in (Verb(*row) for row in _ROWS)}
+NAMES: "dict[str, Verb]" = {name: verb for verb in VERBS.values() for name in verb.names}
 
 
 def summary(verb: str) -> str:
     """What the verb does, in one line."""
-    return VERBS[verb][2]
+    return NAMES[verb].summary
+
+
+def members(group: str) -> "dict[str, Verb]":
+    """The verbs of a group by the word that follows it; of several words for one verb the first."""
+    found: dict[str, Verb] = {}
+    for verb in VERBS.values():
+        words = [name.partition(" ")[2] for name in verb.names if name.startswith(group + " ")]
+        if words:
+            found[words[0]] = verb
+    return found

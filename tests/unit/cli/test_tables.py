@@ -7,7 +7,7 @@ import pytest
 from kist.cli.dispatch import load
 from kist.cli.option import FLAG
 from kist.cli.reference import page
-from kist.cli.verbs import VERBS, summary
+from kist.cli.verbs import GROUPS, NAMES, VERBS, members, summary
 
 REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "cli.md"
 
@@ -43,6 +43,18 @@ def test_a_verbs_description_is_whole(verb: str) -> None:
         assert not option.help.endswith(".")
         assert all(name.startswith("--") or len(name) == 2 for name in option.names)
         assert option.names[-1].startswith("--")
+
+
+def test_no_name_means_two_verbs() -> None:
+    assert len(NAMES) == sum(len(verb.names) for verb in VERBS.values())
+    assert {name.split()[0] for name in NAMES if " " in name} == set(GROUPS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_its_verbs_once(group: str) -> None:
+    verbs = list(members(group).values())
+    assert verbs
+    assert len(verbs) == len(set(verbs))
 
 
 def test_run_has_all_its_options() -> None:

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.cli.dispatch import load
-from kist.cli.help import Style, command_help, program_help, wrap
+from kist.cli.dispatch import PROGRAM, load
+from kist.cli.help import Style, command_help, group_help, program_help, wrap
 from kist.cli.suggest import edit_distance, nearest
 from kist.cli.table import one_line, shorten, table
 from kist.cli.units import binary_size, duration, epoch, size
-from kist.cli.verbs import VERBS
+from kist.cli.verbs import GROUPS, VERBS
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,9 @@ def test_wrapping_keeps_the_words(text: str, width: int) -> None:
 
 @pytest.mark.parametrize("width", [60, 100, 200])
 def test_help_fits_the_terminal_and_is_aligned(width: int) -> None:
-    for text in (program_help(Style(on=False), width), *(command_help(load(v), Style(on=False), width) for v in VERBS)):
+    plain = Style(on=False)
+    texts = [program_help(PROGRAM.options, plain, width), *(group_help(group, plain, width) for group in GROUPS)]
+    for text in (*texts, *(command_help(load(verb), plain, width) for verb in VERBS)):
         for line in text.splitlines():
             if line.startswith(("  -", "      --")):
                 assert len(line) <= max(width, 64)
@@ -89,5 +91,5 @@ def test_help_fits_the_terminal_and_is_aligned(width: int) -> None:
 
 
 def test_headings_are_bold_on_a_terminal_only() -> None:
-    assert "\x1b[1mUsage:\x1b[0m" in program_help(Style(on=True), 80)
-    assert "\x1b" not in program_help(Style(on=False), 80)
+    assert "\x1b[1mUsage:\x1b[0m" in program_help((), Style(on=True), 80)
+    assert "\x1b" not in program_help((), Style(on=False), 80)

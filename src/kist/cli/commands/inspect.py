@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
+    """Look for containers, then for images."""
+    return _inspect(context, arguments, arguments.text("type"))
+
+
+def run_container(context: "Context", arguments: "Arguments") -> int:
+    """Look for containers only."""
+    return _inspect(context, arguments, "container")
+
+
+def run_image(context: "Context", arguments: "Arguments") -> int:
+    """Look for images only."""
+    return _inspect(context, arguments, "image")
+
+
+def _inspect(context: "Context", arguments: "Arguments", kind: str) -> int:
     """Print an array with what was found; 1 when something was not."""
     import json  # noqa: PLC0415 - for the indented form, which the lean one does not have
 
@@ -22,7 +37,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     failures: list[KistError] = []
     for name in arguments.operands:
         try:
-            found.append(_look_up(context, name, arguments.text("type")))
+            found.append(_look_up(context, name, kind))
         except KistError as error:
             failures.append(error)
     context.say(json.dumps(found, indent=4, ensure_ascii=False))
@@ -51,3 +66,6 @@ COMMAND = Command(
         FORMAT,
     ),
 )
+
+CONTAINER = Command("container inspect", run_container, "CONTAINER [CONTAINER...]", least=1, options=(FORMAT,))
+IMAGE = Command("image inspect", run_image, "IMAGE [IMAGE...]", least=1, options=(FORMAT,))
