@@ -12,32 +12,27 @@ import fcntl
 import os
 import secrets
 import select
-import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kist.engine import bundle, mountpoints, names, networks, starter, state
+from kist.engine import bundle, mountpoints, networks, starter, state
+from kist.engine.creation import Creation
 from kist.engine.images import Images
+from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
+from kist.engine.surroundings import write_surroundings
 from kist.engine.watcher import Condition, Watcher, answered
-from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kist.errors import Conflict, NotFound, Unavailable
 from kist.kernel import cgroup
-from kist.network import plan as network_plan
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
 from kist.spec.container import Container, ContainerOptions, ContainerState
-from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.networking import NetworkAttachment
-from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
 from kist.store import Store, directories
-
-_NAME_HINT = "names are letters, digits, '_', '.' and '-', two or more, and begin with a letter or digit"
-_SHORTEST_NAME = 2
 
 
 class Containers:
@@ -52,7 +47,8 @@ class Containers:
         self._networks = connected
         self._data_root = os.path.join(store.root, "containers")
         self._run_root = os.path.join(run_root, "containers")
-        self._mounted_at = os.path.join(run_root, "root")
+        mounted_at = os.path.join(run_root, "root")
+        self._creation = Creation(store, images, self._data_root, self._run_root, mounted_at)
         self._mountpoints = os.path.join(store.root, "mountpoints")
         # Protects the two dictionaries.
         self._lock = threading.Lock()
@@ -74,8 +70,7 @@ class Containers:
 
     def places(self, container: Container) -> Places:
         """The container's directories."""
-        data, run = (os.path.join(root, container.id) for root in (self._data_root, self._run_root))
-        return Places(data, run, self._mounted_at)
+        return self._creation.places(container.id)
 
     def log_path(self, container: Container) -> str:
         """The current file of the container's log."""
@@ -85,42 +80,7 @@ class Containers:
 
     def create(self, options: ContainerOptions) -> Container:
         """Make a container of an image that is here."""
-        bundle.check(options)
-        image = self._images.get(options.image)
-        _check_platform(image.config.platform, options.image)
-        config, argv = bundle.effective_config(options, image.config.config)
-        _check_name(options.name)
-        identifier = secrets.token_hex(32)
-        with self._store.writing():
-            chain = self._images.chain(image)
-            self._store.snapshots.prepare(identifier, chain)
-            return self._record(identifier, options, image.id, config, argv)
-
-    def _record(
-        self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]
-    ) -> Container:
-        try:
-            while True:
-                container = Container(
-                    id=identifier,
-                    name=options.name or names.invent(),
-                    image_id=image_id,
-                    created_at=time.time_ns(),
-                    options=options,
-                    config=config,
-                    argv=argv,
-                )
-                self.places(container).make()
-                try:
-                    self._store.records.add_container(container)
-                except Conflict:
-                    if options.name:
-                        raise
-                else:
-                    return self._with_state(container)
-        except BaseException:
-            self._discard(identifier)
-            raise
+        return self._with_state(self._creation.create(options))
 
     # starting
 
@@ -262,20 +222,13 @@ class Containers:
         _end_orphans(container)
         self._networks.release(container.id)
         self._store.records.remove_container(container.id)
-        self._discard(container.id)
+        self._creation.discard(container.id)
         with self._lock:
             self._locks.pop(container.id, None)
             pending = self._pending.pop(container.id, [])
         for attachment in pending:
             attachment.connection.close()
         self.watcher.tell(container.id, container.state.exit_code, removed=True)
-
-    def _discard(self, identifier: str) -> None:
-        """Take away all that a container without a record has left."""
-        with contextlib.suppress(NotFound):
-            self._store.snapshots.remove(identifier)
-        for root in (self._data_root, self._run_root):
-            directories.remove_tree(os.path.join(root, identifier))
 
     def _on_exit(self, identifier: str, found: dict[str, Any]) -> None:
         """A monitor reported the end (or died): give back what only a running container needs."""
@@ -386,7 +339,7 @@ class Containers:
         try:
             launch.connect(os.path.join(self._run_root, identifier)).close()
         except Conflict:
-            self._discard(identifier)
+            self._creation.discard(identifier)
 
     def close(self) -> None:
         """Let go; containers go on."""
@@ -443,27 +396,6 @@ def _end_orphans(container: Container) -> None:
         group.remove()
 
 
-def write_surroundings(
-    places: Places, container: Container, network: NetworkAttachment | None, root: Sequence[Any]
-) -> bundle.Surroundings:
-    """Write the files that appear in the container's /etc.
-
-    The container may write to them, so they are where its other files are: what it fills is not the machine's /run.
-    """
-    hostname = container.options.hostname or container.id[:12]
-    resolv_conf = networks.resolv_conf(container.options.network)
-    hosts = network_plan.hosts_file(hostname, network.address if network else "")
-    texts = {"resolv.conf": resolv_conf, "hostname": network_plan.hostname_file(hostname), "hosts": hosts}
-    written = []
-    for name, text in texts.items():
-        path = os.path.join(places.data, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(path, 0o644)
-        written.append(path)
-    return bundle.Surroundings(tuple(root), *written)
-
-
 def _readable(connection: socket.socket, seconds: int) -> bool:
     """Whether there is something to read within this time; a negative one is for ever."""
     poll = select.poll()
@@ -471,41 +403,8 @@ def _readable(connection: socket.socket, seconds: int) -> bool:
     return bool(poll.poll(seconds * 1000 if seconds >= 0 else None))
 
 
-def signal_number(name: str | int) -> int:
-    """The number of a signal given as ``KILL``, ``SIGKILL`` or ``9``.
-
-    Raises:
-        InvalidInput: there is no such signal.
-    """
-    text = str(name).upper()
-    try:
-        number = signal.Signals(int(text)) if text.isdecimal() else signal.Signals["SIG" + text.removeprefix("SIG")]
-    except (KeyError, ValueError):
-        raise InvalidInput(f"invalid signal: {name}", hint="a signal is a name such as TERM, or a number") from None
-    return number.value
-
-
 def _key(name: str | Container) -> str:
     return name.id if isinstance(name, Container) else name
-
-
-def _check_name(name: str) -> None:
-    if not name:
-        return
-    good = all(c.isalnum() or c in "_.-" for c in name) and name[0].isalnum() and name.isascii()
-    if not good or len(name) < _SHORTEST_NAME:
-        raise InvalidInput(
-            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", hint=_NAME_HINT
-        )
-
-
-def _check_platform(platform: Platform, image: str) -> None:
-    host = Platform.of_machine(os.uname().machine)
-    if not platform.runs_on(host):
-        raise InvalidInput(
-            f"image {image} is for {platform}, this machine is {host}",
-            hint=f"load or build the image for {host}",
-        )
 
 
 def _listed(directory: str) -> Sequence[str]:

@@ -5,10 +5,10 @@ import socket
 from collections.abc import Callable, Sequence
 
 from kist.engine import bundle, mountpoints, starter
-from kist.engine.containers import write_surroundings
 from kist.engine.frames import read_frames
 from kist.engine.networks import Networks
 from kist.engine.starter import Places, Starter
+from kist.engine.surroundings import write_surroundings
 from kist.errors import Unavailable
 from kist.runtime import messages, plan
 from kist.runtime.launch import Attachment

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.engine import containers, names
+from kist.engine import creation, names, signals
 from kist.engine.frames import read_frames
 from kist.engine.starter import raise_failure
 from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError, NotFound
@@ -49,31 +49,31 @@ def test_invented_names_are_names() -> None:
     for _ in range(50):
         name = names.invent()
         assert re.fullmatch(r"[a-z]+_[a-z]+_\d\d", name)
-        containers._check_name(name)
+        creation.check_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "ab", "a1", "A.b-c_d", "0x"])
 def test_good_names(name: str) -> None:
-    containers._check_name(name)
+    creation.check_name(name)
 
 
 @pytest.mark.parametrize("name", ["a", "-ab", ".ab", "_ab", "a b", "a/b", "äb", "ab\n", "/ab", "a\0"])
 def test_bad_names(name: str) -> None:
     with pytest.raises(InvalidInput, match="Invalid container name"):
-        containers._check_name(name)
+        creation.check_name(name)
 
 
 @pytest.mark.parametrize(
     ("name", "number"), [("KILL", 9), ("sigterm", 15), ("SIGHUP", 1), ("9", 9), (15, 15), ("usr1", 10)]
 )
 def test_signals(name: str | int, number: int) -> None:
-    assert containers.signal_number(name) == number
+    assert signals.signal_number(name) == number
 
 
 @pytest.mark.parametrize("name", ["", "SIG", "NOSUCH", "0", "-9", "999", "9.5"])
 def test_what_is_no_signal(name: str) -> None:
     with pytest.raises(InvalidInput, match="invalid signal"):
-        containers.signal_number(name)
+        signals.signal_number(name)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""From options to a container that exists: checked, with a snapshot, directories and a record."""
+
+import contextlib
+import os
+import secrets
+import time
+from typing import Any
+
+from kist.engine import bundle, names
+from kist.engine.images import Images
+from kist.engine.starter import Places
+from kist.errors import Conflict, InvalidInput, NotFound
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.image import ContainerConfig
+from kist.spec.platform import Platform
+from kist.store import Store, directories
+
+_NAME_HINT = "names are letters, digits, '_', '.' and '-', two or more, and begin with a letter or digit"
+_SHORTEST_NAME = 2
+
+
+class Creation:
+    """Makes containers, and takes away what one without a record has left.
+
+    Args:
+        store: where snapshots and records are.
+        images: what containers are made of.
+        data_root: the directory of the containers' own directories.
+        run_root: the directory of their run directories.
+        mounted_at: the empty directory that every root file system is mounted over.
+    """
+
+    def __init__(self, store: Store, images: Images, data_root: str, run_root: str, mounted_at: str) -> None:
+        self._store = store
+        self._images = images
+        self._data_root = data_root
+        self._run_root = run_root
+        self._mounted_at = mounted_at
+
+    def places(self, identifier: str) -> Places:
+        """A container's directories."""
+        data, run = (os.path.join(root, identifier) for root in (self._data_root, self._run_root))
+        return Places(data, run, self._mounted_at)
+
+    def create(self, options: ContainerOptions) -> Container:
+        """Make a container of an image that is here.
+
+        Raises:
+            Conflict: its name is taken.
+            InvalidInput, Unsupported: an option cannot be right, or is not done.
+            NotFound: there is no such image.
+        """
+        bundle.check(options)
+        image = self._images.get(options.image)
+        _check_platform(image.config.platform, options.image)
+        config, argv = bundle.effective_config(options, image.config.config)
+        check_name(options.name)
+        identifier = secrets.token_hex(32)
+        with self._store.writing():
+            chain = self._images.chain(image)
+            self._store.snapshots.prepare(identifier, chain)
+            return self._record(identifier, options, image.id, config, argv)
+
+    def _record(
+        self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]
+    ) -> Container:
+        try:
+            while True:
+                container = Container(
+                    id=identifier,
+                    name=options.name or names.invent(),
+                    image_id=image_id,
+                    created_at=time.time_ns(),
+                    options=options,
+                    config=config,
+                    argv=argv,
+                )
+                self.places(identifier).make()
+                try:
+                    self._store.records.add_container(container)
+                except Conflict:
+                    if options.name:
+                        raise
+                else:
+                    return container
+        except BaseException:
+            self.discard(identifier)
+            raise
+
+    def discard(self, identifier: str) -> None:
+        """Take away all that a container without a record has left."""
+        with contextlib.suppress(NotFound):
+            self._store.snapshots.remove(identifier)
+        for root in (self._data_root, self._run_root):
+            directories.remove_tree(os.path.join(root, identifier))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no container can have; an empty one is to be chosen by the engine.
+
+    Raises:
+        InvalidInput: with the characters that are allowed.
+    """
+    if not name:
+        return
+    good = all(c.isalnum() or c in "_.-" for c in name) and name[0].isalnum() and name.isascii()
+    if not good or len(name) < _SHORTEST_NAME:
+        raise InvalidInput(
+            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", hint=_NAME_HINT
+        )
+
+
+def _check_platform(platform: Platform, image: str) -> None:
+    host = Platform.of_machine(os.uname().machine)
+    if not platform.runs_on(host):
+        raise InvalidInput(
+            f"image {image} is for {platform}, this machine is {host}",
+            hint=f"load or build the image for {host}",
+        )
