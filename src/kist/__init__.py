@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kist.spec.container import LogRecord as LogRecord
     from kist.spec.container import RunResult as RunResult
     from kist.spec.digest import Digest as Digest
+    from kist.spec.event import SystemEvent as SystemEvent
     from kist.spec.interface import EngineInterface as EngineInterface
     from kist.spec.mount import Mount as Mount
     from kist.spec.reference import Reference as Reference
@@ -42,6 +43,7 @@ _HOME = {
     "Reference": "kist.spec.reference",
     "Resources": "kist.spec.container",
     "RunResult": "kist.spec.container",
+    "SystemEvent": "kist.spec.event",
 }
 
 __all__ = ["Engine", "__version__", "errors", *_HOME]  # noqa: PLE0604 - the table above is the list

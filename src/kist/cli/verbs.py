@@ -41,6 +41,7 @@ _ROWS = (
     ("load, image load", "load", IMAGES, "Read images from a tar archive"),
     ("import, image import", "importing", IMAGES, "Make an image from a tar archive of a file system"),
     ("image inspect", "inspect:IMAGE", GROUPED, "Show all details of images as JSON"),
+    ("events, system events", "events", ENGINE, "Show what happens, and what happened"),
     ("info, system info", "info", ENGINE, "Show the engine, its store and the machine"),
     ("version", "version", ENGINE, "Show the versions of Kist and what it stands on"),
     ("engine", "engine", ENGINE, "Run the engine in the foreground, or stop it (it starts by itself)"),

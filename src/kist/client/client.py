@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
@@ -22,6 +22,8 @@ from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRec
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
 from kist.spec.docker.frames import RAW_STREAM
+from kist.spec.docker.times import write_moment
+from kist.spec.event import SystemEvent
 from kist.spec.image import ContainerConfig
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
@@ -208,6 +210,15 @@ class Client:
         return RunResult(str(state["ContainerID"]), int(state["ExitCode"] or 0), stdout, stderr)
 
     # the engine
+
+    def events(
+        self, *, since: int = 0, until: int = 0, filters: Mapping[str, Sequence[str]] | None = None
+    ) -> Iterator[SystemEvent]:
+        """What happens, from ``since`` on (nanoseconds since the epoch; 0 for now) until ``until`` (0 for no end)."""
+        chosen = encode({name: list(values) for name, values in filters.items()}).decode() if filters else None
+        query = [("since", write_moment(since)), ("until", write_moment(until)), ("filters", chosen)]
+        response = self._wire.request("GET", "/events", query, headers=_VALUES)
+        return (convert(line, SystemEvent, what="event") for line in self._wire.lines(response))
 
     def version(self) -> Version:
         """Versions of the engine and what it stands on."""

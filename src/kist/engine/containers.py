@@ -14,11 +14,13 @@ import secrets
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kist.engine import bundle, mountpoints, networks, starter, state
 from kist.engine.creation import Creation
+from kist.engine.events import Events, of_container
 from kist.engine.images import Images
 from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
@@ -39,12 +41,19 @@ class Containers:
     """The containers under one data root, seen from one engine process."""
 
     def __init__(
-        self, store: Store, images: Images, start: Starter, connected: networks.Networks, run_root: str
+        self,
+        store: Store,
+        images: Images,
+        start: Starter,
+        connected: networks.Networks,
+        run_root: str,
+        events: Events,
     ) -> None:
         self._store = store
         self._images = images
         self._starter = start
         self._networks = connected
+        self._events = events
         self._data_root = os.path.join(store.root, "containers")
         self._run_root = os.path.join(run_root, "containers")
         mounted_at = os.path.join(run_root, "root")
@@ -54,7 +63,7 @@ class Containers:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self._pending: dict[str, list[Attachment]] = {}
-        self.watcher = Watcher(self._on_exit)
+        self.watcher = Watcher(self._on_exit, self._on_notice)
 
     # looking
 
@@ -80,7 +89,9 @@ class Containers:
 
     def create(self, options: ContainerOptions) -> Container:
         """Make a container of an image that is here."""
-        return self._with_state(self._creation.create(options))
+        container = self._creation.create(options)
+        self._events.container("create", container)
+        return self._with_state(container)
 
     # starting
 
@@ -106,6 +117,8 @@ class Containers:
                 for attachment in attached:
                     attachment.connection.close()
                 raise
+            # Ahead of the watch, so that the end comes after it.
+            self._events.container("start", container)
             self.watcher.watch_control(container.id, control)
 
     def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
@@ -158,8 +171,11 @@ class Containers:
         container = self.get(name)
         if not container.state.running:
             raise Conflict(f"cannot kill container: {_key(name)}: container {container.id} is not running")
+        chosen = signal_number(number)
         try:
-            launch.ask(self.places(container).run, {"op": "signal", "number": signal_number(number)})
+            # Ahead of the signal, so that an end that it brings comes after it.
+            self._events.container("kill", container, signal=chosen)
+            launch.ask(self.places(container).run, {"op": "signal", "number": chosen})
         except (Unavailable, Conflict):
             if self.state_of(container).running:
                 raise
@@ -179,6 +195,7 @@ class Containers:
             except (Conflict, NotFound):
                 return  # it ended by itself in the meantime, and may be removed by now
             ended.recv(1)
+        self._events.container("stop", container)
 
     def wait(self, name: str | Container) -> int:
         """Wait for the container's end; its exit code."""
@@ -228,6 +245,7 @@ class Containers:
             pending = self._pending.pop(container.id, [])
         for attachment in pending:
             attachment.connection.close()
+        self._events.container("destroy", container)
         self.watcher.tell(container.id, container.state.exit_code, removed=True)
 
     def _on_exit(self, identifier: str, found: dict[str, Any]) -> None:
@@ -237,6 +255,7 @@ class Containers:
         except NotFound:
             return
         ended = state.from_message(found) if found else container.state
+        self._note_end(container, ended, found.get("notices", ()))
         self.watcher.tell(identifier, ended.exit_code, removed=False, error=ended.error)
         if container.options.auto_remove:
             with contextlib.suppress(NotFound, Conflict):
@@ -249,6 +268,20 @@ class Containers:
                 _end_orphans(container)
                 self._networks.release(identifier)
                 directories.remove_tree(self.places(container).run)
+
+    def _note_end(self, container: Container, ended: ContainerState, notices: Sequence[dict[str, Any]]) -> None:
+        for notice in notices:
+            self._note_notice(container, notice)
+        self._events.ended(container, ended, self._store.records.started_at(container.id))
+
+    def _on_notice(self, identifier: str, notice: dict[str, Any]) -> None:
+        """A monitor tells of something that happened in its container."""
+        with contextlib.suppress(NotFound):
+            self._note_notice(self._store.records.container(identifier), notice)
+
+    def _note_notice(self, container: Container, notice: dict[str, Any]) -> None:
+        attributes = of_container(container) | notice["attributes"]
+        self._events.note("container", notice["action"], container.id, attributes, at=notice["time"], once=True)
 
     # waiting and streams
 
@@ -284,8 +317,10 @@ class Containers:
         if container.state.running:
             message = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
             connection, _ = launch.request(self.places(container).run, message)
+            self._events.container("attach", container)
             return connection
         ours, theirs = socket.socketpair()
+        self._events.container("attach", container)
         with self._lock:
             self._pending.setdefault(container.id, []).append(Attachment(theirs, stdin, stdout, stderr))
         return ours
@@ -307,6 +342,7 @@ class Containers:
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
         launch.ask(self.places(container).run, {"op": "resize", "height": height, "width": width})
+        self._events.container("resize", container, height=height, width=width)
 
     def _take_pending(self, identifier: str) -> Sequence[Attachment]:
         with self._lock:
@@ -317,11 +353,17 @@ class Containers:
     def reconcile(self) -> None:
         """Find the containers that run, give back what ended ones held, and take away what has no record."""
         known = set()
+        ended = []
         for container in self._store.records.containers():
             known.add(container.id)
-            if self._with_state(container).state.running:
+            now = self.state_of(container)
+            if now.running:
                 self._watch(container)
-            elif container.options.auto_remove and self.state_of(container).status != "created":
+            else:
+                ended.append((now.finished_at or time.time_ns(), container, now))
+        for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended
+            self._note_end(container, now, state.notices(self.places(container).data))
+            if container.options.auto_remove and self.state_of(container).status != "created":
                 with contextlib.suppress(NotFound, Conflict):  # another engine was first
                     self.remove(container)
             else:

@@ -9,12 +9,13 @@ import platform
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from kist.engine.containers import Containers
+from kist.engine.events import Events
 from kist.engine.execs import Execs
 from kist.engine.frames import read_frames
 from kist.engine.images import Images
@@ -30,6 +31,8 @@ from kist.runtime.launch import Spawner
 from kist.runtime.logreader import Position
 from kist.spec import roots
 from kist.spec.container import Container, ContainerOptions, ExecOptions, ExecState, LogRecord, NetworkMode, RunResult
+from kist.spec.docker.events import check_event_filters, match_event
+from kist.spec.event import SystemEvent
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
@@ -63,12 +66,13 @@ class Engine:
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.store = Store(self.data_root)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
-        self.catalogue = Images(self.store)
+        self.event_log = Events(self.store.events)
+        self.catalogue = Images(self.store, self.event_log)
         self.spawner = Spawner(os.path.join(self.run_root, "engine.log"))
         self._networks = Networks(self.store)
         start = Starter(self.spawner, self._networks)
-        self._containers = Containers(self.store, self.catalogue, start, self._networks, self.run_root)
-        self._execs = Execs(self._containers)
+        self._containers = Containers(self.store, self.catalogue, start, self._networks, self.run_root, self.event_log)
+        self._execs = Execs(self._containers, self.event_log)
         self._logs = Logs(self._containers)
         self._steps = Steps(self.store, start, self._networks, self.run_root)
         self._containers.reconcile()
@@ -288,6 +292,13 @@ class Engine:
         self._execs.resize(identifier, height, width)
 
     # the engine
+
+    def events(
+        self, *, since: int = 0, until: int = 0, filters: Mapping[str, Sequence[str]] | None = None
+    ) -> Iterator[SystemEvent]:
+        """What happens, from ``since`` on (nanoseconds since the epoch; 0 for now) until ``until`` (0 for no end)."""
+        chosen = check_event_filters({name: tuple(values) for name, values in (filters or {}).items()})
+        return (event for event in self.event_log.iterate(since=since, until=until) if match_event(event, chosen))
 
     def version(self) -> Version:
         """Versions of the engine and what it stands on."""

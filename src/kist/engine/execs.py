@@ -8,6 +8,7 @@ from typing import Any
 
 from kist.engine import bundle, starter
 from kist.engine.containers import Containers
+from kist.engine.events import Events
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.runtime import launch, plan
 from kist.spec import json as spec_json
@@ -17,8 +18,9 @@ from kist.spec.container import Container, ExecOptions, ExecState
 class Execs:
     """Exec'd processes of this engine's containers."""
 
-    def __init__(self, containers: Containers) -> None:
+    def __init__(self, containers: Containers, events: Events) -> None:
         self._containers = containers
+        self._events = events
         # Where an exec was made; others are looked for on disk. Only ever added to, and by one key, so no lock.
         self._owners: dict[str, str] = {}
 
@@ -33,6 +35,7 @@ class Execs:
         with open(self._options_path(container, identifier), "wb") as file:
             file.write(spec_json.encode(options))
         self._owners[identifier] = container.id
+        self._events.container(f"exec_create: {' '.join(options.command)}", container, execID=identifier)
         return identifier
 
     def start(self, identifier: str, *, detach: bool) -> socket.socket | None:
@@ -61,6 +64,8 @@ class Execs:
             "plan": {**made.message(), "init": made.init_text()},
             "detach": detach,
         }
+        # Ahead of the start, so that its end comes after it.
+        self._events.container(f"exec_start: {' '.join(options.command)}", container, execID=identifier)
         connection, answer = launch.request(places.run, message)
         if "failed" in answer:
             connection.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO
 
+from kist.engine.events import Events
 from kist.engine.image_files import load_archive, nanoseconds, save_images, unpack_tree
 from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
@@ -35,8 +36,9 @@ from kist.store import Store
 class Images:
     """The images of a store. Safe from many threads; an image is named by id, unique start of an id, or reference."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, events: Events | None = None) -> None:
         self._store = store
+        self._events = events or Events(store.events)
         self._records = store.records
         self._host = Platform.of_machine(os.uname().machine)
 
@@ -58,7 +60,9 @@ class Images:
         parsed = Reference.parse(reference)
         if parsed.digest is not None:
             raise InvalidInput(f"refusing to create a tag with a digest reference: {reference}")
-        self._records.set_reference(str(parsed), self.get(name).id)
+        image = self.get(name)
+        self._records.set_reference(str(parsed), image.id)
+        self._events.image("tag", image, parsed.familiar)
 
     def remove(
         self, name: str | Image, force: bool = False, *, running: Callable[[str], bool] | None = None
@@ -77,21 +81,28 @@ class Images:
         image = self.get(name)
         reference = find_reference(image, name)
         if reference and len(image.references) > 1:
-            self._records.remove_references([reference])
-            return RemovedImage(untagged=(Reference.parse(reference).familiar,))
+            return self._untag(image, reference)
         users = self._records.containers_of_image(image.id)
         active = [user for user in users if running is not None and running(user)]
         if reference and users:
             if not force:
                 raise _used_by_name(str(name), users[0], image)
-            self._records.remove_references([reference])
-            return RemovedImage(untagged=(Reference.parse(reference).familiar,))
+            return self._untag(image, reference)
         if not reference:
             _check_removable(image, users, active, force=force)
         self._records.remove_image(image.id)
         collected = self._store.collect()
         untagged = tuple(Reference.parse(each).familiar for each in image.references)
+        for each in untagged:
+            self._events.image("untag", image, each)
+        self._events.image("delete", image)
         return RemovedImage(untagged=untagged, deleted=(image.id, *(collected.snapshots if collected else ())))
+
+    def _untag(self, image: Image, reference: str) -> RemovedImage:
+        self._records.remove_references([reference])
+        familiar = Reference.parse(reference).familiar
+        self._events.image("untag", image, familiar)
+        return RemovedImage(untagged=(familiar,))
 
     def chain(self, image: Image) -> Digest | None:
         """The snapshot to put a container on: the image's top chain id, None for an image without layers.
@@ -144,6 +155,8 @@ class Images:
         before = {image.id: image.manifest for image in self.list()}
         images = load_archive(self._store, stream, self._host)
         self._store.flush_soon()
+        for image in images:
+            self._events.image("load", image, _first_name(image))
         if any(before.get(image.id, image.manifest) != image.manifest for image in images):
             self._store.collect()  # layers that are compressed in another way now
         return images
@@ -158,6 +171,8 @@ class Images:
             if reference and reference not in kept:
                 kept.append(reference)
         save_images(self._store, [(image, tuple(references)) for image, references in chosen.values()], target)
+        for image, references in chosen.values():
+            self._events.image("save", image, Reference.parse(references[0]).familiar if references else "")
 
     def import_tar(
         self,
@@ -188,7 +203,7 @@ class Images:
             except BaseException:
                 discard(self._store, key)
                 raise
-            image = ImageConfig(
+            made = ImageConfig(
                 architecture=self._host.architecture,
                 os=self._host.os,
                 variant=self._host.variant,
@@ -197,7 +212,9 @@ class Images:
                 rootfs=RootFS((digest,)),
                 history=(History(created=now, comment=message or "Imported from -"),),
             )
-            return self.create(image, [Descriptor(OCI_LAYER, digest, size)], names)
+            image = self.create(made, [Descriptor(OCI_LAYER, digest, size)], names)
+        self._events.image("import", image, _first_name(image))
+        return image
 
     def commit_snapshot(self, key: str, parent: Digest | None, *, mtime: int | None = None) -> Layer | None:
         """Make a layer of what an active snapshot changed, and commit it under its chain id.
@@ -270,6 +287,10 @@ class Images:
     def _packed_layer(self, layer: Layer) -> PackedLayer:
         digest = layer.descriptor.digest
         return PackedLayer(digest, layer.diff_id, lambda: self._store.blobs.open(digest))
+
+
+def _first_name(image: Image) -> str:
+    return Reference.parse(image.references[0]).familiar if image.references else ""
 
 
 def _used_by_name(name: str, container: str, image: Image) -> Conflict:

@@ -50,6 +50,14 @@ def forget_end(directory: str) -> None:
         os.unlink(os.path.join(directory, FILE))
 
 
+def notices(directory: str) -> list[dict[str, Any]]:
+    """What happened in a container that has ended while no engine listened; empty where that is not known."""
+    try:
+        return list(_load(directory).get("notices", ()))
+    except ValueError:
+        return []
+
+
 def _load(directory: str) -> dict[str, Any]:
     try:
         with open(os.path.join(directory, FILE), "rb") as file:

@@ -119,6 +119,8 @@ def _end(places: Places, control: socket.socket) -> None:
 
 def _exit_code(control: socket.socket) -> int:
     message, _ = messages.receive(control)
-    if message is None or "state" not in message:
+    while message is not None and "state" not in message:  # a notice, which is nobody's here
+        message, _ = messages.receive(control)
+    if message is None:
         raise Unavailable("the monitor of a build step died")
     return int(message["state"]["exit_code"])

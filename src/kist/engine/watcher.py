@@ -26,10 +26,17 @@ class Watcher:
     Args:
         on_exit: called, in a thread of a small pool, with the id and the state as the monitor sent it (empty when the
             monitor died without a word).
+        on_notice: called, in the watcher's own thread and so in order, with the id and what a monitor tells of its
+            container's life (``kist.runtime.monitor.Monitor.notice``).
     """
 
-    def __init__(self, on_exit: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        on_exit: Callable[[str, dict[str, Any]], None],
+        on_notice: Callable[[str, dict[str, Any]], None],
+    ) -> None:
         self._on_exit = on_exit
+        self._on_notice = on_notice
         # Protects everything below; held for moments only.
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
@@ -109,12 +116,15 @@ class Watcher:
                     os.read(self._wake_read, 64)
 
     def _heard(self, identifier: str, connection: socket.socket) -> None:
+        told = _read(connection)
+        if "notice" in told:
+            self._on_notice(identifier, told["notice"])
+            return
         with self._lock:
             self._watched.discard((identifier, connection))
             self._selector.unregister(connection)
-        with connection:
-            state = _read_end(connection)
-        self._pool.submit(self._on_exit, identifier, state)
+        connection.close()
+        self._pool.submit(self._on_exit, identifier, told.get("state") or told.get("exited") or {})
 
     def _waiter_gone(self, identifier: str, condition: Condition, connection: socket.socket) -> None:
         """Nobody ever writes to a waiter's socket, so this is its end."""
@@ -142,14 +152,12 @@ def _answer(connection: socket.socket, exit_code: int, error: str) -> None:
         connection.sendall(line)
 
 
-def _read_end(connection: socket.socket) -> dict[str, Any]:
-    """The state that a monitor sends at the end, over its control socket or its listening one."""
+def _read(connection: socket.socket) -> dict[str, Any]:
+    """What a monitor sends, over its control socket or its listening one; empty when it has gone."""
     try:
         if connection.type == socket.SOCK_SEQPACKET:
             message, _ = messages.receive(connection)
-            state = (message or {}).get("state")
-        else:
-            state = launch.read_line(connection).get("exited")
+            return message or {}
+        return launch.read_line(connection)
     except (OSError, ValueError):
         return {}
-    return state or {}

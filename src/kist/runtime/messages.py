@@ -33,8 +33,11 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
-    """Send one message; the descriptors are duplicated into the receiver."""
+def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = (), flags: int = 0) -> None:
+    """Send one message; the descriptors are duplicated into the receiver.
+
+    ``flags``, MSG_DONTWAIT for one, count for a message without descriptors.
+    """
     data = jsontext.dumps(message).encode()
     if len(data) > _MAX_PACKET:
         raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE), "message between Kist's processes")
@@ -42,7 +45,7 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
         channel.sendmsg([data], ancillary)
     else:
-        channel.send(data)
+        channel.send(data, flags)
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:

@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# How many notices are kept while nobody listens; the oldest go first.
+_MOST_NOTICES = 256
 SOCKET = "monitor.sock"
 STATE = "state.json"
 
@@ -67,6 +69,8 @@ class Monitor:
         self._exited = False
         self.waiters: list[socket.socket] = []
         self.followers: list[socket.socket] = []
+        self._notices: list[dict[str, Any]] = []
+        self._begun = False
         log = plan["log"]
         writer = LogWriter(f"{directory}/{log['name']}", log["max_bytes"], log["max_files"]) if log else None
         self.streams = Streams(
@@ -177,6 +181,31 @@ class Monitor:
             self._control.close()
             self._control = None
 
+    def notice(self, action: str, attributes: dict[str, str]) -> None:
+        """Tell every engine that listens what happened in the container, for its event log (``kist.engine.events``).
+
+        What nobody hears is kept for the next engine; at the end of the container it goes into ``state.json``.
+        """
+        self._notices.append({"action": action, "time": time.time_ns(), "attributes": attributes})
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Tell the notices that are kept, in their order, to those who listen now."""
+        while self._notices and self._begun and self._told(self._notices[0]):
+            del self._notices[0]
+        del self._notices[:-_MOST_NOTICES]
+
+    def _told(self, notice: dict[str, Any]) -> bool:
+        heard = [requests.answer(waiter, {"notice": notice}) for waiter in self.waiters]
+        if self._control is not None:
+            try:
+                messages.send(self._control, {"event": "notice", "notice": notice}, flags=socket.MSG_DONTWAIT)
+            except OSError:
+                # Gone, which its own watch notices, or stopped: a container does not wait for its engine.
+                return any(heard)
+            return True
+        return any(heard)
+
     # the container's life
 
     def _started(self, failure: dict[str, Any] | None) -> None:
@@ -185,6 +214,8 @@ class Monitor:
             self._tell_engine({"event": "failed", "failure": failure})
             return
         self._tell_engine({"event": "started", "pid": self.first.pid})
+        self._begun = True
+        self.pass_on()
 
     def _ended(self, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
@@ -198,6 +229,8 @@ class Monitor:
         if self.cgroup is not None:
             self._state["usage"] = usage = self.cgroup.stats()
             self._state["oom_killed"] = usage.get("oom_kills", 0) > 0
+        if self._notices:
+            self._state["notices"] = self._notices
         # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
         self.streams.drain()
         self._exited = True

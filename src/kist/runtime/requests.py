@@ -1,7 +1,7 @@
 """What a monitor answers on its socket: one line of JSON in, one line out, then a stream where one was asked for.
 
 ``attach``   the container's streams from now on (stdin, stdout, stderr: bool)
-``wait``     a line at the end of the container: ``{"exited": STATE}``
+``wait``     lines for what happens in the container, ``{"notice": …}``, and one at its end, ``{"exited": STATE}``
 ``follow``   a byte whenever the log has grown, and the end of the connection at the end of the container
 ``signal``   a signal to the first process
 ``resize``   the terminal of the container, or of the exec'd process ``exec``
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from kist.runtime.monitor import Monitor
 
 
-def answer(connection: socket.socket, message: dict[str, Any]) -> None:
-    """Send a line; somebody who has gone needs none."""
+def answer(connection: socket.socket, message: dict[str, Any]) -> bool:
+    """Send a line; somebody who has gone needs none. Whether it was sent."""
     try:
         connection.send(jsontext.dumps(message).encode() + b"\n")
     except OSError:
-        return
+        return False
+    return True
 
 
 class Request:
@@ -92,6 +93,7 @@ def _attach(monitor: Monitor, connection: socket.socket, *, stdin: bool, stdout:
 
 def _wait(monitor: Monitor, connection: socket.socket) -> None:
     monitor.waiters.append(connection)
+    monitor.pass_on()
     _drop_when_closed(monitor, connection, monitor.waiters)
 
 
@@ -169,7 +171,9 @@ class _Exec:
         code = os.waitstatus_to_exitcode(status)
         if self._failure is not None:
             code = self._failure.get("exit_code", 126)
-        self._record(running=False, exit_code=code if code >= 0 else 128 - code)
+        code = code if code >= 0 else 128 - code
+        self._record(running=False, exit_code=code)
+        self._monitor.notice("exec_die", {"execID": self._id, "exitCode": str(code)})
         self._streams.end()
         if self._streams.idle:
             self._forget()

@@ -1,11 +1,12 @@
 """The engine's interface: one, with two implementations: ``kist.local`` in process, ``kist.client`` over the socket."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RunResult
+from kist.spec.event import SystemEvent
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.progress import Event
@@ -139,6 +140,21 @@ class EngineInterface(Protocol):
 
     def exec(self, name: str | Container, options: ExecOptions) -> RunResult:
         """Run a further process in a running container, wait for it, and give its output."""
+        ...
+
+    def events(
+        self, *, since: int = 0, until: int = 0, filters: Mapping[str, Sequence[str]] | None = None
+    ) -> Iterator[SystemEvent]:
+        """What happens in the engine; waits for the next event.
+
+        Args:
+            since: nanoseconds since the epoch; what happened from then on comes first. 0 for now.
+            until: the end, likewise; 0 for none.
+            filters: names and values as of ``kist events --filter``: ``{"type": ["container"], "event": ["die"]}``.
+
+        Raises:
+            InvalidInput: there is no such filter, or not this value of it.
+        """
         ...
 
     def version(self) -> Version:

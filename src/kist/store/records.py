@@ -18,6 +18,7 @@ from kist.spec.image import ImageConfig
 from kist.spec.summary import Image
 from kist.store.database import Database, Row
 
+_ADD_CONTAINER = "INSERT INTO containers (id, name, image, created_at, value) VALUES (?, ?, ?, ?, ?)"
 _IMAGE = "SELECT id, manifest, created_at, size, config FROM images"
 
 
@@ -98,7 +99,7 @@ class Records:
         """
         try:
             with self._database.transaction() as db:
-                db.execute("INSERT INTO containers VALUES (?, ?, ?, ?, ?, 0)", _container_row(container))
+                db.execute(_ADD_CONTAINER, _container_row(container))
         except sqlite3.IntegrityError as error:
             raise self._name_taken(container.name) from error
 

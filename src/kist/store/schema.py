@@ -55,4 +55,17 @@ MIGRATIONS = (
     "DELETE FROM snapshots;",
     # When a container was started last, in nanoseconds since the epoch: a start that died with its engine is told so.
     "ALTER TABLE containers ADD COLUMN started_at INTEGER NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,   -- in the order of writing, never used twice
+        time INTEGER NOT NULL,                  -- when it happened, nanoseconds since the epoch
+        kind TEXT NOT NULL,
+        action TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        attributes BLOB NOT NULL                -- JSON
+    );
+    CREATE INDEX events_of_actor ON events (actor, time);
+    -- Which end of the container the event log has: its time, or the start's, negated, where nobody saw the end.
+    ALTER TABLE containers ADD COLUMN told_end INTEGER NOT NULL DEFAULT 0;
+    """,
 )

@@ -19,6 +19,7 @@ from kist.store import directories
 from kist.store.blobs import Blobs
 from kist.store.collect import Collected, collect
 from kist.store.database import Database
+from kist.store.events import EventLog
 from kist.store.failures import reported
 from kist.store.locks import StoreLock
 from kist.store.overlay import OverlaySnapshotter
@@ -30,6 +31,7 @@ class Store:
 
     Attributes:
         blobs: content by digest.
+        events: what happened.
         records: rows about images, containers, addresses and the build cache.
         snapshots: layers as file trees.
 
@@ -53,6 +55,7 @@ class Store:
                 self._sweep_temporary()
         self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
         self.records = Records(self._database)
+        self.events = EventLog(self._database)
         self.snapshots = OverlaySnapshotter(f"{self.root}/snapshots", self._database)
         self._flushing = threading.Lock()
         self._flusher: threading.Thread | None = None

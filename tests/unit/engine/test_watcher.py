@@ -44,7 +44,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 def watcher(heard: Heard) -> Iterator[Watcher]:
-    made = Watcher(heard)
+    made = Watcher(heard, lambda _identifier, _notice: None)
     yield made
     made.close()
 
@@ -164,7 +164,7 @@ def test_a_container_without_a_monitor_is_said_not_to_run(watcher: Watcher, tmp_
 
 def test_closing_leaves_no_descriptor_and_ends_the_waiting(heard: Heard) -> None:
     before = set(os.listdir("/proc/self/fd"))
-    made = Watcher(heard)
+    made = Watcher(heard, lambda _identifier, _notice: None)
     ours, monitor = control()
     made.watch_control("a", ours)
     waiter = made.add_waiter("a", "not-running")

@@ -1,6 +1,6 @@
 """What each path of the API does, one module per area; ``ROUTES`` is the whole table."""
 
-from kist.api.routes import absent, attach, builds, containers, execs, images, kist, logs, system
+from kist.api.routes import absent, attach, builds, containers, events, execs, images, kist, logs, system
 from kist.api.routing import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -9,6 +9,7 @@ ROUTES: tuple[Route, ...] = (
     *attach.ROUTES,
     *logs.ROUTES,
     *execs.ROUTES,
+    *events.ROUTES,
     *images.ROUTES,
     *builds.ROUTES,
     *kist.ROUTES,

@@ -28,7 +28,6 @@ GET    /images/{name:*}/attestations
 POST   /images/{name:*}/push
 POST   /auth
 POST   /commit
-GET    /events
 GET    /system/df
 POST   /session
 GET    /distribution/{name:*}/json

@@ -35,6 +35,11 @@ def write_log_time(nanoseconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S") + f".{fraction:09d}Z"
 
 
+def write_moment(nanoseconds: int) -> str | None:
+    """Unix seconds with nine digits of a fraction, as query parameters have them; None for 0."""
+    return f"{nanoseconds // _SECOND}.{nanoseconds % _SECOND:09d}" if nanoseconds else None
+
+
 def read_time(text: str, *, now: int = 0, what: str = "time") -> int:
     """A moment of a query parameter: Unix seconds with a fraction, RFC 3339, or a Go duration before ``now``.
 

@@ -1,0 +1,56 @@
+"""``GET /events``: what happened, and what happens, for as long as the client listens (Engine API, SystemEvents)."""
+
+import asyncio
+import contextlib
+import time
+
+from aiohttp.web_response import StreamResponse
+
+from kist.api.call import VALUE_TYPE, Call
+from kist.api.routing import Route
+from kist.spec.docker.events import match_event, read_event_filters, write_event
+from kist.spec.docker.times import read_time
+from kist.spec.event import SystemEvent
+from kist.spec.json import encode
+
+_SECOND = 1_000_000_000
+# What another process's engine notes wakes nobody here; a look this often finds it.
+_LOOK_EVERY = 1.0
+
+
+async def events(call: Call) -> StreamResponse:
+    """Lines of JSON: from ``since`` what was, then what happens, to ``until``."""
+    now = time.time_ns()
+    filters = read_event_filters(call.text("filters"))
+    since, until = (read_time(call.text(name), now=now, what=name) for name in ("since", "until"))
+    kept = call.engine.event_log
+    woken = asyncio.Event()
+    loop = call.loop
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed: the engine is going down
+            loop.call_soon_threadsafe(woken.set)
+
+    def write(found: tuple[SystemEvent, ...]) -> bytes:
+        chosen = (event for event in found if (not until or event.time <= until) and match_event(event, filters))
+        return b"".join(encode(event if call.wants_values else write_event(event)) + b"\n" for event in chosen)
+
+    with kept.listening(wake):
+        number = 0 if since or until else await call.run(kept.last)
+        response = await call.stream(VALUE_TYPE if call.wants_values else "application/json")
+        while True:
+            woken.clear()
+            over = bool(until) and time.time_ns() >= until
+            while found := await call.run(kept.after, number, since=since):
+                number = found[-1].number
+                if lines := write(found):
+                    await response.write(lines)
+            if over:
+                return response
+            left = (until - time.time_ns()) / _SECOND if until else _LOOK_EVERY
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(left, _LOOK_EVERY))):
+                    await woken.wait()
+
+
+ROUTES = (Route("GET", "/events", events),)

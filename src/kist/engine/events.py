@@ -1,0 +1,151 @@
+"""Events: noted by whoever does something, read by whoever watches, with a log on disk between them.
+
+A reader is a place in the log. It is woken when something was noted and reads on at its own pace, so a slow one holds
+nobody up, and a replay goes over into what happens now without a seam.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kist.errors import KistError
+from kist.spec.container import Container, ContainerState
+from kist.spec.event import Kind, SystemEvent
+from kist.spec.summary import Image
+from kist.store.events import EventLog
+
+_log = logging.getLogger(__name__)
+# What another process's engine notes wakes nobody here; a look this often finds it.
+LOOK_EVERY = 1.0
+_SECOND = 1_000_000_000
+
+
+class Events:
+    """The events of one data root, seen from one engine process. Safe from many threads."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._kept = log
+        # Protects the set.
+        self._lock = threading.Lock()
+        self._listeners: set[Callable[[], None]] = set()
+
+    # writing
+
+    def note(
+        self,
+        kind: Kind,
+        action: str,
+        actor: str,
+        attributes: Mapping[str, object] | None = None,
+        *,
+        at: int = 0,
+        once: bool = False,
+    ) -> None:
+        """Note that something was done. Never fails: what was done is done, whether or not the disk has room for it.
+
+        Args:
+            kind: of object.
+            action: in Docker's words (``create``, ``exec_start: COMMAND``).
+            actor: the object's id.
+            attributes: its name and labels, and what else tells of the event; see ``of_container`` and ``of_image``.
+            at: when it happened, in nanoseconds since the epoch; 0 for now.
+            once: not when the same (actor, action, time) is there already.
+        """
+        texts = {name: str(value) for name, value in (attributes or {}).items()}
+        event = SystemEvent(kind, action, actor, at or time.time_ns(), texts)
+        with _reported(event):
+            if self._kept.append(event, once=once):
+                self._wake()
+
+    def container(self, action: str, container: Container, /, **attributes: object) -> None:
+        """Note what was done to a container."""
+        self.note("container", action, container.id, of_container(container) | attributes)
+
+    def image(self, action: str, image: Image, name: str = "") -> None:
+        """Note what was done to an image, under the name that was used, if any."""
+        self.note("image", action, str(image.id), of_image(image, name))
+
+    def ended(self, container: Container, state: ContainerState, started_at: int) -> None:
+        """Note a container's end, unless this end is noted already.
+
+        Args:
+            container: which.
+            state: how it ended.
+            started_at: when its record says that it was started last, which names an end that nobody saw.
+        """
+        # A start that failed is told to its caller, and was no life that could end.
+        if state.status != "exited" or (state.error and state.finished_at):
+            return
+        lasted = max(0, state.finished_at - state.started_at) // _SECOND if state.finished_at else 0
+        attributes = of_container(container) | {"exitCode": str(state.exit_code), "execDuration": str(lasted)}
+        event = SystemEvent("container", "die", container.id, state.finished_at or time.time_ns(), attributes)
+        with _reported(event):
+            if self._kept.append_end(event, state.finished_at or -started_at):
+                self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for wake in listeners:
+            wake()
+
+    # reading
+
+    def last(self) -> int:
+        """The place in the log where what happens from now on begins."""
+        return self._kept.last()
+
+    def after(self, number: int, *, since: int = 0) -> tuple[SystemEvent, ...]:
+        """The next events after the one with this number, some hundreds at most; empty when there are none yet."""
+        return self._kept.after(number, since=since)
+
+    @contextlib.contextmanager
+    def listening(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have ``wake`` called, in whatever thread, after each event that is noted in this process."""
+        with self._lock:
+            self._listeners.add(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.discard(wake)
+
+    def iterate(self, *, since: int = 0, until: int = 0) -> Iterator[SystemEvent]:
+        """Events as they happen, from ``since`` (0 for now) to ``until`` (0 for no end); waits for the next one.
+
+        Both are nanoseconds since the epoch. With ``until`` alone, all that are kept up to then.
+        """
+        number = 0 if since or until else self.last()
+        woken = threading.Event()
+        with self.listening(woken.set):
+            while True:
+                woken.clear()
+                over = bool(until) and time.time_ns() >= until
+                while found := self.after(number, since=since):
+                    number = found[-1].number
+                    yield from (event for event in found if not until or event.time <= until)
+                if over:
+                    return
+                left = (until - time.time_ns()) / _SECOND if until else LOOK_EVERY
+                woken.wait(max(0.0, min(left, LOOK_EVERY)))
+
+
+@contextlib.contextmanager
+def _reported(event: SystemEvent) -> Iterator[None]:
+    try:
+        yield
+    except KistError as error:
+        _log.warning("the event %s %s %s was not kept: %s", event.kind, event.action, event.actor, error)
+
+
+def of_container(container: Container) -> dict[str, Any]:
+    """What a container's events tell of it: its labels, image and name."""
+    return {**(container.config.labels or {}), "image": container.options.image, "name": container.name}
+
+
+def of_image(image: Image, name: str = "") -> dict[str, Any]:
+    """What an image's events tell of it: its labels, and the name that was used."""
+    return {**(image.config.config.labels or {}), "name": name or str(image.id)}
