@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,3 +156,27 @@ def a_cli(directory: Path) -> Iterator[Cli]:
             cli("rm", "-f", *left)
         cli.stop_engine()
         clean_up(directory / "data")
+
+
+def until(condition: Callable[[], bool], patience: float = 20) -> None:
+    """Wait for a condition that another process brings about."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def kill_engine(cli: Cli) -> int:
+    """SIGKILL, and the pid that it went to."""
+    pid = cli.engine_pid()
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    finally:
+        os.close(descriptor)
+    until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
+    return pid
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"

@@ -42,6 +42,15 @@ def fresh_cli(tmp_path: Path) -> Iterator[Cli]:
 
 
 @pytest.fixture
+def small(fresh_cli: Cli, tmp_path: Path) -> Cli:
+    """A fresh root with the small image."""
+    archive = tmp_path / "busybox.tar"
+    archive.write_bytes(busybox_tar())
+    fresh_cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+    return fresh_cli
+
+
+@pytest.fixture
 def run(engine: Engine, busybox: str) -> Callable[..., tuple[int, str, str]]:
     """Run a shell script in a new container: exit code, standard output, standard error."""
 

@@ -4,27 +4,18 @@ import concurrent.futures
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 import kist
-from harness import BUSYBOX, Cli, busybox_tar
+from harness import BUSYBOX, Cli, kill_engine, until
 from kist.engine import Engine
 from kist.errors import InvalidInput
 from kist.spec.container import ContainerOptions, ExecOptions
 from kist.spec.event import SystemEvent
-from test_lifecycle import kill_engine, until
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def small(fresh_cli: Cli, tmp_path: Path) -> Cli:
-    archive = tmp_path / "busybox.tar"
-    archive.write_bytes(busybox_tar())
-    fresh_cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
-    return fresh_cli
+PAST = ("--since", "1m", "--until", "0s", "--filter", "event=die")
 
 
 def told(engine: Engine, since: int, container: str) -> list[SystemEvent]:
@@ -148,7 +139,9 @@ def test_ends_without_an_engine_are_told_by_the_next_once_with_their_time(small:
     data = small.directory / "data" / "containers"
     until(lambda: all((data / identity / "state.json").exists() for identity in ids.values()))
     until(lambda: time.time() > killed + 1.0)
-    found = small.good("events", "--since", "1m", "--until", "0s", "--filter", "event=die", "--filter", "event=exec_die")
+    found = small.good(
+        "events", "--since", "1m", "--until", "0s", "--filter", "event=die", "--filter", "event=exec_die"
+    )
     ended = [line for line in found.splitlines() if "name=host" not in line]
     assert [line.rpartition("name=")[2].rstrip(")") for line in ended] == ["early", "gone", "late"]
     assert "exitCode=5" in next(line for line in found.splitlines() if "exec_die" in line)
@@ -156,5 +149,7 @@ def test_ends_without_an_engine_are_told_by_the_next_once_with_their_time(small:
     for line, text in ((ended[0], times[1]), (ended[2], times[2])):
         assert line[17:29] == text[17 + 4 : 29 + 4], "the second of the end"
     small.good("engine", "stop")
-    again = small.good("events", "--since", "1m", "--until", "0s", "--filter", "event=die", "--filter", "event=exec_die")
+    again = small.good(
+        "events", "--since", "1m", "--until", "0s", "--filter", "event=die", "--filter", "event=exec_die"
+    )
     assert again == found

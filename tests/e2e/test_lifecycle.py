@@ -4,48 +4,13 @@ import concurrent.futures
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness import BUSYBOX, Cli, busybox_tar
+from harness import BUSYBOX, Cli, kill_engine, until
 
 pytestmark = pytest.mark.root
-
-
-def until(condition: Callable[[], bool], patience: float = 20) -> None:
-    """Wait for a condition that another process brings about."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.02)
-
-
-def kill_engine(cli: Cli) -> int:
-    """SIGKILL, and the pid that it went to."""
-    pid = cli.engine_pid()
-    descriptor = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    finally:
-        os.close(descriptor)
-    until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
-    return pid
-
-
-def _is_zombie(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
-
-
-@pytest.fixture
-def small(fresh_cli: Cli, tmp_path: Path) -> Cli:
-    """A fresh root with the small image."""
-    archive = tmp_path / "busybox.tar"
-    archive.write_bytes(busybox_tar())
-    fresh_cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
-    return fresh_cli
 
 
 def test_two_first_commands_start_one_engine(fresh_cli: Cli) -> None:

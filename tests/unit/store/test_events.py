@@ -1,7 +1,5 @@
 """The event log: numbered, bounded, told once, read on from any place."""
 
-from pathlib import Path
-
 import pytest
 
 from kist.spec.container import Container, ContainerOptions
@@ -47,7 +45,7 @@ def test_the_same_event_from_two_engines_is_kept_once(store: Store) -> None:
     assert len(store.events.after(0)) == 3
 
 
-def test_an_end_is_told_once_by_whatever_engine(store: Store, tmp_path: Path) -> None:
+def test_an_end_is_told_once_by_whatever_engine(store: Store) -> None:
     image = Digest("sha256:" + "0" * 64)
     options = ContainerOptions(image="x")
     store.records.add_container(Container("c" * 64, "name", image, 0, options, ContainerConfig(), ()))
