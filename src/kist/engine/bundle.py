@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kist.engine import undone
+from kist.engine import network_options, undone
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions, ExecOptions
@@ -65,12 +65,13 @@ _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the engine prepared for one start: the root's mounts, and the files that appear in /etc."""
+    """What the engine prepared for one start: the root's mounts, files that appear in /etc, variables of links."""
 
     root: tuple[Mount, ...]
     resolv_conf: str
     hostname_file: str
     hosts: str
+    env: tuple[str, ...] = ()
 
 
 def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpec:
@@ -79,7 +80,7 @@ def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpe
     hostname = options.hostname or container.id[:12]
     namespaces = ("pid", "mount", "ipc", "uts", "cgroup", *(() if options.network == "host" else ("network",)))
     return RuntimeSpec(
-        process=_process(container, hostname),
+        process=_process(container, hostname, surroundings.env),
         root=surroundings.root,
         mounts=tuple(_mounts(options, surroundings)),
         hostname=hostname,
@@ -100,9 +101,12 @@ def cgroup_path(identifier: str) -> str:
     return f"kist/{identifier}"
 
 
-def exec_process(container: Container, options: ExecOptions) -> Process:
-    """A further process, which has the container's environment, user and directory unless told otherwise."""
-    first = _process(container, container.options.hostname or container.id[:12])
+def exec_process(container: Container, options: ExecOptions, linked: Sequence[str] = ()) -> Process:
+    """A further process, which has the container's environment, user and directory unless told otherwise.
+
+    ``linked`` are the variables of the container's links.
+    """
+    first = _process(container, container.options.hostname or container.id[:12], linked)
     env = merge_env(first.env, options.env)
     if options.tty and not container.options.tty:
         env = merge_env(("TERM=xterm",), env)
@@ -204,6 +208,7 @@ def check(options: ContainerOptions) -> None:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")
     if any("\0" in argument for argument in (*(options.entrypoint or ()), *(options.command or ()))):
         raise InvalidInput("the command contains a NUL character")
+    network_options.check(options)
     _check_mounts(options.mounts)
 
 
@@ -245,9 +250,9 @@ def _capability_names(names: Sequence[str]) -> set[str]:
     return full
 
 
-def _process(container: Container, hostname: str) -> Process:
+def _process(container: Container, hostname: str, linked: Sequence[str] = ()) -> Process:
     options, config = container.options, container.config
-    base = (f"HOSTNAME={hostname}", *(("TERM=xterm",) if options.tty else ()))
+    base = (f"HOSTNAME={hostname}", *(("TERM=xterm",) if options.tty else ()), *linked)
     env = merge_env(base, config.env or ())
     if options.caller is not None:
         caller = options.caller

@@ -18,13 +18,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kist.engine import bundle, mountpoints, networks, starter, state
+from kist.engine import bundle, links, mountpoints, networks, starter, state
 from kist.engine.creation import Creation
 from kist.engine.events import Events, of_container
 from kist.engine.images import Images
+from kist.engine.links import Link
 from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
-from kist.engine.surroundings import write_surroundings
+from kist.engine.surroundings import rewrite_hosts, write_surroundings
 from kist.engine.watcher import Condition, Watcher, answered
 from kist.errors import Conflict, NotFound, Unavailable
 from kist.kernel import cgroup
@@ -63,6 +64,8 @@ class Containers:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self._pending: dict[str, list[Attachment]] = {}
+        # Containers with links; only ever added to.
+        self._linking: set[str] = set()
         self.watcher = Watcher(self._on_exit, self._on_notice)
 
     # looking
@@ -89,7 +92,11 @@ class Containers:
 
     def create(self, options: ContainerOptions) -> Container:
         """Make a container of an image that is here."""
+        for link in options.networking.links:
+            self.get(links.read_link(link)[0])
         container = self._creation.create(options)
+        if options.networking.links:
+            self._linking.add(container.id)
         self._events.container("create", container)
         return self._with_state(container)
 
@@ -107,7 +114,7 @@ class Containers:
             attached = self._take_pending(container.id)
             try:
                 _end_orphans(container)
-                network = self._networks.lease(container.id) if container.options.network == "bridge" else None
+                network = self._lease(container)
                 made = self._plan(container, places, network)
                 self._store.records.note_start(container.id)
                 state.forget_end(places.data)
@@ -120,6 +127,34 @@ class Containers:
             # Ahead of the watch, so that the end comes after it.
             self._events.container("start", container)
             self.watcher.watch_control(container.id, control)
+        if network is not None:
+            self._tell_linking(container)
+
+    def _lease(self, container: Container) -> NetworkAttachment | None:
+        options = container.options
+        return self._networks.lease(container.id, options.networking) if options.network == "bridge" else None
+
+    def linked(self, container: Container) -> tuple[Link, ...]:
+        """The containers that this one is linked to, which must run."""
+        return links.resolve(container.options.networking.links, self.get)
+
+    def linked_environment(self, container: Container) -> tuple[str, ...]:
+        """The variables of its links as of now; one that does not run any more gives none."""
+        if not container.options.networking.links:
+            return ()
+        found: list[Link] = []
+        for text in container.options.networking.links:
+            with contextlib.suppress(NotFound, Conflict):
+                found += links.resolve([text], self.get)
+        return links.environment(container.name, found)
+
+    def _tell_linking(self, target: Container) -> None:
+        """A container that others are linked to has started, perhaps at another address: their /etc/hosts says so."""
+        for identifier in tuple(self._linking - {target.id}):
+            with contextlib.suppress(NotFound, Conflict):  # it has gone, or another of its links does not run
+                container = self.get(identifier)
+                if container.state.running:
+                    rewrite_hosts(self.places(container), container, self.linked(container))
 
     def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""
@@ -142,7 +177,7 @@ class Containers:
         root = self._store.snapshots.mounts(container.id)
         chain = self._store.snapshots.parent(container.id) or ""
         root = mountpoints.with_mountpoints(self._mountpoints, chain, root)
-        surroundings = write_surroundings(places, container, network, root)
+        surroundings = write_surroundings(places, container, network, root, self.linked(container))
         spec = bundle.runtime_spec(container, surroundings)
         return self._make_plan(container, spec, places, connected=network is not None)
 
@@ -356,6 +391,8 @@ class Containers:
         ended = []
         for container in self._store.records.containers():
             known.add(container.id)
+            if container.options.networking.links:
+                self._linking.add(container.id)
             now = self.state_of(container)
             if now.running:
                 self._watch(container)
@@ -395,7 +432,7 @@ class Containers:
         found = self.state_of(container)
         attachments: tuple[NetworkAttachment, ...] = ()
         if found.running and container.options.network == "bridge":
-            attachments = tuple(self._networks.attachments(container.id))
+            attachments = tuple(self._networks.attachments(container.id, container.options.networking))
         return Container(
             container.id,
             container.name,

@@ -49,7 +49,8 @@ class Execs:
         places = self._containers.places(container)
         if os.path.exists(self._state_path(container, identifier)):
             raise Conflict(f"exec {identifier} was started before")
-        process = bundle.exec_process(container, options)
+        linked = self._containers.linked_environment(container)
+        process = bundle.exec_process(container, options, linked)
         namespaces = ("pid", "mount", "ipc", "uts", "cgroup", "network")
         made = plan.make_exec_plan(
             identifier,

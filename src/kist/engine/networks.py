@@ -2,8 +2,8 @@
 
 import threading
 
-from kist.network import apply, plan
-from kist.spec.networking import NetworkAttachment
+from kist.network import apply, files, plan
+from kist.spec.networking import NOTHING, NetworkAttachment, Networking
 from kist.store import Store
 
 _RESOLV_CONF = "/etc/resolv.conf"
@@ -17,23 +17,38 @@ class Networks:
         self._lock = threading.Lock()
         self._bridge: plan.BridgeNetwork | None = None
 
-    def lease(self, container: str) -> NetworkAttachment:
-        """An address on the bridge for the container, kept until it is released."""
+    def lease(self, container: str, wanted: Networking = NOTHING) -> NetworkAttachment:
+        """An address on the bridge for the container, kept until it is released.
+
+        Raises:
+            InvalidInput, Conflict: the address that ``wanted`` names cannot be had.
+        """
         network = self._network()
-        address = self._store.records.lease_address(
-            network.name, container, lambda used: plan.choose_address(network.subnet, network.gateway, used)
-        )
-        return plan.attachment(network, address)
+
+        def choose(used: frozenset[str]) -> str:
+            if wanted.ip:
+                return plan.fixed_address(network.subnet, network.gateway, used, wanted.ip)
+            return plan.choose_address(network.subnet, network.gateway, used)
+
+        address = self._store.records.lease_address(network.name, container, choose)
+        return plan.attachment(network, address, wanted.mac)
+
+    @property
+    def gateway(self) -> str:
+        """The host's own address on the bridge."""
+        return self._network().gateway
 
     def attach(self, netns_fd: int, attachment: NetworkAttachment, container: str) -> None:
         """Connect a container's network namespace to the bridge."""
         apply.attach(netns_fd, attachment, self._network(), container)
 
-    def attachments(self, container: str) -> list[NetworkAttachment]:
+    def attachments(self, container: str, wanted: Networking = NOTHING) -> list[NetworkAttachment]:
         """What the container has been leased."""
         network = self._network()
         leased = self._store.records.addresses(network.name)
-        return [plan.attachment(network, address) for address, holder in leased.items() if holder == container]
+        return [
+            plan.attachment(network, address, wanted.mac) for address, holder in leased.items() if holder == container
+        ]
 
     def release(self, container: str) -> None:
         """Give the container's addresses back; the kernel removed the cable with the namespace."""
@@ -46,10 +61,12 @@ class Networks:
             return self._bridge
 
 
-def resolv_conf(network: str) -> str:
+def resolv_conf(network: str, wanted: Networking = NOTHING) -> str:
     """The text of a container's /etc/resolv.conf: the host's own, or what of it can be reached from a bridge."""
     host = _read(_RESOLV_CONF)
-    return host if network == "host" else plan.resolv_file(host, _read(plan.UPSTREAM_RESOLV_CONF))
+    if network == "host":
+        return files.host_resolv_file(host, wanted)
+    return files.resolv_file(host, _read(files.UPSTREAM_RESOLV_CONF), wanted)
 
 
 def _read(path: str) -> str:

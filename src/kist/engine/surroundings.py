@@ -2,31 +2,61 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
-from kist.engine import bundle, networks
+from kist.engine import bundle, links, networks
+from kist.engine.links import Link
 from kist.engine.starter import Places
-from kist.network import plan
+from kist.network import files
 from kist.spec.container import Container
+from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
 
 
 def write_surroundings(
-    places: Places, container: Container, network: NetworkAttachment | None, root: Sequence[Any]
+    places: Places,
+    container: Container,
+    network: NetworkAttachment | None,
+    root: Sequence[Mount],
+    linked: Sequence[Link] = (),
 ) -> bundle.Surroundings:
     """Write the files that appear in the container's /etc.
 
     The container may write to them, so they are where its other files are: what it fills is not the machine's /run.
     """
-    hostname = container.options.hostname or container.id[:12]
-    resolv_conf = networks.resolv_conf(container.options.network)
-    hosts = plan.hosts_file(hostname, network.address if network else "")
-    texts = {"resolv.conf": resolv_conf, "hostname": plan.hostname_file(hostname), "hosts": hosts}
-    written = []
-    for name, text in texts.items():
-        path = os.path.join(places.data, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(path, 0o644)
-        written.append(path)
-    return bundle.Surroundings(tuple(root), *written)
+    options = container.options
+    texts = {
+        "resolv.conf": networks.resolv_conf(options.network, options.networking),
+        "hostname": files.hostname_file(hostname_of(container)),
+        "hosts": hosts_text(container, network, linked),
+    }
+    paths = {name: _write(os.path.join(places.data, name), text) for name, text in texts.items()}
+    env = links.environment(container.name, linked)
+    return bundle.Surroundings(tuple(root), paths["resolv.conf"], paths["hostname"], paths["hosts"], env)
+
+
+def hostname_of(container: Container) -> str:
+    """The container's own name for itself."""
+    return container.options.hostname or container.id[:12]
+
+
+def hosts_text(container: Container, network: NetworkAttachment | None, linked: Sequence[Link]) -> str:
+    """The container's /etc/hosts."""
+    options = container.options
+    gateway = network.gateway if network else "127.0.0.1"
+    extra = [files.read_extra_host(text, gateway) for text in options.networking.extra_hosts]
+    extra += [links.hosts_entry(link) for link in linked]
+    return files.hosts_file(hostname_of(container), network.address if network else "", options.domainname, extra)
+
+
+def rewrite_hosts(places: Places, container: Container, linked: Sequence[Link]) -> None:
+    """Tell a running container that the address of one that it is linked to has changed."""
+    network = container.networks[0] if container.networks else None
+    _write(os.path.join(places.data, "hosts"), hosts_text(container, network, linked))
+
+
+def _write(path: str, text: str) -> str:
+    """Write into the file that is there: it is mounted in the container."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, 0o644)
+    return path

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from kist.errors import Unsupported
 from kist.spec.container import ContainerOptions, LogConfig, Namespaces, RestartPolicy
-from kist.spec.networking import Networking
 from kist.spec.resources import Resources
 
 _DONE_RESOURCES = ("memory", "nano_cpus", "pids", "shm_size")
@@ -16,13 +15,11 @@ _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
     ("--rootfs", lambda o: o.rootfs),
     ("--platform", lambda o: o.platform),
     ("--group-add", lambda o: o.group_add),
-    ("--domainname", lambda o: o.domainname),
     ("--volumes-from", lambda o: o.volumes_from),
     ("--volume-driver", lambda o: o.volume_driver not in {"", "local"}),
     ("--storage-opt", lambda o: o.storage_options),
     ("--network", lambda o: o.network not in {"bridge", "host", "none"}),
-    ("ports, names and addresses of the network", lambda o: o.networking != Networking(
-        exposed_ports=o.networking.exposed_ports)),
+    ("published ports", lambda o: o.networking.ports or o.networking.publish_all),
     ("namespaces of others (--ipc, --pid, --uts, --cgroupns, --userns)", lambda o: o.namespaces not in (
         Namespaces(), Namespaces(ipc="private"), Namespaces(cgroup="private"), Namespaces(user="host"))),
     *(

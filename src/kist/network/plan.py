@@ -1,16 +1,14 @@
-"""What a bridge network looks like: addresses, names and the files that tell a container about it; all pure."""
+"""What a bridge network looks like: devices, subnets and addresses; all pure."""
 
 import hashlib
 import socket
 from collections.abc import Collection, Iterable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError, ip_address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 
 import msgspec
 
-from kist.errors import InvalidInput, Unavailable
+from kist.errors import Conflict, InvalidInput, Unavailable
 from kist.spec.networking import NetworkAttachment
-
-UPSTREAM_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 
 # Private ranges that few sites route, the customary one first.
 CANDIDATE_SUBNETS = (
@@ -127,13 +125,32 @@ def choose_address(subnet: str, gateway: str, used: Collection[str]) -> str:
     )
 
 
-def attachment(network: BridgeNetwork, address: str) -> NetworkAttachment:
+def fixed_address(subnet: str, gateway: str, used: Collection[str], wanted: str) -> str:
+    """The address that somebody asked for, if it can be had.
+
+    Raises:
+        InvalidInput: it is none of the subnet's.
+        Conflict: another container, or the bridge itself, has it.
+    """
+    network = parse_subnet(subnet)
+    try:
+        address = IPv4Address(wanted)
+    except AddressValueError:
+        raise InvalidInput(f"invalid IPv4 address: {wanted}", hint=f"an address of {subnet}") from None
+    if address not in network or address in {network.network_address, network.broadcast_address}:
+        raise InvalidInput(f"invalid address {wanted}: it is not one of the network's {subnet}")
+    if wanted in {_bare(each) for each in (gateway, *used)}:
+        raise Conflict(f"Address already in use: {wanted}", hint="choose another, or leave --ip out")
+    return wanted
+
+
+def attachment(network: BridgeNetwork, address: str, mac: str = "") -> NetworkAttachment:
     """A container's end on the network, at ``address`` (without prefix length)."""
     return NetworkAttachment(
         network=network.name,
         address=f"{address}/{network.prefix}",
         gateway=network.gateway,
-        mac=mac_for(address),
+        mac=mac or mac_for(address),
     )
 
 
@@ -145,65 +162,5 @@ def mac_for(address: str) -> str:
     return (_LINK_LAYER_PREFIX + IPv4Address(_bare(address)).packed).hex(":")
 
 
-def host_resolvers(resolv_conf: str) -> list[str]:
-    """The name servers of a resolv.conf that a container can reach: all but the host's loopback ones."""
-    return [server for server in _values(resolv_conf, "nameserver") if _reachable(server)]
-
-
-def resolv_file(host: str, upstream: str = "") -> str:
-    """A container's /etc/resolv.conf.
-
-    Args:
-        host: the text of the host's /etc/resolv.conf.
-        upstream: the text of ``UPSTREAM_RESOLV_CONF`` where it exists: what systemd-resolved itself asks. It counts
-            where the host's has loopback servers only.
-    """
-    source = host if host_resolvers(host) or not host_resolvers(upstream) else upstream
-    lines = [f"nameserver {server}" for server in host_resolvers(source)] or [
-        "# The host has no name server that can be reached"
-    ]
-    for keyword in ("search", "options"):
-        lines += [f"{keyword} {value}" for value in _lines(source, keyword)]
-    return "\n".join(lines) + "\n"
-
-
-def hosts_file(hostname: str, address: str = "") -> str:
-    """A container's /etc/hosts (hosts(5)); without an address, on no network, its name is a loopback one."""
-    names = [
-        "127.0.0.1\tlocalhost",
-        "::1\tlocalhost ip6-localhost ip6-loopback",
-        "fe00::\tip6-localnet",
-        "ff00::\tip6-mcastprefix",
-        "ff02::1\tip6-allnodes",
-        "ff02::2\tip6-allrouters",
-        f"{_bare(address) or '127.0.1.1'}\t{hostname}",
-    ]
-    return "\n".join(names) + "\n"
-
-
-def hostname_file(hostname: str) -> str:
-    """A container's /etc/hostname."""
-    return hostname + "\n"
-
-
 def _bare(address: str) -> str:
     return address.partition("/")[0]
-
-
-def _lines(resolv_conf: str, keyword: str) -> list[str]:
-    # resolv.conf(5): a keyword at the start of the line, then white space; ; and # begin a comment line.
-    split = (line.split(None, 1) for line in resolv_conf.splitlines() if not line[:1].isspace())
-    return [parts[1].strip() for parts in split if len(parts) == 2 and parts[0] == keyword]
-
-
-def _values(resolv_conf: str, keyword: str) -> list[str]:
-    return [value.split()[0] for value in _lines(resolv_conf, keyword)]
-
-
-def _reachable(server: str) -> bool:
-    try:
-        address = ip_address(server.partition("%")[0])
-    except ValueError:
-        return False
-    # A zone (fe80::1%eth0) names a device that the container does not have.
-    return not (address.is_loopback or address.is_unspecified or address.is_link_local)

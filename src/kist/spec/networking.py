@@ -52,6 +52,10 @@ class Networking(msgspec.Struct, frozen=True, omit_defaults=True):
     driver_options: dict[str, str] = {}
 
 
+NOTHING = Networking()
+"""Nothing is asked for: names and addresses are as the network has them."""
+
+
 class NetworkAttachment(msgspec.Struct, frozen=True):
     """A container's end on a network; ``address`` as ``10.88.0.2/16``."""
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kist.errors import InvalidInput, Unavailable
-from kist.network import plan
+from kist.network import files, plan
 from kist.network.plan import BridgeNetwork
 from kist.spec.networking import NetworkAttachment
 
@@ -123,13 +123,13 @@ UPSTREAM = "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch lab.example.o
     ],
 )
 def test_only_name_servers_that_a_container_can_reach_are_taken(text: str, expected: list[str]) -> None:
-    assert plan.host_resolvers(text) == expected
+    assert files.host_resolvers(text) == expected
 
 
 @given(st.text())
 def test_any_resolv_conf_gives_a_resolv_conf(text: str) -> None:
-    made = plan.resolv_file(text)
-    assert plan.host_resolvers(made) == plan.host_resolvers(text)
+    made = files.resolv_file(text)
+    assert files.host_resolvers(made) == files.host_resolvers(text)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,12 @@ def test_any_resolv_conf_gives_a_resolv_conf(text: str) -> None:
     ],
 )
 def test_the_containers_resolv_conf(host: str, upstream: str, expected: str) -> None:
-    assert plan.resolv_file(host, upstream) == expected
+    assert files.resolv_file(host, upstream) == expected
 
 
 def test_the_containers_hosts_and_hostname() -> None:
-    lines = plan.hosts_file("box", "10.88.0.2/16").splitlines()
+    lines = files.hosts_file("box", "10.88.0.2/16").splitlines()
     assert lines[0] == "127.0.0.1\tlocalhost"
     assert lines[-1] == "10.88.0.2\tbox"
-    assert plan.hosts_file("box").splitlines()[-1] == "127.0.1.1\tbox"
-    assert plan.hostname_file("box") == "box\n"
+    assert files.hosts_file("box").splitlines()[-1] == "127.0.1.1\tbox"
+    assert files.hostname_file("box") == "box\n"

@@ -1,0 +1,86 @@
+"""Links between containers (``--link``): the old way to tell one container of another, by environment and /etc/hosts.
+
+Docker's documentation calls them legacy; the scripts of many archives still use them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from kist.errors import Conflict, InvalidInput
+from kist.spec.container import Container
+
+# Of a container's environment, what says nothing about its service.
+_NOT_TOLD = frozenset({"PATH", "HOME", "HOSTNAME", "TERM"})
+
+
+def read_link(text: str) -> tuple[str, str]:
+    """``CONTAINER[:ALIAS]`` as both; a container is its own alias.
+
+    Raises:
+        InvalidInput: a part is empty, or there are three.
+    """
+    name, colon, alias = text.removeprefix("/").partition(":")
+    alias = alias.rpartition("/")[2] if colon else name
+    if not name or not alias or ":" in alias:
+        raise InvalidInput(f"bad format for links: {text!r}", hint="write CONTAINER or CONTAINER:ALIAS")
+    return name, alias
+
+
+class Link(NamedTuple):
+    """A linked container: as it is now, what it is called here, and where it is."""
+
+    target: Container
+    alias: str
+    address: str
+
+
+def resolve(texts: Iterable[str], get: Callable[[str], Container]) -> tuple[Link, ...]:
+    """The links of a container that is about to start.
+
+    Raises:
+        Conflict: a linked container does not run, or has no address to be reached at.
+        NotFound: it is gone.
+    """
+    found = []
+    for text in texts:
+        name, alias = read_link(text)
+        target = get(name)
+        if not target.state.running:
+            raise Conflict(
+                f"Cannot link to a non running container: /{target.name} AS {alias}", hint=f"kist start {target.name}"
+            )
+        if not target.networks:
+            raise Conflict(f"cannot link to {target.name}: it is on no network (--network {target.options.network})")
+        found.append(Link(target, alias, target.networks[0].address.partition("/")[0]))
+    return tuple(found)
+
+
+def hosts_entry(link: Link) -> tuple[str, str]:
+    """What /etc/hosts says of a linked container: its address, and its alias, host name and name."""
+    hostname = link.target.options.hostname or link.target.id[:12]
+    return link.address, " ".join(dict.fromkeys((link.alias, hostname, link.target.name)))
+
+
+def environment(name: str, links: Iterable[Link]) -> tuple[str, ...]:
+    """The variables that the container ``name`` gets of its links (Docker's manual, "Legacy container links")."""
+    return tuple(line for link in links for line in _variables(name, link))
+
+
+def _variables(name: str, link: Link) -> Iterator[str]:
+    prefix = link.alias.upper().replace("-", "_")
+    yield f"{prefix}_NAME=/{name}/{link.alias}"
+    for index, (port, protocol) in enumerate(sorted(_exposed(link.target), key=lambda port: (port[1], port[0]))):
+        url = f"{protocol}://{link.address}:{port}"
+        if not index:
+            yield f"{prefix}_PORT={url}"
+        own = f"{prefix}_PORT_{port}_{protocol.upper()}"
+        yield from (f"{own}={url}", f"{own}_ADDR={link.address}", f"{own}_PORT={port}", f"{own}_PROTO={protocol}")
+    for entry in link.target.config.env or ():
+        if entry.partition("=")[0] not in _NOT_TOLD:
+            yield f"{prefix}_ENV_{entry}"
+
+
+def _exposed(target: Container) -> set[tuple[int, str]]:
+    split = (port.partition("/") for port in target.config.exposed_ports or {})
+    exposed = {(int(number), protocol or "tcp") for number, _, protocol in split}
+    return exposed | {(port.port, port.protocol) for port in target.options.networking.ports}
