@@ -195,7 +195,8 @@ FUNCTIONS: "dict[str, tuple[Callable[..., Any], int, int | None]]" = {
 
 # What the same functions do to a table's header: nothing, so that {{lower .Names}} still stands under NAMES.
 _FIRST = {
-    name: (lambda value, *_: value, 1, None) for name in ("json", "join", "lower", "upper", "title", "pad", "truncate")
+    name: (lambda value, *_: value, 1, None)
+    for name in ("json", "join", "lower", "upper", "title", "pad", "truncate", "index", "slice")
 }
 HEADER_FUNCTIONS: "dict[str, tuple[Callable[..., Any], int, int | None]]" = {
     **FUNCTIONS,
