@@ -11,9 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from kist.kernel import process
-from kist.spec.container import ContainerState
+from kist.spec.container import ContainerState, Health
+from kist.spec.json import convert
 
 FILE = "state.json"
+# What a container cannot be without a monitor.
+_ALIVE = frozenset({"running", "paused", "restarting"})
 
 
 def read(directory: str, run_directory: str, started_at: Callable[[], int]) -> ContainerState:
@@ -87,11 +90,14 @@ def _state(found: dict[str, Any]) -> ContainerState:
         finished_at=found.get("finished_at", 0),
         oom_killed=found.get("oom_killed", False),
         error=failure.get("message", ""),
+        restart_count=found.get("restart_count", 0),
+        by_hand=found.get("by_hand", False),
+        health=convert(found["health"], Health, what="health") if "health" in found else None,
     )
 
 
 def _over_or_alive(found: dict[str, Any]) -> bool:
-    if found.get("status") != "running":
+    if found.get("status") not in _ALIVE:
         return True
     try:
         return bool(found["boot"] == process.boot_id()) and process.lives(found["monitor"], int(found["monitor_start"]))

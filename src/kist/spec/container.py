@@ -154,16 +154,42 @@ class ContainerOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     container_id_file: str = ""
 
 
+class HealthResult(msgspec.Struct, frozen=True):
+    """One health check: when (nanoseconds since the epoch), its exit code (-1: it could not run, or took too long)."""
+
+    start: int
+    end: int
+    exit_code: int
+    output: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What a container's health checks have shown.
+
+    Attributes:
+        status: of a container that has ended, ``unhealthy``.
+        streak: how many checks have failed one after the other.
+        log: the last five, the oldest first.
+    """
+
+    status: Literal["starting", "healthy", "unhealthy"] = "starting"
+    streak: int = 0
+    log: tuple[HealthResult, ...] = ()
+
+
 class ContainerState(msgspec.Struct, frozen=True):
     """What the monitor recorded.
 
     Attributes:
-        status: ``created`` before the first start.
+        status: ``created`` before the first start; ``restarting`` between an end and the next start by its policy.
         pid: of the container's first process in the host's pid namespace; 0 when it does not run.
-        exit_code: 0 to 255 (128 + n for signal n); meaningful when ``status`` is ``exited``.
+        exit_code: 0 to 255 (128 + n for signal n) of the last run that has ended.
         started_at, finished_at: nanoseconds since the epoch; 0 for never.
         oom_killed: the kernel killed a process of it for lack of memory.
         error: why the last start failed.
+        restart_count: how often it was started again by its policy since somebody started it.
+        by_hand: somebody stopped it.
+        health: None for a container without health checks.
     """
 
     status: Status = "created"
@@ -173,11 +199,14 @@ class ContainerState(msgspec.Struct, frozen=True):
     finished_at: int = 0
     oom_killed: bool = False
     error: str = ""
+    restart_count: int = 0
+    by_hand: bool = False
+    health: Health | None = None
 
     @property
     def running(self) -> bool:
-        """Whether its first process lives."""
-        return self.status in {"running", "paused"}
+        """Whether it has a monitor: its first process lives, or is about to be started again (as Docker counts it)."""
+        return self.status in {"running", "paused", "restarting"}
 
 
 class Container(msgspec.Struct, frozen=True):

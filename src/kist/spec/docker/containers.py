@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kist.spec.container import Container, ContainerState
+from kist.spec.container import Container, ContainerState, Health
 from kist.spec.docker.host_config import write_host_config
 from kist.spec.docker.images import write_config
 from kist.spec.docker.mounts import write_mount_points
@@ -26,7 +26,7 @@ def write_inspect(container: Container, *, driver: str = "overlay", exec_ids: tu
         "HostsPath": f"{directory}/hosts" if directory else "",
         "LogPath": container.log_path,
         "Name": "/" + container.name,
-        "RestartCount": 0,
+        "RestartCount": container.state.restart_count,
         "Driver": driver,
         "Platform": "linux",
         "MountLabel": "",
@@ -46,8 +46,8 @@ def write_state(state: ContainerState) -> dict[str, Any]:
     return {
         "Status": state.status,
         "Running": state.running,
-        "Paused": False,
-        "Restarting": False,
+        "Paused": state.status == "paused",
+        "Restarting": state.status == "restarting",
         "OOMKilled": state.oom_killed,
         "Dead": state.status == "dead",
         "Pid": state.pid,
@@ -55,6 +55,22 @@ def write_state(state: ContainerState) -> dict[str, Any]:
         "Error": state.error,
         "StartedAt": write_time(state.started_at),
         "FinishedAt": write_time(state.finished_at),
+    } | ({"Health": _write_health(state.health)} if state.health is not None else {})
+
+
+def _write_health(health: Health) -> dict[str, Any]:
+    return {
+        "Status": health.status,
+        "FailingStreak": health.streak,
+        "Log": [
+            {
+                "Start": write_time(result.start),
+                "End": write_time(result.end),
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            }
+            for result in health.log
+        ],
     }
 
 
@@ -153,11 +169,21 @@ def _write_command(argv: tuple[str, ...]) -> str:
 
 
 def describe_status(state: ContainerState, now: int) -> str:
-    """The state in Docker's words: ``Up 2 minutes``, ``Exited (0) 3 hours ago``, ``Created``."""
+    """The state in Docker's words: ``Up 2 minutes (healthy)``, ``Exited (0) 3 hours ago``, ``Created``."""
+    if state.status == "restarting":
+        return f"Restarting ({state.exit_code}) {describe_duration(now - state.finished_at)} ago"
     if state.running:
-        return f"Up {describe_duration(now - state.started_at)}"
+        return f"Up {describe_duration(now - state.started_at)}{_describe_condition(state)}"
     if state.status == "created":
         return "Created"
     if state.status == "dead":
         return "Dead"
     return f"Exited ({state.exit_code}) {describe_duration(now - state.finished_at)} ago"
+
+
+def _describe_condition(state: ContainerState) -> str:
+    if state.status == "paused":
+        return " (Paused)"
+    if state.health is None:
+        return ""
+    return " (health: starting)" if state.health.status == "starting" else f" ({state.health.status})"

@@ -22,6 +22,7 @@ _CONTAINER_FILTERS = frozenset(
 )
 _CONTAINER_UNSUPPORTED = frozenset({"expose", "isolation", "publish"})
 _IMAGE_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+_HEALTHS = frozenset({"none", "starting", "healthy", "unhealthy"})
 _STATES = frozenset({"created", "running", "paused", "restarting", "removing", "exited", "dead"})
 
 
@@ -61,6 +62,9 @@ def read_container_filters(text: str) -> Filters:
             raise InvalidInput(
                 f"invalid filter 'status={status}'", hint="a status is one of " + ", ".join(sorted(_STATES))
             )
+    for health in filters.get("health", ()):
+        if health not in _HEALTHS:
+            raise InvalidInput(f"invalid filter 'health={health}'", hint="it is one of " + ", ".join(sorted(_HEALTHS)))
     for code in filters.get("exited", ()):
         if not re.fullmatch(r"-?\d{1,9}", code):
             raise InvalidInput(f"invalid filter 'exited={code}'", hint="an exit code is a number")
@@ -120,7 +124,7 @@ def _match_exited(container: Container, value: str) -> bool:
 
 _CONTAINER_MATCHERS: dict[str, Callable[[Container, str], bool]] = {
     "exited": _match_exited,
-    "health": lambda _container, value: value == "none",
+    "health": lambda container, value: value == (container.state.health.status if container.state.health else "none"),
     "id": lambda container, value: _match_pattern(container.id, value),
     "is-task": lambda _container, value: value.lower() in {"false", "0"},
     "name": _match_name,
