@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kist.engine import network_options, undone
+from kist.engine import lifetime, network_options, undone
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions, ExecOptions
@@ -144,7 +144,7 @@ def effective_config(options: ContainerOptions, image: ContainerConfig) -> tuple
         volumes=image.volumes,
         stop_signal=options.stop_signal or image.stop_signal,
         shell=image.shell,
-        healthcheck=options.healthcheck or image.healthcheck,
+        healthcheck=lifetime.merge_healthcheck(options.healthcheck, image.healthcheck),
     )
     return config, argv
 
@@ -189,6 +189,7 @@ def check(options: ContainerOptions) -> None:
         InvalidInput: names the option, the value, and what is allowed.
     """
     undone.refuse(options)
+    lifetime.check(options)
     capabilities(options.cap_add, options.cap_drop)
     memory = options.resources.memory
     if memory and memory < _MINIMUM_MEMORY:

@@ -63,6 +63,50 @@ class Command(msgspec.Struct, frozen=True):
     init: bool = False
 
 
+class Restart(msgspec.Struct, frozen=True):
+    """The restart policy (see ``kist.runtime.restart``)."""
+
+    name: str = "no"
+    maximum_retry_count: int = 0
+
+
+class Health(msgspec.Struct, frozen=True):
+    """A health check; times in nanoseconds.
+
+    Attributes:
+        interval, start_interval, start_period, retries: see ``kist.runtime.health``.
+        timeout: after which a check is killed, and has failed.
+        on_failure: what is done when the container has become unhealthy: ``none``, ``kill``, ``restart`` or ``stop``.
+        check: the plan of its process.
+    """
+
+    interval: int
+    timeout: int
+    start_interval: int
+    start_period: int
+    retries: int
+    on_failure: str
+    check: "Plan"
+
+
+class Life(msgspec.Struct, frozen=True):
+    """How a container is stopped, and what its monitor does by itself.
+
+    Attributes:
+        stop_signal: its number.
+        stop_timeout: seconds from there to SIGKILL; negative for no end.
+        timeout: seconds that it may run; 0 for no end.
+        restart: when it is started again.
+        health: None for no health checks.
+    """
+
+    stop_signal: int = 15
+    stop_timeout: int = 10
+    timeout: int = 0
+    restart: Restart = Restart()
+    health: Health | None = None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """All that a monitor needs to know of one process.
 
@@ -75,6 +119,7 @@ class Plan(msgspec.Struct, frozen=True):
         ends_with_engine: whether the process is killed when the engine that started it has gone (build steps).
         terminal, stdin, stdin_once: how the standard streams are made.
         log: None for output that is only passed on.
+        life: None for a process that lives once, and that nobody stops (build steps, exec'd processes).
         operations: what init does, in order.
         command: what it becomes.
     """
@@ -91,6 +136,7 @@ class Plan(msgspec.Struct, frozen=True):
     log: Log | None
     operations: tuple[Step, ...]
     command: Command
+    life: Life | None = None
 
     def message(self) -> dict[str, Any]:
         """What the monitor reads, as plain JSON values."""
@@ -125,6 +171,7 @@ def make_plan(
     init: bool = False,
     log: Log | None,
     passwd: dict[str, Any] | None = None,
+    life: Life | None = None,
 ) -> Plan:
     """The plan of a container's first process.
 
@@ -141,6 +188,7 @@ def make_plan(
         init: a reaper as the first process.
         log: where output is kept.
         passwd: arguments of the operation ``passwd_entry``, for ``--as-me``.
+        life: how it is stopped, and what the monitor does by itself.
     """
     namespaces = tuple(kind for kind in spec.linux.namespaces if kind != "cgroup")
     return Plan(
@@ -156,6 +204,7 @@ def make_plan(
         log=log,
         operations=tuple(_operations(spec, root_at, seccomp, passwd, wait_for_network=wait_for_network)),
         command=Command(spec.process.args, spec.process.env, init),
+        life=life,
     )
 
 

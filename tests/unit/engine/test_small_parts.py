@@ -64,13 +64,25 @@ def test_bad_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("KILL", 9), ("sigterm", 15), ("SIGHUP", 1), ("9", 9), (15, 15), ("usr1", 10)]
+    ("name", "number"),
+    [
+        ("KILL", 9),
+        ("sigterm", 15),
+        ("SIGHUP", 1),
+        ("9", 9),
+        (15, 15),
+        ("usr1", 10),
+        ("SIGRTMIN+3", 37),
+        ("rtmax-1", 63),
+    ],
 )
 def test_signals(name: str | int, number: int) -> None:
     assert signals.signal_number(name) == number
 
 
-@pytest.mark.parametrize("name", ["", "SIG", "NOSUCH", "0", "-9", "999", "9.5"])
+@pytest.mark.parametrize(
+    "name", ["", "SIG", "NOSUCH", "0", "-9", "999", "9.5", "RTMIN+31", "RTMAX-31", "RTMIN3", "_DFL"]
+)
 def test_what_is_no_signal(name: str) -> None:
     with pytest.raises(InvalidInput, match="invalid signal"):
         signals.signal_number(name)

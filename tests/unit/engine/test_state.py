@@ -10,7 +10,7 @@ import pytest
 
 from kist.engine import state
 from kist.kernel import process
-from kist.spec.container import ContainerState
+from kist.spec.container import ContainerState, Health, HealthResult
 
 
 def running(**changes: Any) -> dict[str, Any]:
@@ -99,3 +99,20 @@ def test_a_damaged_file_is_an_end_that_nobody_saw(places: tuple[Path, Path], tex
     found = read(places)
     assert (found.status, found.exit_code) == ("exited", 255)
     assert "damaged" in found.error
+
+
+@pytest.mark.parametrize("status", ["running", "restarting", "paused"])
+def test_what_needs_a_monitor_is_over_without_one(places: tuple[Path, Path], status: str) -> None:
+    put(places[1], running(status=status, restart_count=3))
+    found = read(places)
+    assert (found.status, found.running, found.restart_count) == (status, True, 3)
+    put(places[1], running(status=status, monitor_start=1))
+    assert read(places).status == "exited"
+
+
+def test_health_is_read(places: tuple[Path, Path]) -> None:
+    result = {"start": 1, "end": 2, "exit_code": 1, "output": "no"}
+    put(places[1], running(health={"status": "unhealthy", "streak": 3, "log": [result]}, by_hand=True))
+    found = read(places)
+    assert found.health == Health("unhealthy", 3, (HealthResult(1, 2, 1, "no"),))
+    assert found.by_hand

@@ -1,9 +1,11 @@
 """What is answered is what the Engine API's definition shows, field by field where clients look."""
 
+import pytest
+
 from kist.errors import Conflict, KistError, NotFound, ParseError, StepFailed
-from kist.spec.container import Container, ContainerOptions, ContainerState, ExecOptions
+from kist.spec.container import Container, ContainerOptions, ContainerState, ExecOptions, Health, HealthResult
 from kist.spec.digest import Digest
-from kist.spec.docker.containers import describe_status, write_inspect, write_summary
+from kist.spec.docker.containers import describe_status, write_inspect, write_state, write_summary
 from kist.spec.docker.errors import read_error, write_error
 from kist.spec.docker.execs import write_exec_state
 from kist.spec.docker.images import write_history, write_removed
@@ -134,6 +136,43 @@ def test_the_status_tells_how_long_ago():
     assert describe_status(ContainerState("dead"), 0) == "Dead"
     ended = ContainerState("exited", exit_code=137, finished_at=SECOND)
     assert describe_status(ended, 4 * SECOND) == "Exited (137) 3 seconds ago"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (ContainerState("restarting", exit_code=1, finished_at=SECOND), "Restarting (1) 3 seconds ago"),
+        (ContainerState("running", started_at=SECOND, health=Health()), "Up 3 seconds (health: starting)"),
+        (ContainerState("running", started_at=SECOND, health=Health("healthy")), "Up 3 seconds (healthy)"),
+        (ContainerState("running", started_at=SECOND, health=Health("unhealthy", 3)), "Up 3 seconds (unhealthy)"),
+        (ContainerState("paused", started_at=SECOND, health=Health("healthy")), "Up 3 seconds (Paused)"),
+        (ContainerState("exited", finished_at=SECOND, health=Health("unhealthy")), "Exited (0) 3 seconds ago"),
+    ],
+)
+def test_restarts_and_health_in_dockers_words(state: ContainerState, words: str):
+    assert describe_status(state, 4 * SECOND) == words
+
+
+def test_a_restarting_container_counts_as_running():
+    written = write_state(ContainerState("restarting", exit_code=1, restart_count=2))
+    assert (written["Status"], written["Running"], written["Restarting"]) == ("restarting", True, True)
+    assert "Health" not in written
+
+
+def test_health_in_dockers_words():
+    result = HealthResult(SECOND, 2 * SECOND, -1, "Health check exceeded timeout (1s)")
+    assert write_state(ContainerState("running", health=Health("unhealthy", 4, (result,))))["Health"] == {
+        "Status": "unhealthy",
+        "FailingStreak": 4,
+        "Log": [
+            {
+                "Start": "1970-01-01T00:00:01Z",
+                "End": "1970-01-01T00:00:02Z",
+                "ExitCode": -1,
+                "Output": "Health check exceeded timeout (1s)",
+            }
+        ],
+    }
 
 
 def test_inspect_of_an_image():
