@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import io
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from aiohttp.web_protocol import RequestPayloadError
@@ -84,8 +84,12 @@ async def _feed(call: Call, ours: socket.socket, upload: _Upload) -> None:
         ours.close()
 
 
-async def with_download(call: Call, content_type: str, function: Callable[[BinaryIO], None]) -> "StreamResponse":
+async def with_download(
+    call: Call, content_type: str, function: Callable[[BinaryIO], None], headers: Mapping[str, str] | None = None
+) -> "StreamResponse":
     """The answer whose body a function writes, called in a thread.
+
+    ``headers`` are further ones of the answer; the function may still set them before its first byte.
 
     An error before the first byte is an error answer; one after it ends the connection without the body's end, so that
     the client knows. When the client vanishes, the function's next write raises ``BrokenPipeError``.
@@ -104,7 +108,7 @@ async def with_download(call: Call, content_type: str, function: Callable[[Binar
             first = await anext(chunks, b"")
             if not first:
                 await writing
-            response = await call.stream(content_type)
+            response = await call.stream(content_type, headers)
             await response.write(first)
             async for chunk in chunks:
                 await response.write(chunk)

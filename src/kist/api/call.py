@@ -190,9 +190,9 @@ class Call:
         """An answer without a body."""
         return Response(status=status, headers=HEADERS)
 
-    async def stream(self, content_type: str) -> StreamResponse:
+    async def stream(self, content_type: str, headers: Mapping[str, str] | None = None) -> StreamResponse:
         """An answer whose headers are sent now and whose body follows bit by bit, for as long as it takes."""
         self.api.track(asyncio.current_task())
-        response = StreamResponse(headers={**HEADERS, "Content-Type": content_type})
+        response = StreamResponse(headers={**HEADERS, "Content-Type": content_type, **(headers or {})})
         await response.prepare(self.request)
         return response

@@ -16,14 +16,16 @@ from kist.client.output import communicate, framed_records, raw_records
 from kist.client.packing import pack
 from kist.client.transport import FileBody
 from kist.client.wire import Wire
-from kist.errors import KistError
+from kist.errors import KistError, NotFound
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RunResult
+from kist.spec.docker.archive import read_path_status
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
 from kist.spec.docker.frames import RAW_STREAM
 from kist.spec.docker.times import write_moment
 from kist.spec.event import SystemEvent
+from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
@@ -184,6 +186,38 @@ class Client:
     def remove(self, name: str | Container, *, force: bool = False) -> None:
         """Remove a container with all that is its own; ``force`` kills it first."""
         self._wire.call("DELETE", _container(name), [("force", int(force))])
+
+    def rename(self, name: str | Container, new: str) -> None:
+        """Give a container another name, while it runs too."""
+        self._wire.call("POST", f"{_container(name)}/rename", [("name", new)])
+
+    def stat_path(self, name: str | Container, path: str) -> PathStatus:
+        """What is at a path of a container; of a symbolic link, the link."""
+        try:
+            response = self._wire.request("HEAD", f"{_container(name)}/archive", [("path", path)])
+        except NotFound as error:  # whose answer has no body, so its words are lost
+            missing = self.container(name).name
+            raise NotFound(f"Could not find the file {path} in container {missing}") from error
+        return read_path_status(response.headers)
+
+    def get_archive(self, name: str | Container, path: str, target: BinaryIO) -> None:
+        """Write the tar of what is at a path of a container; of a directory, with what is below it."""
+        target.writelines(self._wire.request("GET", f"{_container(name)}/archive", [("path", path)]))
+
+    def put_archive(
+        self, name: str | Container, path: str, source: BinaryIO, *, keep_kinds: bool = False, as_user: bool = False
+    ) -> None:
+        """Unpack a tar, plain or compressed, into a directory of a container."""
+        query: _Query = [("path", path), ("noOverwriteDirNonDir", int(keep_kinds)), ("copyUIDGID", int(as_user))]
+        self._wire.request("PUT", f"{_container(name)}/archive", query, body=_body(source), headers=(jobs.TAR,)).read()
+
+    def export(self, name: str | Container, target: BinaryIO) -> None:
+        """Write the tar of a container's own files, without what is mounted in it."""
+        target.writelines(self._wire.request("GET", f"{_container(name)}/export"))
+
+    def changes(self, name: str | Container) -> tuple[Change, ...]:
+        """What a container has changed of its image's files, sorted by path."""
+        return self._values("GET", f"{_container(name)}/changes", tuple[Change, ...])
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""

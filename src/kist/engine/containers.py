@@ -18,8 +18,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from kist.engine import bundle, links, mountpoints, networks, starter, state
-from kist.engine.creation import Creation
+from kist.engine.creation import Creation, check_name
 from kist.engine.events import Events, of_container
 from kist.engine.images import Images
 from kist.engine.links import Link
@@ -27,7 +29,7 @@ from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import rewrite_hosts, write_surroundings
 from kist.engine.watcher import Condition, Watcher, answered
-from kist.errors import Conflict, NotFound, Unavailable
+from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kist.kernel import cgroup
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
@@ -450,6 +452,31 @@ class Containers:
         """The container's state as of now."""
         places = self.places(container)
         return state.read(places.data, places.run, lambda: self._store.records.started_at(container.id))
+
+    def alone(self, container: Container) -> contextlib.AbstractContextManager[None]:
+        """Nobody starts or removes the container meanwhile, in this process or another; ``NotFound`` when gone."""
+        return self._alone(container)
+
+    def rename(self, name: str | Container, new: str) -> None:
+        """Give a container another name, while it runs too.
+
+        Raises:
+            Conflict: the name is taken.
+            InvalidInput: it is no name, or the one that the container has.
+        """
+        new = new.removeprefix("/")
+        container = self.get(name)
+        if not new:
+            raise InvalidInput("Neither old nor new names may be empty")
+        if new == container.name:
+            raise InvalidInput("Renaming a container with the same name as its current name")
+        check_name(new)
+        with self._alone(container):
+            kept = self._store.records.container(container.id)
+            options = msgspec.structs.replace(kept.options, name=new)
+            renamed = msgspec.structs.replace(kept, name=new, options=options)
+            self._store.records.replace_container(renamed)
+        self._events.container("rename", renamed, oldName=f"/{container.name}")
 
     @contextlib.contextmanager
     def _alone(self, container: Container) -> Iterator[None]:

@@ -17,6 +17,7 @@ from typing import BinaryIO, Self
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.execs import Execs
+from kist.engine.files import Files
 from kist.engine.frames import read_frames
 from kist.engine.images import Images
 from kist.engine.logs import Logs
@@ -33,6 +34,7 @@ from kist.spec import roots
 from kist.spec.container import Container, ContainerOptions, ExecOptions, ExecState, LogRecord, NetworkMode, RunResult
 from kist.spec.docker.events import check_event_filters, match_event
 from kist.spec.event import SystemEvent
+from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
@@ -74,6 +76,7 @@ class Engine:
         self._containers = Containers(self.store, self.catalogue, start, self._networks, self.run_root, self.event_log)
         self._execs = Execs(self._containers, self.event_log)
         self._logs = Logs(self._containers)
+        self.files = Files(self._containers, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root)
         self._containers.reconcile()
 
@@ -194,6 +197,32 @@ class Engine:
     def container(self, name: str | Container) -> Container:
         """The container of this name, id or unique beginning of an id."""
         return self._containers.get(name)
+
+    def rename(self, name: str | Container, new: str) -> None:
+        """Give a container another name, while it runs too."""
+        self._containers.rename(name, new)
+
+    def stat_path(self, name: str | Container, path: str) -> PathStatus:
+        """What is at a path of a container; of a symbolic link, the link."""
+        return self.files.stat(name, path)
+
+    def get_archive(self, name: str | Container, path: str, target: BinaryIO) -> None:
+        """Write the tar of what is at a path of a container."""
+        self.files.get(name, path, target)
+
+    def put_archive(
+        self, name: str | Container, path: str, source: BinaryIO, *, keep_kinds: bool = False, as_user: bool = False
+    ) -> None:
+        """Unpack a tar into a directory of a container."""
+        self.files.put(name, path, source, keep_kinds=keep_kinds, as_user=as_user)
+
+    def export(self, name: str | Container, target: BinaryIO) -> None:
+        """Write the tar of a container's own files."""
+        self.files.export(name, target)
+
+    def changes(self, name: str | Container) -> tuple[Change, ...]:
+        """What a container has changed of its image's files, sorted by path."""
+        return self.files.changes(name)
 
     def plan(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do, as text; nothing is done."""

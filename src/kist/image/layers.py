@@ -13,7 +13,7 @@ import msgspec
 from kist.errors import InvalidInput, from_os_error
 from kist.image.lowers import Lowers
 from kist.image.tar import TarReader
-from kist.image.unpack import Unpacker
+from kist.image.unpack import Manner, Unpacker
 from kist.image.whiteouts import Whiteouts
 from kist.kernel import files
 from kist.spec.mount import Mount
@@ -56,7 +56,9 @@ def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer", end
     return _with_exact_modes(work, f"unpack {what}")
 
 
-def unpack(stream: BinaryIO, directory: str | int, *, devices: bool, what: str = "archive") -> Applied:
+def unpack(
+    stream: BinaryIO, directory: str | int, *, devices: bool, what: str = "archive", manner: Manner | None = None
+) -> Applied:
     """Unpack a plain tar into a directory that may hold things already; whiteouts are files like any other.
 
     Args:
@@ -64,6 +66,7 @@ def unpack(stream: BinaryIO, directory: str | int, *, devices: bool, what: str =
         directory: path or descriptor of the root that nothing leaves.
         devices: whether device nodes are made; otherwise they are refused.
         what: the archive in messages.
+        manner: how members are put into a tree that somebody uses.
 
     Raises:
         Corrupt, InvalidInput, Unsupported, Unavailable, Forbidden: as for ``apply``.
@@ -71,7 +74,7 @@ def unpack(stream: BinaryIO, directory: str | int, *, devices: bool, what: str =
 
     def work(*, exact: bool) -> Applied:
         del exact  # a directory that was there may have a default ACL or the set-group-id bit
-        with Unpacker(directory, what, whiteouts=None, fresh=False, devices=devices) as unpacker:
+        with Unpacker(directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner) as unpacker:
             return unpack_all(TarReader(stream, what=what, end_mark=True), unpacker)
 
     return _with_exact_modes(work, f"unpack {what}")

@@ -30,10 +30,13 @@ class Tree:
         root: path or descriptor; the descriptor stays the caller's.
         implicit: makes a directory that members lie in and that no member made: gets the parent's descriptor and the
             directory's path as components.
+        within: a descriptor and a path: what the links that members lie behind are resolved against, and where this
+            directory is there; by default the directory itself.
     """
 
-    def __init__(self, root: str | int, implicit: MakeDirectory) -> None:
+    def __init__(self, root: str | int, implicit: MakeDirectory, within: tuple[int, str] | None = None) -> None:
         self.root = os.open(root, _DIRECTORY) if isinstance(root, str) else os.dup(root)
+        self._base, self._prefix = (self.root, "") if within is None else (within[0], within[1].rstrip("/") + "/")
         self._implicit = implicit
         self._names: list[bytes] = []
         self._fds: list[int] = [self.root]
@@ -69,7 +72,7 @@ class Tree:
     def find(self, parts: tuple[bytes, ...]) -> int | None:
         """A new descriptor (O_PATH) of the directory at these components; None when there is none."""
         try:
-            return paths.open_in_root(self.root, _text(parts), os.O_PATH | os.O_DIRECTORY)
+            return paths.open_in_root(self._base, self._prefix + _text(parts), os.O_PATH | os.O_DIRECTORY)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 return None
@@ -78,7 +81,7 @@ class Tree:
     def open(self, parts: tuple[bytes, ...]) -> int | None:
         """As ``find``, with a descriptor to read and change the directory through."""
         try:
-            return paths.open_in_root(self.root, _text(parts), os.O_RDONLY | os.O_DIRECTORY)
+            return paths.open_in_root(self._base, self._prefix + _text(parts), os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 return None
@@ -145,6 +148,38 @@ def remove_at(parent: int, name: bytes, status: os.stat_result) -> None:
         shutil.rmtree(name, dir_fd=parent)
     else:
         os.unlink(name, dir_fd=parent)
+
+
+def remove_unmounted(parent: int, name: bytes, depth: int = 0) -> None:
+    """As ``remove_at``, in a tree with mounts of other namespaces: nothing that is mounted is removed or gone into.
+
+    The kernel only protects the mounts of the caller's own namespace; those of others it would take away.
+
+    Raises:
+        OSError: ``EBUSY`` when something is mounted there or below; what came before it is gone.
+        InvalidInput: it is nested too deep.
+    """
+    if depth > DEEPEST:
+        raise InvalidInput(f"{shown(name)} is nested deeper than {DEEPEST} directories")
+    try:
+        held = paths.open_in_root(parent, os.fsdecode(name), os.O_PATH | os.O_NOFOLLOW, same_mount=True)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), name) from error
+        raise
+    try:
+        if not stat.S_ISDIR(os.fstat(held).st_mode):
+            os.unlink(name, dir_fd=parent)
+            return
+        directory = os.open(".", _DIRECTORY, dir_fd=held)
+        try:
+            for below in map(os.fsencode, os.listdir(directory)):
+                remove_unmounted(directory, below, depth + 1)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=parent)
+    finally:
+        os.close(held)
 
 
 def _text(parts: tuple[bytes, ...]) -> str:

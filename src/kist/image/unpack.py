@@ -7,15 +7,18 @@ are not born right. Attributes of directories are set at the end, when nothing i
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from kist.errors import Corrupt, Forbidden, InvalidInput, KistError
+import msgspec
+
+from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, KistError
 from kist.image import tar
 from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write
 from kist.image.tar import Entry, TarReader, shown
-from kist.image.tree import Tree, components, is_whiteout, remove_at, status_at
+from kist.image.tree import Tree, components, is_whiteout, remove_at, remove_unmounted, status_at
 from kist.image.whiteouts import PREFIX, Whiteouts
 from kist.kernel import files
 
@@ -27,6 +30,20 @@ _OF_THE_ENTRY = frozenset({
 })  # fmt: skip
 
 
+class Manner(msgspec.Struct, frozen=True):
+    """How an archive is put into a tree that somebody uses.
+
+    Attributes:
+        owners: the ids on the disk for the uid and gid of a member.
+        keep_kinds: refuse to replace a directory by something else, or the other way round.
+        within: see ``Tree``.
+    """
+
+    owners: Callable[[int, int], tuple[int, int]]
+    keep_kinds: bool = False
+    within: tuple[int, str] | None = None
+
+
 class Unpacker:
     """Unpacks members below ``root``; a context manager.
 
@@ -36,10 +53,18 @@ class Unpacker:
         whiteouts: for a layer, what deletions do; None takes them as plain files.
         fresh: the directory was empty and is ours, and the thread has no umask: files are born with their mode.
         devices: whether device nodes may be made.
+        manner: how members of a tree that somebody uses are put into it; None for a tree of our own.
     """
 
     def __init__(
-        self, root: str | int, what: str, *, whiteouts: Whiteouts | None, fresh: bool, devices: bool = True
+        self,
+        root: str | int,
+        what: str,
+        *,
+        whiteouts: Whiteouts | None,
+        fresh: bool,
+        devices: bool = True,
+        manner: Manner | None = None,
     ) -> None:
         self._what = what
         self._whiteouts = whiteouts
@@ -48,7 +73,9 @@ class Unpacker:
         self._owner = (os.geteuid(), os.getegid())
         self._directories: dict[tuple[bytes, ...], Entry] = {}
         self._resources = ExitStack()
-        self._tree = self._resources.enter_context(Tree(root, self._make_implicit))
+        self._manner = manner
+        within = manner.within if manner is not None else None
+        self._tree = self._resources.enter_context(Tree(root, self._make_implicit, within))
         self._head: bytes | None = None  # the last member's directory as it was written,
         self._parent = -1  # and its descriptor
 
@@ -68,7 +95,7 @@ class Unpacker:
             OSError: ENOSPC and other troubles of the machine.
         """
         try:
-            self._add(entry, reader)
+            self._add(entry if self._manner is None else _owned(entry, self._manner), reader)
         except KistError as error:
             raise type(error)(f"{self._what}: {error.message} (member {shown(entry.name)})", hint=error.hint) from error
         except OSError as error:
@@ -118,7 +145,8 @@ class Unpacker:
     def _add_root(self, entry: Entry) -> None:
         if entry.kind is not tar.DIRECTORY:
             raise InvalidInput("the root of the archive is no directory")
-        self._directories[()] = entry
+        if self._manner is None:  # else the directory is there and stays as it is, as in Docker
+            self._directories[()] = entry
 
     def _add_file(self, parent: int, name: bytes, entry: Entry, reader: TarReader) -> None:
         mode = entry.mode
@@ -152,7 +180,7 @@ class Unpacker:
         except FileExistsError:
             status = os.lstat(name, dir_fd=parent)
             if not stat.S_ISDIR(status.st_mode):
-                self._clear(parent, name)
+                self._clear(parent, name, by_directory=True)
                 os.mkdir(name, 0o700 | entry.mode & 0o777, dir_fd=parent)
                 if self._whiteouts is not None and is_whiteout(status):
                     self._whiteouts.hide_below(self._tree.enter(parts))
@@ -208,11 +236,25 @@ class Unpacker:
             files.set_xattr_at(parent, name, attribute, value)
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
 
-    def _clear(self, parent: int, name: bytes) -> None:
+    def _clear(self, parent: int, name: bytes, *, by_directory: bool = False) -> None:
         """Make room: a later member of the same name wins."""
         status = status_at(parent, name)
-        if status is not None:
+        if status is None:
+            return
+        if self._manner is None:
             remove_at(parent, name, status)
+            return
+        if self._manner.keep_kinds and stat.S_ISDIR(status.st_mode) != by_directory:
+            mine, theirs = ("directory", "non-directory") if by_directory else ("non-directory", "directory")
+            raise InvalidInput(f"cannot overwrite {theirs} {shown(name)} with {mine}")
+        try:
+            remove_unmounted(parent, name)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            raise Conflict(
+                f"cannot replace {shown(name)}: something is mounted there", hint="write to it in the container"
+            ) from error
 
     def _make_implicit(self, parent: int, parts: tuple[bytes, ...]) -> None:
         """A directory without a member of its own looks like the one that it hides, or plain."""
@@ -221,6 +263,8 @@ class Unpacker:
         if found is None or not stat.S_ISDIR(found.status.st_mode):
             if not self._fresh:
                 os.chmod(parts[-1], 0o755, dir_fd=parent)  # noqa: S103 - what tar and Docker give such directories
+            if self._manner is not None:
+                os.chown(parts[-1], *self._manner.owners(0, 0), dir_fd=parent, follow_symlinks=False)
             return
         self._directories[parts] = directory_like(found, parts)
 
@@ -233,3 +277,8 @@ class Unpacker:
         found = below.below(target)
         assert found is not None
         copy_up(found, parent)
+
+
+def _owned(entry: Entry, manner: Manner) -> Entry:
+    uid, gid = manner.owners(entry.uid, entry.gid)
+    return entry if (uid, gid) == (entry.uid, entry.gid) else msgspec.structs.replace(entry, uid=uid, gid=gid)

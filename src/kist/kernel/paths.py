@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 
@@ -10,6 +11,8 @@ from kist.kernel import libc
 _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_IN_ROOT = 0x10
 _RESOLVE_NO_MAGICLINKS = 0x02
+# The kernel gives up on a ".." while anything on the machine is renamed or mounted, and wants to be asked again.
+_TRIES = 1000
 
 
 def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0, *, same_mount: bool = False) -> int:
@@ -22,7 +25,19 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0, *, same_mou
     """
     resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS | (_RESOLVE_NO_XDEV if same_mount else 0)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
-    return libc.syscall(libc.SYS_OPENAT2, root_fd, os.fsencode(path or "."), how, len(how), path=path)
+    name = os.fsencode(path or ".")
+    for left in range(_TRIES, -1, -1):
+        try:
+            return libc.syscall(libc.SYS_OPENAT2, root_fd, name, how, len(how), path=path)
+        except OSError as error:
+            if error.errno != errno.EAGAIN or not left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def reopen(descriptor: int, flags: int) -> int:
+    """Open once more what a descriptor (one of ``O_PATH``, say) stands for: nobody can have put another file there."""
+    return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
 
 
 def make_directories(root_fd: int, path: str, mode: int = 0o755) -> None:

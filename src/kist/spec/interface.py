@@ -7,6 +7,7 @@ from typing import BinaryIO, Protocol, Self
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RunResult
 from kist.spec.event import SystemEvent
+from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.progress import Event
@@ -125,6 +126,54 @@ class EngineInterface(Protocol):
         Raises:
             Conflict: it runs, and not ``force``.
         """
+
+    def rename(self, name: str | Container, new: str) -> None:
+        """Give a container another name, while it runs too.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+
+    def stat_path(self, name: str | Container, path: str) -> PathStatus:
+        """What is at a path of a container; of a symbolic link, the link.
+
+        Raises:
+            NotFound: nothing is there.
+        """
+        ...
+
+    def get_archive(self, name: str | Container, path: str, target: BinaryIO) -> None:
+        """Write the tar of what is at a path of a container; of a directory, with what is below it.
+
+        Its members begin with the path's last component; with ``/.`` at the path's end with ``./``.
+
+        Raises:
+            NotFound: nothing is there.
+        """
+
+    def put_archive(
+        self, name: str | Container, path: str, source: BinaryIO, *, keep_kinds: bool = False, as_user: bool = False
+    ) -> None:
+        """Unpack a tar, plain or compressed, into a directory of a container.
+
+        Args:
+            name: of the container.
+            path: the directory, which must be there.
+            source: the tar.
+            keep_kinds: refuse to put a file where a directory is, or the other way round.
+            as_user: all that is made belongs to the container's user rather than to whom the tar says.
+
+        Raises:
+            NotFound: there is no such directory.
+            InvalidInput: it may not be written to, or the archive is refused.
+        """
+
+    def export(self, name: str | Container, target: BinaryIO) -> None:
+        """Write the tar of a container's own files, without what is mounted in it."""
+
+    def changes(self, name: str | Container) -> tuple[Change, ...]:
+        """What a container has changed of its image's files, sorted by path."""
+        ...
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""

@@ -10,16 +10,10 @@ from kist.errors import Unavailable, Unsupported
 
 _LATER = """
 GET    /containers/{id}/top
-GET    /containers/{id}/changes
-GET    /containers/{id}/export
 GET    /containers/{id}/stats
 POST   /containers/{id}/update
-POST   /containers/{id}/rename
 POST   /containers/{id}/pause
 POST   /containers/{id}/unpause
-HEAD   /containers/{id}/archive
-GET    /containers/{id}/archive
-PUT    /containers/{id}/archive
 POST   /containers/prune
 POST   /build/prune
 POST   /images/prune

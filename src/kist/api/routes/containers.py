@@ -148,6 +148,12 @@ async def remove(call: Call) -> StreamResponse:
     return call.done()
 
 
+async def rename(call: Call) -> StreamResponse:
+    """Give a container another name."""
+    await call.run(call.engine.rename, call.fields["id"], call.text("name"))
+    return call.done()
+
+
 async def resize(call: Call) -> StreamResponse:
     """Tell a container's terminal its size."""
     height, width = read_size(call)
@@ -177,5 +183,6 @@ ROUTES = (
     Route("POST", "/containers/{id}/restart", restart),
     Route("POST", "/containers/{id}/kill", kill),
     Route("POST", "/containers/{id}/resize", resize),
+    Route("POST", "/containers/{id}/rename", rename),
     Route("DELETE", "/containers/{id}", remove),
 )

@@ -1,0 +1,183 @@
+"""What a container sees, as directory descriptors: the root of a process, and a root with mounts put on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TypeVar
+
+from kist.kernel import mounts, namespaces, paths, trees
+
+T = TypeVar("T")
+
+_CLONE_FS = 0x200
+# File systems without files of their own: what is in them is the kernel speaking.
+_KERNEL_SYSTEMS = frozenset({
+    "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "debugfs", "tracefs", "securityfs", "bpf", "binfmt_misc",
+})  # fmt: skip
+
+
+class ProcessView:
+    """The files of a running process.
+
+    Attributes:
+        root: a descriptor of its root directory, with all that is mounted there for it; the holder closes it.
+        uids, gids: rows of its user namespace's maps: first id inside, first id here, how many (user_namespaces(7)).
+        kernel_devices: device numbers of the mounts that hold no files (/proc, /sys, …), and of its /dev.
+    """
+
+    def __init__(
+        self,
+        root: int,
+        uids: tuple[tuple[int, int, int], ...],
+        gids: tuple[tuple[int, int, int], ...],
+        kernel_devices: frozenset[int],
+    ) -> None:
+        self.root = root
+        self.uids = uids
+        self.gids = gids
+        self.kernel_devices = kernel_devices
+
+
+def of_process(pid: int, group: str, *, mounts_too: bool = True) -> ProcessView:
+    """The view of a process, which must be in a control group whose path has ``group`` in it.
+
+    The group is asked for through the same handle as the root, so a process that got the number of one that has ended
+    is never looked into.
+
+    Args:
+        pid: of the process.
+        group: a part of its group's path that no other process has.
+        mounts_too: with what is mounted below the root; without, what it hides is seen.
+
+    Raises:
+        ProcessLookupError: there is no such process (any more).
+    """
+    with ExitStack() as stack:
+        try:
+            handle = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            if group not in _read(handle, "cgroup"):
+                raise ProcessLookupError(f"process {pid} is not in the group {group}")
+            uids, gids = _map(_read(handle, "uid_map")), _map(_read(handle, "gid_map"))
+            devices = _kernel_devices(_read(handle, "mountinfo"))
+            root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
+            if not mounts_too:
+                stack.callback(os.close, root)
+                space = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
+                stack.callback(os.close, space)
+                root = _in_thread(lambda: _clone_in(space, root))
+        except FileNotFoundError as error:
+            raise ProcessLookupError(f"process {pid} has ended") from error
+    return ProcessView(root, uids, gids, devices)
+
+
+def put_together(
+    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, bool]], *, read_only: bool
+) -> int:
+    """A root with mounts on it, as a descriptor of a detached tree: no path leads to it, and it goes with the last one.
+
+    Args:
+        specification: type, source and options of the root's mount.
+        binds: source, target below the root (made where it is missing), and whether it is read-only.
+        read_only: whether the root itself is; what is mounted on it is not.
+    """
+    return _in_thread(lambda: _put_together(specification, binds, read_only=read_only))
+
+
+def _put_together(
+    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, bool]], *, read_only: bool
+) -> int:
+    namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
+    mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+    with ExitStack() as stack:
+        sources = [mounts.clone_tree(source) for source, _, _ in binds]
+        for source in sources:
+            stack.callback(os.close, source)
+        detached = trees.open_tree_of([specification])
+        stack.callback(os.close, detached)
+        # Any directory serves as the place: this namespace ends with the thread.
+        mounts.attach_tree(detached, "/")
+        root = detached
+        for source, (_, target, bind_read_only) in zip(sources, binds, strict=True):
+            if bind_read_only:
+                mounts.set_attributes("", mounts.MOUNT_ATTR_RDONLY, recursive=True, dir_fd=source)
+            place = _place(root, target, directory=_is_directory(source))
+            stack.callback(os.close, place)
+            mounts.attach_tree(source, "", dir_fd=place)
+        if read_only:
+            mounts.set_attributes("", mounts.MOUNT_ATTR_RDONLY, dir_fd=root)
+        return mounts.clone_tree("", dir_fd=root)
+
+
+def _place(root: int, target: str, *, directory: bool) -> int:
+    try:
+        return paths.open_in_root(root, target, os.O_PATH)
+    except FileNotFoundError:
+        above, _, name = target.rstrip("/").rpartition("/")
+    paths.make_directories(root, above)
+    if directory:
+        paths.make_directories(root, target)
+    else:
+        parent = paths.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+        finally:
+            os.close(parent)
+    return paths.open_in_root(root, target, os.O_PATH)
+
+
+def _is_directory(descriptor: int) -> bool:
+    return os.fstat(descriptor).st_mode & 0o170000 == 0o040000
+
+
+def _clone_in(space: int, root: int) -> int:
+    """A copy of the root's mount alone; the kernel copies mounts only for who is in their namespace."""
+    namespaces.unshare(_CLONE_FS)
+    namespaces.setns(space, namespaces.CLONE_NEWNS)
+    return mounts.clone_tree("", recursive=False, dir_fd=root)
+
+
+def _in_thread(work: Callable[[], T]) -> T:
+    """The result of ``work`` in a thread that may change its namespaces, for it ends with it."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="view")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def _read(handle: int, name: str) -> str:
+    file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
+    with open(file, encoding="utf-8", errors="surrogateescape") as opened:
+        return opened.read()
+
+
+def _map(text: str) -> tuple[tuple[int, int, int], ...]:
+    rows = (line.split() for line in text.splitlines())
+    return tuple((int(inside), int(outside), int(count)) for inside, outside, count in rows)
+
+
+def _kernel_devices(mountinfo: str) -> frozenset[int]:
+    """Device numbers out of proc_pid_mountinfo(5)."""
+    found = set()
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if after.split(" ", 1)[0] in _KERNEL_SYSTEMS or fields[4] == "/dev":
+            major, _, minor = fields[2].partition(":")
+            found.add(os.makedev(int(major), int(minor)))
+    return frozenset(found)
