@@ -183,9 +183,9 @@ class Client:
         """Wait for a container's end; its exit code."""
         return _exit_code(self._wire.request("POST", f"{_container(name)}/wait").read())
 
-    def remove(self, name: str | Container, *, force: bool = False) -> None:
-        """Remove a container with all that is its own; ``force`` kills it first."""
-        self._wire.call("DELETE", _container(name), [("force", int(force))])
+    def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
+        self._wire.call("DELETE", _container(name), [("force", int(force)), ("v", int(volumes))])
 
     def rename(self, name: str | Container, new: str) -> None:
         """Give a container another name, while it runs too."""

@@ -2,8 +2,8 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from kist.engine import lifetime, network_options, undone
@@ -65,13 +65,21 @@ _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the engine prepared for one start: the root's mounts, files that appear in /etc, variables of links."""
+    """What the engine prepared for one start.
+
+    Attributes:
+        root: the root's mounts.
+        resolv_conf, hostname_file, hosts: files that appear in /etc.
+        env: variables of links.
+        volumes: the directory of each volume.
+    """
 
     root: tuple[Mount, ...]
     resolv_conf: str
     hostname_file: str
     hosts: str
     env: tuple[str, ...] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
 
 def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpec:
@@ -224,8 +232,8 @@ def _check_mounts(asked: Sequence[Mount]) -> None:
             raise Unsupported(f"mount {target}: shared propagation is not supported", hint="leave the option out")
         if mount.type == "bind" and not mount.source.startswith("/"):
             raise InvalidInput(f"invalid mount source {mount.source!r}: it must be an absolute path")
-        if mount.type not in {"bind", "tmpfs"}:
-            raise Unsupported(f"mounts of type {mount.type} are not supported yet", hint="use a bind mount or a tmpfs")
+        if mount.type not in {"bind", "tmpfs", "volume"}:
+            raise Unsupported(f"mounts of type {mount.type} are not supported", hint="use bind, volume or tmpfs")
 
 
 def limits(resources: Resources) -> LinuxResources:
@@ -293,20 +301,24 @@ def _mounts(options: ContainerOptions, surroundings: Surroundings) -> list[Mount
     # Who brings a /dev brings all of it.
     kept = [m for m in own if m.target not in asked and not (m.target.startswith("/dev/") and "/dev" in asked)]
     # A mount on a directory below another's target comes after it, whatever the order on the command line.
-    return kept + sorted([*etc, *map(_user_mount, options.mounts)], key=_depth)
+    theirs = [_user_mount(mount, surroundings.volumes) for mount in options.mounts]
+    return kept + sorted([*etc, *theirs], key=_depth)
 
 
 def _depth(mount: Mount) -> int:
     return posixpath.normpath(mount.target).count("/")
 
 
-def _user_mount(mount: Mount) -> Mount:
+def _user_mount(mount: Mount, volumes: Mapping[str, str]) -> Mount:
     if mount.type == "tmpfs":
         default = ("nosuid", "nodev", "noexec")
         given = set(mount.options)
         opposite = {"nosuid": "suid", "nodev": "dev", "noexec": "exec"}
         kept = tuple(option for option in default if opposite[option] not in given)
         return Mount("tmpfs", "tmpfs", mount.target, (*kept, *mount.options))
+    if mount.type == "volume":
+        source = volumes.get(mount.source, mount.source or "ANONYMOUS")
+        return Mount("bind", source, mount.target, tuple(option for option in mount.options if option != "nocopy"))
     return mount
 
 

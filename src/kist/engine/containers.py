@@ -28,6 +28,7 @@ from kist.engine.links import Link
 from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import rewrite_hosts, write_surroundings
+from kist.engine.volumes import ContainerVolumes
 from kist.engine.watcher import Condition, Watcher, answered
 from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kist.kernel import cgroup
@@ -60,7 +61,10 @@ class Containers:
         self._data_root = os.path.join(store.root, "containers")
         self._run_root = os.path.join(run_root, "containers")
         mounted_at = os.path.join(run_root, "root")
-        self._creation = Creation(store, images, self._data_root, self._run_root, mounted_at)
+        self._volumes = ContainerVolumes(store)
+        self._creation = Creation(
+            store, images, self._volumes, data_root=self._data_root, run_root=self._run_root, mounted_at=mounted_at
+        )
         self._mountpoints = os.path.join(store.root, "mountpoints")
         # Protects the two dictionaries.
         self._lock = threading.Lock()
@@ -96,7 +100,7 @@ class Containers:
         """Make a container of an image that is here."""
         for link in options.networking.links:
             self.get(links.read_link(link)[0])
-        container = self._creation.create(options)
+        container = self._creation.create(options, self.get)
         if options.networking.links:
             self._linking.add(container.id)
         self._events.container("create", container)
@@ -179,7 +183,8 @@ class Containers:
         root = self._store.snapshots.mounts(container.id)
         chain = self._store.snapshots.parent(container.id) or ""
         root = mountpoints.with_mountpoints(self._mountpoints, chain, root)
-        surroundings = write_surroundings(places, container, network, root, self.linked(container))
+        volumes = self._volumes.paths(container.options.mounts)
+        surroundings = write_surroundings(places, container, network, root, self.linked(container), volumes)
         spec = bundle.runtime_spec(container, surroundings)
         return self._make_plan(container, spec, places, connected=network is not None)
 
@@ -242,8 +247,8 @@ class Containers:
             raise Unavailable("the engine stopped while a container was waited for")
         return int(answer["StatusCode"])
 
-    def remove(self, name: str | Container, *, force: bool = False) -> None:
-        """Remove a container with all that is its own; ``force`` kills it first."""
+    def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
         container = self.get(name)
         if container.state.running:
             if not force:
@@ -262,7 +267,7 @@ class Containers:
             container = self.get(container)
             if container.state.running:
                 raise Conflict(f'cannot remove container "/{container.name}": it was started again')
-            self._remove_stopped(container)
+            self._remove_stopped(container, volumes=volumes)
 
     def _kill_and_wait(self, container: Container) -> None:
         with self.open_wait(container, "not-running") as ended:
@@ -272,11 +277,13 @@ class Containers:
                 return
             ended.recv(1)
 
-    def _remove_stopped(self, container: Container) -> None:
+    def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
         _end_orphans(container)
         self._networks.release(container.id)
         self._store.records.remove_container(container.id)
         self._creation.discard(container.id)
+        if volumes or container.options.auto_remove:
+            self._volumes.remove_anonymous(container)
         with self._lock:
             self._locks.pop(container.id, None)
             pending = self._pending.pop(container.id, [])
@@ -446,6 +453,7 @@ class Containers:
             found,
             attachments,
             self.log_path(container),
+            self._store.volumes.root,
         )
 
     def state_of(self, container: Container) -> ContainerState:

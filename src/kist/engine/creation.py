@@ -4,11 +4,13 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from kist.engine import bundle, names
 from kist.engine.images import Images
 from kist.engine.starter import Places
+from kist.engine.volumes import ContainerVolumes
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
@@ -25,25 +27,36 @@ class Creation:
     Args:
         store: where snapshots and records are.
         images: what containers are made of.
+        volumes: what they have to do with volumes.
         data_root: the directory of the containers' own directories.
         run_root: the directory of their run directories.
         mounted_at: the empty directory that every root file system is mounted over.
     """
 
-    def __init__(self, store: Store, images: Images, data_root: str, run_root: str, mounted_at: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        images: Images,
+        volumes: ContainerVolumes,
+        *,
+        data_root: str,
+        run_root: str,
+        mounted_at: str,
+    ) -> None:
         self._store = store
         self._images = images
         self._data_root = data_root
         self._run_root = run_root
         self._mounted_at = mounted_at
+        self._volumes = volumes
 
     def places(self, identifier: str) -> Places:
         """A container's directories."""
         data, run = (os.path.join(root, identifier) for root in (self._data_root, self._run_root))
         return Places(data, run, self._mounted_at)
 
-    def create(self, options: ContainerOptions) -> Container:
-        """Make a container of an image that is here.
+    def create(self, options: ContainerOptions, get: Callable[[str], Container]) -> Container:
+        """Make a container of an image that is here; ``get`` finds others by name.
 
         Raises:
             Conflict: its name is taken.
@@ -58,8 +71,14 @@ class Creation:
         identifier = secrets.token_hex(32)
         with self._store.writing():
             chain = self._images.chain(image)
-            self._store.snapshots.prepare(identifier, chain)
-            return self._record(identifier, options, image.id, config, argv)
+            root = self._store.snapshots.prepare(identifier, chain)
+            options = self._volumes.settle(options, config, get)
+            try:
+                self._volumes.fill(options.mounts, root)
+                return self._record(identifier, options, image.id, config, argv)
+            except BaseException:
+                self._volumes.forget(options.mounts)
+                raise
 
     def _record(
         self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]

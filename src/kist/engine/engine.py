@@ -186,9 +186,9 @@ class Engine:
         """Wait for a container's end; its exit code."""
         return self._containers.wait(name)
 
-    def remove(self, name: str | Container, *, force: bool = False) -> None:
-        """Remove a container with all that is its own; ``force`` kills it first."""
-        self._containers.remove(name, force=force)
+    def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
+        self._containers.remove(name, force=force, volumes=volumes)
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""

@@ -1,7 +1,7 @@
 """The files that tell a container about its surroundings: resolv.conf, hostname and hosts in its /etc."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kist.engine import bundle, links, networks
 from kist.engine.links import Link
@@ -18,6 +18,7 @@ def write_surroundings(
     network: NetworkAttachment | None,
     root: Sequence[Mount],
     linked: Sequence[Link] = (),
+    volumes: Mapping[str, str] | None = None,
 ) -> bundle.Surroundings:
     """Write the files that appear in the container's /etc.
 
@@ -31,7 +32,7 @@ def write_surroundings(
     }
     paths = {name: _write(os.path.join(places.data, name), text) for name, text in texts.items()}
     env = links.environment(container.name, linked)
-    return bundle.Surroundings(tuple(root), paths["resolv.conf"], paths["hostname"], paths["hosts"], env)
+    return bundle.Surroundings(tuple(root), paths["resolv.conf"], paths["hostname"], paths["hosts"], env, volumes or {})
 
 
 def hostname_of(container: Container) -> str:

@@ -15,8 +15,6 @@ _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
     ("--rootfs", lambda o: o.rootfs),
     ("--platform", lambda o: o.platform),
     ("--group-add", lambda o: o.group_add),
-    ("--volumes-from", lambda o: o.volumes_from),
-    ("--volume-driver", lambda o: o.volume_driver not in {"", "local"}),
     ("--storage-opt", lambda o: o.storage_options),
     ("--network", lambda o: o.network not in {"bridge", "host", "none"}),
     ("published ports", lambda o: o.networking.ports or o.networking.publish_all),

@@ -219,6 +219,7 @@ class Container(msgspec.Struct, frozen=True):
         config: the image's config with the options laid over it: what really runs.
         argv: entrypoint and command together.
         log_path: the current log file on the engine's machine.
+        volume_root: the directory of all volumes there.
     """
 
     id: str
@@ -231,6 +232,7 @@ class Container(msgspec.Struct, frozen=True):
     state: ContainerState = ContainerState()
     networks: tuple[NetworkAttachment, ...] = ()
     log_path: str = ""
+    volume_root: str = ""
 
 
 class RunResult(msgspec.Struct, frozen=True):

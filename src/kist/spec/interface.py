@@ -120,8 +120,8 @@ class EngineInterface(Protocol):
         """Wait for a container's end; its exit code."""
         ...
 
-    def remove(self, name: str | Container, *, force: bool = False) -> None:
-        """Remove a container with all that is its own; ``force`` kills it first.
+    def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones too.
 
         Raises:
             Conflict: it runs, and not ``force``.

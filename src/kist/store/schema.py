@@ -68,4 +68,10 @@ MIGRATIONS = (
     -- Which end of the container the event log has: its time, or the start's, negated, where nobody saw the end.
     ALTER TABLE containers ADD COLUMN told_end INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE volumes (
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL              -- the volume's JSON
+    ) WITHOUT ROWID;
+    """,
 )

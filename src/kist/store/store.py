@@ -24,6 +24,7 @@ from kist.store.failures import reported
 from kist.store.locks import StoreLock
 from kist.store.overlay import OverlaySnapshotter
 from kist.store.records import Records
+from kist.store.volumes import Volumes
 
 
 class Store:
@@ -34,6 +35,7 @@ class Store:
         events: what happened.
         records: rows about images, containers, addresses and the build cache.
         snapshots: layers as file trees.
+        volumes: directories that outlive containers.
 
     Raises:
         Forbidden: ``root`` cannot be written.
@@ -45,7 +47,7 @@ class Store:
         self._temporary = os.path.join(self.root, "tmp")
         self._pending = os.path.join(self.root, "collect-pending")
         with reported("open data root"):
-            for name in (".", "blobs", "blobs/sha256", "snapshots", "tmp"):
+            for name in (".", "blobs", "blobs/sha256", "snapshots", "tmp", "volumes"):
                 directories.make(os.path.join(self.root, name))
         self._lock = StoreLock(f"{self.root}/lock")
         with reported("open data root"), StoreLock(f"{self.root}/open.lock").alone(wait=True):
@@ -57,6 +59,7 @@ class Store:
         self.records = Records(self._database)
         self.events = EventLog(self._database)
         self.snapshots = OverlaySnapshotter(f"{self.root}/snapshots", self._database)
+        self.volumes = Volumes(f"{self.root}/volumes", self._database)
         self._flushing = threading.Lock()
         self._flusher: threading.Thread | None = None
 

@@ -144,7 +144,7 @@ async def remove(call: Call) -> StreamResponse:
     """Remove a container."""
     if call.flag("link"):
         raise Unsupported("links are not supported", hint="leave link out")
-    await call.run_long(call.engine.remove, call.fields["id"], force=call.flag("force"))
+    await call.run_long(call.engine.remove, call.fields["id"], force=call.flag("force"), volumes=call.flag("v"))
     return call.done()
 
 

@@ -35,7 +35,7 @@ def write_inspect(container: Container, *, driver: str = "overlay", exec_ids: tu
         "ExecIDs": list(exec_ids) or None,
         "HostConfig": write_host_config(container.options),
         "GraphDriver": {"Data": {}, "Name": driver},
-        "Mounts": write_mount_points(container.options.mounts),
+        "Mounts": write_mount_points(container.options.mounts, container.volume_root),
         "Config": _write_config(container),
         "NetworkSettings": _write_network_settings(container),
     }
@@ -160,7 +160,7 @@ def write_summary(container: Container, now: int) -> dict[str, Any]:
         "Status": describe_status(container.state, now),
         "HostConfig": {"NetworkMode": options.network},
         "NetworkSettings": {"Networks": _write_networks(container)},
-        "Mounts": write_mount_points(options.mounts),
+        "Mounts": write_mount_points(options.mounts, container.volume_root),
     }
 
 

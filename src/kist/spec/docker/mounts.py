@@ -135,17 +135,20 @@ def _write_mount(mount: Mount) -> dict[str, Any]:
     return entry
 
 
-def write_mount_points(mounts: Iterable[Mount]) -> list[dict[str, Any]]:
-    """The mounts as ``Mounts`` of inspect and list; tmpfs of HostConfig.Tmpfs is not among them, as in Docker."""
-    return [_write_mount_point(mount) for mount in mounts if mount.type != "tmpfs"]
+def write_mount_points(mounts: Iterable[Mount], volume_root: str) -> list[dict[str, Any]]:
+    """The mounts as ``Mounts`` of inspect and list; tmpfs of HostConfig.Tmpfs is not among them, as in Docker.
+
+    ``volume_root`` is the directory of the volumes on the engine's machine.
+    """
+    return [_write_mount_point(mount, volume_root) for mount in mounts if mount.type != "tmpfs"]
 
 
-def _write_mount_point(mount: Mount) -> dict[str, Any]:
+def _write_mount_point(mount: Mount, volume_root: str) -> dict[str, Any]:
     propagation = next((option for option in mount.options if option in _PROPAGATIONS), "")
     mode = ",".join(option for option in mount.options if option not in _PROPAGATIONS)
     point: dict[str, Any] = {"Type": mount.type}
     if mount.type == "volume":
-        point |= {"Name": mount.source, "Source": "", "Driver": "local"}
+        point |= {"Name": mount.source, "Source": f"{volume_root}/{mount.source}/_data", "Driver": "local"}
     else:
         point["Source"] = mount.source
     rest = {"Destination": mount.target, "Mode": mode, "RW": not mount.read_only}

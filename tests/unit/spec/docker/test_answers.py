@@ -101,7 +101,7 @@ def test_inspect_of_a_container():
         {
             "Type": "volume",
             "Name": "vol",
-            "Source": "",
+            "Source": "/vol/_data",
             "Driver": "local",
             "Destination": "/v",
             "Mode": "",

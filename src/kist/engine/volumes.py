@@ -1,0 +1,136 @@
+"""The volumes of containers: named, made and filled when a container is created, and counted when one is removed."""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import msgspec
+
+from kist.errors import InvalidInput, NotFound, Unsupported
+from kist.kernel import copying, paths, trees
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.image import ContainerConfig
+from kist.spec.mount import Mount
+from kist.store import Store
+from kist.store.failures import reported
+
+_LOCAL = frozenset({"", "local"})
+
+
+class ContainerVolumes:
+    """What containers have to do with volumes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def settle(
+        self, options: ContainerOptions, image: ContainerConfig, get: Callable[[str], Container]
+    ) -> ContainerOptions:
+        """The options with every volume named: those of ``--volumes-from`` and of the image are among the mounts.
+
+        Raises:
+            NotFound: there is no such container.
+            InvalidInput: of ``--volumes-from``, or a volume's name.
+            Unsupported: another driver than ``local``.
+        """
+        if options.volume_driver not in _LOCAL:
+            raise Unsupported(f"volume driver {options.volume_driver!r} is not supported", hint="the driver is local")
+        mounts = list(options.mounts)
+        for text in options.volumes_from:
+            name, mode = read_volumes_from(text)
+            mounts += _others(get(name).options.mounts, mode, mounts)
+        taken = {mount.target for mount in mounts}
+        mounts += [Mount("volume", "", target) for target in sorted(image.volumes or {}) if target not in taken]
+        settled = tuple(self._named(mount) if mount.type == "volume" else mount for mount in mounts)
+        return msgspec.structs.replace(options, mounts=settled)
+
+    def _named(self, mount: Mount) -> Mount:
+        volume = self._store.volumes.create(mount.source)
+        return Mount("volume", volume.name, mount.target, mount.options)
+
+    def fill(self, mounts: Iterable[Mount], root: tuple[Mount, ...]) -> None:
+        """Copy what the image has at a volume's place into the volume, when that is empty.
+
+        Args:
+            mounts: of a new container, its volumes named.
+            root: its root file system, as the image has it.
+        """
+        wanted = [mount for mount in mounts if mount.type == "volume" and "nocopy" not in mount.options]
+        if not wanted:
+            return
+        with reported("fill volume"):
+            tree = trees.open_tree_of([(mount.type, mount.source, (*mount.options, "ro")) for mount in root])
+            try:
+                for mount in wanted:
+                    self._fill(mount, tree)
+            finally:
+                os.close(tree)
+
+    def _fill(self, mount: Mount, tree: int) -> None:
+        try:
+            source = paths.open_in_root(tree, mount.target, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return  # the image has no directory there
+        try:
+            with self._store.volumes.fresh(mount.source) as empty:
+                if empty is not None:
+                    target = os.open(empty, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                    try:
+                        copying.copy_tree(source, target)
+                    finally:
+                        os.close(target)
+        finally:
+            os.close(source)
+
+    def paths(self, mounts: Iterable[Mount]) -> dict[str, str]:
+        """The directories of the volumes, made again where somebody has removed one behind the engine's back."""
+        names = [mount.source for mount in mounts if mount.type == "volume"]
+        return {name: self._store.volumes.create(name).mountpoint for name in names}
+
+    def users(self, name: str) -> tuple[Container, ...]:
+        """The containers that have this volume."""
+        return tuple(
+            container
+            for container in self._store.records.containers()
+            if any(mount.type == "volume" and mount.source == name for mount in container.options.mounts)
+        )
+
+    def remove_anonymous(self, container: Container) -> None:
+        """Remove a container's volumes that nobody named and that no other has; the container itself is gone."""
+        self.forget(container.options.mounts)
+
+    def forget(self, mounts: Iterable[Mount]) -> None:
+        """Remove those of the mounts' volumes that nobody named and that no container has."""
+        for mount in mounts:
+            if mount.type != "volume":
+                continue
+            with suppress(NotFound):
+                if self._store.volumes.get(mount.source).anonymous and not self.users(mount.source):
+                    self._store.volumes.remove(mount.source)
+
+
+def read_volumes_from(text: str) -> tuple[str, str]:
+    """``CONTAINER[:ro|rw]`` as both parts; SELinux labels are accepted and change nothing.
+
+    Raises:
+        InvalidInput: another mode.
+    """
+    name, _, mode = text.partition(":")
+    words = set(mode.split(",")) - {"", "z", "Z", "nocopy"}
+    if not name or not words <= {"ro", "rw"} or len(words) > 1:
+        raise InvalidInput(f"invalid mode for volumes-from: {text!r}", hint="write CONTAINER, CONTAINER:ro or :rw")
+    return name, next(iter(words), "")
+
+
+def _others(mounts: Iterable[Mount], mode: str, own: Iterable[Mount]) -> list[Mount]:
+    """Another container's mounts, but for those in memory and those whose place is taken."""
+    taken = {mount.target for mount in own}
+    found = [mount for mount in mounts if mount.type != "tmpfs" and mount.target not in taken]
+    if mode != "ro":
+        return found
+    return [
+        Mount(mount.type, mount.source, mount.target, (*(o for o in mount.options if o != "rw"), "ro"))
+        if not mount.read_only
+        else mount
+        for mount in found
+    ]

@@ -1,0 +1,24 @@
+"""Volumes: directories of the engine's that outlive containers."""
+
+import msgspec
+
+
+class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One volume.
+
+    Attributes:
+        name: 64 hexadecimal digits for one that nobody named.
+        created_at: nanoseconds since the epoch.
+        anonymous: made for a container that asked for a volume without a name; goes with it when it is told to.
+        driver: ``local``, the only one.
+        labels, options: as they were given.
+        mountpoint: the directory on the engine's machine.
+    """
+
+    name: str
+    created_at: int
+    anonymous: bool = False
+    driver: str = "local"
+    labels: dict[str, str] = {}
+    options: dict[str, str] = {}
+    mountpoint: str = ""

@@ -1,0 +1,110 @@
+"""Volumes of containers: made, filled from the image, shared, and removed with nothing that somebody named."""
+
+import os
+
+import pytest
+
+from kist.engine import Engine
+from kist.errors import Conflict, InvalidInput, NotFound, Unsupported
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.mount import Mount
+
+pytestmark = pytest.mark.root
+
+
+def volume(name: str, target: str, *options: str) -> Mount:
+    return Mount("volume", name, target, options)
+
+
+def run(engine: Engine, image: str, script: str, **options: object) -> str:
+    made = ContainerOptions(image=image, network="none", **options)  # type: ignore[arg-type]
+    return engine.run(image, ["sh", "-c", script], options=made).stdout
+
+
+def test_a_named_volume_keeps_its_data(engine: Engine, busybox: str):
+    run(engine, busybox, "echo kept > /data/file", mounts=(volume("store", "/data"),))
+    assert run(engine, busybox, "cat /other/file", mounts=(volume("store", "/other"),)) == "kept\n"
+    with pytest.raises(Exception, match="ended with exit code"):
+        run(engine, busybox, "touch /data/x", mounts=(volume("store", "/data", "ro"),))
+    engine.store.volumes.remove("store")
+
+
+def test_a_new_volume_gets_what_the_image_has_there(engine: Engine, busybox: str):
+    mounts = (volume("etc", "/etc"), volume("tmp", "/tmp"))
+    seen = run(engine, busybox, "ls /etc/passwd && stat -c %a /tmp", mounts=mounts)
+    assert seen == "/etc/passwd\n1777\n"
+    path = engine.store.volumes.path("etc")
+    with open(os.path.join(path, "passwd"), encoding="ascii") as file:
+        assert "user:x:1000" in file.read()
+    os.unlink(os.path.join(path, "group"))
+    # It is filled once: what was removed stays so.
+    assert run(engine, busybox, "ls /etc | grep -c group || true", mounts=(volume("etc", "/etc"),)) == "0\n"
+    assert run(engine, busybox, "ls /etc | grep -c passwd || true", mounts=(volume("bare", "/etc", "nocopy"),)) == "0\n"
+    for name in ("etc", "tmp", "bare"):
+        engine.store.volumes.remove(name)
+
+
+def test_a_nameless_volume_goes_with_its_container_when_told_to(engine: Engine, busybox: str):
+    def made() -> Container:
+        return engine.create(ContainerOptions(image=busybox, command=("true",), mounts=(volume("", "/data"),)))
+
+    kept, gone = made(), made()
+    names = [container.options.mounts[0].source for container in (kept, gone)]
+    assert all(len(name) == 64 for name in names)
+    engine.remove(kept)
+    engine.remove(gone, volumes=True)
+    assert os.path.isdir(engine.store.volumes.path(names[0]))
+    with pytest.raises(NotFound):
+        engine.store.volumes.get(names[1])
+    before = engine.store.volumes.list()
+    run(engine, busybox, "true", mounts=(volume("", "/data"),))
+    assert engine.store.volumes.list() == before
+    engine.store.volumes.remove(names[0])
+
+
+def test_volumes_of_another_container(engine: Engine, busybox: str, tmp_path: os.PathLike[str]):
+    bind = Mount.bind(str(tmp_path), "/bind")
+    first = engine.create(
+        ContainerOptions(image=busybox, name="holder", command=("true",), mounts=(volume("shared", "/data"), bind))
+    )
+    try:
+        run(engine, busybox, "echo 1 > /data/one; echo 2 > /bind/two", volumes_from=("holder",))
+        assert run(engine, busybox, "cat /data/one /bind/two", volumes_from=("holder:ro",)) == "1\n2\n"
+        assert run(engine, busybox, "touch /data/x 2>&1 || true", volumes_from=("holder:ro",)).endswith(
+            "Read-only file system\n"
+        )
+        own = (Mount.tmpfs("/data"),)
+        assert run(engine, busybox, "ls /data; cat /bind/two", volumes_from=("holder",), mounts=own) == "2\n"
+    finally:
+        engine.remove(first, volumes=True)
+    # Somebody named it, so it stays.
+    assert engine.store.volumes.get("shared").name == "shared"
+    engine.store.volumes.remove("shared")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"volumes_from": ("nosuch",)}, NotFound, "nosuch"),
+        ({"volumes_from": ("holder:rx",)}, InvalidInput, "invalid mode for volumes-from: 'holder:rx'"),
+        ({"volume_driver": "rexray"}, Unsupported, "rexray"),
+        ({"mounts": (volume("a b", "/x"),)}, InvalidInput, '"a b" includes invalid characters'),
+    ],
+)
+def test_what_cannot_be_right(
+    engine: Engine, busybox: str, options: dict[str, object], error: type[Exception], words: str
+):
+    before = engine.store.volumes.list()
+    with pytest.raises(error) as caught:
+        engine.create(ContainerOptions(image=busybox, **options))  # type: ignore[arg-type]
+    assert words in str(caught.value)
+    assert engine.store.volumes.list() == before
+
+
+def test_a_creation_that_fails_leaves_no_volume(engine: Engine, busybox: str):
+    taken = engine.create(ContainerOptions(image=busybox, name="taken-name", command=("true",)))
+    before = engine.store.volumes.list()
+    with pytest.raises(Conflict):
+        engine.create(ContainerOptions(image=busybox, name="taken-name", mounts=(volume("", "/data"),)))
+    assert engine.store.volumes.list() == before
+    engine.remove(taken)

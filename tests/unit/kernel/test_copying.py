@@ -1,0 +1,83 @@
+"""A copy of a tree has all that belongs to it."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from kist.kernel.copying import copy_tree
+
+
+def copied(source: Path, target: Path) -> Path:
+    target.mkdir()
+    descriptors = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (source, target)]
+    try:
+        copy_tree(*descriptors)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return target
+
+
+def test_files_links_modes_and_times(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "a" / "b").mkdir(parents=True)
+    (source / "a" / "file").write_bytes(os.urandom(100_000))
+    (source / "a" / "file").chmod(0o4750)
+    os.link(source / "a" / "file", source / "a" / "b" / "same")
+    (source / "link").symlink_to("/nowhere/at all")
+    os.mkfifo(source / "pipe", 0o640)
+    with socket.socket(socket.AF_UNIX) as left_out:
+        left_out.bind(str(source / "sock"))
+    os.utime(source / "a" / "file", ns=(1, 2_000_000_003))
+    os.utime(source / "a", ns=(5, 7_000_000_000))
+    source.chmod(0o1777)
+    made = copied(source, tmp_path / "target")
+    assert sorted(os.listdir(made)) == ["a", "link", "pipe"]
+    assert (made / "a" / "file").read_bytes() == (source / "a" / "file").read_bytes()
+    status = (made / "a" / "file").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns, status.st_nlink) == (0o4750, 2_000_000_003, 2)
+    assert (made / "a" / "b" / "same").stat().st_ino == status.st_ino
+    assert os.readlink(made / "link") == "/nowhere/at all"
+    assert stat.S_ISFIFO((made / "pipe").stat().st_mode)
+    assert (made / "a").stat().st_mtime_ns == 7_000_000_000
+    assert stat.S_IMODE(made.stat().st_mode) == 0o1777
+
+
+@pytest.mark.root
+def test_owners_attributes_and_devices(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    source = tmp_path / "source"
+    source.mkdir()
+    program = source / "program"
+    program.write_bytes(b"x")
+    os.chown(program, 1234, 5678)
+    capability = b"\x01\x00\x00\x02\x00\x04\x00\x00" + bytes(12)  # CAP_NET_BIND_SERVICE, version 2
+    os.setxattr(program, "security.capability", capability)
+    os.setxattr(program, "user.note", b"kept")
+    os.mknod(source / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.symlink("program", source / "link")
+    os.chown(source / "link", 42, 43, follow_symlinks=False)
+    made = copied(source, tmp_path / "target")
+    status = (made / "program").stat()
+    assert (status.st_uid, status.st_gid) == (1234, 5678)
+    assert os.getxattr(made / "program", "security.capability") == capability
+    assert os.getxattr(made / "program", "user.note") == b"kept"
+    assert (made / "null").stat().st_rdev == os.makedev(1, 3)
+    assert (made / "link").lstat().st_uid == 42
+
+
+def test_a_sparse_and_an_empty_file(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "empty").touch()
+    with open(source / "sparse", "wb") as file:
+        file.truncate(1 << 20)
+        file.seek(1 << 19)
+        file.write(b"middle")
+    made = copied(source, tmp_path / "target")
+    assert (made / "empty").read_bytes() == b""
+    assert (made / "sparse").read_bytes() == (source / "sparse").read_bytes()
