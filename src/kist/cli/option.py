@@ -15,7 +15,7 @@ VALUE = "value"
 REPEAT = "repeat"
 
 
-class Frozen:
+class _Frozen:
     """Attributes are set once, by ``_set``."""
 
     __slots__ = ()
@@ -28,7 +28,7 @@ class Frozen:
         raise AttributeError(f"{type(self).__name__} is frozen")
 
 
-class Option(Frozen):
+class Option(_Frozen):
     """One option of a command.
 
     Attributes:
@@ -61,15 +61,15 @@ class Option(Frozen):
         group: str = "Options",
         hidden: bool = False,
     ) -> None:
-        self._set(
-            names=tuple(names.split()),
-            help=help,
-            metavar=metavar,
-            kind=kind or (VALUE if metavar else FLAG),
-            parse=parse,
-            group=group,
-            hidden=hidden,
-        )
+        # Spelt out: ``run`` makes more than a hundred of these before it does anything.
+        put = object.__setattr__
+        put(self, "names", tuple(names.split()))
+        put(self, "help", help)
+        put(self, "metavar", metavar)
+        put(self, "kind", kind or (VALUE if metavar else FLAG))
+        put(self, "parse", parse)
+        put(self, "group", group)
+        put(self, "hidden", hidden)
 
     @property
     def key(self) -> str:
@@ -77,7 +77,7 @@ class Option(Frozen):
         return self.names[-1].lstrip("-").replace("-", "_")
 
 
-class Command(Frozen):
+class Command(_Frozen):
     """One verb.
 
     Attributes:
@@ -128,7 +128,7 @@ class Command(Frozen):
         )
 
 
-class Arguments(Frozen):
+class Arguments(_Frozen):
     """What was written: the options' values by key, and the operands."""
 
     __slots__ = ("operands", "values")

@@ -1,1 +1,0 @@
-"""What lists are made of: for each noun its fields, their headers, and the columns of its table."""
