@@ -12,9 +12,8 @@ import time
 
 from kist.kernel import cgroup, lean, process
 from kist.kernel.lean import signal, socket
-from kist.runtime import child, messages, requests
+from kist.runtime import child, logwriter, messages, requests
 from kist.runtime import loop as events
-from kist.runtime.logwriter import LogWriter
 from kist.runtime.streams import Client, Streams
 
 TYPE_CHECKING = False
@@ -71,8 +70,7 @@ class Monitor:
         self.followers: list[socket.socket] = []
         self._notices: list[dict[str, Any]] = []
         self._begun = False
-        log = plan["log"]
-        writer = LogWriter(f"{directory}/{log['name']}", log["max_bytes"], log["max_files"]) if log else None
+        writer = logwriter.open_log(self.loop, plan["log"], directory, self._log_takes_more)
         self.streams = Streams(
             self.loop,
             writer,
@@ -263,6 +261,9 @@ class Monitor:
             # The directory is gone (the container was removed by force), or its disk is full. The container goes on,
             # and an engine that watches is told its end over the socket.
             messages.complain(error)
+
+    def _log_takes_more(self) -> None:
+        self.streams.relieve()
 
     def _log_grew(self) -> None:
         for follower in self.followers:
