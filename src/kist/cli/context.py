@@ -3,9 +3,13 @@
 import os
 import sys
 
+from kist.errors import InvalidInput
+from kist.spec.jsontext import loads
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from kist.cli.option import Arguments
     from kist.client.wire import Wire
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
 _RED = "\x1b[1;31m"
 _YELLOW = "\x1b[33m"
 _OFF = "\x1b[0m"
+_MAX_SETTINGS = 1 << 20
 
 
 class Context:
@@ -53,9 +58,32 @@ class Context:
             self._wire = Wire(resolve(self.environment, os.getuid(), self.host))
         return self._wire
 
+    def settings(self) -> "dict[str, Any]":
+        """Docker's client configuration (``config.json``); empty where there is none.
+
+        Raises:
+            InvalidInput: it is not JSON.
+        """
+        path = self.config + "/config.json"
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return {}
+        try:
+            found = loads(os.read(file, _MAX_SETTINGS))
+        except ValueError as error:
+            raise InvalidInput(f"{path} is not JSON: {error}", hint="mend the file, or remove it") from None
+        finally:
+            os.close(file)
+        return found if isinstance(found, dict) else {}
+
     def say(self, text: str) -> None:
         """A line of data, on standard output."""
         sys.stdout.write(text + "\n")
+
+    def write_text(self, text: str) -> None:
+        """Lines of data as they are, on standard output, whatever bytes names of files brought into them."""
+        self.write(text.encode("utf-8", "surrogateescape"))
 
     def write(self, data: bytes) -> None:
         """Bytes as they are, on standard output."""

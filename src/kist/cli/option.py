@@ -15,7 +15,7 @@ VALUE = "value"
 REPEAT = "repeat"
 
 
-class _Frozen:
+class Frozen:
     """Attributes are set once, by ``_set``."""
 
     __slots__ = ()
@@ -28,7 +28,7 @@ class _Frozen:
         raise AttributeError(f"{type(self).__name__} is frozen")
 
 
-class Option(_Frozen):
+class Option(Frozen):
     """One option of a command.
 
     Attributes:
@@ -77,7 +77,7 @@ class Option(_Frozen):
         return self.names[-1].lstrip("-").replace("-", "_")
 
 
-class Command(_Frozen):
+class Command(Frozen):
     """One verb.
 
     Attributes:
@@ -128,7 +128,7 @@ class Command(_Frozen):
         )
 
 
-class Arguments(_Frozen):
+class Arguments(Frozen):
     """What was written: the options' values by key, and the operands."""
 
     __slots__ = ("operands", "values")

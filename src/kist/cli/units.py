@@ -54,6 +54,13 @@ def binary_size(count: float) -> str:
     return f"{count:.4g}PiB"
 
 
+def moment(seconds: int) -> str:
+    """A time of day as Go prints it: ``2026-01-31 10:20:30 +0100 CET``."""
+    import time  # noqa: PLC0415 - few ask for it
+
+    return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(seconds))
+
+
 def epoch(text: str) -> float:
     """Seconds since the epoch of a date of RFC 3339 with up to nine decimals; 0 for Docker's "never" (year 1)."""
     if not text or text.startswith("0001-"):

@@ -1,18 +1,21 @@
 """``kist info``."""
 
+from kist.cli.documents import FORMAT, show
 from kist.cli.option import Command
 from kist.cli.units import binary_size
-from kist.cli.unsupported import FORMAT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kist.cli.context import Context
     from kist.cli.option import Arguments
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Print what the engine knows of itself and the machine; its warnings on standard error."""
-    del arguments
+    if form := arguments.text("format"):
+        return show(context, form, context.wire.call("GET", "/info") | {"ClientInfo": client_info(context)})
     info = context.wire.call("GET", "/kist/info")
     version = info["version"]
     rows = [
@@ -35,6 +38,13 @@ def run(context: "Context", arguments: "Arguments") -> int:
     for warning in info["warnings"]:
         context.warn(warning)
     return 0
+
+
+def client_info(context: "Context") -> "dict[str, Any]":
+    """What Docker's client tells of itself there."""
+    from kist import __version__  # noqa: PLC0415 - read from the package's metadata, for this only
+
+    return {"Debug": context.debug, "Version": __version__, "Context": "default", "Plugins": [], "Warnings": None}
 
 
 COMMAND = Command("info", run, options=(FORMAT,))

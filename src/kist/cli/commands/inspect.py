@@ -1,17 +1,21 @@
 """``kist inspect``."""
 
 from kist.cli.common import container_path, image_path, try_call
+from kist.cli.documents import FORMAT, with_template
 from kist.cli.option import Command, Option
-from kist.cli.unsupported import FORMAT
 from kist.cli.values import choice
 from kist.errors import KistError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
+    from kist.cli.template import Template
+
+_SIZED = [("size", 1)]
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
@@ -30,31 +34,66 @@ def run_image(context: "Context", arguments: "Arguments") -> int:
 
 
 def _inspect(context: "Context", arguments: "Arguments", kind: str) -> int:
-    """Print an array with what was found; 1 when something was not."""
-    import json  # noqa: PLC0415 - for the indented form, which the lean one does not have
-
+    """Print an array with what was found, or what the format makes of each; 1 when something was not found."""
+    form = arguments.text("format")
+    looked_up = _look_up_all(context, arguments, kind)
+    if form and form != "json":
+        return with_template(context, form, lambda template: _by_template(context, template, looked_up))
     found: list[Any] = []
     failures: list[KistError] = []
-    for name in arguments.operands:
+    for one in looked_up:
+        (failures if isinstance(one, KistError) else found).append(one)
+    import json  # noqa: PLC0415 - for the indented form, which the lean one does not have
+
+    if form:
+        context.write_text(json.dumps(found, separators=(",", ":"), ensure_ascii=False) + "\n")
+    else:
+        context.write_text(json.dumps(found, indent=4, ensure_ascii=False) + "\n")
+    return _failed(context, failures)
+
+
+def _by_template(context: "Context", template: "Template", looked_up: "Iterator[Any]") -> int:
+    from kist.cli.template import typed  # noqa: PLC0415 - for those who ask for a format
+
+    failures: list[KistError] = []
+    for one in looked_up:
+        if isinstance(one, KistError):
+            failures.append(one)
+            continue
         try:
-            found.append(_look_up(context, name, kind))
+            context.write_text(template.render(typed(one)) + "\n")
         except KistError as error:
             failures.append(error)
-    context.say(json.dumps(found, indent=4, ensure_ascii=False))
+    return _failed(context, failures)
+
+
+def _failed(context: "Context", failures: "list[KistError]") -> int:
     for failure in failures:
         context.fail(failure)
     return 1 if failures else 0
 
 
-def _look_up(context: "Context", name: str, kind: str) -> "Any":
-    paths = {"container": container_path(name, "json"), "image": image_path(name, "json")}
-    for word, path in paths.items():
-        if kind in {"", word}:
-            found = try_call(context, path)
-            if found is not None:
-                return found
-    raise NotFound(f"no such {kind or 'object'}: {name}", hint="'kist ps -a' and 'kist images' list what there is")
+def _look_up_all(context: "Context", arguments: "Arguments", kind: str) -> "Iterator[Any]":
+    """What each name means, or why it means nothing."""
+    for name in arguments.operands:
+        try:
+            yield _look_up(context, name, kind, sized=arguments.flag("size"))
+        except KistError as error:
+            yield error
 
+
+def _look_up(context: "Context", name: str, kind: str, *, sized: bool) -> "Any":
+    paths = {"container": container_path(name, "json"), "image": image_path(name, "json")}
+    if kind:  # the engine's own words, which name what is near
+        return context.wire.call("GET", paths[kind], _SIZED if sized and kind == "container" else ())
+    for path in paths.values():
+        found = try_call(context, path, _SIZED if sized else ())
+        if found is not None:
+            return found
+    raise NotFound(f"no such object: {name}", hint="'kist ps -a' and 'kist images' list what there is")
+
+
+SIZE = Option("-s --size", "How much a container has written, too (SizeRw, SizeRootFs)")
 
 COMMAND = Command(
     "inspect",
@@ -62,10 +101,15 @@ COMMAND = Command(
     "NAME|ID [NAME|ID...]",
     least=1,
     options=(
-        Option("--type", "Look for a container or an image only", "KIND", parse=choice("container", "image")),
         FORMAT,
+        SIZE,
+        Option("--type", "Look for a container or an image only", "KIND", parse=choice("container", "image")),
+    ),
+    examples=(
+        "kist inspect --format '{{.State.Status}} {{.State.ExitCode}}' web",
+        "kist inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' web",
+        "kist inspect --format '{{json .Config.Labels}}' web",
     ),
 )
-
-CONTAINER = Command("container inspect", run_container, "CONTAINER [CONTAINER...]", least=1, options=(FORMAT,))
+CONTAINER = Command("container inspect", run_container, "CONTAINER [CONTAINER...]", least=1, options=(FORMAT, SIZE))
 IMAGE = Command("image inspect", run_image, "IMAGE [IMAGE...]", least=1, options=(FORMAT,))

@@ -3,20 +3,23 @@
 import os
 import sys
 
+from kist.cli.documents import FORMAT, show
 from kist.cli.option import Command
-from kist.cli.unsupported import FORMAT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kist.cli.context import Context
     from kist.cli.option import Arguments
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Print the client's side, then the engine's."""
-    del arguments
     from kist import __version__  # noqa: PLC0415 - kist itself is imported already
 
+    if form := arguments.text("format"):
+        return show(context, form, {"Client": _client(__version__), "Server": context.wire.call("GET", "/version")})
     python = ".".join(map(str, sys.version_info[:3]))
     machine = os.uname()
     _block(context, "Client", [("Version", __version__), ("Python", python), ("OS/Arch", f"linux/{machine.machine}")])
@@ -31,6 +34,24 @@ def run(context: "Context", arguments: "Arguments") -> int:
     ]
     _block(context, "Engine", rows)
     return 0
+
+
+def _client(version: str) -> "dict[str, Any]":
+    """The client's side in Docker's fields."""
+    from kist.spec.docker.versions import API_VERSION  # noqa: PLC0415 - for those who ask for a format
+
+    machine = os.uname().machine
+    return {
+        "Version": version,
+        "ApiVersion": API_VERSION,
+        "DefaultAPIVersion": API_VERSION,
+        "GitCommit": "",
+        "GoVersion": f"none (Python {'.'.join(map(str, sys.version_info[:3]))})",
+        "Os": "linux",
+        "Arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        "BuildTime": "",
+        "Context": "default",
+    }
 
 
 def _block(context: "Context", title: str, rows: "list[tuple[str, str]]") -> None:
