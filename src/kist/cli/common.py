@@ -1,7 +1,7 @@
 """What several verbs share."""
 
 from kist.client.http1 import quote
-from kist.errors import KistError, NotFound
+from kist.errors import KistError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kist.cli.context import Context
-    from kist.client.wire import Query
 
 
 def container_path(name: str, rest: str = "") -> str:
@@ -46,11 +45,3 @@ def inspect_container(context: "Context", name: str) -> "dict[str, Any]":
     found = context.wire.call("GET", container_path(name, "json"))
     assert isinstance(found, dict)
     return found
-
-
-def try_call(context: "Context", path: str, query: "Query" = ()) -> "Any":
-    """GET ``path``; None when there is no such thing."""
-    try:
-        return context.wire.call("GET", path, query)
-    except NotFound:
-        return None

@@ -4,6 +4,7 @@ Image records are durable when a method returns. Container rows, addresses and c
 disk with the next checkpoint. Each method is one transaction; nothing here needs another lock.
 """
 
+import difflib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -168,8 +169,14 @@ class Records:
         if len(found) > 1:
             raise InvalidInput(f"multiple IDs found with provided prefix: {name}", hint="write more digits of the id")
         if not found:
-            raise NotFound(f"No such container: {name}", hint="`kist ps -a` lists the containers")
+            raise NotFound(f"No such container: {name}", hint=self._meant(name))
         return found[0]
+
+    def _meant(self, name: str) -> str:
+        """The names that are most like one that is not there."""
+        known = [known for (known,) in self._database.rows("SELECT name FROM containers")]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+        return "did you mean " + ", ".join(near) + "?" if near else "`kist ps -a` lists the containers"
 
     def _name_taken(self, name: str) -> Conflict:
         row = self._database.row("SELECT id FROM containers WHERE name = ?", name)

@@ -92,6 +92,15 @@ def test_containers_are_found_by_id_start_and_name(records):
             records.container(name)
 
 
+def test_the_nearest_names_are_told(records):
+    records.add_container(container("abc1", "web"))
+    records.add_container(container("abc2", "database"))
+    for name, hint in (("wbe", "did you mean web?"), ("databse", "did you mean database?"), ("xyz", "`kist ps -a`")):
+        with pytest.raises(NotFound) as caught:
+            records.container(name)
+        assert hint in caught.value.hint
+
+
 def test_a_name_goes_before_the_start_of_an_id(records):
     one, two = container("abc1", "one"), container("def2", "abc1")
     records.add_container(one)

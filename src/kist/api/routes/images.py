@@ -3,13 +3,14 @@
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
 from aiohttp.web_response import Response, StreamResponse
 
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import HEADERS, Call
 from kist.api.routing import Route
 from kist.errors import InvalidInput, NotFound, Unsupported
-from kist.spec.docker.filters import Filters, match_image, read_image_filters
+from kist.spec.docker.filters import Filters, match_image, matching_references, read_image_filters
 from kist.spec.docker.images import write_history, write_inspect, write_removed, write_summary
 from kist.spec.image import ContainerConfig
 from kist.spec.json import encode
@@ -36,6 +37,9 @@ def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
     since = max((engine.image(name).created_at for name in filters.get("since", ())), default=None)
     now = time.time_ns()
     found = [each for each in engine.images() if match_image(each, filters, now=now, before=before, since=since)]
+    if "reference" in filters:  # as Docker: of an image, the names that match
+        patterns = filters["reference"]
+        found = [msgspec.structs.replace(each, references=matching_references(each, patterns)) for each in found]
     return tuple(sorted(found, key=lambda each: each.created_at, reverse=True))
 
 

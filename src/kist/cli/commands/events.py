@@ -2,12 +2,14 @@
 
 import time
 
+from kist.cli.documents import with_template
+from kist.cli.listing import a_filter, filters
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.values import timestamp
-from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from kist.cli.context import Context
@@ -16,16 +18,22 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Print events as they happen, until the time that ``--until`` names, or until interrupted."""
-    filters: dict[str, list[str]] = {}
-    for name, value in arguments.all("filter"):
-        filters.setdefault(name, []).append(value)
+    form = arguments.text("format")
+    if not form:
+        return _follow(context, arguments, line)
+    from kist.cli.template import typed  # noqa: PLC0415 - for those who ask for a format
+
+    return with_template(context, form, lambda read: _follow(context, arguments, lambda e: read.render(typed(e))))
+
+
+def _follow(context: "Context", arguments: "Arguments", show: "Callable[[dict[str, Any]], str]") -> int:
     query = [
         ("since", arguments.get("since")),
         ("until", arguments.get("until")),
-        ("filters", jsontext.dumps(filters) if filters else None),
+        ("filters", filters(arguments.all("filter"))),
     ]
     for event in context.wire.lines(context.wire.request("GET", "/events", query)):
-        context.write(line(event).encode() + b"\n")
+        context.write_text(show(event) + "\n")
     return 0
 
 
@@ -41,20 +49,13 @@ def line(event: "dict[str, Any]") -> str:
     return " ".join([*parts, actor["ID"], *([f"({attributes})"] if attributes else [])])
 
 
-def condition(text: str) -> "tuple[str, str]":
-    """``NAME=VALUE``; the engine knows which there are."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ValueError("a filter is NAME=VALUE: type=container, event=die, container=NAME")
-    return name.strip().lower(), value.strip()
-
-
 COMMAND = Command(
     "events",
     run,
     options=(
         Option("-f --filter", "Only such events: event, type, container, image, label, …", "NAME=VALUE",
-               kind=REPEAT, parse=condition),
+               kind=REPEAT, parse=a_filter),
+        Option("--format", "Form of the output: json, or a Go template", "FORMAT"),
         Option("--since", "From this time on: 10m (ago), 2026-01-31T10:20:30", "TIME", parse=timestamp(time.time)),
         Option("--until", "Up to this time, and then end", "TIME", parse=timestamp(time.time)),
     ),

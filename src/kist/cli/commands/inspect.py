@@ -1,6 +1,6 @@
 """``kist inspect``."""
 
-from kist.cli.common import container_path, image_path, try_call
+from kist.cli.common import container_path, image_path
 from kist.cli.documents import FORMAT, with_template
 from kist.cli.option import Command, Option
 from kist.cli.values import choice
@@ -86,11 +86,15 @@ def _look_up(context: "Context", name: str, kind: str, *, sized: bool) -> "Any":
     paths = {"container": container_path(name, "json"), "image": image_path(name, "json")}
     if kind:  # the engine's own words, which name what is near
         return context.wire.call("GET", paths[kind], _SIZED if sized and kind == "container" else ())
+    hints = []
     for path in paths.values():
-        found = try_call(context, path, _SIZED if sized else ())
-        if found is not None:
-            return found
-    raise NotFound(f"no such object: {name}", hint="'kist ps -a' and 'kist images' list what there is")
+        try:
+            return context.wire.call("GET", path, _SIZED if sized else ())
+        except NotFound as error:
+            hints.append(error.hint)
+    near = [hint for hint in hints if hint.startswith("did you mean")]
+    hint = near[0] if near else "'kist ps -a' and 'kist images' list what there is"
+    raise NotFound(f"no such object: {name}", hint=hint)
 
 
 SIZE = Option("-s --size", "How much a container has written, too (SizeRw, SizeRootFs)")

@@ -154,7 +154,7 @@ def write_summary(container: Container, now: int) -> dict[str, Any]:
         "ImageID": str(container.image_id),
         "Command": _write_command(container.argv),
         "Created": container.created_at // 1_000_000_000,
-        "Ports": [],
+        "Ports": list_ports(container),
         "Labels": container.config.labels or {},
         "State": container.state.status,
         "Status": describe_status(container.state, now),
@@ -162,6 +162,20 @@ def write_summary(container: Container, now: int) -> dict[str, Any]:
         "NetworkSettings": {"Networks": _write_networks(container)},
         "Mounts": write_mount_points(options.mounts, container.volume_root),
     }
+
+
+def list_ports(container: Container) -> list[dict[str, Any]]:
+    """The ports of a running container (Engine API, "Port"): so far those that it exposes."""
+    if not container.state.running:
+        return []
+    exposed = {*(container.config.exposed_ports or ()), *container.options.networking.exposed_ports}
+    pairs = (port.partition("/")[::2] for port in sorted(exposed))
+    # An image may hold anything there; what is no number is no port.
+    return [{"PrivatePort": int(number), "Type": kind or "tcp"} for number, kind in pairs if _is_port(number)]
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= 0xFFFF
 
 
 def _write_command(argv: tuple[str, ...]) -> str:

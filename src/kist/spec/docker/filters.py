@@ -1,5 +1,6 @@
 """The ``filters`` parameter of lists (Engine API, ContainerList and ImageList): reading, checking, matching."""
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -7,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.digest import Digest
+from kist.spec.docker.containers import list_ports
 from kist.spec.docker.times import read_time
 from kist.spec.json import decode
 from kist.spec.reference import Reference
@@ -18,20 +20,23 @@ from kist.spec.summary import Image
 Filters = Mapping[str, tuple[str, ...]]
 
 _CONTAINER_FILTERS = frozenset(
-    {"ancestor", "before", "exited", "health", "id", "is-task", "label", "name", "network", "since", "status", "volume"}
-)
-_CONTAINER_UNSUPPORTED = frozenset({"expose", "isolation", "publish"})
+    {
+        "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
+        "publish", "since", "status", "volume",
+    }
+)  # fmt: skip
+_ISOLATIONS = frozenset({"default", "hyperv", "process"})
+_PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?\Z")
 _IMAGE_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
 _HEALTHS = frozenset({"none", "starting", "healthy", "unhealthy"})
 _STATES = frozenset({"created", "running", "paused", "restarting", "removing", "exited", "dead"})
 
 
-def read_filters(text: str, known: frozenset[str], unsupported: frozenset[str] = frozenset()) -> Filters:
+def read_filters(text: str, known: frozenset[str]) -> Filters:
     """Filters by name: ``{"name": ["value"]}``, or the older ``{"name": {"value": true}}``.
 
     Raises:
         InvalidInput: it is not JSON of that shape, or a filter is unknown.
-        Unsupported: names a filter that Docker has and Kist has not.
     """
     if not text:
         return {}
@@ -41,10 +46,10 @@ def read_filters(text: str, known: frozenset[str], unsupported: frozenset[str] =
             values = [value for value, wanted in values.items() if wanted]  # noqa: PLW2901 - one form from here on
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise InvalidInput(f"invalid filter {name!r}: a filter has a list of strings")
-        if name in unsupported:
-            raise Unsupported(f"the filter {name!r} is not supported yet", hint=f"leave {name} out")
         if name not in known:
-            raise InvalidInput(f"invalid filter '{name}'", hint="the filters are " + ", ".join(sorted(known)))
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise InvalidInput(f"invalid filter '{name}'", hint=f"{meant}the filters are " + ", ".join(sorted(known)))
         if values:
             found[name] = tuple(values)
     return found
@@ -56,7 +61,7 @@ def _read_object(text: str) -> dict[str, Any]:
 
 def read_container_filters(text: str) -> Filters:
     """The filters of ContainerList, values checked as far as they can be without the containers."""
-    filters = read_filters(text, _CONTAINER_FILTERS, _CONTAINER_UNSUPPORTED)
+    filters = read_filters(text, _CONTAINER_FILTERS)
     for status in filters.get("status", ()):
         if status not in _STATES:
             raise InvalidInput(
@@ -68,7 +73,39 @@ def read_container_filters(text: str) -> Filters:
     for code in filters.get("exited", ()):
         if not re.fullmatch(r"-?\d{1,9}", code):
             raise InvalidInput(f"invalid filter 'exited={code}'", hint="an exit code is a number")
+    for name in ("expose", "publish"):
+        for value in filters.get(name, ()):
+            read_ports(value, name)
+    for value in filters.get("isolation", ()):
+        if value.lower() not in _ISOLATIONS:
+            raise InvalidInput(
+                f"invalid filter 'isolation={value}'", hint="an isolation is one of " + ", ".join(sorted(_ISOLATIONS))
+            )
+    for value in filters.get("is-task", ()):
+        _truth("is-task", value)
     return filters
+
+
+def read_ports(text: str, name: str) -> tuple[int, int, str]:
+    """The first and the last port and the protocol of ``80``, ``80/udp`` or ``8000-8010/tcp``.
+
+    Raises:
+        InvalidInput: it is none of them; names the filter.
+    """
+    found = _PORTS.match(text)
+    first = int(found[1]) if found else -1
+    last = int(found[2] or first) if found else -1
+    if found is None or not 0 < first <= last <= 0xFFFF:
+        raise InvalidInput(
+            f"invalid filter '{name}={text}'", hint="a port is like 80, 80/udp or 8000-8010/tcp, from 1 to 65535"
+        )
+    return first, last, found[3] or "tcp"
+
+
+def _truth(name: str, value: str) -> bool:
+    if value.lower() not in {"true", "t", "1", "false", "f", "0"}:
+        raise InvalidInput(f"invalid filter '{name}={value}'", hint=f"write {name}=true or {name}=false")
+    return value.lower() in {"true", "t", "1"}
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -118,6 +155,16 @@ def _match_volume(container: Container, value: str) -> bool:
     return any(value in {mount.source, mount.target} for mount in container.options.mounts)
 
 
+def _match_port(name: str, key: str) -> Callable[[Container, str], bool]:
+    """A matcher of the ports that a container lists under ``key``."""
+
+    def match(container: Container, value: str) -> bool:
+        first, last, protocol = read_ports(value, name)
+        return any(first <= port.get(key, 0) <= last and port["Type"] == protocol for port in list_ports(container))
+
+    return match
+
+
 def _match_exited(container: Container, value: str) -> bool:
     return container.state.status == "exited" and container.state.exit_code == int(value)
 
@@ -126,11 +173,14 @@ _CONTAINER_MATCHERS: dict[str, Callable[[Container, str], bool]] = {
     "exited": _match_exited,
     "health": lambda container, value: value == (container.state.health.status if container.state.health else "none"),
     "id": lambda container, value: _match_pattern(container.id, value),
-    "is-task": lambda _container, value: value.lower() in {"false", "0"},
+    "expose": _match_port("expose", "PrivatePort"),
+    "is-task": lambda _container, value: not _truth("is-task", value),
+    "isolation": lambda _container, value: value.lower() == "default",
     "name": _match_name,
     "network": lambda container, value: (
         value in {container.options.network, *(end.network for end in container.networks)}
     ),
+    "publish": _match_port("publish", "PublicPort"),
     "status": lambda container, value: value == container.state.status,
     "volume": _match_volume,
 }
@@ -158,8 +208,7 @@ def read_image_filters(text: str) -> Filters:
     """The filters of ImageList."""
     filters = read_filters(text, _IMAGE_FILTERS)
     for value in filters.get("dangling", ()):
-        if value.lower() not in {"true", "1", "false", "0"}:
-            raise InvalidInput(f"invalid filter 'dangling={value}'", hint="write dangling=true or dangling=false")
+        _truth("dangling", value)
     return filters
 
 
@@ -174,19 +223,22 @@ def match_image(
     if any(image.created_at >= read_time(value, now=now, what="until") for value in filters.get("until", ())):
         return False
     wanted = filters.get("dangling")
-    if wanted and all((value.lower() in {"true", "1"}) == bool(image.references) for value in wanted):
+    if wanted and all(_truth("dangling", value) == bool(image.references) for value in wanted):
         return False
-    patterns = filters.get("reference")
-    if patterns and not any(_match_reference(image, pattern) for pattern in patterns):
+    if "reference" in filters and not matching_references(image, filters["reference"]):
         return False
     return match_labels(image.config.config.labels or {}, filters.get("label", ()))
 
 
-def _match_reference(image: Image, pattern: str) -> bool:
-    """A pattern matches a name, as people write it, with or without its tag; ``*`` does not cross a slash."""
+def matching_references(image: Image, patterns: Iterable[str]) -> tuple[str, ...]:
+    """The names of an image that match one of the patterns of ``reference``.
+
+    A pattern matches a name, as people write it, with or without its tag; ``*`` does not cross a slash.
+    """
+    found = []
     for name in image.references:
         parsed = Reference.parse(name)
-        for shown in (parsed.familiar, parsed.familiar_name):
-            if shown.count("/") == pattern.count("/") and fnmatchcase(shown, pattern):
-                return True
-    return False
+        shown = (parsed.familiar, parsed.familiar_name)
+        if any(each.count("/") == p.count("/") and fnmatchcase(each, p) for p in patterns for each in shown):
+            found.append(name)
+    return tuple(found)

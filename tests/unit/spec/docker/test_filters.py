@@ -1,6 +1,7 @@
+import msgspec
 import pytest
 
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput
 from kist.spec.container import Container, ContainerOptions, ContainerState, Status
 from kist.spec.digest import Digest
 from kist.spec.docker.filters import (
@@ -8,6 +9,7 @@ from kist.spec.docker.filters import (
     descendants,
     match_container,
     match_image,
+    matching_references,
     read_container_filters,
     read_image_filters,
 )
@@ -108,9 +110,49 @@ def test_a_filter_that_cannot_be_is_refused(filters: str):
         read_container_filters(filters)
 
 
-def test_a_filter_that_is_not_there_yet_is_named():
-    with pytest.raises(Unsupported, match="publish"):
-        read_container_filters('{"publish":["80"]}')
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ('{"publish":["x"]}', "publish=x"),
+        ('{"publish":["0"]}', "publish=0"),
+        ('{"expose":["90-80"]}', "expose=90-80"),
+        ('{"expose":["80/icmp"]}', "expose=80/icmp"),
+        ('{"isolation":["glass"]}', "default, hyperv, process"),
+        ('{"is-task":["perhaps"]}', "is-task=true or is-task=false"),
+        ('{"staus":["running"]}', "did you mean status?"),
+        ('{"nonsense":["x"]}', "ancestor, before, exited, expose"),
+    ],
+)
+def test_what_is_allowed_is_said(filters: str, words: str):
+    with pytest.raises(InvalidInput) as caught:
+        read_container_filters(filters)
+    assert words in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ('{"expose":["80"]}', True),
+        ('{"expose":["80/tcp"]}', True),
+        ('{"expose":["80/udp"]}', False),
+        ('{"expose":["53/udp"]}', True),
+        ('{"expose":["70-90"]}', True),
+        ('{"expose":["81-90/tcp"]}', False),
+        ('{"publish":["80"]}', False),
+        ('{"isolation":["default"]}', True),
+        ('{"isolation":["process"]}', False),
+    ],
+)
+def test_ports_are_filtered(filters: str, expected: bool):
+    config = ContainerConfig(exposed_ports={"80/tcp": {}, "53/udp": {}})
+    assert passes(msgspec.structs.replace(container(), config=config), filters) == expected
+    assert not passes(msgspec.structs.replace(container(status="exited"), config=config), '{"expose":["80"]}')
+
+
+def test_an_images_names_are_filtered_one_by_one():
+    found = image(ONE, references=("docker.io/library/debian:12", "docker.io/library/mine:1"))
+    assert matching_references(found, ("deb*",)) == ("docker.io/library/debian:12",)
+    assert matching_references(found, ("mine", "debian:12")) == found.references
 
 
 def image(identity: Digest, *layers: Digest, references: tuple[str, ...] = (), created: int = 10**9) -> Image:
