@@ -41,7 +41,7 @@ def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = 
         listener = Listener(socket_path or os.path.join(run_root, "engine.sock"))
         from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
 
-        with Engine(data_root, run_root) as engine, listener:
+        with Engine(data_root, run_root, shared=True) as engine, listener:
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
             asyncio.run(_serve(engine, listener, ready_fd))

@@ -20,9 +20,10 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundle, links, logconfig, mountpoints, networks, starter, state
+from kist.engine import bundle, links, mountpoints, networks, starter, state
 from kist.engine.creation import Creation, check_name
 from kist.engine.events import Events, of_container
+from kist.engine.guardians import Guardians
 from kist.engine.images import Images
 from kist.engine.links import Link
 from kist.engine.signals import signal_number
@@ -34,7 +35,7 @@ from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kist.kernel import cgroup
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
-from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
+from kist.spec.container import Container, ContainerOptions, ContainerState
 from kist.spec.json import to_builtins
 from kist.spec.networking import NetworkAttachment
 from kist.spec.runtime import RuntimeSpec
@@ -52,7 +53,6 @@ class Containers:
         connected: networks.Networks,
         run_root: str,
         events: Events,
-        log: LogConfig,
     ) -> None:
         self._store = store
         self._images = images
@@ -64,13 +64,7 @@ class Containers:
         mounted_at = os.path.join(run_root, "root")
         self._volumes = ContainerVolumes(store)
         self._creation = Creation(
-            store,
-            images,
-            self._volumes,
-            data_root=self._data_root,
-            run_root=self._run_root,
-            mounted_at=mounted_at,
-            log=log,
+            store, images, self._volumes, data_root=self._data_root, run_root=self._run_root, mounted_at=mounted_at
         )
         self._mountpoints = os.path.join(store.root, "mountpoints")
         # Protects the two dictionaries.
@@ -80,6 +74,7 @@ class Containers:
         # Containers with links; only ever added to.
         self._linking: set[str] = set()
         self.watcher = Watcher(self._on_exit, self._on_notice)
+        self.guardians = Guardians(start.spawner, self.watcher, self._take_back)
 
     # looking
 
@@ -123,6 +118,8 @@ class Containers:
             if container.state.running:
                 return
             places = self.places(container)
+            if container.state.status != "created":
+                self._starter.settle(places)
             places.make()
             attached = self._take_pending(container.id)
             try:
@@ -209,7 +206,7 @@ class Containers:
             stdin=options.open_stdin,
             stdin_once=options.stdin_once,
             init=options.init,
-            log=logconfig.make_log(container),
+            log=plan.Log(),
             passwd=passwd,
         )
 
@@ -224,7 +221,7 @@ class Containers:
         try:
             # Ahead of the signal, so that an end that it brings comes after it.
             self._events.container("kill", container, signal=chosen)
-            launch.ask(self.places(container).run, {"op": "signal", "number": chosen})
+            self.guardians.ask(self.places(container), {"op": "signal", "number": chosen})
         except (Unavailable, Conflict):
             if self.state_of(container).running:
                 raise
@@ -305,6 +302,10 @@ class Containers:
             container = self.get(identifier)
         except NotFound:
             return
+        if not found and container.state.running:
+            # The monitor died, and the container has another one by now, or gets it.
+            self._watch(container)
+            return
         ended = state.from_message(found) if found else container.state
         self._note_end(container, ended, found.get("notices", ()))
         self.watcher.tell(identifier, ended.exit_code, removed=False, error=ended.error)
@@ -356,18 +357,24 @@ class Containers:
 
     def _watch(self, container: Container) -> None:
         try:
-            self.watcher.watch_running(container.id, self.places(container).run)
+            self.watcher.watch_running(container.id, lambda: self.guardians.connect(self.places(container)))
         except Conflict:
             # The monitor has just closed its socket: the state is on disk.
-            ended = self.state_of(container)
-            self.watcher.tell(container.id, ended.exit_code, removed=False)
+            self._on_exit(container.id, {})
+
+    def _take_back(self) -> None:
+        """The keeper has died and another one is here: put all that runs under it."""
+        for container in self._store.records.containers():
+            if self.state_of(container).running:
+                self._watch(container)
+                self.guardians.guard(self.places(container))
 
     def open_attach(self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool) -> socket.socket:
         """A stream socket to the container's standard streams, also before it is started."""
         container = self.get(name)
         if container.state.running:
             message = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
-            connection, _ = launch.request(self.places(container).run, message)
+            connection, _ = self.guardians.request(self.places(container), message)
             self._events.container("attach", container)
             return connection
         ours, theirs = socket.socketpair()
@@ -380,7 +387,7 @@ class Containers:
         """A socket that is readable when the log has grown, and at its end when the container has ended."""
         container = self.get(name)
         with contextlib.suppress(Conflict):
-            connection = launch.connect(self.places(container).run)
+            connection = self.guardians.connect(self.places(container))
             connection.sendall(b'{"op": "follow"}\n')
             return connection
         ours, theirs = socket.socketpair()
@@ -392,7 +399,7 @@ class Containers:
         container = self.get(name)
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
-        launch.ask(self.places(container).run, {"op": "resize", "height": height, "width": width})
+        self.guardians.ask(self.places(container), {"op": "resize", "height": height, "width": width})
         self._events.container("resize", container, height=height, width=width)
 
     def _take_pending(self, identifier: str) -> Sequence[Attachment]:
@@ -412,6 +419,7 @@ class Containers:
             now = self.state_of(container)
             if now.running:
                 self._watch(container)
+                self.guardians.guard(self.places(container))
             else:
                 ended.append((now.finished_at or time.time_ns(), container, now))
         for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended

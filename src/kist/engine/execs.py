@@ -10,7 +10,7 @@ from kist.engine import bundle, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.errors import Conflict, InvalidInput, NotFound
-from kist.runtime import launch, plan
+from kist.runtime import plan
 from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
 
@@ -67,7 +67,7 @@ class Execs:
         }
         # Ahead of the start, so that its end comes after it.
         self._events.container(f"exec_start: {' '.join(options.command)}", container, execID=identifier)
-        connection, answer = launch.request(places.run, message)
+        connection, answer = self._containers.guardians.request(places, message)
         if "failed" in answer:
             connection.close()
             starter.raise_failure(answer["failed"])
@@ -93,7 +93,7 @@ class Execs:
         """Set the size of its terminal, in characters."""
         container, _ = self._find(identifier)
         message = {"op": "resize", "height": height, "width": width, "exec": identifier}
-        launch.ask(self._containers.places(container).run, message)
+        self._containers.guardians.ask(self._containers.places(container), message)
 
     def _find(self, identifier: str) -> tuple[Container, ExecOptions]:
         if not identifier.isalnum():

@@ -52,7 +52,7 @@ class Starter:
     """Has monitors made and containers connected."""
 
     def __init__(self, spawner: Spawner, networks: Networks) -> None:
-        self._spawner = spawner
+        self.spawner = spawner
         self._networks = networks
 
     def start(
@@ -73,19 +73,26 @@ class Starter:
             NotFound: a bind source that does not exist.
             KistError: an operation failed; the message names it.
         """
-        control = self._spawner.launch(plan, places.data, places.run, attached)
+        control = self.spawner.launch(plan, places.data, places.run, attached)
         try:
             self._converse(control, plan, network)
         except BaseException:
             _give_up(control)
+            self.spawner.settle(places.run)
             raise
         return control
+
+    def settle(self, places: Places) -> None:
+        """Wait until an earlier run in these places is over for everybody, also for who took over from its monitor."""
+        self.spawner.settle(places.run)
 
     def _converse(self, control: socket.socket, plan: Plan, network: NetworkAttachment | None) -> None:
         while True:
             message, descriptors = messages.receive(control)
             if message is None:
-                raise Unavailable("the container's monitor died while it started the container")
+                raise Unavailable(
+                    "the container's monitor died while it started the container", hint="try again: nothing was started"
+                )
             try:
                 if message["event"] == "created" and network is not None:
                     self._networks.attach(descriptors[0], network, plan.id)

@@ -22,8 +22,9 @@ _ALIVE = frozenset({"running", "paused", "restarting"})
 def read(directory: str, run_directory: str, started_at: Callable[[], int]) -> ContainerState:
     """The state of a container.
 
-    A container that was started, whose end nobody wrote and whose monitor is gone (killed, or the machine went down)
-    counts as exited with code 255.
+    A container that was started, whose end nobody wrote and of which nobody is left who could (its monitor, the keeper
+    that would take over, its own first process), counts as exited with code 255: the machine went down, or all of them
+    were killed.
 
     Args:
         directory: the container's own.
@@ -41,10 +42,28 @@ def read(directory: str, run_directory: str, started_at: Callable[[], int]) -> C
         # The machine went down while the file was on its way to the disk.
         return ContainerState(status="exited", exit_code=255, error="the container's state is damaged")
     if found:
-        return _state(found) if alive else _unseen(found.get("started_at", 0))
+        return _state(found) if alive else _unseen(found.get("started_at", 0), found.get("boot", ""))
     # With a run directory and no file in it, it is being started just now, or was when its engine died.
     started = 0 if os.path.isdir(run_directory) else started_at()
     return _unseen(started) if started else ContainerState()
+
+
+def left_alone(run_directory: str) -> dict[str, Any]:
+    """What is known of a container that runs while its monitor and its keeper are dead; empty when it is not so."""
+    try:
+        found = _load(run_directory)
+        process_lives = found.get("status") == "running" and process.lives(found["pid"], found["pid_start"])
+    except (ValueError, KeyError):
+        return {}
+    return found if process_lives and not _is_watched(found) else {}
+
+
+def is_guarded(run_directory: str) -> bool:
+    """Whether the keeper lives that would take over from the container's monitor."""
+    try:
+        return process.lives(*_load(run_directory)["keeper"])
+    except (ValueError, KeyError):
+        return False
 
 
 def forget_end(directory: str) -> None:
@@ -70,8 +89,11 @@ def _load(directory: str) -> dict[str, Any]:
     return found
 
 
-def _unseen(started_at: int) -> ContainerState:
-    error = "the container's monitor is gone, so its end was not seen"
+def _unseen(started_at: int, boot: str = "") -> ContainerState:
+    if boot and boot != process.boot_id():
+        error = "the machine went down while the container ran"
+    else:
+        error = "the container's monitor is gone, so its end was not seen"
     return ContainerState(status="exited", exit_code=255, started_at=started_at, error=error)
 
 
@@ -100,6 +122,13 @@ def _over_or_alive(found: dict[str, Any]) -> bool:
     if found.get("status") not in _ALIVE:
         return True
     try:
-        return bool(found["boot"] == process.boot_id()) and process.lives(found["monitor"], int(found["monitor_start"]))
+        if found["boot"] != process.boot_id():
+            return False
+        # An end that happens just now is written by whoever is left, so what they have not written has not happened.
+        return _is_watched(found) or process.lives(found["pid"], found["pid_start"])
     except KeyError:
         return False
+
+
+def _is_watched(found: dict[str, Any]) -> bool:
+    return process.lives(found["monitor"], found["monitor_start"]) or process.lives(*found["keeper"])

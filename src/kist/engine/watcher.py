@@ -43,6 +43,7 @@ class Watcher:
         # One that was started again at once may have the old connection here beside the new one.
         self._watched: set[tuple[str, socket.socket]] = set()
         self._waiters: dict[str, list[tuple[Condition, socket.socket]]] = {}
+        self._processes: set[int] = set()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kist-exit")
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
@@ -54,14 +55,26 @@ class Watcher:
         """Take over the control socket of a container that has just started."""
         self._add(identifier, control)
 
-    def watch_running(self, identifier: str, run_directory: str) -> None:
+    def watch_running(self, identifier: str, connect: Callable[[], socket.socket]) -> None:
         """Connect to the monitor of a container that somebody else started, unless it is watched already."""
         with self._lock:
             if any(watched == identifier for watched, _ in self._watched):
                 return
-        connection = launch.connect(run_directory)
-        connection.sendall(b'{"op": "wait"}\n')
+        connection = connect()
+        with contextlib.suppress(OSError):  # it ended just now, which the watch on the connection notices
+            connection.sendall(b'{"op": "wait"}\n')
         self._add(identifier, connection)
+
+    def watch_process(self, pid: int, on_end: Callable[[], None]) -> None:
+        """Have ``on_end`` called, in a thread of the pool, when the process has ended."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._pool.submit(on_end)
+            return
+        with self._lock:
+            self._processes.add(descriptor)
+            self._selector.register(descriptor, selectors.EVENT_READ, partial(self._ended, descriptor, on_end))
 
     def add_waiter(self, identifier: str, condition: Condition) -> socket.socket:
         """A socket that gets a line ``{"StatusCode": …}`` when the condition has come true."""
@@ -95,6 +108,8 @@ class Watcher:
         with self._lock:
             for _, connection in self._watched:
                 connection.close()
+            for descriptor in self._processes:
+                os.close(descriptor)
             for waiting in self._waiters.values():
                 for _, connection in waiting:
                     connection.close()
@@ -125,6 +140,13 @@ class Watcher:
             self._selector.unregister(connection)
         connection.close()
         self._pool.submit(self._on_exit, identifier, told.get("state") or told.get("exited") or {})
+
+    def _ended(self, descriptor: int, on_end: Callable[[], None]) -> None:
+        with self._lock:
+            self._processes.discard(descriptor)
+            self._selector.unregister(descriptor)
+        os.close(descriptor)
+        self._pool.submit(on_end)
 
     def _waiter_gone(self, identifier: str, condition: Condition, connection: socket.socket) -> None:
         """Nobody ever writes to a waiter's socket, so this is its end."""

@@ -8,14 +8,17 @@ import struct
 
 from kist.kernel import libc
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
 _PR_SET_NAME = 15
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CLOSE_RANGE_CLOEXEC = 4
 # include/linux/sched.h; proc_pid_stat(5) shows the flags in field 9.
 _PF_EXITING = 4
+_CORE_DUMPED = 0x80
 _CAPABILITY_VERSION_3 = 0x20080522
 
 # capabilities(7), in the order of their numbers.
@@ -104,6 +107,19 @@ def _find_command_line() -> tuple[int, int]:
     return int(fields[45]), int(fields[46])
 
 
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose parents die (PR_SET_CHILD_SUBREAPER), also of those made before."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_parent_death_signal(number: int) -> None:
+    """The signal that this process gets when its parent dies, 0 for none.
+
+    A change of user or capabilities takes it away (commit_creds in the kernel), a plain execve does not.
+    """
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
 def set_no_new_privileges() -> None:
     """No execve from here on gives more privileges."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -179,6 +195,15 @@ def lives(pid: int, started: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return int(fields[19]) == started and not int(fields[6]) & _PF_EXITING
+
+
+def peek_status(pidfd: int) -> int:
+    """The wait status of a child that has ended, which stays to be waited for."""
+    found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    assert found is not None  # without WNOHANG it waits
+    if found.si_code == os.CLD_EXITED:
+        return found.si_status << 8
+    return found.si_status | (_CORE_DUMPED if found.si_code == os.CLD_DUMPED else 0)
 
 
 def set_oom_score_adjustment(adjustment: int) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from kist.kernel.cgroup import Cgroup
+    from kist.runtime.guard import Guard
     from kist.runtime.streams import Streams
 
     Clone = Callable[[Callable[[], NoReturn]], tuple[int, int]]
@@ -24,19 +25,25 @@ if TYPE_CHECKING:
 class Child:
     """A process from its clone to its end.
 
-    ``on_started`` is called once, with None when the command runs, else with the failure that init reported;
-    ``on_exit`` is called after the end with the wait status. A process that could not start has an end too.
+    ``name`` is what the keeper calls it: empty for the first one. ``on_started`` is called once, with None when the
+    command runs, else with the failure that init reported; ``on_exit`` is called after the end with the wait status. A
+    process that could not start has an end too.
     """
 
     def __init__(
         self,
         loop: events.Loop,
         streams: Streams,
+        guard: Guard,
+        name: str,
         on_started: Callable[[dict[str, Any] | None], None],
         on_exit: Callable[[int], None],
     ) -> None:
         self._loop = loop
         self.streams = streams
+        self._guard = guard
+        self._name = name
+        streams.on_stdin_closed = lambda: guard.drops(name, "stdin")
         self._on_started = on_started
         self._on_exit = on_exit
         self._failure: dict[str, Any] | None = None
@@ -49,6 +56,7 @@ class Child:
         plan: dict[str, Any],
         clone: Clone,
         cgroup: Cgroup | None = None,
+        door: int = -1,
     ) -> None:
         """Make the pipes and the process.
 
@@ -56,6 +64,7 @@ class Child:
             plan: of which ``init``, ``terminal`` and ``stdin`` are used.
             clone: runs its argument in the child and gives ``(pid, pidfd)`` here.
             cgroup: what the operation ``join_cgroup`` enters.
+            door: the monitor's listening descriptor, which the keeper gets with those of the first process.
         """
         ours, theirs = messages.pair()
         pipes = None if plan["terminal"] else _Pipes(feed=plan["stdin"])
@@ -63,6 +72,8 @@ class Child:
             self.streams.await_terminal()
 
         def become() -> NoReturn:
+            # Until it executes: what nobody watches is not to become a container.
+            process.set_parent_death_signal(signal.SIGKILL)
             ours.close()
             stdio = pipes.child_ends if pipes else None
             init.run(_init_text(plan), operations.Context(theirs, cgroup), stdio)
@@ -80,8 +91,26 @@ class Child:
         if pipes:
             pipes.close_child_ends()
             self.streams.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+        self.hand_over(door)
         self._loop.watch(ours.fileno(), events.READ, lambda _: self._report_ready())
         self._loop.watch(self.pidfd, events.READ, lambda _: self._exited())
+
+    def hand_over(self, door: int = -1) -> None:
+        """Leave duplicates of all descriptors with the keeper."""
+        self._guard.holds(self._name, self.pid, {"pidfd": self.pidfd, "door": door, **self.streams.descriptors()})
+
+    def take(self, pid: int, descriptors: dict[str, int]) -> None:
+        """Go on with a process of a monitor that died; who learns of its end calls ``finish``.
+
+        Args:
+            pid: of the process.
+            descriptors: as the keeper got them; ``pidfd`` at least.
+        """
+        self.pid, self.pidfd = pid, descriptors["pidfd"]
+        if "master" in descriptors:
+            self.streams.use_terminal(descriptors["master"], descriptors["slave"])
+        else:
+            self.streams.use_pipes(*(descriptors.get(stream, -1) for stream in ("stdin", "stdout", "stderr")))
 
     def signal(self, number: int) -> None:
         """Send a signal; the pidfd makes sure that no other process can get it."""
@@ -111,7 +140,9 @@ class Child:
             self.report = None
             self._on_started(self._failure)
         elif "terminal" in message:
-            self.streams.use_terminal(*descriptors)
+            master, slave = descriptors
+            self.streams.use_terminal(master, slave)
+            self.hand_over()
         elif "failed" in message:
             self._failure = message["failed"]
 
@@ -119,7 +150,13 @@ class Child:
         self._loop.forget(self.pidfd)
         while self.report is not None:
             self._report_ready()
-        _, status = os.waitpid(self.pid, 0)
+        # Looked at and not yet reaped: should this monitor die before the end is on disk, the keeper finds it too.
+        pid = self.pid
+        self.finish(process.peek_status(self.pidfd))
+        os.waitpid(pid, 0)
+
+    def finish(self, status: int) -> None:
+        """It has ended with this wait status, and its process id may come to mean another process."""
         os.close(self.pidfd)
         self.pidfd = -1
         self._on_exit(status)

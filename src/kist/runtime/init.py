@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 
 from kist.kernel import process
 from kist.kernel.lean import signal
@@ -44,6 +45,8 @@ def run(
             for number, descriptor in enumerate(stdio):
                 os.dup2(descriptor, number)
         _close_inherited(context.report.fileno())
+        if _is_abandoned(context.report):
+            os._exit(1)
         os.umask(0o022)
         plan = jsontext.loads(text)
         command = plan["command"]
@@ -56,6 +59,13 @@ def run(
         _send_failure(context.report, error)
     finally:
         os._exit(1)
+
+
+def _is_abandoned(report: socket.socket) -> bool:
+    """Whether the monitor died before its death would have been this process's too."""
+    poll = select.poll()
+    poll.register(report, 0)
+    return bool(poll.poll(0))
 
 
 def _close_inherited(kept: int) -> None:
@@ -77,6 +87,7 @@ def _reset_signals() -> None:
 
 def _execute(command: dict[str, Any], context: operations.Context) -> None:
     """Execve; comes back only after telling the monitor why it could not."""
+    process.set_parent_death_signal(0)
     args = command["args"]
     environment = dict(entry.partition("=")[::2] for entry in command["env"])
     environment.setdefault("HOME", context.identity.home or "/")
@@ -104,6 +115,7 @@ def _candidates(name: str, path: str) -> list[str]:
 
 def _reap_for(command: dict[str, Any], context: operations.Context) -> NoReturn:
     """Stay as the first process (``--init``): pass signals on to the command, reap orphans, end as the command ends."""
+    process.set_parent_death_signal(0)
     process.set_title("kist-init")
     everything = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
     # Blocked signals are kept for a namespace's first process too, where ones with the default action are not.

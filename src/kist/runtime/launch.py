@@ -1,27 +1,31 @@
-"""The engine's end of the spawner and of the monitors."""
+"""The engine's end of its keeper, of the spawner and of the monitors."""
 
 import contextlib
+import errno
+import itertools
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import kist
 from kist.errors import Conflict, InvalidInput, KistError
-from kist.kernel import mounts
-from kist.runtime import messages
+from kist.kernel import faults, mounts
+from kist.runtime import door, messages
 from kist.runtime.plan import Plan
 from kist.spec.json import encode
 
-SOCKET = "monitor.sock"
-_PLAN = "plan.json"
+PLAN = "plan.json"
 _INIT = "init.json"
-_MAX_SOCKET_NAME = 100
+_numbers = itertools.count(1)
+# Keepers that stay for their containers while this process goes on without them; looked at when another one starts.
+_left: "list[subprocess.Popen[bytes]]" = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +39,34 @@ class Attachment:
 
 
 class Spawner:
-    """The spawner process of this engine: started when it is first needed, and again when it has died.
+    """This engine's line to its keeper, and through it to the spawner; started when first needed, and when it has died.
 
     ``_lock`` protects the start of the process; requests are single packets and need no lock.
+
+    Args:
+        error_log: where the processes write what goes wrong; its directory is the run root.
+        shared: use the keeper that an earlier engine of this run root left (there is one such engine at a time);
+            otherwise the keeper, and with it the containers, are this process's own descendants.
     """
 
-    def __init__(self, error_log: str) -> None:
+    def __init__(self, error_log: str, *, shared: bool = False) -> None:
         self._error_log = error_log
+        self.run_root = os.path.dirname(os.path.abspath(error_log))
+        self._shared = shared
+        self.name = keeper_name() if shared else keeper_name(f"{os.getpid()}-{next(_numbers)}")
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
+        self._connection: socket.socket | None = None
+        self._requests: socket.socket | None = None
+        self._pid = 0
+        self._greeted = True
+        self.on_keeper: Callable[[int], None] = lambda _: None
+        """Called with the process id of each keeper that this engine comes to have."""
 
     @property
     def pid(self) -> int:
-        """The process id; 0 while there is none."""
-        return self._process.pid if self._process is not None else 0
+        """The keeper's process id; 0 while there is none."""
+        return self._pid
 
     def start(self) -> None:
         """Start the process ahead of the first request."""
@@ -64,7 +81,8 @@ class Spawner:
             The control socket to the monitor: it sends ``created`` (with the network namespace when the plan waits
             for the network), ``started`` or ``failed``, and ``exited``.
         """
-        plan_path = _write_plan(plan, run_directory)
+        plan_path = write_plan(plan, run_directory)
+        faults.point("engine: wrote the plan")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wants = [{"stdin": a.stdin, "stdout": a.stdout, "stderr": a.stderr} for a in attached]
         request = {"plan": plan_path, "directory": directory, "run_directory": run_directory, "attached": wants}
@@ -74,69 +92,163 @@ class Spawner:
             try:
                 messages.send(channel, request, descriptors)
             except OSError:
-                # The spawner has died since; a new one costs 40 ms.
+                # It has died since; a new one costs 40 ms.
                 self._forget(channel)
                 messages.send(self._ensure(), request, descriptors)
         finally:
             theirs.close()
             for attachment in attached:
                 attachment.connection.close()
+        faults.point("engine: sent the request")
         return ours
 
+    def settle(self, run_directory: str) -> None:
+        """Wait until the keeper has no part in this container any more: its end, or that of its start, is on disk."""
+        self._ask({"settle": run_directory})
+
+    def adopt(self, request: dict[str, Any], pid: int, pid_start: int, pipes: Sequence[int]) -> bool:
+        """Have a monitor for a running container whose monitor and keeper are dead; whether the process lives."""
+        message = {"adopt": request, "pid": pid, "pid_start": pid_start, "pipes": list(pipes)}
+        return bool(self._ask(message).get("adopted"))
+
     def close(self) -> None:
-        """End the spawner; monitors and containers go on."""
-        self._forget()
+        """Let go of the keeper, which ends unless there are containers; monitors and containers go on."""
+        with self._lock:
+            if self._connection is None:
+                return
+            stays = False
+            with contextlib.suppress(OSError):
+                self._await_greeting()
+                messages.send(self._connection, {"leave": True})
+                message, _ = messages.receive(self._connection)
+                stays = message is not None
+            self._let_go(wait=not stays)
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Ask the keeper, on a connection of its own, so that many may wait; empty when it died meanwhile."""
+        self._ensure()
+        try:
+            with self._lock:
+                self._await_greeting()
+            with _reach(self.run_root, self.name, socket.SOCK_SEQPACKET) as connection:
+                _greeting(connection).close()
+                messages.send(connection, message)
+                answer, _ = messages.receive(connection)
+        except OSError:
+            return {}
+        return answer or {}
+
+    def _await_greeting(self) -> None:
+        """A keeper that has just been started says when it listens."""
+        if not self._greeted and self._connection is not None:
+            _greeting(self._connection).close()
+            self._greeted = True
 
     def _ensure(self) -> socket.socket:
         with self._lock:
-            if self._channel is None:
-                self._start()
-            assert self._channel is not None
-            return self._channel
+            if self._connection is not None and _hung_up(self._connection):
+                self._let_go(wait=True)
+            if self._requests is None:
+                self._requests = (self._find() if self._shared else None) or self._start()
+            return self._requests
 
-    def _start(self) -> None:
+    def _find(self) -> socket.socket | None:
+        """The keeper of an earlier engine, if it lives."""
+        try:
+            connection = _reach(self.run_root, self.name, socket.SOCK_SEQPACKET)
+        except OSError:
+            return None
+        try:
+            requests = _greeting(connection)
+        except OSError:
+            connection.close()  # it was about to end
+            return None
+        self._connection, self._greeted = connection, True
+        self._pid = messages.peer(connection)
+        self.on_keeper(self._pid)
+        return requests
+
+    def _start(self) -> socket.socket:
+        _left[:] = [process for process in _left if process.poll() is None]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        requests, taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Nothing of the user's environment is imported (-I), no site-packages (-S), only our own package; and no
         # columns for tracebacks are kept, which are memory in every monitor.
         source = os.path.dirname(os.path.dirname(os.path.abspath(kist.__file__)))
-        run_root = os.path.dirname(os.path.abspath(self._error_log))
         with open(self._error_log, "ab") as log, _unchangeable(sys.executable) as program:
+            numbers = [requests.fileno(), taken.fileno(), theirs.fileno()]
+            arguments = ", ".join(map(repr, [*numbers, self.run_root, self.name]))
             code = (
                 f"import os, sys; os.closerange({program}, {program + 1}); sys.path.append({source!r}); "
-                f"from kist.runtime.spawner import main; main({theirs.fileno()}, {run_root!r})"
+                f"from kist.runtime.keeper import main; main({arguments})"
             )
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-X", "no_debug_ranges", "-c", code],
                 executable=f"/proc/self/fd/{program}" if program >= 0 else None,
-                pass_fds=[theirs.fileno(), *([program] if program >= 0 else [])],
+                pass_fds=[*numbers, *([program] if program >= 0 else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", **faults.environment()},
                 start_new_session=True,
             )
-        theirs.close()
-        self._channel = ours
+        for each in (theirs, taken):
+            each.close()
+        self._pid = self._process.pid
+        self.on_keeper(self._pid)
+        self._connection, self._greeted = ours, False
+        return requests
 
-    def _forget(self, channel: socket.socket | None = None) -> None:
-        """End the process; with ``channel`` only that one, not what another thread has put in its place since."""
+    def _forget(self, channel: socket.socket) -> None:
+        """Let go of that keeper, not of what another thread has put in its place since."""
         with self._lock:
-            if channel is not None and channel is not self._channel:
-                return
-            if self._channel is not None:
-                self._channel.close()
-                self._channel = None
-            if self._process is not None:
+            if channel is self._requests:
+                self._let_go(wait=True)
+
+    def _let_go(self, *, wait: bool) -> None:
+        for each in (self._connection, self._requests):
+            if each is not None:
+                each.close()
+        self._connection = self._requests = None
+        self._pid = 0
+        if self._process is not None:
+            if wait:
                 self._process.wait()
-                self._process = None
+            else:
+                _left.append(self._process)
+        self._process = None
 
 
-def _write_plan(plan: Plan, directory: str) -> str:
+def keeper_name(owner: str = "") -> str:
+    """The name of a keeper's socket in the run root: of the one that engines share, or of one's own."""
+    return f"keeper-{owner}.sock" if owner else "keeper.sock"
+
+
+def _reach(directory: str, name: str, kind: int) -> socket.socket:
+    return socket.socket(fileno=door.connect(directory, name, kind).detach())
+
+
+def _greeting(connection: socket.socket) -> socket.socket:
+    """What a keeper says first: where requests for monitors go."""
+    greeting, descriptors = messages.receive(connection)
+    if greeting is None:
+        raise ConnectionResetError(errno.ECONNRESET, "the keeper has ended")
+    return socket.socket(fileno=descriptors[0])
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(0))
+
+
+def write_plan(plan: Plan, directory: str) -> str:
+    """Write what the monitor and init read; the path for the request."""
     init_path = os.path.join(directory, _INIT)
     with open(init_path, "w", encoding="utf-8") as file:
         file.write(plan.init_text())
-    path = os.path.join(directory, _PLAN)
+    path = os.path.join(directory, PLAN)
     with open(path, "wb") as file:
         file.write(encode({**plan.message(), "init_path": init_path}))
     return path
@@ -167,21 +279,10 @@ def connect(run_directory: str) -> socket.socket:
     Raises:
         Conflict: there is no monitor; the container does not run.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        path = os.path.join(run_directory, SOCKET)
-        if len(path) < _MAX_SOCKET_NAME:
-            connection.connect(path)
-        else:
-            directory = os.open(run_directory, os.O_PATH | os.O_CLOEXEC)
-            try:
-                connection.connect(f"/proc/self/fd/{directory}/{SOCKET}")
-            finally:
-                os.close(directory)
+        return _reach(run_directory, door.SOCKET, socket.SOCK_STREAM)
     except OSError as error:
-        connection.close()
         raise Conflict("the container is not running") from error
-    return connection
 
 
 def request(run_directory: str, message: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
@@ -192,10 +293,15 @@ def request(run_directory: str, message: dict[str, Any]) -> tuple[socket.socket,
         InvalidInput: arguments and environment are more than a process can be given.
         KistError: the monitor could not do it; its words.
     """
+    return converse(lambda: connect(run_directory), message)
+
+
+def converse(connecting: Callable[[], socket.socket], message: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
+    """As ``request``, with a connection that is made in another way."""
     line = json.dumps(message).encode() + b"\n"
     if len(line) > messages.MAX_LINE:
         raise InvalidInput("argument list too long", hint="pass large data through a file or standard input")
-    connection = connect(run_directory)
+    connection = connecting()
     try:
         connection.sendall(line)
         answer = read_line(connection)

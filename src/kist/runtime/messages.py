@@ -74,6 +74,22 @@ def _receive(channel: socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]
     return data, ancillary
 
 
+def peer(connection: socket.socket) -> int:
+    """The process at the other end."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 3 * _INT)
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid
+
+
+def send_line(connection: socket.socket, message: dict[str, Any]) -> bool:
+    """Answer on a monitor's own socket; somebody who has gone needs none. Whether it was sent."""
+    try:
+        connection.send(jsontext.dumps(message).encode() + b"\n")
+    except OSError:
+        return False
+    return True
+
+
 def complain(error: OSError) -> None:
     """Write to the engine's log, a monitor's standard error, what nobody waits to hear."""
     print(f"kist-monitor: {error}", file=sys.stderr, flush=True)

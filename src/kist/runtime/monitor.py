@@ -2,39 +2,34 @@
 
 It makes the cgroup, starts the first process, carries the streams, writes the log and the state, runs exec'd
 processes, and serves ``monitor.sock`` in the container's run directory. Engine processes come and go; the monitor
-needs none of them.
+needs none of them. When it is killed, its keeper has another one go on (``kist.runtime.adoption``).
+
+This module puts the parts together: ``child`` (a process), ``streams`` and ``logwriter``, ``record`` (what is on disk),
+``control`` (the engine that asked), ``door`` and ``requests`` (anybody who asks), ``guard`` (the keeper).
 """
 
 from __future__ import annotations
 
 import os
-import time
 
-from kist.kernel import cgroup, lean, process
+from kist.kernel import cgroup, faults, process
 from kist.kernel.lean import signal, socket
-from kist.runtime import child, logwriter, messages, requests
+from kist.runtime import child, messages, requests
 from kist.runtime import loop as events
+from kist.runtime.control import Control
+from kist.runtime.door import Door, connect
+from kist.runtime.logwriter import LogWriter
+from kist.runtime.notices import Notices
+from kist.runtime.record import Record
 from kist.runtime.streams import Client, Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# How many notices are kept while nobody listens; the oldest go first.
-_MOST_NOTICES = 256
-SOCKET = "monitor.sock"
-STATE = "state.json"
-
-
-class Machine:
-    """What every monitor needs to know of the machine; looked up once, by the spawner.
-
-    Reading all mounts takes longer than making a container.
-    """
-
-    def __init__(self) -> None:
-        self.hierarchies = cgroup.detect()
-        self.boot_id = process.boot_id()
+    from kist.runtime.execs import Exec
+    from kist.runtime.guard import Guard
+    from kist.runtime.machine import Machine
 
 
 class Monitor:
@@ -42,35 +37,38 @@ class Monitor:
 
     Args:
         plan: the plan (``kist.runtime.plan.Plan`` as JSON).
-        directory: the container's own directory, for the log and, at the end, ``state.json``.
-        run_directory: for the socket, ``state.json`` while it runs, and the state of exec'd processes. What is here
-            need not outlive the machine, so it can be in memory.
-        control: to the engine that asked for the start; it may go away at any time.
+        request: as it came: ``directory``, the container's own, for the log and, at the end, ``state.json``;
+            ``run_directory`` for the socket, ``state.json`` while it runs, and the state of exec'd processes. What is
+            in the latter need not outlive the machine, so it can be in memory.
+        control: to the engine that asked for the start.
         machine: what is the same for all containers.
+        guard: the line to the keeper.
     """
 
     def __init__(
         self,
         plan: dict[str, Any],
-        directory: str,
-        run_directory: str,
-        control: socket.socket,
+        request: dict[str, Any],
+        control: socket.socket | None,
         machine: Machine,
+        guard: Guard,
     ) -> None:
         self.plan = plan
-        self.run_directory = run_directory
+        self.request = request
+        directory, run_directory = request["directory"], request["run_directory"]
+        self.run_directory: str = run_directory
+        self.guard = guard
         self.loop = events.Loop()
         self.cgroup = cgroup.Cgroup(machine.hierarchies, plan["cgroup"]) if plan["cgroup"] else None
-        self._directory = directory
-        self._control: socket.socket | None = control
-        self._state: dict[str, Any] = {"id": plan["id"], "boot": machine.boot_id}
-        self._listener: socket.socket | None = None
-        self._exited = False
+        self.record = Record(plan["id"], machine.words, directory, run_directory)
+        self.control = Control(self.loop, control, self._engine_said)
+        self.door = Door(self.loop, run_directory, self._visited)
+        self.exited = False
         self.waiters: list[socket.socket] = []
         self.followers: list[socket.socket] = []
-        self._notices: list[dict[str, Any]] = []
-        self._begun = False
-        writer = logwriter.open_log(self.loop, plan["log"], directory, self._log_takes_more)
+        self.notices = Notices(self.control, self.waiters)
+        log = plan["log"]
+        writer = LogWriter(f"{directory}/{log['name']}", log["max_bytes"], log["max_files"]) if log else None
         self.streams = Streams(
             self.loop,
             writer,
@@ -78,8 +76,8 @@ class Monitor:
             on_idle=lambda: None,
             on_output=self._log_grew,
         )
-        self.first = child.Child(self.loop, self.streams, self._started, self._ended)
-        self.execs: dict[str, child.Child] = {}
+        self.first = child.Child(self.loop, self.streams, guard, "", self._started, self.ended)
+        self.execs: dict[str, Exec] = {}
 
     def run(self, attached: list[Client]) -> None:
         """Start the container and stay until it has ended and everybody has heard of it."""
@@ -87,183 +85,157 @@ class Monitor:
         try:
             if self.cgroup is not None:
                 warnings = self.cgroup.create(self.plan["limits"])
+            faults.point("monitor: made the cgroup")
             self._start(attached)
         except OSError as error:
-            failure = _failure_of(error)
-            self._state |= {"status": "exited", "exit_code": 128, "error": failure, "finished_at": time.time_ns()}
-            self._write_state(self._directory)
-            self._stop_listening()
-            self._remove_cgroup()
-            self._tell_engine({"event": "failed", "failure": failure})
+            self.fail(_failure_of(error))
             return
-        self._tell_created(warnings)
+        faults.point("monitor: cloned")
+        self.control.created(self.first.pid, warnings, with_network=self.plan["wait_for_network"])
+        faults.point("monitor: told the engine of the clone")
         # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
         # and a failure is written over it.
         self._note_running()
-        while not (self._exited and self._idle()):
+        faults.point("monitor: noted that it runs")
+        self.stay()
+
+    def stay(self) -> None:
+        """Watch until the end, whoever started the container."""
+        while not (self.exited and self._idle()):
             self.loop.turn()
         self._clean_up()
 
+    def fail(self, failure: dict[str, Any]) -> None:
+        """The container could not be started, and there is no process of it."""
+        self.record.state["error"] = failure
+        self.record.note_end(128, None)
+        self.record.write_end()
+        self.door.close()
+        self.remove_cgroup()
+        self.control.tell({"event": "failed", "failure": failure})
+        self.guard.over()
+
+    def seek_guard(self, directory: str, name: str) -> None:
+        """Put this container under the keeper that listens there, in place of one that died."""
+        line = connect(directory, name, socket.SOCK_SEQPACKET)
+        _, descriptors = messages.receive(line)
+        for descriptor in descriptors:
+            os.close(descriptor)  # where engines send requests: nothing for a monitor
+        keeper = messages.peer(line)
+        self.guard.use(line)
+        self.guard.took(self.request, os.getpid(), process.start_time(os.getpid()))
+        self.first.hand_over(self.door.descriptor)
+        for running in self.execs.values():
+            running.child.hand_over()
+        self.guard.started()
+        self.record.state["keeper"] = [keeper, process.start_time(keeper)]
+        self._note_running()
+
     def rehearse(self) -> None:
         """The parts of a start and an end that need no container (see ``kist.runtime.rehearsal``)."""
-        self._listen()
+        self.door.open()
+        self.first.pid = os.getpid()
         self._note_running()
         if self.cgroup is not None:
             self.cgroup.stats()
-        self._write_state(self._directory)
-        self._stop_listening()
+        self.record.write_end()
+        self.door.close()
 
     def _note_running(self) -> None:
-        self._state |= {
-            "status": "running",
-            "pid": self.first.pid,
-            "monitor": os.getpid(),
-            "monitor_start": process.start_time(os.getpid()),
-            "started_at": time.time_ns(),
-        }
-        self._write_state(self.run_directory)
+        self.record.note_running(self.first.pid, self.streams.pipes())
 
     def _start(self, attached: list[Client]) -> None:
         for client in attached:
             self.streams.attach(client)
-        self._listen()
+        self.door.open()
         into = self.cgroup.open_v2() if self.cgroup is not None else None
-        self.first.start(self.plan, child.clone_first(self.plan["namespaces"], into), self.cgroup)
+        clone = child.clone_first(self.plan["namespaces"], into)
+        self.first.start(self.plan, clone, self.cgroup, door=self.door.descriptor)
         if into is not None:
             os.close(into)
 
     @property
     def state(self) -> dict[str, Any] | None:
         """How the container ended; None while it runs."""
-        return self._state if self._exited else None
+        return self.record.state if self.exited else None
 
     def _idle(self) -> bool:
         return self.streams.idle and all(running.streams.idle for running in self.execs.values())
 
-    # what the engine hears
+    # whom it hears
 
-    def _tell_created(self, warnings: tuple[str, ...]) -> None:
-        namespace = process.namespace_descriptor(self.first.pid, "net") if self.plan["wait_for_network"] else -1
-        descriptors = [namespace] if namespace >= 0 else []
-        self._tell_engine({"event": "created", "pid": self.first.pid, "warnings": list(warnings)}, descriptors)
-        if namespace >= 0:
-            os.close(namespace)
-        if self._control is not None:
-            self.loop.watch(self._control.fileno(), events.READ, lambda _: self._control_ready())
+    def _visited(self, connection: socket.socket) -> None:
+        requests.Request(self, connection)
 
-    def _control_ready(self) -> None:
-        assert self._control is not None
-        message, _ = messages.receive(self._control)
-        if message is None:
-            self._forget_engine()
-            # Nobody will attach the network now; a container that already runs does not mind.
-            self.first.abandon()
-            if self.plan["ends_with_engine"]:
-                self.first.signal(signal.SIGKILL)
-        elif message.get("go"):
+    def _engine_said(self, go: bool | None) -> None:
+        if go is None and self.plan["ends_with_engine"]:
+            self.first.signal(signal.SIGKILL)
+        if go:
             self.first.go()
         else:
+            # Nobody will attach the network now; a container that already runs does not mind.
             self.first.abandon()
-
-    def _tell_engine(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
-        if self._control is None:
-            return
-        try:
-            messages.send(self._control, message, descriptors or ())
-        except OSError:
-            self._forget_engine()
-
-    def _forget_engine(self) -> None:
-        if self._control is not None:
-            self.loop.forget(self._control.fileno())
-            self._control.close()
-            self._control = None
-
-    def notice(self, action: str, attributes: dict[str, str]) -> None:
-        """Tell every engine that listens what happened in the container, for its event log (``kist.engine.events``).
-
-        What nobody hears is kept for the next engine; at the end of the container it goes into ``state.json``.
-        """
-        self._notices.append({"action": action, "time": time.time_ns(), "attributes": attributes})
-        self.pass_on()
-
-    def pass_on(self) -> None:
-        """Tell the notices that are kept, in their order, to those who listen now."""
-        while self._notices and self._begun and self._told(self._notices[0]):
-            del self._notices[0]
-        del self._notices[:-_MOST_NOTICES]
-
-    def _told(self, notice: dict[str, Any]) -> bool:
-        heard = [requests.answer(waiter, {"notice": notice}) for waiter in self.waiters]
-        if self._control is not None:
-            try:
-                messages.send(self._control, {"event": "notice", "notice": notice}, flags=socket.MSG_DONTWAIT)
-            except OSError:
-                # Gone, which its own watch notices, or stopped: a container does not wait for its engine.
-                return any(heard)
-            return True
-        return any(heard)
 
     # the container's life
 
     def _started(self, failure: dict[str, Any] | None) -> None:
+        faults.point("monitor: heard of the start")
         if failure is not None:
-            self._state["error"] = failure
-            self._tell_engine({"event": "failed", "failure": failure})
+            self.record.state["error"] = failure
+            self.control.tell({"event": "failed", "failure": failure})
             return
-        self._tell_engine({"event": "started", "pid": self.first.pid})
-        self._begun = True
-        self.pass_on()
+        self.guard.started()
+        faults.point("monitor: told the keeper of the start")
+        self.control.tell({"event": "started", "pid": self.first.pid})
+        self.notices.begin()
 
-    def _ended(self, status: int) -> None:
+    def ended(self, status: int) -> None:
+        """The first process has ended with this wait status."""
+        faults.point("monitor: reaped")
         code = os.waitstatus_to_exitcode(status)
-        failed = self._state.get("error")
-        self._state |= {
-            "status": "exited",
-            "pid": 0,
-            "exit_code": failed.get("exit_code", 128) if failed else code if code >= 0 else 128 - code,
-            "finished_at": time.time_ns(),
-        }
-        if self.cgroup is not None:
-            self._state["usage"] = usage = self.cgroup.stats()
-            self._state["oom_killed"] = usage.get("oom_kills", 0) > 0
-        if self._notices:
-            self._state["notices"] = self._notices
+        if self.notices.kept:
+            self.record.state["notices"] = self.notices.kept
+        self.record.note_end(code if code >= 0 else 128 - code, self.cgroup.stats() if self.cgroup else None)
         # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
         self.streams.drain()
-        self._exited = True
-        self._write_state(self._directory)
+        self.exited = True
+        faults.point("monitor: drained the streams")
+        self.record.write_end()
+        faults.point("monitor: wrote the end")
         self.streams.finish()
+        self.close_up()
+
+    def close_up(self) -> None:
+        """After the end is on disk: take away what only a running container has, and tell who waits."""
         # In this order: whoever cannot connect finds the end on disk, and who was told may start the container anew.
-        self._stop_listening()
-        self._remove_cgroup()
-        self._tell_engine({"event": "exited", "state": self._state})
+        self.door.close()
+        faults.point("monitor: closed its door")
+        self.remove_cgroup()
+        faults.point("monitor: removed the cgroup")
+        # First the keeper, so that who hears of the end and starts it again at once is not taken for this run.
+        self.guard.over()
+        faults.point("monitor: told the keeper of the end")
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        self.control.tell({"event": "exited", "state": self.record.state})
         for waiter in self.waiters:
             self.loop.forget(waiter.fileno())
-            requests.answer(waiter, {"exited": self._state})
+            messages.send_line(waiter, {"exited": self.record.state})
             waiter.close()
         for follower in self.followers:
             self.loop.forget(follower.fileno())
             follower.close()
-        self.waiters = self.followers = []
+        self.waiters.clear()
+        self.followers.clear()
 
-    def _remove_cgroup(self) -> None:
+    def remove_cgroup(self) -> None:
+        """Take the cgroup away; one that will not go is complained about."""
         if self.cgroup is not None:
             try:
                 self.cgroup.remove()
             except OSError as error:
                 messages.complain(error)
-
-    def _write_state(self, directory: str) -> None:
-        try:
-            messages.write_json(f"{directory}/{STATE}", self._state)
-        except OSError as error:
-            # The directory is gone (the container was removed by force), or its disk is full. The container goes on,
-            # and an engine that watches is told its end over the socket.
-            messages.complain(error)
-
-    def _log_takes_more(self) -> None:
-        self.streams.relieve()
 
     def _log_grew(self) -> None:
         for follower in self.followers:
@@ -273,46 +245,10 @@ class Monitor:
                 # It has not read the last one yet, or it is gone, which its own watch notices.
                 continue
 
-    # the socket
-
-    def _listen(self) -> None:
-        path = f"{self.run_directory}/{SOCKET}"
-        _unlink(path)  # of a monitor that was killed
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        directory = os.open(self.run_directory, os.O_PATH | os.O_CLOEXEC)
-        # The name of a socket is limited to 107 bytes, a run directory is not.
-        self._listener.bind(path if len(path) < 100 else f"/proc/self/fd/{directory}/{SOCKET}")
-        os.close(directory)
-        self._listener.listen(64)
-        self._listener.setblocking(False)
-        self.loop.watch(self._listener.fileno(), events.READ, lambda _: self._accept())
-
-    def _accept(self) -> None:
-        assert self._listener is not None
-        try:
-            connection = lean.accept(self._listener)
-        except OSError:
-            return  # who wanted to connect has gone
-        requests.Request(self, connection)
-
-    def _stop_listening(self) -> None:
-        if self._listener is not None:
-            self.loop.forget(self._listener.fileno())
-            self._listener.close()
-            self._listener = None
-            _unlink(f"{self.run_directory}/{SOCKET}")
-
     def _clean_up(self) -> None:
-        self._stop_listening()
-        self._forget_engine()
+        self.door.close()
+        self.control.forget()
         self.loop.close()
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _failure_of(error: OSError) -> dict[str, Any]:

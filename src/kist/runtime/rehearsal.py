@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 
 from kist.runtime import messages
-from kist.runtime.monitor import Machine, Monitor
+from kist.runtime.guard import Guard
+from kist.runtime.monitor import Monitor
 from kist.runtime.streams import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from kist.runtime.machine import Machine
 
 # CPython specializes a function at its eighth call, and an instruction somewhat later.
 _TIMES = 20
@@ -29,7 +32,7 @@ _PLAN: dict[str, Any] = {
     "terminal": False,
     "stdin": True,
     "stdin_once": True,
-    "log": {"name": "log", "max_bytes": 1 << 20, "max_files": 1, "compress": False, "forward": None},
+    "log": {"name": "log", "max_bytes": 1 << 20, "max_files": 1},
 }
 
 
@@ -52,7 +55,11 @@ def _rehearse_once(machine: Machine, directory: str) -> None:
     engine, control = messages.pair()
     messages.send(engine, {"plan": "", "attached": [], "event": "created", "pid": 1, "warnings": []})
     messages.receive(control)
-    monitor = Monitor(_PLAN, directory, directory, control, machine)
+    keeper, line = messages.pair()
+    request = {"directory": directory, "run_directory": directory}
+    guard = Guard(line, directory)
+    guard.took(request, 1)
+    monitor = Monitor(_PLAN, request, control, machine, guard)
     monitor.rehearse()
     ours, theirs = messages.pair()
     monitor.streams.attach(Client(ours, stdin=True, stdout=True, stderr=True))
@@ -62,9 +69,15 @@ def _rehearse_once(machine: Machine, directory: str) -> None:
     monitor.streams.use_pipes(stdin, stdout, stderr)
     os.write(stdout_write, b"a line\n")
     monitor.loop.turn(0)
+    guard.holds("", 1, {"stdout": stdout_write})
+    guard.over()
     for descriptor in (stdin_read, stdout_write, stderr_write):
         os.close(descriptor)
     monitor.streams.end()
     monitor.loop.close()
-    for channel in (engine, control, theirs):
+    for _ in range(3):
+        _, descriptors = messages.receive(keeper)
+        for descriptor in descriptors:
+            os.close(descriptor)
+    for channel in (engine, control, theirs, keeper, line):
         channel.close()

@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kist.runtime.logforward import Forwarder
     from kist.runtime.logwriter import LogWriter
 
 _CHUNK = 1 << 16
@@ -50,12 +49,14 @@ class Streams:
         stdin_once: close standard input when the first attached client that feeds it has ended.
         on_idle: called when the process has ended and the last client has all it wanted.
         on_output: called after output went to the log.
+
+    ``on_stdin_closed`` is called when the process's standard input has been closed here: the keeper must let go too.
     """
 
     def __init__(
         self,
         loop: events.Loop,
-        log: LogWriter | Forwarder | None,
+        log: LogWriter | None,
         *,
         stdin_once: bool,
         on_idle: Callable[[], None],
@@ -77,6 +78,7 @@ class Streams:
         self._slave = -1
         self._awaiting_terminal = False
         self.terminal = -1
+        self.on_stdin_closed: Callable[[], None] = lambda: None
 
     # set-up
 
@@ -85,8 +87,21 @@ class Streams:
         self._stdin = stdin
         if stdin >= 0:
             os.set_blocking(stdin, False)
-        self._add_output(stdout, "stdout")
-        self._add_output(stderr, "stderr")
+        for descriptor, stream in ((stdout, "stdout"), (stderr, "stderr")):
+            if descriptor >= 0:  # a pipe may be lost when monitor and keeper died
+                self._add_output(descriptor, stream)
+
+    def descriptors(self) -> dict[str, int]:
+        """What the keeper has to hold for a successor: the ends of the pipes, or both sides of the terminal."""
+        if self.terminal >= 0:
+            return {"master": self.terminal, "slave": self._slave}
+        return {"stdin": self._stdin, **{stream: number for number, stream in self._outputs.items()}}
+
+    def pipes(self) -> list[int]:
+        """The inodes of the pipes for 0, 1 and 2; 0 for what is no pipe, or is closed."""
+        have = self.descriptors()
+        found = (have.get(stream, -1) for stream in ("stdin", "stdout", "stderr"))
+        return [os.fstat(number).st_ino if number >= 0 else 0 for number in found]
 
     def await_terminal(self) -> None:
         """A terminal will come: what is fed before it is there is kept for it."""
@@ -186,14 +201,8 @@ class Streams:
             self._flush(client)
         self._pause_or_resume()
 
-    def relieve(self) -> None:
-        """The log takes output again."""
-        self._pause_or_resume()
-
     def _pause_or_resume(self) -> None:
-        paused = any(len(client.pending) > _LIMIT for client in self._clients) or (
-            self._log is not None and self._log.full
-        )
+        paused = any(len(client.pending) > _LIMIT for client in self._clients)
         if paused != self._paused and not self._ended:
             self._paused = paused
             self._watch_process()
@@ -316,6 +325,8 @@ class Streams:
             os.close(self._stdin)
             self._stdin = -1
             self._stdin_pending = b""
+            if not self._ended:
+                self.on_stdin_closed()
 
     # the end
 

@@ -59,6 +59,4 @@ class Info(msgspec.Struct, frozen=True):
     cpus: int
     memory: int
     rootless: bool
-    log_driver: str = ""
-    log_drivers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

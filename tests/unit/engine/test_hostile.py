@@ -293,20 +293,29 @@ def test_a_child_that_a_further_process_leaves_printing_harms_nobody(
     assert engine.exec(container, ExecOptions(command=("echo", "alive"))).stdout == "alive\n"
 
 
-def test_a_killed_monitor_takes_its_container_along(engine: Engine, sleeper: Callable[..., Container]) -> None:
+def die(pid: int) -> None:
+    """Kill a process and see it dead."""
+    descriptor = os.pidfd_open(pid)
+    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    assert poll.poll(20_000)
+    os.close(descriptor)
+
+
+def test_a_container_whose_monitor_and_keeper_were_killed_is_adopted(
+    engine: Engine, sleeper: Callable[..., Container]
+) -> None:
     container = sleeper()
-    first = os.pidfd_open(container.state.pid)
     ended = engine.open_wait(container)
-    os.kill(monitor_of(container), signal.SIGKILL)
+    os.kill(engine.spawner.pid, signal.SIGKILL)
+    die(monitor_of(container))
+    assert engine.exec(container, ExecOptions(command=("echo", "still here"))).stdout == "still here\n"
+    assert engine.container(container).state.pid == container.state.pid
+    os.kill(container.state.pid, signal.SIGKILL)
     ended.settimeout(20)
     with ended:
-        assert b'"StatusCode": 255' in ended.recv(4096)
-    engine.start(container)
-    poll = select.poll()
-    poll.register(first, select.POLLIN)
-    assert poll.poll(20_000), "the old process still runs"
-    os.close(first)
-    assert engine.exec(container, ExecOptions(command=("echo", "anew"))).stdout == "anew\n"
+        assert b'"StatusCode": 137' in ended.recv(4096)
 
 
 def test_start_and_end_in_quick_succession(engine: Engine) -> None:
@@ -348,7 +357,7 @@ def test_two_engines_on_one_root_hear_of_the_same_ends(engine: Engine, sleeper: 
     assert engine.container(container).state.running, "an engine's end is nobody else's"
 
 
-def test_a_container_starts_after_the_spawner_was_killed_and_left_its_spare(engine: Engine) -> None:
+def test_a_container_starts_after_the_keeper_was_killed_and_left_its_spare(engine: Engine) -> None:
     for _ in range(3):
         assert run(engine, "echo ran").stdout == "ran\n"
         children = [
@@ -356,11 +365,8 @@ def test_a_container_starts_after_the_spawner_was_killed_and_left_its_spare(engi
             for file in Path("/proc/self/task").glob("*/children")
             for pid in file.read_text(encoding="ascii").split()
         ]
-        spawners = [
-            pid for pid in children if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "kist-spawner\n"
-        ]
-        assert spawners
-        for pid in spawners:
-            os.kill(pid, signal.SIGKILL)
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        keepers = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "kist-keeper\n"]
+        assert keepers
+        for pid in keepers:
+            die(pid)
         assert run(engine, "echo ran").stdout == "ran\n"

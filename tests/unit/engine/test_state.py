@@ -16,8 +16,8 @@ from kist.spec.container import ContainerState, Health, HealthResult
 def running(**changes: Any) -> dict[str, Any]:
     me = os.getpid()
     return {
-        "status": "running", "pid": 7, "started_at": 5, "boot": process.boot_id(), "monitor": me,
-        "monitor_start": process.start_time(me), **changes,
+        "status": "running", "pid": 7, "pid_start": 0, "started_at": 5, "boot": process.boot_id(), "monitor": me,
+        "monitor_start": process.start_time(me), "keeper": [me, 0], "pipes": [0, 0, 0], **changes,
     }  # fmt: skip
 
 
@@ -60,7 +60,17 @@ def test_a_monitor_that_is_gone_is_not(places: tuple[Path, Path], change: dict[s
     put(places[1], content)
     found = read(places)
     assert (found.status, found.exit_code, found.finished_at) == ("exited", 255, 0)
-    assert "not seen" in found.error
+    assert ("machine went down" if "boot" in change else "not seen") in found.error
+
+
+@pytest.mark.parametrize("who", ["keeper", "first process"])
+def test_whoever_is_left_after_the_monitor_means_that_it_runs(places: tuple[Path, Path], who: str) -> None:
+    me, began = os.getpid(), process.start_time(os.getpid())
+    left = {"keeper": [me, began]} if who == "keeper" else {"pid": me, "pid_start": began}
+    put(places[1], running(monitor_start=1, **left))
+    assert read(places).running
+    assert bool(state.left_alone(str(places[1]))) == (who == "first process")
+    assert state.is_guarded(str(places[1])) == (who == "keeper")
 
 
 def test_a_monitor_that_ended_and_was_not_waited_for_is_gone_too(places: tuple[Path, Path]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from kist.engine.watcher import Watcher, answered
 from kist.errors import Conflict
-from kist.runtime import launch, messages
+from kist.runtime import door, launch, messages
 
 
 class Heard:
@@ -143,10 +143,10 @@ def test_a_container_that_is_started_again_before_its_end_was_heard(watcher: Wat
 @pytest.mark.parametrize("answer", [b'{"exited": {"exit_code": 9}}\n', b"", b"nonsense\n"])
 def test_a_container_that_another_engine_started(watcher: Watcher, heard: Heard, tmp_path: Path, answer: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / launch.SOCKET))
+        listener.bind(str(tmp_path / door.SOCKET))
         listener.listen()
-        watcher.watch_running("a", str(tmp_path))
-        watcher.watch_running("a", str(tmp_path))
+        watcher.watch_running("a", lambda: launch.connect(str(tmp_path)))
+        watcher.watch_running("a", lambda: launch.connect(str(tmp_path)))
         connection, _ = listener.accept()
         with connection:
             assert launch.read_line(connection) == {"op": "wait"}
@@ -159,7 +159,7 @@ def test_a_container_that_another_engine_started(watcher: Watcher, heard: Heard,
 
 def test_a_container_without_a_monitor_is_said_not_to_run(watcher: Watcher, tmp_path: Path) -> None:
     with pytest.raises(Conflict):
-        watcher.watch_running("a", str(tmp_path))
+        watcher.watch_running("a", lambda: launch.connect(str(tmp_path)))
 
 
 def test_closing_leaves_no_descriptor_and_ends_the_waiting(heard: Heard) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kist.errors import Conflict, InvalidInput
-from kist.runtime import launch, messages
+from kist.runtime import door, launch, messages
 from kist.runtime.launch import Spawner
 from kist.runtime.plan import Command, Plan
 
@@ -65,7 +66,8 @@ def spawner(tmp_path: Path) -> Iterator[Spawner]:
 
 def dead_monitor(spawner: Spawner, tmp_path: Path) -> bool:
     """Have a monitor forked for a plan that cannot be: it dies, which tells that the spawner lives."""
-    with spawner.launch(IMPOSSIBLE, str(tmp_path), str(tmp_path)) as control:
+    place = tempfile.mkdtemp(dir=tmp_path)
+    with spawner.launch(IMPOSSIBLE, place, place) as control:
         control.settimeout(20)
         return messages.receive(control) == (None, [])
 
@@ -114,7 +116,7 @@ class Monitor:
 
     def __init__(self, directory: Path, answer: bytes | None) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(directory / launch.SOCKET))
+        self._listener.bind(str(directory / door.SOCKET))
         self._listener.listen()
         self._thread = threading.Thread(target=self._serve, args=(answer,))
         self._thread.start()
@@ -164,7 +166,7 @@ def test_a_long_run_directory_is_no_obstacle(tmp_path: Path) -> None:
     deep.mkdir()
     here = os.open(deep, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"/proc/self/fd/{here}/{launch.SOCKET}")
+        listener.bind(f"/proc/self/fd/{here}/{door.SOCKET}")
         listener.listen()
         launch.connect(str(deep)).close()
     os.close(here)

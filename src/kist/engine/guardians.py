@@ -1,0 +1,111 @@
+"""The processes that watch over containers, seen from the engine: who lives, and what to do where nobody does.
+
+A monitor that was killed is replaced by its keeper without our doing. What is left to the engine is the death of a
+keeper: another is started, and the living monitors are told of it; and a container that has lost both is adopted.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kist.engine import state
+from kist.engine.starter import Places
+from kist.engine.watcher import Watcher
+from kist.errors import Conflict, KistError, Unavailable
+from kist.runtime import launch
+from kist.runtime.launch import Spawner
+
+# Seconds that a monitor may take to come back, and between looks.
+_PATIENCE = 10.0
+_MOMENT = 0.01
+# What may be asked twice when it is not known whether a monitor heard it before it died.
+_REPEATABLE = frozenset({"attach", "wait", "follow", "resize"})
+
+
+class Guardians:
+    """Keepers and monitors of this engine's containers.
+
+    Args:
+        spawner: this engine's line to its keeper.
+        watcher: hears of the keeper's end.
+        on_new_keeper: called, in a thread of the watcher's, after a keeper has died and another was started.
+    """
+
+    def __init__(self, spawner: Spawner, watcher: Watcher, on_new_keeper: Callable[[], None]) -> None:
+        self._spawner = spawner
+        self._on_new_keeper = on_new_keeper
+        spawner.on_keeper = lambda pid: watcher.watch_process(pid, self._keeper_died)
+
+    def _keeper_died(self) -> None:
+        self._spawner.start()
+        self._on_new_keeper()
+
+    def adopt(self, places: Places) -> bool:
+        """Have a monitor for a container that runs without; False when there is no such process any more."""
+        found = state.left_alone(places.run)
+        if not found:
+            return False
+        request = {
+            "plan": os.path.join(places.run, launch.PLAN),
+            "directory": places.data,
+            "run_directory": places.run,
+            "attached": [],
+        }
+        return self._spawner.adopt(request, found["pid"], found["pid_start"], found["pipes"])
+
+    def connect(self, places: Places) -> socket.socket:
+        """A connection to the container's monitor, waiting for another one where that has been killed.
+
+        Raises:
+            Conflict: the container does not run.
+            Unavailable: there is no monitor, and none comes.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return launch.connect(places.run)
+            except Conflict:
+                if not _runs(places):
+                    raise
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"the container runs without a monitor: {places.run}") from None
+                if not self.adopt(places):
+                    time.sleep(_MOMENT)  # its keeper, or who has adopted it, is about to have a monitor there
+
+    def request(self, places: Places, message: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
+        """As ``launch.request``, for a container whose monitor may be killed and come back.
+
+        Raises:
+            Unavailable: the monitor was killed before it answered, and what was asked for may have been done.
+        """
+        while True:
+            try:
+                return launch.converse(lambda: self.connect(places), message)
+            except Conflict:
+                if not _runs(places):
+                    raise
+                if message["op"] not in _REPEATABLE:
+                    raise Unavailable(
+                        "the container's monitor was killed before it answered", hint="the container goes on: try again"
+                    ) from None
+
+    def ask(self, places: Places, message: dict[str, Any]) -> dict[str, Any]:
+        """As ``request``, for something without a stream."""
+        connection, answer = self.request(places, message)
+        connection.close()
+        return answer
+
+    def guard(self, places: Places) -> None:
+        """Put a running container's monitor under our keeper where its own has died."""
+        if state.is_guarded(places.run):
+            return
+        self._spawner.start()
+        with contextlib.suppress(KistError):  # it has just ended, or its monitor has been replaced by one of ours
+            launch.ask(places.run, {"op": "guard", "at": self._spawner.run_root, "name": self._spawner.name})
+
+
+def _runs(places: Places) -> bool:
+    return state.read(places.data, places.run, lambda: 0).running

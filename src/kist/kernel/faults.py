@@ -1,0 +1,35 @@
+"""Places where a test may have this process killed: ``kist.kernel.faults.point("monitor cloned")``.
+
+Nothing happens unless ``KIST_FAULTS`` names a file when the process starts. When that file's text is the name of the
+point, whoever comes by takes the file away and dies of SIGKILL, as if somebody had killed it just there.
+"""
+
+from __future__ import annotations
+
+import os
+
+VARIABLE = "KIST_FAULTS"
+_armed = os.environ.get(VARIABLE)
+
+
+def point(name: str) -> None:
+    """Die here if a test wants it."""
+    if _armed is not None:
+        _die_if_wanted(_armed, name)
+
+
+def environment() -> dict[str, str]:
+    """What a process that is started with an environment of its own needs to have the same points."""
+    return {VARIABLE: _armed} if _armed is not None else {}
+
+
+def _die_if_wanted(path: str, name: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        wanted = os.read(descriptor, 256).decode()
+        os.close(descriptor)
+        if wanted == name:
+            os.unlink(path)
+            os.kill(os.getpid(), 9)
+    except FileNotFoundError:
+        return  # nothing is wanted now, or another process was first

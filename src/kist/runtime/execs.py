@@ -1,0 +1,82 @@
+"""A further process in the container, and the file that says what became of it."""
+
+from __future__ import annotations
+
+import os
+
+from kist.kernel import faults
+from kist.runtime import child, messages
+from kist.runtime.streams import Client, Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kist.kernel.lean import socket
+    from kist.runtime.monitor import Monitor
+
+
+class Exec:
+    """One exec'd process: from a request (``start``), or taken over from a monitor that died."""
+
+    def __init__(self, monitor: Monitor, identifier: str) -> None:
+        self._monitor = monitor
+        self._id = identifier
+        self.streams = Streams(monitor.loop, None, stdin_once=True, on_idle=self._forget, on_output=lambda: None)
+        self.child = child.Child(monitor.loop, self.streams, monitor.guard, identifier, self._started, self.ended)
+        self._client: Client | None = None
+        self._connection: socket.socket | None = None
+        self._failure: dict[str, Any] | None = None
+
+    def start(self, plan: dict[str, Any], connection: socket.socket, *, detach: bool) -> None:
+        """Start it; the connection gets one line and then, unless ``detach``, the streams."""
+        join = self._monitor.cgroup.join if self._monitor.cgroup is not None else lambda: None
+        clone = child.clone_into(self._monitor.first.pidfd, plan["namespaces"], join)
+        self._connection = connection
+        if not detach:
+            # Attached before the first byte, and held until the answer's line has gone ahead of the stream.
+            self._client = Client(connection, stdin=plan["stdin"], stdout=True, stderr=True)
+            self._client.held = True
+            self.streams.attach(self._client)
+        faults.point("monitor: about to exec")
+        self.child.start(plan, clone, None)
+        faults.point("monitor: cloned an exec'd process")
+        self._monitor.execs[self._id] = self
+
+    def _started(self, failure: dict[str, Any] | None) -> None:
+        assert self._connection is not None
+        self._failure = failure
+        self.write(running=failure is None, exit_code=0)
+        faults.point("monitor: noted an exec'd process")
+        line = {"failed": failure} if failure else {"ok": True, "pid": self.child.pid}
+        messages.send_line(self._connection, line)
+        if self._client is None:
+            self._connection.close()
+        else:
+            self.streams.release(self._client)
+
+    def ended(self, status: int) -> None:
+        """It has ended with this wait status."""
+        faults.point("monitor: reaped an exec'd process")
+        code = os.waitstatus_to_exitcode(status)
+        if self._failure is not None:
+            code = self._failure.get("exit_code", 126)
+        code = code if code >= 0 else 128 - code
+        self.write(running=False, exit_code=code)
+        self._monitor.notices.add("exec_die", {"execID": self._id, "exitCode": str(code)})
+        faults.point("monitor: wrote an exec'd process's end")
+        self._monitor.guard.drops(self._id)
+        self.streams.end()
+        if self.streams.idle:
+            self._forget()
+
+    def write(self, *, running: bool, exit_code: int) -> None:
+        """Say on disk what has become of it."""
+        path = f"{self._monitor.run_directory}/exec-{self._id}.json"
+        try:
+            messages.write_json(path, {"running": running, "exit_code": exit_code, "pid": self.child.pid})
+        except OSError as error:
+            messages.complain(error)
+
+    def _forget(self) -> None:
+        self._monitor.execs.pop(self._id, None)

@@ -1,0 +1,25 @@
+"""What every monitor needs to know of the machine; looked up once, by the keeper.
+
+Reading all mounts takes longer than making a container.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kist.kernel import cgroup, process
+
+
+class Machine:
+    """The machine as it is for all containers.
+
+    Attributes:
+        hierarchies: of control groups.
+        words: what a container's state says of where it runs: ``boot`` (the boot id), and ``keeper``, the process id
+            and the start time of the process that made this object.
+    """
+
+    def __init__(self) -> None:
+        self.hierarchies = cgroup.detect()
+        own = os.getpid()
+        self.words = {"boot": process.boot_id(), "keeper": [own, process.start_time(own)]}
