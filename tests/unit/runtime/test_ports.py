@@ -1,0 +1,203 @@
+"""Published ports: bytes and datagrams through a loop, against servers on loopback."""
+
+import contextlib
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kist.runtime.loop import Loop
+from kist.runtime.ports import Ports
+
+
+class Room:
+    """A loop in a thread, and servers that stand for a container."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self._wake_read, self._wake = os.pipe()
+        self._running = True
+        self.loop.watch(self._wake_read, 1, lambda _: os.read(self._wake_read, 1))
+        self._thread = threading.Thread(target=self._turn)
+        self._ports: list[Ports] = []
+
+    def _turn(self) -> None:
+        while self._running:
+            self.loop.turn()
+
+    def publish(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        """Publish ports, start turning, and tell what is published."""
+        self._ports.append(Ports(self.loop, list(wanted)))
+        self._thread.start()
+        return self._ports[-1].published
+
+    def close(self) -> None:
+        self._running = False
+        os.write(self._wake, b"x")
+        if self._thread.is_alive():
+            self._thread.join()
+        for ports in self._ports:
+            ports.close()
+        self.loop.close()
+        os.close(self._wake)
+        os.close(self._wake_read)
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    made = Room()
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def tcp_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A server on loopback that handles each connection in a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threads: list[threading.Thread] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                threads.append(threading.Thread(target=handle, args=(connection,)))
+                threads[-1].start()
+
+        def handle(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                serve(connection)
+
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+    accepting.join()
+    for thread in threads:
+        thread.join()
+
+
+def echo_at_end(connection: socket.socket) -> None:
+    """Answer with everything once the other side has said all: only a half-close gets an answer."""
+    received = bytearray()
+    while data := connection.recv(1 << 16):
+        received += data
+    connection.sendall(received)
+
+
+def wanted(
+    port: int, protocol: str = "tcp", host_ip: str = "127.0.0.1", host_ports: list[int] | None = None
+) -> dict[str, Any]:
+    return {
+        "port": port, "protocol": protocol, "host_ip": host_ip, "host_ports": host_ports or [0], "address": "127.0.0.1",
+    }  # fmt: skip
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = bytearray()
+    while data := connection.recv(1 << 16):
+        received += data
+    return bytes(received)
+
+
+def test_a_large_transfer_and_a_half_close(room: Room) -> None:
+    with tcp_server(echo_at_end) as port:
+        published = room.publish(wanted(port))
+        told = published[0]
+        assert told["port"] == port
+        sent = os.urandom(5_000_000)
+        with socket.create_connection(("127.0.0.1", told["host_port"])) as client:
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == sent
+
+
+def test_many_clients_at_once(room: Room) -> None:
+    with tcp_server(echo_at_end) as port:
+        published = room.publish(wanted(port))
+        address = ("127.0.0.1", published[0]["host_port"])
+        clients = [socket.create_connection(address) for _ in range(100)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+            client.shutdown(socket.SHUT_WR)
+        answers = [read_all(client) for client in clients]
+        for client in clients:
+            client.close()
+        assert answers == [b"%d" % number for number in range(100)]
+
+
+def test_a_client_that_vanishes_ends_the_other_side(room: Room) -> None:
+    ended = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"x" * 1_000_000)
+        read_all(connection)
+        ended.set()
+
+    with tcp_server(serve) as port:
+        published = room.publish(wanted(port))
+        client = socket.create_connection(("127.0.0.1", published[0]["host_port"]))
+        assert client.recv(10)
+        # With data unread a close is a reset.
+        client.close()
+        assert ended.wait(10)
+
+
+def test_nobody_listens_in_the_container(room: Room) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    published = room.publish(wanted(port))
+    with socket.create_connection(("127.0.0.1", published[0]["host_port"])) as client:
+        assert read_all(client) == b""
+
+
+def test_datagrams_find_their_way_back(room: Room) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        published = room.publish(wanted(server.getsockname()[1], "udp"))
+        address = ("127.0.0.1", published[0]["host_port"])
+        clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.settimeout(10)
+            client.sendto(b"%d" % number, address)
+            data, peer = server.recvfrom(100)
+            server.sendto(b"answer " + data, peer)
+        answers = [client.recv(100) for client in clients]
+        for client in clients:
+            client.close()
+    assert answers == [b"answer 0", b"answer 1", b"answer 2"]
+
+
+def test_a_port_that_is_taken_is_named_and_nothing_listens(room: Room) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use") as caught:
+            Ports(room.loop, [wanted(80), wanted(81, host_ports=[number])])
+    assert caught.value.errno == errno.EADDRINUSE
+    assert caught.value.filename == f"127.0.0.1:{number}"
+
+
+def test_the_first_free_port_of_a_range(room: Room) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            free = other.getsockname()[1]
+        ports = Ports(room.loop, [wanted(80, host_ports=[number, free])])
+        assert [each["host_port"] for each in ports.published] == [free]
+        ports.close()
+
+
+def test_everywhere_means_both_families_on_one_port(room: Room) -> None:
+    ports = Ports(room.loop, [wanted(80, host_ip="")])
+    numbers = {each["host_port"] for each in ports.published}
+    assert len(numbers) == 1
+    assert [each["host_ip"] for each in ports.published][:1] == ["0.0.0.0"]
+    ports.close()
+    with socket.create_server(("127.0.0.1", numbers.pop())):
+        pass
