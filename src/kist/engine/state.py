@@ -13,6 +13,7 @@ from typing import Any
 from kist.kernel import process
 from kist.spec.container import ContainerState, Health
 from kist.spec.json import convert
+from kist.spec.networking import PublishedPort
 
 FILE = "state.json"
 # What a container cannot be without a monitor.
@@ -114,6 +115,7 @@ def _state(found: dict[str, Any]) -> ContainerState:
         error=failure.get("message", ""),
         restart_count=found.get("restart_count", 0),
         by_hand=found.get("by_hand", False),
+        ports=convert(found.get("ports", ()), tuple[PublishedPort, ...], what="ports"),
         health=convert(found["health"], Health, what="health") if "health" in found else None,
     )
 

@@ -8,7 +8,7 @@ from kist.spec.devices import Device, DeviceRequest
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig, Healthcheck
 from kist.spec.mount import Mount
-from kist.spec.networking import NetworkAttachment, Networking
+from kist.spec.networking import NetworkAttachment, Networking, PublishedPort
 from kist.spec.resources import Resources
 
 # ``bridge``, ``host``, ``none``, ``container:NAME``, or the name of a network.
@@ -190,6 +190,7 @@ class ContainerState(msgspec.Struct, frozen=True):
         restart_count: how often it was started again by its policy since somebody started it.
         by_hand: somebody stopped it.
         health: None for a container without health checks.
+        ports: where its ports are published.
     """
 
     status: Status = "created"
@@ -202,6 +203,7 @@ class ContainerState(msgspec.Struct, frozen=True):
     restart_count: int = 0
     by_hand: bool = False
     health: Health | None = None
+    ports: tuple[PublishedPort, ...] = ()
 
     @property
     def running(self) -> bool:

@@ -56,6 +56,15 @@ NOTHING = Networking()
 """Nothing is asked for: names and addresses are as the network has them."""
 
 
+class PublishedPort(msgspec.Struct, frozen=True):
+    """A port that is published now: where the host listens (``0.0.0.0`` and ``::`` for everywhere)."""
+
+    port: int
+    protocol: str
+    host_ip: str
+    host_port: int
+
+
 class NetworkAttachment(msgspec.Struct, frozen=True):
     """A container's end on a network; ``address`` as ``10.88.0.2/16``."""
 

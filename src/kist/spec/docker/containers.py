@@ -6,6 +6,7 @@ from kist.spec.container import Container, ContainerState, Health
 from kist.spec.docker.host_config import write_host_config
 from kist.spec.docker.images import write_config
 from kist.spec.docker.mounts import write_mount_points
+from kist.spec.docker.networking import write_port_list, write_published
 from kist.spec.docker.times import describe_duration, write_time
 from kist.spec.networking import NetworkAttachment
 
@@ -98,7 +99,7 @@ def _write_network_settings(container: Container) -> dict[str, Any]:
         "Bridge": "",
         "SandboxID": "",
         "SandboxKey": "",
-        "Ports": {},
+        "Ports": write_published(container) if container.state.running else {},
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
@@ -154,7 +155,7 @@ def write_summary(container: Container, now: int) -> dict[str, Any]:
         "ImageID": str(container.image_id),
         "Command": _write_command(container.argv),
         "Created": container.created_at // 1_000_000_000,
-        "Ports": list_ports(container),
+        "Ports": write_port_list(container),
         "Labels": container.config.labels or {},
         "State": container.state.status,
         "Status": describe_status(container.state, now),
@@ -162,20 +163,6 @@ def write_summary(container: Container, now: int) -> dict[str, Any]:
         "NetworkSettings": {"Networks": _write_networks(container)},
         "Mounts": write_mount_points(options.mounts, container.volume_root),
     }
-
-
-def list_ports(container: Container) -> list[dict[str, Any]]:
-    """The ports of a running container (Engine API, "Port"): so far those that it exposes."""
-    if not container.state.running:
-        return []
-    exposed = {*(container.config.exposed_ports or ()), *container.options.networking.exposed_ports}
-    pairs = (port.partition("/")[::2] for port in sorted(exposed))
-    # An image may hold anything there; what is no number is no port.
-    return [{"PrivatePort": int(number), "Type": kind or "tcp"} for number, kind in pairs if _is_port(number)]
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= 0xFFFF
 
 
 def _write_command(argv: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.digest import Digest
-from kist.spec.docker.containers import list_ports
+from kist.spec.docker.networking import write_port_list
 from kist.spec.docker.times import read_time
 from kist.spec.json import decode
 from kist.spec.reference import Reference
@@ -160,7 +160,9 @@ def _match_port(name: str, key: str) -> Callable[[Container, str], bool]:
 
     def match(container: Container, value: str) -> bool:
         first, last, protocol = read_ports(value, name)
-        return any(first <= port.get(key, 0) <= last and port["Type"] == protocol for port in list_ports(container))
+        return any(
+            first <= port.get(key, 0) <= last and port["Type"] == protocol for port in write_port_list(container)
+        )
 
     return match
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kist.errors import InvalidInput, Unsupported
+from kist.spec.container import Container
 from kist.spec.docker import fields
 from kist.spec.networking import Networking, PortBinding
 
@@ -79,6 +80,32 @@ def _read_ports(table: Mapping[str, Any]) -> Iterable[PortBinding]:
             yield PortBinding(port, protocol, fields.text(binding, "HostIp"), fields.text(binding, "HostPort"))
 
 
+def write_published(container: Container) -> dict[str, list[dict[str, str]] | None]:
+    """``Ports`` of inspect: every port that is published or exposed, and where."""
+    shown: dict[str, list[dict[str, str]] | None] = dict.fromkeys(sorted(container.config.exposed_ports or {}))
+    for each in container.state.ports:
+        name = f"{each.port}/{each.protocol}"
+        shown[name] = [*(shown.get(name) or ()), {"HostIp": each.host_ip, "HostPort": str(each.host_port)}]
+    return shown
+
+
+def write_port_list(container: Container) -> list[dict[str, Any]]:
+    """``Ports`` of the list."""
+    if not container.state.running:
+        return []
+    published = {(each.port, each.protocol) for each in container.state.ports}
+    # An image may hold anything there; what is no number is no port.
+    pairs = (port.partition("/")[::2] for port in sorted(container.config.exposed_ports or {}))
+    exposed = [(int(number), protocol or "tcp") for number, protocol in pairs if _is_port(number)]
+    shown: list[dict[str, Any]] = [
+        {"PrivatePort": port, "Type": protocol} for port, protocol in exposed if (port, protocol) not in published
+    ]
+    return shown + [
+        {"IP": each.host_ip, "PrivatePort": each.port, "PublicPort": each.host_port, "Type": each.protocol}
+        for each in container.state.ports
+    ]
+
+
 def split_port(text: str) -> tuple[int, str]:
     """``80/tcp`` as its parts; the protocol is tcp where none is named.
 
@@ -87,11 +114,15 @@ def split_port(text: str) -> tuple[int, str]:
     """
     number, _, protocol = text.partition("/")
     protocol = protocol.lower() or "tcp"
-    if not (number.isascii() and number.isdecimal() and 0 < int(number) <= _LARGEST_PORT):
+    if not _is_port(number):
         raise InvalidInput(f"invalid port {text!r}", hint=f"a port is a number from 1 to {_LARGEST_PORT}")
     if protocol not in _PROTOCOLS:
         raise InvalidInput(f"invalid port {text!r}: unknown protocol {protocol!r}", hint="tcp, udp or sctp")
     return int(number), protocol
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= _LARGEST_PORT
 
 
 def _check_port(text: str) -> str:

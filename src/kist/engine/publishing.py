@@ -1,0 +1,96 @@
+"""Which ports of a container are published, and where on the host they may be: pure."""
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kist.errors import Conflict, InvalidInput, KistError, Unsupported
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.networking import PortBinding
+
+_LARGEST = 0xFFFF
+_CARRIED = frozenset({"tcp", "udp"})
+
+
+def check(options: ContainerOptions) -> None:
+    """Refuse what cannot be published.
+
+    Raises:
+        InvalidInput: a port that is none, or a host port that two ports of the container want.
+        Unsupported: a protocol that is not carried.
+    """
+    taken: set[tuple[str, str, int]] = set()
+    for binding in options.networking.ports:
+        if binding.protocol not in _CARRIED:
+            raise Unsupported(
+                f"publishing {binding.port}/{binding.protocol} is not supported", hint="tcp and udp can be published"
+            )
+        choice = host_ports(binding)
+        key = (binding.host_ip, binding.protocol, choice[0])
+        if len(choice) == 1 and choice[0]:
+            if key in taken:
+                raise InvalidInput(f"port {choice[0]}/{binding.protocol} of the host is published twice")
+            taken.add(key)
+
+
+def host_ports(binding: PortBinding) -> Sequence[int]:
+    """The ports of the host to choose from; ``[0]`` stands for any that is free.
+
+    Raises:
+        InvalidInput: it is neither a port nor a range.
+    """
+    if not binding.host_port:
+        return [0]
+    first, dash, last = binding.host_port.partition("-")
+    numbers = [first, last if dash else first]
+    if not all(number.isascii() and number.isdecimal() and 0 <= int(number) <= _LARGEST for number in numbers):
+        raise InvalidInput(
+            f"Invalid hostPort: {binding.host_port}", hint=f"a number up to {_LARGEST}, or a range such as 8000-8010"
+        )
+    low, high = int(first), int(numbers[1])
+    if low > high:
+        raise InvalidInput(f"Invalid hostPort: {binding.host_port}: the range ends before it begins")
+    return range(low, high + 1)
+
+
+def wanted(container: Container, address: str) -> list[dict[str, Any]]:
+    """What the monitor of a container at ``address`` is to publish (see ``kist.runtime.ports``)."""
+    asked = list(container.options.networking.ports)
+    if container.options.networking.publish_all:
+        named = {(binding.port, binding.protocol) for binding in asked}
+        asked += [PortBinding(*port) for port in exposed(container) if port not in named and port[1] in _CARRIED]
+    return [
+        {
+            "port": binding.port,
+            "protocol": binding.protocol,
+            "host_ip": binding.host_ip,
+            "host_ports": list(host_ports(binding)),
+            "address": address.partition("/")[0],
+        }
+        for binding in asked
+    ]
+
+
+def exposed(container: Container) -> Iterable[tuple[int, str]]:
+    """The ports that image and options expose, in order."""
+    split = (port.partition("/") for port in container.config.exposed_ports or {})
+    return sorted({(int(number), protocol or "tcp") for number, _, protocol in split})
+
+
+def failure(path: str, number: int) -> KistError:
+    """Why the host did not give a port.
+
+    Args:
+        path: ``ADDRESS:PORT``.
+        number: the errno of bind(2).
+    """
+    if number == errno.EADDRINUSE:
+        port = path.rpartition(":")[2]
+        return Conflict(
+            f"Bind for {path} failed: port is already allocated",
+            hint=f"choose another, or find who has it: ss -lntup | grep :{port}",
+        )
+    if number == errno.EADDRNOTAVAIL:
+        return InvalidInput(f"Bind for {path} failed: this machine has no such address", hint="`ip addr` shows them")
+    return KistError(f"Bind for {path} failed: {os.strerror(number).lower()}")

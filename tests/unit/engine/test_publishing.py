@@ -1,0 +1,74 @@
+import errno
+
+import pytest
+
+from kist.engine import publishing
+from kist.errors import Conflict, InvalidInput, Unsupported
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.digest import Digest
+from kist.spec.image import ContainerConfig
+from kist.spec.networking import Networking, PortBinding
+
+
+def container(*ports: PortBinding, publish_all: bool = False, exposed: tuple[str, ...] = ()) -> Container:
+    options = ContainerOptions(image="x", networking=Networking(ports=ports, publish_all=publish_all))
+    config = ContainerConfig(exposed_ports={port: {} for port in exposed})
+    return Container("a" * 64, "web", Digest("sha256:" + "0" * 64), 0, options, config, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", [0]), ("0", [0]), ("8080", [8080]), ("8000-8002", [8000, 8001, 8002])]
+)
+def test_host_ports(text: str, expected: list[int]) -> None:
+    assert list(publishing.host_ports(PortBinding(80, host_port=text))) == expected
+
+
+@pytest.mark.parametrize("text", ["http", "-1", "70000", "9-8", "1-", "-", "1-2-3"])
+def test_a_host_port_that_is_none(text: str) -> None:
+    with pytest.raises(InvalidInput, match="Invalid hostPort: " + text):
+        publishing.host_ports(PortBinding(80, host_port=text))
+
+
+def test_what_is_published() -> None:
+    made = container(PortBinding(80, host_port="8080"), publish_all=True, exposed=("80/tcp", "53/udp", "443"))
+    asked = publishing.wanted(made, "10.88.0.2/16")
+    assert [(each["port"], each["protocol"], each["host_ports"], each["address"]) for each in asked] == [
+        (80, "tcp", [8080], "10.88.0.2"),
+        (53, "udp", [0], "10.88.0.2"),
+        (443, "tcp", [0], "10.88.0.2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ports", "error", "words"),
+    [
+        ((PortBinding(80, "sctp"),), Unsupported, "80/sctp"),
+        ((PortBinding(80, host_port="x"),), InvalidInput, "Invalid hostPort: x"),
+        ((PortBinding(80, host_port="8080"), PortBinding(81, host_port="8080")), InvalidInput, "published twice"),
+    ],
+)
+def test_what_cannot_be_published(ports: tuple[PortBinding, ...], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        publishing.check(container(*ports).options)
+
+
+def test_one_host_port_for_two_protocols_or_addresses() -> None:
+    ports = (
+        PortBinding(53, "tcp", host_port="53"), PortBinding(53, "udp", host_port="53"),
+        PortBinding(53, "udp", "127.0.0.2", "53"),
+    )  # fmt: skip
+    publishing.check(container(*ports).options)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "words"),
+    [
+        (errno.EADDRINUSE, Conflict, "Bind for 0.0.0.0:80 failed: port is already allocated"),
+        (errno.EADDRNOTAVAIL, InvalidInput, "no such address"),
+        (errno.EACCES, Exception, "permission denied"),
+    ],
+)
+def test_a_port_that_cannot_be_had(number: int, error: type[Exception], words: str) -> None:
+    found = publishing.failure("0.0.0.0:80", number)
+    assert isinstance(found, error)
+    assert words in found.message
