@@ -2,34 +2,37 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from urllib.parse import quote_plus
 
 import msgspec
 
 from kist.api.call import Call
+from kist.engine.logs import OpenLog, Run
 from kist.errors import InvalidInput
-from kist.spec.container import LogRecord
 from kist.spec.docker.frames import frame
-from kist.spec.docker.times import read_time, write_log_time
+from kist.spec.docker.times import read_time
+from kist.spec.logs import LogQuery
 
-_SECOND = 1_000_000_000
 _BATCH = 256 << 10
 
 
-class LogQuery(msgspec.Struct, frozen=True):
-    """What part of a log is wanted; times in ns since the epoch, 0 for no bound; ``tail`` None for all lines."""
+class LogForm(msgspec.Struct, frozen=True):
+    """How lines are written.
 
-    stdout: bool
-    stderr: bool
-    since: int = 0
-    until: int = 0
-    tail: int | None = None
+    Attributes:
+        timestamps, details: whether each begins with its time, and with the attributes that the log options name.
+        follow: whether the answer goes on while the container runs.
+        joined: whether one frame may hold many lines; Docker's clients are used to a frame for each.
+    """
+
     timestamps: bool = False
+    details: bool = False
     follow: bool = False
+    joined: bool = False
 
 
 def read_query(call: Call) -> LogQuery:
-    """The parameters of ContainerLogs.
+    """The parameters of ContainerLogs that choose lines.
 
     Raises:
         InvalidInput: no stream is chosen, or a time is none.
@@ -41,12 +44,17 @@ def read_query(call: Call) -> LogQuery:
         since=read_time(call.text("since"), now=now, what="since"),
         until=read_time(call.text("until"), now=now, what="until"),
         tail=_read_tail(call.text("tail")),
-        timestamps=call.flag("timestamps"),
-        follow=call.flag("follow"),
+        grep=call.text("grep"),
+        ignore_case=call.flag("ignorecase"),
     )
     if not query.stdout and not query.stderr:
         raise InvalidInput("Bad parameters: you must choose at least one stream", hint="set stdout=1 or stderr=1")
     return query
+
+
+def read_form(call: Call) -> LogForm:
+    """The parameters that say how they are written."""
+    return LogForm(call.flag("timestamps"), call.flag("details"), call.flag("follow"), call.flag("joined"))
 
 
 def _read_tail(text: str) -> int | None:
@@ -54,66 +62,62 @@ def _read_tail(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
-class LogReader:
+class LogStream:
     """Reads a log from where it stopped last, in the form that the client wants.
 
     Args:
-        call: the request; its engine is asked.
-        name: the container.
-        query: which lines.
+        call: the request; its threads do the work.
+        log: what is read.
+        form: how it is written.
         tty: the container has a terminal, so its output is one stream without frames.
     """
 
-    def __init__(self, call: Call, name: str, query: LogQuery, *, tty: bool) -> None:
+    def __init__(self, call: Call, log: OpenLog, form: LogForm, *, tty: bool) -> None:
         self._call = call
-        self._name = name
-        self._query = query
-        self._tty = tty
-        self._tail = query.tail
-        self._reached: Callable[[], Any] | None = None
-        self._second = -1
-        self._stamp = ""
+        self._log = log
+        self._timestamps = form.timestamps
+        self._details = _write_attributes(log.attributes) if form.details else b""
+        self._write: Callable[[Run], bytes] = (
+            self._write_raw if tty else self._write_joined if form.joined else self._write_frames
+        )
 
-    async def read(self) -> AsyncIterator[bytes]:
+    def read(self) -> AsyncIterator[bytes]:
         """What the log has now and did not have at the last reading, in batches of some 256 KiB."""
-        records = await self._call.run(self._open)
-        while batch := await self._call.run(self._take, records):
+        return self._batches(self._log.read())
+
+    def rest(self) -> AsyncIterator[bytes]:
+        """What can be told only at the end of the output."""
+        return self._batches(self._log.rest())
+
+    async def _batches(self, found: Iterator[Run]) -> AsyncIterator[bytes]:
+        while batch := await self._call.run(self._take, found):
             yield batch
 
-    def _open(self) -> Iterator[LogRecord]:
-        query = self._query
-        records, self._reached = self._call.engine.read_logs(
-            self._name,
-            stdout=query.stdout,
-            stderr=query.stderr,
-            since=query.since,
-            until=query.until,
-            tail=self._tail,
-            position=self._reached() if self._reached else None,
-        )
-        self._tail = None
-        return records
-
-    def _take(self, records: Iterator[LogRecord]) -> bytes:
+    def _take(self, found: Iterator[Run]) -> bytes:
         parts: list[bytes] = []
         size = 0
-        for record in records:
-            part = self._write(record)
+        for run in found:
+            part = self._write(run)
             parts.append(part)
             size += len(part)
             if size >= _BATCH:
                 break
         return b"".join(parts)
 
-    def _write(self, record: LogRecord) -> bytes:
-        data = record.data
-        if self._query.timestamps:
-            data = self._write_time(record.time) + data
-        return data if self._tty else frame(record.stream, data)
+    def _prefix(self, run: Run) -> bytes:
+        return (run.stamp + b" " if self._timestamps else b"") + self._details
 
-    def _write_time(self, nanoseconds: int) -> bytes:
-        """The time of a line; lines of one second share the expensive part."""
-        second, fraction = divmod(nanoseconds, _SECOND)
-        if second != self._second:
-            self._second, self._stamp = second, write_log_time(second * _SECOND)[:-10]
-        return f"{self._stamp}{fraction:09d}Z ".encode()
+    def _write_raw(self, run: Run) -> bytes:
+        return run.joined(self._prefix(run))
+
+    def _write_joined(self, run: Run) -> bytes:
+        return frame(run.stream, run.joined(self._prefix(run)))
+
+    def _write_frames(self, run: Run) -> bytes:
+        prefix, end, stream = self._prefix(run), b"\n" if run.full else b"", run.stream
+        return b"".join([frame(stream, prefix + text + end) for text in run.texts()])
+
+
+def _write_attributes(attributes: dict[str, str]) -> bytes:
+    """As Docker's ``details``: NAME=VALUE with commas between, both as in a URL's query, and a space."""
+    return ",".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in attributes.items()).encode() + b" "

@@ -12,25 +12,80 @@ if TYPE_CHECKING:
 
     from kist.cli.option import Arguments
 
-# option -> (field, whether it is one of HostConfig); taken over as they are, when they were written
-_PLAIN = {
-    "workdir": ("WorkingDir", False),
-    "user": ("User", False),
-    "hostname": ("Hostname", False),
-    "tty": ("Tty", False),
-    "stop_signal": ("StopSignal", False),
-    "stop_timeout": ("StopTimeout", False),
-    "memory": ("Memory", True),
-    "cpus": ("NanoCpus", True),
-    "pids_limit": ("PidsLimit", True),
-    "shm_size": ("ShmSize", True),
-    "network": ("NetworkMode", True),
-    "cap_add": ("CapAdd", True),
-    "cap_drop": ("CapDrop", True),
-    "read_only": ("ReadonlyRootfs", True),
-    "init": ("Init", True),
-    "rm": ("AutoRemove", True),
+# Options that are taken over as they are, when they were written: the field of the body, and the one of HostConfig.
+_BODY = {
+    "workdir": "WorkingDir",
+    "user": "User",
+    "hostname": "Hostname",
+    "domainname": "Domainname",
+    "tty": "Tty",
+    "stop_signal": "StopSignal",
+    "stop_timeout": "StopTimeout",
+    "timeout": "KistTimeout",
+    "health_on_failure": "KistHealthOnFailure",
 }
+_HOST = {
+    "memory": "Memory",
+    "cpus": "NanoCpus",
+    "pids_limit": "PidsLimit",
+    "shm_size": "ShmSize",
+    "cap_add": "CapAdd",
+    "cap_drop": "CapDrop",
+    "read_only": "ReadonlyRootfs",
+    "init": "Init",
+    "rm": "AutoRemove",
+    "privileged": "Privileged",
+    "restart": "RestartPolicy",
+    "group_add": "GroupAdd",
+    "volumes_from": "VolumesFrom",
+    "volume_driver": "VolumeDriver",
+    "memory_reservation": "MemoryReservation",
+    "memory_swap": "MemorySwap",
+    "memory_swappiness": "MemorySwappiness",
+    "oom_kill_disable": "OomKillDisable",
+    "oom_score_adj": "OomScoreAdj",
+    "cpu_shares": "CpuShares",
+    "cpu_period": "CpuPeriod",
+    "cpu_quota": "CpuQuota",
+    "cpu_rt_period": "CpuRealtimePeriod",
+    "cpu_rt_runtime": "CpuRealtimeRuntime",
+    "cpuset_cpus": "CpusetCpus",
+    "cpuset_mems": "CpusetMems",
+    "cpu_count": "CpuCount",
+    "cpu_percent": "CpuPercent",
+    "io_maxbandwidth": "IOMaximumBandwidth",
+    "io_maxiops": "IOMaximumIOps",
+    "ulimit": "Ulimits",
+    "blkio_weight": "BlkioWeight",
+    "blkio_weight_device": "BlkioWeightDevice",
+    "device_read_bps": "BlkioDeviceReadBps",
+    "device_write_bps": "BlkioDeviceWriteBps",
+    "device_read_iops": "BlkioDeviceReadIOps",
+    "device_write_iops": "BlkioDeviceWriteIOps",
+    "device_cgroup_rule": "DeviceCgroupRules",
+    "cgroup_parent": "CgroupParent",
+    "publish_all": "PublishAllPorts",
+    "add_host": "ExtraHosts",
+    "dns": "Dns",
+    "dns_search": "DnsSearch",
+    "dns_option": "DnsOptions",
+    "userns": "UsernsMode",
+    "pid": "PidMode",
+    "ipc": "IpcMode",
+    "uts": "UTSMode",
+    "cgroupns": "CgroupnsMode",
+    "runtime": "Runtime",
+    "isolation": "Isolation",
+    "cidfile": "ContainerIDFile",
+}
+# Options of the client alone, and those that this module reads itself.
+_OTHER = frozenset(
+    {
+        "as_me", "detach", "detach_keys", "disable_content_trust", "dry_run", "entrypoint", "env", "env_file",
+        "interactive", "kernel_memory", "label", "label_file", "mount", "name", "platform", "pull", "quiet", "replace",
+        "rootfs", "sig_proxy", "tmpfs", "volume",
+    }
+)  # fmt: skip
 
 
 def create_body(arguments: "Arguments", environment: "Mapping[str, str]", directory: str) -> "dict[str, Any]":
@@ -38,33 +93,75 @@ def create_body(arguments: "Arguments", environment: "Mapping[str, str]", direct
 
     Raises:
         InvalidInput: an unreadable env file, or options that exclude each other.
-        UsageError: a volume or mount that cannot be right.
+        UsageError: there is no image.
     """
-    image, *command = arguments.operands
-    body: dict[str, Any] = {"Image": image}
+    body: dict[str, Any] = {}
     host: dict[str, Any] = {}
-    if command:
-        body["Cmd"] = command
-    for key, (field, in_host) in _PLAIN.items():
-        if key in arguments.values:
-            (host if in_host else body)[field] = arguments.values[key]
+    _add_image(body, arguments, directory)
+    rare = _take_over(body, host, arguments)
     if "entrypoint" in arguments.values:
         body["Entrypoint"] = [arguments.text("entrypoint")] if arguments.text("entrypoint") else [""]
     if env := environment_of(arguments, environment):
         body["Env"] = env
-    if labels := arguments.all("label"):
+    labels = [line for path in arguments.all("label_file") for line in read_env_file(path, "label")]
+    if labels := labels + arguments.all("label"):
         body["Labels"] = dict(_pair(label) for label in labels)
     if arguments.flag("interactive"):
         body["OpenStdin"] = True
         body["StdinOnce"] = True
-    _add_mounts(host, arguments, directory)
+    _add_mounts(body, host, arguments, directory)
     if arguments.flag("as_me"):
         if "user" in arguments.values:
             raise InvalidInput("conflicting options: --as-me and --user", hint="--as-me is the caller's own user")
         body["KistCaller"] = caller(environment)
+    if rare:
+        from kist.cli.rare_body import add_rare  # noqa: PLC0415 - few give such options
+
+        add_rare(body, host, arguments)
+    _refuse_conflicts(arguments)
     if host:
         body["HostConfig"] = host
     return body
+
+
+def _take_over(body: "dict[str, Any]", host: "dict[str, Any]", arguments: "Arguments") -> bool:
+    """Fill the fields that hold what was written; whether there are options that few give."""
+    rare = False
+    for key, value in arguments.values.items():
+        if key in _HOST:
+            host[_HOST[key]] = value
+        elif key in _BODY:
+            body[_BODY[key]] = value
+        elif key == "network" and len(value) == 1 and not value[0][1]:
+            host["NetworkMode"] = value[0][0]
+        else:
+            rare = rare or key not in _OTHER
+    return rare
+
+
+def _add_image(body: "dict[str, Any]", arguments: "Arguments", directory: str) -> None:
+    operands = list(arguments.operands)
+    if rootfs := arguments.text("rootfs"):
+        body["Image"] = ""
+        body["KistRootfs"] = host_path(rootfs, directory)
+    elif not operands:
+        raise UsageError("an image is needed: IMAGE [COMMAND] [ARG...]", hint="'kist images' lists those that are here")
+    else:
+        body["Image"] = operands.pop(0)
+    if operands:
+        body["Cmd"] = operands
+
+
+def _refuse_conflicts(arguments: "Arguments") -> None:
+    """What Docker's client refuses; what any client may say wrong, the engine refuses (``kist.engine.conflicts``)."""
+    if arguments.flag("rm") and arguments.get("restart", {"Name": "no"})["Name"] != "no":
+        raise UsageError(
+            "Conflicting options: --restart and --rm", hint="a container that is removed cannot start again"
+        )
+    if arguments.flag("detach") and "attach" in arguments.values:
+        raise UsageError("Conflicting options: -a and -d", hint="-d attaches nothing")
+    if arguments.flag("replace") and not arguments.get("name"):
+        raise UsageError("--replace needs --name: the name of the container to replace")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -97,18 +194,19 @@ def environment_of(arguments: "Arguments", environment: "Mapping[str, str]") -> 
     return given
 
 
-def read_env_file(path: str) -> list[str]:
+def read_env_file(path: str, what: str = "variable") -> list[str]:
     """The variables in a file: one per line, ``NAME=value`` or ``NAME``; empty lines and ``#`` comments are skipped.
 
     Raises:
         InvalidInput: names the file and line.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidInput(f"cannot read the env file {path!r}: {cause}") from None
+        kind = "env" if what == "variable" else what
+        raise InvalidInput(f"cannot read the {kind} file {path!r}: {cause}") from None
     found = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.lstrip()
@@ -117,37 +215,25 @@ def read_env_file(path: str) -> list[str]:
         name = line.partition("=")[0]
         if not name or any(character.isspace() for character in name):
             raise InvalidInput(
-                f"{path}:{number}: {name!r} is not the name of a variable", hint="write NAME=value, without spaces"
+                f"{path}:{number}: {name!r} is not the name of a {what}", hint="write NAME=value, without spaces"
             )
         found.append(line)
     return found
 
 
-def _add_mounts(host: "dict[str, Any]", arguments: "Arguments", directory: str) -> None:
-    if volumes := arguments.all("volume"):
-        host["Binds"] = [absolute_bind(volume, directory) for volume in volumes]
-    if mounts := arguments.all("mount"):
-        from kist.cli.mount_words import mount_of  # noqa: PLC0415 - few use --mount
-
-        host["Mounts"] = [mount_of(text, directory) for text in mounts]
+def _add_mounts(body: "dict[str, Any]", host: "dict[str, Any]", arguments: "Arguments", directory: str) -> None:
+    for parts in arguments.all("volume"):
+        if len(parts) == 1:
+            body.setdefault("Volumes", {})[parts[0]] = {}
+            continue
+        source = host_path(parts[0], directory) if parts[0][0] in ".~/" else parts[0]
+        host.setdefault("Binds", []).append(":".join((source, *parts[1:])))
+    for mount in arguments.all("mount"):
+        if mount["Type"] == "bind":
+            mount["Source"] = host_path(mount["Source"], directory)
+        host.setdefault("Mounts", []).append(mount)
     if tmpfs := arguments.all("tmpfs"):
-        host["Tmpfs"] = dict(_tmpfs(text) for text in tmpfs)
-
-
-def absolute_bind(text: str, directory: str) -> str:
-    """``-v`` with its host path made absolute; the rest is the engine's to read.
-
-    Raises:
-        UsageError: it has no target, or an empty part.
-    """
-    parts = text.split(":")
-    if len(parts) > 3 or not all(parts):
-        raise UsageError(f'invalid argument "{text}" for "-v, --volume": it is SOURCE:TARGET or SOURCE:TARGET:ro')
-    if len(parts) > 1 and parts[0][0] in ".~/":
-        parts[0] = host_path(parts[0], directory)
-    if not parts[1 if len(parts) > 1 else 0].startswith("/"):
-        raise UsageError(f'invalid argument "{text}" for "-v, --volume": the target is an absolute path')
-    return ":".join(parts)
+        host["Tmpfs"] = dict(tmpfs)
 
 
 def host_path(path: str, directory: str) -> str:
@@ -155,10 +241,3 @@ def host_path(path: str, directory: str) -> str:
     if path == "~" or path.startswith("~/"):
         path = os.path.expanduser(path)
     return os.path.normpath(os.path.join(directory, path))
-
-
-def _tmpfs(text: str) -> tuple[str, str]:
-    target, _, options = text.partition(":")
-    if not target.startswith("/"):
-        raise UsageError(f'invalid argument "{text}" for "--tmpfs": the target is an absolute path')
-    return target, options

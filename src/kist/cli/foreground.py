@@ -29,6 +29,7 @@ class Foreground:
         container: its id.
         tty: whether it has a terminal.
         stdin: whether our standard input goes to it.
+        outputs: which of ``stdout`` and ``stderr`` are wanted.
         condition: what the exit code is waited for with: ``removed`` for a container that goes when it ends.
     """
 
@@ -40,6 +41,7 @@ class Foreground:
         *,
         tty: bool,
         stdin: bool,
+        outputs: "tuple[str, ...]" = ("stdout", "stderr"),
         condition: str,
     ) -> None:
         self._context = context
@@ -48,7 +50,8 @@ class Foreground:
         self._tty = tty
         self._stdin = stdin
         self._condition = condition
-        query = [("stream", 1), ("stdout", 1), ("stderr", 1), ("stdin", 1 if stdin else None)]
+        self._outputs = [(name, 1) for name in outputs]
+        query = [("stream", 1), *self._outputs, ("stdin", 1 if stdin else None)]
         # Both are under way at once, and both are to be answered before a start: nothing printed and no exit is missed.
         self._attaching = context.wire.begin_hijack(container_path(container, "attach"), query)
         self._waiting = self._wait(condition)
@@ -110,9 +113,7 @@ class Foreground:
 
     def _follow_log(self, since: str) -> None:
         path = container_path(self._container, "logs")
-        response = self._context.wire.request(
-            "GET", path, [("stdout", 1), ("stderr", 1), ("follow", 1), ("since", since)]
-        )
+        response = self._context.wire.request("GET", path, [*self._outputs, ("follow", 1), ("since", since)])
         try:
             show(response, tty=self._tty)
         except Unavailable:

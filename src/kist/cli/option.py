@@ -61,15 +61,15 @@ class Option(Frozen):
         group: str = "Options",
         hidden: bool = False,
     ) -> None:
-        self._set(
-            names=tuple(names.split()),
-            help=help,
-            metavar=metavar,
-            kind=kind or (VALUE if metavar else FLAG),
-            parse=parse,
-            group=group,
-            hidden=hidden,
-        )
+        # Spelt out: ``run`` makes more than a hundred of these before it does anything.
+        put = object.__setattr__
+        put(self, "names", tuple(names.split()))
+        put(self, "help", help)
+        put(self, "metavar", metavar)
+        put(self, "kind", kind or (VALUE if metavar else FLAG))
+        put(self, "parse", parse)
+        put(self, "group", group)
+        put(self, "hidden", hidden)
 
     @property
     def key(self) -> str:

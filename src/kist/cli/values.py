@@ -57,6 +57,27 @@ def whole(least: int, noun: str) -> "Callable[[str], int]":
     return parse
 
 
+def within(least: int, most: int, *, zero: bool = False) -> "Callable[[str], int]":
+    """A parser of whole numbers from ``least`` to ``most``, and 0 where that stands for none."""
+
+    def parse(text: str) -> int:
+        digits = text.removeprefix("-")
+        good = digits.isdigit() and digits.isascii() and (least <= int(text) <= most or (zero and int(text) == 0))
+        if not good:
+            raise ValueError(f"it is a whole number from {least} to {most}{', or 0 for none' if zero else ''}")
+        return int(text)
+
+    return parse
+
+
+def swap(text: str) -> int:
+    """Bytes of memory and swap together; -1 for as much swap as there is."""
+    try:
+        return -1 if text == "-1" else size(text)
+    except ValueError:
+        raise ValueError(f"{_SIZE}, or -1 for as much swap as there is") from None
+
+
 def choice(*allowed: str) -> "Callable[[str], str]":
     """A parser of words from a list."""
 
@@ -80,6 +101,32 @@ def assignment(text: str) -> str:
     if not text.partition("=")[0]:
         raise ValueError("it is NAME=VALUE or NAME")
     return text
+
+
+def pair(text: str) -> "tuple[str, str]":
+    """``NAME=VALUE``, taken apart."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError("it is NAME=VALUE")
+    return name, value
+
+
+def volume(text: str) -> "list[str]":
+    """The parts of ``SOURCE:TARGET[:OPTIONS]``, or the target alone."""
+    parts = text.split(":")
+    if len(parts) > 3 or not all(parts):
+        raise ValueError("it is SOURCE:TARGET or SOURCE:TARGET:ro")
+    if not parts[1 if len(parts) > 1 else 0].startswith("/"):
+        raise ValueError("the target is an absolute path")
+    return parts
+
+
+def tmpfs(text: str) -> "tuple[str, str]":
+    """``TARGET[:OPTIONS]``, taken apart."""
+    target, _, options = text.partition(":")
+    if not target.startswith("/"):
+        raise ValueError("the target is an absolute path")
+    return target, options
 
 
 def absolute(text: str) -> str:

@@ -227,9 +227,21 @@ class Client:
         """One container, with its state as of now."""
         return self._values("GET", f"{_container(name)}/json", Container)
 
-    def logs(self, name: str | Container, *, follow: bool = False, tail: int | None = None) -> Iterator[LogRecord]:
-        """What a container printed, or the last ``tail`` lines of it; with ``follow``, until its end."""
-        query = [("stdout", 1), ("stderr", 1), ("timestamps", 1), ("follow", int(follow)), ("tail", tail)]
+    def logs(
+        self,
+        name: str | Container,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: int = 0,
+        until: int = 0,
+        grep: str = "",
+        ignore_case: bool = False,
+    ) -> Iterator[LogRecord]:
+        """What a container printed; with ``follow``, until its end. ``LogQuery`` has the other arguments' meanings."""
+        query: list[tuple[str, str | int | None]] = [("stdout", 1), ("stderr", 1), ("timestamps", 1), ("tail", tail)]
+        query += [("follow", int(follow)), ("grep", grep or None), ("ignorecase", int(ignore_case))]
+        query += [(name, write_moment(value)) for name, value in (("since", since), ("until", until)) if value]
         response = self._wire.request("GET", f"{_container(name)}/logs", query)
         raw = response.headers.get("content-type") == RAW_STREAM
         return raw_records(response) if raw else framed_records(response)

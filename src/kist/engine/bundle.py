@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kist.engine import lifetime, network_options, undone
+from kist.engine import lifetime, logconfig, network_options, undone
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions, ExecOptions
@@ -198,6 +198,7 @@ def check(options: ContainerOptions) -> None:
     """
     undone.refuse(options)
     lifetime.check(options)
+    logconfig.check(options.log)
     capabilities(options.cap_add, options.cap_drop)
     memory = options.resources.memory
     if memory and memory < _MINIMUM_MEMORY:

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundle, links, mountpoints, networks, starter, state
+from kist.engine import bundle, links, logconfig, mountpoints, networks, starter, state
 from kist.engine.creation import Creation, check_name
 from kist.engine.events import Events, of_container
 from kist.engine.guardians import Guardians
@@ -35,7 +35,7 @@ from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kist.kernel import cgroup
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
-from kist.spec.container import Container, ContainerOptions, ContainerState
+from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
 from kist.spec.json import to_builtins
 from kist.spec.networking import NetworkAttachment
 from kist.spec.runtime import RuntimeSpec
@@ -53,6 +53,7 @@ class Containers:
         connected: networks.Networks,
         run_root: str,
         events: Events,
+        log: LogConfig,
     ) -> None:
         self._store = store
         self._images = images
@@ -64,7 +65,13 @@ class Containers:
         mounted_at = os.path.join(run_root, "root")
         self._volumes = ContainerVolumes(store)
         self._creation = Creation(
-            store, images, self._volumes, data_root=self._data_root, run_root=self._run_root, mounted_at=mounted_at
+            store,
+            images,
+            self._volumes,
+            data_root=self._data_root,
+            run_root=self._run_root,
+            mounted_at=mounted_at,
+            log=log,
         )
         self._mountpoints = os.path.join(store.root, "mountpoints")
         # Protects the two dictionaries.
@@ -206,7 +213,7 @@ class Containers:
             stdin=options.open_stdin,
             stdin_once=options.stdin_once,
             init=options.init,
-            log=plan.Log(),
+            log=logconfig.make_log(container),
             passwd=passwd,
         )
 

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kist.engine import bundle, names
+from msgspec import structs
+
+from kist.engine import bundle, logconfig, names
 from kist.engine.images import Images
 from kist.engine.starter import Places
 from kist.engine.volumes import ContainerVolumes
 from kist.errors import Conflict, InvalidInput, NotFound
-from kist.spec.container import Container, ContainerOptions
+from kist.spec.container import Container, ContainerOptions, LogConfig
 from kist.spec.image import ContainerConfig
 from kist.spec.platform import Platform
 from kist.store import Store, directories
@@ -31,6 +33,7 @@ class Creation:
         data_root: the directory of the containers' own directories.
         run_root: the directory of their run directories.
         mounted_at: the empty directory that every root file system is mounted over.
+        log: the log driver of containers that name none.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Creation:
         data_root: str,
         run_root: str,
         mounted_at: str,
+        log: LogConfig,
     ) -> None:
         self._store = store
         self._images = images
@@ -49,6 +53,7 @@ class Creation:
         self._run_root = run_root
         self._mounted_at = mounted_at
         self._volumes = volumes
+        self._log = log
 
     def places(self, identifier: str) -> Places:
         """A container's directories."""
@@ -63,6 +68,7 @@ class Creation:
             InvalidInput, Unsupported: an option cannot be right, or is not done.
             NotFound: there is no such image.
         """
+        options = structs.replace(options, log=logconfig.with_default(options.log, self._log))
         bundle.check(options)
         image = self._images.get(options.image)
         _check_platform(image.config.platform, options.image)

@@ -14,13 +14,14 @@ from importlib import metadata
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from kist.engine import logconfig, settings
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.execs import Execs
 from kist.engine.files import Files
 from kist.engine.frames import read_frames
 from kist.engine.images import Images
-from kist.engine.logs import Logs
+from kist.engine.logs import Logs, OpenLog
 from kist.engine.networks import Networks
 from kist.engine.starter import Starter
 from kist.engine.steps import Steps
@@ -29,13 +30,13 @@ from kist.errors import InvalidInput, Unsupported
 from kist.kernel import cgroup, process
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
-from kist.runtime.logreader import Position
 from kist.spec import roots
 from kist.spec.container import Container, ContainerOptions, ExecOptions, ExecState, LogRecord, NetworkMode, RunResult
 from kist.spec.docker.events import check_event_filters, match_event
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
+from kist.spec.logs import LogQuery
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
 from kist.spec.running import failed_run, run_options
@@ -68,6 +69,7 @@ class Engine:
                 hint="choose another one with KIST_ROOT",
             )
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
+        self.settings = settings.read(roots.config_file(os.environ, os.geteuid()))
         self.store = Store(self.data_root)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
         self.event_log = Events(self.store.events)
@@ -75,7 +77,9 @@ class Engine:
         self.spawner = Spawner(os.path.join(self.run_root, "engine.log"), shared=shared)
         self._networks = Networks(self.store)
         start = Starter(self.spawner, self._networks)
-        self._containers = Containers(self.store, self.catalogue, start, self._networks, self.run_root, self.event_log)
+        self._containers = Containers(
+            self.store, self.catalogue, start, self._networks, self.run_root, self.event_log, self.settings.log
+        )
         self._execs = Execs(self._containers, self.event_log)
         self._logs = Logs(self._containers)
         self.files = Files(self._containers, self.store, self.event_log)
@@ -273,25 +277,24 @@ class Engine:
         """Set the size of a container's terminal, in characters."""
         self._containers.resize(name, height, width)
 
-    def logs(self, name: str | Container, *, follow: bool = False, tail: int | None = None) -> Iterator[LogRecord]:
-        """What a container printed; with ``follow``, until its end."""
-        return self._logs.iterate(name, follow=follow, tail=tail)
-
-    def read_logs(
+    def logs(
         self,
         name: str | Container,
         *,
-        stdout: bool = True,
-        stderr: bool = True,
+        follow: bool = False,
+        tail: int | None = None,
         since: int = 0,
         until: int = 0,
-        tail: int | None = None,
-        position: Position | None = None,
-    ) -> tuple[Iterator[LogRecord], Callable[[], Position]]:
-        """What a container has printed so far, and (once that is read) the position to go on from."""
-        return self._logs.read(
-            name, stdout=stdout, stderr=stderr, since=since, until=until, tail=tail, position=position
-        )
+        grep: str = "",
+        ignore_case: bool = False,
+    ) -> Iterator[LogRecord]:
+        """What a container printed; with ``follow``, until its end. ``LogQuery`` has the other arguments' meanings."""
+        query = LogQuery(since=since, until=until, tail=tail, grep=grep, ignore_case=ignore_case)
+        return self._logs.iterate(name, query, follow=follow)
+
+    def open_log(self, name: str | Container, query: LogQuery) -> OpenLog:
+        """The part of a container's log that ``query`` asks for, to be read as often as it grows."""
+        return self._logs.open(name, query)
 
     # further processes
 
@@ -359,6 +362,8 @@ class Engine:
             cpus=os.cpu_count() or 1,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
             rootless=os.geteuid() != 0,
+            log_driver=self.settings.log.driver,
+            log_drivers=logconfig.DRIVERS,
         )
 
 

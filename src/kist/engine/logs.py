@@ -1,11 +1,47 @@
 """A container's output, read back from its log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from kist.engine import logconfig
 from kist.engine.containers import Containers
-from kist.runtime import logreader
-from kist.runtime.logreader import LogReader, Position
+from kist.errors import Unsupported
+from kist.runtime.logformat import Run
+from kist.runtime.loggrep import Grep
+from kist.runtime.logreader import LogReader
 from kist.spec.container import Container, LogRecord
+from kist.spec.logs import LogQuery
+
+__all__ = ["Logs", "OpenLog", "Run"]
+
+
+class OpenLog:
+    """One reading of a log; it may be asked again for what was added. Close it.
+
+    Attributes:
+        attributes: what ``--details`` shows before each line: the labels and variables that the log options name.
+    """
+
+    def __init__(self, path: str, query: LogQuery, attributes: dict[str, str]) -> None:
+        self.attributes = attributes
+        self._grep = Grep(query.grep, ignore_case=query.ignore_case) if query.grep else None
+        self._streams = {"stdout": query.stdout, "stderr": query.stderr}
+        self._all = query.stdout and query.stderr
+        self._reader = LogReader(path, since=query.since, until=query.until, tail=query.tail)
+
+    def read(self) -> Iterator[Run]:
+        """What is there now and was not read yet."""
+        found = self._reader.runs()
+        if not self._all:
+            found = (run for run in found if self._streams[run.stream])
+        return self._grep.select(found) if self._grep else found
+
+    def rest(self) -> Iterator[Run]:
+        """What can be told only when nothing more will come: a last line without an end that ``grep`` looks for."""
+        return self._grep.rest() if self._grep else iter(())
+
+    def close(self) -> None:
+        """Close the files."""
+        self._reader.close()
 
 
 class Logs:
@@ -14,60 +50,38 @@ class Logs:
     def __init__(self, containers: Containers) -> None:
         self._containers = containers
 
-    def read(
-        self,
-        name: str | Container,
-        *,
-        stdout: bool = True,
-        stderr: bool = True,
-        since: int = 0,
-        until: int = 0,
-        tail: int | None = None,
-        position: Position | None = None,
-    ) -> tuple[Iterator[LogRecord], Callable[[], Position]]:
-        """What has been printed so far.
+    def open(self, name: str | Container, query: LogQuery) -> OpenLog:
+        """The part of a container's log that ``query`` asks for.
 
-        Args:
-            name: of the container.
-            stdout: whether that stream is wanted.
-            stderr: the same for the other.
-            since: nanoseconds since the epoch; 0 for the beginning.
-            until: the same; 0 for no end.
-            tail: only the last so many records.
-            position: where an earlier reading ended.
-
-        Returns:
-            The records, and a function that tells, once they are read, where to go on.
+        Raises:
+            InvalidInput: the pattern is malformed.
+            Unsupported: its log driver keeps nothing that could be read.
         """
-        reader = LogReader(self._containers.log_path(self._containers.get(name)))
-        start = reader.tail(tail) if tail is not None and position is None else position
-        reached = [start or Position()]
+        container = self._containers.get(name)
+        if not logconfig.keeps_file(container.options.log):
+            raise Unsupported(
+                "configured logging driver does not support reading",
+                hint=f"the container was made with --log-driver {container.options.log.driver}",
+            )
+        return OpenLog(self._containers.log_path(container), query, logconfig.attributes(container))
 
-        def records() -> Iterator[LogRecord]:
-            for at, line in reader.lines(start):
-                reached[0] = at
-                record = logreader.parse(line)
-                if until and record.time > until:
-                    return
-                if record.time >= since and (stdout if record.stream == "stdout" else stderr):
-                    yield record
-
-        return records(), lambda: reached[0]
-
-    def iterate(self, name: str | Container, *, follow: bool, tail: int | None) -> Iterator[LogRecord]:
+    def iterate(self, name: str | Container, query: LogQuery, *, follow: bool) -> Iterator[LogRecord]:
         """What has been printed, and with ``follow`` what still will be."""
         container = self._containers.get(name)
-        if not follow:
-            records, _ = self.read(container, tail=tail)
-            yield from records
-            return
-        position: Position | None = None
-        with self._containers.open_follow(container) as grown:
-            going = True
-            while True:
-                records, reached = self.read(container, tail=tail if position is None else None, position=position)
-                yield from records
-                position = reached()
-                if not going:
-                    return
-                going = bool(grown.recv(1 << 12))
+        log = self.open(container, query)
+        try:
+            if follow:
+                with self._containers.open_follow(container) as grown:
+                    going = True
+                    while going:
+                        yield from _records(log.read())
+                        going = bool(grown.recv(1 << 12))
+            yield from _records(log.read())
+            yield from _records(log.rest())
+        finally:
+            log.close()
+
+
+def _records(found: Iterator[Run]) -> Iterator[LogRecord]:
+    for run in found:
+        yield from run.records()

@@ -6,7 +6,7 @@ Who makes one work takes its row out; the last one takes the file.
 from collections.abc import Callable
 
 from kist.errors import Unsupported
-from kist.spec.container import ContainerOptions, LogConfig, Namespaces, RestartPolicy
+from kist.spec.container import ContainerOptions, Namespaces, RestartPolicy
 from kist.spec.resources import Resources
 
 _DONE_RESOURCES = ("memory", "nano_cpus", "pids", "shm_size")
@@ -38,7 +38,6 @@ _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
     ("--restart", lambda o: o.restart != RestartPolicy()),
     ("health checks", lambda o: o.healthcheck is not None and o.healthcheck.test[:1] != ("NONE",)),
     ("--health-on-failure", lambda o: o.health_on_failure not in {"", "none"}),
-    ("--log-driver", lambda o: o.log not in (LogConfig(), LogConfig("json-file"), LogConfig("local"))),
     ("--runtime", lambda o: o.runtime not in {"", "runc"}),
 )  # fmt: skip
 

@@ -1,144 +1,148 @@
 """A container's log, read back; ``logwriter`` describes the format."""
 
-import calendar
-import contextlib
-import functools
-import os
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Self
 
-from kist.spec.container import LogRecord
+from kist.runtime import logfiles
+from kist.runtime.logfiles import Plain, Segment
+from kist.runtime.logformat import TIME, Run, runs, stamp
 
-_TIME = len("2026-01-01T00:00:00.000000000Z")
-_SECOND = len("2026-01-01T00:00:00")
-_BLOCK = 1 << 20
-# So many numbers without a file mean that there are no older ones.
-_NO_MORE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where reading stopped: a file (by its inode, as rotation renames it) and an offset in it."""
-
-    inode: int = 0
-    offset: int = 0
+_BLOCK = 256 << 10
+_NO_TIME = b""
 
 
 class LogReader:
-    """Reads the files of one log, the oldest first.
+    """One reader's way through the files of a log, from where it is told to what there is, as often as it is asked.
+
+    It keeps the file open that it has come to, so rotation neither hides nor doubles anything: what remains of that
+    file is read to its end, whatever became of its name, and then the one that came after it.
 
     Args:
         path: the current file; ``path.1`` is the one before it, and so on.
+        since: only records from this time on, in nanoseconds since the epoch; 0 for all.
+        until: only records up to it; 0 for all.
+        tail: of the records that are there at the first reading, only the last so many; None for all.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, since: int = 0, until: int = 0, tail: int | None = None) -> None:
         self._path = path
+        self._since = stamp(since) if since > 0 else _NO_TIME
+        self._until = stamp(until) if until > 0 else _NO_TIME
+        self._nothing = until < 0
+        self._tail = tail
+        self._held: Segment | None = None
+        self._offset = 0
 
-    def lines(self, position: Position | None = None) -> Iterator[tuple[Position, bytes]]:
-        """Whole records as they stand in the files from ``position`` on (None: all), and where each one ends."""
-        with self._files(position) as files:
-            for file, inode, start in files:
-                offset = start
-                file.seek(start)
-                for line in file:
-                    if not line.endswith(b"\n"):
-                        break  # a record that is being written
-                    offset += len(line)
-                    yield Position(inode, offset), line
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
 
-    def tail(self, count: int) -> Position:
-        """The position before the last ``count`` records."""
-        left = count
-        with self._files(None) as files:
-            for file, inode, _ in reversed(files):
-                offset, left = _start_of_tail(file, left)
-                if left == 0:
-                    return Position(inode, offset)
-        return Position()
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
 
-    def end(self) -> Position:
-        """The position after the last record."""
+    def close(self) -> None:
+        """Close the file that is held open."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def runs(self) -> Iterator[Run]:
+        """The records that are wanted and were not given yet, as runs of alike ones."""
+        since, until = self._since, self._until
+        for block in self.blocks():
+            for run in runs(block):
+                if run.head >= since and (not until or run.head[:TIME] <= until):
+                    yield run
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes of whole records that are there and were not given yet, less what search shows not to be wanted."""
+        if self._nothing:
+            return
+        if self._held is None:
+            yield from self._begin()
+            return
+        yield from self._rest()
+        if isinstance(self._held, Plain) and self._held.is_at(self._path):
+            return
+        yield from self._newer()
+
+    def _begin(self) -> Iterator[bytes]:
+        segments = logfiles.open_all(self._path)
+        offsets = [0] * len(segments)
+        if self._tail is not None:
+            left = self._tail
+            for number in range(len(segments) - 1, -1, -1):
+                end = _end_of_records(segments[number])
+                offsets[number], left = logfiles.tail(segments[number], end, left)
+            self._tail = None
+        yield from self._through(segments, offsets)
+
+    def _newer(self) -> Iterator[bytes]:
+        """What came after the file that is held, which is written no more once there is a newer one."""
+        assert self._held is not None
+        segments = logfiles.open_all(self._path)
+        known = [number for number, segment in enumerate(segments) if segment.first == self._held.first]
+        # When it is not among them it was so old that it is gone, and they all came after it.
+        after = known[0] + 1 if known else 0
+        for segment in segments[:after]:
+            segment.close()
+        if segments[after:]:
+            yield from self._rest()
+            yield from self._through(segments[after:], [0] * (len(segments) - after))
+
+    def _through(self, segments: list[Segment], offsets: list[int]) -> Iterator[bytes]:
+        left = list(segments)
         try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            return Position()
-        return Position(status.st_ino, status.st_size)
+            for offset in offsets:
+                self.close()
+                self._held, self._offset = left.pop(0), offset
+                yield from self._searched()
+        finally:
+            for segment in left:
+                segment.close()
 
-    @contextlib.contextmanager
-    def _files(self, position: Position | None) -> Iterator[list[tuple[BinaryIO, int, int]]]:
-        """The files from ``position`` on, open, with inode and offset to start at, the oldest first.
+    def _searched(self) -> Iterator[bytes]:
+        """The held file from the offset on: what is unordered as it is, of the rest only what the times ask for."""
+        assert self._held is not None
+        end = self._held.size()
+        if self._since or self._until:
+            ordered = logfiles.ordered_from(self._held, end)
+            yield from self._rest(ordered)
+            if self._since and self._offset >= ordered:
+                self._offset = logfiles.search(self._held, self._offset, end, self._since)
+            for block in self._rest():
+                yield block
+                if self._until and block[:TIME] > self._until:
+                    self._offset = _end_of_records(self._held)
+                    return
+            return
+        yield from self._rest()
 
-        The log may be rotated meanwhile. Files then move to higher numbers, as this search does, so it meets none too
-        late, perhaps one twice, and perhaps a number that is empty for a moment.
-        """
-        with contextlib.ExitStack() as stack:
-            found: dict[int, tuple[BinaryIO, int, int]] = {}
-            number = missing = 0
-            while missing < _NO_MORE:
-                path = f"{self._path}.{number}" if number else self._path
-                number += 1
-                try:
-                    file = stack.enter_context(open(path, "rb"))
-                except FileNotFoundError:
-                    missing += 1
-                    continue
-                missing = 0
-                inode = os.fstat(file.fileno()).st_ino
-                if inode in found:
-                    continue
-                if position is not None and inode == position.inode and _begins_record(file, position.offset):
-                    found[inode] = file, inode, position.offset
-                    break
-                found[inode] = file, inode, 0
-            yield list(reversed(found.values()))
-
-
-def parse(line: bytes) -> LogRecord:
-    """The record of one line."""
-    stream_end = line.index(b" ", _TIME + 1)
-    text = line[stream_end + 3 :]
-    full = line[stream_end + 1 : stream_end + 2] == b"F"
-    name = "stderr" if line[_TIME + 1 : stream_end] == b"stderr" else "stdout"
-    return LogRecord(name, timestamp(line), text if full else text[:-1])  # type: ignore[arg-type]
-
-
-def timestamp(line: bytes) -> int:
-    """The time of a record in nanoseconds since the epoch."""
-    return _seconds(line[:_SECOND]) * 1_000_000_000 + int(line[_SECOND + 1 : _TIME - 1])
+    def _rest(self, end: int = 1 << 62) -> Iterator[bytes]:
+        """Whole records from the offset on, those that begin before ``end``, in blocks."""
+        segment = self._held
+        assert segment is not None
+        rest = b""
+        at = self._offset
+        while at < end and (block := segment.read(at, min(_BLOCK, end - at))):
+            at += len(block)
+            cut = block.rfind(b"\n") + 1
+            if not cut:
+                rest += block
+                continue
+            whole, rest = rest + block[:cut], block[cut:]
+            self._offset = at - len(rest)
+            yield whole
 
 
-@functools.lru_cache(maxsize=4)
-def _seconds(text: bytes) -> int:
-    # Lines come many to a second, and strptime takes ten microseconds.
-    return calendar.timegm(time.strptime(text.decode(), "%Y-%m-%dT%H:%M:%S"))
-
-
-def _begins_record(file: BinaryIO, offset: int) -> bool:
-    """Whether a record can begin there; where not, the position was in a file that is gone and had the same inode."""
-    if offset == 0:
-        return True
-    file.seek(offset - 1)
-    return file.read(1) == b"\n"
-
-
-def _start_of_tail(file: BinaryIO, count: int) -> tuple[int, int]:
-    """Where the last ``count`` lines of a file begin, and how many it lacks."""
-    end = file.seek(0, os.SEEK_END)
-    if count == 0:
-        return end, 0
-    left = count + 1  # the end of the line before them
+def _end_of_records(segment: Segment) -> int:
+    """Where the last whole record ends."""
+    end = segment.size()
     while end > 0:
-        start = max(0, end - _BLOCK)
-        file.seek(start)
-        block = file.read(end - start)
-        found = block.count(b"\n")
-        if found >= left:
-            place = len(block)
-            for _ in range(left):
-                place = block.rindex(b"\n", 0, place)
-            return start + place + 1, 0
-        left -= found
+        start = max(0, end - 4096)
+        found = segment.read(start, end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
         end = start
-    return 0, max(0, left - 1)
+    return 0

@@ -14,11 +14,10 @@ import os
 
 from kist.kernel import cgroup, faults, process
 from kist.kernel.lean import signal, socket
-from kist.runtime import child, messages, requests
+from kist.runtime import child, logwriter, messages, requests
 from kist.runtime import loop as events
 from kist.runtime.control import Control
 from kist.runtime.door import Door, connect
-from kist.runtime.logwriter import LogWriter
 from kist.runtime.notices import Notices
 from kist.runtime.record import Record
 from kist.runtime.streams import Client, Streams
@@ -67,8 +66,7 @@ class Monitor:
         self.waiters: list[socket.socket] = []
         self.followers: list[socket.socket] = []
         self.notices = Notices(self.control, self.waiters)
-        log = plan["log"]
-        writer = LogWriter(f"{directory}/{log['name']}", log["max_bytes"], log["max_files"]) if log else None
+        writer = logwriter.open_log(self.loop, plan["log"], directory, self._log_takes_more)
         self.streams = Streams(
             self.loop,
             writer,
@@ -236,6 +234,9 @@ class Monitor:
                 self.cgroup.remove()
             except OSError as error:
                 messages.complain(error)
+
+    def _log_takes_more(self) -> None:
+        self.streams.relieve()
 
     def _log_grew(self) -> None:
         for follower in self.followers:

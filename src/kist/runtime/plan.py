@@ -48,11 +48,21 @@ Step = tuple[str, dict[str, Any]]
 
 
 class Log(msgspec.Struct, frozen=True):
-    """Where the container's output is kept: a file in its directory, rotated at ``max_bytes``, ``max_files`` in all."""
+    """Where the container's output is kept, and where else it goes.
+
+    Attributes:
+        name: of a file in the container's directory.
+        max_bytes: it is rotated at this size; 0 for no file at all.
+        max_files: how many there may be, the current one included.
+        compress: whether rotated ones are packed.
+        forward: what ``kist.runtime.logforward`` is told; None where the output stays here.
+    """
 
     name: str = "container.log"
     max_bytes: int = LOG_BYTES
     max_files: int = LOG_FILES
+    compress: bool = False
+    forward: dict[str, Any] | None = None
 
 
 class Command(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ _PLAN: dict[str, Any] = {
     "terminal": False,
     "stdin": True,
     "stdin_once": True,
-    "log": {"name": "log", "max_bytes": 1 << 20, "max_files": 1},
+    "log": {"name": "log", "max_bytes": 1 << 20, "max_files": 1, "compress": False, "forward": None},
 }
 
 

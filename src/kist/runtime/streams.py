@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kist.runtime.logforward import Forwarder
     from kist.runtime.logwriter import LogWriter
 
 _CHUNK = 1 << 16
@@ -56,7 +57,7 @@ class Streams:
     def __init__(
         self,
         loop: events.Loop,
-        log: LogWriter | None,
+        log: LogWriter | Forwarder | None,
         *,
         stdin_once: bool,
         on_idle: Callable[[], None],
@@ -201,8 +202,14 @@ class Streams:
             self._flush(client)
         self._pause_or_resume()
 
+    def relieve(self) -> None:
+        """The log takes output again."""
+        self._pause_or_resume()
+
     def _pause_or_resume(self) -> None:
-        paused = any(len(client.pending) > _LIMIT for client in self._clients)
+        paused = any(len(client.pending) > _LIMIT for client in self._clients) or (
+            self._log is not None and self._log.full
+        )
         if paused != self._paused and not self._ended:
             self._paused = paused
             self._watch_process()

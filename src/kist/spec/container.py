@@ -13,6 +13,7 @@ from kist.spec.resources import Resources
 
 # ``bridge``, ``host``, ``none``, ``container:NAME``, or the name of a network.
 NetworkMode = str
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
 
@@ -235,6 +236,12 @@ class Container(msgspec.Struct, frozen=True):
     networks: tuple[NetworkAttachment, ...] = ()
     log_path: str = ""
     volume_root: str = ""
+
+    @property
+    def has_log_file(self) -> bool:
+        """Whether anything is logged on the engine's machine (at ``log_path``)."""
+        log = self.options.log
+        return log.driver != "none" and log.options.get("cache-disabled", "") not in _TRUE
 
 
 class RunResult(msgspec.Struct, frozen=True):

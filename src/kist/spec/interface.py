@@ -183,8 +183,18 @@ class EngineInterface(Protocol):
         """One container, with its state as of now."""
         ...
 
-    def logs(self, name: str | Container, *, follow: bool = False, tail: int | None = None) -> Iterator[LogRecord]:
-        """What a container printed, or the last ``tail`` lines of it; with ``follow``, until its end."""
+    def logs(
+        self,
+        name: str | Container,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: int = 0,
+        until: int = 0,
+        grep: str = "",
+        ignore_case: bool = False,
+    ) -> Iterator[LogRecord]:
+        """What a container printed; with ``follow``, until its end. ``LogQuery`` has the other arguments' meanings."""
         ...
 
     def exec(self, name: str | Container, options: ExecOptions) -> RunResult:

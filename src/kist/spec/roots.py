@@ -34,3 +34,16 @@ def run_root(environment: "Mapping[str, str]", uid: int) -> str:
     if uid == 0:
         return "/run/kist"
     return (environment.get("XDG_RUNTIME_DIR") or f"/tmp/kist-run-{uid}") + "/kist"  # noqa: S108 - made with 0700
+
+
+def config_file(environment: "Mapping[str, str]", uid: int) -> str:
+    """The engine's settings: ``$KIST_CONFIG``, else ``/etc/kist/engine.toml`` for root, else of the user (XDG).
+
+    Empty where an ordinary user has no place for one.
+    """
+    if path := environment.get("KIST_CONFIG"):
+        return path
+    if uid == 0:
+        return "/etc/kist/engine.toml"
+    home = environment.get("XDG_CONFIG_HOME") or (environment.get("HOME", "") and environment["HOME"] + "/.config")
+    return f"{home}/kist/engine.toml" if home else ""

@@ -59,4 +59,6 @@ class Info(msgspec.Struct, frozen=True):
     cpus: int
     memory: int
     rootless: bool
+    log_driver: str = ""
+    log_drivers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

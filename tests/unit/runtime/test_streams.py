@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kist.runtime import streams as module
-from kist.runtime.logreader import LogReader, parse
+from kist.runtime.logreader import LogReader
 from kist.runtime.logwriter import LogWriter
 from kist.runtime.loop import Loop
 from kist.runtime.streams import Client, Streams
@@ -186,7 +186,8 @@ def test_output_goes_to_the_log_and_to_everybody_who_wants_it(rooms: Rooms, tmp_
         assert each.ended
     assert both.frames() == {"stdout": b"out\n", "stderr": b"err\n"}
     assert only_errors.frames() == {"stdout": b"", "stderr": b"err\n"}
-    records = [parse(line) for _, line in LogReader(str(log)).lines()]
+    with LogReader(str(log)) as reader:
+        records = [record for run in reader.runs() for record in run.records()]
     assert sorted((r.stream, r.data) for r in records) == [("stderr", b"err\n"), ("stdout", b"out\n")]
 
 
@@ -221,6 +222,8 @@ def test_the_end_does_not_wait_for_a_left_behind_child_that_goes_on_printing(roo
 
     class Endless:
         """A log that plays the child: for everything that is read, there is more to read."""
+
+        full = False
 
         def write(self, _stream: str, data: bytes) -> None:
             nonlocal reads

@@ -9,12 +9,14 @@ from aiohttp.web_response import StreamResponse
 
 from kist.api.call import Call
 from kist.api.hijack import hijack, stream_type
-from kist.api.logstream import LogQuery, LogReader
+from kist.api.logstream import LogForm, LogStream
 from kist.api.routing import Route
 from kist.errors import InvalidInput, Unsupported
+from kist.spec.logs import LogQuery
 
 if TYPE_CHECKING:
     from kist.engine import Engine
+    from kist.engine.logs import OpenLog
     from kist.engine.watcher import Condition
 
 _CONDITIONS: tuple["Condition", ...] = ("not-running", "next-exit", "removed")
@@ -47,17 +49,18 @@ async def _replay(call: Call) -> StreamResponse:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     if call.flag("logs") and (query.stdout or query.stderr):
-        reader = LogReader(call, container.id, query, tty=container.options.tty)
-        call.api.track(call.loop.create_task(_pour(reader, theirs)))
+        log = await call.run(call.engine.open_log, container.id, query)
+        stream = LogStream(call, log, LogForm(), tty=container.options.tty)
+        call.api.track(call.loop.create_task(_pour(stream, log, theirs)))
     else:
         theirs.close()
     return await hijack(call, ours, stream_type(call, tty=container.options.tty), forward=False)
 
 
-async def _pour(reader: LogReader, target: socket.socket) -> None:
+async def _pour(stream: LogStream, log: "OpenLog", target: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    with contextlib.closing(target), contextlib.suppress(ConnectionError):  # the client went away
-        async for batch in reader.read():
+    with contextlib.closing(log), contextlib.closing(target), contextlib.suppress(ConnectionError):  # the client went
+        async for batch in stream.read():
             await loop.sock_sendall(target, batch)
 
 

@@ -31,7 +31,7 @@ def attach_to(context: "Context", arguments: "Arguments", container: "dict[str, 
     wants_input = arguments.flag("interactive") if starts else not arguments.flag("no_stdin")
     stdin = bool(config["OpenStdin"]) and wants_input
     if stdin:
-        check_terminal(config)
+        check_terminal(config | {"AttachStdin": True})
     removed = container.get("HostConfig", {}).get("AutoRemove")
     condition = "removed" if removed else ("next-exit" if starts else "not-running")
     foreground = Foreground(context, arguments, name, tty=bool(config["Tty"]), stdin=stdin, condition=condition)

@@ -20,6 +20,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     def act() -> int:
         if arguments.flag("dry_run"):
             return run_verb.dry_run(context, body)
+        body.update(run_verb.attached_streams(arguments, body))
         context.say(run_verb.create(context, arguments, body))
         return 0
 
@@ -30,7 +31,6 @@ COMMAND = Command(
     "create",
     run,
     "IMAGE [COMMAND] [ARG...]",
-    least=1,
     options=(*CONTAINER_OPTIONS, DRY_RUN),
     ends_at_operand=True,
     about="Prints the container's id. 'kist start' starts it.",

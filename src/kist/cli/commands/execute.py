@@ -32,7 +32,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         "WorkingDir": arguments.text("workdir"),
         "Privileged": arguments.flag("privileged"),
     }
-    check_terminal({"Tty": body["Tty"], "OpenStdin": body["AttachStdin"]})
+    check_terminal(body)
     made = context.wire.call("POST", container_path(name, "exec"), value=body)["Id"]
     try:
         if detach:

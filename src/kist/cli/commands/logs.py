@@ -27,6 +27,10 @@ def run(context: "Context", arguments: "Arguments") -> int:
         ("tail", arguments.get("tail")),
         ("since", arguments.get("since")),
         ("until", arguments.get("until")),
+        ("details", 1 if arguments.flag("details") else None),
+        ("grep", arguments.get("grep")),
+        ("ignorecase", 1 if arguments.flag("ignore_case") else None),
+        ("joined", 1),
     ]
     response = context.wire.request("GET", container_path(name, "logs"), query)
     kind = response.headers.get("content-type", "")
@@ -53,6 +57,11 @@ COMMAND = Command(
         Option("-f --follow", "Go on as the container prints"),
         Option("-n --tail", "The last NUMBER lines only (default: all)", "NUMBER", parse=tail),
         Option("-t --timestamps", "Show when each line was printed"),
+        Option("--details", "Show the labels and variables that the log options name"),
+        Option(
+            "-g --grep", "Only lines that hold this regular expression; the others do not leave the engine", "PATTERN"
+        ),
+        Option("-i --ignore-case", "Let the pattern match capitals and small letters alike"),
         Option("--since", "From this time on: 10m (ago), 2026-01-31T10:20:30", "TIME", parse=timestamp(time.time)),
         Option("--until", "Up to this time", "TIME", parse=timestamp(time.time)),
     ),

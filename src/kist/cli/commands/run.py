@@ -7,7 +7,7 @@ from kist.cli.container_options import CONTAINER_OPTIONS, DETACH, DETACH_KEYS, D
 from kist.cli.create_body import create_body
 from kist.cli.option import Command
 from kist.cli.usage import UsageError
-from kist.errors import KistError, NotFound
+from kist.errors import Conflict, KistError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
             return dry_run(context, body)
         if arguments.flag("detach"):
             return _in_background(context, arguments, body)
+        body.update(attached_streams(arguments, body))
         check_terminal(body)
         return _in_foreground(context, arguments, body)
 
@@ -64,13 +65,32 @@ def check_terminal(body: "dict[str, Any]") -> None:
     Raises:
         KistError: it is none.
     """
-    if body.get("Tty") and body.get("OpenStdin") and not os.isatty(0):
+    if body.get("Tty") and body.get("AttachStdin") and not os.isatty(0):
         raise KistError("the input device is not a TTY", hint="leave out -t to feed standard input from a pipe or file")
 
 
 def create(context: "Context", arguments: "Arguments", body: "dict[str, Any]") -> str:
     """Create the container; its id. The engine's warnings are shown."""
-    made = context.wire.call("POST", "/containers/create", [("name", arguments.get("name"))], body)
+    if "cidfile" in arguments.values:
+        from kist.cli.cidfile import IdFile  # noqa: PLC0415 - for --cidfile only
+
+        with IdFile(arguments.text("cidfile")) as file:
+            return file.keep(_create(context, arguments, body))
+    return _create(context, arguments, body)
+
+
+def _create(context: "Context", arguments: "Arguments", body: "dict[str, Any]") -> str:
+    if arguments.get("pull") == "always":
+        context.warn("--pull always: no registry is asked yet, the image that is here is used")
+    query = [("name", arguments.get("name")), ("platform", arguments.get("platform"))]
+    try:
+        made = context.wire.call("POST", "/containers/create", query, body)
+    except Conflict as error:
+        # Only now: an image that is not there, or an option that is wrong, must not cost the old one.
+        if not arguments.flag("replace") or "The container name" not in error.message:
+            raise
+        context.wire.call("DELETE", container_path(arguments.text("name")), [("force", 1)])
+        made = context.wire.call("POST", "/containers/create", query, body)
     for warning in made.get("Warnings") or ():
         context.warn(warning)
     return str(made["Id"])
@@ -84,21 +104,32 @@ def dry_run(context: "Context", body: "dict[str, Any]") -> int:
 
 
 def _in_background(context: "Context", arguments: "Arguments", body: "dict[str, Any]") -> int:
+    # Input that nobody attached must not end with the first who does.
+    body |= {"AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "StdinOnce": False}
     container = create(context, arguments, body)
     context.wire.call("POST", container_path(container, "start"))
     context.say(container)
     return 0
 
 
+def attached_streams(arguments: "Arguments", body: "dict[str, Any]") -> "dict[str, Any]":
+    """What a container in the foreground is attached to: what ``-a`` says, else its output, and its input with -i."""
+    if "attach" in arguments.values:
+        return {}
+    return {"AttachStdin": bool(body.get("OpenStdin")), "AttachStdout": True, "AttachStderr": True}
+
+
 def _in_foreground(context: "Context", arguments: "Arguments", body: "dict[str, Any]") -> int:
-    stdin, tty, removed = bool(body.get("OpenStdin")), bool(body.get("Tty")), arguments.flag("rm")
-    body |= {"AttachStdin": stdin, "AttachStdout": True, "AttachStderr": True}
+    stdin, tty, removed = bool(body["AttachStdin"]), bool(body.get("Tty")), arguments.flag("rm")
+    outputs = tuple(name for name in ("stdout", "stderr") if body[f"Attach{name.capitalize()}"])
     container = create(context, arguments, body)
     from kist.cli.foreground import Foreground  # noqa: PLC0415 - a background run does without
 
     try:
         condition = "removed" if removed else "next-exit"
-        foreground = Foreground(context, arguments, container, tty=tty, stdin=stdin, condition=condition)
+        foreground = Foreground(
+            context, arguments, container, tty=tty, stdin=stdin, outputs=outputs, condition=condition
+        )
         foreground.attach()
         starting = context.wire.begin("POST", container_path(container, "start"))
         import kist.cli.signals  # noqa: F401, PLC0415 - 4 ms of import while the container starts
@@ -115,7 +146,6 @@ COMMAND = Command(
     "run",
     run,
     "IMAGE [COMMAND] [ARG...]",
-    least=1,
     options=(DETACH, *CONTAINER_OPTIONS, SIG_PROXY, DETACH_KEYS, DRY_RUN),
     ends_at_operand=True,
     about="The exit code is the command's; 125 when Kist itself failed, 126 when the command cannot be executed, "

@@ -25,7 +25,7 @@ def write_inspect(container: Container, *, driver: str = "overlay", exec_ids: tu
         "ResolvConfPath": f"{directory}/resolv.conf" if directory else "",
         "HostnamePath": f"{directory}/hostname" if directory else "",
         "HostsPath": f"{directory}/hosts" if directory else "",
-        "LogPath": container.log_path,
+        "LogPath": container.log_path if container.has_log_file else "",
         "Name": "/" + container.name,
         "RestartCount": container.state.restart_count,
         "Driver": driver,

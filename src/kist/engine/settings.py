@@ -1,0 +1,58 @@
+"""What the machine's administrator, or the user, sets for all containers: ``engine.toml``."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from kist.engine import logconfig
+from kist.errors import InvalidInput, KistError
+from kist.spec.container import LogConfig
+
+_LOG = ("driver", "options")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one engine; ``log`` is for containers that name no driver of their own."""
+
+    log: LogConfig = field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
+
+
+def read(path: str) -> Settings:
+    """The settings in this file; the defaults where there is none.
+
+    Raises:
+        InvalidInput: names the file, what is wrong there, and what is allowed.
+    """
+    if not path or not os.path.exists(path):
+        return Settings()
+    import tomllib  # noqa: PLC0415 - most engines have no such file
+
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
+    unknown = [name for name in content if name != "log"]
+    if unknown:
+        raise InvalidInput(f"{path}: there is no setting {unknown[0]!r}", hint="the tables of this file are: [log]")
+    try:
+        return Settings(log=_log(content.get("log", {})))
+    except KistError as error:
+        raise InvalidInput(f"{path}: [log]: {error}", hint=error.hint) from None
+
+
+def _log(table: Any) -> LogConfig:
+    if not isinstance(table, dict):
+        raise InvalidInput("it must be a table", hint='write [log] and then driver = "json-file"')
+    for name in table:
+        if name not in _LOG:
+            raise InvalidInput(f"there is no setting {name!r}", hint=f"settings are {', '.join(_LOG)}")
+    driver, options = table.get("driver", logconfig.DEFAULT), table.get("options", {})
+    if not isinstance(driver, str) or not isinstance(options, dict):
+        raise InvalidInput("driver must be a string and options a table")
+    if not all(isinstance(value, str) for value in options.values()):
+        raise InvalidInput("the values of options must be strings", hint='write max-size = "10m", max-file = "3"')
+    config = LogConfig(driver, options)
+    logconfig.check(config)
+    return config
