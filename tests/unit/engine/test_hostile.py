@@ -295,7 +295,10 @@ def test_a_child_that_a_further_process_leaves_printing_harms_nobody(
 
 def die(pid: int) -> None:
     """Kill a process and see it dead."""
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return  # an earlier one, that was on its way out
     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
