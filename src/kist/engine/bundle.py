@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kist.engine import lifetime, logconfig, network_options, undone
+from kist.engine import devices as host_devices
+from kist.engine import lifetime, logconfig, namespaces, network_options, security, sysctls, ulimits, undone
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount, check_target
 from kist.spec.resources import Resources
-from kist.spec.runtime import DeviceRule, Linux, LinuxResources, Process, RuntimeSpec, User
+from kist.spec.runtime import DeviceNode, DeviceRule, Joined, Linux, LinuxResources, Process, RuntimeSpec, User
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_CAPABILITIES = (
@@ -47,19 +48,12 @@ MASKED_PATHS = (
     "/sys/firmware",
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-# Any node may be made, only these may be opened (and the container's own terminals).
-DEVICE_RULES = (
-    DeviceRule(allow=False, type="a", major=-1, minor=-1, access="rwm"),
-    DeviceRule(allow=True, type="c", major=-1, minor=-1, access="m"),
-    DeviceRule(allow=True, type="b", major=-1, minor=-1, access="m"),
-    *(
-        DeviceRule(allow=True, type="c", major=major, minor=minor, access="rwm")
-        for major, minor in ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1))
-    ),
-)
 _CPU_PERIOD = 100_000
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _MINIMUM_MEMORY = 6 << 20
+_LEAST_OOM_SCORE, _MOST_OOM_SCORE = -1000, 1000
+_QUIET = ("nosuid", "noexec", "nodev")
+_SHM = "/dev/shm"  # noqa: S108 - in a container
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
@@ -72,6 +66,9 @@ class Surroundings:
         resolv_conf, hostname_file, hosts: files that appear in /etc.
         env: variables of links.
         volumes: the directory of each volume.
+        hostname: the container's name for itself; empty for the one that was asked for or its short id.
+        joined: the namespaces of others that it is to have.
+        devices, device_rules: of the host's devices.
     """
 
     root: tuple[Mount, ...]
@@ -80,28 +77,42 @@ class Surroundings:
     hosts: str
     env: tuple[str, ...] = ()
     volumes: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = ""
+    joined: tuple[Joined, ...] = ()
+    devices: tuple[DeviceNode, ...] = ()
+    device_rules: tuple[DeviceRule, ...] = host_devices.DEFAULT_RULES
 
 
 def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpec:
     """The runtime specification of a container's first process."""
     options = container.options
-    hostname = options.hostname or container.id[:12]
-    namespaces = ("pid", "mount", "ipc", "uts", "cgroup", *(() if options.network == "host" else ("network",)))
+    hostname = surroundings.hostname or options.hostname or container.id[:12]
+    own, held = namespaces.own(options), security.read(options)
     return RuntimeSpec(
         process=_process(container, hostname, surroundings.env),
         root=surroundings.root,
         mounts=tuple(_mounts(options, surroundings)),
         hostname=hostname,
+        domainname=options.domainname,
         read_only=options.read_only,
         linux=Linux(
-            namespaces=namespaces,
-            masked_paths=MASKED_PATHS,
-            readonly_paths=READONLY_PATHS,
-            sysctl=_sysctl(options),
+            namespaces=own,
+            masked_paths=_system_paths(options.masked_paths, MASKED_PATHS, held),
+            readonly_paths=_system_paths(options.readonly_paths, READONLY_PATHS, held),
+            sysctl=sysctls.wanted(options, own_network="network" in own),
             cgroups_path=cgroup_path(container.id),
-            resources=limits(options.resources),
+            resources=limits(options.resources, surroundings.device_rules),
+            joined=surroundings.joined,
+            devices=surroundings.devices,
+            seccomp=held.seccomp,
         ),
     )
+
+
+def _system_paths(asked: tuple[str, ...] | None, usual: tuple[str, ...], held: security.Security) -> tuple[str, ...]:
+    if asked is not None:
+        return asked
+    return () if held.open_paths else usual
 
 
 def cgroup_path(identifier: str) -> str:
@@ -109,12 +120,16 @@ def cgroup_path(identifier: str) -> str:
     return f"kist/{identifier}"
 
 
-def exec_process(container: Container, options: ExecOptions, linked: Sequence[str] = ()) -> Process:
+def exec_process(container: Container, options: ExecOptions, linked: Sequence[str] = (), hostname: str = "") -> Process:
     """A further process, which has the container's environment, user and directory unless told otherwise.
 
-    ``linked`` are the variables of the container's links.
+    Args:
+        container: where it runs.
+        options: of the process.
+        linked: the variables of the container's links.
+        hostname: the container's name for itself, where it is another than the one that was asked for or its short id.
     """
-    first = _process(container, container.options.hostname or container.id[:12], linked)
+    first = _process(container, hostname or container.options.hostname or container.id[:12], linked)
     env = merge_env(first.env, options.env)
     if options.tty and not container.options.tty:
         env = merge_env(("TERM=xterm",), env)
@@ -123,8 +138,11 @@ def exec_process(container: Container, options: ExecOptions, linked: Sequence[st
         env=env,
         cwd=options.working_dir or first.cwd,
         terminal=options.tty,
-        user=User(username=options.user) if options.user else first.user,
-        capabilities=first.capabilities,
+        user=User(username=options.user, groups=first.user.groups) if options.user else first.user,
+        capabilities=process.CAPABILITIES if options.privileged else first.capabilities,
+        no_new_privileges=first.no_new_privileges,
+        rlimits=first.rlimits,
+        oom_score_adj=first.oom_score_adj,
     )
 
 
@@ -219,6 +237,15 @@ def check(options: ContainerOptions) -> None:
     if any("\0" in argument for argument in (*(options.entrypoint or ()), *(options.command or ()))):
         raise InvalidInput("the command contains a NUL character")
     network_options.check(options)
+    namespaces.check(options)
+    sysctls.check(options)
+    host_devices.check(options)
+    security.read(options)
+    ulimits.rlimits(options.resources.ulimits)
+    if not _LEAST_OOM_SCORE <= options.oom_score_adj <= _MOST_OOM_SCORE:
+        raise InvalidInput(
+            f"Invalid value {options.oom_score_adj}, range for oom score adj is [{_LEAST_OOM_SCORE}, {_MOST_OOM_SCORE}]"
+        )
     _check_mounts(options.mounts)
 
 
@@ -229,15 +256,13 @@ def _check_mounts(asked: Sequence[Mount]) -> None:
         if target in taken:
             raise InvalidInput(f"Duplicate mount point: {mount.target}")
         taken.add(target)
-        if {"shared", "rshared"} & set(mount.options):
-            raise Unsupported(f"mount {target}: shared propagation is not supported", hint="leave the option out")
         if mount.type == "bind" and not mount.source.startswith("/"):
             raise InvalidInput(f"invalid mount source {mount.source!r}: it must be an absolute path")
         if mount.type not in {"bind", "tmpfs", "volume"}:
             raise Unsupported(f"mounts of type {mount.type} are not supported", hint="use bind, volume or tmpfs")
 
 
-def limits(resources: Resources) -> LinuxResources:
+def limits(resources: Resources, rules: tuple[DeviceRule, ...] = host_devices.DEFAULT_RULES) -> LinuxResources:
     """The cgroup limits; the device allow-list is always among them."""
     quota = resources.nano_cpus * _CPU_PERIOD // 1_000_000_000
     return LinuxResources(
@@ -245,7 +270,7 @@ def limits(resources: Resources) -> LinuxResources:
         cpu_quota=max(quota, 1000) if quota else 0,
         cpu_period=_CPU_PERIOD if quota else 0,
         pids=max(resources.pids, 0),
-        devices=DEVICE_RULES,
+        devices=rules,
     )
 
 
@@ -262,36 +287,41 @@ def _capability_names(names: Sequence[str]) -> set[str]:
 
 def _process(container: Container, hostname: str, linked: Sequence[str] = ()) -> Process:
     options, config = container.options, container.config
+    held = security.read(options)
     base = (f"HOSTNAME={hostname}", *(("TERM=xterm",) if options.tty else ()), *linked)
     env = merge_env(base, config.env or ())
     if options.caller is not None:
         caller = options.caller
-        user = User(uid=caller.uid, gid=caller.gid, additional_gids=caller.groups)
+        user = User(uid=caller.uid, gid=caller.gid, additional_gids=caller.groups, groups=options.group_add)
         env = merge_env((f"HOME={caller.home}", f"USER={caller.name}"), env)
     else:
-        user = User(username=config.user or "0")
+        user = User(username=config.user or "0", groups=options.group_add)
     return Process(
         args=container.argv,
         env=env,
         cwd=config.working_dir or "/",
         terminal=options.tty,
         user=user,
-        capabilities=capabilities(options.cap_add, options.cap_drop),
+        capabilities=process.CAPABILITIES if options.privileged else capabilities(options.cap_add, options.cap_drop),
+        no_new_privileges=held.no_new_privileges,
+        rlimits=ulimits.rlimits(options.resources.ulimits),
+        oom_score_adj=options.oom_score_adj,
     )
 
 
 def _mounts(options: ContainerOptions, surroundings: Surroundings) -> list[Mount]:
-    quiet = ("nosuid", "noexec", "nodev")
+    held = security.read(options)
+    writable = options.privileged
     terminals = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=620", "gid=5")
     own = [
-        Mount("proc", "proc", "/proc", quiet),
+        Mount("proc", "proc", "/proc", _QUIET),
         Mount("tmpfs", "tmpfs", "/dev", ("nosuid", "noexec", "strictatime", "mode=755", "size=64k")),
         Mount("devpts", "devpts", "/dev/pts", terminals),
-        Mount("sysfs", "sysfs", "/sys", (*quiet, "ro")),
-        Mount("cgroup", "cgroup", "/sys/fs/cgroup", (*quiet, "ro")),
-        Mount("mqueue", "mqueue", "/dev/mqueue", quiet),
-        Mount("tmpfs", "shm", "/dev/shm", (*quiet, "mode=1777", f"size={options.resources.shm_size}")),  # noqa: S108
-    ]  # fmt: skip
+        Mount("sysfs", "sysfs", "/sys", (*_QUIET, *(() if writable else ("ro",)))),
+        _cgroup_mount(options, read_only=not held.writable_cgroups),
+        Mount("mqueue", "mqueue", "/dev/mqueue", _QUIET),
+        *_shared_memory(options, surroundings.joined),
+    ]
     files = (surroundings.resolv_conf, surroundings.hostname_file, surroundings.hosts)
     asked = {posixpath.normpath(mount.target) for mount in options.mounts}
     etc = [
@@ -323,8 +353,18 @@ def _user_mount(mount: Mount, volumes: Mapping[str, str]) -> Mount:
     return mount
 
 
-def _sysctl(options: ContainerOptions) -> dict[str, str]:
-    # As in Docker: with a network of its own, a container may open low ports and ping without privileges.
-    if options.network == "host":
-        return {}
-    return {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+def _cgroup_mount(options: ContainerOptions, *, read_only: bool) -> Mount:
+    whole = ("host",) if options.namespaces.cgroup == "host" else ()
+    return Mount("cgroup", "cgroup", "/sys/fs/cgroup", (*_QUIET, *(("ro",) if read_only else ()), *whole))
+
+
+def _shared_memory(options: ContainerOptions, joined: tuple[Joined, ...]) -> list[Mount]:
+    """The shared memory, which belongs to the IPC namespace."""
+    mode = options.namespaces.ipc
+    if mode == "none":
+        return []
+    if mode == "host":
+        return [Mount.bind(_SHM, _SHM)]
+    if (of := next((other for other in joined if "ipc" in other.kinds), None)) is not None:
+        return [Mount("joined", f"{of.pid}:{of.started}", _SHM)]
+    return [Mount("tmpfs", "shm", _SHM, (*_QUIET, "mode=1777", f"size={options.resources.shm_size}"))]

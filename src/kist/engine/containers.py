@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundle, links, logconfig, mountpoints, networks, starter, state
+from kist.engine import bundle, isolation, links, logconfig, mountpoints, namespaces, networks, starter, state
 from kist.engine.creation import Creation, check_name
 from kist.engine.events import Events, of_container
 from kist.engine.guardians import Guardians
@@ -28,7 +28,7 @@ from kist.engine.images import Images
 from kist.engine.links import Link
 from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
-from kist.engine.surroundings import rewrite_hosts, write_surroundings
+from kist.engine.surroundings import borrowed_surroundings, hostname_of, rewrite_hosts, write_surroundings
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.watcher import Condition, Watcher, answered
 from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -165,6 +165,10 @@ class Containers:
                 found += links.resolve([text], self.get)
         return links.environment(container.name, found)
 
+    def hostname(self, container: Container) -> str:
+        """The container's name for itself, which may be that of the one whose network it has."""
+        return hostname_of(namespaces.network_giver(container, self.get) or container)
+
     def _tell_linking(self, target: Container) -> None:
         """A container that others are linked to has started, perhaps at another address: their /etc/hosts says so."""
         for identifier in tuple(self._linking - {target.id}):
@@ -185,6 +189,7 @@ class Containers:
             root = self._store.snapshots.prepare(key, chain)
             self._store.snapshots.remove(key)
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
+        surroundings = isolation.with_shared(container, surroundings, self.get)
         spec = bundle.runtime_spec(container, surroundings)
         return self._make_plan(
             container, spec, Places("DATA", "RUN", "RUN/root"), connected=options.network == "bridge"
@@ -195,8 +200,12 @@ class Containers:
         chain = self._store.snapshots.parent(container.id) or ""
         root = mountpoints.with_mountpoints(self._mountpoints, chain, root)
         volumes = self._volumes.paths(container.options.mounts)
-        surroundings = write_surroundings(places, container, network, root, self.linked(container), volumes)
-        spec = bundle.runtime_spec(container, surroundings)
+        giver = namespaces.network_giver(container, self.get)
+        if giver is None:
+            surroundings = write_surroundings(places, container, network, root, self.linked(container), volumes)
+        else:
+            surroundings = borrowed_surroundings(self.places(giver), giver, root, volumes)
+        spec = bundle.runtime_spec(container, isolation.with_shared(container, surroundings, self.get))
         return self._make_plan(container, spec, places, connected=network is not None)
 
     def _make_plan(self, container: Container, spec: RuntimeSpec, places: Places, *, connected: bool) -> plan.Plan:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
-from kist.engine import bundle, logconfig, names
+from kist.engine import bundle, isolation, logconfig, names
 from kist.engine.images import Images
 from kist.engine.starter import Places
 from kist.engine.volumes import ContainerVolumes
@@ -70,6 +70,7 @@ class Creation:
         """
         options = structs.replace(options, log=logconfig.with_default(options.log, self._log))
         bundle.check(options)
+        isolation.check_profile(options)
         image = self._images.get(options.image)
         _check_platform(image.config.platform, options.image)
         config, argv = bundle.effective_config(options, image.config.config)

@@ -14,7 +14,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from kist.engine import logconfig, settings
+from kist.engine import isolation, logconfig, settings
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.execs import Execs
@@ -175,6 +175,10 @@ class Engine:
     def create(self, options: ContainerOptions) -> Container:
         """Make a container of an image that is here."""
         return self._containers.create(options)
+
+    def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
+        """What of these options this engine cannot do, and starts containers all the same."""
+        return isolation.warnings(options)
 
     def start(self, name: str | Container) -> None:
         """Start a container that does not run; nothing happens when it runs."""

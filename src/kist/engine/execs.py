@@ -6,7 +6,7 @@ import secrets
 import socket
 from typing import Any
 
-from kist.engine import bundle, starter
+from kist.engine import bundle, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.errors import Conflict, InvalidInput, NotFound
@@ -50,13 +50,13 @@ class Execs:
         if os.path.exists(self._state_path(container, identifier)):
             raise Conflict(f"exec {identifier} was started before")
         linked = self._containers.linked_environment(container)
-        process = bundle.exec_process(container, options, linked)
+        process = bundle.exec_process(container, options, linked, self._containers.hostname(container))
         namespaces = ("pid", "mount", "ipc", "uts", "cgroup", "network")
         made = plan.make_exec_plan(
             identifier,
             process,
             namespaces,
-            seccomp=starter.seccomp_filter(frozenset(process.capabilities)),
+            seccomp=starter.seccomp_filter(security.read(container.options).seccomp, frozenset(process.capabilities)),
             stdin=options.open_stdin,
         )
         message = {

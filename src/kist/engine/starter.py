@@ -157,14 +157,37 @@ def kill_quietly(places: Places) -> None:
         launch.ask(places.run, {"op": "signal", "number": signal.SIGKILL})
 
 
-@functools.cache
-def seccomp_filter(capabilities: frozenset[str]) -> bytes:
-    """The compiled default filter for processes with these capabilities."""
-    return seccomp.compile(
-        seccomp.DEFAULT, architecture=Platform.of_machine(os.uname().machine).architecture, capabilities=capabilities
-    )
+@functools.lru_cache(maxsize=64)
+def seccomp_filter(profile: str, capabilities: frozenset[str]) -> bytes:
+    """The compiled filter for processes with these capabilities; empty for none.
+
+    Args:
+        profile: ``default``, a profile in Docker's JSON, or empty.
+        capabilities: of the bounding set.
+
+    Raises:
+        InvalidInput: the profile is none, or too long.
+    """
+    machine = Platform.of_machine(os.uname().machine).architecture
+    found = seccomp.DEFAULT if profile == "default" else _read_profile(profile, machine)
+    return seccomp.compile(found, architecture=machine, capabilities=capabilities) if found is not None else b""
+
+
+def _read_profile(text: str, machine: str) -> seccomp.Profile | None:
+    if not text:
+        return None
+    from kist.runtime.seccomp import docker  # noqa: PLC0415 - few containers bring a profile
+
+    version, patch_level = os.uname().release.split(".")[:2]
+    return docker.read(text, architecture=machine, kernel=(int(version), _digits(patch_level)))
+
+
+def _digits(text: str) -> int:
+    """The number that a text begins with (``18`` of ``18-rc1``)."""
+    end = next((place for place, character in enumerate(text) if not character.isdecimal()), len(text))
+    return int(text[:end] or 0)
 
 
 def filter_for(spec: RuntimeSpec) -> bytes:
     """The filter of a container; empty when it is to have none."""
-    return seccomp_filter(frozenset(spec.process.capabilities)) if spec.linux.seccomp else b""
+    return seccomp_filter(spec.linux.seccomp, frozenset(spec.process.capabilities))

@@ -32,12 +32,26 @@ def write_surroundings(
     }
     paths = {name: _write(os.path.join(places.data, name), text) for name, text in texts.items()}
     env = links.environment(container.name, linked)
-    return bundle.Surroundings(tuple(root), paths["resolv.conf"], paths["hostname"], paths["hosts"], env, volumes or {})
+    return bundle.Surroundings(
+        tuple(root), paths["resolv.conf"], paths["hostname"], paths["hosts"], env, volumes or {}, hostname_of(container)
+    )
+
+
+def borrowed_surroundings(
+    places: Places, giver: Container, root: Sequence[Mount], volumes: Mapping[str, str]
+) -> bundle.Surroundings:
+    """Those of the container whose network another one has: they are of the network, so it has them too."""
+    resolv_conf, hostname, hosts = (os.path.join(places.data, name) for name in ("resolv.conf", "hostname", "hosts"))
+    return bundle.Surroundings(tuple(root), resolv_conf, hostname, hosts, volumes=volumes, hostname=hostname_of(giver))
 
 
 def hostname_of(container: Container) -> str:
-    """The container's own name for itself."""
-    return container.options.hostname or container.id[:12]
+    """The container's own name for itself; who shares the host's network or names is called as the host is."""
+    options = container.options
+    if options.hostname:
+        return options.hostname
+    shares = options.network == "host" or options.namespaces.uts == "host"
+    return os.uname().nodename if shares else container.id[:12]
 
 
 def hosts_text(container: Container, network: NetworkAttachment | None, linked: Sequence[Link]) -> str:

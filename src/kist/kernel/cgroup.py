@@ -90,13 +90,18 @@ class Cgroup:
         for part in self._parts():
             part.join()
 
-    def view(self) -> list[tuple[str, str]]:
+    def view(self, *, whole: bool = False) -> list[tuple[str, str]]:
         """What the container may see of it below /sys/fs/cgroup: a name there, and the cgroup's directory here.
 
-        The name is empty where the unified hierarchy is the only one: its directory is then /sys/fs/cgroup itself.
+        The name is empty where the unified hierarchy is the only one: its directory is then /sys/fs/cgroup itself. With
+        ``whole`` that is all of the hierarchy, for those who read their place in it from the host's cgroup namespace;
+        in version 1 programs find their own cgroup all the same.
         """
         if self._v1 is None:
-            return [("", self._v2.directory)] if self._v2 is not None else []
+            if self._v2 is None:
+                return []
+            own = self._v2.directory
+            return [("", own.removesuffix(f"/{self.path}") if whole else own)]
         depth = self.path.strip("/").count("/") + 1
         return [(directory.split("/")[-depth - 1], directory) for directory in self._v1.directories]
 

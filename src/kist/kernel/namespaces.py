@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 
 from kist.kernel import libc
@@ -72,3 +73,9 @@ def unshare(flags: int) -> None:
 def setns(descriptor: int, flags: int) -> None:
     """Enter namespaces: ``descriptor`` is a namespace's file or a pidfd; ``flags`` says which ones."""
     libc.call("setns", descriptor, flags)
+
+
+def set_domain_name(name: str) -> None:
+    """The NIS domain name of this UTS namespace (setdomainname(2))."""
+    text = os.fsencode(name)
+    libc.call("setdomainname", text, len(text))

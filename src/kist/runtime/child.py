@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from kist.runtime.guard import Guard
     from kist.runtime.streams import Streams
 
-    Clone = Callable[[Callable[[], NoReturn]], tuple[int, int]]
+    # What it calls in the child takes mounts that the child is to have from outside, by slot.
+    Clone = Callable[[Callable[[dict[str, int]], NoReturn]], tuple[int, int]]
 
 
 class Child:
@@ -71,12 +72,12 @@ class Child:
         if pipes is None:
             self.streams.await_terminal()
 
-        def become() -> NoReturn:
+        def become(trees: dict[str, int]) -> NoReturn:
             # Until it executes: what nobody watches is not to become a container.
             process.set_parent_death_signal(signal.SIGKILL)
             ours.close()
             stdio = pipes.child_ends if pipes else None
-            init.run(_init_text(plan), operations.Context(theirs, cgroup), stdio)
+            init.run(_init_text(plan), operations.Context(theirs, cgroup, trees), stdio)
 
         try:
             self.pid, self.pidfd = clone(become)
@@ -193,36 +194,65 @@ class _Pipes:
                 os.close(descriptor)
 
 
-def clone_first(kinds: list[str], cgroup: int | None) -> Clone:
-    """How the container's first process is made: a clone into new namespaces."""
-    flags = 0
-    for kind in kinds:
-        flags |= namespaces.FLAGS[kind]
+def clone_first(plan: dict[str, Any], cgroup: int | None) -> Clone:
+    """How the container's first process is made: a clone into new namespaces.
 
-    def clone(become: Callable[[], NoReturn]) -> tuple[int, int]:
+    Args:
+        plan: of which ``namespaces`` and ``joined`` are used.
+        cgroup: a descriptor of the v2 cgroup that it starts in.
+    """
+    flags = flags_of(plan["namespaces"])
+    if "joined" in plan:
+        from kist.runtime import crossing  # noqa: PLC0415 - few containers have namespaces of others
+
+        return crossing.clone_joined(plan["joined"], flags, cgroup)
+
+    def clone(become: Callable[[dict[str, int]], NoReturn]) -> tuple[int, int]:
         pid, pidfd = namespaces.clone(flags, cgroup=cgroup)
         if pid == 0:
-            become()
+            become({})
         return pid, pidfd
 
     return clone
 
 
-def clone_into(pidfd: int, kinds: list[str], join: Callable[[], None]) -> Clone:
-    """How an exec'd process is made: a helper enters the container's namespaces and clones a sibling of itself there.
-
-    A process cannot change its own pid namespace, only its children's; with ``CLONE_PARENT`` the grandchild is the
-    monitor's child, so the monitor can wait for it.
-    """
+def flags_of(kinds: list[str]) -> int:
+    """The bits of clone(2) for namespaces by name."""
     flags = 0
     for kind in kinds:
         flags |= namespaces.FLAGS[kind]
+    return flags
 
-    def clone(become: Callable[[], NoReturn]) -> tuple[int, int]:
+
+def clone_into(pidfd: int, kinds: list[str], join: Callable[[], None]) -> Clone:
+    """How an exec'd process is made: a clone by a helper that has entered the container's namespaces."""
+    flags = flags_of(kinds)
+
+    def enter() -> dict[str, int]:
+        join()
+        namespaces.setns(pidfd, flags)
+        return {}
+
+    return clone_after(enter, 0, None)
+
+
+def clone_after(enter: Callable[[], dict[str, int]], flags: int, cgroup: int | None) -> Clone:
+    """A helper goes where the child is to be, and clones a sibling of itself there.
+
+    A process cannot change its own pid namespace, only its children's; with ``CLONE_PARENT`` the grandchild is the
+    monitor's child, so the monitor can wait for it.
+
+    Args:
+        enter: called in the helper; gives the mounts that the child is to have.
+        flags: of the clone.
+        cgroup: as for ``clone_first``.
+    """
+
+    def clone(become: Callable[[dict[str, int]], NoReturn]) -> tuple[int, int]:
         ours, theirs = messages.pair()
         helper = os.fork()
         if helper == 0:
-            _helper(theirs, pidfd, flags, join, become)
+            _helper(theirs, enter, flags | namespaces.CLONE_PARENT, cgroup, become)
         theirs.close()
         message, descriptors = messages.receive(ours)
         ours.close()
@@ -235,15 +265,18 @@ def clone_into(pidfd: int, kinds: list[str], join: Callable[[], None]) -> Clone:
 
 
 def _helper(
-    channel: socket.socket, pidfd: int, flags: int, join: Callable[[], None], become: Callable[[], NoReturn]
+    channel: socket.socket,
+    enter: Callable[[], dict[str, int]],
+    flags: int,
+    cgroup: int | None,
+    become: Callable[[dict[str, int]], NoReturn],
 ) -> NoReturn:
     try:
-        join()
-        namespaces.setns(pidfd, flags)
-        pid, child = namespaces.clone(namespaces.CLONE_PARENT)
+        trees = enter()
+        pid, child = namespaces.clone(flags, cgroup=cgroup)
         if pid == 0:
             channel.close()
-            become()
+            become(trees)
         messages.send(channel, {"pid": pid}, [child])
     except OSError as error:
         messages.send(channel, {"error": [error.errno, error.strerror, error.filename]})

@@ -69,6 +69,15 @@ def of_ids(uid: int, gid: int, groups: Sequence[int] | None, passwd: str = _PASS
     return Identity(uid, gid, [gid] if groups is None else groups, home, name)
 
 
+def group_numbers(names: Sequence[str], group: str = "/etc/group") -> list[int]:
+    """The numbers of groups given by name or number.
+
+    Raises:
+        LookupError: a name that the file does not hold; the message is Docker's.
+    """
+    return [_group_number(name, group) for name in names]
+
+
 def add_user(name: str, uid: int, gid: int, groups: Sequence[int], home: str) -> None:
     """Add lines to passwd and group for ids that have none, and make the home; runs inside the container's root."""
     users, known = list(_entries("/etc/passwd", 7)), list(_entries("/etc/group", 4))

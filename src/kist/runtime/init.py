@@ -44,14 +44,13 @@ def run(
         if stdio is not None:
             for number, descriptor in enumerate(stdio):
                 os.dup2(descriptor, number)
-        _close_inherited(context.report.fileno())
+        _close_inherited(context.report.fileno(), *context.trees.values())
         if _is_abandoned(context.report):
             os._exit(1)
         os.umask(0o022)
         plan = jsontext.loads(text)
         command = plan["command"]
         operations.perform(context, plan["operations"])
-        process.close_on_exec_from(3)
         if command.get("init"):
             _reap_for(command, context)
         _execute(command, context)
@@ -68,14 +67,17 @@ def _is_abandoned(report: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _close_inherited(kept: int) -> None:
-    """Let go of all that is the monitor's.
+def _close_inherited(*kept: int) -> None:
+    """Let go of all that is the monitor's, but for these.
 
     Neither a reaper that stays nor a link of the image into /proc/self/fd is to reach it, and the other ends of pipes
     are to see that they have been closed.
     """
-    os.closerange(3, kept)
-    os.closerange(kept + 1, 0x7FFFFFFF)
+    start = 3
+    for descriptor in sorted(kept):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, 0x7FFFFFFF)
 
 
 def _reset_signals() -> None:
@@ -87,7 +89,6 @@ def _reset_signals() -> None:
 
 def _execute(command: dict[str, Any], context: operations.Context) -> None:
     """Execve; comes back only after telling the monitor why it could not."""
-    process.set_parent_death_signal(0)
     args = command["args"]
     environment = dict(entry.partition("=")[::2] for entry in command["env"])
     environment.setdefault("HOME", context.identity.home or "/")
@@ -115,7 +116,6 @@ def _candidates(name: str, path: str) -> list[str]:
 
 def _reap_for(command: dict[str, Any], context: operations.Context) -> NoReturn:
     """Stay as the first process (``--init``): pass signals on to the command, reap orphans, end as the command ends."""
-    process.set_parent_death_signal(0)
     process.set_title("kist-init")
     everything = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
     # Blocked signals are kept for a namespace's first process too, where ones with the default action are not.

@@ -147,7 +147,7 @@ class Monitor:
             self.streams.attach(client)
         self.door.open()
         into = self.cgroup.open_v2() if self.cgroup is not None else None
-        clone = child.clone_first(self.plan["namespaces"], into)
+        clone = child.clone_first(self.plan, into)
         self.first.start(self.plan, clone, self.cgroup, door=self.door.descriptor)
         if into is not None:
             os.close(into)
@@ -194,6 +194,9 @@ class Monitor:
         if self.notices.kept:
             self.record.state["notices"] = self.notices.kept
         self.record.note_end(code if code >= 0 else 128 - code, self.cgroup.stats() if self.cgroup else None)
+        if self.cgroup is not None and "pid" not in self.plan["namespaces"]:
+            # The end of a namespace's first process ends all in it; here what the command started has to be ended.
+            self.cgroup.kill()
         # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
         self.streams.drain()
         self.exited = True

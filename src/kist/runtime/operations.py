@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
+_SYS_ADMIN = process.capability_mask(("CAP_SYS_ADMIN",))
 _QUIET = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
 
@@ -44,10 +45,12 @@ class Context:
         identity: who the command runs as; set by ``user``.
     """
 
-    def __init__(self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None) -> None:
+    def __init__(
+        self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None, trees: dict[str, int] | None = None
+    ) -> None:
         self.report = report
         self.cgroup = container_cgroup
-        self.trees: dict[str, int] = {}
+        self.trees = trees if trees is not None else {}
         self.old_root = -1
         self.terminal = ""
         self.identity = identity.ROOT
@@ -128,9 +131,14 @@ def mount(context: Context, type: str, target: str, flags: int, data: str = "", 
     os.chdir("/")
 
 
-def attach(context: Context, slot: str, target: str, attributes: int = 0, propagation: int = 0) -> None:
-    """Mount what ``open_tree`` took; ``attributes`` (read-only, …) hold for every mount in it."""
+def attach(
+    context: Context, slot: str, target: str, attributes: int = 0, propagation: int = 0, *, top_only: bool = False
+) -> None:
+    """Mount what ``open_tree`` took; ``attributes`` (read-only, …) hold for every mount in it, unless ``top_only``."""
     tree = context.trees.pop(slot)
+    if top_only:
+        mounts.set_attributes("", attributes, dir_fd=tree)
+        attributes = 0
     if attributes or propagation:
         mounts.set_attributes("", attributes, recursive=True, propagation=propagation, dir_fd=tree)
     place = _mount_point(target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
@@ -149,10 +157,36 @@ def _refuse_root(place: int, target: str) -> None:
         raise OSError(errno.EINVAL, "a link of the image leads to the root", target)
 
 
-def device(context: Context, path: str, major: int, minor: int, mode: int) -> None:  # noqa: ARG001
-    """Make a character device."""
-    os.mknod(path, mode | stat.S_IFCHR, os.makedev(major, minor))
-    os.chmod(path, mode)
+def device(
+    context: Context,  # noqa: ARG001
+    path: str,
+    major: int,
+    minor: int,
+    mode: int,
+    uid: int = 0,
+    gid: int = 0,
+    *,
+    block: bool = False,
+) -> None:
+    """Make a device node; one that is there already must be the same device."""
+    above, name = os.path.split(path)
+    parent = _mount_point(above, directory=True)
+    number = os.makedev(major, minor)
+    try:
+        try:
+            os.mknod(name, mode | (stat.S_IFBLK if block else stat.S_IFCHR), number, dir_fd=parent)
+        except FileExistsError:
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if status.st_rdev != number or stat.S_ISBLK(status.st_mode) != block:
+                raise
+            return
+        if uid or gid:
+            os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
+        os.chmod(name, mode, dir_fd=parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    finally:
+        os.close(parent)
 
 
 def symlink(context: Context, path: str, to: str) -> None:  # noqa: ARG001
@@ -160,15 +194,15 @@ def symlink(context: Context, path: str, to: str) -> None:  # noqa: ARG001
     os.symlink(to, path)
 
 
-def open_cgroup(context: Context) -> None:
-    """Take hold of the container's cgroup directories on the host."""
+def open_cgroup(context: Context, *, whole: bool = False) -> None:
+    """Take hold of the container's cgroup directories on the host; with ``whole``, of all of the unified hierarchy."""
     assert context.cgroup is not None
-    for name, directory in context.cgroup.view():
+    for name, directory in context.cgroup.view(whole=whole):
         context.trees[f"cgroup/{name}"] = mounts.clone_tree(directory, recursive=False)
 
 
-def cgroup_mounts(context: Context) -> None:
-    """Show the container its own cgroup, read-only, where programs look for their limits."""
+def cgroup_mounts(context: Context, *, writable: bool = False) -> None:
+    """Show the container its own cgroup, read-only unless told otherwise, where programs look for their limits."""
     names = [slot.partition("/")[2] for slot in context.trees if slot.startswith("cgroup/")]
     if names == [""]:
         attach(context, "cgroup/", "/sys/fs/cgroup")
@@ -176,9 +210,9 @@ def cgroup_mounts(context: Context) -> None:
         mounts.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", _QUIET, "mode=755,size=64k")
         # The directory is ours and empty, so nothing in it can lead astray.
         mounts.attach_each("/sys/fs/cgroup", {name: context.trees.pop(f"cgroup/{name}") for name in names})
-    attributes = (
-        mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
-    )
+    attributes = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
+    if not writable:
+        attributes |= mounts.MOUNT_ATTR_RDONLY
     mounts.set_attributes("/sys/fs/cgroup", attributes, recursive=True)
 
 
@@ -233,6 +267,11 @@ def read_only(context: Context, paths: list[str]) -> None:  # noqa: ARG001
 def hostname(context: Context, name: str) -> None:  # noqa: ARG001
     """Set the name of the UTS namespace."""
     socket.sethostname(name)
+
+
+def domainname(context: Context, name: str) -> None:  # noqa: ARG001
+    """Set the NIS domain name of the UTS namespace."""
+    namespaces.set_domain_name(name)
 
 
 def sysctl(context: Context, name: str, value: str) -> None:  # noqa: ARG001
@@ -300,12 +339,21 @@ def oom_score(context: Context, adjust: int) -> None:  # noqa: ARG001
     process.set_oom_score_adjustment(adjust)
 
 
-def user(context: Context, name: str = "", uid: int = 0, gid: int = 0, groups: Sequence[int] | None = None) -> None:
-    """Look up who the command runs as (the ids are taken on by ``privileges``)."""
+def user(
+    context: Context,
+    name: str = "",
+    uid: int = 0,
+    gid: int = 0,
+    groups: Sequence[int] | None = None,
+    added: Sequence[str] = (),
+) -> None:
+    """Look up who the command runs as (the ids are taken on by ``privileges``); ``added`` are further groups."""
     if name:
         context.identity = identity.look_up(name)
     else:
         context.identity = identity.of_ids(uid, gid, groups)
+    if added:
+        context.identity.groups += identity.group_numbers(added)
 
 
 def directory(context: Context, path: str) -> None:  # noqa: ARG001
@@ -327,13 +375,14 @@ def no_new_privileges(context: Context) -> None:  # noqa: ARG001
 def privileges(context: Context, capabilities: list[str], seccomp_filter: str = "", *, locked: bool = False) -> None:
     """Drop to the command's capabilities, filter and ids, for good.
 
-    The filter is loaded while CAP_SYS_ADMIN is still there, unless no_new_privs makes that needless (``locked``); it
-    permits the calls that come after it.
+    The filter comes as late as can be, for it may refuse what this process does itself: only capset(2) and execve(2)
+    are left to do. Loading it takes CAP_SYS_ADMIN, kept until then, unless no_new_privs makes that needless
+    (``locked``).
     """
     mask_ = process.capability_mask(capabilities) & process.permitted_capabilities()
     who = context.identity
-    if seccomp_filter and not locked:
-        seccomp.load(binascii.a2b_base64(seccomp_filter))
+    process.close_on_exec_from(3)
+    _give_streams(who)
     process.drop_bounding(mask_)
     process.set_keep_capabilities(keep=True)
     os.setgroups(who.groups)
@@ -342,9 +391,24 @@ def privileges(context: Context, capabilities: list[str], seccomp_filter: str = 
     process.set_keep_capabilities(keep=False)
     # As in Docker, a command that is not root's holds none (the bounding set is what set-uid programs may get back).
     held = mask_ if who.uid == 0 else 0
-    process.set_capabilities(held, held, 0)
-    if seccomp_filter and locked:
+    # From here on it is the command, and goes on when the monitor does not.
+    process.set_parent_death_signal(0)
+    if seccomp_filter:
+        loading = held if locked else held | _SYS_ADMIN
+        process.set_capabilities(loading, loading, 0)
         seccomp.load(binascii.a2b_base64(seccomp_filter))
+        if locked:
+            return
+    process.set_capabilities(held, held, 0)
+
+
+def _give_streams(who: identity.Identity) -> None:
+    """Let the command's user open its streams anew by their names (/dev/stdout), which pipes of root's would not."""
+    if who.uid == 0:
+        return
+    for descriptor in range(3):
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.fchown(descriptor, who.uid, who.gid)
 
 
 OPERATIONS: dict[str, Callable[..., None]] = {
@@ -353,7 +417,7 @@ OPERATIONS: dict[str, Callable[..., None]] = {
         join_cgroup, new_namespace,
         detach_mounts, open_tree, open_cgroup, mount_root, pivot, detach_old_root, root_read_only,
         mount, attach, device, symlink, cgroup_mounts, mask, read_only,
-        hostname, sysctl, loopback, wait_for_network, passwd_entry, terminal, console,
+        hostname, domainname, sysctl, loopback, wait_for_network, passwd_entry, terminal, console,
         rlimit, oom_score, user, directory, no_new_privileges, privileges,
     )
 }  # fmt: skip

@@ -9,7 +9,7 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec import json
 from kist.spec.mount import Mount
-from kist.spec.runtime import Process, RuntimeSpec
+from kist.spec.runtime import DeviceNode, Joined, Process, RuntimeSpec
 
 # mount(2) flags by their words in mount(8).
 _FLAGS = {
@@ -26,7 +26,8 @@ _FLAGS = {
 }
 _NO_FLAGS = frozenset({"rw", "suid", "dev", "exec", "async", "atime"})
 # mount_setattr(2) attributes for bind mounts.
-_ATTRIBUTES = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "noatime": 0x10}
+_ATTRIBUTES = {"ro": 0x1, "ro-top": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "noatime": 0x10}
+_SHARED = frozenset({"shared", "rshared"})
 _PROPAGATION = {"private": 0x40000, "slave": 0x80000, "shared": 0x100000}
 # How the printed plan calls the bits of these arguments.
 _WORDS = {"flags": _FLAGS, "attributes": _ATTRIBUTES, "propagation": _PROPAGATION}
@@ -43,6 +44,7 @@ LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command")
+_FOR_FEW = ("joined",)
 
 Step = tuple[str, dict[str, Any]]
 
@@ -123,6 +125,7 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         id: of the container.
         namespaces: what clone makes (the cgroup namespace is an operation, it begins inside the cgroup).
+        joined: namespaces of other containers (``Joined`` as JSON), entered before the clone.
         cgroup: its path below the hierarchies' roots; empty for none.
         limits: ``LinuxResources`` as JSON has it.
         wait_for_network: whether an operation waits for the engine to attach the network.
@@ -147,10 +150,12 @@ class Plan(msgspec.Struct, frozen=True):
     operations: tuple[Step, ...]
     command: Command
     life: Life | None = None
+    joined: tuple[Joined, ...] = ()
 
     def message(self) -> dict[str, Any]:
-        """What the monitor reads, as plain JSON values."""
-        return {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
+        """What the monitor reads, as plain JSON values; it keeps them, so what few plans have is left out."""
+        found = {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
+        return {name: value for name, value in found.items() if value or name not in _FOR_FEW}
 
     def init_text(self) -> str:
         """What only init reads, as JSON: the monitor does not even hold it."""
@@ -158,7 +163,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     def lines(self) -> tuple[str, ...]:
         """The plan as text, an operation a line."""
-        head = [f"clone {' '.join(self.namespaces)}"]
+        head = [f"join pid={other.pid} {' '.join(other.kinds)}" for other in self.joined]
+        head.append(f"clone {' '.join(self.namespaces)}")
         if self.cgroup:
             head.insert(
                 0, f"make_cgroup {self.cgroup}{_described({k: v for k, v in self.limits.items() if k != 'devices'})}"
@@ -215,6 +221,7 @@ def make_plan(
         operations=tuple(_operations(spec, root_at, seccomp, passwd, wait_for_network=wait_for_network)),
         command=Command(spec.process.args, spec.process.env, init),
         life=life,
+        joined=spec.linux.joined,
     )
 
 
@@ -245,10 +252,13 @@ def _operations(
     yield from _enter_cgroup(spec)
     if spec.process.oom_score_adj:
         yield "oom_score", {"adjust": spec.process.oom_score_adj}
+    # What is to share later mounts with the host has to be taken while this namespace still shares them.
+    yield from _open_host_paths(spec, shared=True)
     yield "detach_mounts", {}
-    yield from _open_host_paths(spec)
-    if linux.cgroups_path and any(mount.type == "cgroup" for mount in spec.mounts):
-        yield "open_cgroup", {}
+    yield from _open_host_paths(spec, shared=False)
+    cgroup = next((mount for mount in spec.mounts if mount.type == "cgroup"), None)
+    if linux.cgroups_path and cgroup is not None:
+        yield "open_cgroup", {"whole": True} if "host" in cgroup.options else {}
     if len(spec.root) != 1:
         raise InvalidInput(f"a root file system is one mount, not {len(spec.root)}")
     root = spec.root[0]
@@ -260,6 +270,8 @@ def _operations(
     yield from _file_systems(spec)
     if spec.hostname and "uts" in linux.namespaces:
         yield "hostname", {"name": spec.hostname}
+        if spec.domainname:
+            yield "domainname", {"name": spec.domainname}
     for name, value in sorted(linux.sysctl.items()):
         yield "sysctl", {"name": name, "value": value}
     yield "mask", {"paths": list(linux.masked_paths)}
@@ -288,9 +300,9 @@ def _enter_cgroup(spec: RuntimeSpec) -> Iterator[Step]:
             yield "new_namespace", {"kind": "cgroup"}
 
 
-def _open_host_paths(spec: RuntimeSpec) -> Iterator[Step]:
+def _open_host_paths(spec: RuntimeSpec, *, shared: bool) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
-        if mount.type == "bind":
+        if mount.type == "bind" and bool(_SHARED & set(mount.options)) == shared:
             arguments: dict[str, Any] = {"slot": f"bind{number}", "source": mount.source}
             if "bind" in mount.options:
                 arguments["recursive"] = False
@@ -302,8 +314,11 @@ def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
         if mount.type == "bind":
             yield "attach", _bind_arguments(f"bind{number}", mount)
             continue
+        if mount.type == "joined":
+            yield "attach", {"slot": "shm", "target": mount.target}
+            continue
         if mount.type == "cgroup":
-            yield "cgroup_mounts", {}
+            yield "cgroup_mounts", {} if "ro" in mount.options else {"writable": True}
             continue
         flags, data = split_options(mount.options)
         yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data}
@@ -312,6 +327,16 @@ def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
                 yield "device", {"path": f"/dev/{name}", "major": major, "minor": minor, "mode": 0o666}
             for name, to in _LINKS.items():
                 yield "symlink", {"path": f"/dev/{name}", "to": to}
+            yield from map(_device, spec.linux.devices)
+
+
+def _device(node: DeviceNode) -> Step:
+    arguments: dict[str, Any] = {"path": node.path, "major": node.major, "minor": node.minor, "mode": node.mode}
+    if node.type == "b":
+        arguments["block"] = True
+    if node.uid or node.gid:
+        arguments |= {"uid": node.uid, "gid": node.gid}
+    return "device", arguments
 
 
 def _bind_arguments(slot: str, mount: Mount) -> dict[str, Any]:
@@ -323,6 +348,8 @@ def _bind_arguments(slot: str, mount: Mount) -> dict[str, Any]:
         propagation = _PROPAGATION.get(option.removeprefix("r"), propagation)
     if attributes:
         arguments["attributes"] = attributes
+        if "ro-top" in mount.options:
+            arguments["top_only"] = True
     arguments["propagation"] = propagation
     return arguments
 
@@ -347,17 +374,19 @@ def _exec_operations(process: Process, seccomp: bytes) -> Iterator[Step]:
 
 
 def _process(process: Process) -> Iterator[Step]:
-    for limit in process.rlimits:
-        yield "rlimit", {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
     who = process.user
+    added = {"added": list(who.groups)} if who.groups else {}
     if who.username:
-        yield "user", {"name": who.username}
+        yield "user", {"name": who.username, **added}
     else:
-        yield "user", {"uid": who.uid, "gid": who.gid, "groups": list(who.additional_gids) or None}
+        yield "user", {"uid": who.uid, "gid": who.gid, "groups": list(who.additional_gids) or None, **added}
     yield "directory", {"path": process.cwd}
 
 
 def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
+    # As late as can be: they are the command's, and opening one more file may be beyond them.
+    for limit in process.rlimits:
+        yield "rlimit", {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
     if process.no_new_privileges:
         yield "no_new_privileges", {}
     arguments: dict[str, Any] = {"capabilities": list(process.capabilities)}

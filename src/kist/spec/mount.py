@@ -15,7 +15,8 @@ class Mount(msgspec.Struct, frozen=True):
         type: ``bind``, ``tmpfs``, ``volume``, or a file system (``overlay``, ``proc``, …).
         source: host path, volume name, or the file system's own word.
         target: absolute path in the container; empty for the root.
-        options: mount(8) words (``ro``, ``rbind``, ``size=64m``, ``lowerdir=…``), in order.
+        options: mount(8) words (``ro``, ``rbind``, ``size=64m``, ``lowerdir=…``), in order; ``bind`` leaves out what is
+            mounted below the source, ``ro-top`` lets that be written to, ``create`` makes a source that is missing.
     """
 
     type: str
@@ -36,7 +37,7 @@ class Mount(msgspec.Struct, frozen=True):
     @property
     def read_only(self) -> bool:
         """Whether the options make it read-only."""
-        return "ro" in self.options
+        return "ro" in self.options or "ro-top" in self.options
 
     def option(self, name: str) -> str | None:
         """The value of the option ``name=value``, None where it is not set."""

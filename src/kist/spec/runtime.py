@@ -6,12 +6,16 @@ from kist.spec.mount import Mount
 
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """Ids in the container; ``username`` (not in the specification for Linux) is looked up in its passwd."""
+    """Ids in the container; ``username`` (not in the specification for Linux) is looked up in its passwd.
+
+    ``groups`` are further groups, names of its group file or numbers.
+    """
 
     uid: int = 0
     gid: int = 0
     additional_gids: tuple[int, ...] = ()
     username: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class Rlimit(msgspec.Struct, frozen=True):
@@ -46,6 +50,32 @@ class DeviceRule(msgspec.Struct, frozen=True, omit_defaults=True):
     access: str
 
 
+class DeviceNode(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A device in the container: ``type`` is ``c`` or ``b``, ``mode`` its permissions, ids those that it is to have."""
+
+    path: str
+    type: str
+    major: int
+    minor: int
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """Namespaces of another container, by its first process.
+
+    Attributes:
+        pid: in the host's pid namespace.
+        started: when it was started, in the kernel's ticks (proc_pid_stat(5), field 22): whether it still is the one.
+        kinds: which namespaces, in the specification's words.
+    """
+
+    pid: int
+    started: int
+    kinds: tuple[str, ...]
+
+
 class LinuxResources(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """cgroup limits; 0 means none. ``cpu_quota`` and ``cpu_period`` in microseconds, ``memory`` in bytes.
 
@@ -61,7 +91,14 @@ class LinuxResources(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
 
 
 class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What config-linux.md adds; ``namespaces`` are the specification's words (pid, network, mount, …)."""
+    """What config-linux.md adds.
+
+    Attributes:
+        namespaces: those that it gets of its own, in the specification's words (pid, network, mount, …).
+        joined: those of others.
+        devices: beyond the ones that every container has.
+        seccomp: ``default``, a profile in Docker's JSON, or empty for no filter.
+    """
 
     namespaces: tuple[str, ...] = ("pid", "network", "mount", "ipc", "uts", "cgroup")
     masked_paths: tuple[str, ...] = ()
@@ -69,7 +106,9 @@ class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     sysctl: dict[str, str] = {}
     cgroups_path: str = ""
     resources: LinuxResources = LinuxResources()
-    seccomp: bool = True
+    joined: tuple[Joined, ...] = ()
+    devices: tuple[DeviceNode, ...] = ()
+    seccomp: str = "default"
 
 
 class RuntimeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,5 +124,6 @@ class RuntimeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     root: tuple[Mount, ...]
     mounts: tuple[Mount, ...]
     hostname: str = ""
+    domainname: str = ""
     read_only: bool = False
     linux: Linux = Linux()

@@ -76,7 +76,7 @@ def test_every_operation_is_one_that_init_knows() -> None:
     known = set(operations.OPERATIONS)
     assert set(names(plan)) <= known
     # What the fullest plan lacks is the variants of what it has.
-    assert known - set(names(plan)) <= {"hostname"}
+    assert known - set(names(plan)) <= {"hostname", "domainname"}
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_the_filter_travels_with_the_privileges(seccomp: bytes, locked: bool) ->
 def test_an_execd_process_changes_nothing_of_the_container() -> None:
     process = Process(args=("x",), cwd="/w", terminal=True, rlimits=(Rlimit("RLIMIT_CORE", 0, 0),))
     plan = make_exec_plan("id", process, ("pid", "mount"), seccomp=b"", stdin=True)
-    assert names(plan) == ["terminal", "rlimit", "user", "directory", "privileges"]
+    assert names(plan) == ["terminal", "user", "directory", "rlimit", "privileges"]
     assert (plan.log, plan.cgroup, plan.stdin, plan.stdin_once) == (None, "", True, True)
 
 

@@ -56,7 +56,7 @@ async def create(call: Call) -> StreamResponse:
     """Make a container."""
     options = read_create(await call.json(), call.text("name"), call.text("platform"))
     container = await call.run(call.engine.create, options)
-    return call.reply({"Id": container.id, "Warnings": []}, 201)
+    return call.reply({"Id": container.id, "Warnings": list(call.engine.warnings(options))}, 201)
 
 
 async def inspect(call: Call) -> StreamResponse:

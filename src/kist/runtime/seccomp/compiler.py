@@ -29,6 +29,8 @@ def compile(profile: Profile, *, architecture: str, capabilities: frozenset[str]
     rules = tuple(rule for rule in profile.rules if rule.applies_to(architecture, capabilities))
     code = [bpf.end(KILL_PROCESS)]
     for abi in reversed(of_machine(architecture)):
+        if profile.abis is not None and abi.audit not in profile.abis:
+            continue
         code = bpf.if_equal(abi.audit, _filter(profile, rules, abi), code)
     code.insert(0, bpf.load(bpf.ARCHITECTURE))
     if len(code) > _MAXIMUM:

@@ -29,6 +29,11 @@ def errno_action(number: int) -> Action:
     return Action(0x00050000 | number & 0xFFF)
 
 
+def trace_action(number: int) -> Action:
+    """Ask a tracer, which is told this number; without one the call gives ENOSYS."""
+    return Action(0x7FF00000 | number & 0xFFFF)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One argument of the call, an unsigned number of 64 bits, against a value.
@@ -83,8 +88,11 @@ class Profile:
         rules: in order; the first that applies decides.
         unknown: for numbers that are no system call of the architecture, and for calls newer than the newest one that
             the rules name. Programs try new calls and fall back on ENOSYS, but not on EPERM. None: as ``default``.
+        abis: the sets of numbers (AUDIT_ARCH_*) that programs may use, others end the process; None for all that the
+            machine runs.
     """
 
     default: Action
     rules: tuple[Rule, ...]
     unknown: Action | None = None
+    abis: frozenset[int] | None = None

@@ -69,16 +69,31 @@ def _read_mount(entry: Any) -> Mount:
     return readers[kind](entry, target, read_only)
 
 
+_BIND_FLAGS = {
+    "NonRecursive": "bind",
+    "ReadOnlyNonRecursive": "ro-top",
+    "ReadOnlyForceRecursive": "ro-forced",
+    "CreateMountpoint": "create",
+}
+
+
 def _read_bind_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
     source = fields.text(entry, "Source")
     if not source.startswith("/"):
         raise InvalidInput(f"invalid mount config for type \"bind\": invalid mount path: '{source}' must be absolute")
     bind = fields.table(entry, "BindOptions")
-    fields.refuse_unknown(bind, frozenset({"Propagation"}), {}, "HostConfig.Mounts.BindOptions.")
+    fields.refuse_unknown(bind, frozenset({"Propagation", *_BIND_FLAGS}), {}, "HostConfig.Mounts.BindOptions.")
     propagation = fields.text(bind, "Propagation")
     if propagation and propagation not in _PROPAGATIONS:
-        raise InvalidInput(f"invalid propagation mode: {propagation}")
-    return Mount("bind", source, target, options + ((propagation,) if propagation else ()))
+        raise InvalidInput(f"invalid propagation mode: {propagation}", hint=", ".join(sorted(_PROPAGATIONS)))
+    flags = {word for name, word in _BIND_FLAGS.items() if fields.flag(bind, name)}
+    if flags & {"ro-top", "ro-forced"} and not options:
+        raise InvalidInput("ReadOnlyNonRecursive and ReadOnlyForceRecursive are for a mount that is ReadOnly")
+    if "ro-top" in flags:
+        options = ("ro-top",)
+    # A read-only mount is so with all that is below it, or it is not made at all: nothing is left to be forced.
+    words = tuple(sorted(flags & {"bind", "create"}))
+    return Mount("bind", source, target, (*options, *words, *((propagation,) if propagation else ())))
 
 
 def _read_volume_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
@@ -111,7 +126,7 @@ def write_mounts(mounts: Iterable[Mount]) -> dict[str, Any]:
     for mount in mounts:
         if mount.type == "tmpfs":
             tmpfs[mount.target] = ",".join(mount.options)
-        elif ":" in mount.source or ":" in mount.target or not mount.source:
+        elif ":" in mount.source + mount.target or not mount.source or set(_BIND_FLAGS.values()) & set(mount.options):
             entries.append(_write_mount(mount))
         else:
             binds.append(":".join(filter(None, (mount.source, mount.target, ",".join(mount.options)))))
@@ -127,9 +142,12 @@ def _write_mount(mount: Mount) -> dict[str, Any]:
     entry: dict[str, Any] = {"Type": mount.type, "Source": mount.source, "Target": mount.target}
     if mount.read_only:
         entry["ReadOnly"] = True
+    bind: dict[str, Any] = {name: True for name, word in _BIND_FLAGS.items() if word in mount.options}
     propagation = next((option for option in mount.options if option in _PROPAGATIONS), "")
     if propagation:
-        entry["BindOptions"] = {"Propagation": propagation}
+        bind["Propagation"] = propagation
+    if bind:
+        entry["BindOptions"] = bind
     if "nocopy" in mount.options:
         entry["VolumeOptions"] = {"NoCopy": True}
     return entry

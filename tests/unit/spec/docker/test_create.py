@@ -95,8 +95,8 @@ def test_what_docker_28_sends_is_understood_whole():
         ({"FromTheFuture": 1}, "HostConfig.FromTheFuture"),
         ({"Mounts": [{"Type": "npipe", "Target": "/x"}]}, "npipe"),
         (
-            {"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/x", "BindOptions": {"NonRecursive": True}}]},
-            "NonRec",
+            {"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/x", "BindOptions": {"Novel": True}}]},
+            "Novel",
         ),
     ],
 )

@@ -1,0 +1,53 @@
+"""Kernel parameters of a container: only those that its own namespaces hold (Docker's and runc's lists)."""
+
+from kist.errors import InvalidInput
+from kist.spec.container import ContainerOptions
+
+_IPC = frozenset(
+    {
+        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
+        "kernel.shmmni", "kernel.shm_rmid_forced",
+    }
+)  # fmt: skip
+_IPC_PREFIX = "fs.mqueue."
+_NETWORK_PREFIX = "net."
+# As in Docker: with a network of its own, a container may open low ports and ping without privileges.
+_WITH_NETWORK = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+
+
+def check(options: ContainerOptions) -> None:
+    """Refuse parameters that belong to the whole machine, or to a namespace that is not the container's own.
+
+    Raises:
+        InvalidInput: in Docker's words.
+    """
+    for name in options.sysctls:
+        key = canonical(name)
+        network, ipc = key.startswith(_NETWORK_PREFIX), key in _IPC or key.startswith(_IPC_PREFIX)
+        if not (network or ipc) or not _plain(key):
+            raise InvalidInput(
+                f"sysctl '{name}' is not allowed", hint=f"allowed are net.*, fs.mqueue.*, {', '.join(sorted(_IPC))}"
+            )
+        if network and options.network == "host":
+            raise InvalidInput(f"sysctl '{name}' is not allowed in the host's network namespace")
+        if ipc and options.namespaces.ipc == "host":
+            raise InvalidInput(f"sysctl '{name}' is not allowed in the host's IPC namespace")
+
+
+def canonical(name: str) -> str:
+    """The name with dots, whichever of the two spellings of sysctl(8) it has.
+
+    The first separator tells which: after a slash, dots are part of names (``net/ipv4/conf/eth0.1/forwarding``).
+    """
+    separators = [character for character in name if character in "./"]
+    return name.replace("/", ".") if separators[:1] == ["/"] and "." not in name else name
+
+
+def _plain(key: str) -> bool:
+    """Whether no part of it leads elsewhere in /proc/sys."""
+    return all(part not in {"", "."} for part in key.replace("/", ".").split(".")) and "\0" not in key
+
+
+def wanted(options: ContainerOptions, *, own_network: bool) -> dict[str, str]:
+    """What is set in a container, with the defaults of one that has a network of its own."""
+    return {**(_WITH_NETWORK if own_network else {}), **{canonical(n): v for n, v in options.sysctls.items()}}
