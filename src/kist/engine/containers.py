@@ -20,7 +20,18 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundle, isolation, links, logconfig, mountpoints, namespaces, networks, starter, state
+from kist.engine import (
+    bundle,
+    isolation,
+    links,
+    logconfig,
+    mountpoints,
+    namespaces,
+    networks,
+    publishing,
+    starter,
+    state,
+)
 from kist.engine.creation import Creation, check_name
 from kist.engine.events import Events, of_container
 from kist.engine.guardians import Guardians
@@ -191,8 +202,10 @@ class Containers:
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
         surroundings = isolation.with_shared(container, surroundings, self.get)
         spec = bundle.runtime_spec(container, surroundings)
+        connected = options.network == "bridge"
+        publish = publishing.wanted(container, "ADDRESS") if connected else ()
         return self._make_plan(
-            container, spec, Places("DATA", "RUN", "RUN/root"), connected=options.network == "bridge"
+            container, spec, Places("DATA", "RUN", "RUN/root"), connected=connected, publish=publish
         ).lines()
 
     def _plan(self, container: Container, places: Places, network: NetworkAttachment | None) -> plan.Plan:
@@ -206,9 +219,18 @@ class Containers:
         else:
             surroundings = borrowed_surroundings(self.places(giver), giver, root, volumes)
         spec = bundle.runtime_spec(container, isolation.with_shared(container, surroundings, self.get))
-        return self._make_plan(container, spec, places, connected=network is not None)
+        publish = publishing.wanted(container, network.address) if network is not None else ()
+        return self._make_plan(container, spec, places, connected=network is not None, publish=publish)
 
-    def _make_plan(self, container: Container, spec: RuntimeSpec, places: Places, *, connected: bool) -> plan.Plan:
+    def _make_plan(
+        self,
+        container: Container,
+        spec: RuntimeSpec,
+        places: Places,
+        *,
+        connected: bool,
+        publish: Sequence[dict[str, Any]],
+    ) -> plan.Plan:
         options = container.options
         caller = options.caller
         passwd = to_builtins(caller) if caller is not None else None
@@ -224,6 +246,7 @@ class Containers:
             init=options.init,
             log=logconfig.make_log(container),
             passwd=passwd,
+            publish=publish,
         )
 
     # ending

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from kist.engine import links
+from kist.engine import links, publishing
 from kist.errors import InvalidInput
 from kist.network import files
 from kist.spec.container import ContainerOptions
@@ -19,6 +19,7 @@ def check(options: ContainerOptions) -> None:
         InvalidInput: names the option, the value, and what is allowed.
     """
     wanted = options.networking
+    publishing.check(options)
     for text in wanted.extra_hosts:
         files.read_extra_host(text)
     for server in wanted.dns:

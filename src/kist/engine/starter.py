@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from kist.engine import publishing
 from kist.engine.networks import Networks
 from kist.errors import (
     CommandNotExecutable,
@@ -141,6 +142,8 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
         )
     if operation == "user" and not failure["errno"]:
         raise InvalidInput(message, hint="use a name of the image's /etc/passwd, or a number")
+    if operation == "publish":
+        raise publishing.failure(path, failure["errno"])
     if operation == "attach":
         raise InvalidInput(f"cannot mount on {arguments.get('target', path)} in the container: {reason}")
     if operation == "directory":

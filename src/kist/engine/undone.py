@@ -17,7 +17,6 @@ _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
     ("--platform", lambda o: o.platform),
     ("--storage-opt", lambda o: o.storage_options),
     ("--network", lambda o: o.network not in {"bridge", "host", "none"} and not o.network.startswith("container:")),
-    ("published ports", lambda o: o.networking.ports or o.networking.publish_all),
     ("--userns", lambda o: o.namespaces.user not in {"", "host"}),
     *(
         (f"the limit {name}", lambda o, name=name: getattr(o.resources, name) != getattr(Resources(), name))

@@ -88,12 +88,21 @@ class Successor:
         for name, held in self._kept.held.items():
             if name:
                 self._take_exec(name, held)
+        self._publish_again()
         faults.point("successor: took over")
         record.note_running(first.pid, monitor.streams.pipes())
         faults.point("successor: noted that it runs")
         if self._plan["ends_with_engine"]:
             monitor.first.signal(signal.SIGKILL)
         monitor.stay()
+
+    def _publish_again(self) -> None:
+        """Listen where the dead monitor did; a port that somebody has taken since is lost, the container goes on."""
+        for each in self._monitor.record.state.get("publish", ()):
+            try:
+                self._monitor.publish([each])
+            except OSError as error:
+                messages.complain(error)
 
     def _open_door(self) -> None:
         descriptor = self._kept.held[""].fds.pop("door", -1) if "" in self._kept.held else -1

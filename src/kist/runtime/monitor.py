@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kist.runtime.execs import Exec
     from kist.runtime.guard import Guard
     from kist.runtime.machine import Machine
+    from kist.runtime.ports import Ports
 
 
 class Monitor:
@@ -76,6 +77,7 @@ class Monitor:
         )
         self.first = child.Child(self.loop, self.streams, guard, "", self._started, self.ended)
         self.execs: dict[str, Exec] = {}
+        self.ports: Ports | None = None
 
     def run(self, attached: list[Client]) -> None:
         """Start the container and stay until it has ended and everybody has heard of it."""
@@ -145,12 +147,29 @@ class Monitor:
     def _start(self, attached: list[Client]) -> None:
         for client in attached:
             self.streams.attach(client)
+        if "publish" in self.plan:
+            self.publish(self.plan["publish"])
         self.door.open()
         into = self.cgroup.open_v2() if self.cgroup is not None else None
         clone = child.clone_first(self.plan, into)
         self.first.start(self.plan, clone, self.cgroup, door=self.door.descriptor)
         if into is not None:
             os.close(into)
+
+    def publish(self, wanted: list[dict[str, Any]]) -> None:
+        """Listen on the ports of the host that the container's are published on, and note which they are."""
+        from kist.runtime.ports import Ports  # noqa: PLC0415 - few containers publish, and all would pay for it
+
+        if self.ports is None:
+            self.ports = Ports(self.loop)
+        try:
+            for each in wanted:
+                self.ports.publish(each)
+        except OSError as error:
+            error.operation = "publish"  # type: ignore[attr-defined]
+            raise
+        self.record.state["publish"] = self.ports.taken
+        self.record.state["ports"] = self.ports.published
 
     @property
     def state(self) -> dict[str, Any] | None:
@@ -210,6 +229,8 @@ class Monitor:
         """After the end is on disk: take away what only a running container has, and tell who waits."""
         # In this order: whoever cannot connect finds the end on disk, and who was told may start the container anew.
         self.door.close()
+        if self.ports is not None:
+            self.ports.close()
         faults.point("monitor: closed its door")
         self.remove_cgroup()
         faults.point("monitor: removed the cgroup")
@@ -257,7 +278,7 @@ class Monitor:
 
 def _failure_of(error: OSError) -> dict[str, Any]:
     return {
-        "operation": "prepare",
+        "operation": getattr(error, "operation", "prepare"),
         "arguments": {},
         "errno": error.errno or 0,
         "path": str(error.filename or ""),

@@ -1,7 +1,7 @@
 """From a runtime specification to the operations that make the container: pure, and printable (``--dry-run``)."""
 
 import binascii
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -44,7 +44,7 @@ LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command")
-_FOR_FEW = ("joined",)
+_FOR_FEW = ("joined", "publish")
 
 Step = tuple[str, dict[str, Any]]
 
@@ -132,6 +132,7 @@ class Plan(msgspec.Struct, frozen=True):
         ends_with_engine: whether the process is killed when the engine that started it has gone (build steps).
         terminal, stdin, stdin_once: how the standard streams are made.
         log: None for output that is only passed on.
+        publish: ports that the monitor carries (see ``kist.runtime.ports``).
         life: None for a process that lives once, and that nobody stops (build steps, exec'd processes).
         operations: what init does, in order.
         command: what it becomes.
@@ -151,6 +152,7 @@ class Plan(msgspec.Struct, frozen=True):
     command: Command
     life: Life | None = None
     joined: tuple[Joined, ...] = ()
+    publish: tuple[dict[str, Any], ...] = ()
 
     def message(self) -> dict[str, Any]:
         """What the monitor reads, as plain JSON values; it keeps them, so what few plans have is left out."""
@@ -169,6 +171,7 @@ class Plan(msgspec.Struct, frozen=True):
             head.insert(
                 0, f"make_cgroup {self.cgroup}{_described({k: v for k, v in self.limits.items() if k != 'devices'})}"
             )
+        head += [f"publish{_described(port)}" for port in self.publish]
         body = [name + _described(arguments) for name, arguments in self.operations]
         return (*head, *body, f"execute {' '.join(map(_quoted, self.command.args))}")
 
@@ -188,6 +191,7 @@ def make_plan(
     log: Log | None,
     passwd: dict[str, Any] | None = None,
     life: Life | None = None,
+    publish: Sequence[dict[str, Any]] = (),
 ) -> Plan:
     """The plan of a container's first process.
 
@@ -205,6 +209,7 @@ def make_plan(
         log: where output is kept.
         passwd: arguments of the operation ``passwd_entry``, for ``--as-me``.
         life: how it is stopped, and what the monitor does by itself.
+        publish: ports that the monitor carries.
     """
     namespaces = tuple(kind for kind in spec.linux.namespaces if kind != "cgroup")
     return Plan(
@@ -222,6 +227,7 @@ def make_plan(
         command=Command(spec.process.args, spec.process.env, init),
         life=life,
         joined=spec.linux.joined,
+        publish=tuple(publish),
     )
 
 

@@ -28,31 +28,18 @@ _USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Ports:
-    """All ports of one container.
-
-    Args:
-        loop: where descriptors are watched.
-        wanted: ``{"port", "protocol", "host_ip", "host_ports", "address"}`` each: the port and the address of the
-            container, and where to listen: an address (empty for everywhere), and the ports to choose from, the first
-            that is free (``[0]``: the kernel's choice).
+    """All published ports of one container.
 
     Attributes:
         published: ``{"port", "protocol", "host_ip", "host_port"}`` of each listening socket.
-
-    Raises:
-        OSError: a port cannot be had; ``filename`` is ``ADDRESS:PORT``. Nothing listens then.
+        taken: what was wanted, with the one port that was taken of those to choose from: for a successor.
     """
 
-    def __init__(self, loop: events.Loop, wanted: list[dict[str, Any]]) -> None:
+    def __init__(self, loop: events.Loop) -> None:
         self._loop = loop
         self._carriers: list[_Tcp | _Udp] = []
         self.published: list[dict[str, Any]] = []
-        try:
-            for each in wanted:
-                self._publish(each)
-        except OSError:
-            self.close()
-            raise
+        self.taken: list[dict[str, Any]] = []
 
     def close(self) -> None:
         """Stop listening, and end what is carried."""
@@ -60,8 +47,18 @@ class Ports:
             carrier.close()
         self._carriers = []
 
-    def _publish(self, wanted: dict[str, Any]) -> None:
+    def publish(self, wanted: dict[str, Any]) -> None:
+        """Publish a port.
+
+        Args:
+            wanted: ``port``, ``protocol`` and ``address`` of the container; ``host_ip``, where to listen (empty for
+                everywhere); ``host_ports``, of which the first that is free is taken (``[0]``: the kernel's choice).
+
+        Raises:
+            OSError: none can be had; ``filename`` is ``ADDRESS:PORT``.
+        """
         sockets, number = _listen(wanted)
+        self.taken.append(wanted | {"host_ports": [number]})
         target = (wanted["address"], wanted["port"])
         for listening in sockets:
             carry = _Tcp if wanted["protocol"] == "tcp" else _Udp

@@ -1,0 +1,108 @@
+"""Published ports of real containers: reached, shown, kept when processes die, refused when taken."""
+
+import json
+import os
+import signal
+import socket
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from harness import until
+from kist.engine import Engine
+from kist.errors import Conflict, InvalidInput
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.networking import Networking, PortBinding
+
+pytestmark = pytest.mark.root
+SERVE = "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
+
+
+@pytest.fixture
+def web(engine: Engine, busybox: str) -> Iterator[Container]:
+    ports = (PortBinding(80, host_ip="127.0.0.1"),)
+    made = engine.create(
+        ContainerOptions(image=busybox, command=("sh", "-c", SERVE), networking=Networking(ports=ports))
+    )
+    try:
+        engine.start(made)
+        yield engine.container(made)
+    finally:
+        engine.remove(made, force=True)
+
+
+def page(container: Container) -> str:
+    port = container.state.ports[0].host_port
+    found: list[str] = []
+
+    def fetched() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                found.append(answer.read().decode())
+        except OSError:
+            return False
+        return True
+
+    until(fetched)
+    return found[0]
+
+
+def test_a_published_port_is_reached_and_shown(engine: Engine, web: Container):
+    assert page(web) == "hello\n"
+    port = web.state.ports[0]
+    assert (port.port, port.protocol, port.host_ip) == (80, "tcp", "127.0.0.1")
+    engine.stop(web, timeout=0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port.host_port), 5)
+
+
+def test_it_outlives_the_monitor(engine: Engine, web: Container):
+    assert page(web) == "hello\n"
+    directory = engine._containers.places(web).run
+    killed = _monitor(directory)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: _monitor(directory) != killed)
+    assert page(web) == "hello\n"
+    assert engine.container(web).state.ports == web.state.ports
+
+
+def _monitor(directory: str) -> int:
+    with open(f"{directory}/state.json", encoding="utf-8") as file:
+        return int(json.load(file)["monitor"])
+
+
+def test_a_port_that_is_taken(engine: Engine, busybox: str):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        ports = (PortBinding(80, host_ip="127.0.0.1", host_port=str(number)),)
+        made = engine.create(ContainerOptions(image=busybox, command=("true",), networking=Networking(ports=ports)))
+        try:
+            with pytest.raises(Conflict, match=f"Bind for 127.0.0.1:{number} failed: port is already allocated"):
+                engine.start(made)
+            assert not engine.container(made).state.running
+        finally:
+            engine.remove(made)
+
+
+def test_an_address_that_the_machine_has_not(engine: Engine, busybox: str):
+    ports = (PortBinding(80, host_ip="192.0.2.1"),)
+    made = engine.create(ContainerOptions(image=busybox, command=("true",), networking=Networking(ports=ports)))
+    try:
+        with pytest.raises(InvalidInput, match="this machine has no such address"):
+            engine.start(made)
+    finally:
+        engine.remove(made)
+
+
+def test_all_exposed_ports(engine: Engine, busybox: str):
+    asked = Networking(publish_all=True, exposed_ports=("80/tcp", "53/udp"))
+    made = engine.create(ContainerOptions(image=busybox, command=("sleep", "60"), networking=asked))
+    try:
+        engine.start(made)
+        found = engine.container(made).state.ports
+        assert {(port.port, port.protocol) for port in found} == {(80, "tcp"), (53, "udp")}
+        assert all(port.host_port for port in found)
+        assert {port.host_ip for port in found} <= {"0.0.0.0", "::"}
+    finally:
+        engine.remove(made, force=True)
