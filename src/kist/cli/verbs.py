@@ -12,6 +12,7 @@ GROUPED = ""  # only below its group, and in the help of that
 GROUPS: "dict[str, str]" = {
     "container": "Manage containers",
     "image": "Manage images",
+    "builder": "Manage builds",
     "system": "Manage Kist itself",
 }
 
@@ -36,7 +37,7 @@ _ROWS = (
     ("inspect", "inspect", COMMON, "Show all details of containers and images as JSON"),
     ("container inspect", "inspect:CONTAINER", GROUPED, "Show all details of containers as JSON"),
     ("bootstrap, image bootstrap", "bootstrap", IMAGES, "Make a base image from a distribution's signed archive"),
-    ("build, image build", "build", IMAGES, "Build an image from a Dockerfile"),
+    ("build, image build, builder build", "build", IMAGES, "Build an image from a Dockerfile"),
     ("images, image ls, image list", "images", IMAGES, "List images"),
     ("history, image history", "history", IMAGES, "Show the steps that made an image"),
     ("tag, image tag", "tag", IMAGES, "Give an image another name"),

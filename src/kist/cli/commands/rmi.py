@@ -32,5 +32,8 @@ COMMAND = Command(
     run,
     "IMAGE [IMAGE...]",
     least=1,
-    options=(Option("-f --force", "Remove it although containers use it or it has several names"),),
+    options=(
+        Option("-f --force", "Remove it although containers use it or it has several names"),
+        Option("--no-prune", "Accepted, and without effect: no image here has untagged parents", hidden=True),
+    ),
 )
