@@ -20,6 +20,8 @@ BROKEN_PIPE = 141
 
 def run(argv: "Sequence[str]", environment: "Mapping[str, str]") -> int:
     """Do what the command line says; the exit code. Every error becomes text on standard error here."""
+    if argv[:1] == ["__complete"]:
+        return _complete(argv[1:], environment)
     context = Context(environment)
     verb = ""
     try:
@@ -110,6 +112,21 @@ def _help(context: Context, verbs: "Sequence[str]") -> int:
     else:
         text = program_help(PROGRAM.options, style, context.width())
     context.say(text.rstrip("\n"))
+    return 0
+
+
+def _complete(words: "Sequence[str]", environment: "Mapping[str, str]") -> int:
+    """Candidates for a shell: a line each. An error has no place to be shown at; there are no candidates then."""
+    from kist.cli.completion import complete, in_bash  # noqa: PLC0415 - for the shell only
+
+    try:
+        if words[:1] == ["--bash"]:
+            lines = in_bash(words[2], words[1], environment)
+        else:
+            lines = complete(words, environment).lines()
+    except (KistError, OSError, IndexError):
+        return FAILURE
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 

@@ -78,15 +78,19 @@ def swap(text: str) -> int:
         raise ValueError(f"{_SIZE}, or -1 for as much swap as there is") from None
 
 
-def choice(*allowed: str) -> "Callable[[str], str]":
-    """A parser of words from a list."""
+class choice:  # noqa: N801 - it is used as the other parsers are
+    """A parser of words from a list; completion offers ``allowed``."""
 
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError("allowed are " + ", ".join(allowed))
+    __slots__ = ("allowed",)
+
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = allowed
+
+    def __call__(self, text: str) -> str:
+        """The word, when it is one of them."""
+        if text not in self.allowed:
+            raise ValueError("allowed are " + ", ".join(self.allowed))
         return text
-
-    return parse
 
 
 def container_name(text: str) -> str:

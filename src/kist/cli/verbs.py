@@ -49,6 +49,7 @@ _ROWS = (
     ("events, system events", "events", ENGINE, "Show what happens, and what happened"),
     ("info, system info", "info", ENGINE, "Show the engine, its store and the machine"),
     ("version", "version", ENGINE, "Show the versions of Kist and what it stands on"),
+    ("completion", "completion", ENGINE, "Print what a shell needs to complete words of kist"),
     ("engine", "engine", ENGINE, "Run the engine in the foreground, or stop it (it starts by itself)"),
 )
 
