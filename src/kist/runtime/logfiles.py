@@ -111,26 +111,47 @@ class Packed:
         os.close(self._descriptor)
 
 
-def open_all(path: str) -> list[Segment]:
+def open_all(path: str, after: bytes = b"") -> tuple[list[Segment], bool]:
     """The files of a log, the oldest first, without empty ones.
 
     The log may be rotated meanwhile. Files then move to higher numbers, as this search does, so it meets none too late,
     perhaps one twice, and perhaps a number that is empty for a moment.
+
+    Args:
+        path: of the current one.
+        after: only files that are newer than the one that begins so.
+
+    Returns:
+        The files, and whether the one that they come after was met.
     """
     found: dict[bytes, Segment] = {}
     number = missing = 0
-    while missing < _NO_MORE:
+    highest = _highest_number(path)
+    while number <= highest or missing < _NO_MORE:
         segment = _open_either(f"{path}.{number}" if number else path)
         number += 1
         if segment is None:
             missing += 1
             continue
         missing = 0
+        if after and segment.first == after:
+            segment.close()
+            return list(reversed(found.values())), True
         if len(segment.first) < HEAD or segment.first in found:
             segment.close()
         else:
             found[segment.first] = segment
-    return list(reversed(found.values()))
+    return list(reversed(found.values())), False
+
+
+def _highest_number(path: str) -> int:
+    directory, _, name = path.rpartition("/")
+    try:
+        names = os.listdir(directory or ".")
+    except FileNotFoundError:
+        return 0
+    numbers = (other.removeprefix(f"{name}.").removesuffix(logpack.SUFFIX) for other in names if name in other)
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def _open_either(path: str) -> Segment | None:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 _PATIENCE = 5.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-_LAST_WORDS = 1.0
+_LAST_WORDS = 10.0
+_LAST_PAUSE = 1.0
 _KINDS = {
     "unixgram": (socket.AF_UNIX, socket.SOCK_DGRAM),
     "unix": (socket.AF_UNIX, socket.SOCK_STREAM),
@@ -86,12 +87,14 @@ class Forwarder:
         """Add what the container printed on ``stream``."""
         if self._kept is not None:
             self._kept.write(stream, data)
+        if self._connection is None and time.monotonic() >= self._retry_at:
+            self._connect()
         for text, part in self._lines[stream].feed(data):
             self._add(self._format.message(stream, text, part))
         self._flush()
 
     def close(self) -> None:
-        """Send what is left, for as long as it moves and a second at most; what stays is told in the log."""
+        """Send what is left: ten seconds at most, and only while it moves. What stays is told in the log."""
         self._closing = True
         for stream, lines in self._lines.items():
             for text, part in lines.end():
@@ -102,8 +105,9 @@ class Forwarder:
         while self._queue and self._connection is not None and (left := deadline - time.monotonic()) > 0:
             poll = select.poll()
             poll.register(self._connection, select.POLLOUT)
-            if poll.poll(left * 1000):
-                self._ready(events.WRITE)
+            if not poll.poll(min(left, _LAST_PAUSE) * 1000):
+                break
+            self._ready(events.WRITE)
         self._disconnect()
         self._drop(len(self._queue))
         self._queue.clear()
@@ -196,7 +200,8 @@ class Forwarder:
             self._relieve()
 
     def _may_hold(self) -> bool:
-        return self._connected and self._trusted and not self._closing
+        """Whether there is somebody who may take something soon: it is connected, or being connected."""
+        return self._connection is not None and self._trusted and not self._closing
 
     def _lose_patience(self) -> None:
         if not self.full:
@@ -218,6 +223,7 @@ class Forwarder:
             address = (address, self._target["port"])
         self._connection = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._sent = 0
+        self._moved_at = time.monotonic()
         try:
             self._connection.connect(address)
         except BlockingIOError:
@@ -226,7 +232,6 @@ class Forwarder:
             self._lost()
         else:
             self._connected = True
-            self._moved_at = time.monotonic()
 
     def _watch(self, wanted: int) -> None:
         assert self._connection is not None

@@ -1,5 +1,6 @@
 """A container's log, read back; ``logwriter`` describes the format."""
 
+import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -9,13 +10,15 @@ from kist.runtime.logformat import TIME, Run, runs, stamp
 
 _BLOCK = 256 << 10
 _NO_TIME = b""
+_GAP = b" stderr F kist: lines may be missing here: the log was rotated faster than it was read\n"
 
 
 class LogReader:
     """One reader's way through the files of a log, from where it is told to what there is, as often as it is asked.
 
     It keeps the file open that it has come to, so rotation neither hides nor doubles anything: what remains of that
-    file is read to its end, whatever became of its name, and then the one that came after it.
+    file is read to its end, whatever became of its name, and then the one that came after it. A reader that is slower
+    than all files of the log are rotated misses some, and gets a line that says so.
 
     Args:
         path: the current file; ``path.1`` is the one before it, and so on.
@@ -68,7 +71,7 @@ class LogReader:
         yield from self._newer()
 
     def _begin(self) -> Iterator[bytes]:
-        segments = logfiles.open_all(self._path)
+        segments, _ = logfiles.open_all(self._path)
         offsets = [0] * len(segments)
         if self._tail is not None:
             left = self._tail
@@ -81,15 +84,13 @@ class LogReader:
     def _newer(self) -> Iterator[bytes]:
         """What came after the file that is held, which is written no more once there is a newer one."""
         assert self._held is not None
-        segments = logfiles.open_all(self._path)
-        known = [number for number, segment in enumerate(segments) if segment.first == self._held.first]
-        # When it is not among them it was so old that it is gone, and they all came after it.
-        after = known[0] + 1 if known else 0
-        for segment in segments[:after]:
-            segment.close()
-        if segments[after:]:
+        segments, met = logfiles.open_all(self._path, self._held.first)
+        if segments:
             yield from self._rest()
-            yield from self._through(segments[after:], [0] * (len(segments) - after))
+            # When it was not met it was so old that it is gone, and those that are there all came after it.
+            if not met:
+                yield stamp(time.time_ns()) + _GAP
+            yield from self._through(segments, [0] * len(segments))
 
     def _through(self, segments: list[Segment], offsets: list[int]) -> Iterator[bytes]:
         left = list(segments)

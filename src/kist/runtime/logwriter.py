@@ -10,6 +10,7 @@ removed. With ``compress``, a renamed file becomes ``PATH.1.gz`` (see ``logpack`
 
 It can be searched by time: after the first ``UNORDERED`` bytes of a file, times never go back. When the clock was set
 back, a new file is begun; one that is shorter than that goes on, so a clock that jumps to and fro costs no old files.
+No two files begin with the same time, by which readers know them again after a rotation.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 # A line without an end is cut at this length (Docker cuts at 16 KiB too), so that no output can fill the memory.
 MAX_LINE = 16 << 10
 UNORDERED = 256 << 10
-_HEAD = len("2026-01-01T00:00:00.000000000Z stdout F ")
+_TIME = len("2026-01-01T00:00:00.000000000Z")
+_HEAD = _TIME + len(" stdout F ")
 # Longer than any record: what is left over of a line, and one read.
 _LONGEST = 128 << 10
 
@@ -80,6 +82,7 @@ class LogWriter:
         self._file = -1
         self._size = 0
         self._last = ""
+        self._first = ""
         self._missing = 0
         self._reason = ""
         self.dropped = 0
@@ -108,20 +111,21 @@ class LogWriter:
             if rest:
                 self._append(stream, "P", rest)
         if self._missing:
-            self._put(b"", _now())
+            self._put(b"", time.time_ns())
         if self._packer is not None:
             self._packer.give_up()
         if self._file >= 0:
             os.close(self._file)
 
     def _append(self, stream: str, tag: str, text: bytes) -> None:
-        now = _now()
-        prefix = f"{now} {stream} {tag} ".encode()
-        self._put(prefix + text.replace(b"\n", b"\n" + prefix) + b"\n", now)
+        moment = time.time_ns()
+        prefix = f"{_stamp(moment)} {stream} {tag} ".encode()
+        self._put(prefix + text.replace(b"\n", b"\n" + prefix) + b"\n", moment)
 
-    def _put(self, records: bytes, now: str) -> None:
+    def _put(self, records: bytes, moment: int) -> None:
         """Append; a full disk costs log lines, never the container. How many is told as soon as there is room."""
         lines = records.count(b"\n")
+        now = _stamp(moment)
         told = b""
         if self._missing:
             told = f"{now} stderr F kist: {self._missing} lines are not in this log: {self._reason}\n".encode()
@@ -132,7 +136,13 @@ class LogWriter:
                 self._rotate()
             self._last = now
             while records or told:
-                piece = records[: self._fitting(records, len(told))]
+                fitting = self._fitting(records, len(told))
+                if not self._size:
+                    if now == self._first:
+                        moment, now = moment + 1, _stamp(moment + 1)
+                        records, told = _restamped(records, now), _restamped(told, now)
+                    self._first = self._last = now
+                piece = records[:fitting]
                 # Together, so that a disk with room for no more than the notice does not fill up with notices.
                 self._write(told + piece)
                 if told:
@@ -182,8 +192,9 @@ class LogWriter:
                 self._size -= torn
                 os.ftruncate(file, self._size)
                 end = end[:-torn]
+            self._first = os.pread(file, _TIME, 0).decode("ascii", "replace")
             last = end.rfind(b"\n", 0, -1) + 1
-            self._last = end[last : last + 30].decode("ascii", "replace")
+            self._last = end[last : last + _TIME].decode("ascii", "replace")
         self._file = file
         if self._compress and os.path.exists(f"{self._path}.1"):
             self._begin_packing()
@@ -252,7 +263,14 @@ def _unlink(path: str) -> None:
         return
 
 
-def _now() -> str:
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+def _restamped(records: bytes, stamp: str) -> bytes:
+    """These records, which begin alike, with another time."""
+    head = records[:_HEAD]
+    other = stamp.encode() + head[_TIME:]
+    return other + records[_HEAD:].replace(b"\n" + head, b"\n" + other) if records else b""
+
+
+def _stamp(moment: int) -> str:
+    seconds, nanoseconds = divmod(moment, 1_000_000_000)
     t = time.gmtime(seconds)
     return f"{t.tm_year:04}-{t.tm_mon:02}-{t.tm_mday:02}T{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}.{nanoseconds:09}Z"
