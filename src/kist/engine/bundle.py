@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from kist.engine import devices as host_devices
 from kist.engine import lifetime, logconfig, namespaces, network_options, security, sysctls, ulimits, undone
+from kist.engine.limits import cgroup_limits
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions, ExecOptions
@@ -48,9 +51,7 @@ MASKED_PATHS = (
     "/sys/firmware",
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-_CPU_PERIOD = 100_000
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_MINIMUM_MEMORY = 6 << 20
 _LEAST_OOM_SCORE, _MOST_OOM_SCORE = -1000, 1000
 _QUIET = ("nosuid", "noexec", "nodev")
 _SHM = "/dev/shm"  # noqa: S108 - in a container
@@ -100,7 +101,7 @@ def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpe
             masked_paths=_system_paths(options.masked_paths, MASKED_PATHS, held),
             readonly_paths=_system_paths(options.readonly_paths, READONLY_PATHS, held),
             sysctl=sysctls.wanted(options, own_network="network" in own),
-            cgroups_path=cgroup_path(container.id),
+            cgroups_path=cgroup_path(container),
             resources=limits(options.resources, surroundings.device_rules),
             joined=surroundings.joined,
             devices=surroundings.devices,
@@ -115,9 +116,9 @@ def _system_paths(asked: tuple[str, ...] | None, usual: tuple[str, ...], held: s
     return () if held.open_paths else usual
 
 
-def cgroup_path(identifier: str) -> str:
+def cgroup_path(container: Container) -> str:
     """Where a container's cgroup is below the hierarchies' roots."""
-    return f"kist/{identifier}"
+    return f"{container.options.cgroup_parent.strip('/') or 'kist'}/{container.id}"
 
 
 def exec_process(container: Container, options: ExecOptions, linked: Sequence[str] = (), hostname: str = "") -> Process:
@@ -218,13 +219,13 @@ def check(options: ContainerOptions) -> None:
     lifetime.check(options)
     logconfig.check(options.log)
     capabilities(options.cap_add, options.cap_drop)
-    memory = options.resources.memory
-    if memory and memory < _MINIMUM_MEMORY:
-        raise InvalidInput("Minimum memory limit allowed is 6MB", hint=f"-m was {memory} bytes")
-    if options.resources.nano_cpus < 0:
-        raise InvalidInput(f"invalid NanoCpus {options.resources.nano_cpus}: the number of CPUs cannot be negative")
     if options.resources.pids < -1:
         raise InvalidInput(f"invalid PidsLimit {options.resources.pids}: a limit cannot be negative")
+    if options.namespaces.cgroup not in {"", "private", "host"}:
+        raise InvalidInput(f"invalid cgroup namespace mode: {options.namespaces.cgroup}", hint="it is private or host")
+    if ".." in options.cgroup_parent.split("/"):
+        raise InvalidInput(f"invalid cgroup parent {options.cgroup_parent!r}: it leads out of the hierarchy",
+                           hint="write a path below the root of the cgroups")  # fmt: skip
     if options.working_dir and not options.working_dir.startswith("/"):
         raise InvalidInput(f"the working directory {options.working_dir!r} is invalid, it needs to be an absolute path")
     if options.hostname and not _HOSTNAME.fullmatch(options.hostname):
@@ -264,14 +265,7 @@ def _check_mounts(asked: Sequence[Mount]) -> None:
 
 def limits(resources: Resources, rules: tuple[DeviceRule, ...] = host_devices.DEFAULT_RULES) -> LinuxResources:
     """The cgroup limits; the device allow-list is always among them."""
-    quota = resources.nano_cpus * _CPU_PERIOD // 1_000_000_000
-    return LinuxResources(
-        memory=resources.memory,
-        cpu_quota=max(quota, 1000) if quota else 0,
-        cpu_period=_CPU_PERIOD if quota else 0,
-        pids=max(resources.pids, 0),
-        devices=rules,
-    )
+    return msgspec.structs.replace(cgroup_limits(resources), devices=rules)
 
 
 def _capability_names(names: Sequence[str]) -> set[str]:

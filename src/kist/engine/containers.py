@@ -37,6 +37,7 @@ from kist.engine.events import Events, of_container
 from kist.engine.guardians import Guardians
 from kist.engine.images import Images
 from kist.engine.links import Link
+from kist.engine.machine import MachineLimits
 from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import borrowed_surroundings, hostname_of, rewrite_hosts, write_surroundings
@@ -65,6 +66,7 @@ class Containers:
         run_root: str,
         events: Events,
         log: LogConfig,
+        machine: MachineLimits,
     ) -> None:
         self._store = store
         self._images = images
@@ -79,6 +81,7 @@ class Containers:
             store,
             images,
             self._volumes,
+            machine,
             data_root=self._data_root,
             run_root=self._run_root,
             mounted_at=mounted_at,
@@ -191,6 +194,7 @@ class Containers:
     def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""
         bundle.check(options)
+        options = self._creation.limited(options)
         image = self._images.get(options.image)
         config, argv = bundle.effective_config(options, image.config.config)
         container = Container("0" * 64, options.name or "NAME", image.id, 0, options, config, argv)
@@ -559,7 +563,7 @@ class Containers:
 def _end_orphans(container: Container) -> None:
     """Kill what a container still has of processes when its monitor was killed: nobody is left to see their end."""
     if container.state.status == "exited" and not container.state.finished_at:
-        group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container.id))
+        group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container))
         group.kill()
         group.remove()
 

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from kist.engine import bundle, isolation, logconfig, names
 from kist.engine.images import Images
+from kist.engine.machine import MachineLimits
 from kist.engine.starter import Places
 from kist.engine.volumes import ContainerVolumes
 from kist.errors import Conflict, InvalidInput, NotFound
@@ -30,6 +31,7 @@ class Creation:
         store: where snapshots and records are.
         images: what containers are made of.
         volumes: what they have to do with volumes.
+        machine: what limits it can keep.
         data_root: the directory of the containers' own directories.
         run_root: the directory of their run directories.
         mounted_at: the empty directory that every root file system is mounted over.
@@ -41,6 +43,7 @@ class Creation:
         store: Store,
         images: Images,
         volumes: ContainerVolumes,
+        machine: MachineLimits,
         *,
         data_root: str,
         run_root: str,
@@ -49,6 +52,7 @@ class Creation:
     ) -> None:
         self._store = store
         self._images = images
+        self._machine = machine
         self._data_root = data_root
         self._run_root = run_root
         self._mounted_at = mounted_at
@@ -71,6 +75,7 @@ class Creation:
         options = structs.replace(options, log=logconfig.with_default(options.log, self._log))
         bundle.check(options)
         isolation.check_profile(options)
+        options = self.limited(options)
         image = self._images.get(options.image)
         _check_platform(image.config.platform, options.image)
         config, argv = bundle.effective_config(options, image.config.config)
@@ -86,6 +91,11 @@ class Creation:
             except BaseException:
                 self._volumes.forget(options.mounts)
                 raise
+
+    def limited(self, options: ContainerOptions) -> ContainerOptions:
+        """The same options with the limits that this machine keeps."""
+        resources, _ = self._machine.verify(options.resources)
+        return options if resources is options.resources else structs.replace(options, resources=resources)
 
     def _record(
         self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]

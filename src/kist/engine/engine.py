@@ -22,6 +22,7 @@ from kist.engine.files import Files
 from kist.engine.frames import read_frames
 from kist.engine.images import Images
 from kist.engine.logs import Logs, OpenLog
+from kist.engine.machine import MachineLimits
 from kist.engine.networks import Networks
 from kist.engine.starter import Starter
 from kist.engine.steps import Steps
@@ -77,8 +78,16 @@ class Engine:
         self.spawner = Spawner(os.path.join(self.run_root, "engine.log"), shared=shared)
         self._networks = Networks(self.store)
         start = Starter(self.spawner, self._networks)
+        self.machine = MachineLimits()
         self._containers = Containers(
-            self.store, self.catalogue, start, self._networks, self.run_root, self.event_log, self.settings.log
+            self.store,
+            self.catalogue,
+            start,
+            self._networks,
+            self.run_root,
+            self.event_log,
+            self.settings.log,
+            self.machine,
         )
         self._execs = Execs(self._containers, self.event_log)
         self._logs = Logs(self._containers)
@@ -177,8 +186,8 @@ class Engine:
         return self._containers.create(options)
 
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
-        """What of these options this engine cannot do, and starts containers all the same."""
-        return isolation.warnings(options)
+        """What of these options this machine or engine cannot do and leaves out, a sentence for each."""
+        return (*isolation.warnings(options), *self.machine.verify(options.resources)[1])
 
     def start(self, name: str | Container) -> None:
         """Start a container that does not run; nothing happens when it runs."""

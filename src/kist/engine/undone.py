@@ -8,9 +8,6 @@ from collections.abc import Callable
 from kist.engine.devices import is_cdi
 from kist.errors import Unsupported
 from kist.spec.container import ContainerOptions, RestartPolicy
-from kist.spec.resources import Resources
-
-_DONE_RESOURCES = ("memory", "nano_cpus", "pids", "shm_size", "ulimits", "device_rules")
 
 _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
     ("--rootfs", lambda o: o.rootfs),
@@ -18,11 +15,6 @@ _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
     ("--storage-opt", lambda o: o.storage_options),
     ("--network", lambda o: o.network not in {"bridge", "host", "none"} and not o.network.startswith("container:")),
     ("--userns", lambda o: o.namespaces.user not in {"", "host"}),
-    *(
-        (f"the limit {name}", lambda o, name=name: getattr(o.resources, name) != getattr(Resources(), name))
-        for name in Resources.__struct_fields__ if name not in _DONE_RESOURCES
-    ),
-    ("--cgroup-parent", lambda o: o.cgroup_parent),
     ("--device with a CDI name", lambda o: any(map(is_cdi, o.devices))),
     ("--gpus", lambda o: o.device_requests),
     ("--annotation", lambda o: o.annotations),

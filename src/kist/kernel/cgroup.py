@@ -22,8 +22,19 @@ __all__ = ["Cgroup", "Hierarchies", "detect"]
 _LIMITS = {
     "memory": ("memory", "memory"),
     "memorySwap": ("memory", "memory and swap"),
+    "memoryReservation": ("memory", "memory when it is scarce"),
+    "memorySwappiness": ("memory", "swapping"),
     "cpuQuota": ("cpu", "CPU time"),
+    "cpuShares": ("cpu", "the share of CPU time"),
+    "cpuRealtimeRuntime": ("cpu", "real-time CPU time"),
+    "cpus": ("cpuset", "the CPUs"),
+    "mems": ("cpuset", "the memory nodes"),
     "pids": ("pids", "the number of processes"),
+    "blkioWeight": ("blkio", "the share of block devices"),
+    "readBps": ("blkio", "reading"),
+    "writeBps": ("blkio", "writing"),
+    "readIops": ("blkio", "reading"),
+    "writeIops": ("blkio", "writing"),
     "devices": ("devices", "devices"),
 }
 
@@ -50,10 +61,8 @@ class Cgroup:
         """Make the cgroup and limit what will run in it; nothing is left behind on failure.
 
         Args:
-            limits: ``kist.spec.runtime.LinuxResources`` as JSON has it: ``memory`` and ``memorySwap`` (memory and swap
-                together; -1 for no limit) in bytes, ``cpuQuota`` and ``cpuPeriod`` in microseconds, ``pids``, and
-                ``devices``, the rules that ``kist.kernel.device_filter.assemble`` describes. A limit that is absent,
-                zero or empty is not set.
+            limits: ``kist.spec.runtime.LinuxResources`` as JSON has it; its ``devices`` are the rules that
+                ``kist.kernel.device_filter.assemble`` describes. A limit that is absent is not set.
 
         Returns:
             A sentence for each limit that could not be set because this kernel lacks what it takes.
@@ -75,6 +84,32 @@ class Cgroup:
                     self._v1.remove(0)
                 raise
         return tuple(warnings)
+
+    def update(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
+        """Set limits anew while processes run in the cgroup; those that are absent, and devices, stay as they are.
+
+        Returns:
+            Sentences as ``create`` does.
+
+        Raises:
+            OSError: with errno and path; EBUSY for memory that is in use and cannot be freed.
+        """
+        warnings = self._missing(limits)
+        for part in self._parts():
+            warnings += part.update(limits)
+        return tuple(warnings)
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop every process of the cgroup where it is (and return when all have stopped), or let them go on.
+
+        Raises:
+            OSError: EBUSY when a process does not stop within two seconds (all go on then); ENODEV without a freezer.
+        """
+        for part in self._parts():
+            if isinstance(part, Version2) or "freezer" in part.controllers:
+                part.freeze(frozen=frozen)
+                return
+        raise OSError(errno.ENODEV, "this machine's cgroups cannot freeze processes", "/sys/fs/cgroup")
 
     def open_v2(self) -> int | None:
         """A descriptor for clone3(2) with CLONE_INTO_CGROUP; None where version 2 is not used."""
@@ -101,7 +136,7 @@ class Cgroup:
             if self._v2 is None:
                 return []
             own = self._v2.directory
-            return [("", own.removesuffix(f"/{self.path}") if whole else own)]
+            return [("", self._v2.base if whole else own)]
         depth = self.path.strip("/").count("/") + 1
         return [(directory.split("/")[-depth - 1], directory) for directory in self._v1.directories]
 
@@ -117,8 +152,9 @@ class Cgroup:
         return []
 
     def stats(self) -> dict[str, int]:
-        """What was used: ``cpu_ns``, ``memory`` and ``memory_peak`` (bytes), ``pids``, ``oom_kills``.
+        """What was used.
 
+        ``cpu_ns``, ``pids``, ``oom_kills``, and in bytes ``memory``, ``memory_peak``, ``block_read``, ``block_write``.
         A key is absent where the kernel does not count it or the cgroup is gone.
         """
         merged: dict[str, int] = {}
@@ -150,14 +186,25 @@ class Cgroup:
         for part in self._parts():
             part.remove(timeout)
 
+    def directories(self) -> dict[str, str]:
+        """The directory of each controller that the cgroup has; the unified hierarchy's is under the empty name too."""
+        found: dict[str, str] = {}
+        if self._v2 is not None:
+            found |= dict.fromkeys(("", *self._v2.controllers), self._v2.directory)
+        if self._v1 is not None:
+            found |= self._v1.by_controller
+        return found
+
     def _parts(self) -> list[Version1 | Version2]:
         return [part for part in (self._v1, self._v2) if part is not None]
 
     def _missing(self, limits: Mapping[str, Any]) -> list[str]:
         """A warning for each limit asked for whose controller is nowhere."""
-        here = {name for part in self._parts() for name in part.controllers}
+        here = {name for part in self._parts() for name in part.known}
         if self._v1 is None:
             here.add("devices")  # version 2 has no controller for them, and needs none
+        if "io" in here:
+            here.add("blkio")
         return [
             f"the limit on {words} has no effect: this machine's cgroups have no {controller} controller"
             for key, (controller, words) in _LIMITS.items()

@@ -11,7 +11,7 @@ from kist.kernel import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _SYS_PIDFD_SEND_SIGNAL = 424
 _SIGKILL = 9
@@ -72,6 +72,17 @@ def read_field(path: str, field: str) -> int | None:
     return None
 
 
+def sum_of(path: str, word: str) -> int:
+    """The sum of the numbers that stand behind ``word`` in the lines of a file; 0 when it is gone."""
+    try:
+        parts = read(path).split(word)[1:]
+    except OSError as error:
+        if gone(error):
+            return 0
+        raise
+    return sum(int(part.split(None, 1)[0]) for part in parts)
+
+
 def gone(error: OSError) -> bool:
     """Whether the error says that the cgroup or the file is not there (ENODEV: removed after it was opened)."""
     return error.errno in (errno.ENOENT, errno.ENODEV)
@@ -84,6 +95,16 @@ def make(path: str) -> None:
     except FileExistsError:
         remove(path)
         os.mkdir(path, 0o755)
+
+
+def await_state(arrived: Callable[[], bool], seconds: float = 2.0) -> bool:
+    """Whether the kernel gets there in time; of this it tells nobody, so it is asked every millisecond."""
+    deadline = time.monotonic() + seconds
+    while not arrived():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def descendants(path: str) -> Iterator[str]:

@@ -6,14 +6,16 @@ import errno
 import os
 
 from kist.kernel import cgroup_files as files
+from kist.kernel import cgroup_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-# What a container is put into. cpuset is not here: a new cpuset has no CPUs, so nothing could run in it.
-WANTED = ("devices", "memory", "cpu", "cpuacct", "pids", "freezer")
+# What a container is put into. A cpuset is made only where one is asked for: a new one has no CPUs, and costs a start.
+WANTED = ("devices", "memory", "cpu", "cpuacct", "pids", "freezer", "blkio")
+CPUSET = "cpuset"
 
 _OOM_CONTROL = "/memory.oom_control"
 
@@ -26,18 +28,30 @@ class Version1:
         path: below each of these directories.
     """
 
-    __slots__ = ("_directories",)
+    __slots__ = ("_cpuset_at", "_cpuset_root", "_directories")
 
     def __init__(self, mounts: tuple[tuple[str, tuple[str, ...]], ...], path: str) -> None:
         # From controller to directory; controllers that are mounted together (cpu,cpuacct) share one.
         self._directories = {
             name: f"{point}/{path}" for name in WANTED for point, controllers in mounts if name in controllers
         }
+        self._cpuset_root = next((point for point, controllers in mounts if CPUSET in controllers), "")
+        self._cpuset_at = f"{self._cpuset_root}/{path}" if self._cpuset_root else ""
 
     @property
     def controllers(self) -> frozenset[str]:
         """The controllers that are here."""
-        return frozenset(self._directories)
+        return frozenset((*self._directories, CPUSET) if self._cpuset_at else self._directories)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The same: whatever is here can be had."""
+        return self.controllers
+
+    @property
+    def by_controller(self) -> dict[str, str]:
+        """The directory for each controller that the cgroup has; those that are mounted together share one."""
+        return dict(self._directories)
 
     @property
     def directories(self) -> tuple[str, ...]:
@@ -51,6 +65,9 @@ class Version1:
             for directory in self.directories:
                 _make(directory)
                 made.append(directory)
+            if self._adds_cpuset(limits):
+                made.append(self._cpuset_at)
+                self._make_cpuset()
             return self._limit(limits)
         except OSError:
             for directory in made:
@@ -96,6 +113,9 @@ class Version1:
         memory = self._directories.get("memory")
         if memory and (kills := files.read_field(memory + _OOM_CONTROL, "oom_kill")) is not None:
             found["oom_kills"] = kills
+        if blocks := self._directories.get("blkio"):
+            for key, operation in (("block_read", "Read"), ("block_write", "Write")):
+                found[key] = files.sum_of(blocks + "/blkio.throttle.io_service_bytes_recursive", f" {operation} ")
         return found
 
     def watch_oom(self) -> int:
@@ -115,20 +135,61 @@ class Version1:
 
     def remove(self, timeout: float) -> None:
         """Remove the cgroup from every hierarchy."""
-        for directory in self.directories:
+        # Whoever removes it may not be who made it, so the cpuset is looked for anyway.
+        for directory in dict.fromkeys((*self.directories, *([self._cpuset_at] if self._cpuset_at else []))):
             files.remove(directory, timeout)
+        self._directories.pop(CPUSET, None)
+
+    def update(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
+        """Write limits of a cgroup that is in use; see ``kist.kernel.cgroup.Cgroup.update``."""
+        if self._adds_cpuset(limits):
+            # It was not asked for at the start, so the processes are in the cpuset of whoever started them.
+            self._make_cpuset()
+            directory = self._directories[CPUSET]
+            cgroup_limits.write_v1({CPUSET: directory}, limits)
+            for pid in self.pids():
+                _move(directory, pid)
+        return tuple(cgroup_limits.write_v1(self._directories, limits))
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop every process where it is, or let them go on; see ``kist.kernel.cgroup.Cgroup.freeze``."""
+        state = "FROZEN" if frozen else "THAWED"
+        path = self._directories["freezer"] + "/freezer.state"
+
+        def arrived() -> bool:
+            files.write(path, state)  # again, for the sake of processes that were born meanwhile
+            return files.read(path).strip() == state
+
+        if not files.await_state(arrived):
+            files.write(path, "THAWED")
+            raise OSError(errno.EBUSY, "not all processes could be frozen", path)
 
     def _limit(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
-        warnings: list[str] = []
-        if "memory" in self._directories:
-            warnings += _limit_memory(self._directories["memory"], limits)
-        if "cpu" in self._directories and (quota := limits.get("cpuQuota")):
-            warnings += _limit_cpu(self._directories["cpu"], quota, limits.get("cpuPeriod", 0))
-        if "pids" in self._directories and (pids := limits.get("pids")):
-            files.write(self._directories["pids"] + "/pids.max", "max" if pids < 0 else str(pids))
+        warnings = cgroup_limits.write_v1(self._directories, limits)
         if "devices" in self._directories and (rules := limits.get("devices")):
             _limit_devices(self._directories["devices"], rules)
         return tuple(warnings)
+
+    def _adds_cpuset(self, limits: Mapping[str, Any]) -> bool:
+        wanted = bool(limits.get("cpus") or limits.get("mems"))
+        return wanted and bool(self._cpuset_at) and CPUSET not in self._directories
+
+    def _make_cpuset(self) -> None:
+        directory = self._cpuset_at
+        _make(directory)
+        parents = [directory]
+        while len(parents[-1]) > len(self._cpuset_root) + 1:
+            parents.append(os.path.dirname(parents[-1]))
+        for each in reversed(parents[:-1]):
+            cgroup_limits.prepare_cpuset(each)
+        self._directories[CPUSET] = directory
+
+
+def _move(directory: str, pid: int) -> None:
+    try:
+        files.write(directory + "/cgroup.procs", str(pid))
+    except ProcessLookupError:
+        return  # it has ended meanwhile
 
 
 def _make(directory: str) -> None:
@@ -138,30 +199,6 @@ def _make(directory: str) -> None:
         # The first container since boot: the folder that holds all of them is not there yet.
         os.makedirs(os.path.dirname(directory), 0o755, exist_ok=True)
         files.make(directory)
-
-
-def _limit_memory(directory: str, limits: Mapping[str, Any]) -> list[str]:
-    memory, total = limits.get("memory", 0), limits.get("memorySwap", 0)
-    if memory:
-        files.write(directory + "/memory.limit_in_bytes", str(memory))
-    if total:
-        try:
-            files.write(directory + "/memory.memsw.limit_in_bytes", str(total))
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP):
-                raise
-            return ["the kernel does not account for swap: the limit on memory and swap together has no effect"]
-    return []
-
-
-def _limit_cpu(directory: str, quota: int, period: int) -> list[str]:
-    try:
-        if period:
-            files.write(directory + "/cpu.cfs_period_us", str(period))
-        files.write(directory + "/cpu.cfs_quota_us", str(quota))
-    except FileNotFoundError:
-        return ["the kernel has no CPU bandwidth control: the limit on CPU time has no effect"]
-    return []
 
 
 def _limit_devices(directory: str, rules: Sequence[Mapping[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 
 from kist.kernel import cgroup_files as files
-from kist.kernel import device_filter, libc
+from kist.kernel import cgroup_limits, device_filter, libc
 from kist.kernel.cgroup_mounts import parse_own
 
 TYPE_CHECKING = False
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 # What is switched on for containers where it can be had.
-WANTED = ("cpu", "memory", "pids")
+WANTED = ("cpu", "memory", "pids", "io")
+CPUSET = "cpuset"
 
 _IN_MODIFY = 2
 _IN_CLOEXEC_NONBLOCK = os.O_CLOEXEC | os.O_NONBLOCK
@@ -30,16 +31,23 @@ class Version2:
         path: below ``base``.
     """
 
-    __slots__ = ("_base", "_path", "controllers", "directory")
+    __slots__ = ("_available", "_path", "base", "controllers", "directory")
 
     def __init__(self, base: str, controllers: frozenset[str], path: str) -> None:
-        self._base = base
+        self.base = base
         self._path = path
+        self._available = controllers
         self.controllers = controllers & frozenset(WANTED)
         self.directory = f"{base}/{path}"
 
+    @property
+    def known(self) -> frozenset[str]:
+        """The controllers that could be had here, whether or not the cgroup uses them."""
+        return self._available
+
     def create(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
         """Make the cgroup, its parents and the limits (see ``kist.kernel.cgroup.Cgroup.create``)."""
+        self._want(limits)
         self._make()
         try:
             return self._limit(limits)
@@ -82,6 +90,9 @@ class Version2:
                 found[key] = value
         if (kills := files.read_field(self.directory + "/memory.events", "oom_kill")) is not None:
             found["oom_kills"] = kills
+        if "io" in self.controllers:
+            for key, word in (("block_read", " rbytes="), ("block_write", " wbytes=")):
+                found[key] = files.sum_of(self.directory + "/io.stat", word)
         return found
 
     def watch_oom(self) -> int:
@@ -100,7 +111,10 @@ class Version2:
         files.remove(self.directory, timeout)
 
     def _make(self) -> None:
-        parent = os.path.dirname(self.directory)
+        self._enable_missing(os.path.dirname(self.directory))
+        files.make(self.directory)
+
+    def _enable_missing(self, parent: str) -> None:
         try:
             enabled = files.read(parent + "/cgroup.subtree_control").split()
         except FileNotFoundError:
@@ -108,49 +122,42 @@ class Version2:
             enabled = []
         if not self.controllers.issubset(enabled):
             self._enable(parent)
-        files.make(self.directory)
 
     def _enable(self, parent: str) -> None:
         """Hand the controllers down from ``base`` to the cgroups in ``parent``."""
         words = " ".join("+" + name for name in sorted(self.controllers))
-        levels = os.path.relpath(parent, self._base).split("/") if parent != self._base else []
-        directory = self._base
+        levels = os.path.relpath(parent, self.base).split("/") if parent != self.base else []
+        directory = self.base
         files.write(directory + "/cgroup.subtree_control", words)
         for level in levels:
             directory += "/" + level
             files.write(directory + "/cgroup.subtree_control", words)
 
+    def update(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
+        """Write limits of a cgroup that is in use; see ``kist.kernel.cgroup.Cgroup.update``."""
+        self._want(limits)
+        self._enable_missing(os.path.dirname(self.directory))
+        return tuple(cgroup_limits.write_v2(self.directory, self.controllers, limits))
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop every process where it is, or let them go on; see ``kist.kernel.cgroup.Cgroup.freeze``."""
+        path = self.directory + "/cgroup.freeze"
+        files.write(path, str(int(frozen)))
+        events = self.directory + "/cgroup.events"
+        if not files.await_state(lambda: files.read_field(events, "frozen") == int(frozen)):
+            files.write(path, "0")
+            raise OSError(errno.EBUSY, "not all processes could be frozen", path)
+
     def _limit(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
-        warnings: list[str] = []
-        if "memory" in self.controllers:
-            warnings += self._limit_memory(limits.get("memory", 0), limits.get("memorySwap", 0))
-        if "cpu" in self.controllers and (quota := limits.get("cpuQuota")):
-            warnings += self._limit_cpu(quota, limits.get("cpuPeriod") or 100_000)
-        if "pids" in self.controllers and (pids := limits.get("pids")):
-            files.write(self.directory + "/pids.max", _or_max(pids))
+        warnings = cgroup_limits.write_v2(self.directory, self.controllers, limits)
         if rules := limits.get("devices"):
             self._limit_devices(rules)
         return tuple(warnings)
 
-    def _limit_memory(self, memory: int, total: int) -> list[str]:
-        if memory:
-            files.write(self.directory + "/memory.max", _or_max(memory))
-        if total:
-            # Version 1 limits memory and swap together, and so do our callers; here swap has a limit of its own.
-            try:
-                files.write(
-                    self.directory + "/memory.swap.max", _or_max(total if total < 0 else total - max(memory, 0))
-                )
-            except FileNotFoundError:
-                return ["the kernel does not account for swap: the limit on memory and swap together has no effect"]
-        return []
-
-    def _limit_cpu(self, quota: int, period: int) -> list[str]:
-        try:
-            files.write(self.directory + "/cpu.max", f"{_or_max(quota)} {period}")
-        except FileNotFoundError:
-            return ["the kernel has no CPU bandwidth control: the limit on CPU time has no effect"]
-        return []
+    def _want(self, limits: Mapping[str, Any]) -> None:
+        """A cpuset is switched on only where one is asked for."""
+        if CPUSET in self._available and (limits.get("cpus") or limits.get("mems")):
+            self.controllers |= {CPUSET}
 
     def _limit_devices(self, rules: Sequence[Mapping[str, Any]]) -> None:
         descriptor = self.open()
@@ -173,10 +180,6 @@ class Version2:
             if not files.gone(error):
                 raise
         files.kill(self.directory)
-
-
-def _or_max(number: int) -> str:
-    return "max" if number < 0 else str(number)
 
 
 def _in_user_namespace() -> bool:

@@ -76,17 +76,47 @@ class Joined(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
 
 
-class LinuxResources(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """cgroup limits; 0 means none. ``cpu_quota`` and ``cpu_period`` in microseconds, ``memory`` in bytes.
+class BlockDeviceLimit(msgspec.Struct, frozen=True):
+    """A weight or a rate of one block device, which is named ``MAJOR:MINOR``."""
 
-    ``memory_swap`` is memory and swap together, -1 for unlimited swap.
+    device: str
+    rate: int
+
+
+class LinuxResources(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """cgroup limits; 0 and empty mean that none is set, and -1 for no limit.
+
+    Attributes:
+        memory, memory_reservation: bytes.
+        memory_swap: bytes of memory and swap together.
+        memory_swappiness: 0 to 100; -1 when it is not set.
+        disable_oom_killer: version 1 only.
+        cpu_shares: 2 to 262144, as version 1 has them.
+        cpu_quota, cpu_period, cpu_realtime_runtime, cpu_realtime_period: microseconds.
+        cpus, mems: lists such as ``0-2,4``.
+        blkio_weight: 10 to 1000.
+        read_bps, write_bps, read_iops, write_iops: bytes or operations a second.
     """
 
     memory: int = 0
+    memory_reservation: int = 0
     memory_swap: int = 0
+    memory_swappiness: int = -1
+    disable_oom_killer: bool = False
+    cpu_shares: int = 0
     cpu_quota: int = 0
     cpu_period: int = 0
+    cpu_realtime_runtime: int = 0
+    cpu_realtime_period: int = 0
+    cpus: str = ""
+    mems: str = ""
     pids: int = 0
+    blkio_weight: int = 0
+    blkio_weight_devices: tuple[BlockDeviceLimit, ...] = ()
+    read_bps: tuple[BlockDeviceLimit, ...] = ()
+    write_bps: tuple[BlockDeviceLimit, ...] = ()
+    read_iops: tuple[BlockDeviceLimit, ...] = ()
+    write_iops: tuple[BlockDeviceLimit, ...] = ()
     devices: tuple[DeviceRule, ...] = ()
 
 

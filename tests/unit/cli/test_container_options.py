@@ -90,7 +90,7 @@ ROWS: list[tuple[list[str], dict[str, Any]]] = [
     (["--cpuset-cpus", "0-1,3"], limits(cpuset_cpus="0-1,3")),
     (["--cpuset-mems", "0"], limits(cpuset_mems="0")),
     (["--pids-limit", "9"], limits(pids=9)),
-    (["--pids-limit", "-1"], {}),
+    (["--pids-limit", "-1"], {"resources": Resources(pids=-1)}),
     (["--ulimit", "nofile=10:20", "--ulimit", "core=-1"],
      limits(ulimits=(Ulimit("nofile", 10, 20), Ulimit("core", -1, -1)))),
     (["--cgroup-parent", "/mine"], {"cgroup_parent": "/mine"}),

@@ -56,7 +56,8 @@ async def create(call: Call) -> StreamResponse:
     """Make a container."""
     options = read_create(await call.json(), call.text("name"), call.text("platform"))
     container = await call.run(call.engine.create, options)
-    return call.reply({"Id": container.id, "Warnings": list(call.engine.warnings(options))}, 201)
+    warnings = await call.run(call.engine.warnings, options)
+    return call.reply({"Id": container.id, "Warnings": list(warnings)}, 201)
 
 
 async def inspect(call: Call) -> StreamResponse:

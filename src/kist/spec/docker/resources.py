@@ -57,7 +57,7 @@ def read_resources(host: Mapping[str, Any]) -> Resources:
         **values,
         memory_swappiness=-1 if swappiness is None else fields.number(host, "MemorySwappiness"),
         oom_kill_disable=fields.flag(host, "OomKillDisable"),
-        pids=max(fields.number(host, "PidsLimit"), 0),
+        pids=fields.number(host, "PidsLimit"),
         shm_size=shm or _DEFAULT_SHM,
         ulimits=tuple(_read_ulimit(entry) for entry in fields.items(host, "Ulimits")),
         device_rules=fields.texts(host, "DeviceCgroupRules"),
