@@ -237,6 +237,11 @@ def check(options: ContainerOptions) -> None:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")
     if any("\0" in argument for argument in (*(options.entrypoint or ()), *(options.command or ()))):
         raise InvalidInput("the command contains a NUL character")
+    if options.storage_options:
+        raise InvalidInput(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            hint="leave it out: the size of a container's writes is the data root's",
+        )
     network_options.check(options)
     namespaces.check(options)
     sysctls.check(options)

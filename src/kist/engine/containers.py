@@ -29,6 +29,7 @@ from kist.engine import (
     namespaces,
     networks,
     publishing,
+    roots,
     starter,
     state,
 )
@@ -49,6 +50,7 @@ from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
 from kist.spec.json import to_builtins
+from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
 from kist.spec.runtime import RuntimeSpec
 from kist.store import Store, directories
@@ -193,16 +195,16 @@ class Containers:
 
     def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""
-        bundle.check(options)
+        base = self._creation.base(options)
         options = self._creation.limited(options)
-        image = self._images.get(options.image)
-        config, argv = bundle.effective_config(options, image.config.config)
-        container = Container("0" * 64, options.name or "NAME", image.id, 0, options, config, argv)
-        chain = self._images.chain(image)
-        with self._store.writing():
-            key = f"dry-run-{secrets.token_hex(8)}"
-            root = self._store.snapshots.prepare(key, chain)
-            self._store.snapshots.remove(key)
+        config, argv = bundle.effective_config(options, base.config)
+        container = Container("0" * 64, options.name or "NAME", base.image_id, 0, options, config, argv)
+        root: tuple[Mount, ...] = (Mount("bind", options.rootfs),)
+        if not options.rootfs:
+            with self._store.writing():
+                key = f"dry-run-{secrets.token_hex(8)}"
+                root = self._store.snapshots.prepare(key, self._creation.chain(base))
+                self._store.snapshots.remove(key)
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
         surroundings = isolation.with_shared(container, surroundings, self.get)
         spec = bundle.runtime_spec(container, surroundings)
@@ -213,9 +215,7 @@ class Containers:
         ).lines()
 
     def _plan(self, container: Container, places: Places, network: NetworkAttachment | None) -> plan.Plan:
-        root = self._store.snapshots.mounts(container.id)
-        chain = self._store.snapshots.parent(container.id) or ""
-        root = mountpoints.with_mountpoints(self._mountpoints, chain, root)
+        root = roots.root_mounts(self._store, container)
         volumes = self._volumes.paths(container.options.mounts)
         giver = namespaces.network_giver(container, self.get)
         if giver is None:

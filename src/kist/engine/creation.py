@@ -5,23 +5,32 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from kist.engine import bundle, isolation, logconfig, names
+from kist.engine import bundle, isolation, logconfig, names, roots
 from kist.engine.images import Images
 from kist.engine.machine import MachineLimits
 from kist.engine.starter import Places
 from kist.engine.volumes import ContainerVolumes
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions, LogConfig
+from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
+from kist.spec.mount import Mount
 from kist.spec.platform import Platform
 from kist.store import Store, directories
 
 _NAME_HINT = "names are letters, digits, '_', '.' and '-', two or more, and begin with a letter or digit"
 _SHORTEST_NAME = 2
+
+
+class Base(NamedTuple):
+    """What a container is made on: an image and its config, or nothing but a directory."""
+
+    image_id: Digest
+    config: ContainerConfig
 
 
 class Creation:
@@ -73,21 +82,19 @@ class Creation:
             NotFound: there is no such image.
         """
         options = structs.replace(options, log=logconfig.with_default(options.log, self._log))
-        bundle.check(options)
-        isolation.check_profile(options)
+        base = self.base(options)
         options = self.limited(options)
-        image = self._images.get(options.image)
-        _check_platform(image.config.platform, options.image)
-        config, argv = bundle.effective_config(options, image.config.config)
+        config, argv = bundle.effective_config(options, base.config)
         check_name(options.name)
         identifier = secrets.token_hex(32)
         with self._store.writing():
-            chain = self._images.chain(image)
-            root = self._store.snapshots.prepare(identifier, chain)
+            root: tuple[Mount, ...] = (Mount("bind", options.rootfs),)
+            if not options.rootfs:
+                root = self._store.snapshots.prepare(identifier, self.chain(base))
             options = self._volumes.settle(options, config, get)
             try:
                 self._volumes.fill(options.mounts, root)
-                return self._record(identifier, options, image.id, config, argv)
+                return self._record(identifier, options, base.image_id, config, argv)
             except BaseException:
                 self._volumes.forget(options.mounts)
                 raise
@@ -96,6 +103,26 @@ class Creation:
         """The same options with the limits that this machine keeps."""
         resources, _ = self._machine.verify(options.resources)
         return options if resources is options.resources else structs.replace(options, resources=resources)
+
+    def base(self, options: ContainerOptions) -> "Base":
+        """What a container of these options, which are checked, would be made on.
+
+        Raises:
+            InvalidInput, Unsupported: an option cannot be right, or is not done.
+            NotFound: there is no such image, or no such directory.
+        """
+        bundle.check(options)
+        isolation.check_profile(options)
+        if options.rootfs:
+            roots.check_directory(options)
+            return Base(roots.NO_IMAGE, ContainerConfig())
+        image = self._images.get(options.image)
+        _check_platform(image.config.platform, options)
+        return Base(image.id, image.config.config)
+
+    def chain(self, base: "Base") -> Digest | None:
+        """The snapshot to put a container on, unpacked; the caller holds the store's lock."""
+        return self._images.chain(self._images.get(base.image_id))
 
     def _record(
         self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]
@@ -146,10 +173,17 @@ def check_name(name: str) -> None:
         )
 
 
-def _check_platform(platform: Platform, image: str) -> None:
+def _check_platform(platform: Platform, options: ContainerOptions) -> None:
     host = Platform.of_machine(os.uname().machine)
+    asked = Platform.parse(options.platform) if options.platform else platform
+    if (asked.os, asked.architecture) != (platform.os, platform.architecture):
+        raise NotFound(
+            f"image with reference {options.image} was found but its platform ({platform}) does not match the "
+            f"specified platform ({asked})",
+            hint="leave --platform out, or load an image for it",
+        )
     if not platform.runs_on(host):
         raise InvalidInput(
-            f"image {image} is for {platform}, this machine is {host}",
+            f"image {options.image} is for {platform}, this machine is {host}",
             hint=f"load or build the image for {host}",
         )

@@ -11,6 +11,7 @@ from kist.engine.changes import changes
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.owners import user_of
+from kist.engine.roots import need_image
 from kist.engine.views import View, opened
 from kist.errors import InvalidInput, from_os_error
 from kist.image.compression import plain
@@ -124,6 +125,7 @@ class Files:
         """What is not as in the image, sorted by path."""
         container = self._containers.get(name)
         with _translated("compare with the image"):
+            need_image(container, "tell the changes of")
             return changes(self._store, container.id)
 
     def _opened(self, name: str | Container) -> contextlib.AbstractContextManager[View]:

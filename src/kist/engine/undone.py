@@ -10,14 +10,10 @@ from kist.errors import Unsupported
 from kist.spec.container import ContainerOptions, RestartPolicy
 
 _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
-    ("--rootfs", lambda o: o.rootfs),
-    ("--platform", lambda o: o.platform),
-    ("--storage-opt", lambda o: o.storage_options),
     ("--network", lambda o: o.network not in {"bridge", "host", "none"} and not o.network.startswith("container:")),
     ("--userns", lambda o: o.namespaces.user not in {"", "host"}),
     ("--device with a CDI name", lambda o: any(map(is_cdi, o.devices))),
     ("--gpus", lambda o: o.device_requests),
-    ("--annotation", lambda o: o.annotations),
     ("--timeout", lambda o: o.timeout),
     ("--restart", lambda o: o.restart != RestartPolicy()),
     ("health checks", lambda o: o.healthcheck is not None and o.healthcheck.test[:1] != ("NONE",)),

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kist.engine import mountpoints
 from kist.engine.containers import Containers
+from kist.engine.roots import root_mounts
 from kist.errors import InvalidInput, NotFound, Unavailable
 from kist.kernel import paths, views
 from kist.spec.container import Container
@@ -200,13 +200,6 @@ def _stopped_root(containers: Containers, store: Store, container: Container, *,
         binds += [(each.source, each.target, each.read_only) for each in container.options.mounts if _is_here(each)]
     read_only = mounts and container.options.read_only
     return views.put_together((mount.type, mount.source, mount.options), binds, read_only=read_only)
-
-
-def root_mounts(store: Store, container: Container) -> tuple[Mount, ...]:
-    """The root as the container starts with it."""
-    root = store.snapshots.mounts(container.id)
-    chain = store.snapshots.parent(container.id) or ""
-    return mountpoints.with_mountpoints(f"{store.root}/mountpoints", chain, root)
 
 
 def _is_here(mount: Mount) -> bool:
