@@ -137,9 +137,11 @@ def test_a_client_that_vanishes_ends_the_other_side(room: Room) -> None:
     ended = threading.Event()
 
     def serve(connection: socket.socket) -> None:
-        connection.sendall(b"x" * 1_000_000)
-        read_all(connection)
-        ended.set()
+        try:
+            connection.sendall(b"x" * 1_000_000)
+            read_all(connection)
+        finally:
+            ended.set()
 
     with tcp_server(serve) as port:
         published = room.publish(wanted(port))
