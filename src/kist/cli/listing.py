@@ -111,6 +111,11 @@ class Output:
 
             self._formatted = Formatted(form, noun)
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is the usual table, or ids."""
+        return self._formatted is None
+
     def needs(self, field: str) -> bool:
         """Whether a format asks for a field."""
         return self._formatted is not None and field in self._formatted.fields

@@ -38,7 +38,9 @@ from kist.engine.events import Events, of_container
 from kist.engine.guardians import Guardians
 from kist.engine.images import Images
 from kist.engine.links import Link
+from kist.engine.listing import Listing
 from kist.engine.machine import MachineLimits
+from kist.engine.networks import Leases
 from kist.engine.signals import signal_number
 from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import borrowed_surroundings, hostname_of, rewrite_hosts, write_surroundings
@@ -54,6 +56,8 @@ from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
 from kist.spec.runtime import RuntimeSpec
 from kist.store import Store, directories
+
+_LOG = plan.Log().name
 
 
 class Containers:
@@ -89,6 +93,7 @@ class Containers:
             mounted_at=mounted_at,
             log=log,
         )
+        self._listing = Listing(store.records, self._data_root, self._run_root)
         self._mountpoints = os.path.join(store.root, "mountpoints")
         # Protects the two dictionaries.
         self._lock = threading.Lock()
@@ -107,9 +112,10 @@ class Containers:
 
     def list(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""
-        found = [self._with_state(container) for container in self._store.records.containers()]
-        found.sort(key=lambda container: container.created_at, reverse=True)
-        return tuple(container for container in found if all or container.state.running)
+        leased = self._networks.leases()
+        return tuple(
+            self._shown(container, found, leased) for container, found in self._listing.containers(everything=all)
+        )
 
     def places(self, container: Container) -> Places:
         """The container's directories."""
@@ -117,7 +123,7 @@ class Containers:
 
     def log_path(self, container: Container) -> str:
         """The current file of the container's log."""
-        return os.path.join(self.places(container).data, plan.Log().name)
+        return f"{self._data_root}/{container.id}/{_LOG}"
 
     # making
 
@@ -497,9 +503,13 @@ class Containers:
 
     def _with_state(self, container: Container) -> Container:
         found = self.state_of(container)
+        connected = found.running and container.options.network == "bridge"
+        return self._shown(container, found, self._networks.leases() if connected else Leases())
+
+    def _shown(self, container: Container, found: ContainerState, leased: Leases) -> Container:
         attachments: tuple[NetworkAttachment, ...] = ()
         if found.running and container.options.network == "bridge":
-            attachments = tuple(self._networks.attachments(container.id, container.options.networking))
+            attachments = leased.attachments(container.id, container.options.networking)
         return Container(
             container.id,
             container.name,

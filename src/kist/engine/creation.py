@@ -70,8 +70,7 @@ class Creation:
 
     def places(self, identifier: str) -> Places:
         """A container's directories."""
-        data, run = (os.path.join(root, identifier) for root in (self._data_root, self._run_root))
-        return Places(data, run, self._mounted_at)
+        return Places(f"{self._data_root}/{identifier}", f"{self._run_root}/{identifier}", self._mounted_at)
 
     def create(self, options: ContainerOptions, get: Callable[[str], Container]) -> Container:
         """Make a container of an image that is here; ``get`` finds others by name.

@@ -1,6 +1,7 @@
 """The networks of this engine: for now its one bridge."""
 
 import threading
+from collections.abc import Mapping
 
 from kist.network import apply, files, plan
 from kist.spec.networking import NOTHING, NetworkAttachment, Networking
@@ -42,13 +43,10 @@ class Networks:
         """Connect a container's network namespace to the bridge."""
         apply.attach(netns_fd, attachment, self._network(), container)
 
-    def attachments(self, container: str, wanted: Networking = NOTHING) -> list[NetworkAttachment]:
-        """What the container has been leased."""
+    def leases(self) -> "Leases":
+        """All addresses that are leased now."""
         network = self._network()
-        leased = self._store.records.addresses(network.name)
-        return [
-            plan.attachment(network, address, wanted.mac) for address, holder in leased.items() if holder == container
-        ]
+        return Leases(network, self._store.records.addresses(network.name))
 
     def release(self, container: str) -> None:
         """Give the container's addresses back; the kernel removed the cable with the namespace."""
@@ -59,6 +57,22 @@ class Networks:
             if self._bridge is None:
                 self._bridge = apply.default_network(plan.bridge_name(self._store.root))
             return self._bridge
+
+
+class Leases:
+    """Which container has which address of a network; without arguments, none has one."""
+
+    def __init__(self, network: plan.BridgeNetwork | None = None, addresses: Mapping[str, str] | None = None) -> None:
+        self._network = network
+        self._held: dict[str, list[str]] = {}
+        for address, holder in (addresses or {}).items():
+            self._held.setdefault(holder, []).append(address)
+
+    def attachments(self, container: str, wanted: Networking = NOTHING) -> tuple[NetworkAttachment, ...]:
+        """The ends of a container on the network, at most one."""
+        if self._network is None:
+            return ()
+        return tuple(plan.attachment(self._network, held, wanted.mac) for held in self._held.get(container, ()))
 
 
 def resolv_conf(network: str, wanted: Networking = NOTHING) -> str:

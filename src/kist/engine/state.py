@@ -83,8 +83,7 @@ def notices(directory: str) -> list[dict[str, Any]]:
 
 def _load(directory: str) -> dict[str, Any]:
     try:
-        with open(os.path.join(directory, FILE), "rb") as file:
-            found: dict[str, Any] = json.loads(file.read())
+        found: dict[str, Any] = json.loads(process.read_file(f"{directory}/{FILE}"))
     except FileNotFoundError:
         return {}
     return found

@@ -1,7 +1,7 @@
 """``kist ps``."""
 
 from kist.cli.listing import FILTER, FORMAT, QUIET, Output, filters
-from kist.cli.nouns.container import CONTAINER
+from kist.cli.nouns.container import CONTAINER, ID_NEEDS, TABLE_NEEDS
 from kist.cli.option import Command, Option
 from kist.cli.values import whole
 
@@ -19,6 +19,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     query = [
         ("all", 1 if arguments.flag("all") or limit else None),
         ("limit", limit or None),
+        ("fields", ID_NEEDS if output.quiet else TABLE_NEEDS if output.plain else None),
         ("size", 1 if sized or output.needs("Size") else None),
         ("filters", filters(arguments.all("filter"))),
     ]

@@ -101,6 +101,10 @@ def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
+# What the engine's JSON must hold for the usual table, and for ids.
+TABLE_NEEDS = "Id,Names,Image,Command,Created,Status,Ports"
+ID_NEEDS = "Id"
+
 CONTAINER = Noun(
     "a container",
     {

@@ -1,5 +1,6 @@
 """Containers as ``inspect`` and ``list`` answer them (Engine API, ContainerInspect and ContainerList)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from kist.spec.container import Container, ContainerState, Health
@@ -145,24 +146,33 @@ def _write_endpoint(attachment: NetworkAttachment | None, container: Container) 
     }
 
 
-def write_summary(container: Container, now: int) -> dict[str, Any]:
-    """One entry of the list; ``now`` in nanoseconds since the epoch is what ``Status`` counts from."""
-    options = container.options
-    return {
-        "Id": container.id,
-        "Names": ["/" + container.name],
-        "Image": options.image,
-        "ImageID": str(container.image_id),
-        "Command": _write_command(container.argv),
-        "Created": container.created_at // 1_000_000_000,
-        "Ports": write_port_list(container),
-        "Labels": container.config.labels or {},
-        "State": container.state.status,
-        "Status": describe_status(container.state, now),
-        "HostConfig": {"NetworkMode": options.network},
-        "NetworkSettings": {"Networks": _write_networks(container)},
-        "Mounts": write_mount_points(options.mounts, container.volume_root),
-    }
+def write_summary(container: Container, now: int, only: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """One entry of the list.
+
+    Args:
+        container: with its state.
+        now: nanoseconds since the epoch, what ``Status`` counts from.
+        only: the fields that are wanted; empty for all.
+    """
+    chosen = (name for name in _SUMMARY if name in only) if only else _SUMMARY
+    return {name: _SUMMARY[name](container, now) for name in chosen}
+
+
+_SUMMARY: dict[str, Callable[[Container, int], Any]] = {
+    "Id": lambda container, _now: container.id,
+    "Names": lambda container, _now: ["/" + container.name],
+    "Image": lambda container, _now: container.options.image,
+    "ImageID": lambda container, _now: str(container.image_id),
+    "Command": lambda container, _now: _write_command(container.argv),
+    "Created": lambda container, _now: container.created_at // 1_000_000_000,
+    "Ports": lambda container, _now: write_port_list(container),
+    "Labels": lambda container, _now: container.config.labels or {},
+    "State": lambda container, _now: container.state.status,
+    "Status": lambda container, now: describe_status(container.state, now),
+    "HostConfig": lambda container, _now: {"NetworkMode": container.options.network},
+    "NetworkSettings": lambda container, _now: {"Networks": _write_networks(container)},
+    "Mounts": lambda container, _now: write_mount_points(container.options.mounts, container.volume_root),
+}
 
 
 def _write_command(argv: tuple[str, ...]) -> str:
