@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kist.cli.template import Record, Template, TemplateError, typed
@@ -151,6 +151,7 @@ def _either(text: str) -> None:
         render(text)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(max_size=60))
 @example("{{" + "9" * 5000 + "}}")
 @example("{{" + "(" * 5000)
@@ -160,12 +161,14 @@ def test_any_text_gives_a_result_or_our_error(text: str) -> None:
     _either("{{" + text + "}}")
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(_PIECES, max_size=25).map("".join))
 def test_any_words_give_a_result_or_our_error(text: str) -> None:
     _either(text)
     _either("{{" + text + "}}")
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(_PIECES, max_size=8).map(" ".join))
 def test_any_action_gives_a_result_or_our_error(text: str) -> None:
     _either("{{" + text + "}}")
@@ -177,6 +180,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(_JSON)
 def test_json_is_the_value_again(value: Any) -> None:
     assert json.loads(Template("{{json .}}").render(typed(value))) == value
