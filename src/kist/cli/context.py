@@ -77,6 +77,22 @@ class Context:
             os.close(file)
         return found if isinstance(found, dict) else {}
 
+    def detach_keys(self, arguments: "Arguments") -> bytes:
+        """The keys that detach: as ``--detach-keys`` says, else the client's configuration, else the usual ones.
+
+        Raises:
+            InvalidInput: the configuration's are none.
+        """
+        from kist.cli.detach import DEFAULT_KEYS, parse_keys  # noqa: PLC0415 - for terminals only
+
+        if "detach_keys" in arguments.values:
+            return bytes(arguments.get("detach_keys"))
+        text = str(self.settings().get("detachKeys") or "")
+        try:
+            return parse_keys(text) if text else DEFAULT_KEYS
+        except ValueError as error:
+            raise InvalidInput(f'invalid detachKeys "{text}" in {self.config}/config.json: {error}') from None
+
     def say(self, text: str) -> None:
         """A line of data, on standard output."""
         sys.stdout.write(text + "\n")

@@ -74,7 +74,7 @@ class Foreground:
             stdin=self._stdin,
             resize_path=container_path(self._container, "resize"),
             kill=self._killer() if self._arguments.get("sig_proxy", True) else None,
-            keys=self._arguments.get("detach_keys", b"\x10\x11"),
+            keys=self._context.detach_keys(self._arguments) if self._tty else b"",
         )
         if not session.run():
             return 0 if session.ended_by == DETACHED else 128 + session.ended_by

@@ -104,6 +104,17 @@ def test_the_clients_configuration_has_a_format(capfd: pytest.CaptureFixture[str
     assert printed(capfd, tmp_path, "-q") == "abababababab\n"
 
 
+def test_the_clients_configuration_has_the_keys_that_detach(tmp_path: Path) -> None:
+    given, none = Arguments({"detach_keys": b"x"}, ()), Arguments({}, ())
+    assert context(tmp_path).detach_keys(none) == b"\x10\x11"
+    (tmp_path / "config.json").write_text('{"detachKeys": "ctrl-e,e"}', encoding="ascii")
+    assert context(tmp_path).detach_keys(none) == b"\x05e"
+    assert context(tmp_path).detach_keys(given) == b"x"
+    (tmp_path / "config.json").write_text('{"detachKeys": "ctrl-ee"}', encoding="ascii")
+    with pytest.raises(InvalidInput, match="detachKeys"):
+        context(tmp_path).detach_keys(none)
+
+
 def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{", encoding="ascii")
     with pytest.raises(InvalidInput, match=r"config\.json is not JSON"):

@@ -52,7 +52,7 @@ def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]"
         tty=body["Tty"],
         stdin=body["AttachStdin"],
         resize_path=f"/exec/{made}/resize",
-        keys=arguments.get("detach_keys", b"\x10\x11"),
+        keys=context.detach_keys(arguments) if body["Tty"] else b"",
     )
     if session.run():
         return int(context.wire.call("GET", f"/exec/{made}/json")["ExitCode"] or 0) & 0xFF
