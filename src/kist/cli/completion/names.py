@@ -27,8 +27,8 @@ def containers(context: "Context", states: "Iterable[str]" = ()) -> "Candidates"
     from kist.client.http1 import quote  # noqa: PLC0415 - options complete without an engine
     from kist.spec.jsontext import dumps  # noqa: PLC0415 - the same
 
-    wanted = dumps({"status": list(states)}) if states else ""
-    found = _ask(context, "/containers/json?all=1&fields=Names,Status" + (f"&filters={quote(wanted)}" if wanted else ""))
+    wanted = f"&filters={quote(dumps({'status': list(states)}))}" if states else ""
+    found = _ask(context, "/containers/json?all=1&fields=Names,Status" + wanted)
     rows = found if isinstance(found, list) else []
     return [(name.removeprefix("/"), row["Status"]) for row in rows for name in row["Names"]]
 
