@@ -13,6 +13,7 @@ from bench.things import Things
 
 LINES = 500_000
 IDLE = 50
+MANY = 500
 TWENTY_STEPS = f"FROM {IMAGE}\n" + "RUN true\n" * 20
 REBUILD = (
     f"FROM {IMAGE}\nWORKDIR /srv\nCOPY files/ files/\nRUN ls files > list\nENV A=1\nRUN echo $A > a\nCMD cat list\n"
@@ -124,6 +125,25 @@ def _monitor(stage: Stage) -> Iterator[list[Side]]:
         yield [side(engine) for engine in stage.engines]
     finally:
         for engine in stage.engines:
+            engine.run("rm", "-f", *names)
+
+
+@contextmanager
+def _many(stage: Stage) -> Iterator[list[Side]]:
+    """The list of many containers; they are only made, for the list is the same and the machine stays quiet."""
+    names = [f"listed-{number}" for number in range(100 if stage.quick else MANY)]
+    engines = [engine for engine in stage.engines if engine.name != "podman"]
+    try:
+        for engine in engines:
+            for name in names:
+                engine.run("create", "--network", "none", "--name", name, IMAGE, "sleep", "100000")
+
+        def side(engine: Engine) -> Side:
+            return Side(engine.name, lambda: 1000 * engine.seconds("ps", "-a"))
+
+        yield [side(engine) for engine in engines]
+    finally:
+        for engine in engines:
             engine.run("rm", "-f", *names)
 
 
@@ -265,6 +285,7 @@ ROWS = (
     Row("log-memory", "growth of the watcher by them", "MB", (Budget(0.2),), _log_memory, rounds=1, warm=False),
     Row("help", "--help", "ms", (Budget(60),), _command("--help")),
     Row("ps", "ps", "ms", (Budget(60),), _command("ps")),
+    Row("ps-many", f"ps -a with {MANY} containers", "ms", (Budget(1 / 3, "docker"),), _many),
     Row("engine", "memory of the idle engine, after all that", "MB", (Budget(60),), _daemons, rounds=3, warm=False),
 )  # fmt: skip
 
