@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.harness import BUSYBOX, an_engine, import_busybox
+from tests.harness import BUSYBOX, a_cli, an_engine, busybox_tar, import_busybox
 
 from kist.engine import Engine, logforwarding
 from kist.errors import InvalidInput, Unsupported
@@ -348,3 +348,59 @@ def test_what_is_not_kept_here_cannot_be_read_here(engine: Engine, journal: Serv
         next(engine.logs(container))
     assert not glob.glob(f"{engine.container(container).log_path}*")
     engine.remove(container)
+
+
+# by the command line, and by Docker's parameters
+
+
+def test_the_command_line_shows_what_is_asked_for(tmp_path: Path) -> None:
+    with a_cli(tmp_path / "engine") as cli:
+        cli.good("import", "-", BUSYBOX, stdin=busybox_tar())
+        script = "echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three"
+        options = (
+            "--log-opt",
+            "labels=tier",
+            "--log-opt",
+            "env=MODE",
+            "--log-opt",
+            "max-size=1m",
+            "--log-opt",
+            "max-file=2",
+        )
+        cli.good(
+            "run", "--name", "web", "--network", "none", "--label", "tier=a b", "-e", "MODE=x,y", *options,
+            BUSYBOX, "sh", "-c", script,
+        )  # fmt: skip
+        shown = cli("logs", "--details", "web")
+        assert (shown.stdout, shown.stderr) == (
+            "MODE=x%2Cy,tier=a+b one\nMODE=x%2Cy,tier=a+b three\n",
+            "MODE=x%2Cy,tier=a+b two\n",
+        )
+        assert cli("logs", "-g", "^T", "-i", "web").stdout == "three\n"
+        assert cli.good("logs", "-g", "t[hx]", "--tail", "2", "web") == "three"
+        stamped = [line.split(" ") for line in cli.good("logs", "-t", "web").splitlines()]
+        assert [text for _, text in stamped] == ["one", "three"]
+        assert cli.good("logs", "--since", stamped[1][0], "web") == "three"
+        assert cli.good("logs", "--until", stamped[0][0], "web") == "one"
+        wrong = cli("logs", "-g", "(", "web")
+        assert wrong.returncode != 0
+        assert "invalid pattern for grep" in wrong.stderr
+        path = cli.good("inspect", "-f", "{{.LogPath}}", "web")
+        assert " stdout F one\n" in Path(path).read_text(encoding="ascii")
+        cli.good("run", "--name", "mute", "--network", "none", "--log-driver", "none", BUSYBOX, "echo", "hidden")
+        refused = cli("logs", "mute")
+        assert refused.returncode == 1
+        assert "configured logging driver does not support reading" in refused.stderr
+        assert cli.good("inspect", "-f", "{{.LogPath}}", "mute") == ""
+        assert cli.good("inspect", "-f", "{{.HostConfig.LogConfig.Type}}", "mute") == "none"
+
+
+def test_containers_are_made_with_the_drivers_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "engine.toml").write_text('[log]\ndriver = "local"\noptions = { max-size = "9k" }\n', encoding="utf-8")
+    monkeypatch.setenv("KIST_CONFIG", str(tmp_path / "engine.toml"))
+    with an_engine(tmp_path / "engine") as engine:
+        import_busybox(engine)
+        container = ran(engine, "echo one")
+        assert container.options.log == LogConfig("local", {"max-size": "9k"})
+        assert engine.info().log_driver == "local"
+        assert printed(engine, container) == b"one\n"

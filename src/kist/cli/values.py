@@ -174,7 +174,10 @@ def timestamp(now: "Callable[[], float]") -> "Callable[[str], str]":
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise ValueError("a time is like 10m (ago), 2026-01-31T10:20:30, or seconds since the epoch") from None
-        return f"{moment.timestamp():.6f}"
+        # Of nine digits, as ``logs -t`` prints them, a datetime keeps six.
+        fraction = text.partition(".")[2][:9]
+        digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
+        return f"{int(moment.timestamp() // 1)}.{digits.ljust(9, '0')}"
 
     return parse
 

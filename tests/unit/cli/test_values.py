@@ -93,7 +93,8 @@ def test_paths_and_capabilities() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("10m", "400.000000000"), ("1h", "-2600.000000000"), ("1m30s", "910.000000000"), ("1700000000.5", "1700000000.5"),
-     ("2026-01-31T10:20:30+00:00", "1769854830.000000")],
+     ("2026-01-31T10:20:30+00:00", "1769854830.000000000"),
+     ("2026-01-31T10:20:30.123456789Z", "1769854830.123456789")],
 )  # fmt: skip
 def test_points_in_time(text: str, expected: str) -> None:
     assert values.timestamp(lambda: 1000.0)(text) == expected
