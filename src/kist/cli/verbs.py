@@ -26,6 +26,7 @@ _ROWS = (
     ("create, container create", "create", COMMON, "Create a container without starting it"),
     ("start, container start", "start", COMMON, "Start stopped containers"),
     ("stop, container stop", "stop", COMMON, "Stop running containers"),
+    ("restart, container restart", "restart", COMMON, "Stop containers, and start them again"),
     ("kill, container kill", "kill", COMMON, "Send a signal to running containers"),
     ("attach, container attach", "attach", COMMON, "Attach standard input, output and errors to a running container"),
     ("wait, container wait", "wait", COMMON, "Wait until containers have stopped, then print their exit codes"),

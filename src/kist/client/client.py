@@ -171,9 +171,13 @@ class Client:
         """Start a container; nothing happens when it runs."""
         self._wire.call("POST", f"{_container(name)}/start")
 
-    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
+    def stop(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
         """Ask a container to end, and after ``timeout`` seconds (None: as its options say) make it."""
-        self._wire.call("POST", f"{_container(name)}/stop", [("t", timeout)])
+        self._wire.call("POST", f"{_container(name)}/stop", [("t", timeout), ("signal", signal)])
+
+    def restart(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
+        """Stop a container (see ``stop``) if it runs, and start it."""
+        self._wire.call("POST", f"{_container(name)}/restart", [("t", timeout), ("signal", signal)])
 
     def kill(self, name: str | Container, signal: str | int = "KILL") -> None:
         """Send a signal to a container's first process."""

@@ -9,9 +9,10 @@ and remove.
 
 import contextlib
 import fcntl
+import logging
 import os
 import secrets
-import select
+import signal
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ import msgspec
 from kist.engine import (
     bundle,
     isolation,
+    lifetime,
     links,
     logconfig,
     mountpoints,
@@ -33,10 +35,13 @@ from kist.engine import (
     starter,
     state,
 )
+from kist.engine.boots import Boots
 from kist.engine.creation import Creation, check_name
 from kist.engine.events import Events, of_container
 from kist.engine.guardians import Guardians
+from kist.engine.health import plan_check
 from kist.engine.images import Images
+from kist.engine.lifetime import refuse_restarting
 from kist.engine.links import Link
 from kist.engine.listing import Listing
 from kist.engine.machine import MachineLimits
@@ -46,7 +51,7 @@ from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import borrowed_surroundings, hostname_of, rewrite_hosts, write_surroundings
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.watcher import Condition, Watcher, answered
-from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable
 from kist.kernel import cgroup
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
@@ -58,6 +63,7 @@ from kist.spec.runtime import RuntimeSpec
 from kist.store import Store, directories
 
 _LOG = plan.Log().name
+_log = logging.getLogger(__name__)
 
 
 class Containers:
@@ -95,8 +101,10 @@ class Containers:
         )
         self._listing = Listing(store.records, self._data_root, self._run_root)
         self._mountpoints = os.path.join(store.root, "mountpoints")
-        # Protects the two dictionaries.
+        # Protects the three dictionaries.
         self._lock = threading.Lock()
+        # Those that ``restart`` is at work on, and how often: they are not removed when they end.
+        self._restarted: dict[str, int] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._pending: dict[str, list[Attachment]] = {}
         # Containers with links; only ever added to.
@@ -244,6 +252,7 @@ class Containers:
         options = container.options
         caller = options.caller
         passwd = to_builtins(caller) if caller is not None else None
+        check = plan_check(container, self.linked_environment(container), self.hostname(container))
         return plan.make_plan(
             container.id,
             spec,
@@ -257,6 +266,7 @@ class Containers:
             log=logconfig.make_log(container),
             passwd=passwd,
             publish=publish,
+            life=lifetime.life(container, check),
         )
 
     # ending
@@ -276,21 +286,47 @@ class Containers:
                 raise
             raise Conflict(f"cannot kill container: {_key(name)}: container {container.id} is not running") from None
 
-    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
-        """Ask the container to end, and after ``timeout`` seconds make it; a negative timeout waits for ever."""
+    def stop(self, name: str | Container, *, timeout: int | None = None, number: str | int = "") -> None:
+        """Ask the container to end, and after ``timeout`` seconds make it; a negative timeout waits for ever.
+
+        The monitor does that: it goes on when this engine dies.
+
+        Args:
+            name: of the container.
+            timeout: None for the container's own.
+            number: the signal that asks; empty for the container's own.
+        """
         container = self.get(name)
         if not container.state.running:
             return
-        patience = container.options.stop_timeout if timeout is None else timeout
-        with self.open_wait(container, "not-running") as ended:
+        chosen = signal_number(number or container.config.stop_signal or "TERM")
+        self._end(container, chosen, container.options.stop_timeout if timeout is None else timeout)
+        self._events.container("stop", container)
+
+    def _end(self, container: Container, number: int, patience: int) -> None:
+        """Have the container end for good, and wait for that."""
+        with self.open_wait(container, "ended") as ended:
             try:
-                self.kill(container, container.config.stop_signal or "TERM")
-                if not _readable(ended, patience):
-                    self.kill(container, "KILL")
+                self._events.container("kill", container, signal=number)
+                self.guardians.ask(self.places(container), {"op": "stop", "number": number, "patience": patience})
             except (Conflict, NotFound):
                 return  # it ended by itself in the meantime, and may be removed by now
             ended.recv(1)
-        self._events.container("stop", container)
+
+    def restart(self, name: str | Container, *, timeout: int | None = None, number: str | int = "") -> None:
+        """Stop a container if it runs, and start it."""
+        container = self.get(name)
+        with self._lock:
+            self._restarted[container.id] = self._restarted.get(container.id, 0) + 1
+        try:
+            self.stop(container, timeout=timeout, number=number)
+            self.start(container)
+        finally:
+            with self._lock:
+                self._restarted[container.id] -= 1
+                if not self._restarted[container.id]:
+                    del self._restarted[container.id]
+        self._events.container("restart", container)
 
     def wait(self, name: str | Container) -> int:
         """Wait for the container's end; its exit code."""
@@ -306,11 +342,11 @@ class Containers:
         if container.state.running:
             if not force:
                 raise Conflict(
-                    f'cannot remove container "/{container.name}": container is running: '
+                    f'cannot remove container "/{container.name}": container is {container.state.status}: '
                     "stop the container before removing or force remove",
                     hint=f"kist rm -f {container.name}",
                 )
-            self._kill_and_wait(container)
+            self._end(container, signal.SIGKILL, -1)
             if container.options.auto_remove:
                 # Its end has it removed too, and either may be first.
                 with contextlib.suppress(NotFound), self._alone(container):
@@ -321,14 +357,6 @@ class Containers:
             if container.state.running:
                 raise Conflict(f'cannot remove container "/{container.name}": it was started again')
             self._remove_stopped(container, volumes=volumes)
-
-    def _kill_and_wait(self, container: Container) -> None:
-        with self.open_wait(container, "not-running") as ended:
-            try:
-                self.kill(container)
-            except (Conflict, NotFound):
-                return
-            ended.recv(1)
 
     def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
         _end_orphans(container)
@@ -358,7 +386,9 @@ class Containers:
         ended = state.from_message(found) if found else container.state
         self._note_end(container, ended, found.get("notices", ()))
         self.watcher.tell(identifier, ended.exit_code, removed=False, error=ended.error)
-        if container.options.auto_remove:
+        with self._lock:
+            restarted = identifier in self._restarted
+        if container.options.auto_remove and not restarted:
             with contextlib.suppress(NotFound, Conflict):
                 self.remove(container)
             return
@@ -369,6 +399,8 @@ class Containers:
                 _end_orphans(container)
                 self._networks.release(identifier)
                 directories.remove_tree(self.places(container).run)
+        if not found:
+            self._revive([container], rebooted=False)
 
     def _note_end(self, container: Container, ended: ContainerState, notices: Sequence[dict[str, Any]]) -> None:
         for notice in notices:
@@ -379,6 +411,8 @@ class Containers:
         """A monitor tells of something that happened in its container."""
         with contextlib.suppress(NotFound):
             self._note_notice(self._store.records.container(identifier), notice)
+        if notice["action"] == "die":  # and it is to be started again; else this would be its end
+            self.watcher.tell(identifier, int(notice["attributes"]["exitCode"]), removed=False, restarting=True)
 
     def _note_notice(self, container: Container, notice: dict[str, Any]) -> None:
         attributes = of_container(container) | notice["attributes"]
@@ -389,7 +423,7 @@ class Containers:
     def open_wait(self, name: str | Container, condition: Condition = "not-running") -> socket.socket:
         """A socket that gets a line of JSON when the condition has come true."""
         container = self.get(name)
-        if condition == "not-running" and not container.state.running:
+        if condition in {"not-running", "ended"} and not container.state.running:
             return answered(container.state.exit_code)
         waiter = self.watcher.add_waiter(container.id, condition)
         # Looked at once more now that the waiter is known, so that an end in between is not missed.
@@ -421,6 +455,7 @@ class Containers:
     def open_attach(self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool) -> socket.socket:
         """A stream socket to the container's standard streams, also before it is started."""
         container = self.get(name)
+        refuse_restarting(container)
         if container.state.running:
             message = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
             connection, _ = self.guardians.request(self.places(container), message)
@@ -448,6 +483,7 @@ class Containers:
         container = self.get(name)
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
+        refuse_restarting(container)
         self.guardians.ask(self.places(container), {"op": "resize", "height": height, "width": width})
         self._events.container("resize", container, height=height, width=width)
 
@@ -485,6 +521,20 @@ class Containers:
 
         self._store.discard_orphans()
         mountpoints.forget_unused(self._mountpoints, self._store.snapshots.exists)
+        boots = Boots(os.path.dirname(self._run_root))
+        self._revive([container for _, container, _ in ended], rebooted=boots.is_new())
+        boots.note()
+
+    def _revive(self, found: Sequence[Container], *, rebooted: bool) -> None:
+        """Start again those of these that their restart policies want to be started, the oldest first."""
+        for container in sorted(found, key=lambda each: each.created_at):
+            try:
+                if lifetime.starts_again(self.get(container), rebooted=rebooted):
+                    self.start(container)
+            except NotFound:
+                continue
+            except KistError as error:
+                _log.warning("%s cannot be started again: %s", container.name, error)
 
     def _discard_if_dead(self, identifier: str) -> None:
         """Take away what removed containers and cut-off build steps left; a living monitor keeps its own."""
@@ -576,13 +626,6 @@ def _end_orphans(container: Container) -> None:
         group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container))
         group.kill()
         group.remove()
-
-
-def _readable(connection: socket.socket, seconds: int) -> bool:
-    """Whether there is something to read within this time; a negative one is for ever."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(seconds * 1000 if seconds >= 0 else None))
 
 
 def _key(name: str | Container) -> str:

@@ -193,9 +193,13 @@ class Engine:
         """Start a container that does not run; nothing happens when it runs."""
         self._containers.start(name)
 
-    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
-        """Ask a container to end, and after ``timeout`` seconds make it."""
-        self._containers.stop(name, timeout=timeout)
+    def stop(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
+        """Ask a container to end, by its stop signal or ``signal``, and after ``timeout`` seconds make it."""
+        self._containers.stop(name, timeout=timeout, number=signal)
+
+    def restart(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
+        """Stop a container (see ``stop``) if it runs, and start it."""
+        self._containers.restart(name, timeout=timeout, number=signal)
 
     def kill(self, name: str | Container, signal: str | int = "KILL") -> None:
         """Send a signal to a container's first process."""

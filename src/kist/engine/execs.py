@@ -6,7 +6,7 @@ import secrets
 import socket
 from typing import Any
 
-from kist.engine import bundle, security, starter
+from kist.engine import bundle, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.errors import Conflict, InvalidInput, NotFound
@@ -29,6 +29,7 @@ class Execs:
         container = self._containers.get(name)
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
+        lifetime.refuse_restarting(container)
         if not options.command:
             raise InvalidInput("No exec command specified")
         identifier = secrets.token_hex(32)
@@ -51,11 +52,10 @@ class Execs:
             raise Conflict(f"exec {identifier} was started before")
         linked = self._containers.linked_environment(container)
         process = bundle.exec_process(container, options, linked, self._containers.hostname(container))
-        namespaces = ("pid", "mount", "ipc", "uts", "cgroup", "network")
         made = plan.make_exec_plan(
             identifier,
             process,
-            namespaces,
+            plan.EXEC_NAMESPACES,
             seccomp=starter.seccomp_filter(security.read(container.options).seccomp, frozenset(process.capabilities)),
             stdin=options.open_stdin,
         )

@@ -22,7 +22,7 @@ from kist.runtime.launch import Spawner
 _PATIENCE = 10.0
 _MOMENT = 0.01
 # What may be asked twice when it is not known whether a monitor heard it before it died.
-_REPEATABLE = frozenset({"attach", "wait", "follow", "resize"})
+_REPEATABLE = frozenset({"attach", "wait", "follow", "resize", "stop", "update"})
 
 
 class Guardians:

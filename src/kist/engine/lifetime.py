@@ -1,7 +1,7 @@
 """What a container's options say of its time: restarts, health checks, how it is stopped. Pure."""
 
 from kist.engine.signals import signal_number
-from kist.errors import InvalidInput
+from kist.errors import Conflict, InvalidInput
 from kist.runtime import plan
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import Healthcheck
@@ -106,3 +106,34 @@ def _health(container: Container, check: plan.Plan) -> plan.Health:
     return plan.Health(
         start_period=asked.start_period, on_failure=container.options.health_on_failure or "none", check=check, **times
     )
+
+
+def refuse_restarting(container: Container) -> None:
+    """Refuse what needs a process, between two runs of the container.
+
+    Raises:
+        Conflict: the container is restarting.
+    """
+    if container.state.status == "restarting":
+        raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+
+
+def starts_again(container: Container, *, rebooted: bool) -> bool:
+    """Whether the engine starts a container that it finds ended, by its restart policy.
+
+    While a monitor is there, it is the one who does that. What is left are ends that no monitor saw (the machine went
+    down, or all guardians were killed), and ``always``, for which the restart of the machine counts as a new beginning.
+
+    Args:
+        container: as it was found.
+        rebooted: whether the machine was restarted since another engine looked.
+    """
+    state, policy = container.state, container.options.restart
+    if state.status != "exited":
+        return False
+    unseen = not state.finished_at and not state.by_hand
+    if policy.name == "always":
+        return unseen or rebooted
+    if policy.name == "unless-stopped":
+        return unseen or (rebooted and not state.by_hand)
+    return policy.name == "on-failure" and unseen

@@ -7,17 +7,13 @@ from collections.abc import Callable
 
 from kist.engine.devices import is_cdi
 from kist.errors import Unsupported
-from kist.spec.container import ContainerOptions, RestartPolicy
+from kist.spec.container import ContainerOptions
 
 _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
     ("--network", lambda o: o.network not in {"bridge", "host", "none"} and not o.network.startswith("container:")),
     ("--userns", lambda o: o.namespaces.user not in {"", "host"}),
     ("--device with a CDI name", lambda o: any(map(is_cdi, o.devices))),
     ("--gpus", lambda o: o.device_requests),
-    ("--timeout", lambda o: o.timeout),
-    ("--restart", lambda o: o.restart != RestartPolicy()),
-    ("health checks", lambda o: o.healthcheck is not None and o.healthcheck.test[:1] != ("NONE",)),
-    ("--health-on-failure", lambda o: o.health_on_failure not in {"", "none"}),
     ("--runtime", lambda o: o.runtime not in {"", "runc"}),
 )  # fmt: skip
 

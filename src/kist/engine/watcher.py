@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from kist.runtime import launch, messages
 
-Condition = Literal["not-running", "next-exit", "removed"]
+# ``ended`` is our own: not before the container has ended for good, whatever its restart policy.
+Condition = Literal["not-running", "next-exit", "removed", "ended"]
 
 
 class Watcher:
@@ -84,11 +85,17 @@ class Watcher:
             self._selector.register(ours, selectors.EVENT_READ, partial(self._waiter_gone, identifier, condition, ours))
         return theirs
 
-    def tell(self, identifier: str, exit_code: int, *, removed: bool, error: str = "") -> None:
-        """Answer the waiters whose condition this end (or removal) of the container is."""
+    def tell(
+        self, identifier: str, exit_code: int, *, removed: bool, error: str = "", restarting: bool = False
+    ) -> None:
+        """Answer the waiters whose condition this end (or removal) of the container is.
+
+        With ``restarting``, it is the end of a run that another will follow.
+        """
+        left_out = {"removed", "ended"} if restarting else set() if removed else {"removed"}
         with self._lock:
             waiting = self._waiters.get(identifier, [])
-            told = [each for each in waiting if removed or each[0] != "removed"]
+            told = [each for each in waiting if each[0] not in left_out]
             left = [each for each in waiting if each not in told]
             if left:
                 self._waiters[identifier] = left

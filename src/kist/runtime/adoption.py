@@ -84,17 +84,38 @@ class Successor:
             self._end_what_had_not_started(first)
             return
         self._open_door()
-        self._take(monitor.first, first)
+        network = first.fds.pop("network", -1)
         for name, held in self._kept.held.items():
             if name:
                 self._take_exec(name, held)
         self._publish_again()
+        if record.state.get("status") == "restarting":
+            self._rest(first)
+        else:
+            self._go_on(first)
+        monitor.notices.begun = True
+        monitor.life.resume(network)
+        monitor.stay()
+
+    def _go_on(self, first: Held) -> None:
+        monitor = self._monitor
+        self._take(monitor.first, first)
         faults.point("successor: took over")
-        record.note_running(first.pid, monitor.streams.pipes())
+        monitor.record.note_running(first.pid, monitor.streams.pipes())
         faults.point("successor: noted that it runs")
         if self._plan["ends_with_engine"]:
             monitor.first.signal(signal.SIGKILL)
-        monitor.stay()
+
+    def _rest(self, first: Held) -> None:
+        """Between two runs; what the next one had of processes when the monitor died is begun anew."""
+        monitor = self._monitor
+        if first.pid:
+            first.kill()
+        if monitor.cgroup is not None:
+            monitor.cgroup.kill()
+            monitor.remove_cgroup()
+        monitor.record.note_resting()
+        faults.point("successor: noted that it rests")
 
     def _publish_again(self) -> None:
         """Listen where the dead monitor did; a port that somebody has taken since is lost, the container goes on."""

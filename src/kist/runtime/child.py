@@ -12,7 +12,7 @@ from kist.runtime import loop as events
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, NoReturn
 
     from kist.kernel.cgroup import Cgroup
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     # What it calls in the child takes mounts that the child is to have from outside, by slot.
     Clone = Callable[[Callable[[dict[str, int]], NoReturn]], tuple[int, int]]
+
+_NONE: Mapping[str, int] = {}
 
 
 class Child:
@@ -57,7 +59,7 @@ class Child:
         plan: dict[str, Any],
         clone: Clone,
         cgroup: Cgroup | None = None,
-        door: int = -1,
+        others: Mapping[str, int] = _NONE,
     ) -> None:
         """Make the pipes and the process.
 
@@ -65,7 +67,7 @@ class Child:
             plan: of which ``init``, ``terminal`` and ``stdin`` are used.
             clone: runs its argument in the child and gives ``(pid, pidfd)`` here.
             cgroup: what the operation ``join_cgroup`` enters.
-            door: the monitor's listening descriptor, which the keeper gets with those of the first process.
+            others: descriptors of the monitor by name, which the keeper gets with those of the first process.
         """
         ours, theirs = messages.pair()
         pipes = None if plan["terminal"] else _Pipes(feed=plan["stdin"])
@@ -92,13 +94,13 @@ class Child:
         if pipes:
             pipes.close_child_ends()
             self.streams.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
-        self.hand_over(door)
+        self.hand_over(others)
         self._loop.watch(ours.fileno(), events.READ, lambda _: self._report_ready())
         self._loop.watch(self.pidfd, events.READ, lambda _: self._exited())
 
-    def hand_over(self, door: int = -1) -> None:
+    def hand_over(self, others: Mapping[str, int] = _NONE) -> None:
         """Leave duplicates of all descriptors with the keeper."""
-        self._guard.holds(self._name, self.pid, {"pidfd": self.pidfd, "door": door, **self.streams.descriptors()})
+        self._guard.holds(self._name, self.pid, {"pidfd": self.pidfd, **others, **self.streams.descriptors()})
 
     def take(self, pid: int, descriptors: dict[str, int]) -> None:
         """Go on with a process of a monitor that died; who learns of its end calls ``finish``.
@@ -194,18 +196,19 @@ class _Pipes:
                 os.close(descriptor)
 
 
-def clone_first(plan: dict[str, Any], cgroup: int | None) -> Clone:
+def clone_first(plan: dict[str, Any], cgroup: int | None, held: Mapping[str, int] = _NONE) -> Clone:
     """How the container's first process is made: a clone into new namespaces.
 
     Args:
         plan: of which ``namespaces`` and ``joined`` are used.
         cgroup: a descriptor of the v2 cgroup that it starts in.
+        held: descriptors of namespaces of an earlier run, which it has instead of others of these kinds.
     """
-    flags = flags_of(plan["namespaces"])
-    if "joined" in plan:
+    flags = flags_of(kind for kind in plan["namespaces"] if kind not in held)
+    if held or "joined" in plan:
         from kist.runtime import crossing  # noqa: PLC0415 - few containers have namespaces of others
 
-        return crossing.clone_joined(plan["joined"], flags, cgroup)
+        return crossing.clone_joined(plan.get("joined", ()), flags, cgroup, held)
 
     def clone(become: Callable[[dict[str, int]], NoReturn]) -> tuple[int, int]:
         pid, pidfd = namespaces.clone(flags, cgroup=cgroup)
@@ -216,7 +219,7 @@ def clone_first(plan: dict[str, Any], cgroup: int | None) -> Clone:
     return clone
 
 
-def flags_of(kinds: list[str]) -> int:
+def flags_of(kinds: Iterable[str]) -> int:
     """The bits of clone(2) for namespaces by name."""
     flags = 0
     for kind in kinds:

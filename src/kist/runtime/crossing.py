@@ -1,4 +1,4 @@
-"""First processes that are not only in new namespaces: they have some of another container's.
+"""First processes that are not only in new namespaces: they have some of another container's, or of an earlier run.
 
 Imported by the monitors of such containers alone.
 """
@@ -13,6 +13,7 @@ from kist.runtime import child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from kist.runtime.child import Clone
@@ -20,22 +21,27 @@ if TYPE_CHECKING:
 _SHM = "/dev/shm"  # noqa: S108 - of a container
 
 
-def clone_joined(joined: list[dict[str, Any]], flags: int, cgroup: int | None) -> Clone:
-    """How a first process is made that has namespaces of other containers.
+def clone_joined(joined: Iterable[dict[str, Any]], flags: int, cgroup: int | None, held: Mapping[str, int]) -> Clone:
+    """How a first process is made that has namespaces of other containers, or of an earlier run of its own.
 
     Args:
         joined: ``kist.spec.runtime.Joined`` as JSON has it.
         flags: of the namespaces that are made.
         cgroup: a descriptor of the v2 cgroup that it starts in.
+        held: descriptors of namespaces by kind, which it has in place of those of ``joined``: another container may
+            have ended meanwhile.
     """
 
     def enter() -> dict[str, int]:
         trees = {}
-        others = [(open_living(other["pid"], other["started"]), other["kinds"]) for other in joined]
+        wanted = [(other, [kind for kind in other["kinds"] if kind not in held]) for other in joined]
+        others = [(open_living(other["pid"], other["started"]), kinds) for other, kinds in wanted if kinds]
         for descriptor, kinds in others:
             if "ipc" in kinds:
                 trees["shm"] = _open_shared_memory(descriptor)
             namespaces.setns(descriptor, child.flags_of(kinds))
+        for kind, descriptor in held.items():
+            namespaces.setns(descriptor, child.flags_of((kind,)))
         return trees
 
     return child.clone_after(enter, flags, cgroup)

@@ -67,6 +67,8 @@ class Health:
 class Output:
     """Takes what a check prints, as a log does, and keeps the beginning."""
 
+    full = False
+
     def __init__(self) -> None:
         self._data = b""
         self._more = False

@@ -23,6 +23,7 @@ from kist.spec.json import encode
 
 PLAN = "plan.json"
 _INIT = "init.json"
+_CHECK = "check.json"
 _numbers = itertools.count(1)
 # Keepers that stay for their containers while this process goes on without them; looked at when another one starts.
 _left: "list[subprocess.Popen[bytes]]" = []
@@ -249,8 +250,14 @@ def write_plan(plan: Plan, directory: str) -> str:
     with open(init_path, "w", encoding="utf-8") as file:
         file.write(plan.init_text())
     path = os.path.join(directory, PLAN)
+    message = {**plan.message(), "init_path": init_path}
+    if plan.health_check is not None:
+        check_path = os.path.join(directory, _CHECK)
+        with open(check_path, "w", encoding="utf-8") as file:
+            file.write(plan.health_check.init_text())
+        message["life"]["health"]["check"]["init_path"] = check_path
     with open(path, "wb") as file:
-        file.write(encode({**plan.message(), "init_path": init_path}))
+        file.write(encode(message))
     return path
 
 

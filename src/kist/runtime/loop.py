@@ -1,4 +1,7 @@
-"""The monitor's event loop: descriptors and what to call when they are ready. Nothing more, so it weighs nothing."""
+"""The monitor's event loop: descriptors and what to call when they are ready, moments and what to call then.
+
+Nothing more, so it weighs nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,10 @@ WRITE = select.EPOLLOUT
 CLOSED = select.EPOLLHUP | select.EPOLLERR
 
 
+# epoll takes its timeout as an int of milliseconds; a turn may end early.
+_LONGEST_TURN = 86_400.0
+
+
 class Loop:
     """An epoll set; callbacks get the event mask."""
 
@@ -24,7 +31,7 @@ class Loop:
         # Descriptors forgotten in this turn: what epoll reported of them is about a file that may be closed, even when
         # a new one has got its number meanwhile.
         self._stale: set[int] = set()
-        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._timers: dict[object, tuple[int, Callable[[], None]]] = {}
 
     def watch(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
         """Call ``callback`` while one of ``events`` (``CLOSED`` is implied) holds; replaces an earlier watch."""
@@ -41,14 +48,24 @@ class Loop:
             self._epoll.unregister(descriptor)
             self._stale.add(descriptor)
 
+    def set_timer(self, name: str, moment: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, at this moment of ``time.monotonic_ns()`` or soon after; replaces an earlier one."""
+        self._timers[name] = (moment, callback)
+
+    def clear_timer(self, name: str) -> None:
+        """Do not call; an unknown name is fine."""
+        self._timers.pop(name, None)
+
     def after(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call ``callback`` once, when so many seconds have passed."""
-        self._timers.append((time.monotonic() + seconds, callback))
+        self._timers[object()] = (time.monotonic_ns() + round(seconds * 1_000_000_000), callback)
 
     def turn(self, timeout: float = -1) -> None:
         """Wait for events (at most ``timeout`` seconds when it is not negative) and make their calls."""
         if self._timers:
-            timeout = self._until_next(timeout)
+            next_moment = min(moment for moment, _ in self._timers.values())
+            left = min(max(0, next_moment - time.monotonic_ns()) / 1_000_000_000, _LONGEST_TURN)
+            timeout = left if timeout < 0 else min(timeout, left)
         reported = self._epoll.poll(timeout)
         self._stale.clear()
         for descriptor, events in reported:
@@ -57,18 +74,15 @@ class Loop:
             if watched is not None and descriptor not in self._stale:
                 watched[1](events)
         if self._timers:
-            self._call_due()
+            self._ring(time.monotonic_ns())
 
-    def _until_next(self, timeout: float) -> float:
-        left = max(0.0, min(due for due, _ in self._timers) - time.monotonic())
-        return left if timeout < 0 else min(left, timeout)
-
-    def _call_due(self) -> None:
-        now = time.monotonic()
-        due = [callback for at, callback in self._timers if at <= now]
-        self._timers = [timer for timer in self._timers if timer[0] > now]
-        for callback in due:
-            callback()
+    def _ring(self, now: int) -> None:
+        for name in list(self._timers):
+            # An earlier callback of this turn may have cleared it, or set it anew.
+            timer = self._timers.get(name)
+            if timer is not None and timer[0] <= now:
+                del self._timers[name]
+                timer[1]()
 
     def close(self) -> None:
         """Forget everything and close the epoll descriptor; the watched ones stay open."""

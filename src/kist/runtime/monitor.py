@@ -18,6 +18,7 @@ from kist.runtime import child, logwriter, messages, requests
 from kist.runtime import loop as events
 from kist.runtime.control import Control
 from kist.runtime.door import Door, connect
+from kist.runtime.life import Life
 from kist.runtime.notices import Notices
 from kist.runtime.record import Record
 from kist.runtime.streams import Client, Streams
@@ -67,7 +68,14 @@ class Monitor:
         self.waiters: list[socket.socket] = []
         self.followers: list[socket.socket] = []
         self.notices = Notices(self.control, self.waiters)
-        writer = logwriter.open_log(self.loop, plan["log"], directory, self._log_takes_more)
+        self.execs: dict[str, Exec] = {}
+        self.ports: Ports | None = None
+        self.life = Life(self, plan.get("life"))
+        self._make_first()
+
+    def _make_first(self) -> None:
+        plan = self.plan
+        writer = logwriter.open_log(self.loop, plan["log"], self.request["directory"], self._log_takes_more)
         self.streams = Streams(
             self.loop,
             writer,
@@ -75,18 +83,17 @@ class Monitor:
             on_idle=lambda: None,
             on_output=self._log_grew,
         )
-        self.first = child.Child(self.loop, self.streams, guard, "", self._started, self.ended)
-        self.execs: dict[str, Exec] = {}
-        self.ports: Ports | None = None
+        self.first = child.Child(self.loop, self.streams, self.guard, "", self._started, self.ended)
 
     def run(self, attached: list[Client]) -> None:
         """Start the container and stay until it has ended and everybody has heard of it."""
-        warnings: tuple[str, ...] = ()
+        for client in attached:
+            self.streams.attach(client)
         try:
-            if self.cgroup is not None:
-                warnings = self.cgroup.create(self.plan["limits"])
-            faults.point("monitor: made the cgroup")
-            self._start(attached)
+            if "publish" in self.plan:
+                self.publish(self.plan["publish"])
+            self.door.open()
+            warnings = self._start()
         except OSError as error:
             self.fail(_failure_of(error))
             return
@@ -124,12 +131,15 @@ class Monitor:
         keeper = messages.peer(line)
         self.guard.use(line)
         self.guard.took(self.request, os.getpid(), process.start_time(os.getpid()))
-        self.first.hand_over(self.door.descriptor)
+        if self.life.resting:
+            self.guard.holds("", 0, self._own_descriptors())
+        else:
+            self.first.hand_over(self._own_descriptors())
         for running in self.execs.values():
             running.child.hand_over()
         self.guard.started()
         self.record.state["keeper"] = [keeper, process.start_time(keeper)]
-        self._note_running()
+        self.record.write(self.run_directory)
 
     def rehearse(self) -> None:
         """The parts of a start and an end that need no container (see ``kist.runtime.rehearsal``)."""
@@ -144,17 +154,49 @@ class Monitor:
     def _note_running(self) -> None:
         self.record.note_running(self.first.pid, self.streams.pipes())
 
-    def _start(self, attached: list[Client]) -> None:
-        for client in attached:
-            self.streams.attach(client)
-        if "publish" in self.plan:
-            self.publish(self.plan["publish"])
-        self.door.open()
+    def _start(self) -> tuple[str, ...]:
+        """Make the cgroup and the first process; what of the limits the machine cannot do."""
+        warnings: tuple[str, ...] = ()
+        if self.cgroup is not None:
+            warnings = self.cgroup.create(self.plan["limits"])
+        faults.point("monitor: made the cgroup")
         into = self.cgroup.open_v2() if self.cgroup is not None else None
-        clone = child.clone_first(self.plan, into)
-        self.first.start(self.plan, clone, self.cgroup, door=self.door.descriptor)
+        clone = child.clone_first(self.plan, into, self.life.held)
+        self.first.start(self.plan, clone, self.cgroup, self._own_descriptors())
+        self.life.keep_network()
         if into is not None:
             os.close(into)
+        return warnings
+
+    def start_again(self) -> None:
+        """Start the first process once more, after a rest, as it was started before."""
+        self._make_first()
+        try:
+            self._start()
+        except OSError as error:
+            self.record.state["error"] = _failure_of(error)
+            self._over(128)
+            return
+        faults.point("monitor: cloned again")
+        if self.plan["wait_for_network"]:
+            self.first.go()  # it is there
+        self._note_running()
+        faults.point("monitor: noted that it runs again")
+
+    def rest(self) -> None:
+        """A run has ended, and another will follow: write so, and take away what only a running container has."""
+        self.record.write(self.run_directory)
+        faults.point("monitor: noted that it rests")
+        self.streams.finish()
+        self.remove_cgroup()
+        self.guard.holds("", 0, self._own_descriptors())
+        faults.point("monitor: told the keeper of the rest")
+        state = self.record.state
+        lasted = (state["finished_at"] - state.get("started_at", state["finished_at"])) // 1_000_000_000
+        self.notices.add("die", {"exitCode": str(state["exit_code"]), "execDuration": str(max(0, lasted))})
+
+    def _own_descriptors(self) -> dict[str, int]:
+        return {"door": self.door.descriptor, **self.life.held}
 
     def publish(self, wanted: list[dict[str, Any]]) -> None:
         """Listen on the ports of the host that the container's are published on, and note which they are."""
@@ -197,9 +239,16 @@ class Monitor:
 
     def _started(self, failure: dict[str, Any] | None) -> None:
         faults.point("monitor: heard of the start")
+        again = self.notices.begun
         if failure is not None:
             self.record.state["error"] = failure
-            self.control.tell({"event": "failed", "failure": failure})
+            if not again:
+                self.control.tell({"event": "failed", "failure": failure})
+            return
+        # Ahead of the engine, so that who has started a container sees its health.
+        self.life.begun()
+        if again:
+            self.notices.add("start", {})
             return
         self.guard.started()
         faults.point("monitor: told the keeper of the start")
@@ -210,16 +259,24 @@ class Monitor:
         """The first process has ended with this wait status."""
         faults.point("monitor: reaped")
         code = os.waitstatus_to_exitcode(status)
-        if self.notices.kept:
-            self.record.state["notices"] = self.notices.kept
-        self.record.note_end(code if code >= 0 else 128 - code, self.cgroup.stats() if self.cgroup else None)
+        self._over(code if code >= 0 else 128 - code)
+
+    def _over(self, exit_code: int) -> None:
+        self.record.note_end(exit_code, self.cgroup.stats() if self.cgroup else None)
         if self.cgroup is not None and "pid" not in self.plan["namespaces"]:
             # The end of a namespace's first process ends all in it; here what the command started has to be ended.
             self.cgroup.kill()
         # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
         self.streams.drain()
-        self.exited = True
         faults.point("monitor: drained the streams")
+        if not self.life.goes_on():
+            self.end()
+
+    def end(self) -> None:
+        """The container has ended for good, which the record says: write it, and tell everybody."""
+        self.exited = True
+        if self.notices.kept:
+            self.record.state["notices"] = self.notices.kept
         self.record.write_end()
         faults.point("monitor: wrote the end")
         self.streams.finish()
@@ -233,6 +290,7 @@ class Monitor:
             self.ports.close()
         faults.point("monitor: closed its door")
         self.remove_cgroup()
+        self.life.close()
         faults.point("monitor: removed the cgroup")
         # First the keeper, so that who hears of the end and starts it again at once is not taken for this run.
         self.guard.over()

@@ -28,12 +28,12 @@ class Notices:
     def __init__(self, control: Control, waiters: list[socket.socket]) -> None:
         self._control = control
         self._waiters = waiters
-        self._begun = False
+        self.begun = False
         self.kept: list[dict[str, Any]] = []
 
     def begin(self) -> None:
         """The command runs: from here on there is something to tell."""
-        self._begun = True
+        self.begun = True
         self.pass_on()
 
     def add(self, action: str, attributes: dict[str, str]) -> None:
@@ -43,7 +43,7 @@ class Notices:
 
     def pass_on(self) -> None:
         """Tell the notices that are kept, in their order, to those who listen now."""
-        while self.kept and self._begun and self._told(self.kept[0]):
+        while self.kept and self.begun and self._told(self.kept[0]):
             del self.kept[0]
         del self.kept[:-_MOST]
 

@@ -45,6 +45,11 @@ LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command")
 _FOR_FEW = ("joined", "publish")
+# What the monitor reads of the plan of a health check.
+_FOR_CHECK = ("namespaces", "terminal", "stdin")
+
+# What an exec'd process enters of a container.
+EXEC_NAMESPACES = ("pid", "mount", "ipc", "uts", "cgroup", "network")
 
 Step = tuple[str, dict[str, Any]]
 
@@ -157,7 +162,14 @@ class Plan(msgspec.Struct, frozen=True):
     def message(self) -> dict[str, Any]:
         """What the monitor reads, as plain JSON values; it keeps them, so what few plans have is left out."""
         found = {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
+        if self.health_check is not None:
+            found["life"]["health"]["check"] = {name: getattr(self.health_check, name) for name in _FOR_CHECK}
         return {name: value for name, value in found.items() if value or name not in _FOR_FEW}
+
+    @property
+    def health_check(self) -> "Plan | None":
+        """The plan of a health check's process."""
+        return self.life.health.check if self.life is not None and self.life.health is not None else None
 
     def init_text(self) -> str:
         """What only init reads, as JSON: the monitor does not even hold it."""

@@ -36,17 +36,21 @@ class Record:
 
     def note_running(self, pid: int, pipes: Sequence[int]) -> None:
         """Write that it runs: who watches over it, and what finds its first process and its pipes again."""
-        own = os.getpid()
-        self.state |= {
-            "status": "running",
-            "pid": pid,
-            "pid_start": process.start_time(pid),
-            "pipes": pipes,
-            "monitor": own,
-            "monitor_start": process.start_time(own),
-        }
+        self.state |= {"status": "running", "pid": pid, "pid_start": process.start_time(pid), "pipes": pipes}
+        self._note_monitor()
         self.state.setdefault("started_at", time.time_ns())
+        # The same moment by a clock that nobody sets.
+        self.state.setdefault("since", time.monotonic_ns())
         self.write(self._run_directory)
+
+    def note_resting(self) -> None:
+        """Write that this process watches over it between two of its runs."""
+        self._note_monitor()
+        self.write(self._run_directory)
+
+    def _note_monitor(self) -> None:
+        own = os.getpid()
+        self.state |= {"monitor": own, "monitor_start": process.start_time(own)}
 
     def note_end(self, exit_code: int, usage: dict[str, int] | None) -> None:
         """Remember the end; ``write_end`` puts it on disk."""

@@ -3,7 +3,9 @@
 ``attach``   the container's streams from now on (stdin, stdout, stderr: bool)
 ``wait``     lines for what happens in the container, ``{"notice": …}``, and one at its end, ``{"exited": STATE}``
 ``follow``   a byte whenever the log has grown, and the end of the connection at the end of the container
-``signal``   a signal to the first process
+``signal``   a signal to the first process; one that asks for its end also ends its restarts
+``stop``     the container is to end: a signal (number), and SIGKILL after so many seconds (patience; negative: never)
+``update``   another restart policy (restart: name, maximum_retry_count)
 ``resize``   the terminal of the container, or of the exec'd process ``exec``
 ``exec``     a further process; the connection becomes its streams unless ``detach``
 ``guard``    the keeper has died, and another one listens in the directory ``at`` under the name ``name``
@@ -67,7 +69,12 @@ class Request:
                 messages.send_line(self._connection, {"exited": self._monitor.state})
                 self._close()
                 return
-            handler = _HANDLERS[message.pop("op")]
+            operation = message.pop("op")
+            if self._monitor.life.resting and operation in _FOR_A_PROCESS:
+                messages.send_line(self._connection, {"exited": self._monitor.record.state})
+                self._close()
+                return
+            handler = _HANDLERS[operation]
             handler(self._monitor, self._connection, **message)
         except (OSError, KeyError, TypeError, ValueError) as error:
             messages.send_line(self._connection, {"error": str(error), "errno": getattr(error, "errno", 0) or 0})
@@ -106,7 +113,19 @@ def _drop_when_closed(monitor: Monitor, connection: socket.socket, group: list[s
 
 
 def _signal(monitor: Monitor, connection: socket.socket, *, number: int) -> None:
-    monitor.first.signal(number)
+    monitor.life.signal(number)
+    messages.send_line(connection, {"ok": True})
+    connection.close()
+
+
+def _stop(monitor: Monitor, connection: socket.socket, *, number: int, patience: float) -> None:
+    monitor.life.stop(number, patience)
+    messages.send_line(connection, {"ok": True})
+    connection.close()
+
+
+def _update(monitor: Monitor, connection: socket.socket, *, restart: dict[str, Any]) -> None:
+    monitor.life.update(restart)
     messages.send_line(connection, {"ok": True})
     connection.close()
 
@@ -135,7 +154,11 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "wait": _wait,
     "follow": _follow,
     "signal": _signal,
+    "stop": _stop,
+    "update": _update,
     "resize": _resize,
     "exec": _exec,
     "guard": _guard,
 }
+# What a container between two runs has not.
+_FOR_A_PROCESS = frozenset({"attach", "resize", "exec"})

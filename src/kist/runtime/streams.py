@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kist.runtime.health import Output
     from kist.runtime.logforward import Forwarder
     from kist.runtime.logwriter import LogWriter
 
@@ -57,7 +58,7 @@ class Streams:
     def __init__(
         self,
         loop: events.Loop,
-        log: LogWriter | Forwarder | None,
+        log: LogWriter | Forwarder | Output | None,
         *,
         stdin_once: bool,
         on_idle: Callable[[], None],

@@ -106,8 +106,17 @@ class EngineInterface(Protocol):
     def start(self, name: str | Container) -> None:
         """Start a container; nothing happens when it runs."""
 
-    def stop(self, name: str | Container, *, timeout: int | None = None) -> None:
-        """Ask a container to end, and after ``timeout`` seconds (None: as its options say) make it."""
+    def stop(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
+        """Ask a container to end, and after ``timeout`` seconds make it; it is not started again by its policy.
+
+        Args:
+            name: of the container.
+            timeout: None for what its options say; -1 for no end.
+            signal: that asks; empty for what its options or image say.
+        """
+
+    def restart(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
+        """Stop a container (see ``stop``) if it runs, and start it."""
 
     def kill(self, name: str | Container, signal: str | int = "KILL") -> None:
         """Send a signal to a container's first process.

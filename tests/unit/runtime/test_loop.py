@@ -1,6 +1,7 @@
 """The loop: who is called, and who must not be."""
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -110,3 +111,42 @@ def test_the_end_of_a_peer_is_told_to_those_who_want_nothing(loop: Loop) -> None
     assert told[0] & events.CLOSED
     loop.forget(write)
     os.close(write)
+
+
+def test_a_timer_rings_once_when_its_moment_has_come(loop: Loop) -> None:
+    called: list[str] = []
+    loop.set_timer("later", time.monotonic_ns() + 3_600_000_000_000, lambda: called.append("later"))
+    loop.set_timer("soon", time.monotonic_ns() + 20_000_000, lambda: called.append("soon"))
+    begun = time.monotonic_ns()
+    while not called:
+        loop.turn()
+    assert time.monotonic_ns() - begun >= 20_000_000
+    loop.turn(0)
+    assert called == ["soon"]
+
+
+def test_a_timer_that_is_cleared_or_set_anew_does_not_ring(loop: Loop) -> None:
+    called: list[str] = []
+    past = time.monotonic_ns()
+
+    def first() -> None:
+        called.append("first")
+        loop.clear_timer("second")
+        loop.set_timer("third", time.monotonic_ns() + 3_600_000_000_000, lambda: called.append("too early"))
+
+    loop.set_timer("first", past, first)
+    loop.set_timer("second", past, lambda: called.append("cleared"))
+    loop.set_timer("third", past, lambda: called.append("old"))
+    loop.clear_timer("unknown")
+    loop.turn()
+    loop.turn(0)
+    assert called == ["first"]
+
+
+def test_events_are_heard_while_a_timer_waits(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
+    called: list[int] = []
+    loop.set_timer("later", time.monotonic_ns() + 10**18, lambda: called.append(0))
+    loop.watch(pipes[0].read, events.READ, called.append)
+    os.write(pipes[0].write, b"x")
+    loop.turn()
+    assert called == [events.READ]

@@ -105,35 +105,22 @@ def _start(engine: "Engine", name: str) -> bool:
 
 async def stop(call: Call) -> StreamResponse:
     """Stop a container; 304 when it does not run."""
-    changed = await call.run_long(_stop, call.engine, call.fields["id"], _timeout(call))
+    changed = await call.run_long(_stop, call.engine, call.fields["id"], call.integer("t"), call.text("signal"))
     return call.done(204 if changed else 304)
 
 
-def _stop(engine: "Engine", name: str, timeout: int | None) -> bool:
+def _stop(engine: "Engine", name: str, timeout: int | None, signal: str) -> bool:
     container = engine.container(name)
     if not container.state.running:
         return False
-    engine.stop(container, timeout=timeout)
+    engine.stop(container, timeout=timeout, signal=signal)
     return True
-
-
-def _timeout(call: Call) -> int | None:
-    """The parameter ``t`` in seconds; None for the container's own, -1 for no limit."""
-    if call.text("signal"):
-        raise Unsupported("a stop signal of the request is not supported yet", hint="set StopSignal at creation")
-    return call.integer("t")
 
 
 async def restart(call: Call) -> StreamResponse:
     """Stop a container if it runs, and start it."""
-    timeout = _timeout(call)
-
-    def work() -> None:
-        container = call.engine.container(call.fields["id"])
-        _stop(call.engine, container.id, timeout)
-        call.engine.start(container.id)
-
-    await call.run_long(work)
+    timeout, signal = call.integer("t"), call.text("signal")
+    await call.run_long(lambda: call.engine.restart(call.fields["id"], timeout=timeout, signal=signal))
     return call.done()
 
 

@@ -1,0 +1,24 @@
+"""The process of a health check, planned."""
+
+from collections.abc import Sequence
+
+from kist.engine import bundle, lifetime, security, starter
+from kist.runtime import plan
+from kist.spec.container import Container, ExecOptions
+
+
+def plan_check(container: Container, linked: Sequence[str], hostname: str) -> plan.Plan | None:
+    """The plan of what checks this container's health; None when nothing does.
+
+    Args:
+        container: which.
+        linked: variables of its links.
+        hostname: its name for itself.
+    """
+    command = lifetime.health_command(container)
+    if not command:
+        return None
+    process = bundle.exec_process(container, ExecOptions(command=command), linked, hostname)
+    profile = security.read(container.options).seccomp
+    seccomp = starter.seccomp_filter(profile, frozenset(process.capabilities))
+    return plan.make_exec_plan(container.id, process, plan.EXEC_NAMESPACES, seccomp=seccomp, stdin=False)
