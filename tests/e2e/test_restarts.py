@@ -1,8 +1,10 @@
 """Restart policies, and ends by request and in time: done by the monitor, whoever else lives or dies."""
 
+import contextlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -10,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import BUSYBOX, Cli, busybox_tar, kill_engine, until
+from harness import BUSYBOX, Cli, an_engine, busybox_tar, import_busybox, kill_engine, until
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput
+from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions, ExecOptions, RestartPolicy
 from kist.spec.mount import Mount
 
@@ -362,3 +365,48 @@ def test_another_monitor_starts_again_what_it_took_over(fresh_cli: Cli) -> None:
     kill_monitor(cli, identifier)
     until(lambda: state_of(cli, identifier).get("restart_count") == 1 and cli.good("logs", "again") == "1\n1")
     assert inspect(cli, "again")["State"]["Running"] is True  # type: ignore[index]
+
+
+# the machine
+
+
+def the_machine_ends(run_root: Path) -> None:
+    """What a restart of the machine is for us: no process is left, and no run root."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in run_root.glob("containers/*/state.json")]
+    keepers = {state["keeper"][0] for state in found}
+    for pid in [*keepers, *(state["monitor"] for state in found), *(state["pid"] for state in found if state["pid"])]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: not process.lives(pid, _start_of(pid)))
+    shutil.rmtree(run_root)
+
+
+def _start_of(pid: int) -> int:
+    try:
+        return process.start_time(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def test_after_a_restart_of_the_machine_policies_apply(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    policies = ("no", "on-failure", "unless-stopped", "always")
+    with Engine(str(tmp_path / "data"), str(tmp_path / "run")) as engine:
+        import_busybox(engine)
+        for policy in policies:
+            asked = RestartPolicy(policy)
+            make(engine, "sleep", "1000", name=f"ran-{policy}", restart=asked)
+            engine.stop(make(engine, "sleep", "1000", name=f"stopped-{policy}", restart=asked), timeout=0)
+            make(engine, "sleep", "1000", name=f"new-{policy}", restart=asked, start=False)
+    the_machine_ends(tmp_path / "run")
+    with an_engine(tmp_path) as engine:
+        found = {each.name: each.state for each in engine.containers(all=True)}
+        running = {name for name, state in found.items() if state.status == "running"}
+        assert running == {"ran-on-failure", "ran-unless-stopped", "ran-always", "stopped-always"}
+        assert (found["ran-no"].status, found["ran-no"].exit_code) == ("exited", 255)
+        assert all(found[f"new-{policy}"].status == "created" for policy in policies)
+        # That was once: the next engine leaves alone what has been stopped since.
+        engine.stop("stopped-always", timeout=0)
+        with Engine(str(tmp_path / "data"), str(tmp_path / "run")) as other:
+            assert other.container("stopped-always").state.status == "exited"
