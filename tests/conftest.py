@@ -17,6 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+if os.environ.get("KIST_TESTS_BESIDE_OTHERS"):
+    # How long an example takes says nothing on a machine that others keep busy.
+    settings.register_profile("beside-others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("beside-others")
 
 PATIENCE = 5.0
 """Seconds for what is on its way out: a monitor that records the exit, a group that empties."""

@@ -14,13 +14,13 @@ import time
 
 from kist.kernel import process
 from kist.kernel.lean import signal
+from kist.runtime.checks import Checks
 from kist.runtime.restart import Restarts, asks_for_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kist.runtime.checks import Checks
     from kist.runtime.monitor import Monitor
 
 _SECOND = 1_000_000_000
@@ -71,8 +71,6 @@ class Life:
         if moment := state.get("kill_at"):
             loop.set_timer("patience", moment, self._out_of_patience)
         if settings := self._settings["health"]:
-            from kist.runtime.checks import Checks  # noqa: PLC0415 - costs memory, and few containers have any
-
             self._checks = Checks(self._monitor, settings, self._unhealthy)
 
     def keep_network(self) -> None:

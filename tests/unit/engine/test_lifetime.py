@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from kist.engine import lifetime
-from kist.errors import InvalidInput
+from kist.errors import Conflict, InvalidInput
 from kist.runtime.plan import Restart
-from kist.spec.container import Container, ContainerOptions, RestartPolicy
+from kist.spec.container import Container, ContainerOptions, ContainerState, RestartPolicy
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig, Healthcheck
 
@@ -112,3 +113,45 @@ def test_a_life_in_words() -> None:
     life = lifetime.life(container(config, restart=RestartPolicy("on-failure", 3), stop_timeout=-1, timeout=9), None)
     assert (life.stop_signal, life.stop_timeout, life.timeout) == (3, -1, 9)
     assert life.restart == Restart("on-failure", 3)
+
+
+SEEN = ContainerState("exited", started_at=1, finished_at=2)
+UNSEEN = ContainerState("exited", 0, 255, started_at=1)
+STOPPED = ContainerState("exited", started_at=1, finished_at=2, by_hand=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "rebooted", "again"),
+    [
+        # An end that no monitor saw, with the machine or without it.
+        ("no", UNSEEN, True, False),
+        ("on-failure", UNSEEN, True, True),
+        ("on-failure", UNSEEN, False, True),
+        ("unless-stopped", UNSEEN, False, True),
+        ("always", UNSEEN, False, True),
+        # One that the monitor saw, and decided on.
+        ("on-failure", SEEN, True, False),
+        ("unless-stopped", SEEN, False, False),
+        ("unless-stopped", SEEN, True, True),
+        ("always", SEEN, False, False),
+        # Stopped by hand.
+        ("always", STOPPED, False, False),
+        ("always", STOPPED, True, True),
+        ("unless-stopped", STOPPED, True, False),
+        ("on-failure", STOPPED, True, False),
+        # Never started, or running.
+        ("always", ContainerState(), True, False),
+        ("always", ContainerState("running", started_at=1), True, False),
+        ("always", ContainerState("restarting", started_at=1), True, False),
+    ],
+)
+def test_what_an_engine_starts_again(policy: str, state: ContainerState, rebooted: bool, again: bool) -> None:
+    found = msgspec.structs.replace(container(restart=RestartPolicy(policy)), state=state)
+    assert lifetime.starts_again(found, rebooted=rebooted) is again
+
+
+def test_what_rests_has_no_process() -> None:
+    found = msgspec.structs.replace(container(), state=ContainerState("restarting"))
+    with pytest.raises(Conflict, match="is restarting, wait until the container is running"):
+        lifetime.refuse_restarting(found)
+    lifetime.refuse_restarting(container())
