@@ -31,6 +31,7 @@ def test_a_containers_life_is_told_in_order(engine: Engine, busybox: str) -> Non
     made = engine.create(ContainerOptions(image=busybox, command=("sleep", "60"), network="none", labels={"a": "b"}))
     engine.start(made)
     assert engine.exec(made, ExecOptions(command=("sh", "-c", "exit 3"))).exit_code == 3
+    until(lambda: "exec_die" in actions(told(engine, since, made.id)))
     engine.stop(made, timeout=0)
     engine.remove(made)
     found = told(engine, since, made.id)
@@ -131,25 +132,38 @@ def test_ends_without_an_engine_are_told_by_the_next_once_with_their_time(small:
     ids = {}
     for name, seconds in (("late", "1.2"), ("early", "0.6")):
         ids[name] = small.good("run", "-d", "--network", "none", "--name", name, BUSYBOX, "sleep", seconds)
-    small.good("run", "-d", "--rm", "--network", "none", "--name", "gone", BUSYBOX, "sleep", "0.9")
-    small.good("run", "-d", "--network", "none", "--name", "host", BUSYBOX, "sleep", "60")
+    gone = small.good("run", "-d", "--rm", "--network", "none", "--name", "gone", BUSYBOX, "sleep", "0.9")
+    host = small.good("run", "-d", "--network", "none", "--name", "host", BUSYBOX, "sleep", "60")
     small.good("exec", "-d", "host", "sh", "-c", "sleep 0.3; exit 5")
     kill_engine(small)
-    killed = time.time()
     data = small.directory / "data" / "containers"
     until(lambda: all((data / identity / "state.json").exists() for identity in ids.values()))
-    until(lambda: time.time() > killed + 1.0)
+    run = small.directory / "run" / "containers"
+    until(lambda: not (run / gone / "monitor.sock").exists())
+    until(lambda: any('"running":false' in path.read_text() for path in (run / host).glob("exec-*.json")))
     found = small.good(
         "events", "--since", "1m", "--until", "0s", "--filter", "event=die", "--filter", "event=exec_die"
     )
     ended = [line for line in found.splitlines() if "name=host" not in line]
-    assert [line.rpartition("name=")[2].rstrip(")") for line in ended] == ["early", "gone", "late"]
+    by_name = {line.rpartition("name=")[2].rstrip(")"): line for line in ended}
+    assert by_name.keys() == {"early", "gone", "late"}
+    assert ended == sorted(ended), "told in the order in which they ended, however long each took to start"
     assert "exitCode=5" in next(line for line in found.splitlines() if "exec_die" in line)
     times = small.good("inspect", "early", "late").split("FinishedAt")
-    for line, text in ((ended[0], times[1]), (ended[2], times[2])):
+    for line, text in ((by_name["early"], times[1]), (by_name["late"], times[2])):
         assert line[17:29].rstrip("0") == text[17 + 4 : 29 + 4].rstrip("0Z"), "the second of the end"
     small.good("engine", "stop")
     again = small.good(
         "events", "--since", "1m", "--until", "0s", "--filter", "event=die", "--filter", "event=exec_die"
     )
     assert again == found
+
+
+def test_a_container_comes_to_its_network_and_leaves_it(small: Cli) -> None:
+    small.good("run", "--name", "net", BUSYBOX, "true")
+    identity = small.good("ps", "-aq", "--no-trunc")
+    found = small.good("events", "--since", "1m", "--until", "0s", "--filter", "network=bridge").splitlines()
+    assert [line.split(" ")[1:4] for line in found] == [
+        ["network", verb, "bridge"] for verb in ("connect", "disconnect")
+    ]
+    assert all(f"container={identity}" in line for line in found)

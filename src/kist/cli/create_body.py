@@ -24,7 +24,7 @@ _BODY = {
     "timeout": "KistTimeout",
     "health_on_failure": "KistHealthOnFailure",
 }
-_HOST = {
+HOST_FIELDS = {
     "memory": "Memory",
     "cpus": "NanoCpus",
     "pids_limit": "PidsLimit",
@@ -128,8 +128,8 @@ def _take_over(body: "dict[str, Any]", host: "dict[str, Any]", arguments: "Argum
     """Fill the fields that hold what was written; whether there are options that few give."""
     rare = False
     for key, value in arguments.values.items():
-        if key in _HOST:
-            host[_HOST[key]] = value
+        if key in HOST_FIELDS:
+            host[HOST_FIELDS[key]] = value
         elif key in _BODY:
             body[_BODY[key]] = value
         elif key == "network" and len(value) == 1 and not value[0][1]:

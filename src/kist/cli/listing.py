@@ -122,16 +122,19 @@ class Output:
 
     def show(self, rows: "Sequence[Row]", columns: "tuple[str, ...]" = ()) -> None:
         """Print the list; ``columns`` are the table's where they are not the noun's own."""
+        self._context.write_text(self.text(rows, columns))
+
+    def text(self, rows: "Sequence[Row]", columns: "tuple[str, ...]" = ()) -> str:
+        """What ``show`` prints."""
         fields = self._noun.fields
         if self.quiet:
             identity = fields[self._noun.identity][1]
-            self._context.write_text("".join(f"{identity(row, self.view)}\n" for row in rows))
-        elif self._formatted is not None:
-            self._context.write_text(self._formatted.text(rows, self.view))
-        else:
-            chosen = [fields[name] for name in columns or self._noun.columns]
-            cells = [[str(make(row, self.view)) for _, make in chosen] for row in rows]
-            self._context.write_text(table([header for header, _ in chosen], cells) + "\n")
+            return "".join(f"{identity(row, self.view)}\n" for row in rows)
+        if self._formatted is not None:
+            return self._formatted.text(rows, self.view)
+        chosen = [fields[name] for name in columns or self._noun.columns]
+        cells = [[str(make(row, self.view)) for _, make in chosen] for row in rows]
+        return table([header for header, _ in chosen], cells) + "\n"
 
 
 def filters(given: "Iterable[tuple[str, str]]") -> "str | None":

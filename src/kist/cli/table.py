@@ -8,10 +8,10 @@ _LEAST = 10
 _GAP = 3
 
 
-def table(header: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> str:
-    """The lines of a table, without the last line end."""
+def table(header: "Sequence[str]", rows: "Sequence[Sequence[str]]", *, least: int = _LEAST) -> str:
+    """The lines of a table, without the last line end; ``least`` is how wide a column is at least."""
     cells = [header, *rows]
-    widths = [max(_LEAST, *(len(row[i]) + _GAP for row in cells)) for i in range(len(header) - 1)]
+    widths = [max(least, *(len(row[i]) + _GAP for row in cells)) for i in range(len(header) - 1)]
     lines = ("".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)) + row[-1] for row in cells)
     return "\n".join(line.rstrip() for line in lines)
 

@@ -18,11 +18,12 @@ from kist.client.transport import FileBody
 from kist.client.wire import Wire
 from kist.errors import KistError, NotFound
 from kist.spec.build import BootstrapOptions, BuildOptions
-from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RunResult
+from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.docker.archive import read_path_status
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
 from kist.spec.docker.frames import RAW_STREAM
+from kist.spec.docker.resources import write_update
 from kist.spec.docker.times import write_moment
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
@@ -30,7 +31,9 @@ from kist.spec.image import ContainerConfig
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
 from kist.spec.progress import Event
+from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
+from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
 
 T = TypeVar("T")
@@ -222,6 +225,32 @@ class Client:
     def changes(self, name: str | Container) -> tuple[Change, ...]:
         """What a container has changed of its image's files, sorted by path."""
         return self._values("GET", f"{_container(name)}/changes", tuple[Change, ...])
+
+    def pause(self, name: str | Container) -> None:
+        """Stop all processes of a running container where they are."""
+        self._wire.call("POST", f"{_container(name)}/pause")
+
+    def unpause(self, name: str | Container) -> None:
+        """Let the processes of a paused container go on."""
+        self._wire.call("POST", f"{_container(name)}/unpause")
+
+    def update(
+        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+    ) -> tuple[str, ...]:
+        """Change a container's limits, at once where it runs, and its restart policy; warnings."""
+        body = write_update(changes, restart)
+        return tuple(self._wire.call("POST", f"{_container(name)}/update", value=body)["Warnings"] or ())
+
+    def top(self, name: str | Container, arguments: str = "") -> tuple[list[str], list[list[str]]]:
+        """Titles and rows of a container's processes, as ``ps ARGUMENTS`` shows them on the host."""
+        found = self._wire.call("GET", f"{_container(name)}/top", [("ps_args", arguments or None)])
+        return found["Titles"], found["Processes"]
+
+    def stats(self, name: str | Container, *, follow: bool = False) -> Iterator[Sample]:
+        """What a container uses now (or used, when it has ended); with ``follow``, every second."""
+        query = [("stream", int(follow)), ("one-shot", int(not follow))]
+        response = self._wire.request("GET", f"{_container(name)}/stats", query, headers=_VALUES)
+        return (convert(line, Sample, what="measurement") for line in self._wire.lines(response))
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""

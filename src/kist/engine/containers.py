@@ -152,6 +152,9 @@ class Containers:
         container = self.get(name)
         with self._alone(container):
             container = self.get(container)
+            if container.state.status == "paused":
+                raise Conflict("cannot start a paused container, try unpause instead",
+                               hint=f"kist unpause {container.name}")  # fmt: skip
             if container.state.running:
                 return
             places = self.places(container)
@@ -172,6 +175,8 @@ class Containers:
                     attachment.connection.close()
                 raise
             # Ahead of the watch, so that the end comes after it.
+            if network is not None:
+                self._events.network("connect", network.network, container)
             self._events.container("start", container)
             self.watcher.watch_control(container.id, control)
         if network is not None:
@@ -286,6 +291,15 @@ class Containers:
                 raise
             raise Conflict(f"cannot kill container: {_key(name)}: container {container.id} is not running") from None
 
+    def ask(self, container: Container, message: dict[str, Any]) -> dict[str, Any]:
+        """Have the container's monitor do something; its answer (``kist.runtime.requests``)."""
+        return self.guardians.ask(self.places(container), message)
+
+    def resume(self, container: Container) -> None:
+        """Let the processes of a paused container go on."""
+        self.ask(container, {"op": "freeze", "frozen": False})
+        self._events.container("unpause", container)
+
     def stop(self, name: str | Container, *, timeout: int | None = None, number: str | int = "") -> None:
         """Ask the container to end, and after ``timeout`` seconds make it; a negative timeout waits for ever.
 
@@ -340,6 +354,11 @@ class Containers:
         """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
         container = self.get(name)
         if container.state.running:
+            if not force and container.state.status == "paused":
+                raise Conflict(
+                    f'cannot remove container "/{container.name}": container is paused and must be unpaused first',
+                    hint=f"kist unpause {container.name}, or kist rm -f {container.name}",
+                )
             if not force:
                 raise Conflict(
                     f'cannot remove container "/{container.name}": container is {container.state.status}: '
@@ -456,6 +475,9 @@ class Containers:
         """A stream socket to the container's standard streams, also before it is started."""
         container = self.get(name)
         refuse_restarting(container)
+        if container.state.status == "paused":
+            raise Conflict(f"container {container.id} is paused, unpause the container before attach",
+                           hint=f"kist unpause {container.name}")  # fmt: skip
         if container.state.running:
             message = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
             connection, _ = self.guardians.request(self.places(container), message)

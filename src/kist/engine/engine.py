@@ -16,15 +16,18 @@ from typing import BinaryIO, Self
 
 from kist.engine import isolation, logconfig, settings
 from kist.engine.containers import Containers
+from kist.engine.controls import Controls
 from kist.engine.events import Events
 from kist.engine.execs import Execs
 from kist.engine.files import Files
 from kist.engine.frames import read_frames
 from kist.engine.images import Images
+from kist.engine.limits import missing_limits
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
 from kist.engine.networks import Networks
 from kist.engine.starter import Starter
+from kist.engine.stats import Stats, Watch
 from kist.engine.steps import Steps
 from kist.engine.watcher import Condition
 from kist.errors import InvalidInput, Unsupported
@@ -32,7 +35,16 @@ from kist.kernel import cgroup, process
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
 from kist.spec import roots
-from kist.spec.container import Container, ContainerOptions, ExecOptions, ExecState, LogRecord, NetworkMode, RunResult
+from kist.spec.container import (
+    Container,
+    ContainerOptions,
+    ExecOptions,
+    ExecState,
+    LogRecord,
+    NetworkMode,
+    RestartPolicy,
+    RunResult,
+)
 from kist.spec.docker.events import check_event_filters, match_event
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
@@ -40,7 +52,9 @@ from kist.spec.image import ContainerConfig
 from kist.spec.logs import LogQuery
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
+from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
+from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
 from kist.store import Store
 
@@ -89,6 +103,8 @@ class Engine:
             self.settings.log,
             self.machine,
         )
+        self._controls = Controls(self._containers, self.store, self.event_log, self.machine)
+        self._stats = Stats(self._containers)
         self._execs = Execs(self._containers, self.event_log)
         self._logs = Logs(self._containers)
         self.files = Files(self._containers, self.store, self.event_log)
@@ -208,6 +224,32 @@ class Engine:
     def wait(self, name: str | Container) -> int:
         """Wait for a container's end; its exit code."""
         return self._containers.wait(name)
+
+    def pause(self, name: str | Container) -> None:
+        """Stop all processes of a running container where they are."""
+        self._controls.pause(name)
+
+    def unpause(self, name: str | Container) -> None:
+        """Let the processes of a paused container go on."""
+        self._controls.unpause(name)
+
+    def update(
+        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+    ) -> tuple[str, ...]:
+        """Change a container's limits, at once where it runs, and its restart policy; warnings."""
+        return self._controls.update(name, changes, restart)
+
+    def top(self, name: str | Container, arguments: str = "") -> tuple[list[str], list[list[str]]]:
+        """Titles and rows of a container's processes, as ``ps ARGUMENTS`` shows them on the host."""
+        return self._controls.top(name, arguments)
+
+    def stats(self, name: str | Container, *, follow: bool = False) -> Iterator[Sample]:
+        """What a container uses now (or used, when it has ended); with ``follow``, every second."""
+        return self._stats.iterate(name, follow=follow)
+
+    def watch_stats(self, name: str | Container, tell: Callable[[Sample], None]) -> Watch:
+        """Have ``tell`` called with a container's measurements every second, until the watch is closed."""
+        return self._stats.watch(name, tell)
 
     def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
@@ -367,10 +409,15 @@ class Engine:
     def info(self) -> Info:
         """The machine and the store."""
         found = self._containers.list(all=True)
+        paused = sum(container.state.status == "paused" for container in found)
         return Info(
             version=self.version(),
             containers=len(found),
-            running=sum(container.state.running for container in found),
+            running=sum(container.state.running for container in found) - paused,
+            paused=paused,
+            limits=tuple(sorted(self.machine.machine.keeps)),
+            event_readers=self.event_log.listeners,
+            warnings=missing_limits(self.machine.machine),
             images=len(self.catalogue.list()),
             data_root=self.data_root,
             run_root=self.run_root,

@@ -68,6 +68,10 @@ class Events:
         """Note what was done to an image, under the name that was used, if any."""
         self.note("image", action, str(image.id), of_image(image, name))
 
+    def network(self, action: str, name: str, container: Container, *, at: int = 0) -> None:
+        """Note that a container was connected to a network or is not any more (``connect``, ``disconnect``)."""
+        self.note("network", action, name, {"container": container.id, "name": name, "type": "bridge"}, at=at)
+
     def ended(self, container: Container, state: ContainerState, started_at: int) -> None:
         """Note a container's end, unless this end is noted already.
 
@@ -85,6 +89,8 @@ class Events:
         with _reported(event):
             if self._kept.append_end(event, state.finished_at or -started_at):
                 self._wake()
+                if container.options.network == "bridge":
+                    self.network("disconnect", container.options.network, container, at=event.time)
 
     def _wake(self) -> None:
         with self._lock:
@@ -93,6 +99,11 @@ class Events:
             wake()
 
     # reading
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
 
     def last(self) -> int:
         """The place in the log where what happens from now on begins."""

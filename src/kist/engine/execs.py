@@ -30,6 +30,9 @@ class Execs:
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
         lifetime.refuse_restarting(container)
+        if container.state.status == "paused":
+            raise Conflict(f"Container {container.name} is paused, unpause the container before exec",
+                           hint=f"kist unpause {container.name}")  # fmt: skip
         if not options.command:
             raise InvalidInput("No exec command specified")
         identifier = secrets.token_hex(32)

@@ -59,6 +59,26 @@ _NO_OOM_LIMIT = (
 )
 
 
+_MISSING = {
+    "memory": "No memory limit support",
+    "swap": "No swap limit support",
+    "cpu_cfs": "No cpu cfs quota support",
+    "cpu_shares": "No cpu shares support",
+    "cpuset": "No cpuset support",
+    "pids": "No pids limit support",
+    "blkio_weight": "No blkio weight support",
+    "read_bps": "No blkio throttle.read_bps_device support",
+    "write_bps": "No blkio throttle.write_bps_device support",
+    "read_iops": "No blkio throttle.read_iops_device support",
+    "write_iops": "No blkio throttle.write_iops_device support",
+}
+
+
+def missing_limits(machine: Machine) -> tuple[str, ...]:
+    """In ``docker info``'s words, what this machine's cgroups cannot keep and others' can."""
+    return tuple(words for word, words in _MISSING.items() if word not in machine.keeps)
+
+
 def is_limited(resources: Resources) -> bool:
     """Whether any limit is set that the machine has to be asked about."""
     plain = msgspec.structs.replace(resources, shm_size=_DEFAULTS.shm_size, ulimits=(), device_rules=())

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kist.kernel import process
-from kist.spec.container import ContainerState, Health
+from kist.spec.container import ContainerState, Health, Usage
 from kist.spec.json import convert
 from kist.spec.networking import PublishedPort
 
@@ -53,7 +53,7 @@ def left_alone(run_directory: str) -> dict[str, Any]:
     """What is known of a container that runs while its monitor and its keeper are dead; empty when it is not so."""
     try:
         found = _load(run_directory)
-        process_lives = found.get("status") == "running" and process.lives(found["pid"], found["pid_start"])
+        process_lives = found.get("status") in _ALIVE and process.lives(found["pid"], found["pid_start"])
     except (ValueError, KeyError):
         return {}
     return found if process_lives and not _is_watched(found) else {}
@@ -115,6 +115,7 @@ def _state(found: dict[str, Any]) -> ContainerState:
         restart_count=found.get("restart_count", 0),
         by_hand=found.get("by_hand", False),
         ports=convert(found.get("ports", ()), tuple[PublishedPort, ...], what="ports"),
+        usage=convert(found["usage"], Usage, what="usage") if "usage" in found else None,
         health=convert(found["health"], Health, what="health") if "health" in found else None,
     )
 

@@ -6,6 +6,8 @@ The module and what it imports are loaded by the spawner, so they import little.
 from __future__ import annotations
 
 import errno
+import os
+import sys
 
 from kist.kernel.cgroup_mounts import Hierarchies, detect
 from kist.kernel.cgroup_v1 import Version1
@@ -176,6 +178,21 @@ class Cgroup:
             if "memory" in part.controllers:
                 return part.watch_oom()
         return None
+
+    def read_oom(self, descriptor: int, before: int) -> int:
+        """How often memory has run out, read from what ``watch_oom`` gave.
+
+        Args:
+            descriptor: of ``watch_oom``; it is read to its end.
+            before: what the last call gave, 0 at first.
+
+        Raises:
+            BlockingIOError: nothing has happened since.
+        """
+        if self._v1 is not None and "memory" in self._v1.controllers:
+            return before + int.from_bytes(os.read(descriptor, 8), sys.byteorder)
+        os.read(descriptor, 4096)
+        return self.stats().get("oom_kills", before)
 
     def remove(self, timeout: float = 5.0) -> None:
         """Remove the cgroup and those below it from every hierarchy, waiting for the end of the processes in it.

@@ -148,7 +148,7 @@ def network(pid: int) -> dict[str, dict[str, int]]:
 
 
 # proc_pid_net(5), "dev": eight counters of what came in, eight of what went out.
-_COLUMNS = {"rx_bytes": 0, "rx_packets": 1, "rx_errors": 2, "rx_dropped": 3,
+COUNTERS = {"rx_bytes": 0, "rx_packets": 1, "rx_errors": 2, "rx_dropped": 3,
             "tx_bytes": 8, "tx_packets": 9, "tx_errors": 10, "tx_dropped": 11}  # fmt: skip
 
 
@@ -159,5 +159,5 @@ def parse_network(text: str) -> dict[str, dict[str, int]]:
         name, _, rest = line.partition(":")
         numbers = rest.split()
         if name.strip() != "lo":
-            found[name.strip()] = {key: int(numbers[column]) for key, column in _COLUMNS.items()}
+            found[name.strip()] = {key: int(numbers[column]) for key, column in COUNTERS.items()}
     return found

@@ -101,6 +101,7 @@ class Successor:
         monitor = self._monitor
         self._take(monitor.first, first)
         faults.point("successor: took over")
+        monitor.usage.begin()
         monitor.record.note_running(first.pid, monitor.streams.pipes())
         faults.point("successor: noted that it runs")
         if self._plan["ends_with_engine"]:

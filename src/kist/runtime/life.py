@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 # What the record says of one run only.
-_OF_A_RUN = ("error", "restart_at", "started_at", "since", "oom_killed", "timed_out", "health")
+_OF_A_RUN = ("error", "restart_at", "started_at", "since", "oom_killed", "timed_out", "health", "usage")
 # Of a process that lives once, and that nobody stops: a build step.
 _ONCE: dict[str, Any] = {
     "stop_signal": signal.SIGTERM,
@@ -165,6 +165,8 @@ class Life:
                 return
         if not self.resting:
             self._monitor.first.signal(number)
+            if asks_for_end(number, self._settings["stop_signal"]):
+                self._monitor.thaw()
 
     def _by_hand(self) -> None:
         if not self.restarts.by_hand:
@@ -196,6 +198,7 @@ class Life:
     def _send(self, number: int) -> None:
         try:
             self._monitor.first.signal(number)
+            self._monitor.thaw()
         except ProcessLookupError:
             return  # it has ended, which we are about to hear
 

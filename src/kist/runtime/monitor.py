@@ -10,6 +10,7 @@ This module puts the parts together: ``child`` (a process), ``streams`` and ``lo
 
 from __future__ import annotations
 
+import errno
 import os
 
 from kist.kernel import cgroup, faults, process
@@ -22,6 +23,7 @@ from kist.runtime.life import Life
 from kist.runtime.notices import Notices
 from kist.runtime.record import Record
 from kist.runtime.streams import Client, Streams
+from kist.runtime.usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Monitor:
         self.notices = Notices(self.control, self.waiters)
         self.execs: dict[str, Exec] = {}
         self.ports: Ports | None = None
+        self.usage = Usage(self)
         self.life = Life(self, plan.get("life"))
         self._make_first()
 
@@ -103,6 +106,7 @@ class Monitor:
         # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
         # and a failure is written over it.
         self._note_running()
+        self.usage.begin()
         faults.point("monitor: noted that it runs")
         self.stay()
 
@@ -181,6 +185,7 @@ class Monitor:
         if self.plan["wait_for_network"]:
             self.first.go()  # it is there
         self._note_running()
+        self.usage.begin()
         faults.point("monitor: noted that it runs again")
 
     def rest(self) -> None:
@@ -220,6 +225,30 @@ class Monitor:
 
     def _idle(self) -> bool:
         return self.streams.idle and all(running.streams.idle for running in self.execs.values())
+
+    # what it is told
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop all processes where they are, or let them go on."""
+        if self.cgroup is None:
+            raise OSError(errno.ENODEV, "the container has no cgroup")
+        self.cgroup.freeze(frozen=frozen)
+        self.record.note(status="paused" if frozen else "running")
+
+    def thaw(self) -> None:
+        """Let processes go on that are stopped, so that a signal that asks for their end reaches them."""
+        if self.record.state.get("status") == "paused":
+            self.freeze(frozen=False)
+            self.notices.add("unpause", {})
+
+    def update(self, limits: dict[str, Any]) -> tuple[str, ...]:
+        """Set limits anew; sentences for those that this machine does not keep."""
+        self.plan["limits"] |= limits
+        if self.cgroup is None or self.life.resting:
+            return ()  # the next run begins with them
+        warnings = self.cgroup.update(limits)
+        self.usage.watch_memory()
+        return warnings
 
     # whom it hears
 
@@ -262,7 +291,7 @@ class Monitor:
         self._over(code if code >= 0 else 128 - code)
 
     def _over(self, exit_code: int) -> None:
-        self.record.note_end(exit_code, self.cgroup.stats() if self.cgroup else None)
+        self.record.note_end(exit_code, self.usage.end())
         if self.cgroup is not None and "pid" not in self.plan["namespaces"]:
             # The end of a namespace's first process ends all in it; here what the command started has to be ended.
             self.cgroup.kill()

@@ -36,7 +36,9 @@ class Record:
 
     def note_running(self, pid: int, pipes: Sequence[int]) -> None:
         """Write that it runs: who watches over it, and what finds its first process and its pipes again."""
-        self.state |= {"status": "running", "pid": pid, "pid_start": process.start_time(pid), "pipes": pipes}
+        # Whoever takes over finds it paused.
+        status = "paused" if self.state.get("status") == "paused" else "running"
+        self.state |= {"status": status, "pid": pid, "pid_start": process.start_time(pid), "pipes": pipes}
         self._note_monitor()
         self.state.setdefault("started_at", time.time_ns())
         # The same moment by a clock that nobody sets.
@@ -51,6 +53,11 @@ class Record:
     def _note_monitor(self) -> None:
         own = os.getpid()
         self.state |= {"monitor": own, "monitor_start": process.start_time(own)}
+
+    def note(self, **facts: object) -> None:
+        """Write something more that is true while it runs."""
+        self.state |= facts
+        self.write(self._run_directory)
 
     def note_end(self, exit_code: int, usage: dict[str, int] | None) -> None:
         """Remember the end; ``write_end`` puts it on disk."""

@@ -5,8 +5,9 @@
 ``follow``   a byte whenever the log has grown, and the end of the connection at the end of the container
 ``signal``   a signal to the first process; one that asks for its end also ends its restarts
 ``stop``     the container is to end: a signal (number), and SIGKILL after so many seconds (patience; negative: never)
-``update``   another restart policy (restart: name, maximum_retry_count)
+``update``   another restart policy (restart: name, maximum_retry_count), other limits (limits), or both
 ``resize``   the terminal of the container, or of the exec'd process ``exec``
+``freeze``   stop all processes where they are, or (``frozen`` false) let them go on
 ``exec``     a further process; the connection becomes its streams unless ``detach``
 ``guard``    the keeper has died, and another one listens in the directory ``at`` under the name ``name``
 """
@@ -124,9 +125,17 @@ def _stop(monitor: Monitor, connection: socket.socket, *, number: int, patience:
     connection.close()
 
 
-def _update(monitor: Monitor, connection: socket.socket, *, restart: dict[str, Any]) -> None:
-    monitor.life.update(restart)
-    messages.send_line(connection, {"ok": True})
+def _update(
+    monitor: Monitor,
+    connection: socket.socket,
+    *,
+    restart: dict[str, Any] | None = None,
+    limits: dict[str, Any] | None = None,
+) -> None:
+    warnings = monitor.update(limits) if limits else ()
+    if restart is not None:
+        monitor.life.update(restart)
+    messages.send_line(connection, {"ok": True, "warnings": list(warnings)})
     connection.close()
 
 
@@ -135,6 +144,12 @@ def _resize(monitor: Monitor, connection: socket.socket, *, height: int, width: 
     if process.streams.terminal < 0:
         raise ValueError("the process has no terminal")
     tty.set_size(process.streams.terminal, height, width)
+    messages.send_line(connection, {"ok": True})
+    connection.close()
+
+
+def _freeze(monitor: Monitor, connection: socket.socket, *, frozen: bool) -> None:
+    monitor.freeze(frozen=frozen)
     messages.send_line(connection, {"ok": True})
     connection.close()
 
@@ -157,8 +172,9 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "stop": _stop,
     "update": _update,
     "resize": _resize,
+    "freeze": _freeze,
     "exec": _exec,
     "guard": _guard,
 }
 # What a container between two runs has not.
-_FOR_A_PROCESS = frozenset({"attach", "resize", "exec"})
+_FOR_A_PROCESS = frozenset({"attach", "resize", "exec", "freeze"})

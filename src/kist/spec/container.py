@@ -178,6 +178,26 @@ class Health(msgspec.Struct, frozen=True):
     log: tuple[HealthResult, ...] = ()
 
 
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run of a container used, all in all; recorded at its end. What the machine does not count is 0.
+
+    Attributes:
+        cpu_ns: CPU time in nanoseconds, of all CPUs together.
+        memory_peak: the most bytes of memory at one moment.
+        block_read, block_write: bytes from and to block devices.
+        network_received, network_sent: bytes over its own networks.
+        oom_kills: processes that the kernel killed for lack of memory.
+    """
+
+    cpu_ns: int = 0
+    memory_peak: int = 0
+    block_read: int = 0
+    block_write: int = 0
+    network_received: int = 0
+    network_sent: int = 0
+    oom_kills: int = 0
+
+
 class ContainerState(msgspec.Struct, frozen=True):
     """What the monitor recorded.
 
@@ -192,6 +212,7 @@ class ContainerState(msgspec.Struct, frozen=True):
         by_hand: somebody stopped it.
         health: None for a container without health checks.
         ports: where its ports are published.
+        usage: of the last run that has ended; None while it runs, and where nobody saw the end.
     """
 
     status: Status = "created"
@@ -205,6 +226,7 @@ class ContainerState(msgspec.Struct, frozen=True):
     by_hand: bool = False
     health: Health | None = None
     ports: tuple[PublishedPort, ...] = ()
+    usage: Usage | None = None
 
     @property
     def running(self) -> bool:

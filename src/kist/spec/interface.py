@@ -5,12 +5,14 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from kist.spec.build import BootstrapOptions, BuildOptions
-from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RunResult
+from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.progress import Event
+from kist.spec.resources import Resources
+from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
 
 Progress = Callable[[Event], None]
@@ -182,6 +184,46 @@ class EngineInterface(Protocol):
 
     def changes(self, name: str | Container) -> tuple[Change, ...]:
         """What a container has changed of its image's files, sorted by path."""
+        ...
+
+    def pause(self, name: str | Container) -> None:
+        """Stop all processes of a running container where they are.
+
+        Raises:
+            Conflict: it does not run, or is paused already.
+        """
+
+    def unpause(self, name: str | Container) -> None:
+        """Let the processes of a paused container go on.
+
+        Raises:
+            Conflict: it is not paused.
+        """
+
+    def update(
+        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+    ) -> tuple[str, ...]:
+        """Change a container's limits, at once where it runs, and its restart policy.
+
+        Args:
+            name: of the container.
+            changes: what is at its default stays as it is.
+            restart: None leaves it.
+
+        Returns:
+            A sentence for each limit that this machine does not keep.
+
+        Raises:
+            InvalidInput, Conflict: a value that cannot be right, or that what is set stands against.
+        """
+        ...
+
+    def top(self, name: str | Container, arguments: str = "") -> tuple[list[str], list[list[str]]]:
+        """Titles and rows of a container's processes, as ``ps ARGUMENTS`` shows them on the host (``-ef``)."""
+        ...
+
+    def stats(self, name: str | Container, *, follow: bool = False) -> Iterator[Sample]:
+        """What a container uses now (or used, when it has ended); with ``follow``, every second."""
         ...
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word

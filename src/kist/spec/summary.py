@@ -46,7 +46,11 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class Info(msgspec.Struct, frozen=True):
-    """The machine and the store, as ``kist info`` prints them; sizes in bytes."""
+    """The machine and the store, as ``kist info`` prints them; sizes in bytes.
+
+    ``running`` counts those that are not paused; ``limits`` are words of ``kist.kernel.cgroup_features``: what the
+    machine's cgroups can keep; ``event_readers`` are those who listen to events now.
+    """
 
     version: Version
     containers: int
@@ -62,3 +66,6 @@ class Info(msgspec.Struct, frozen=True):
     log_driver: str = ""
     log_drivers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    paused: int = 0
+    limits: tuple[str, ...] = ()
+    event_readers: int = 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kist.engine.limits import Machine, cgroup_limits, is_limited, listed, merge, verify
+from kist.engine.limits import Machine, cgroup_limits, is_limited, listed, merge, missing_limits, verify
 from kist.errors import Conflict, InvalidInput
 from kist.kernel.cgroup_features import _FEATURES
 from kist.spec.resources import DeviceRate, Resources
@@ -200,3 +200,8 @@ def test_a_list_of_cpus(text: str, numbers: set[int]) -> None:
 def test_what_is_no_list_of_cpus(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text}$|invalid literal"):
         listed(text)
+
+
+def test_info_names_what_a_machine_cannot_keep() -> None:
+    assert missing_limits(ALL) == ()
+    assert missing_limits(Machine(4, "0-3", "0", ALL.keeps - {"swap"})) == ("No swap limit support",)

@@ -1,11 +1,27 @@
 """What each path of the API does, one module per area; ``ROUTES`` is the whole table."""
 
-from kist.api.routes import absent, attach, builds, containers, events, execs, files, images, kist, logs, system
+from kist.api.routes import (
+    absent,
+    attach,
+    builds,
+    containers,
+    controls,
+    events,
+    execs,
+    files,
+    images,
+    kist,
+    logs,
+    stats,
+    system,
+)
 from kist.api.routing import Route
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *containers.ROUTES,
+    *controls.ROUTES,
+    *stats.ROUTES,
     *files.ROUTES,
     *attach.ROUTES,
     *logs.ROUTES,

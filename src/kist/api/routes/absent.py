@@ -9,11 +9,6 @@ from kist.api.routing import Handler, Route
 from kist.errors import Unavailable, Unsupported
 
 _LATER = """
-GET    /containers/{id}/top
-GET    /containers/{id}/stats
-POST   /containers/{id}/update
-POST   /containers/{id}/pause
-POST   /containers/{id}/unpause
 POST   /containers/prune
 POST   /build/prune
 POST   /images/prune

@@ -20,7 +20,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     version = info["version"]
     rows = [
         ("Version", version["version"]),
-        ("Containers", f"{info['containers']} ({info['running']} running)"),
+        ("Containers", f"{info['containers']} ({info['running']} running, {info['paused']} paused)"),
         ("Images", info["images"]),
         ("Data root", info["data_root"]),
         ("Run root", info["run_root"]),

@@ -101,6 +101,27 @@ def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
+def _usage(row: "Row", key: str) -> "int | None":
+    """What the last run used; nothing is known of one that runs or never ran."""
+    found = (row.get("Usage") or {}).get(key)
+    return None if found is None else int(found)
+
+
+def _bytes(row: "Row", *keys: str) -> str:
+    found = [_usage(row, key) for key in keys]
+    return " / ".join(size(count) for count in found if count is not None)
+
+
+def _cpu_time(row: "Row", _view: "View") -> str:
+    used = _usage(row, "CPUTime")
+    return "" if used is None else f"{used / 1e9:.3f}s"
+
+
+def _oom(row: "Row", _view: "View") -> str:
+    kills = _usage(row, "OOMKills")
+    return "" if kills is None else str(kills > 0).lower()
+
+
 # What the engine's JSON must hold for the usual table, and for ids.
 TABLE_NEEDS = "Id,Names,Image,Command,Created,Status,Ports"
 ID_NEEDS = "Id"
@@ -123,6 +144,11 @@ CONTAINER = Noun(
         "LocalVolumes": ("LOCAL VOLUMES", _volumes),
         "Networks": ("NETWORKS", _networks),
         "Platform": ("PLATFORM", _platform),
+        "CPUTime": ("CPU TIME", _cpu_time),
+        "MemPeak": ("MEM PEAK", lambda row, _view: _bytes(row, "MemoryPeak")),
+        "NetIO": ("NET I/O", lambda row, _view: _bytes(row, "NetworkReceived", "NetworkSent")),
+        "BlockIO": ("BLOCK I/O", lambda row, _view: _bytes(row, "BlockRead", "BlockWrite")),
+        "OOMKilled": ("OOM KILLED", _oom),
     },
     ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"),
     methods={"Label": label},

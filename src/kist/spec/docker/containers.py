@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from kist.spec.container import Container, ContainerState, Health
+from kist.spec.container import Container, ContainerState, Health, Usage
 from kist.spec.docker.host_config import write_host_config
 from kist.spec.docker.images import write_config
 from kist.spec.docker.mounts import write_mount_points
@@ -57,7 +57,22 @@ def write_state(state: ContainerState) -> dict[str, Any]:
         "Error": state.error,
         "StartedAt": write_time(state.started_at),
         "FinishedAt": write_time(state.finished_at),
-    } | ({"Health": _write_health(state.health)} if state.health is not None else {})
+        **({"Health": _write_health(state.health)} if state.health is not None else {}),
+        **({"Usage": write_usage(state.usage)} if state.usage is not None else {}),
+    }
+
+
+def write_usage(usage: Usage) -> dict[str, int]:
+    """What an ended run used; Docker has no such object. Nanoseconds and bytes."""
+    return {
+        "CPUTime": usage.cpu_ns,
+        "MemoryPeak": usage.memory_peak,
+        "BlockRead": usage.block_read,
+        "BlockWrite": usage.block_write,
+        "NetworkReceived": usage.network_received,
+        "NetworkSent": usage.network_sent,
+        "OOMKills": usage.oom_kills,
+    }
 
 
 def _write_health(health: Health) -> dict[str, Any]:
@@ -172,6 +187,7 @@ _SUMMARY: dict[str, Callable[[Container, int], Any]] = {
     "HostConfig": lambda container, _now: {"NetworkMode": container.options.network},
     "NetworkSettings": lambda container, _now: {"Networks": _write_networks(container)},
     "Mounts": lambda container, _now: write_mount_points(container.options.mounts, container.volume_root),
+    "Usage": lambda container, _now: write_usage(container.state.usage) if container.state.usage else None,
 }
 
 

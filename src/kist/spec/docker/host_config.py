@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kist.errors import InvalidInput
-from kist.spec.container import ContainerOptions, LogConfig, Namespaces, RestartPolicy
-from kist.spec.docker import devices, fields, networking, resources
+from kist.spec.container import ContainerOptions, LogConfig, Namespaces
+from kist.spec.docker import devices, fields, networking, resources, restart
 from kist.spec.docker.mounts import write_mounts
 from kist.spec.resources import Resources
 
@@ -25,7 +25,6 @@ _READ = frozenset(
 _WITHOUT_EFFECT = frozenset(
     {"Cgroup", "ConsoleSize", "CpuCount", "CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps"} | resources.OBSOLETE
 )
-_POLICIES = ("no", "always", "unless-stopped", "on-failure")
 # What the engine that wrote a body calls its own runtime.
 _OWN_RUNTIMES = frozenset({"", "kist"})
 
@@ -56,7 +55,7 @@ def read_settings(host: Mapping[str, Any]) -> dict[str, Any]:
             cgroup=fields.text(host, "CgroupnsMode"),
             user=fields.text(host, "UsernsMode"),
         ),
-        "restart": _read_restart(fields.table(host, "RestartPolicy")),
+        "restart": restart.read_restart(fields.table(host, "RestartPolicy")),
         "log": _read_log(fields.table(host, "LogConfig")),
         "masked_paths": _read_paths(host, "MaskedPaths"),
         "readonly_paths": _read_paths(host, "ReadonlyPaths"),
@@ -89,24 +88,6 @@ _FLAGS = {
     "privileged": "Privileged",
     "read_only": "ReadonlyRootfs",
 }
-
-
-def _read_restart(policy: dict[str, Any]) -> RestartPolicy:
-    name = fields.text(policy, "Name") or "no"
-    if name not in _POLICIES:
-        raise InvalidInput(
-            f"invalid restart policy: unknown policy '{name}'; "
-            "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
-        )
-    count = fields.number(policy, "MaximumRetryCount")
-    if count < 0:
-        raise InvalidInput("invalid restart policy: maximum retry count cannot be negative")
-    if count and name != "on-failure":
-        raise InvalidInput(
-            "invalid restart policy: maximum retry count can only be used with 'on-failure'",
-            hint=f"write {name} without a count, or on-failure:{count}",
-        )
-    return RestartPolicy(name, count)
 
 
 def _read_log(log: dict[str, Any]) -> LogConfig:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kist.errors import InvalidInput
+from kist.spec.container import RestartPolicy
 from kist.spec.docker import fields
+from kist.spec.docker.restart import read_restart
 from kist.spec.resources import DeviceRate, Resources, Ulimit
 
 _DEFAULT_SHM = Resources().shm_size
@@ -38,6 +40,7 @@ READ = frozenset(
 )  # fmt: skip
 # Of kernels and clients of the past: without effect in today's Docker as well.
 OBSOLETE = frozenset({"KernelMemory", "KernelMemoryTCP"})
+_WINDOWS = frozenset({"CpuCount", "CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps"})
 
 
 def read_resources(host: Mapping[str, Any]) -> Resources:
@@ -87,3 +90,26 @@ def write_resources(limits: Resources) -> dict[str, Any]:
         "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in limits.ulimits],
         "DeviceCgroupRules": list(limits.device_rules) or None,
     }
+
+
+def read_update(body: Mapping[str, Any]) -> tuple[Resources, RestartPolicy | None]:
+    """The body of an update: changes of limits, and a restart policy where it names one.
+
+    Raises:
+        InvalidInput: a field has the wrong type or an impossible value.
+        Unsupported: a field that cannot be changed.
+    """
+    fields.refuse_unknown(body, READ | OBSOLETE | _WINDOWS | {"RestartPolicy"}, {})
+    policy = fields.table(body, "RestartPolicy")
+    return read_resources(body), read_restart(policy) if policy.get("Name") else None
+
+
+def write_update(changes: Resources, restart: RestartPolicy | None) -> dict[str, Any]:
+    """The body of an update; ``read_update`` gives the two back."""
+    body = {name: value for name, value in write_resources(changes).items() if value}
+    body.pop("ShmSize", None)
+    if changes.memory_swappiness >= 0:
+        body["MemorySwappiness"] = changes.memory_swappiness
+    if restart is not None:
+        body["RestartPolicy"] = {"Name": restart.name, "MaximumRetryCount": restart.maximum_retry_count}
+    return body

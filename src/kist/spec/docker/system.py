@@ -34,6 +34,19 @@ def write_version(version: Version) -> dict[str, Any]:
     }
 
 
+# Fields of the answer, and the engine's word for what the machine's cgroups can keep.
+_LIMITS = {
+    "MemoryLimit": "memory",
+    "SwapLimit": "swap",
+    "CpuCfsPeriod": "cpu_cfs",
+    "CpuCfsQuota": "cpu_cfs",
+    "CPUShares": "cpu_shares",
+    "CPUSet": "cpuset",
+    "PidsLimit": "pids",
+    "OomKillDisable": "oom_kill_disable",
+}
+
+
 def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_system: str) -> dict[str, Any]:
     """The answer of ``/info``.
 
@@ -45,14 +58,13 @@ def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_s
         operating_system: the distribution's pretty name.
     """
     cgroups = {"CgroupDriver": "cgroupfs", "CgroupVersion": "2" if info.cgroup_version.startswith(("2", "v2")) else "1"}
-    limits = dict.fromkeys(("MemoryLimit", "CpuCfsPeriod", "CpuCfsQuota", "PidsLimit", "IPv4Forwarding"), True)
-    missing = dict.fromkeys(("SwapLimit", "CPUShares", "CPUSet", "OomKillDisable", "Debug", "ExperimentalBuild"), False)
+    limits = {name: word in info.limits for name, word in _LIMITS.items()}
     return {
         "ID": "",
         "Containers": info.containers,
         "ContainersRunning": info.running,
-        "ContainersPaused": 0,
-        "ContainersStopped": info.containers - info.running,
+        "ContainersPaused": info.paused,
+        "ContainersStopped": info.containers - info.running - info.paused,
         "Images": info.images,
         "Driver": info.storage_driver,
         "DriverStatus": [["Run root", info.run_root]],
@@ -61,9 +73,11 @@ def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_s
             "Volume": [], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": list(info.log_drivers),
         },
         **limits,
-        **missing,
+        "IPv4Forwarding": True,
+        "Debug": False,
+        "ExperimentalBuild": False,
         **cgroups,
-        "NEventsListener": 0,
+        "NEventsListener": info.event_readers,
         "NFd": 0,
         "NGoroutines": 0,
         "SystemTime": now,

@@ -1,0 +1,98 @@
+"""What is done to containers that run: stopped where they are, given other limits, looked at."""
+
+from typing import Any
+
+import msgspec
+
+from kist.engine import bundle, top
+from kist.engine.containers import Containers
+from kist.engine.events import Events
+from kist.engine.limits import cgroup_limits, merge, without_devices
+from kist.engine.machine import MachineLimits
+from kist.errors import Conflict
+from kist.kernel import cgroup
+from kist.spec.container import Container, RestartPolicy
+from kist.spec.json import to_builtins
+from kist.spec.resources import Resources
+from kist.store import Store
+
+
+class Controls:
+    """Pause, update and top."""
+
+    def __init__(self, containers: Containers, store: Store, events: Events, machine: MachineLimits) -> None:
+        self._containers = containers
+        self._store = store
+        self._events = events
+        self._machine = machine
+
+    def pause(self, name: str | Container) -> None:
+        """Stop all processes of a running container where they are."""
+        container = self._containers.get(name)
+        if not container.state.running:
+            raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
+        if container.state.status == "restarting":
+            raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+        if container.state.status == "paused":
+            raise Conflict(f"container {container.id} is already paused", hint=f"kist unpause {container.name}")
+        self._containers.ask(container, {"op": "freeze", "frozen": True})
+        self._events.container("pause", container)
+
+    def unpause(self, name: str | Container) -> None:
+        """Let the processes of a paused container go on."""
+        container = self._containers.get(name)
+        if container.state.status != "paused":
+            raise Conflict(f"container {container.id} is not paused")
+        self._containers.resume(container)
+
+    def update(
+        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+    ) -> tuple[str, ...]:
+        """Change limits, at once where the container runs, and its restart policy.
+
+        Args:
+            name: of the container.
+            changes: what is at its default stays as it is.
+            restart: None leaves it.
+
+        Returns:
+            A sentence for each limit that this machine does not keep.
+
+        Raises:
+            InvalidInput, Conflict: a value that cannot be right, or that what is set stands against.
+        """
+        container = self._containers.get(name)
+        changes, warnings = self._machine.verify(changes, update=True)
+        resources = merge(container.options.resources, changes)
+        # What the two say together is checked as a whole; of what the machine lacks nothing is left here.
+        self._machine.verify(_settled(resources), update=True)
+        if restart is not None and restart.name != "no" and container.options.auto_remove:
+            raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container",
+                           hint="a container of run --rm is gone when it has ended")  # fmt: skip
+        message: dict[str, Any] = {"op": "update"}
+        if changes != Resources():
+            message["limits"] = without_devices(cgroup_limits(resources))
+        if restart is not None:
+            message["restart"] = to_builtins(restart)
+        if container.state.running and len(message) > 1:
+            warnings += tuple(self._containers.ask(container, message).get("warnings", ()))
+        options = msgspec.structs.replace(
+            container.options, resources=resources, restart=restart or container.options.restart
+        )
+        self._store.records.replace_container(msgspec.structs.replace(container, options=options))
+        self._events.container("update", container)
+        return warnings
+
+    def top(self, name: str | Container, arguments: str = "") -> top.Table:
+        """Titles and rows of a container's processes, as ps shows them on the host."""
+        container = self._containers.get(name)
+        if not container.state.running:
+            raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
+        if container.state.status == "restarting":
+            raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+        group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container))
+        return top.table(group.pids(), arguments)
+
+
+def _settled(resources: Resources) -> Resources:
+    return msgspec.structs.replace(resources, pids=max(resources.pids, 0))
