@@ -13,6 +13,7 @@ from kist.engine import lifetime, logconfig, namespaces, network_options, securi
 from kist.engine.limits import cgroup_limits
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
+from kist.spec.cdi import Hook
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount, check_target
@@ -70,6 +71,7 @@ class Surroundings:
         hostname: the container's name for itself; empty for the one that was asked for or its short id.
         joined: the namespaces of others that it is to have.
         devices, device_rules: of the host's devices.
+        mounts, groups, hooks: what vendors' specifications of devices add.
     """
 
     root: tuple[Mount, ...]
@@ -82,6 +84,9 @@ class Surroundings:
     joined: tuple[Joined, ...] = ()
     devices: tuple[DeviceNode, ...] = ()
     device_rules: tuple[DeviceRule, ...] = host_devices.DEFAULT_RULES
+    mounts: tuple[Mount, ...] = ()
+    groups: tuple[str, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
 
 def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpec:
@@ -90,7 +95,7 @@ def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpe
     hostname = surroundings.hostname or options.hostname or container.id[:12]
     own, held = namespaces.own(options), security.read(options)
     return RuntimeSpec(
-        process=_process(container, hostname, surroundings.env),
+        process=_process(container, hostname, surroundings.env, surroundings.groups),
         root=surroundings.root,
         mounts=tuple(_mounts(options, surroundings)),
         hostname=hostname,
@@ -107,6 +112,7 @@ def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpe
             devices=surroundings.devices,
             seccomp=held.seccomp,
         ),
+        hooks=surroundings.hooks,
     )
 
 
@@ -284,17 +290,18 @@ def _capability_names(names: Sequence[str]) -> set[str]:
     return full
 
 
-def _process(container: Container, hostname: str, linked: Sequence[str] = ()) -> Process:
+def _process(container: Container, hostname: str, linked: Sequence[str] = (), groups: Sequence[str] = ()) -> Process:
     options, config = container.options, container.config
+    groups = (*options.group_add, *groups)
     held = security.read(options)
     base = (f"HOSTNAME={hostname}", *(("TERM=xterm",) if options.tty else ()), *linked)
     env = merge_env(base, config.env or ())
     if options.caller is not None:
         caller = options.caller
-        user = User(uid=caller.uid, gid=caller.gid, additional_gids=caller.groups, groups=options.group_add)
+        user = User(uid=caller.uid, gid=caller.gid, additional_gids=caller.groups, groups=groups)
         env = merge_env((f"HOME={caller.home}", f"USER={caller.name}"), env)
     else:
-        user = User(username=config.user or "0", groups=options.group_add)
+        user = User(username=config.user or "0", groups=groups)
     return Process(
         args=container.argv,
         env=env,
@@ -332,7 +339,7 @@ def _mounts(options: ContainerOptions, surroundings: Surroundings) -> list[Mount
     kept = [m for m in own if m.target not in asked and not (m.target.startswith("/dev/") and "/dev" in asked)]
     # A mount on a directory below another's target comes after it, whatever the order on the command line.
     theirs = [_user_mount(mount, surroundings.volumes) for mount in options.mounts]
-    return kept + sorted([*etc, *theirs], key=_depth)
+    return kept + sorted([*etc, *surroundings.mounts, *theirs], key=_depth)
 
 
 def _depth(mount: Mount) -> int:

@@ -42,4 +42,26 @@ def with_shared(
     propagation.check(options.mounts)
     nodes, rules = devices.nodes(options)
     joined = namespaces.join(container, get)
-    return dataclasses.replace(surroundings, joined=joined, devices=nodes, device_rules=rules)
+    made = dataclasses.replace(surroundings, joined=joined, devices=nodes, device_rules=rules)
+    return (
+        _with_described(options, made) if options.device_requests or any(map(devices.is_cdi, options.devices)) else made
+    )
+
+
+def _with_described(options: ContainerOptions, surroundings: bundle.Surroundings) -> bundle.Surroundings:
+    """The surroundings with the devices that vendors' specifications describe."""
+    from kist.engine import cdi  # noqa: PLC0415 - few containers have such devices
+
+    edits = cdi.wanted(options)
+    if not options.runtime:
+        cdi.refuse_hooks(edits)
+    nodes, rules = cdi.nodes(edits)
+    return dataclasses.replace(
+        surroundings,
+        env=(*surroundings.env, *edits.env),
+        devices=(*surroundings.devices, *nodes),
+        device_rules=(*surroundings.device_rules, *rules),
+        mounts=cdi.mounts(edits),
+        groups=tuple(map(str, edits.additional_gids)),
+        hooks=edits.hooks,
+    )

@@ -3,13 +3,14 @@
 from ipaddress import ip_address
 
 from kist.engine import links, publishing
-from kist.errors import InvalidInput
+from kist.errors import InvalidInput, NotFound
 from kist.network import files
 from kist.spec.container import ContainerOptions
 from kist.spec.networking import Networking
 
 _MAC_PARTS = 6
 _SHARED = "container:"
+_NETWORKS = frozenset({"bridge", "host", "none"})
 
 
 def check(options: ContainerOptions) -> None:
@@ -17,8 +18,13 @@ def check(options: ContainerOptions) -> None:
 
     Raises:
         InvalidInput: names the option, the value, and what is allowed.
+        NotFound: there is no such network.
     """
     wanted = options.networking
+    if options.network not in _NETWORKS and not options.network.startswith(_SHARED):
+        raise NotFound(
+            f"network {options.network} not found", hint="the networks are bridge, host, none and container:NAME"
+        )
     publishing.check(options)
     for text in wanted.extra_hosts:
         files.read_extra_host(text)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from kist.spec.cdi import Hook
 from kist.spec.mount import Mount
 
 
@@ -148,6 +149,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
         root: the mounts that make the root file system, from the store, in order.
         read_only: whether the root is read-only for the container.
         mounts: everything else, in order.
+        hooks: programs that an outside runtime runs; Kist's own runs none.
     """
 
     process: Process
@@ -157,3 +159,4 @@ class RuntimeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     domainname: str = ""
     read_only: bool = False
     linux: Linux = Linux()
+    hooks: tuple[Hook, ...] = ()
