@@ -29,6 +29,7 @@ _ROWS = (
     ("restart, container restart", "restart", COMMON, "Stop containers, and start them again"),
     ("kill, container kill", "kill", COMMON, "Send a signal to running containers"),
     ("attach, container attach", "attach", COMMON, "Attach standard input, output and errors to a running container"),
+    ("port, container port", "port", COMMON, "Show where a container's ports are published"),
     ("wait, container wait", "wait", COMMON, "Wait until containers have stopped, then print their exit codes"),
     ("rm, container rm, container remove", "rm", COMMON, "Remove containers"),
     ("pause, container pause", "pause", COMMON, "Stop all processes of containers where they are"),

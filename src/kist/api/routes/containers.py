@@ -133,7 +133,7 @@ async def kill(call: Call) -> StreamResponse:
 async def remove(call: Call) -> StreamResponse:
     """Remove a container."""
     if call.flag("link"):
-        raise Unsupported("links are not supported", hint="leave link out")
+        raise Unsupported("a link alone cannot be removed", hint="remove the container that has it, and make it anew")
     await call.run_long(call.engine.remove, call.fields["id"], force=call.flag("force"), volumes=call.flag("v"))
     return call.done()
 

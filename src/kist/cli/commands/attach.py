@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 def run(context: "Context", arguments: "Arguments") -> int:
     """Attach until the container ends; its exit code."""
     container = inspect_container(context, arguments.operands[0])
-    if not container["State"]["Running"]:
-        raise Conflict(
-            "you cannot attach to a stopped container, start it first", hint=f"kist start -a {arguments.operands[0]}"
-        )
+    _check_running(container["State"], arguments.operands[0])
     return attach_to(context, arguments, container, starts=False)
+
+
+def _check_running(state: "dict[str, Any]", name: str) -> None:
+    if state.get("Restarting"):
+        raise Conflict("You cannot attach to a restarting container, wait until it is running")
+    if not state["Running"]:
+        raise Conflict("You cannot attach to a stopped container, start it first", hint=f"kist start -a {name}")
+    if state.get("Paused"):
+        raise Conflict("You cannot attach to a paused container, unpause it first", hint=f"kist unpause {name}")
 
 
 def attach_to(context: "Context", arguments: "Arguments", container: "dict[str, Any]", *, starts: bool) -> int:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Create and print the id."""
-    body = create_body(arguments, context.environment, os.getcwd())
 
     def act() -> int:
+        body = create_body(arguments, context.environment, os.getcwd())
         if arguments.flag("dry_run"):
             return run_verb.dry_run(context, body)
         body.update(run_verb.attached_streams(arguments, body))
         context.say(run_verb.create(context, arguments, body))
         return 0
 
-    return run_verb.with_docker_codes(context, body, act)
+    return run_verb.with_docker_codes(context, arguments, act)
 
 
 COMMAND = Command(

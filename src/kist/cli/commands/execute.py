@@ -72,7 +72,7 @@ COMMAND = Command(
         Option("--env-file", "File with one environment variable per line", "FILE", kind=REPEAT),
         Option("-u --user", "User, and group, that the command runs as: names or ids", "USER[:GROUP]"),
         Option("-w --workdir", "Working directory in the container", "PATH", parse=values.absolute),
-        Option("--privileged", "Give the command all privileges", hidden=True),
+        Option("--privileged", "Give the command all capabilities, and no seccomp filter"),
         DETACH_KEYS,
     ),
     ends_at_operand=True,

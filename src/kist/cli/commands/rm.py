@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def run(context: "Context", arguments: "Arguments") -> int:
     """Remove them and print their names."""
     force = arguments.flag("force")
-    query = [("force", 1 if force else None), ("v", 1 if arguments.flag("volumes") else None)]
+    flags = {"force": force, "link": arguments.flag("link"), "v": arguments.flag("volumes")}
+    query = [(name, 1) for name, wanted in flags.items() if wanted]
 
     def remove(name: str) -> "str | None":
         try:
@@ -35,6 +36,7 @@ COMMAND = Command(
     least=1,
     options=(
         Option("-f --force", "Kill it first when it runs; one that is not there is no error"),
+        Option("-l --link", "Remove a link rather than a container", hidden=True),
         Option("-v --volumes", "Remove its anonymous volumes too"),
     ),
 )

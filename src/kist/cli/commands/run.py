@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Create, attach, start and wait; the exit code is the command's, or 125 to 127 for failures of our own."""
-    body = create_body(arguments, context.environment, os.getcwd())
 
     def act() -> int:
+        body = create_body(arguments, context.environment, os.getcwd())
         if arguments.flag("dry_run"):
             return dry_run(context, body)
         if arguments.flag("detach"):
@@ -31,10 +31,10 @@ def run(context: "Context", arguments: "Arguments") -> int:
         check_terminal(body)
         return _in_foreground(context, arguments, body)
 
-    return with_docker_codes(context, body, act)
+    return with_docker_codes(context, arguments, act)
 
 
-def with_docker_codes(context: "Context", body: "dict[str, Any]", act: "Callable[[], int]") -> int:
+def with_docker_codes(context: "Context", arguments: "Arguments", act: "Callable[[], int]") -> int:
     """Do ``act``; its failures are shown, and end with the codes that Docker has for ``run`` and ``create``."""
     try:
         return act()
@@ -42,7 +42,7 @@ def with_docker_codes(context: "Context", body: "dict[str, Any]", act: "Callable
         raise
     except KistError as error:
         if isinstance(error, NotFound) and _is_about_image(error):
-            image = str(body["Image"])
+            image = arguments.operands[0]
             context.note(f"Unable to find image '{with_tag(image)}' locally")
             if image.startswith("debian:"):
                 error.hint = f"'kist bootstrap {image}' makes it"

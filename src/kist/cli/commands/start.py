@@ -16,12 +16,12 @@ def run(context: "Context", arguments: "Arguments") -> int:
     """Start them; with ``--attach`` one, and its exit code is ours."""
     if arguments.flag("attach") or arguments.flag("interactive"):
         if len(arguments.operands) > 1:
-            raise UsageError("only one container can be started with --attach or --interactive")
+            raise UsageError("you cannot start and attach multiple containers at once")
         name = arguments.operands[0]
         return attach_to(context, arguments, inspect_container(context, name), starts=True)
 
     def start(name: str) -> str:
-        context.wire.call("POST", container_path(name, "start"))
+        context.wire.call("POST", container_path(name, "start"), [("checkpoint", arguments.get("checkpoint"))])
         return name
 
     return each(context, arguments.operands, start)
@@ -35,6 +35,7 @@ COMMAND = Command(
     options=(
         Option("-a --attach", "Attach output and errors, and pass signals on"),
         Option("-i --interactive", "Attach standard input too"),
+        Option("--checkpoint", "Start from a checkpoint (not supported)", "NAME", hidden=True),
         SIG_PROXY,
         DETACH_KEYS,
     ),
