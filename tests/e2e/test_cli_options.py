@@ -1,6 +1,7 @@
 """Options of run and create, and the verbs around a container's life, by the command line on real containers."""
 
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -374,3 +375,78 @@ def _await_line(cli: Any, name: str, line: str) -> None:
     end = time.monotonic() + 20
     while line not in cli("logs", name).stdout:
         assert time.monotonic() < end
+
+
+# a client that goes away
+
+
+def processes(cli: Any, name: str, pattern: str) -> list[str]:
+    found = cli.good("exec", name, "sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done")
+    return [line.strip() for line in found.splitlines() if line.startswith(pattern)]
+
+
+def _await_processes(cli: Any, name: str, pattern: str, count: int) -> None:
+    end = time.monotonic() + 20
+    while len(processes(cli, name, pattern)) != count:
+        assert time.monotonic() < end, f"{pattern}: {processes(cli, name, pattern)}"
+
+
+@pytest.mark.parametrize("words", [["-i"], ["-t"], ["-it"]])
+def test_an_interactive_exec_ends_with_its_client(cli: Any, idle: str, words: list[str]) -> None:
+    ours, theirs = pty.openpty()
+    client = subprocess.Popen(
+        [*cli.command, "exec", *words, idle, "sh", "-c", "sleep 4321 & sleep 4321; sleep 4321"],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=cli.environment,
+    )  # fmt: skip
+    try:
+        _await_processes(cli, idle, "sleep 4321", 2)
+        client.kill()
+        client.wait()
+        _await_processes(cli, idle, "sleep 4321", 0)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert inspect(cli, idle, "{{.State.Running}}") == "true"
+
+
+def test_an_exec_that_does_not_heed_the_hang_up_is_killed(cli: Any, idle: str) -> None:
+    client = subprocess.Popen(
+        [*cli.command, "exec", "-i", idle, "sh", "-c", "trap '' HUP; sleep 5432; sleep 5432"],
+        stdin=subprocess.PIPE, env=cli.environment,
+    )  # fmt: skip
+    _await_processes(cli, idle, "sleep 5432", 1)
+    client.kill()
+    client.communicate()
+    _await_processes(cli, idle, "sleep 5432", 0)
+
+
+def test_an_exec_without_input_and_one_in_the_background_go_on(cli: Any, idle: str) -> None:
+    cli.good("exec", "-d", "-i", idle, "sleep", "6543")
+    with subprocess.Popen([*cli.command, "exec", idle, "sleep", "6543"], env=cli.environment) as client:
+        _await_processes(cli, idle, "sleep 6543", 2)
+        client.kill()
+    cli.good("exec", idle, "true")
+    assert len(processes(cli, idle, "sleep 6543")) == 2
+
+
+def test_a_client_that_stops_reading_and_goes_does_not_stall_the_container(cli: Any) -> None:
+    script = "i=0; while [ $i -lt 60000 ]; do echo a line of output that is long enough $i; i=$((i+1)); done; echo done"
+    with subprocess.Popen(
+        [*cli.command, "run", "--init", "--name", "loud", *QUIET, IMAGE, "sh", "-c", script],
+        stdout=subprocess.PIPE, env=cli.environment,
+    ) as client:  # fmt: skip
+        assert client.stdout is not None
+        client.stdout.readline()
+        client.kill()
+    assert cli.good("wait", "loud") == "0"
+    assert cli.good("logs", "--tail", "1", "loud") == "done"
+    cli.good("rm", "loud")
+
+
+def test_a_privileged_exec_has_everything_and_no_filter(cli: Any, idle: str) -> None:
+    status = ("grep", "-E", "CapEff|Seccomp:", "/proc/self/status")
+    plain, privileged = (cli.good("exec", *words, idle, *status).split() for words in ([], ["--privileged"]))
+    assert plain[3] == "2"
+    assert privileged[3] == "0"
+    assert int(plain[1], 16) & int(privileged[1], 16) == int(plain[1], 16) < int(privileged[1], 16)
+    assert int(privileged[1], 16) & (1 << 21), "CAP_SYS_ADMIN"

@@ -59,7 +59,10 @@ class Execs:
             identifier,
             process,
             plan.EXEC_NAMESPACES,
-            seccomp=starter.seccomp_filter(security.read(container.options).seccomp, frozenset(process.capabilities)),
+            seccomp=starter.seccomp_filter(
+                "" if options.privileged else security.read(container.options).seccomp,
+                frozenset(process.capabilities),
+            ),
             stdin=options.open_stdin,
         )
         message = {

@@ -119,6 +119,18 @@ class Child:
         """Send a signal; the pidfd makes sure that no other process can get it."""
         signal.pidfd_send_signal(self.pidfd, number)
 
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the process and to all that it has started and not set apart; nothing once it has ended.
+
+        A group is named by number only; this one cannot be another's while its leader has not been reaped.
+        """
+        if self.pidfd < 0:
+            return
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # it has not made its session yet
+            self.signal(number)
+
     def go(self) -> None:
         """Let init go on that waits for the network."""
         self._tell_init({"go": True})

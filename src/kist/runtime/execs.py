@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kist.kernel import faults
+from kist.kernel.lean import signal
 from kist.runtime import child, messages
 from kist.runtime.streams import Client, Streams
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     from kist.kernel.lean import socket
     from kist.runtime.monitor import Monitor
+
+
+# What an abandoned process has to end by itself.
+_GRACE = 10.0
 
 
 class Exec:
@@ -38,6 +43,8 @@ class Exec:
             self._client = Client(connection, stdin=plan["stdin"], stdout=True, stderr=True)
             self._client.held = True
             self.streams.attach(self._client)
+            if plan["stdin"] or plan["terminal"]:
+                self.streams.on_vanished = self._abandon
         faults.point("monitor: about to exec")
         self.child.start(plan, clone, None)
         faults.point("monitor: cloned an exec'd process")
@@ -69,6 +76,15 @@ class Exec:
         self.streams.end()
         if self.streams.idle:
             self._forget()
+
+    def _abandon(self) -> None:
+        """Whoever typed here has gone: as with a terminal that is hung up, the process is told, and must end."""
+        self.streams.on_vanished = lambda: None
+        self.child.signal_group(signal.SIGHUP)
+        if self.streams.terminal >= 0:
+            self._monitor.guard.drops(self._id, "master", "slave")
+            self.streams.close_terminal()
+        self._monitor.loop.after(_GRACE, lambda: self.child.signal_group(signal.SIGKILL))
 
     def write(self, *, running: bool, exit_code: int) -> None:
         """Say on disk what has become of it."""

@@ -53,6 +53,7 @@ class Streams:
         on_output: called after output went to the log.
 
     ``on_stdin_closed`` is called when the process's standard input has been closed here: the keeper must let go too.
+    ``on_vanished`` is called when an attached client has gone, both ways, while the process lives.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Streams:
         self._awaiting_terminal = False
         self.terminal = -1
         self.on_stdin_closed: Callable[[], None] = lambda: None
+        self.on_vanished: Callable[[], None] = lambda: None
 
     # set-up
 
@@ -215,6 +217,11 @@ class Streams:
             self._paused = paused
             self._watch_process()
 
+    def close_terminal(self) -> None:
+        """Close both sides of the terminal here: once the keeper has too, it is hung up for who has it still."""
+        if self.terminal >= 0:
+            self._drop_output(self.terminal)
+
     # to and from clients
 
     def _watch(self, client: Client) -> None:
@@ -242,7 +249,9 @@ class Streams:
         except BlockingIOError:
             return
         except OSError:
-            self._drop(client)
+            self._hang_up(client)
+            if client in self._clients:
+                self._drop(client)
             return
         if data:
             self._feed(data)
@@ -272,6 +281,8 @@ class Streams:
 
     def _hang_up(self, client: Client) -> None:
         """The client has gone and takes no more; what it sent before is still the process's input."""
+        if not self._ended:
+            self.on_vanished()
         if not client.stdin or self._ended:
             self._drop(client)
             return

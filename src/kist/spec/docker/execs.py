@@ -9,7 +9,7 @@ from kist.errors import InvalidInput
 from kist.spec.container import ExecOptions
 from kist.spec.docker import fields
 
-_READ = frozenset({"AttachStdin", "Cmd", "Env", "Tty", "User", "WorkingDir"})
+_READ = frozenset({"AttachStdin", "Cmd", "Env", "Privileged", "Tty", "User", "WorkingDir"})
 # Told by the start request or by a resize instead, or the client's own.
 _WITHOUT_EFFECT = frozenset({"AttachStderr", "AttachStdout", "ConsoleSize", "Container", "DetachKeys", "Detach"})
 
@@ -39,6 +39,7 @@ def read_exec(body: Mapping[str, Any]) -> ExecOptions:
         working_dir=fields.text(body, "WorkingDir"),
         tty=fields.flag(body, "Tty"),
         open_stdin=fields.flag(body, "AttachStdin"),
+        privileged=fields.flag(body, "Privileged"),
     )
 
 
@@ -48,6 +49,7 @@ def write_exec(options: ExecOptions) -> dict[str, Any]:
         "AttachStdin": options.open_stdin,
         "AttachStdout": True,
         "AttachStderr": True,
+        "Privileged": options.privileged,
         "Tty": options.tty,
         "Env": list(options.env) or None,
         "Cmd": list(options.command),
@@ -83,7 +85,7 @@ def write_exec_state(
             "tty": options.tty,
             "entrypoint": options.command[0],
             "arguments": list(options.command[1:]),
-            "privileged": False,
+            "privileged": options.privileged,
             "user": options.user,
         },
         "OpenStdin": options.open_stdin,
