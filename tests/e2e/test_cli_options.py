@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,7 @@ def test_everybody_who_is_attached_sees_everything_and_may_leave(cli: Any) -> No
     leaver = subprocess.Popen(
         [*cli.command, "attach", "--no-stdin", "many"], stdout=subprocess.PIPE, env=cli.environment
     )
-    attaches = ("events", "--since", "1m", "--until", "0s", "-f", "event=attach", "-f", "container=many")
-    end = time.monotonic() + 20
-    while len(cli.good(*attaches).splitlines()) < 4:
-        assert time.monotonic() < end
+    _await_attached(cli, "many", 4)
     attached = subprocess.run([*cli.command, "attach", "many"], input=b"go\n", capture_output=True, env=cli.environment,
                               check=True)  # fmt: skip
     assert attached.stdout.endswith(b"line 19999\n")
@@ -450,3 +448,44 @@ def test_a_privileged_exec_has_everything_and_no_filter(cli: Any, idle: str) -> 
     assert privileged[3] == "0"
     assert int(plain[1], 16) & int(privileged[1], 16) == int(plain[1], 16) < int(privileged[1], 16)
     assert int(privileged[1], 16) & (1 << 21), "CAP_SYS_ADMIN"
+
+
+# attach with the earlier output
+
+
+def attach_with_log(cli: Any, name: str) -> subprocess.Popen[bytes]:
+    """As a client of the API does: the stream of POST /containers/NAME/attach?logs=1 on our standard output."""
+    script = (
+        "import os, sys\n"
+        "from kist.client.endpoint import resolve\n"
+        "from kist.client.wire import Wire\n"
+        "wire = Wire(resolve(os.environ, os.getuid(), ''))\n"
+        f"query = [('stream', 1), ('stdout', 1), ('stderr', 1), ('logs', 1)]\n"
+        f"stream, _ = wire.hijack('/containers/{name}/attach', query)\n"
+        "while data := stream.receive(): os.write(1, data)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=cli.environment)
+
+
+def test_earlier_output_comes_first_and_nothing_is_lost_or_doubled(cli: Any) -> None:
+    count = "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); [ $((i%100)) != 0 ] || sleep 0.02; done"
+    script = f"{count}; printf unfinished; until [ -e /tmp/go ]; do sleep 0.1; done; echo ' line'"
+    logs = ("--log-opt", "max-size=40k", "--log-opt", "max-file=100")
+    cli.good("run", "-d", "-t", "--name", "counting", *logs, *QUIET, IMAGE, "sh", "-c", script)
+    wanted = b"".join(b"%d\r\n" % number for number in range(20000)) + b"unfinished line\r\n"
+    readers = []
+    while "unfinished" not in cli("logs", "--tail", "1", "counting").stdout and len(readers) < 12:
+        readers.append(attach_with_log(cli, "counting"))
+    readers.append(attach_with_log(cli, "counting"))
+    _await_attached(cli, "counting", len(readers))
+    cli.good("exec", "counting", "touch", "/tmp/go")
+    outputs = [reader.communicate(timeout=60)[0] for reader in readers]
+    assert all(output == wanted for output in outputs), [len(output) for output in outputs]
+    cli.good("rm", "counting")
+
+
+def _await_attached(cli: Any, name: str, count: int) -> None:
+    attaches = ("events", "--since", "10m", "--until", "0s", "-f", "event=attach", "-f", f"container={name}")
+    end = time.monotonic() + 30
+    while len(cli.good(*attaches).splitlines()) < count:
+        assert time.monotonic() < end

@@ -12,6 +12,7 @@ import select
 import socket
 import struct
 import termios
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
 from aiohttp.abc import AbstractStreamWriter
@@ -76,16 +77,25 @@ class Session:
         hangups: tells of clients that vanish after a half-close.
         early: what the client had sent already.
         forward: whether the client's bytes are wanted; otherwise they are read and dropped.
+        before: what the client gets ahead of the engine's stream.
     """
 
     def __init__(
-        self, client: socket.socket, engine: socket.socket, hangups: Hangups, *, early: bytes, forward: bool
+        self,
+        client: socket.socket,
+        engine: socket.socket,
+        hangups: Hangups,
+        *,
+        early: bytes,
+        forward: bool,
+        before: AsyncIterator[bytes] | None = None,
     ) -> None:
         self._client = client
         self._engine = engine
         self._hangups = hangups
         self._early = early
         self._forward = forward
+        self._before = before
 
     async def run(self) -> None:
         """Carry both directions until the engine's has ended or the client is gone; closes both sockets."""
@@ -107,11 +117,19 @@ class Session:
 
     async def _downstream(self, loop: "AbstractEventLoop") -> None:
         with contextlib.suppress(OSError):  # a reset is an end as well
-            data = await loop.sock_recv(self._engine, _CHUNK)
-            await _until_read(self._client)
-            while data:
+            begun = False
+            async for data in self._output(loop):
+                if not begun:
+                    await _until_read(self._client)
+                    begun = True
                 await loop.sock_sendall(self._client, data)
-                data = await loop.sock_recv(self._engine, _CHUNK)
+
+    async def _output(self, loop: "AbstractEventLoop") -> AsyncIterator[bytes]:
+        if self._before is not None:
+            async for data in self._before:
+                yield data
+        while data := await loop.sock_recv(self._engine, _CHUNK):
+            yield data
 
     async def _upstream(self, loop: "AbstractEventLoop") -> None:
         """Bring the client's bytes to the engine, then its end; goes on reading when the engine takes no more."""
@@ -177,7 +195,14 @@ def stream_type(call: Call, *, tty: bool) -> str:
     return RAW_STREAM if tty or call.version < (1, 42) else MULTIPLEXED_STREAM
 
 
-async def hijack(call: Call, engine: socket.socket, content_type: str, *, forward: bool) -> StreamResponse:
+async def hijack(
+    call: Call,
+    engine: socket.socket,
+    content_type: str,
+    *,
+    forward: bool,
+    before: AsyncIterator[bytes] | None = None,
+) -> StreamResponse:
     """Turn the request's connection into a raw stream, joined with the engine's socket.
 
     Answers 101 to a client that asked for ``Upgrade: tcp``, and 200 without a length, the old raw way, to any other
@@ -189,7 +214,7 @@ async def hijack(call: Call, engine: socket.socket, content_type: str, *, forwar
         return _Taken()
     engine.setblocking(False)
     early = cast("Protocol", call.request.protocol).take_early()
-    call.api.adopt(Session(client, engine, call.api.hangups, early=early, forward=forward))
+    call.api.adopt(Session(client, engine, call.api.hangups, early=early, forward=forward, before=before))
     return _Taken()
 
 

@@ -85,6 +85,10 @@ class LogStream:
         """What the log has now and did not have at the last reading, in batches of some 256 KiB."""
         return self._batches(self._log.read())
 
+    def read_until(self, place: tuple[int, int]) -> AsyncIterator[bytes]:
+        """What the log had when it had come to a place (``OpenLog.read_until``)."""
+        return self._batches(self._log.read_until(place))
+
     def rest(self) -> AsyncIterator[bytes]:
         """What can be told only at the end of the output."""
         return self._batches(self._log.rest())

@@ -473,21 +473,36 @@ class Containers:
 
     def open_attach(self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool) -> socket.socket:
         """A stream socket to the container's standard streams, also before it is started."""
+        return self._open_attach(name, {"stdin": stdin, "stdout": stdout, "stderr": stderr})[0]
+
+    def open_attach_after_log(
+        self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool
+    ) -> tuple[socket.socket, tuple[int, int]]:
+        """The same, and the inode and size that the log had at that moment; what is in it is not in the stream."""
+        return self._open_attach(name, {"stdin": stdin, "stdout": stdout, "stderr": stderr}, logs=True)
+
+    def _open_attach(
+        self, name: str | Container, wanted: dict[str, bool], *, logs: bool = False
+    ) -> tuple[socket.socket, tuple[int, int]]:
         container = self.get(name)
         refuse_restarting(container)
         if container.state.status == "paused":
             raise Conflict(f"container {container.id} is paused, unpause the container before attach",
                            hint=f"kist unpause {container.name}")  # fmt: skip
         if container.state.running:
-            message = {"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr}
-            connection, _ = self.guardians.request(self.places(container), message)
+            message = {"op": "attach", **wanted, "logs": logs}
+            connection, answer = self.guardians.request(self.places(container), message)
             self._events.container("attach", container)
-            return connection
+            inode, size = answer.get("log", (0, 0))
+            return connection, (inode, size)
         ours, theirs = socket.socketpair()
         self._events.container("attach", container)
         with self._lock:
-            self._pending.setdefault(container.id, []).append(Attachment(theirs, stdin, stdout, stderr))
-        return ours
+            self._pending.setdefault(container.id, []).append(Attachment(theirs, **wanted))
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(self.log_path(container))
+            return ours, (found.st_ino, found.st_size)
+        return ours, (0, 0)
 
     def open_follow(self, name: str | Container) -> socket.socket:
         """A socket that is readable when the log has grown, and at its end when the container has ended."""

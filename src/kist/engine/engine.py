@@ -316,13 +316,15 @@ class Engine:
 
     # streams
 
-    def open_attach(
-        self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool, logs: bool = False
-    ) -> socket.socket:
+    def open_attach(self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool) -> socket.socket:
         """A stream socket to a container's standard streams, also before it is started."""
-        if logs:
-            raise Unsupported("attach with earlier output is not supported", hint="read the logs, then attach")
         return self._containers.open_attach(name, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def open_attach_after_log(
+        self, name: str | Container, *, stdin: bool, stdout: bool, stderr: bool
+    ) -> tuple[socket.socket, tuple[int, int]]:
+        """The same, and the place that the log had come to: what is before it there is not in the stream."""
+        return self._containers.open_attach_after_log(name, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def open_wait(self, name: str | Container, condition: Condition = "not-running") -> socket.socket:
         """A socket that gets one line of JSON (``StatusCode``) when the condition has come true."""

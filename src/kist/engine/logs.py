@@ -35,6 +35,11 @@ class OpenLog:
             found = (run for run in found if self._streams[run.stream])
         return self._grep.select(found) if self._grep else found
 
+    def read_until(self, place: tuple[int, int]) -> Iterator[Run]:
+        """What the log had when it had come to a place; see ``LogReader.runs_until``."""
+        found = self._reader.runs_until(*place)
+        return found if self._all else (run for run in found if self._streams[run.stream])
+
     def rest(self) -> Iterator[Run]:
         """What can be told only when nothing more will come: a last line without an end that ``grep`` looks for."""
         return self._grep.rest() if self._grep else iter(())

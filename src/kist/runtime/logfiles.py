@@ -48,6 +48,11 @@ class Plain:
         """How many bytes it contains now."""
         return os.fstat(self._descriptor).st_size
 
+    @property
+    def inode(self) -> int:
+        """The number of the file, whatever its name."""
+        return os.fstat(self._descriptor).st_ino
+
     def is_at(self, path: str) -> bool:
         """Whether it is the file that has this name now."""
         try:

@@ -83,6 +83,10 @@ class Forwarder:
         self.dropped = 0
         self.full = False
 
+    def reached(self) -> tuple[int, int, dict[str, bytes]]:
+        """How far the log that is kept here has come; see ``LogWriter.reached``."""
+        return self._kept.reached() if self._kept is not None else (0, 0, {})
+
     def write(self, stream: str, data: bytes) -> None:
         """Add what the container printed on ``stream``."""
         if self._kept is not None:

@@ -58,6 +58,20 @@ class LogReader:
                 if run.head >= since and (not until or run.head[:TIME] <= until):
                     yield run
 
+    def runs_until(self, inode: int, size: int) -> Iterator[Run]:
+        """The records from the beginning up to a place of the file with this inode (``LogWriter.reached``)."""
+        segments = logfiles.open_all(self._path)[0] if size else []
+        last = _number_of(segments, inode)
+        try:
+            for number in range(last + 1):
+                self._offset, self._held = 0, segments[number]
+                for block in self._rest(size if number == last else 1 << 62):
+                    yield from runs(block)
+        finally:
+            self._held = None
+            for segment in segments:
+                segment.close()
+
     def blocks(self) -> Iterator[bytes]:
         """The bytes of whole records that are there and were not given yet, less what search shows not to be wanted."""
         if self._nothing:
@@ -135,6 +149,13 @@ class LogReader:
             whole, rest = rest + block[:cut], block[cut:]
             self._offset = at - len(rest)
             yield whole
+
+
+def _number_of(segments: list[Segment], inode: int) -> int:
+    """Which of them is, or was before it was packed a moment ago, the file with this inode."""
+    plain = [number for number, each in enumerate(segments) if isinstance(each, Plain) and each.inode == inode]
+    packed = [number for number, each in enumerate(segments) if not isinstance(each, Plain)]
+    return (plain or packed or [-1])[-1]
 
 
 def _end_of_records(segment: Segment) -> int:

@@ -101,6 +101,19 @@ class LogWriter:
             rest = rest[MAX_LINE:]
         self._rests[stream] = rest
 
+    def reached(self) -> tuple[int, int, dict[str, bytes]]:
+        """How far the log has come: the current file's inode and size, and what waits for the end of its line.
+
+        Both are 0 while there is no file.
+        """
+        if self._file >= 0:
+            return os.fstat(self._file).st_ino, self._size, dict(self._rests)
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return 0, 0, dict(self._rests)
+        return found.st_ino, found.st_size, dict(self._rests)
+
     def note(self, text: str) -> None:
         """Add a line of our own, on ``stderr``: what somebody who reads the log has to know."""
         self._append("stderr", "F", f"kist: {text}".encode())

@@ -1,6 +1,7 @@
 """What a monitor answers on its socket: one line of JSON in, one line out, then a stream where one was asked for.
 
-``attach``   the container's streams from now on (stdin, stdout, stderr: bool)
+``attach``   the container's streams from now on (stdin, stdout, stderr: bool); with ``logs``, the answer's ``log`` says
+             how far the log has come: inode and size of its current file
 ``wait``     lines for what happens in the container, ``{"notice": …}``, and one at its end, ``{"exited": STATE}``
 ``follow``   a byte whenever the log has grown, and the end of the connection at the end of the container
 ``signal``   a signal to the first process; one that asks for its end also ends its restarts
@@ -86,9 +87,18 @@ class Request:
         self._connection.close()
 
 
-def _attach(monitor: Monitor, connection: socket.socket, *, stdin: bool, stdout: bool, stderr: bool) -> None:
-    messages.send_line(connection, {"ok": True})
-    monitor.streams.attach(Client(connection, stdin=stdin, stdout=stdout, stderr=stderr))
+def _attach(
+    monitor: Monitor, connection: socket.socket, *, stdin: bool, stdout: bool, stderr: bool, logs: bool = False
+) -> None:
+    client = Client(connection, stdin=stdin, stdout=stdout, stderr=stderr)
+    if not logs:
+        messages.send_line(connection, {"ok": True})
+        monitor.streams.attach(client)
+        return
+    client.held = True
+    reached = monitor.streams.attach_to_log(client)
+    messages.send_line(connection, {"ok": True, "log": list(reached)})
+    monitor.streams.release(client)
 
 
 def _wait(monitor: Monitor, connection: socket.socket) -> None:

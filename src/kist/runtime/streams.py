@@ -130,6 +130,18 @@ class Streams:
         else:
             self._watch(client)
 
+    def attach_to_log(self, client: Client) -> tuple[int, int]:
+        """Add a client that reads the log first: up to the inode and size given here, and it sees what follows.
+
+        A line that has no end yet is not in the log; the client gets what there is of it.
+        """
+        inode, size, rests = self._log.reached() if self._log is not None else (0, 0, {})
+        for stream, rest in rests.items():
+            if rest and client.wants[stream]:
+                client.pending += self._frame(stream, rest)
+        self.attach(client)
+        return inode, size
+
     def release(self, client: Client) -> None:
         """Let a client that was attached with ``held`` set have what it missed, and go on."""
         client.held = False
@@ -199,11 +211,14 @@ class Streams:
         if self._log is not None:
             self._log.write(stream, data)
             self._on_output()
-        framed = struct.pack(">BxxxL", _FRAME_NUMBERS[stream], len(data)) + data if self._framed else data
+        framed = self._frame(stream, data)
         for client in [client for client in self._clients if client.wants[stream]]:
             client.pending += framed
             self._flush(client)
         self._pause_or_resume()
+
+    def _frame(self, stream: str, data: bytes) -> bytes:
+        return struct.pack(">BxxxL", _FRAME_NUMBERS[stream], len(data)) + data if self._framed else data
 
     def relieve(self) -> None:
         """The log takes output again."""

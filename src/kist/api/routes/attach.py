@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from aiohttp.web_response import StreamResponse
@@ -29,16 +30,35 @@ async def attach(call: Call) -> StreamResponse:
         return await _replay(call)
     wanted = {name: call.flag(name) for name in ("stdin", "stdout", "stderr")}
     await call.body()
-    tty, stream = await call.run(_open, call.engine, call.fields["id"], wanted, logs=call.flag("logs"))
+    if call.flag("logs") and (wanted["stdout"] or wanted["stderr"]):
+        return await _attach_after_log(call, wanted)
+    tty, stream = await call.run(_open, call.engine, call.fields["id"], wanted)
     return await hijack(call, stream, stream_type(call, tty=tty), forward=wanted["stdin"])
 
 
-def _open(engine: "Engine", name: str, wanted: dict[str, bool], *, logs: bool) -> tuple[bool, socket.socket]:
+def _open(engine: "Engine", name: str, wanted: dict[str, bool]) -> tuple[bool, socket.socket]:
     container = engine.container(name)
-    stream = engine.open_attach(
-        container.id, stdin=wanted["stdin"], stdout=wanted["stdout"], stderr=wanted["stderr"], logs=logs
-    )
-    return container.options.tty, stream
+    return container.options.tty, engine.open_attach(container.id, **wanted)
+
+
+async def _attach_after_log(call: Call, wanted: dict[str, bool]) -> StreamResponse:
+    """What was printed so far, and then the stream: it begins exactly where the log ends."""
+    container = await call.run(call.engine.container, call.fields["id"])
+    tty = container.options.tty
+    log = await call.run(call.engine.open_log, container.id, LogQuery(stdout=wanted["stdout"], stderr=wanted["stderr"]))
+    try:
+        stream, place = await call.run(call.engine.open_attach_after_log, container.id, **wanted)
+    except BaseException:
+        log.close()
+        raise
+    before = _log_until(LogStream(call, log, LogForm(), tty=tty), log, place)
+    return await hijack(call, stream, stream_type(call, tty=tty), forward=wanted["stdin"], before=before)
+
+
+async def _log_until(stream: LogStream, log: "OpenLog", place: tuple[int, int]) -> AsyncIterator[bytes]:
+    with contextlib.closing(log):
+        async for batch in stream.read_until(place):
+            yield batch
 
 
 async def _replay(call: Call) -> StreamResponse:
