@@ -79,6 +79,10 @@ class Output:
         self._more |= len(data) > room
         self._data += data[:room]
 
+    def reached(self) -> tuple[int, int, dict[str, bytes]]:
+        """It is in no file (see ``LogWriter.reached``)."""
+        return 0, 0, {}
+
     def close(self) -> None:
         """There is nothing to close."""
 

@@ -26,7 +26,7 @@ DIGEST = "sha256:" + "ab" * 32
     "options",
     [
         ExecOptions(("true",)),
-        ExecOptions(("sh", "-c", "x"), ("A=1",), "me:us", "/srv", tty=True, open_stdin=True),
+        ExecOptions(("sh", "-c", "x"), ("A=1",), "me:us", "/srv", tty=True, open_stdin=True, privileged=True),
     ],
 )
 def test_exec_options_survive_dockers_json(options: ExecOptions):
@@ -36,8 +36,8 @@ def test_exec_options_survive_dockers_json(options: ExecOptions):
 def test_an_exec_needs_a_command_and_names_what_it_cannot():
     with pytest.raises(InvalidInput, match="No exec command"):
         read_exec({"Cmd": []})
-    with pytest.raises(Unsupported, match="Privileged"):
-        read_exec({"Cmd": ["sh"], "Privileged": True})
+    with pytest.raises(Unsupported, match="Elevated"):
+        read_exec({"Cmd": ["sh"], "Elevated": True})
 
 
 @pytest.mark.parametrize(
