@@ -16,6 +16,7 @@ from harness import BUSYBOX, Cli, an_engine, busybox_tar, import_busybox, kill_e
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput
 from kist.kernel import process
+from kist.runtime import launch
 from kist.spec.container import Container, ContainerOptions, ExecOptions, RestartPolicy
 from kist.spec.mount import Mount
 
@@ -277,6 +278,35 @@ def test_the_least_patience_counts(engine: Engine) -> None:
     engine.stop(container, timeout=0)
     patient.join()
     assert engine.container(container).state.exit_code == 137
+
+
+# changes
+
+
+def tell_policy(engine: Engine, container: Container, name: str) -> None:
+    run_directory = str(Path(engine.run_root) / "containers" / container.id)
+    policy = {"name": name, "maximum_retry_count": 0}
+    launch.ask(run_directory, {"op": "update", "restart": policy})
+
+
+def test_another_policy_ends_a_rest(engine: Engine) -> None:
+    container = resting(engine)
+    tell_policy(engine, container, "no")
+    until_status(engine, container, "exited")
+    assert engine.container(container).state.by_hand is False
+
+
+def test_another_policy_holds_from_the_next_end_on_for_another_monitor_too(engine: Engine) -> None:
+    script = "ip -4 -o addr show eth0 | wc -l; sleep 2; exit 1"
+    container = make(engine, "sh", "-c", script, network="bridge")
+    tell_policy(engine, container, "always")
+    path = Path(engine.run_root) / "containers" / container.id / "state.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["monitor"]
+    os.kill(before, signal.SIGKILL)
+    until(lambda: engine.container(container).state.restart_count == 1)
+    until(lambda: len(list(engine.logs(container))) == 2)
+    assert [record.data for record in engine.logs(container)] == [b"1\n", b"1\n"]
+    engine.remove(container, force=True)
 
 
 # nothing is lost

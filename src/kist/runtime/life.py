@@ -14,6 +14,7 @@ import time
 
 from kist.kernel import process
 from kist.kernel.lean import signal
+from kist.runtime import messages
 from kist.runtime.checks import Checks
 from kist.runtime.restart import Restarts, asks_for_end
 
@@ -226,6 +227,9 @@ class Life:
         """Have another restart policy from now on."""
         self._settings = {**self._settings, "restart": policy}
         self.restarts.policy = policy
+        # In the plan too, for another monitor.
+        self._monitor.plan["life"] = self._settings
+        messages.write_json(self._monitor.request["plan"], self._monitor.plan)
         if self.resting:
             if policy["name"] == "no":
                 self._end_rest()
