@@ -166,6 +166,16 @@ def until(condition: Callable[[], bool], patience: float = 20) -> None:
         time.sleep(0.02)
 
 
+def kill_and_see(pid: int) -> None:
+    """SIGKILL a process, and wait until it is dead."""
+    descriptor = os.pidfd_open(pid)
+    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    assert poll.poll(20_000)
+    os.close(descriptor)
+
+
 def kill_engine(cli: Cli) -> int:
     """SIGKILL, and the pid that it went to."""
     pid = cli.engine_pid()

@@ -18,6 +18,7 @@ from kist.client.transport import FileBody
 from kist.client.wire import Wire
 from kist.errors import KistError, NotFound
 from kist.spec.build import BootstrapOptions, BuildOptions
+from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.docker.archive import read_path_status
 from kist.spec.docker.create import write_create
@@ -302,6 +303,11 @@ class Client:
     def version(self) -> Version:
         """Versions of the engine and what it stands on."""
         return self._values("GET", "/kist/version", Version)
+
+    def check(self, *, repair: bool = False, verify: bool = False) -> Check:
+        """Look for what is not as it should be, and mend what can be mended safely with ``repair``."""
+        query = [("repair", int(repair)), ("verify", int(verify))]
+        return self._values("POST", "/kist/check", Check, query)
 
     def info(self) -> Info:
         """The machine and the store."""

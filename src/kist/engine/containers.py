@@ -52,7 +52,7 @@ from kist.engine.surroundings import borrowed_surroundings, hostname_of, rewrite
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.watcher import Condition, Watcher, answered
 from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable
-from kist.kernel import cgroup
+from kist.kernel import cgroup, faults
 from kist.runtime import launch, plan
 from kist.runtime.launch import Attachment
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
@@ -161,19 +161,24 @@ class Containers:
             if container.state.status != "created":
                 self._starter.settle(places)
             places.make()
+            faults.point("start: made the directories")
             attached = self._take_pending(container.id)
             try:
                 _end_orphans(container)
                 network = self._lease(container)
+                faults.point("start: leased an address")
                 made = self._plan(container, places, network)
                 self._store.records.note_start(container.id)
+                faults.point("start: noted the start")
                 state.forget_end(places.data)
+                faults.point("start: forgot the last end")
                 control = self._starter.start(made, places, network=network, attached=attached)
             except BaseException:
                 self._networks.release(container.id)
                 for attachment in attached:
                     attachment.connection.close()
                 raise
+            faults.point("start: started")
             # Ahead of the watch, so that the end comes after it.
             if network is not None:
                 self._events.network("connect", network.network, container)
@@ -285,6 +290,7 @@ class Containers:
         try:
             # Ahead of the signal, so that an end that it brings comes after it.
             self._events.container("kill", container, signal=chosen)
+            faults.point("stop: about to signal")
             self.guardians.ask(self.places(container), {"op": "signal", "number": chosen})
         except (Unavailable, Conflict):
             if self.state_of(container).running:
@@ -378,10 +384,14 @@ class Containers:
             self._remove_stopped(container, volumes=volumes)
 
     def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
+        faults.point("remove: begins")
         _end_orphans(container)
         self._networks.release(container.id)
+        faults.point("remove: gave the address back")
         self._store.records.remove_container(container.id)
+        faults.point("remove: removed the record")
         self._creation.discard(container.id)
+        faults.point("remove: removed the files")
         if volumes or container.options.auto_remove:
             self._volumes.remove_anonymous(container)
         with self._lock:
@@ -402,9 +412,12 @@ class Containers:
             # The monitor died, and the container has another one by now, or gets it.
             self._watch(container)
             return
+        faults.point("end: heard of it")
         ended = state.from_message(found) if found else container.state
         self._note_end(container, ended, found.get("notices", ()))
+        faults.point("end: noted it")
         self.watcher.tell(identifier, ended.exit_code, removed=False, error=ended.error)
+        faults.point("end: told who waits")
         with self._lock:
             restarted = identifier in self._restarted
         if container.options.auto_remove and not restarted:
@@ -417,7 +430,10 @@ class Containers:
             if not container.state.running:
                 _end_orphans(container)
                 self._networks.release(identifier)
-                directories.remove_tree(self.places(container).run)
+                faults.point("end: gave the address back")
+                places = self.places(container)
+                if state.keep_end(places.data, places.run):
+                    directories.remove_tree(places.run)
         if not found:
             self._revive([container], rebooted=False)
 
@@ -552,10 +568,10 @@ class Containers:
             else:
                 _end_orphans(self._with_state(container))
                 self._networks.release(container.id)
-        for root in (self._data_root, self._run_root):
-            for left in set(_listed(root)) - known:
-                self._discard_if_dead(left)
-
+        with self._store.quiet() as quiet:  # what is just being created has no record yet
+            strays = self.strays() if quiet else ()
+        for left in strays:
+            self._discard_if_dead(left)
         self._store.discard_orphans()
         mountpoints.forget_unused(self._mountpoints, self._store.snapshots.exists)
         boots = Boots(os.path.dirname(self._run_root))
@@ -573,12 +589,25 @@ class Containers:
             except KistError as error:
                 _log.warning("%s cannot be started again: %s", container.name, error)
 
+    def strays(self) -> Sequence[str]:
+        """Ids that have a directory and no record; one whose monitor lives is a build step's."""
+        found = {name for root in (self._data_root, self._run_root) for name in _listed(root)}
+        return sorted(found - set(self._store.records.container_ids()))
+
+    def discard(self, identifier: str) -> None:
+        """Take away all that is left of something without a record, its processes too."""
+        path = state.cgroup_path(os.path.join(self._run_root, identifier))
+        if path:
+            _clear_group(path)
+        self._networks.release(identifier)
+        self._creation.discard(identifier)
+
     def _discard_if_dead(self, identifier: str) -> None:
         """Take away what removed containers and cut-off build steps left; a living monitor keeps its own."""
         try:
             launch.connect(os.path.join(self._run_root, identifier)).close()
         except Conflict:
-            self._creation.discard(identifier)
+            self.discard(identifier)
 
     def close(self) -> None:
         """Let go; containers go on."""
@@ -658,11 +687,16 @@ class Containers:
 
 
 def _end_orphans(container: Container) -> None:
-    """Kill what a container still has of processes when its monitor was killed: nobody is left to see their end."""
+    """Take away what is left of a container whose end nobody wrote: nobody else will."""
     if container.state.status == "exited" and not container.state.finished_at:
-        group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container))
-        group.kill()
-        group.remove()
+        _clear_group(bundle.cgroup_path(container))
+
+
+def _clear_group(path: str) -> None:
+    """End what runs in a container's cgroup, and remove it."""
+    group = cgroup.Cgroup(cgroup.detect(), path)
+    group.kill()
+    group.remove()
 
 
 def _key(name: str | Container) -> str:

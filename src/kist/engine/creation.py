@@ -15,6 +15,7 @@ from kist.engine.machine import MachineLimits
 from kist.engine.starter import Places
 from kist.engine.volumes import ContainerVolumes
 from kist.errors import Conflict, InvalidInput, NotFound
+from kist.kernel import faults
 from kist.spec.container import Container, ContainerOptions, LogConfig
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
@@ -90,8 +91,10 @@ class Creation:
             root: tuple[Mount, ...] = (Mount("bind", options.rootfs),)
             if not options.rootfs:
                 root = self._store.snapshots.prepare(identifier, self.chain(base))
+            faults.point("create: prepared the snapshot")
             options = self._volumes.settle(options, config, get)
             try:
+                faults.point("create: settled the volumes")
                 self._volumes.fill(options.mounts, root)
                 return self._record(identifier, options, base.image_id, config, argv)
             except BaseException:
@@ -138,12 +141,14 @@ class Creation:
                     argv=argv,
                 )
                 self.places(identifier).make()
+                faults.point("create: made the directories")
                 try:
                     self._store.records.add_container(container)
                 except Conflict:
                     if options.name:
                         raise
                 else:
+                    faults.point("create: wrote the record")
                     return container
         except BaseException:
             self.discard(identifier)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from kist.engine import isolation, logconfig, settings
+from kist.engine.checking import Checker
 from kist.engine.containers import Containers
 from kist.engine.controls import Controls
 from kist.engine.events import Events
@@ -35,6 +36,7 @@ from kist.kernel import cgroup, process
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
 from kist.spec import roots
+from kist.spec.check import Check
 from kist.spec.container import (
     Container,
     ContainerOptions,
@@ -109,6 +111,7 @@ class Engine:
         self._logs = Logs(self._containers)
         self.files = Files(self._containers, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root)
+        self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
         self._containers.reconcile()
 
     def __enter__(self) -> Self:
@@ -407,6 +410,10 @@ class Engine:
             os=sys.platform,
             architecture=Platform.of_machine(system.machine).architecture,
         )
+
+    def check(self, *, repair: bool = False, verify: bool = False) -> Check:
+        """Look for what is not as it should be, and mend what can be mended safely with ``repair``."""
+        return self._checker.check(repair=repair, verify=verify)
 
     def info(self) -> Info:
         """The machine and the store."""

@@ -10,6 +10,7 @@ from kist.engine import bundle, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.errors import Conflict, InvalidInput, NotFound
+from kist.kernel import faults
 from kist.runtime import plan
 from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
@@ -38,6 +39,7 @@ class Execs:
         identifier = secrets.token_hex(32)
         with open(self._options_path(container, identifier), "wb") as file:
             file.write(spec_json.encode(options))
+        faults.point("exec: wrote the options")
         self._owners[identifier] = container.id
         self._events.container(f"exec_create: {' '.join(options.command)}", container, execID=identifier)
         return identifier
@@ -71,9 +73,11 @@ class Execs:
             "plan": {**made.message(), "init": made.init_text()},
             "detach": detach,
         }
+        faults.point("exec: about to ask the monitor")
         # Ahead of the start, so that its end comes after it.
         self._events.container(f"exec_start: {' '.join(options.command)}", container, execID=identifier)
         connection, answer = self._containers.guardians.request(places, message)
+        faults.point("exec: heard of the start")
         if "failed" in answer:
             connection.close()
             starter.raise_failure(answer["failed"])

@@ -102,8 +102,9 @@ class Guardians:
         """Put a running container's monitor under our keeper where its own has died."""
         if state.is_guarded(places.run):
             return
-        self._spawner.start()
-        with contextlib.suppress(KistError):  # it has just ended, or its monitor has been replaced by one of ours
+        # It has just ended, or its monitor has been replaced by one of ours; or our keeper died, and we hear of it.
+        with contextlib.suppress(KistError, OSError):
+            self._spawner.be_ready()
             launch.ask(places.run, {"op": "guard", "at": self._spawner.run_root, "name": self._spawner.name})
 
 

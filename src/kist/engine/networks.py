@@ -52,6 +52,14 @@ class Networks:
         """Give the container's addresses back; the kernel removed the cable with the namespace."""
         self._store.records.release_addresses(container)
 
+    def cables(self) -> list[str]:
+        """The host's ends of all cables on our bridge, whoever has them."""
+        return apply.cables(plan.bridge_name(self._store.root))
+
+    def holders(self) -> tuple[str, ...]:
+        """The ids of all that have an address."""
+        return self._store.records.address_holders()
+
     def _network(self) -> plan.BridgeNetwork:
         with self._lock:
             if self._bridge is None:

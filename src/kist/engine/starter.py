@@ -19,6 +19,7 @@ from kist.errors import (
     NotFound,
     Unavailable,
 )
+from kist.kernel import faults
 from kist.runtime import launch, messages, seccomp
 from kist.runtime.launch import Attachment, Spawner
 from kist.runtime.plan import Plan
@@ -96,7 +97,9 @@ class Starter:
                 )
             try:
                 if message["event"] == "created" and network is not None:
+                    faults.point("start: heard of the clone")
                     self._networks.attach(descriptors[0], network, plan.id)
+                    faults.point("start: connected the network")
                     with contextlib.suppress(BrokenPipeError):  # it failed meanwhile; the next message tells why
                         messages.send(control, {"go": True})
                 elif message["event"] == "failed":

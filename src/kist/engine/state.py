@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kist.kernel import process
+from kist.runtime import messages
 from kist.spec.container import ContainerState, Health, Usage
 from kist.spec.json import convert
 from kist.spec.networking import PublishedPort
@@ -67,6 +68,31 @@ def is_guarded(run_directory: str) -> bool:
         return False
 
 
+def cgroup_path(run_directory: str) -> str:
+    """The cgroup of what was started last in this run directory; empty when that is not known."""
+    try:
+        return str(_load(run_directory, "plan.json")["cgroup"])
+    except (KeyError, ValueError):
+        return ""
+
+
+def keep_end(directory: str, run_directory: str) -> bool:
+    """Have the end in the container's own directory; False while it is in the other one alone.
+
+    A monitor writes it there when the disk is full; it must not go with what belongs to the run.
+    """
+    if _load(directory):
+        return True
+    found = _load(run_directory)
+    if found.get("status") != "exited":
+        return True
+    try:
+        messages.write_json(os.path.join(directory, FILE), found)
+    except OSError:
+        return False
+    return True
+
+
 def forget_end(directory: str) -> None:
     """Take away the end of an earlier run, before the next."""
     with contextlib.suppress(FileNotFoundError):
@@ -81,9 +107,9 @@ def notices(directory: str) -> list[dict[str, Any]]:
         return []
 
 
-def _load(directory: str) -> dict[str, Any]:
+def _load(directory: str, name: str = FILE) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(process.read_file(f"{directory}/{FILE}"))
+        found: dict[str, Any] = json.loads(process.read_file(f"{directory}/{name}"))
     except FileNotFoundError:
         return {}
     return found

@@ -1,7 +1,8 @@
 """Places where a test may have this process killed: ``kist.kernel.faults.point("monitor cloned")``.
 
-Nothing happens unless ``KIST_FAULTS`` names a file when the process starts. When that file's text is the name of the
-point, whoever comes by takes the file away and dies of SIGKILL, as if somebody had killed it just there.
+Nothing happens unless ``KIST_FAULTS`` names a file when the process starts. When that file's first line is the name of
+the point, whoever comes by takes the file away and kills itself, as if somebody had done it just there; or, where there
+is a second line, the process of that number, and goes on.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def environment() -> dict[str, str]:
 def _die_if_wanted(path: str, name: str) -> None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        wanted = os.read(descriptor, 256).decode()
+        wanted, _, victim = os.read(descriptor, 256).decode().partition("\n")
         os.close(descriptor)
         if wanted == name:
             os.unlink(path)
-            os.kill(os.getpid(), 9)
-    except FileNotFoundError:
-        return  # nothing is wanted now, or another process was first
+            os.kill(int(victim or os.getpid()), 9)
+    except (FileNotFoundError, ProcessLookupError):
+        return  # nothing is wanted now, or another process was first; or the victim is dead already

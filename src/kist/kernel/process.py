@@ -206,6 +206,11 @@ def peek_status(pidfd: int) -> int:
     return found.si_status | (_CORE_DUMPED if found.si_code == os.CLD_DUMPED else 0)
 
 
+def exists(pid: int) -> bool:
+    """Whether there is a process of this number, a dead one that nobody waited for included."""
+    return os.path.exists(f"/proc/{pid}")
+
+
 def set_oom_score_adjustment(adjustment: int) -> None:
     """How readily the kernel chooses this process when memory runs out: -1000 never, 1000 first."""
     with open("/proc/self/oom_score_adj", "w") as file:

@@ -11,7 +11,7 @@ Raises, everywhere:
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_interface
 
 from kist.errors import Conflict, Forbidden, Unavailable
@@ -20,6 +20,7 @@ from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Request, Socke
 from kist.kernel.rtnetlink import Link
 from kist.network import firewall
 from kist.network.plan import (
+    CABLE_PREFIX,
     BridgeNetwork,
     choose_subnet,
     first_address,
@@ -94,6 +95,43 @@ def detach(container_id: str) -> None:
     """
     with _explained(f"disconnect the container {container_id[:12]}"), Socket(NETLINK_ROUTE) as connection:
         _delete(connection, veth_name(container_id))
+
+
+def cables(bridge: str) -> list[str]:
+    """The names of the host's ends of all cables of ours on this bridge."""
+    with _explained(f"look at the bridge {bridge}"), Socket(NETLINK_ROUTE) as connection:
+        link = rtnetlink.find_link(connection, bridge)
+        if link is None:
+            return []
+        found = [each for each in rtnetlink.links(connection) if each.master == link.ifindex]
+        return [each.name for each in found if each.name.startswith(CABLE_PREFIX)]
+
+
+def remove_link(name: str) -> None:
+    """Remove a device, if it is there."""
+    with _explained(f"remove {name}"), Socket(NETLINK_ROUTE) as connection:
+        _delete(connection, name)
+
+
+def stray_chains() -> list[tuple[str, ...]]:
+    """Names of chains in our table, together those of each bridge that does not exist."""
+    strays: dict[str, list[str]] = {}
+    with _explained("read the packet rules"):
+        with Socket(NETLINK_NETFILTER) as connection:
+            found = [chain.name for chain in nftables.list_chains(connection) if chain.table == firewall.TABLE]
+        with Socket(NETLINK_ROUTE) as connection:
+            bridges = {link.name for link in rtnetlink.links(connection)}
+    for name in found:
+        bridge = name.rpartition("-")[0]
+        if bridge not in bridges:
+            strays.setdefault(bridge, []).append(name)
+    return [tuple(names) for names in strays.values()]
+
+
+def remove_chains(names: Sequence[str]) -> None:
+    """Remove chains of our table."""
+    with _explained("remove packet rules"), netns.locked(), Socket(NETLINK_NETFILTER) as connection:
+        nftables.remove(connection, firewall.TABLE, names)
 
 
 def remove_bridge(network: BridgeNetwork) -> None:

@@ -18,6 +18,7 @@ CANDIDATE_SUBNETS = (
 )
 
 _DEFAULT_ROOT = "/var/lib/kist"
+CABLE_PREFIX = "kist"
 _LINK_LAYER_PREFIX = b"\x02\x6b"  # the bit for "locally administered"; unicast
 
 
@@ -55,7 +56,7 @@ def bridge_name(data_root: str) -> str:
 
 def veth_name(container_id: str) -> str:
     """The host's end of a container's cable: 15 characters, as many as the kernel has room for."""
-    return "kist" + container_id[:11]
+    return CABLE_PREFIX + container_id[:11]
 
 
 def parse_subnet(text: str) -> IPv4Network:

@@ -116,6 +116,7 @@ class Successor:
             monitor.cgroup.kill()
             monitor.remove_cgroup()
         monitor.record.note_resting()
+        monitor.streams.drain()  # of the run that is over nothing is left to carry
         faults.point("successor: noted that it rests")
 
     def _publish_again(self) -> None:

@@ -73,6 +73,16 @@ class Spawner:
         """Start the process ahead of the first request."""
         self._ensure()
 
+    def be_ready(self) -> None:
+        """Start the process if need be, and wait until it takes connections.
+
+        Raises:
+            OSError: it died before.
+        """
+        self._ensure()
+        with self._lock:
+            self._await_greeting()
+
     def launch(
         self, plan: Plan, directory: str, run_directory: str, attached: Sequence[Attachment] = ()
     ) -> socket.socket:
@@ -127,10 +137,8 @@ class Spawner:
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Ask the keeper, on a connection of its own, so that many may wait; empty when it died meanwhile."""
-        self._ensure()
         try:
-            with self._lock:
-                self._await_greeting()
+            self.be_ready()
             with _reach(self.run_root, self.name, socket.SOCK_SEQPACKET) as connection:
                 _greeting(connection).close()
                 messages.send(connection, message)
@@ -224,6 +232,15 @@ class Spawner:
 def keeper_name(owner: str = "") -> str:
     """The name of a keeper's socket in the run root: of the one that engines share, or of one's own."""
     return f"keeper-{owner}.sock" if owner else "keeper.sock"
+
+
+def listens(directory: str, name: str) -> bool:
+    """Whether a keeper listens there."""
+    try:
+        _reach(directory, name, socket.SOCK_SEQPACKET).close()
+    except OSError:
+        return False
+    return True
 
 
 def _reach(directory: str, name: str, kind: int) -> socket.socket:

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from kist.spec.build import BootstrapOptions, BuildOptions
+from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
@@ -269,6 +270,15 @@ class EngineInterface(Protocol):
 
     def version(self) -> Version:
         """Versions of the engine and what it stands on."""
+        ...
+
+    def check(self, *, repair: bool = False, verify: bool = False) -> Check:
+        """Look for what is not as it should be; with ``repair`` mend what can be mended safely.
+
+        Args:
+            repair: mend.
+            verify: read every blob and compare it with its digest.
+        """
         ...
 
     def info(self) -> Info:

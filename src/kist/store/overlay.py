@@ -176,6 +176,31 @@ class OverlaySnapshotter:
                     if name not in known:
                         directories.remove_tree(f"{self._directory}/{name}")
 
+    def rows(self) -> tuple[tuple[str, int, bool], ...]:
+        """Key, number and whether committed, of every snapshot."""
+        found = self._database.rows("SELECT key, id, committed FROM snapshots ORDER BY id")
+        return tuple((key, number, bool(committed)) for key, number, committed in found)
+
+    def directory(self, number: int) -> str:
+        """Where a snapshot's files are."""
+        return f"{self._directory}/{number}"
+
+    def strays(self) -> tuple[str, ...]:
+        """Paths in the snapshots' directory that belong to none."""
+        with self._database.transaction() as db:  # whoever makes a snapshot does so in a transaction
+            numbers = [number for (number,) in db.execute("SELECT id FROM snapshots").fetchall()]
+            known = {name for number in numbers for name in (f"{number}", f"{number}-work")}
+            return tuple(f"{self._directory}/{name}" for name in os.listdir(self._directory) if name not in known)
+
+    def forget_lost(self, key: str) -> bool:
+        """Forget a layer whose directory is gone, so that it is unpacked again; False while others stand on it."""
+        number, _, committed = self._find(key)
+        if not committed or os.path.isdir(self.directory(number)):
+            return False
+        with self._database.transaction() as db:
+            db.execute("UPDATE snapshots SET key = 'lost-' || id WHERE id = ?", (number,))
+        return True
+
     def _forget(self, key: str, number: int) -> None:
         try:
             with self._database.transaction() as db:

@@ -226,6 +226,10 @@ class Records:
         with self._database.transaction() as db:
             db.execute("DELETE FROM addresses WHERE container = ?", (container,))
 
+    def address_holders(self) -> tuple[str, ...]:
+        """The ids of all that have an address on any network."""
+        return tuple(holder for (holder,) in self._database.rows("SELECT DISTINCT container FROM addresses"))
+
     def addresses(self, network: str) -> dict[str, str]:
         """The addresses in use on a network, and the container that has each."""
         return dict(self._database.rows("SELECT address, container FROM addresses WHERE network = ?", network))

@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +35,7 @@ class Store:
         events: what happened.
         records: rows about images, containers, addresses and the build cache.
         snapshots: layers as file trees.
+        database: below the last two.
         volumes: directories that outlive containers.
 
     Raises:
@@ -51,15 +52,15 @@ class Store:
                 directories.make(os.path.join(self.root, name))
         self._lock = StoreLock(f"{self.root}/lock")
         with reported("open data root"), StoreLock(f"{self.root}/open.lock").alone(wait=True):
-            self._database = Database(f"{self.root}/kist.db")
+            self.database = Database(f"{self.root}/kist.db")
         with reported("open data root"), self._lock.alone() as alone:
             if alone:
                 self._sweep_temporary()
         self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
-        self.records = Records(self._database)
-        self.events = EventLog(self._database)
-        self.snapshots = OverlaySnapshotter(f"{self.root}/snapshots", self._database)
-        self.volumes = Volumes(f"{self.root}/volumes", self._database)
+        self.records = Records(self.database)
+        self.events = EventLog(self.database)
+        self.snapshots = OverlaySnapshotter(f"{self.root}/snapshots", self.database)
+        self.volumes = Volumes(f"{self.root}/volumes", self.database)
         self._flushing = threading.Lock()
         self._flusher: threading.Thread | None = None
 
@@ -76,7 +77,7 @@ class Store:
         with self._flushing:
             if self._flusher is not None:
                 self._flusher.join()
-        self._database.close()
+        self.database.close()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -121,6 +122,10 @@ class Store:
                 os.unlink(self._pending)
             self._sweep_temporary()
             return collect(self.blobs, self.snapshots, self.records)
+
+    def quiet(self) -> AbstractContextManager[bool]:
+        """Hold the lock alone where that is possible at once, and say so: nothing is made that has no record yet."""
+        return self._lock.alone()
 
     def discard_orphans(self) -> None:
         """Remove active snapshots that no container has: of builds and creations that were cut off.

@@ -184,7 +184,7 @@ def test_a_damaged_database_is_corrupt(tmp_path):
 
 def test_a_transaction_that_fails_changes_nothing(store):
     def fail() -> None:
-        with store._database.transaction() as db:
+        with store.database.transaction() as db:
             db.execute("INSERT INTO cache VALUES ('k', 'v', 0)")
             raise ValueError("stop")
 

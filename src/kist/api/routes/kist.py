@@ -45,6 +45,12 @@ async def info(call: Call) -> StreamResponse:
     return call.reply(await call.run_long(call.engine.info))
 
 
+async def check(call: Call) -> StreamResponse:
+    """``kist.spec.check.Check``; ``repair`` mends, ``verify`` reads every blob."""
+    repair, verify = call.flag("repair"), call.flag("verify")
+    return call.reply(await call.run_long(lambda: call.engine.check(repair=repair, verify=verify)))
+
+
 async def version(call: Call) -> StreamResponse:
     """``kist.spec.summary.Version``."""
     return call.reply(await call.run(call.engine.version))
@@ -54,5 +60,6 @@ ROUTES = (
     Route("POST", "/kist/bootstrap", bootstrap),
     Route("POST", "/kist/plan", plan),
     Route("GET", "/kist/info", info),
+    Route("POST", "/kist/check", check),
     Route("GET", "/kist/version", version),
 )

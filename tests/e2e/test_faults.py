@@ -1,0 +1,157 @@
+"""SIGKILL of every process at every stage: after each, the next command works and nothing is lost, doubled or left.
+
+The places are those of the source (``kist.kernel.faults``). At each, whoever passes dies; and, in the long suite
+(``script/test-faults``), the engine, the keeper or the command is killed at that moment instead. Counts are printed.
+"""
+
+import contextlib
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from faultroom import Room, a_room, kill, points
+from harness import BUSYBOX, until
+
+pytestmark = pytest.mark.root
+
+LONG = bool(os.environ.get("KIST_LONG_TESTS"))
+QUIET = ("--network", "none")
+SLEEP = (BUSYBOX, "sleep", "600")
+
+
+def create(_: Room) -> list[str]:
+    return ["create", "--name", "it", *SLEEP]
+
+
+def start(room: Room) -> list[str]:
+    room.good("create", "--name", "it", *SLEEP)
+    return ["start", "it"]
+
+
+def run(_: Room) -> list[str]:
+    return ["run", "--rm", "--name", "it", *QUIET, BUSYBOX, "true"]
+
+
+def execute(room: Room) -> list[str]:
+    room.good("run", "-d", "--name", "it", *QUIET, *SLEEP)
+    return ["exec", "it", "true"]
+
+
+def stop(room: Room) -> list[str]:
+    room.good("run", "-d", "--name", "it", *SLEEP)
+    return ["stop", "-t", "0", "it"]
+
+
+def remove(room: Room) -> list[str]:
+    room.good("create", "--name", "it", *SLEEP)
+    return ["rm", "it"]
+
+
+def take_over(room: Room) -> list[str]:
+    """Its monitor is killed by the room; what follows is the keeper's doing."""
+    room.good("run", "-d", "--name", "it", *QUIET, *SLEEP)
+    return ["kill-monitor"]
+
+
+def rest(room: Room) -> list[str]:
+    """As ``take_over``, between two runs of a container that is restarted."""
+    room.good("run", "-d", "--name", "it", "--restart", "always", *QUIET, BUSYBOX, "false")
+    until(lambda: int(str(room.state("it").get("restart_count", 0))) > 4 and room.state("it")["status"] == "restarting")
+    return ["kill-monitor"]
+
+
+def restart(_: Room) -> list[str]:
+    return ["run", "-d", "--name", "it", "--restart", "always", *QUIET, BUSYBOX, "false"]
+
+
+_SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
+    "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "end": stop,
+    "remove": remove, "keeper": take_over, "successor": take_over,
+}  # fmt: skip
+# What a killed monitor had not begun is ended by its successor.
+_WHILE_STARTING = "successor: killed what had not started"
+
+
+def scenario_of(point: str) -> Callable[[Room], list[str]]:
+    """What to do so that somebody comes by."""
+    if point == "successor: noted that it rests":
+        return rest
+    if point in ("monitor: noted that it rests", "monitor: told the keeper of the rest"):
+        return restart
+    kind = point.partition(":")[0]
+    if kind == "monitor":
+        return execute if "exec" in point else run
+    return _SCENARIOS[kind]
+
+
+CASES = [(point, "self") for point in points() if point != _WHILE_STARTING]
+LONG_CASES = [(point, victim) for point, _ in CASES for victim in ("engine", "keeper", "command")]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    with a_room(tmp_path_factory.mktemp("faults")) as made:
+        yield made
+        assert made.kills or LONG
+
+
+@pytest.fixture(scope="module", autouse=True)
+def count(room: Room, request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        print(f"\n{room.kills} kills, after each of which everything was found in order")
+
+
+def do(room: Room, point: str, victim: str) -> None:
+    """Have somebody killed at this place, while a command is under way that passes it."""
+    words = scenario_of(point)(room)
+    if words == ["kill-monitor"]:
+        room.arm(point, room.pid_of(victim) if victim in ("engine", "keeper") else 0)
+        kill(room.pid_of("monitor", "it"))
+        until(lambda: not room.trap.exists())
+        return
+    known = room.pid_of(victim) if victim in ("engine", "keeper") else 0
+    with subprocess.Popen(
+        [*room.cli.command, *words], env=room.environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as command:  # fmt: skip
+        room.arm(point, command.pid if victim == "command" else known)
+        command.wait(60)
+
+
+@pytest.mark.parametrize(("point", "victim"), CASES + (LONG_CASES if LONG else []))
+def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str) -> None:
+    do(room, point, victim)
+    # What comes after the answer to the command comes a moment later.
+    until(lambda: not room.trap.exists())
+    assert room.sprung(), f"nobody came by {point!r}"
+    room.verify()
+
+
+@pytest.mark.skipif(not LONG, reason="long: script/test-faults")
+@pytest.mark.parametrize("seed", range(10))
+def test_kills_at_any_moment_lose_nothing(room: Room, seed: int) -> None:
+    choose = random.Random(seed)
+    for _ in range(20):
+        words = choose.choice([create, start, run, execute, stop, remove])(room)
+        victim = choose.choice(["engine", "keeper", "monitor", "command"])
+        known = 0 if victim == "command" else room.pid_of(victim)
+        with subprocess.Popen(
+            [*room.cli.command, *words], env=room.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as command:  # fmt: skip
+            time.sleep(choose.uniform(0, 0.25))  # the moment is what is varied
+            room.kills += kill(known or command.pid)
+            command.wait(60)
+        room.verify()
+
+
+def test_the_places_are_told_by_the_source() -> None:
+    assert len(points()) == len(set(points())) > 40
+    for point in points():
+        assert scenario_of(point)

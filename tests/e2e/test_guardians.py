@@ -1,0 +1,178 @@
+"""Monitors and keepers that are killed: the container goes on, its log too, and its end is learnt."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import BUSYBOX, Cli, kill_and_see, until
+
+pytestmark = pytest.mark.root
+
+COUNTING = "n=0; while [ ! -e /go ]; do n=$((n+1)); echo line $n; sleep 0.05; done; echo last; exit 42"
+
+
+def state_of(cli: Cli, name: str) -> dict[str, object]:
+    """What the monitor has written while the container runs."""
+    identifier = cli.good("ps", "-aq", "--no-trunc", "--filter", f"name={name}")
+    path = cli.directory / "run" / "containers" / identifier / "state.json"
+    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def monitor_of(cli: Cli, name: str) -> int:
+    return int(str(state_of(cli, name)["monitor"]))
+
+
+def keeper_of(cli: Cli, name: str) -> int:
+    return int(str(state_of(cli, name)["keeper"][0]))  # type: ignore[index]
+
+
+def pid_of(cli: Cli, name: str) -> int:
+    return int(cli.good("inspect", "--format", "{{.State.Pid}}", name))
+
+
+def lines_of(cli: Cli, name: str) -> list[str]:
+    return cli.good("logs", name).split("\n")
+
+
+def test_a_container_outlives_its_monitor(small: Cli) -> None:
+    small.good("run", "-d", "--name", "tough", "--network", "none", BUSYBOX, "sh", "-c", COUNTING)
+    pid, first = pid_of(small, "tough"), monitor_of(small, "tough")
+    kill_and_see(first)
+    assert "Up" in small.good("ps", "--filter", "name=tough")
+    assert pid_of(small, "tough") == pid
+    until(lambda: monitor_of(small, "tough") != first)
+    before = len(lines_of(small, "tough"))
+    until(lambda: len(lines_of(small, "tough")) > before + 2)
+    small.good("exec", "tough", "touch", "/go")
+    assert small.good("wait", "tough") == "42"
+    found = lines_of(small, "tough")
+    assert found[-1] == "last"
+    numbers = [int(line.split()[1]) for line in found[:-1]]
+    assert numbers == list(range(1, len(numbers) + 1)), "a line of the log is missing"
+    small.good("rm", "tough")
+
+
+def test_monitor_after_monitor_may_be_killed(small: Cli) -> None:
+    small.good("run", "-d", "--name", "often", "--network", "none", BUSYBOX, "sh", "-c", COUNTING)
+    seen = set()
+    for _ in range(5):
+        now = monitor_of(small, "often")
+        seen.add(now)
+        kill_and_see(now)
+        until(lambda: monitor_of(small, "often") not in seen)
+    small.good("exec", "often", "touch", "/go")
+    assert small.good("wait", "often") == "42"
+
+
+def test_a_terminal_and_its_input_outlive_the_monitor(small: Cli) -> None:
+    small.good("run", "-dit", "--name", "shell", "--network", "none", BUSYBOX, "sh")
+    first = monitor_of(small, "shell")
+    kill_and_see(first)
+    until(lambda: monitor_of(small, "shell") != first)
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execve(small.command[0], [*small.command, "attach", "shell"], small.environment)
+    os.write(master, b"echo sum $((20 + 3)); exit 5\n")
+    assert small.good("wait", "shell") == "5"
+    assert "sum 23" in small.good("logs", "shell")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    os.close(master)
+
+
+def test_open_standard_input_stays_open(small: Cli) -> None:
+    small.good("run", "-di", "--name", "reads", "--network", "none", BUSYBOX, "sh", "-c", "cat; echo over")
+    first = monitor_of(small, "reads")
+    kill_and_see(first)
+    until(lambda: monitor_of(small, "reads") != first)
+    assert small.good("ps", "-q", "--filter", "name=reads"), "its standard input was closed by the monitor's death"
+    with subprocess.Popen(
+        [*small.command, "attach", "reads"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=small.environment
+    ) as attached:
+        assert attached.stdin
+        assert attached.stdout
+        attached.stdin.write(b"fed\n")
+        attached.stdin.flush()
+        assert attached.stdout.readline() == b"fed\n"
+        small.good("rm", "-f", "reads")
+
+
+def test_an_execd_process_of_a_killed_monitor_is_seen_to_its_end(small: Cli) -> None:
+    small.good("run", "-d", "--name", "busy", "--network", "none", BUSYBOX, "sleep", "600")
+    with subprocess.Popen(
+        [*small.command, "exec", "busy", "sh", "-c", "echo begun; while [ ! -e /go ]; do sleep 0.05; done; exit 9"],
+        stdout=subprocess.PIPE, env=small.environment,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stdout.readline() == b"begun\n"
+        kill_and_see(monitor_of(small, "busy"))
+        process.wait(20)
+    run = next((small.directory / "run" / "containers").iterdir())
+    states = [path for path in run.glob("exec-*.json") if "options" not in path.name]
+    assert [json.loads(path.read_bytes())["running"] for path in states] == [True]
+    small.good("exec", "busy", "touch", "/go")
+    until(lambda: not any(json.loads(path.read_bytes())["running"] for path in states))
+    assert [json.loads(path.read_bytes())["exit_code"] for path in states] == [9]
+    small.good("rm", "-f", "busy")
+
+
+@pytest.mark.parametrize("who", ["engine", "monitor", "both"])
+def test_a_killed_keeper_is_replaced_and_takes_over_again(small: Cli, who: str) -> None:
+    small.good("run", "-d", "--name", "kept", "--network", "none", BUSYBOX, "sh", "-c", COUNTING)
+    monitor, keeper = monitor_of(small, "kept"), keeper_of(small, "kept")
+    if who in ("engine", "both"):
+        kill_and_see(small.engine_pid())
+    kill_and_see(keeper)
+    if who in ("monitor", "both"):
+        kill_and_see(monitor)
+    small.good("ps")
+    until(lambda: keeper_of(small, "kept") != keeper)
+    if who == "engine":
+        kill_and_see(monitor)
+        until(lambda: monitor_of(small, "kept") != monitor)
+    small.good("exec", "kept", "touch", "/go")
+    # What wrote while nobody read has got SIGPIPE, where nobody was left.
+    assert small.good("wait", "kept") in ({"42", "141"} if who in ("monitor", "both") else {"42"})
+
+
+def test_the_next_engine_uses_the_keeper_that_is_there(small: Cli) -> None:
+    small.good("run", "-d", "--name", "here", "--network", "none", BUSYBOX, "sleep", "600")
+    keeper = keeper_of(small, "here")
+    small.stop_engine()
+    small.good("run", "-d", "--name", "there", "--network", "none", BUSYBOX, "sleep", "600")
+    assert keeper_of(small, "there") == keeper
+    small.good("rm", "-f", "here", "there")
+    small.stop_engine()
+    until(lambda: not Path(f"/proc/{keeper}").exists())
+
+
+def test_a_container_that_ends_while_no_monitor_lives(small: Cli) -> None:
+    small.good(
+        "run",
+        "-d",
+        "--name",
+        "brief",
+        "--network",
+        "none",
+        BUSYBOX,
+        "sh",
+        "-c",
+        "trap 'exit 3' TERM; while :; do sleep 0.05; done",
+    )
+    pid, monitor = pid_of(small, "brief"), monitor_of(small, "brief")
+    os.kill(monitor, signal.SIGKILL)
+    os.kill(pid, signal.SIGTERM)
+    assert small.good("wait", "brief") == "3"
+
+
+def test_an_automatic_removal_outlives_the_monitor(small: Cli) -> None:
+    small.good("run", "-d", "--rm", "--name", "gone", "--network", "none", BUSYBOX, "sleep", "600")
+    kill_and_see(monitor_of(small, "gone"))
+    small.good("stop", "-t", "1", "gone")
+    until(lambda: small.good("ps", "-aq") == "")
+    assert list((small.directory / "data" / "containers").iterdir()) == []
