@@ -78,11 +78,9 @@ _WHILE_STARTING = "successor: killed what had not started"
 
 def scenario_of(point: str) -> Callable[[Room], list[str]]:
     """What to do so that somebody comes by."""
-    if point == "successor: noted that it rests":
-        return rest
-    if point in ("monitor: noted that it rests", "monitor: told the keeper of the rest"):
-        return restart
-    kind = point.partition(":")[0]
+    kind, _, step = point.partition(":")
+    if step.endswith((" rests", " rest", " again")):
+        return rest if kind == "successor" else restart
     if kind == "monitor":
         return execute if "exec" in point else run
     return _SCENARIOS[kind]
