@@ -46,6 +46,11 @@ def stop(room: Room) -> list[str]:
     return ["stop", "-t", "0", "it"]
 
 
+def kill_it(room: Room) -> list[str]:
+    room.good("run", "-d", "--name", "it", *SLEEP)
+    return ["kill", "it"]
+
+
 def remove(room: Room) -> list[str]:
     room.good("create", "--name", "it", *SLEEP)
     return ["rm", "it"]
@@ -69,7 +74,7 @@ def restart(_: Room) -> list[str]:
 
 
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
-    "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "end": stop,
+    "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it, "end": stop,
     "remove": remove, "keeper": take_over, "successor": take_over,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
@@ -103,6 +108,13 @@ def count(room: Room, request: pytest.FixtureRequest) -> Iterator[None]:
     capture = request.config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         print(f"\n{room.kills} kills, after each of which everything was found in order")
+
+
+@pytest.fixture(autouse=True)
+def tidy(room: Room) -> None:
+    """One test's failure is not the next one's."""
+    room.trap.unlink(missing_ok=True)
+    room.run("rm", "-f", "it")
 
 
 def do(room: Room, point: str, victim: str) -> None:

@@ -290,7 +290,7 @@ class Containers:
         try:
             # Ahead of the signal, so that an end that it brings comes after it.
             self._events.container("kill", container, signal=chosen)
-            faults.point("stop: about to signal")
+            faults.point("kill: about to signal")
             self.guardians.ask(self.places(container), {"op": "signal", "number": chosen})
         except (Unavailable, Conflict):
             if self.state_of(container).running:
@@ -328,6 +328,7 @@ class Containers:
         with self.open_wait(container, "ended") as ended:
             try:
                 self._events.container("kill", container, signal=number)
+                faults.point("stop: about to ask")
                 self.guardians.ask(self.places(container), {"op": "stop", "number": number, "patience": patience})
             except (Conflict, NotFound):
                 return  # it ended by itself in the meantime, and may be removed by now
