@@ -74,8 +74,8 @@ def restart(_: Room) -> list[str]:
 
 
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
-    "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it, "end": stop,
-    "remove": remove, "keeper": take_over, "successor": take_over,
+    "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it,
+    "end": stop, "remove": remove, "keeper": take_over, "successor": take_over,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
 _WHILE_STARTING = "successor: killed what had not started"
