@@ -12,12 +12,13 @@ from bench.engines import Engine, find
 from bench.measure import CommandError
 from bench.report import Result
 from bench.room import run_in_room
+from bench.stage import Stage
 from bench.things import Things
 
 HERE = Path(__file__).parent
 
 
-def measure(row: rows.Row, stage: rows.Stage) -> Result:
+def measure(row: rows.Row, stage: Stage) -> Result:
     """Interleaved, so that a busy minute of the machine falls on all sides alike."""
     samples: dict[str, list[float]] = {}
     failures: dict[str, str] = {}
@@ -56,7 +57,7 @@ def bench(options: argparse.Namespace, work: Path, things: Things) -> int:
     for line in missing:
         print(line, file=sys.stderr)
     engines = start(found, things)
-    stage = rows.Stage(engines, things, options.quick, "kist" in options.peers)
+    stage = Stage(engines, things, options.quick, "kist" in options.peers)
     results = []
     try:
         for row in rows.chosen(options.rows):

@@ -39,6 +39,11 @@ class Engine:
         return run(self.argv(*words), self.env)
 
     @property
+    def socket(self) -> str:
+        """The path of its Docker Engine API; empty for an engine without a daemon."""
+        return ""
+
+    @property
     def volatile(self) -> str:
         """A directory in memory, for what need not outlive the machine: the room's /run is one, as on every machine."""
         return f"/run/kist-bench/{type(self).__name__.lower()}"
@@ -68,6 +73,10 @@ class Docker(Engine):
     """Debian's docker.io with a daemon on private roots and a private socket."""
 
     daemon: subprocess.Popen[bytes]
+
+    @property
+    def socket(self) -> str:
+        return f"{self.work}/socket"
 
     def start(self) -> None:
         daemon = shutil.which("dockerd", path="/usr/sbin:/usr/bin:/sbin:/bin")
@@ -116,6 +125,10 @@ class Podman(Engine):
 
 class Kist(Engine):
     """The project's own command; its engine starts by itself with the first verb."""
+
+    @property
+    def socket(self) -> str:
+        return f"{self.volatile}/run/engine.sock"
 
     def start(self) -> None:
         self.env = {**os.environ, "KIST_ROOT": f"{self.work}/root", "KIST_RUN": f"{self.volatile}/run"}

@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
+from bench import clients
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
-from bench.things import Things
+from bench.stage import Side, Stage
 
 LINES = 500_000
 IDLE = 50
@@ -32,24 +33,6 @@ class Budget:
         if "kist" not in medians or (self.against and self.against not in medians):
             return None
         return medians["kist"] / (medians[self.against] if self.against else 1)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a row is given to work with; ``kist`` says whether it is wanted where no engine is needed."""
-
-    engines: Sequence[Engine]
-    things: Things
-    quick: bool
-    kist: bool
-
-
-@dataclass(frozen=True)
-class Side:
-    """One contestant in a row; each call of `sample` is one measurement in the row's unit."""
-
-    name: str
-    sample: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -126,6 +109,21 @@ def _monitor(stage: Stage) -> Iterator[list[Side]]:
     finally:
         for engine in stage.engines:
             engine.run("rm", "-f", *names)
+
+
+@contextmanager
+def _exec(stage: Stage) -> Iterator[list[Side]]:
+    """A command in a running container, as a whole process."""
+    for engine in stage.engines:
+        engine.run("run", "-d", "--network", "none", "--name", "executed", IMAGE, "sleep", "100000")
+    try:
+        yield [
+            Side(engine.name, lambda engine=engine: 1000 * engine.seconds("exec", "executed", "true"))  # type: ignore[misc]
+            for engine in stage.engines
+        ]
+    finally:
+        for engine in stage.engines:
+            engine.run("rm", "-f", "executed")
 
 
 @contextmanager
@@ -266,6 +264,17 @@ ROWS = (
         _command(*_RUN, "--network", "none", IMAGE, "true"),
     ),
     Row("spawn", "spawn of true, the runtime alone", "ms", (Budget(1 / 3, "runc"), Budget(1, "crun")), _spawn),
+    Row("exec", "exec CONTAINER true", "ms", (Budget(1 / 4, "docker"),), _exec),
+    Row("py-cycle", "create, start, wait, remove (docker-py)", "ms", (Budget(1 / 12, "docker"),), clients.cycle),
+    Row("py-exec", "exec of true (docker-py)", "ms", (Budget(1 / 8, "docker"),), clients.executing),
+    Row(
+        "at-once", f"{clients.AT_ONCE} containers started at once", "s", (Budget(1 / 8, "docker"),), clients.at_once,
+        rounds=3, warm=False,
+    ),
+    Row(
+        "flat", f"the {MANY}th start beside the first", "times", (Budget(1.2),), clients.flat(MANY),
+        rounds=1, warm=False,
+    ),
     Row("monitor", f"memory for each of {IDLE} idle containers", "MB", (Budget(1.5),), _monitor, rounds=1, warm=False),
     Row("load", "load of debian:12", "s", (Budget(1 / 2, "docker"),), _load, rounds=5),
     Row(
