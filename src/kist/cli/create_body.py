@@ -110,9 +110,9 @@ def create_body(arguments: "Arguments", environment: "Mapping[str, str]", direct
         body["OpenStdin"] = True
         body["StdinOnce"] = True
     _add_mounts(body, host, arguments, directory)
-    if arguments.flag("as_me"):
-        if "user" in arguments.values:
-            raise InvalidInput("conflicting options: --as-me and --user", hint="--as-me is the caller's own user")
+    if arguments.flag("as_me") and "user" in arguments.values:
+        raise InvalidInput("conflicting options: --as-me and --user", hint="--as-me is the caller's own user")
+    if arguments.flag("as_me") or arguments.text("userns").startswith("keep-id"):
         body["KistCaller"] = caller(environment)
     if rare:
         from kist.cli.rare_body import add_rare  # noqa: PLC0415 - few give such options

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kist.engine import devices as host_devices
-from kist.engine import lifetime, logconfig, namespaces, network_options, security, sysctls, ulimits, undone
+from kist.engine import lifetime, logconfig, namespaces, network_options, security, sysctls, ulimits, undone, userns
 from kist.engine.limits import cgroup_limits
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
@@ -18,7 +18,7 @@ from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount, check_target
 from kist.spec.resources import Resources
-from kist.spec.runtime import DeviceNode, DeviceRule, Joined, Linux, LinuxResources, Process, RuntimeSpec, User
+from kist.spec.runtime import DeviceNode, DeviceRule, IdMaps, Joined, Linux, LinuxResources, Process, RuntimeSpec, User
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_CAPABILITIES = (
@@ -72,6 +72,7 @@ class Surroundings:
         joined: the namespaces of others that it is to have.
         devices, device_rules: of the host's devices.
         mounts, groups, hooks: what vendors' specifications of devices add.
+        ids: of its user namespace; None for the host's.
     """
 
     root: tuple[Mount, ...]
@@ -87,6 +88,7 @@ class Surroundings:
     mounts: tuple[Mount, ...] = ()
     groups: tuple[str, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    ids: IdMaps | None = None
 
 
 def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpec:
@@ -105,12 +107,13 @@ def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpe
             namespaces=own,
             masked_paths=_system_paths(options.masked_paths, MASKED_PATHS, held),
             readonly_paths=_system_paths(options.readonly_paths, READONLY_PATHS, held),
-            sysctl=sysctls.wanted(options, own_network="network" in own),
+            sysctl=sysctls.wanted(options, own_network="network" in own, ids=surroundings.ids),
             cgroups_path=cgroup_path(container),
             resources=limits(options.resources, surroundings.device_rules),
             joined=surroundings.joined,
             devices=surroundings.devices,
             seccomp=held.seccomp,
+            ids=surroundings.ids,
         ),
         hooks=surroundings.hooks,
     )
@@ -250,6 +253,7 @@ def check(options: ContainerOptions) -> None:
         )
     network_options.check(options)
     namespaces.check(options)
+    userns.check(options)
     sysctls.check(options)
     host_devices.check(options)
     security.read(options)
@@ -296,8 +300,8 @@ def _process(container: Container, hostname: str, linked: Sequence[str] = (), gr
     held = security.read(options)
     base = (f"HOSTNAME={hostname}", *(("TERM=xterm",) if options.tty else ()), *linked)
     env = merge_env(base, config.env or ())
-    if options.caller is not None:
-        caller = options.caller
+    caller = userns.caller_of(options)
+    if caller is not None and not (options.user and userns.keeps_ids(options)):
         user = User(uid=caller.uid, gid=caller.gid, additional_gids=caller.groups, groups=groups)
         env = merge_env((f"HOME={caller.home}", f"USER={caller.name}"), env)
     else:
@@ -338,7 +342,7 @@ def _mounts(options: ContainerOptions, surroundings: Surroundings) -> list[Mount
     # Who brings a /dev brings all of it.
     kept = [m for m in own if m.target not in asked and not (m.target.startswith("/dev/") and "/dev" in asked)]
     # A mount on a directory below another's target comes after it, whatever the order on the command line.
-    theirs = [_user_mount(mount, surroundings.volumes) for mount in options.mounts]
+    theirs = [_user_mount(mount, surroundings) for mount in options.mounts]
     return kept + sorted([*etc, *surroundings.mounts, *theirs], key=_depth)
 
 
@@ -346,7 +350,7 @@ def _depth(mount: Mount) -> int:
     return posixpath.normpath(mount.target).count("/")
 
 
-def _user_mount(mount: Mount, volumes: Mapping[str, str]) -> Mount:
+def _user_mount(mount: Mount, surroundings: Surroundings) -> Mount:
     if mount.type == "tmpfs":
         default = ("nosuid", "nodev", "noexec")
         given = set(mount.options)
@@ -354,8 +358,10 @@ def _user_mount(mount: Mount, volumes: Mapping[str, str]) -> Mount:
         kept = tuple(option for option in default if opposite[option] not in given)
         return Mount("tmpfs", "tmpfs", mount.target, (*kept, *mount.options))
     if mount.type == "volume":
-        source = volumes.get(mount.source, mount.source or "ANONYMOUS")
+        source = surroundings.volumes.get(mount.source, mount.source or "ANONYMOUS")
         return Mount("bind", source, mount.target, tuple(option for option in mount.options if option != "nocopy"))
+    if surroundings.ids is not None and surroundings.ids.bind_uids:
+        return Mount("bind", mount.source, mount.target, (*mount.options, "callers"))
     return mount
 
 

@@ -34,6 +34,7 @@ from kist.engine import (
     roots,
     starter,
     state,
+    userns,
 )
 from kist.engine.boots import Boots
 from kist.engine.creation import Creation, check_name
@@ -59,7 +60,7 @@ from kist.spec.container import Container, ContainerOptions, ContainerState, Log
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
-from kist.spec.runtime import RuntimeSpec
+from kist.spec.runtime import IdMaps, RuntimeSpec
 from kist.store import Store, directories
 
 _LOG = plan.Log().name
@@ -205,6 +206,10 @@ class Containers:
                 found += links.resolve([text], self.get)
         return links.environment(container.name, found)
 
+    def ids(self, container: Container) -> IdMaps | None:
+        """The ids of its user namespace; None for the host's."""
+        return isolation.ids_of(container, self.get, self._store.records)
+
     def hostname(self, container: Container) -> str:
         """The container's name for itself, which may be that of the one whose network it has."""
         return hostname_of(namespaces.network_giver(container, self.get) or container)
@@ -246,7 +251,8 @@ class Containers:
             surroundings = write_surroundings(places, container, network, root, self.linked(container), volumes)
         else:
             surroundings = borrowed_surroundings(self.places(giver), giver, root, volumes)
-        spec = bundle.runtime_spec(container, isolation.with_shared(container, surroundings, self.get))
+        surroundings = isolation.with_shared(container, surroundings, self.get, self._store.records)
+        spec = bundle.runtime_spec(container, surroundings)
         publish = publishing.wanted(container, network.address) if network is not None else ()
         return self._make_plan(container, spec, places, connected=network is not None, publish=publish)
 
@@ -260,9 +266,9 @@ class Containers:
         publish: Sequence[dict[str, Any]],
     ) -> plan.Plan:
         options = container.options
-        caller = options.caller
+        caller = userns.caller_of(options)
         passwd = to_builtins(caller) if caller is not None else None
-        check = plan_check(container, self.linked_environment(container), self.hostname(container))
+        check = plan_check(container, self.linked_environment(container), self.hostname(container), spec.linux.ids)
         return plan.make_plan(
             container.id,
             spec,
@@ -389,6 +395,7 @@ class Containers:
         _end_orphans(container)
         self._networks.release(container.id)
         faults.point("remove: gave the address back")
+        self._store.records.release_ids(container.id)
         self._store.records.remove_container(container.id)
         faults.point("remove: removed the record")
         self._creation.discard(container.id)

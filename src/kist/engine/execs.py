@@ -57,6 +57,7 @@ class Execs:
             raise Conflict(f"exec {identifier} was started before")
         linked = self._containers.linked_environment(container)
         process = bundle.exec_process(container, options, linked, self._containers.hostname(container))
+        ids = self._containers.ids(container)
         made = plan.make_exec_plan(
             identifier,
             process,
@@ -66,6 +67,7 @@ class Execs:
                 frozenset(process.capabilities),
             ),
             stdin=options.open_stdin,
+            ids=ids,
         )
         message = {
             "op": "exec",

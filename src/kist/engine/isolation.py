@@ -2,11 +2,16 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 
-from kist.engine import bundle, devices, namespaces, propagation, security, starter, ulimits
+from kist.engine import bundle, devices, namespaces, propagation, security, starter, ulimits, userns
+from kist.errors import InvalidInput
 from kist.kernel import process
+from kist.kernel import userns as kernel_userns
 from kist.spec.container import Container, ContainerOptions
+from kist.spec.runtime import IdMaps
+from kist.store.records import Records
 
 
 def check_profile(options: ContainerOptions) -> None:
@@ -26,7 +31,10 @@ def warnings(options: ContainerOptions) -> tuple[str, ...]:
 
 
 def with_shared(
-    container: Container, surroundings: bundle.Surroundings, get: Callable[[str], Container]
+    container: Container,
+    surroundings: bundle.Surroundings,
+    get: Callable[[str], Container],
+    records: Records | None = None,
 ) -> bundle.Surroundings:
     """The surroundings with what the container is given of others: namespaces of containers, devices of the host.
 
@@ -34,6 +42,7 @@ def with_shared(
         container: to be started.
         surroundings: the rest.
         get: finds containers by name.
+        records: where ranges of ids are leased; without them (``--dry-run``) one is only shown.
     """
     options = container.options
     for mount in options.mounts:
@@ -41,11 +50,16 @@ def with_shared(
             os.makedirs(mount.source, exist_ok=True)
     propagation.check(options.mounts)
     nodes, rules = devices.nodes(options)
-    joined = namespaces.join(container, get)
-    made = dataclasses.replace(surroundings, joined=joined, devices=nodes, device_rules=rules)
-    return (
-        _with_described(options, made) if options.device_requests or any(map(devices.is_cdi, options.devices)) else made
-    )
+    giver = user_namespace_of(container, get)
+    ids = _maps(giver, records) if giver is not None else None
+    joined = namespaces.join(container, get, giver)
+    made = dataclasses.replace(surroundings, joined=joined, devices=nodes, device_rules=rules, ids=ids)
+    if options.device_requests or any(map(devices.is_cdi, options.devices)):
+        made = _with_described(options, made)
+    odd = [node.path for node in made.devices if not node.path.startswith("/dev/")]
+    if ids is not None and odd:
+        raise InvalidInput(f"the device {odd[0]} is not below /dev, and a user namespace cannot have it elsewhere")
+    return made
 
 
 def _with_described(options: ContainerOptions, surroundings: bundle.Surroundings) -> bundle.Surroundings:
@@ -65,3 +79,48 @@ def _with_described(options: ContainerOptions, surroundings: bundle.Surroundings
         groups=tuple(map(str, edits.additional_gids)),
         hooks=edits.hooks,
     )
+
+
+def user_namespace_of(container: Container, get: Callable[[str], Container]) -> Container | None:
+    """The container whose user namespace this one is in, itself or another; None for the host's.
+
+    Who has namespaces of another container has its user namespace too: namespaces belong to one, and nobody else has
+    rights over them.
+
+    Raises:
+        InvalidInput: it asks for namespaces of different ones.
+    """
+    mode = userns.read(container.options.namespaces.user)
+    others = [user_namespace_of(other, get) for other in namespaces.sharing(container, get)]
+    if mode.kind == "container":
+        found = user_namespace_of(get(mode.container), get)
+    elif mode.kind != "host":
+        found = container
+    else:
+        found = others[0] if others and not container.options.namespaces.user else None
+    for other in others:
+        if (other and other.id) != (found and found.id):
+            raise InvalidInput(
+                "cannot join namespaces of a container that is in another user namespace",
+                hint="leave --userns out: who joins a container's namespaces is in its user namespace",
+            )
+    return found
+
+
+def ids_of(container: Container, get: Callable[[str], Container], records: Records) -> IdMaps | None:
+    """The ids of a container that runs, as its user namespace has them; None for the host's."""
+    giver = user_namespace_of(container, get)
+    return None if giver is None else _maps(giver, records)
+
+
+def _maps(container: Container, records: Records | None) -> IdMaps:
+    mode = userns.read(container.options.namespaces.user)
+    # Engines with roots of their own do not know of each other: they begin at different places.
+    first = zlib.crc32(container.id.encode())
+
+    def choose(taken: Sequence[userns.Range]) -> userns.Range:
+        busy = [*taken, *kernel_userns.ranges_in_use()]
+        return userns.choose(userns.allowed_ranges(), busy, mode.size, first)
+
+    start, _ = records.lease_ids(container.id, choose) if records is not None else choose(())
+    return userns.maps(mode, container.options.caller, start)

@@ -60,8 +60,22 @@ def own(options: ContainerOptions) -> tuple[str, ...]:
     return tuple(kind for kind in ("pid", "mount", "ipc", "uts", "cgroup", "network") if not shared.get(kind))
 
 
-def join(container: Container, get: Callable[[str], Container]) -> tuple[Joined, ...]:
+def sharing(container: Container, get: Callable[[str], Container]) -> list[Container]:
+    """The containers whose network, IPC and PID namespaces a container has, running or not."""
+    spaces = container.options.namespaces
+    named = map(shared_with, (container.options.network, spaces.ipc, spaces.pid))
+    return [get(name) for name in named if name]
+
+
+def join(
+    container: Container, get: Callable[[str], Container], user_namespace_of: Container | None = None
+) -> tuple[Joined, ...]:
     """The namespaces of other containers that a container is to have, which must run.
+
+    Args:
+        container: whose they are to be.
+        get: finds containers by name.
+        user_namespace_of: the container whose user namespace it is in, itself or another.
 
     Raises:
         Conflict: one does not run, or does not share; Docker's words.
@@ -72,6 +86,9 @@ def join(container: Container, get: Callable[[str], Container]) -> tuple[Joined,
     for kind, mode in (("network", options.network), ("ipc", options.namespaces.ipc), ("pid", options.namespaces.pid)):
         if name := shared_with(mode):
             wanted.setdefault(_sharing(container, kind, name, get).id, []).append(kind)
+    if user_namespace_of is not None and user_namespace_of.id != container.id:
+        giver = _sharing(container, "user", user_namespace_of.id, get)
+        wanted.setdefault(giver.id, []).append("user")
     return tuple(_joined(get, identifier, kinds) for identifier, kinds in wanted.items())
 
 

@@ -1,6 +1,7 @@
 """Starting: from a plan to a running process with a network, for containers, build steps and exec'd processes."""
 
 import contextlib
+import errno
 import functools
 import os
 import signal
@@ -18,6 +19,7 @@ from kist.errors import (
     KistError,
     NotFound,
     Unavailable,
+    Unsupported,
 )
 from kist.kernel import faults
 from kist.runtime import launch, messages, seccomp
@@ -96,7 +98,7 @@ class Starter:
                     "the container's monitor died while it started the container", hint="try again: nothing was started"
                 )
             try:
-                if message["event"] == "created" and network is not None:
+                if message["event"] == "created" and network is not None and descriptors:
                     faults.point("start: heard of the clone")
                     self._networks.attach(descriptors[0], network, plan.id)
                     faults.point("start: connected the network")
@@ -136,6 +138,11 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
         raise CommandNotExecutable(message, hint=hint)
     operation, arguments, path = failure["operation"], failure["arguments"], failure["path"]
     reason = os.strerror(failure["errno"]).lower() if failure["errno"] else message
+    if failure["errno"] == errno.EOPNOTSUPP and operation in {"open_tree", "map_layers", "open_root"}:
+        raise Unsupported(
+            f"the file system of {path} cannot show its files to a user namespace of the container's own",
+            hint="run with --userns host, or keep the files on ext4, xfs, btrfs or tmpfs",
+        )
     if operation == "open_tree" and failure["errno"]:
         raise NotFound(
             f"bind source path does not exist: {arguments.get('source', path)}"

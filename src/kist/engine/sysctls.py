@@ -2,6 +2,7 @@
 
 from kist.errors import InvalidInput
 from kist.spec.container import ContainerOptions
+from kist.spec.runtime import IdMaps
 
 _IPC = frozenset(
     {
@@ -48,6 +49,16 @@ def _plain(key: str) -> bool:
     return all(part not in {"", "."} for part in key.replace("/", ".").split(".")) and "\0" not in key
 
 
-def wanted(options: ContainerOptions, *, own_network: bool) -> dict[str, str]:
-    """What is set in a container, with the defaults of one that has a network of its own."""
-    return {**(_WITH_NETWORK if own_network else {}), **{canonical(n): v for n, v in options.sysctls.items()}}
+def wanted(options: ContainerOptions, *, own_network: bool, ids: IdMaps | None = None) -> dict[str, str]:
+    """What is set in a container, with the defaults of one that has a network of its own.
+
+    Args:
+        options: with those that are asked for.
+        own_network: whether it has one.
+        ids: of its user namespace, beyond whose groups none can be named.
+    """
+    usual = dict(_WITH_NETWORK) if own_network else {}
+    if usual and ids is not None:
+        first = next(entry for entry in ids.gids if entry.inside == 0)
+        usual["net.ipv4.ping_group_range"] = f"0 {min(first.size - 1, 2147483647)}"
+    return usual | {canonical(name): value for name, value in options.sysctls.items()}

@@ -9,7 +9,6 @@ from kist.errors import Unsupported
 from kist.spec.container import ContainerOptions
 
 _UNDONE: tuple[tuple[str, Callable[[ContainerOptions], object]], ...] = (
-    ("--userns", lambda o: o.namespaces.user not in {"", "host"}),
     ("--runtime", lambda o: o.runtime not in {"", "runc"}),
 )  # fmt: skip
 

@@ -32,6 +32,7 @@ MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
+_MOUNT_ATTR_IDMAP = 0x100000
 
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -124,6 +125,17 @@ def set_attributes(
     argument = struct.pack("=QQQQ", attributes, clear, propagation, 0)
     flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else libc.AT_EMPTY_PATH)
     libc.syscall(libc.SYS_MOUNT_SETATTR, dir_fd, os.fsencode(path), flags, argument, len(argument), path=path)
+
+
+def map_ids(tree: int, user_namespace: int, *, recursive: bool = False) -> None:
+    """Let a detached mount show its files as of the ids that theirs are in the user namespace (a descriptor).
+
+    Raises:
+        OSError: EINVAL when the file system cannot be mapped so.
+    """
+    argument = struct.pack("=QQQQ", _MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    flags = libc.AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    libc.syscall(libc.SYS_MOUNT_SETATTR, tree, b"", flags, argument, len(argument), path="mount_setattr")
 
 
 def new_filesystem(kind: str, options: tuple[str, ...], *, source: str = "", attributes: int = 0) -> int:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from kist.runtime.guard import Guard
     from kist.runtime.streams import Streams
 
-    # What it calls in the child takes mounts that the child is to have from outside, by slot.
-    Clone = Callable[[Callable[[dict[str, int]], NoReturn]], tuple[int, int]]
+    Clone = Callable[[Callable[[], NoReturn], operations.Context], tuple[int, int]]
 
 _NONE: Mapping[str, int] = {}
 
@@ -65,24 +64,29 @@ class Child:
 
         Args:
             plan: of which ``init``, ``terminal`` and ``stdin`` are used.
-            clone: runs its argument in the child and gives ``(pid, pidfd)`` here.
+            clone: runs its argument in the child and gives ``(pid, pidfd)`` here; what the child needs from outside it
+                puts into the context.
             cgroup: what the operation ``join_cgroup`` enters.
             others: descriptors of the monitor by name, which the keeper gets with those of the first process.
         """
         ours, theirs = messages.pair()
         pipes = None if plan["terminal"] else _Pipes(feed=plan["stdin"])
+        if pipes is not None and "ids" in plan:
+            pipes.give(plan["ids"])
         if pipes is None:
             self.streams.await_terminal()
 
-        def become(trees: dict[str, int]) -> NoReturn:
+        context = operations.Context(theirs, cgroup)
+
+        def become() -> NoReturn:
             # Until it executes: what nobody watches is not to become a container.
             process.set_parent_death_signal(signal.SIGKILL)
             ours.close()
             stdio = pipes.child_ends if pipes else None
-            init.run(_init_text(plan), operations.Context(theirs, cgroup, trees), stdio)
+            init.run(context.text or init_text(plan), context, stdio)
 
         try:
-            self.pid, self.pidfd = clone(become)
+            self.pid, self.pidfd = clone(become, context)
         except OSError:
             ours.close()
             theirs.close()
@@ -177,7 +181,7 @@ class Child:
         self._on_exit(status)
 
 
-def _init_text(plan: dict[str, Any]) -> str:
+def init_text(plan: dict[str, Any]) -> str:
     """What init reads of a plan: from its file, which is read in the child, or as it came with the request."""
     if "init_path" in plan:
         return process.read_file(plan["init_path"]).decode()
@@ -197,6 +201,13 @@ class _Pipes:
         self.stderr, stderr_write = os.pipe2(os.O_CLOEXEC)
         self.child_ends = (stdin_read, stdout_write, stderr_write)
 
+    def give(self, ids: dict[str, Any]) -> None:
+        """Make them the container's root's, who could not open them by their names (/dev/stdout) otherwise."""
+        from kist.runtime import crossing  # noqa: PLC0415 - few containers have a user namespace
+
+        for end in (*self.child_ends[1:], *(self.child_ends[:1] if self.stdin >= 0 else ())):
+            os.fchown(end, *crossing.owner(ids))
+
     def close_child_ends(self) -> None:
         for descriptor in self.child_ends:
             os.close(descriptor)
@@ -208,24 +219,24 @@ class _Pipes:
                 os.close(descriptor)
 
 
-def clone_first(plan: dict[str, Any], cgroup: int | None, held: Mapping[str, int] = _NONE) -> Clone:
+def clone_first(plan: dict[str, Any], into: int | None, held: Mapping[str, int] = _NONE) -> Clone:
     """How the container's first process is made: a clone into new namespaces.
 
     Args:
-        plan: of which ``namespaces`` and ``joined`` are used.
-        cgroup: a descriptor of the v2 cgroup that it starts in.
+        plan: of which ``namespaces``, ``joined`` and ``ids`` are used.
+        into: a descriptor of the v2 cgroup that it starts in.
         held: descriptors of namespaces of an earlier run, which it has instead of others of these kinds.
     """
     flags = flags_of(kind for kind in plan["namespaces"] if kind not in held)
-    if held or "joined" in plan:
+    if held or "joined" in plan or "ids" in plan:
         from kist.runtime import crossing  # noqa: PLC0415 - few containers have namespaces of others
 
-        return crossing.clone_joined(plan.get("joined", ()), flags, cgroup, held)
+        return crossing.clone(plan, flags, into, held)
 
-    def clone(become: Callable[[dict[str, int]], NoReturn]) -> tuple[int, int]:
-        pid, pidfd = namespaces.clone(flags, cgroup=cgroup)
+    def clone(become: Callable[[], NoReturn], _: operations.Context) -> tuple[int, int]:
+        pid, pidfd = namespaces.clone(flags, cgroup=into)
         if pid == 0:
-            become({})
+            become()
         return pid, pidfd
 
     return clone
@@ -243,57 +254,65 @@ def clone_into(pidfd: int, kinds: list[str], join: Callable[[], None]) -> Clone:
     """How an exec'd process is made: a clone by a helper that has entered the container's namespaces."""
     flags = flags_of(kinds)
 
-    def enter() -> dict[str, int]:
+    def enter(_: operations.Context) -> None:
         join()
         namespaces.setns(pidfd, flags)
-        return {}
 
     return clone_after(enter, 0, None)
 
 
-def clone_after(enter: Callable[[], dict[str, int]], flags: int, cgroup: int | None) -> Clone:
+def clone_after(enter: Callable[[operations.Context], None], flags: int, into: int | None) -> Clone:
     """A helper goes where the child is to be, and clones a sibling of itself there.
 
     A process cannot change its own pid namespace, only its children's; with ``CLONE_PARENT`` the grandchild is the
     monitor's child, so the monitor can wait for it.
 
     Args:
-        enter: called in the helper; gives the mounts that the child is to have.
+        enter: called in the helper, with the child's context.
         flags: of the clone.
-        cgroup: as for ``clone_first``.
+        into: as for ``clone_first``.
     """
 
-    def clone(become: Callable[[dict[str, int]], NoReturn]) -> tuple[int, int]:
+    def clone(become: Callable[[], NoReturn], context: operations.Context) -> tuple[int, int]:
         ours, theirs = messages.pair()
         helper = os.fork()
         if helper == 0:
-            _helper(theirs, enter, flags | namespaces.CLONE_PARENT, cgroup, become)
+            _helper(theirs, lambda: enter(context), flags | namespaces.CLONE_PARENT, into, become)
         theirs.close()
         message, descriptors = messages.receive(ours)
         ours.close()
         os.waitpid(helper, 0)
         if message is None or "pid" not in message:
-            raise OSError(*(message or {}).get("error", (0, "the helper process died")))
+            raise failed(message or {"error": (0, "the helper process died", None)})
         return message["pid"], descriptors[0]
 
     return clone
 
 
+def failed(message: dict[str, Any]) -> OSError:
+    """What went wrong in a helper, as it told."""
+    error = OSError(*message["error"])
+    error.operation = message.get("operation", "prepare")  # type: ignore[attr-defined]
+    error.arguments = message.get("arguments", {})  # type: ignore[attr-defined]
+    return error
+
+
 def _helper(
     channel: socket.socket,
-    enter: Callable[[], dict[str, int]],
+    enter: Callable[[], None],
     flags: int,
-    cgroup: int | None,
-    become: Callable[[dict[str, int]], NoReturn],
+    into: int | None,
+    become: Callable[[], NoReturn],
 ) -> NoReturn:
     try:
-        trees = enter()
-        pid, child = namespaces.clone(flags, cgroup=cgroup)
+        enter()
+        pid, child = namespaces.clone(flags, cgroup=into)
         if pid == 0:
             channel.close()
-            become(trees)
+            become()
         messages.send(channel, {"pid": pid}, [child])
     except OSError as error:
-        messages.send(channel, {"error": [error.errno, error.strerror, error.filename]})
+        told = {"operation": getattr(error, "operation", "prepare"), "arguments": init.tellable(error)}
+        messages.send(channel, {"error": [error.errno, error.strerror, error.filename], **told})
     finally:
         os._exit(0)

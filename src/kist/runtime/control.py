@@ -37,7 +37,10 @@ class Control:
 
     def created(self, pid: int, warnings: Sequence[str], *, with_network: bool) -> None:
         """Tell that there is a first process, and listen from now on."""
-        namespace = process.namespace_descriptor(pid, "net") if with_network else -1
+        try:
+            namespace = process.namespace_descriptor(pid, "net") if with_network else -1
+        except FileNotFoundError:
+            namespace = -1  # init has failed already; what it reported comes next
         descriptors = [namespace] if namespace >= 0 else []
         self.tell({"event": "created", "pid": pid, "warnings": list(warnings)}, descriptors)
         if namespace >= 0:

@@ -1,4 +1,4 @@
-"""First processes that are not only in new namespaces: they have some of another container's, or of an earlier run.
+"""First processes with namespaces of other containers or of an earlier run, or with a user namespace.
 
 Imported by the monitors of such containers alone.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import errno
 import os
 
-from kist.kernel import mounts, namespaces, paths, process
-from kist.runtime import child
+from kist.kernel import mounts, namespaces, paths, process, userns
+from kist.runtime import child, operations
+from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from kist.runtime.child import Clone
@@ -21,30 +22,82 @@ if TYPE_CHECKING:
 _SHM = "/dev/shm"  # noqa: S108 - of a container
 
 
-def clone_joined(joined: Iterable[dict[str, Any]], flags: int, cgroup: int | None, held: Mapping[str, int]) -> Clone:
-    """How a first process is made that has namespaces of other containers, or of an earlier run of its own.
+def clone(plan: dict[str, Any], flags: int, into: int | None, held: Mapping[str, int]) -> Clone:
+    """How such a first process is made.
 
     Args:
-        joined: ``kist.spec.runtime.Joined`` as JSON has it.
+        plan: of which ``joined`` and ``ids`` are used (``Joined`` and ``IdMaps`` as JSON has them).
         flags: of the namespaces that are made.
-        cgroup: a descriptor of the v2 cgroup that it starts in.
+        into: a descriptor of the v2 cgroup that it starts in.
         held: descriptors of namespaces by kind, which it has in place of those of ``joined``: another container may
             have ended meanwhile.
     """
+    joined, ids = plan.get("joined", ()), plan.get("ids")
 
-    def enter() -> dict[str, int]:
-        trees = {}
+    def enter(context: operations.Context) -> None:
         wanted = [(other, [kind for kind in other["kinds"] if kind not in held]) for other in joined]
         others = [(open_living(other["pid"], other["started"]), kinds) for other, kinds in wanted if kinds]
+        if ids:
+            _prepare(context, plan, ids, others, held)
         for descriptor, kinds in others:
             if "ipc" in kinds:
-                trees["shm"] = _open_shared_memory(descriptor)
-            namespaces.setns(descriptor, child.flags_of(kinds))
+                context.trees["shm"] = _open_shared_memory(descriptor)
+            # The user namespace at last: only the host's root may enter the others.
+            if others_than_user := child.flags_of(kind for kind in kinds if kind != "user"):
+                namespaces.setns(descriptor, others_than_user)
         for kind, descriptor in held.items():
             namespaces.setns(descriptor, child.flags_of((kind,)))
-        return trees
+        if ids:
+            userns.enter(context.user_namespace)
 
-    return child.clone_after(enter, flags, cgroup)
+    # In a user namespace nobody may put a process into a cgroup; it is in it, for the helper has joined.
+    return child.clone_after(enter, flags, None if ids else into)
+
+
+def _prepare(
+    context: operations.Context,
+    plan: dict[str, Any],
+    ids: dict[str, Any],
+    others: Sequence[tuple[int, list[str]]],
+    held: Mapping[str, int],
+) -> None:
+    """Do what takes the host's root."""
+    giver = next((descriptor for descriptor, kinds in others if "user" in kinds), -1)
+    if held:
+        # Of the earlier run, for a namespace that is kept belongs to it.
+        context.user_namespace = userns.owner_of(next(iter(held.values())))
+    elif giver >= 0:
+        context.user_namespace = _user_namespace_of(giver)
+    else:
+        context.user_namespace = userns.make(_lines(ids["uids"]), _lines(ids["gids"]))
+    context.bind_namespace = context.user_namespace
+    if ids.get("bind_uids"):
+        context.bind_namespace = userns.make(_lines(ids["bind_uids"]), _lines(ids["bind_gids"]))
+    context.owner = owner(ids)
+    context.text = child.init_text(plan)
+    operations.perform(context, jsontext.loads(context.text)["outside"])
+
+
+def _lines(maps: list[dict[str, int]]) -> list[tuple[int, int, int]]:
+    return [(entry["inside"], entry["outside"], entry["size"]) for entry in maps]
+
+
+def owner(ids: dict[str, Any]) -> tuple[int, int]:
+    """What the container's root is on the host: user and group."""
+    uid, gid = (
+        next(entry["outside"] - entry["inside"] for entry in ids[name] if entry["inside"] == 0)
+        for name in ("uids", "gids")
+    )
+    return uid, gid
+
+
+def _user_namespace_of(pidfd: int) -> int:
+    """The user namespace of a process that is held by a descriptor."""
+    for line in process.read_file(f"/proc/self/fdinfo/{pidfd}").splitlines():
+        name, _, value = line.partition(b":")
+        if name == b"Pid" and int(value) > 0:
+            return process.namespace_descriptor(int(value), "user")
+    raise _ended("pidfd")
 
 
 def open_living(pid: int, started: int) -> int:
@@ -61,11 +114,15 @@ def open_living(pid: int, started: int) -> int:
         found = False
     if found:
         return descriptor
-    raise OSError(errno.ESRCH, "the container whose namespaces are to be joined has ended", f"/proc/{pid}")
+    raise _ended(f"/proc/{pid}")
+
+
+def _ended(path: str) -> OSError:
+    return OSError(errno.ESRCH, "the container whose namespaces are to be joined has ended", path)
 
 
 def _open_shared_memory(pidfd: int) -> int:
-    """Take hold of /dev/shm of another container: it goes with its IPC namespace."""
+    """Take hold of the shared memory of another container: it goes with its IPC namespace."""
     own = process.namespace_descriptor(os.getpid(), "mnt")
     try:
         namespaces.setns(pidfd, namespaces.CLONE_NEWNS)

@@ -155,15 +155,20 @@ def _reap(child: int) -> None:
 def _send_failure(report: socket.socket, error: BaseException) -> None:
     name = getattr(error, "filename", None)
     words = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
-    arguments = getattr(error, "arguments", {})
     failure: dict[str, Any] = {
         "operation": getattr(error, "operation", "prepare"),
-        "arguments": {key: _tellable(value) for key, value in arguments.items() if isinstance(value, str)},
+        "arguments": tellable(error),
         "errno": getattr(error, "errno", None) or 0,
         "path": _tellable(os.fsdecode(name)) if isinstance(name, (str, bytes)) else "",
         "message": _tellable(words),
     }
     messages.send(report, {"failed": failure})
+
+
+def tellable(error: BaseException) -> dict[str, str]:
+    """The texts among the arguments of the operation that failed."""
+    arguments = getattr(error, "arguments", {})
+    return {key: _tellable(value) for key, value in arguments.items() if isinstance(value, str)}
 
 
 def _tellable(text: str) -> str:

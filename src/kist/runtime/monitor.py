@@ -366,7 +366,7 @@ class Monitor:
 def _failure_of(error: OSError) -> dict[str, Any]:
     return {
         "operation": getattr(error, "operation", "prepare"),
-        "arguments": {},
+        "arguments": getattr(error, "arguments", {}),
         "errno": error.errno or 0,
         "path": str(error.filename or ""),
         "message": str(error),

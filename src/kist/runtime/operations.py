@@ -43,17 +43,21 @@ class Context:
         old_root: a descriptor of the host's root until it is detached.
         terminal: the path of the container's terminal, empty for none.
         identity: who the command runs as; set by ``user``.
+        user_namespace, bind_namespace: descriptors by which mounts are mapped; only before there is a container.
+        owner: what the container's root is on the host: user and group.
+        text: what init reads of its plan, where it may not open the file any more; empty where it does.
     """
 
-    def __init__(
-        self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None, trees: dict[str, int] | None = None
-    ) -> None:
+    def __init__(self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None) -> None:
         self.report = report
         self.cgroup = container_cgroup
-        self.trees = trees if trees is not None else {}
+        self.trees: dict[str, int] = {}
         self.old_root = -1
         self.terminal = ""
         self.identity = identity.ROOT
+        self.user_namespace = self.bind_namespace = -1
+        self.owner = (0, 0)
+        self.text = ""
 
 
 # cgroups and namespaces
@@ -78,9 +82,13 @@ def detach_mounts(context: Context) -> None:  # noqa: ARG001
     mounts.set_propagation("/", mounts.MS_REC | mounts.MS_SLAVE)
 
 
-def open_tree(context: Context, slot: str, source: str, *, recursive: bool = True) -> None:
-    """Take hold of a host path that is to appear in the container."""
-    context.trees[slot] = mounts.clone_tree(source, recursive=recursive)
+def open_tree(context: Context, slot: str, source: str, ids: str = "", *, recursive: bool = True) -> None:
+    """Take hold of a host path that is to appear in the container, mapped as ``ids`` says (``mapped.map_tree``)."""
+    context.trees[slot] = tree = mounts.clone_tree(source, recursive=recursive)
+    if ids:
+        from kist.runtime import mapped  # noqa: PLC0415 - few containers have a user namespace
+
+        mapped.map_tree(tree, context, ids, source, recursive=recursive)
 
 
 def mount_root(context: Context, type: str, source: str, options: Sequence[str], at: str) -> None:  # noqa: A002
@@ -427,11 +435,17 @@ def perform(context: Context, operations: list[tuple[str, dict[str, Any]]]) -> N
     """Execute the operations in order; a failure says which one it was (``error.operation``)."""
     for name, arguments in operations:
         try:
-            OPERATIONS[name](context, **arguments)
+            (OPERATIONS.get(name) or _rare(name))(context, **arguments)
         except Exception as error:
             error.operation = name  # type: ignore[attr-defined]
             error.arguments = arguments  # type: ignore[attr-defined]
             raise
+
+
+def _rare(name: str) -> Callable[..., None]:
+    from kist.runtime import mapped  # noqa: PLC0415 - few containers have a user namespace
+
+    return mapped.OPERATIONS[name]
 
 
 def _mount_point(target: str, *, directory: bool, mode: int = 0o755, links: int = 40) -> int:

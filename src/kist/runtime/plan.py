@@ -9,7 +9,7 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec import json
 from kist.spec.mount import Mount
-from kist.spec.runtime import DeviceNode, Joined, Process, RuntimeSpec
+from kist.spec.runtime import DeviceNode, IdMap, IdMaps, Joined, Process, RuntimeSpec
 
 # mount(2) flags by their words in mount(8).
 _FLAGS = {
@@ -27,6 +27,8 @@ _FLAGS = {
 _NO_FLAGS = frozenset({"rw", "suid", "dev", "exec", "async", "atime"})
 # mount_setattr(2) attributes for bind mounts.
 _ATTRIBUTES = {"ro": 0x1, "ro-top": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "noatime": 0x10}
+# What a user namespace may mount only where it sees another one of it whole.
+_VISIBLE = frozenset({"proc", "sysfs"})
 _SHARED = frozenset({"shared", "rshared"})
 _PROPAGATION = {"private": 0x40000, "slave": 0x80000, "shared": 0x100000}
 # How the printed plan calls the bits of these arguments.
@@ -43,8 +45,8 @@ _LINKS = {
 LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
-_FOR_INIT = ("operations", "command")
-_FOR_FEW = ("joined", "publish")
+_FOR_INIT = ("operations", "command", "outside")
+_FOR_FEW = ("joined", "publish", "ids")
 # What the monitor reads of the plan of a health check.
 _FOR_CHECK = ("namespaces", "terminal", "stdin")
 
@@ -130,7 +132,9 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         id: of the container.
         namespaces: what clone makes (the cgroup namespace is an operation, it begins inside the cgroup).
-        joined: namespaces of other containers (``Joined`` as JSON), entered before the clone.
+        joined: namespaces of other containers, entered before the clone.
+        ids: of its user namespace; None for the host's.
+        outside: what takes the host's root where it has one, done before the clone.
         cgroup: its path below the hierarchies' roots; empty for none.
         limits: ``LinuxResources`` as JSON has it.
         wait_for_network: whether an operation waits for the engine to attach the network.
@@ -158,12 +162,17 @@ class Plan(msgspec.Struct, frozen=True):
     life: Life | None = None
     joined: tuple[Joined, ...] = ()
     publish: tuple[dict[str, Any], ...] = ()
+    ids: IdMaps | None = None
+    outside: tuple[Step, ...] = ()
 
     def message(self) -> dict[str, Any]:
         """What the monitor reads, as plain JSON values; it keeps them, so what few plans have is left out."""
         found = {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
         if self.health_check is not None:
-            found["life"]["health"]["check"] = {name: getattr(self.health_check, name) for name in _FOR_CHECK}
+            check = {name: getattr(self.health_check, name) for name in _FOR_CHECK}
+            if self.health_check.ids is not None:
+                check["ids"] = json.to_builtins(self.health_check.ids)
+            found["life"]["health"]["check"] = check
         return {name: value for name, value in found.items() if value or name not in _FOR_FEW}
 
     @property
@@ -173,11 +182,19 @@ class Plan(msgspec.Struct, frozen=True):
 
     def init_text(self) -> str:
         """What only init reads, as JSON: the monitor does not even hold it."""
-        return json.encode({name: getattr(self, name) for name in _FOR_INIT}).decode()
+        found = {name: getattr(self, name) for name in _FOR_INIT}
+        return json.encode({name: value for name, value in found.items() if value or name != "outside"}).decode()
 
     def lines(self) -> tuple[str, ...]:
         """The plan as text, an operation a line."""
-        head = [f"join pid={other.pid} {' '.join(other.kinds)}" for other in self.joined]
+        head = [name + _described(arguments) for name, arguments in self.outside]
+        if self.ids is not None:
+            maps = (("uids", self.ids.uids), ("gids", self.ids.gids))
+            words = (
+                f"{name}={','.join(f'{m.inside}:{m.outside}:{m.size}' for m in entries)}" for name, entries in maps
+            )
+            head.append(f"user_namespace {' '.join(words)}")
+        head += [f"join pid={other.pid} {' '.join(other.kinds)}" for other in self.joined]
         head.append(f"clone {' '.join(self.namespaces)}")
         if self.cgroup:
             head.insert(
@@ -240,16 +257,24 @@ def make_plan(
         life=life,
         joined=spec.linux.joined,
         publish=tuple(publish),
+        ids=spec.linux.ids,
+        outside=tuple(_outside(spec, root_at)) if spec.linux.ids is not None else (),
     )
 
 
 def make_exec_plan(
-    identifier: str, process: Process, namespaces: tuple[str, ...], *, seccomp: bytes, stdin: bool
+    identifier: str,
+    process: Process,
+    namespaces: tuple[str, ...],
+    *,
+    seccomp: bytes,
+    stdin: bool,
+    ids: IdMaps | None = None,
 ) -> Plan:
     """The plan of a further process in a running container; it enters the container's namespaces and cgroup."""
     return Plan(
         id=identifier,
-        namespaces=namespaces,
+        namespaces=namespaces if ids is None else ("user", *namespaces),
         cgroup="",
         limits={},
         wait_for_network=False,
@@ -260,6 +285,7 @@ def make_exec_plan(
         log=None,
         operations=tuple(_exec_operations(process, seccomp)),
         command=Command(process.args, process.env),
+        ids=ids,
     )
 
 
@@ -267,23 +293,16 @@ def _operations(
     spec: RuntimeSpec, root_at: str, seccomp: bytes, passwd: dict[str, Any] | None, *, wait_for_network: bool
 ) -> Iterator[Step]:
     linux = spec.linux
-    yield from _enter_cgroup(spec)
-    if spec.process.oom_score_adj:
-        yield "oom_score", {"adjust": spec.process.oom_score_adj}
-    # What is to share later mounts with the host has to be taken while this namespace still shares them.
-    yield from _open_host_paths(spec, shared=True)
-    yield "detach_mounts", {}
-    yield from _open_host_paths(spec, shared=False)
-    cgroup = next((mount for mount in spec.mounts if mount.type == "cgroup"), None)
-    if linux.cgroups_path and cgroup is not None:
-        yield "open_cgroup", {"whole": True} if "host" in cgroup.options else {}
-    if len(spec.root) != 1:
-        raise InvalidInput(f"a root file system is one mount, not {len(spec.root)}")
-    root = spec.root[0]
-    yield "mount_root", {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+    if linux.ids is None:
+        yield from _take(spec)
+        root = _root(spec)
+        yield "mount_root", {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+    else:
+        yield from _take_inside(spec)
+        yield "place_root", {}
     yield "pivot", {}
     # At once: until then the host's root lies over this one, and "/.." in a link of the image leads there. (What a user
-    # namespace may mount only while it sees the host's /proc has to be opened before the pivot, as binds are.)
+    # namespace may mount only while it sees the host's /proc is opened before the pivot, as binds are.)
     yield "detach_old_root", {}
     yield from _file_systems(spec)
     if spec.hostname and "uts" in linux.namespaces:
@@ -311,6 +330,78 @@ def _operations(
     yield from _drop(spec.process, seccomp)
 
 
+def _root(spec: RuntimeSpec) -> Mount:
+    if len(spec.root) != 1:
+        raise InvalidInput(f"a root file system is one mount, not {len(spec.root)}")
+    return spec.root[0]
+
+
+def _take(spec: RuntimeSpec) -> Iterator[Step]:
+    """What is done to this process while it sees the host, and what it takes from there."""
+    yield from _enter_cgroup(spec)
+    if spec.process.oom_score_adj:
+        yield "oom_score", {"adjust": spec.process.oom_score_adj}
+    # What is to share later mounts with the host has to be taken while this namespace still shares them.
+    yield from _open_host_paths(spec, shared=True)
+    yield "detach_mounts", {}
+    yield from _open_host_paths(spec, shared=False)
+    yield from _open_cgroup(spec)
+
+
+def _outside(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
+    """The same, in a helper with the host's root, where the container's has no rights there."""
+    if spec.linux.cgroups_path:
+        yield "join_cgroup", {}
+    if spec.process.oom_score_adj:
+        yield "oom_score", {"adjust": spec.process.oom_score_adj}
+    for limit in spec.process.rlimits:
+        yield "raise_rlimit", {"type": limit.type, "hard": limit.hard}
+    yield from _open_host_paths(spec, shared=True)
+    yield "new_namespace", {"kind": "mount"}
+    yield "detach_mounts", {}
+    yield from _open_host_paths(spec, shared=False)
+    yield from _open_cgroup(spec)
+    for mount in spec.mounts:
+        if mount.target == "/dev" and mount.type == "tmpfs":
+            flags, data = split_options(mount.options)
+            yield "open_devices", {"options": data.split(","), "flags": flags, "devices": _device_directory(spec)}
+    root = _root(spec)
+    if root.type == "overlay":
+        yield "map_layers", {"paths": _layer_directories(root)}
+    yield "open_root", {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+
+
+def _device_directory(spec: RuntimeSpec) -> list[dict[str, Any]]:
+    usual = [
+        {"path": f"/dev/{name}", "major": major, "minor": minor, "mode": 0o666}
+        for name, (major, minor) in _DEVICES.items()
+    ]
+    return usual + [_device(node)[1] for node in spec.linux.devices]
+
+
+def _layer_directories(root: Mount) -> list[str]:
+    """The directories that the layers of an overlay are in."""
+    layers = [root.option("upperdir") or "", *(root.option("lowerdir") or "").split(":")]
+    return sorted({layer.rpartition("/")[0] for layer in layers if layer})
+
+
+def _take_inside(spec: RuntimeSpec) -> Iterator[Step]:
+    """What is left to the process itself, in its user namespace: there the host's /proc and /sys are still in sight."""
+    if "cgroup" in spec.linux.namespaces:
+        yield "new_namespace", {"kind": "cgroup"}
+    yield "detach_mounts", {}
+    for mount in spec.mounts:
+        if mount.type in _VISIBLE:
+            flags, _ = split_options(mount.options)
+            yield "open_file_system", {"slot": mount.target, "type": mount.type, "flags": flags}
+
+
+def _open_cgroup(spec: RuntimeSpec) -> Iterator[Step]:
+    mount = next((mount for mount in spec.mounts if mount.type == "cgroup"), None)
+    if spec.linux.cgroups_path and mount is not None:
+        yield "open_cgroup", {"whole": True} if "host" in mount.options else {}
+
+
 def _enter_cgroup(spec: RuntimeSpec) -> Iterator[Step]:
     if spec.linux.cgroups_path:
         yield "join_cgroup", {}
@@ -324,6 +415,8 @@ def _open_host_paths(spec: RuntimeSpec, *, shared: bool) -> Iterator[Step]:
             arguments: dict[str, Any] = {"slot": f"bind{number}", "source": mount.source}
             if "bind" in mount.options:
                 arguments["recursive"] = False
+            if spec.linux.ids is not None:
+                arguments["ids"] = "callers" if "callers" in mount.options else "inside"
             yield "open_tree", arguments
 
 
@@ -338,14 +431,18 @@ def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
         if mount.type == "cgroup":
             yield "cgroup_mounts", {} if "ro" in mount.options else {"writable": True}
             continue
-        flags, data = split_options(mount.options)
-        yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data}
+        mapped = spec.linux.ids is not None
+        devices = mount.target == "/dev" and mount.type == "tmpfs"
+        if mapped and (devices or mount.type in _VISIBLE):
+            yield "attach", {"slot": "dev" if devices else mount.target, "target": mount.target}
+        else:
+            flags, data = split_options(mount.options)
+            yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data}
         if mount.target == "/dev":
-            for name, (major, minor) in _DEVICES.items():
-                yield "device", {"path": f"/dev/{name}", "major": major, "minor": minor, "mode": 0o666}
+            for arguments in () if mapped else _device_directory(spec):
+                yield "device", arguments
             for name, to in _LINKS.items():
                 yield "symlink", {"path": f"/dev/{name}", "to": to}
-            yield from map(_device, spec.linux.devices)
 
 
 def _device(node: DeviceNode) -> Step:
@@ -403,8 +500,7 @@ def _process(process: Process) -> Iterator[Step]:
 
 def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
     # As late as can be: they are the command's, and opening one more file may be beyond them.
-    for limit in process.rlimits:
-        yield "rlimit", {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
+    yield from _rlimits(process)
     if process.no_new_privileges:
         yield "no_new_privileges", {}
     arguments: dict[str, Any] = {"capabilities": list(process.capabilities)}
@@ -413,6 +509,15 @@ def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
     if process.no_new_privileges:
         arguments["locked"] = True
     yield "privileges", arguments
+
+
+def _rlimits(process: Process) -> Iterator[Step]:
+    for limit in process.rlimits:
+        yield "rlimit", {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
+
+
+def _ranges(entries: Iterable[IdMap]) -> str:
+    return ",".join(f"{entry.inside}:{entry.outside}:{entry.size}" for entry in entries)
 
 
 def _described(arguments: dict[str, Any]) -> str:
@@ -426,6 +531,8 @@ def _value(name: str, value: Any) -> str:
         return f"{value:o}"
     if name in _WORDS:
         return ",".join(word for word, bit in _WORDS[name].items() if value & bit) or "none"
+    if name == "devices":
+        return ",".join(device["path"].removeprefix("/dev/") for device in value)
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     return _quoted(str(value))

@@ -77,6 +77,28 @@ class Joined(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
 
 
+class IdMap(msgspec.Struct, frozen=True):
+    """``size`` ids from ``inside`` on in the container are those from ``outside`` on of the host."""
+
+    inside: int
+    outside: int
+    size: int
+
+
+class IdMaps(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A user namespace.
+
+    Attributes:
+        uids, gids: what its ids are on the host. Files of its own are kept under the ids that they have inside.
+        bind_uids, bind_gids: which ids of files on binds are whose on the host; empty where that is the same.
+    """
+
+    uids: tuple[IdMap, ...]
+    gids: tuple[IdMap, ...]
+    bind_uids: tuple[IdMap, ...] = ()
+    bind_gids: tuple[IdMap, ...] = ()
+
+
 class BlockDeviceLimit(msgspec.Struct, frozen=True):
     """A weight or a rate of one block device, which is named ``MAJOR:MINOR``."""
 
@@ -128,6 +150,7 @@ class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
         namespaces: those that it gets of its own, in the specification's words (pid, network, mount, …).
         joined: those of others.
         devices: beyond the ones that every container has.
+        ids: of its user namespace; None for the host's.
         seccomp: ``default``, a profile in Docker's JSON, or empty for no filter.
     """
 
@@ -139,6 +162,7 @@ class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     resources: LinuxResources = LinuxResources()
     joined: tuple[Joined, ...] = ()
     devices: tuple[DeviceNode, ...] = ()
+    ids: IdMaps | None = None
     seccomp: str = "default"
 
 

@@ -7,7 +7,7 @@ disk with the next checkpoint. Each method is one transaction; nothing here need
 import difflib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -233,6 +233,38 @@ class Records:
     def addresses(self, network: str) -> dict[str, str]:
         """The addresses in use on a network, and the container that has each."""
         return dict(self._database.rows("SELECT address, container FROM addresses WHERE network = ?", network))
+
+    # ranges of ids
+
+    def lease_ids(
+        self, container: str, choose: Callable[[Sequence[tuple[int, int]]], tuple[int, int]]
+    ) -> tuple[int, int]:
+        """Give a container a range of the host's ids, ``(start, size)``, or the one that it has.
+
+        It stays the container's until ``release_ids``. ``choose`` gets the ranges of all others, and runs inside the
+        transaction: no two containers get ids in common, in whatever processes they are made.
+        """
+        with self._database.transaction() as db:
+            # Of a container whose engine died while it removed it.
+            db.execute("DELETE FROM id_ranges WHERE container NOT IN (SELECT id FROM containers)")
+            rows = db.execute("SELECT container, start, size FROM id_ranges").fetchall()
+            for holder, start, size in rows:
+                if holder == container:
+                    return int(start), int(size)
+            start, size = choose([(start, size) for _, start, size in rows])
+            db.execute("INSERT INTO id_ranges VALUES (?, ?, ?)", (container, start, size))
+        return start, size
+
+    def id_range(self, container: str) -> tuple[int, int] | None:
+        """The range that a container has."""
+        row = self._database.row("SELECT start, size FROM id_ranges WHERE container = ?", container)
+        return None if row is None else (int(row[0]), int(row[1]))
+
+    def release_ids(self, container: str) -> None:
+        """Give a container's range back."""
+        if self.id_range(container) is not None:
+            with self._database.transaction() as db:
+                db.execute("DELETE FROM id_ranges WHERE container = ?", (container,))
 
     # the build cache, and leases
 

@@ -74,4 +74,11 @@ MIGRATIONS = (
         value BLOB NOT NULL              -- the volume's JSON
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE id_ranges (
+        container TEXT PRIMARY KEY,
+        start INTEGER NOT NULL,          -- the first id of the host
+        size INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )

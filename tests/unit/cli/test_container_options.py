@@ -1,5 +1,6 @@
 """Every option of run and create goes its way into the create body, and the engine reads there what was meant."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ ROWS: list[tuple[list[str], dict[str, Any]]] = [
      {"security_options": ("no-new-privileges", "apparmor=mine", "label=disable")}),
     (["--security-opt", "seccomp=unconfined"], {"security_options": ("seccomp=unconfined",)}),
     (["--security-opt", "systempaths=unconfined"], {"masked_paths": (), "readonly_paths": ()}),
-    (["--userns", "keep-id:uid=5"], {"namespaces": Namespaces(user="keep-id:uid=5")}),
+    (["--userns", "auto:size=5"], {"namespaces": Namespaces(user="auto:size=5")}),
     (["--pid", "container:a"], {"namespaces": Namespaces(pid="container:a")}),
     (["--ipc", "shareable"], {"namespaces": Namespaces(ipc="shareable")}),
     (["--uts", "host"], {"namespaces": Namespaces(uts="host")}),
@@ -252,3 +253,11 @@ def test_no_image_is_told() -> None:
 def test_the_engines_socket_is_not_handed_out() -> None:
     with pytest.raises(Unsupported, match="--use-api-socket"):
         body("--use-api-socket", "i")
+
+
+def test_who_calls_is_told_where_that_matters() -> None:
+    made = read_create(body("--userns", "keep-id:uid=5", "img"))
+    assert made.namespaces.user == "keep-id:uid=5"
+    assert made.caller is not None
+    assert made.caller.uid == os.getuid()
+    assert read_create(body("--userns", "auto", "img")).caller is None

@@ -1,7 +1,7 @@
 """From a specification to operations: what comes in which order is what keeps the host out of reach."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kist.errors import InvalidInput
-from kist.runtime import operations
+from kist.runtime import mapped, operations
 from kist.runtime.plan import Log, Plan, make_exec_plan, make_plan, split_options
 from kist.spec.mount import Mount
-from kist.spec.runtime import Linux, Process, Rlimit, RuntimeSpec, User
+from kist.spec.runtime import IdMap, IdMaps, Linux, Process, Rlimit, RuntimeSpec, User
 
 OVERLAY = Mount("overlay", "overlay", "", ("lowerdir=/a:/b", "upperdir=/u", "workdir=/w"))
 USUAL = (
@@ -264,3 +264,61 @@ def test_the_plan_as_text_has_a_line_for_each_operation() -> None:
     assert lines[-1] == "execute sh"
     assert all("\n" not in line for line in lines)
     assert Made(process=Process(args=("sh", "-c", "echo hi", ""))).plan().lines()[-1] == "execute sh -c 'echo hi' ''"
+
+
+# a user namespace
+
+MAPPED = Made(
+    linux=Linux(cgroups_path="kist/x", ids=IdMaps((IdMap(0, 1000, 10),), (IdMap(0, 2000, 10),))),
+    mounts=(*USUAL, Mount("sysfs", "sysfs", "/sys", ("ro",)), Mount("bind", "/s", "/t", ("rshared", "callers"))),
+    process=Process(args=("x",), rlimits=(Rlimit("RLIMIT_NOFILE", 1, 2),), oom_score_adj=5),
+)
+
+
+def test_what_takes_the_hosts_root_is_done_outside() -> None:
+    plan = MAPPED.plan()
+    outside = [name for name, _ in plan.outside]
+    assert outside == [
+        "join_cgroup", "oom_score", "raise_rlimit", "open_tree", "new_namespace", "detach_mounts", "open_tree",
+        "open_cgroup", "open_devices", "map_layers", "open_root",
+    ]  # fmt: skip
+    inside = names(plan)
+    assert not {"open_tree", "open_cgroup", "join_cgroup", "oom_score", "mount_root", "device"} & set(inside)
+    assert {*outside, *inside} <= set(operations.OPERATIONS) | set(mapped.OPERATIONS)
+
+
+def test_proc_and_sysfs_are_opened_while_the_hosts_are_in_sight() -> None:
+    plan = MAPPED.plan()
+    inside = names(plan)
+    opened = [arguments["slot"] for name, arguments in plan.operations if name == "open_file_system"]
+    assert opened == ["/proc", "/sys"]
+    assert len(inside) - 1 - inside[::-1].index("open_file_system") < inside.index("place_root")
+    assert inside[inside.index("place_root") + 1 : inside.index("place_root") + 3] == ["pivot", "detach_old_root"]
+    attached = [arguments["slot"] for name, arguments in plan.operations if name == "attach"]
+    assert attached == ["/proc", "dev", "bind3", "/sys", "bind5"]
+
+
+def test_binds_are_mapped_as_files_are_kept_or_as_the_callers() -> None:
+    trees = {arguments["slot"]: arguments["ids"] for name, arguments in MAPPED.plan().outside if name == "open_tree"}
+    assert trees == {"bind3": "inside", "bind5": "callers"}
+
+
+def test_layers_of_several_directories_are_all_mapped() -> None:
+    root = Mount("overlay", "overlay", "", ("lowerdir=/m/c:/s/1:/s/2", "upperdir=/s/3", "workdir=/s/3-work"))
+    [paths] = [arguments["paths"] for name, arguments in replace(MAPPED, root=(root,)).plan().outside
+               if name == "map_layers"]  # fmt: skip
+    assert paths == ["/m", "/s"]
+
+
+def test_a_mapped_plan_is_printed_in_the_order_in_which_it_is_done() -> None:
+    lines = MAPPED.plan().lines()
+    at = lines.index("user_namespace uids=0:1000:10 gids=0:2000:10")
+    assert lines[at + 1].startswith("clone ")
+    assert any(line.startswith("open_root") for line in lines[:at])
+    assert any(line.startswith("place_root") for line in lines[at:])
+
+
+def test_the_monitor_of_an_ordinary_container_holds_nothing_of_all_this() -> None:
+    assert not {"ids", "joined", "outside"} & set(Made().plan().message())
+    assert "outside" not in json.loads(Made().plan().init_text())
+    assert "ids" in MAPPED.plan().message()

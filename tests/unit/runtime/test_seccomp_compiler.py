@@ -1,11 +1,10 @@
 """Compiled filters, run by a small BPF machine, against what the profile says in its own words."""
 
-import struct
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bpf_machine import run
 from kist.errors import InvalidInput, Unsupported
 from kist.runtime import seccomp
 from kist.runtime.seccomp.architectures import PRIVATE, of_machine
@@ -15,33 +14,6 @@ MACHINES = ("amd64", "386", "arm64", "arm")
 CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_TIME", "CAP_BPF", "CAP_SYS_CHROOT", "CAP_NET_ADMIN")
 DOCKERS = frozenset({"CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETUID"})
 EPERM, ENOSYS = errno_action(1), errno_action(38)
-
-
-def run(program: bytes, number: int, audit: int, arguments: tuple[int, ...] = (0,) * 6) -> tuple[Action, int]:
-    """The answer, and how many instructions it took."""
-    data = struct.pack("<II8x6Q", number, audit, *arguments)
-    instructions = list(struct.iter_unpack("=HBBI", program))
-    accumulator = at = steps = 0
-    while True:
-        code, then, otherwise, value = instructions[at]
-        at, steps = at + 1, steps + 1
-        match code:
-            case 0x20:
-                accumulator = struct.unpack_from("<I", data, value)[0]
-            case 0x54:
-                accumulator &= value
-            case 0x05:
-                at += value
-            case 0x15:
-                at += then if accumulator == value else otherwise
-            case 0x25:
-                at += then if accumulator > value else otherwise
-            case 0x35:
-                at += then if accumulator >= value else otherwise
-            case 0x06:
-                return Action(value), steps
-            case _:
-                pytest.fail(f"unknown instruction {code:#x}")
 
 
 def holds(comparison: Comparison, arguments: tuple[int, ...]) -> bool:

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -207,3 +208,20 @@ def test_the_last_start_is_remembered(records):
     records.note_start(made.id)
     assert records.started_at(made.id) > 0
     assert records.started_at("none") == 0
+
+
+def test_ranges_of_ids_are_one_containers(store):
+    def next_free(taken: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        return max((start + size for start, size in taken), default=100), 10
+
+    for identifier in ("a" * 64, "b" * 64):
+        store.records.add_container(container(identifier, identifier[:3]))
+    assert store.records.lease_ids("a" * 64, next_free) == (100, 10)
+    assert store.records.lease_ids("b" * 64, next_free) == (110, 10)
+    assert store.records.lease_ids("a" * 64, next_free) == (100, 10)
+    assert store.records.id_range("b" * 64) == (110, 10)
+    store.records.release_ids("b" * 64)
+    assert store.records.id_range("b" * 64) is None
+    # What a container without a record has left is everybody's again.
+    store.records.remove_container("a" * 64)
+    assert store.records.lease_ids("b" * 64, next_free) == (100, 10)

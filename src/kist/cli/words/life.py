@@ -61,7 +61,7 @@ def mode(*allowed: str) -> "Callable[[str], str]":
 ipc = mode("none", "private", "shareable", "host", "container:")
 pid = mode("host", "container:")
 uts = mode("host")
-userns = mode("host", "auto", "auto:", "keep-id", "keep-id:", "nomap")
+userns = mode("host", "auto", "auto:", "keep-id", "keep-id:", "container:")
 
 
 def platform(text: str) -> str:
