@@ -3,8 +3,11 @@
 Containers are then descendants of this process until their monitors outlive it.
 """
 
+from collections.abc import Sequence
+
 from kist.engine import Engine
 from kist.spec.build import BootstrapOptions, BuildOptions
+from kist.spec.container import Container
 from kist.spec.interface import Progress
 from kist.spec.summary import Image
 
@@ -23,3 +26,19 @@ class LocalEngine(Engine):
         from kist.bootstrap import bootstrap  # noqa: PLC0415 - the same
 
         return bootstrap(self, options, progress)
+
+    def commit(
+        self,
+        name: str | Container,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container as it is now; ``changes`` are Dockerfile instructions."""
+        from kist.build.changes import read_changes  # noqa: PLC0415 - the same
+
+        config = read_changes(changes, self.container(name).config)
+        return self.commit_config(name, reference, config=config, author=author, message=message, pause=pause)

@@ -70,3 +70,18 @@ def test_the_header_of_a_path(server: Server, box: str):
 )
 def test_requests_that_cannot_be_right(server: Server, box: str, method: str, path: str, status: int):
     assert server.ask(method, path.format(box=box), raw=b"").status == status
+
+
+def test_commit_df_and_prune(docker: Docker, server: Server):
+    made = server.create("sh", "-c", "echo x > /new", Labels={"prune-test": "yes"})
+    server.good("POST", f"/containers/{made}/start")
+    server.wait(made)
+    docker.good("commit", "-m", "text", "-c", "LABEL prune-test=yes", made, "committed:1")
+    assert docker.good("run", "--rm", "--network", "none", "committed:1", "cat", "/new") == "x\n"
+    assert "Images" in docker.good("system", "df")
+    assert "committed" in docker.good("system", "df", "-v")
+    done = docker.good("container", "prune", "-f", "--filter", "label=prune-test")
+    assert done.startswith(f"Deleted Containers:\n{made}\n")
+    done = docker.good("image", "prune", "-af", "--filter", "label=prune-test=yes")
+    assert "untagged: committed:1" in done
+    assert docker("image", "prune", "-f", "--filter", "nosuch=x").returncode == 1

@@ -24,6 +24,7 @@ from kist.spec.docker.archive import read_path_status
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
 from kist.spec.docker.frames import RAW_STREAM
+from kist.spec.docker.prune import write_cache_pruning, write_pruning
 from kist.spec.docker.resources import write_update
 from kist.spec.docker.times import write_moment
 from kist.spec.event import SystemEvent
@@ -32,10 +33,12 @@ from kist.spec.image import ContainerConfig
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
 from kist.spec.progress import Event
+from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
 from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
+from kist.spec.usage import ContainerUsage, DiskUsage, Pruned
 
 T = TypeVar("T")
 Progress = Callable[[Event], None]
@@ -252,6 +255,54 @@ class Client:
         query = [("stream", int(follow)), ("one-shot", int(not follow))]
         response = self._wire.request("GET", f"{_container(name)}/stats", query, headers=_VALUES)
         return (convert(line, Sample, what="measurement") for line in self._wire.lines(response))
+
+    def commit(
+        self,
+        name: str | Container,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container as it is now; ``changes`` are Dockerfile instructions."""
+        query: list[tuple[str, str | int | None]] = [("container", name if isinstance(name, str) else name.id)]
+        query += [*_split(reference), ("author", author or None), ("comment", message or None), ("pause", int(pause))]
+        query += [("changes", change) for change in changes]
+        return self._values("POST", "/commit", Image, query)
+
+    def removal(self, name: str | Container, *, force: bool = False) -> ContainerUsage:
+        """What ``remove`` would take away; nothing is done."""
+        query: _Query = [("dry-run", 1), ("force", int(force))]
+        return self._values("DELETE", _container(name), ContainerUsage, query)
+
+    def image_removal(self, name: str | Image, *, force: bool = False) -> RemovedImage:
+        """What ``remove_image`` would do; nothing is done."""
+        return self._values("DELETE", _image(name), RemovedImage, [("dry-run", 1), ("force", int(force))])
+
+    def disk_usage(self) -> DiskUsage:
+        """The space of everything under the data root."""
+        return self._values("GET", "/system/df", DiskUsage)
+
+    def prune_containers(self, pruning: Pruning = EVERYTHING, *, dry_run: bool = False) -> Pruned:
+        """Remove the containers that do not run and fit; with ``dry_run`` only tell which."""
+        return self._prune("containers", write_pruning(pruning), dry_run)
+
+    def prune_images(self, pruning: Pruning = EVERYTHING, *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the images that no container needs and that have no name; with ``every`` those with one too."""
+        return self._prune("images", write_pruning(pruning, dangling=not every), dry_run)
+
+    def prune_volumes(self, pruning: Pruning = EVERYTHING, *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the volumes that no container has and that nobody named; with ``every`` those with a name too."""
+        return self._prune("volumes", write_pruning(pruning, all=every), dry_run)
+
+    def prune_build_cache(self, pruning: CachePruning = UNUSED_CACHE, *, dry_run: bool = False) -> Pruned:
+        """Forget entries of the build cache, the longest unused first."""
+        return self._prune("build", write_cache_pruning(pruning), dry_run)
+
+    def _prune(self, what: str, query: list[tuple[str, str | int | None]], dry_run: bool) -> Pruned:
+        return self._values("POST", f"/{what}/prune", Pruned, [*query, ("dry-run", int(dry_run))])
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""

@@ -32,6 +32,7 @@ from kist.engine import (
     networks,
     publishing,
     roots,
+    standstill,
     starter,
     state,
     userns,
@@ -366,18 +367,8 @@ class Containers:
     def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
         container = self.get(name)
+        check_removable(container, force=force)
         if container.state.running:
-            if not force and container.state.status == "paused":
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is paused and must be unpaused first',
-                    hint=f"kist unpause {container.name}, or kist rm -f {container.name}",
-                )
-            if not force:
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is {container.state.status}: '
-                    "stop the container before removing or force remove",
-                    hint=f"kist rm -f {container.name}",
-                )
             self._end(container, signal.SIGKILL, -1)
             if container.options.auto_remove:
                 # Its end has it removed too, and either may be first.
@@ -564,6 +555,7 @@ class Containers:
                 self._linking.add(container.id)
             now = self.state_of(container)
             if now.running:
+                standstill.let_go(container, self.places(container).data)
                 self._watch(container)
                 self.guardians.guard(self.places(container))
             else:
@@ -692,6 +684,25 @@ class Containers:
                 yield
             finally:
                 os.close(descriptor)
+
+
+def check_removable(container: Container, *, force: bool) -> None:
+    """Refuse to remove what runs, unless by force.
+
+    Raises:
+        Conflict: it runs.
+    """
+    if container.state.status == "paused" and not force:
+        raise Conflict(
+            f'cannot remove container "/{container.name}": container is paused and must be unpaused first',
+            hint=f"kist unpause {container.name}, or kist rm -f {container.name}",
+        )
+    if container.state.running and not force:
+        raise Conflict(
+            f'cannot remove container "/{container.name}": container is {container.state.status}: '
+            "stop the container before removing or force remove",
+            hint=f"kist rm -f {container.name}",
+        )
 
 
 def _end_orphans(container: Container) -> None:

@@ -10,13 +10,15 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from kist.engine import isolation, logconfig, settings
 from kist.engine.checking import Checker
-from kist.engine.containers import Containers
+from kist.engine.commit import commit
+from kist.engine.containers import Containers, check_removable
 from kist.engine.controls import Controls
 from kist.engine.events import Events
 from kist.engine.execs import Execs
@@ -27,11 +29,14 @@ from kist.engine.limits import missing_limits
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
 from kist.engine.networks import Networks
+from kist.engine.prune import Prune
+from kist.engine.standstill import standing_still
 from kist.engine.starter import Starter
 from kist.engine.stats import Stats, Watch
 from kist.engine.steps import Steps
+from kist.engine.usage import Usage
 from kist.engine.watcher import Condition
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput, NotFound, Unsupported
 from kist.kernel import cgroup, process
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
@@ -54,10 +59,12 @@ from kist.spec.image import ContainerConfig
 from kist.spec.logs import LogQuery
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
+from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
 from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
+from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, SystemPruned
 from kist.store import Store
 
 API_VERSION = "1.51"
@@ -109,7 +116,9 @@ class Engine:
         self._stats = Stats(self._containers)
         self._execs = Execs(self._containers, self.event_log)
         self._logs = Logs(self._containers)
-        self.files = Files(self._containers, self.store, self.event_log)
+        self.usage = Usage(self._containers, self.catalogue, self.store)
+        self.files = Files(self._containers, self.store, self.event_log, self.usage)
+        self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root)
         self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
         self._containers.reconcile()
@@ -144,7 +153,17 @@ class Engine:
 
     def remove_image(self, name: str | Image, *, force: bool = False) -> RemovedImage:
         """Take a name away, and the image with its last one."""
-        return self.catalogue.remove(name, force=force)
+        return self.catalogue.remove(name, force=force, running=self._runs)
+
+    def image_removal(self, name: str | Image, *, force: bool = False) -> RemovedImage:
+        """What ``remove_image`` would do; nothing is done."""
+        return self.catalogue.removal(name, force=force, running=self._runs)
+
+    def _runs(self, identifier: str) -> bool:
+        try:
+            return self._containers.get(identifier).state.running
+        except NotFound:
+            return False
 
     def import_image(
         self,
@@ -291,6 +310,69 @@ class Engine:
     def changes(self, name: str | Container) -> tuple[Change, ...]:
         """What a container has changed of its image's files, sorted by path."""
         return self.files.changes(name)
+
+    def commit_config(
+        self,
+        name: str | Container,
+        reference: str = "",
+        *,
+        config: ContainerConfig | None = None,
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container as it is now; ``config`` replaces the container's own."""
+        container = self._containers.get(name)
+        with self._held(container, pause=pause):
+            image = commit(
+                self.catalogue, self.store, container, reference, config=config, author=author, message=message
+            )
+        self.event_log.container("commit", container, comment=message, imageID=image.id, imageRef=reference)
+        return image
+
+    def _held(self, container: Container, *, pause: bool) -> AbstractContextManager[None]:
+        """Nobody writes to its files: one that does not run is not started, one that runs stands still."""
+        if not container.state.running:
+            return self._containers.alone(container)
+        if not pause or container.state.status == "paused":
+            return nullcontext()
+        return standing_still(container, self._containers.places(container).data)
+
+    # space
+
+    def removal(self, name: str | Container, *, force: bool = False) -> ContainerUsage:
+        """What ``remove`` would take away; nothing is done. It raises what ``remove`` would raise."""
+        container = self._containers.get(name)
+        check_removable(container, force=force)
+        return self.usage.of_container(container)
+
+    def sizes(self, name: str | Container) -> ContainerUsage:
+        """The space of a container."""
+        return self.usage.of_container(self._containers.get(name))
+
+    def disk_usage(self) -> DiskUsage:
+        """The space of everything under the data root."""
+        return self.usage.all()
+
+    def prune_containers(self, pruning: Pruning = EVERYTHING, *, dry_run: bool = False) -> Pruned:
+        """Remove the containers that do not run and fit."""
+        return self._prune.containers(pruning, dry_run=dry_run)
+
+    def prune_images(self, pruning: Pruning = EVERYTHING, *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the images that no container needs and that have no name; with ``every`` those with one too."""
+        return self._prune.images(pruning, every=every, dry_run=dry_run)
+
+    def unused(self, pruning: Pruning = EVERYTHING, *, every: bool = False, volumes: bool = False) -> SystemPruned:
+        """What a clean-up of containers, images, build cache (and volumes) would remove; nothing is removed."""
+        return self._prune.survey(pruning, every=every, volumes=volumes)
+
+    def prune_volumes(self, pruning: Pruning = EVERYTHING, *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the volumes that no container has and that nobody named; with ``every`` those with a name too."""
+        return self._prune.volumes(pruning, every=every, dry_run=dry_run)
+
+    def prune_build_cache(self, pruning: CachePruning = UNUSED_CACHE, *, dry_run: bool = False) -> Pruned:
+        """Forget entries of the build cache, the longest unused first."""
+        return self._prune.build_cache(pruning, dry_run=dry_run)
 
     def plan(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do, as text; nothing is done."""

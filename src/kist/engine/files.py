@@ -12,6 +12,7 @@ from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.owners import user_of
 from kist.engine.roots import need_image
+from kist.engine.usage import Usage
 from kist.engine.views import View, opened
 from kist.errors import InvalidInput, from_os_error
 from kist.image.compression import plain
@@ -27,10 +28,11 @@ from kist.store import Store
 class Files:
     """The files of the containers of one engine."""
 
-    def __init__(self, containers: Containers, store: Store, events: Events) -> None:
+    def __init__(self, containers: Containers, store: Store, events: Events, usage: Usage) -> None:
         self._containers = containers
         self._store = store
         self._events = events
+        self._usage = usage
 
     def stat(self, name: str | Container, path: str) -> PathStatus:
         """What is at a path of a container; of a symbolic link, the link.
@@ -107,6 +109,7 @@ class Files:
                 unpack(plain(source), held, devices=True, what="the archive", manner=manner)
             finally:
                 os.close(held)
+        self._usage.forget(view.container)
         self._events.container("extract-to-dir", view.container)
 
     def export(self, name: str | Container, target: BinaryIO) -> None:

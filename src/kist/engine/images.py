@@ -30,7 +30,7 @@ from kist.spec.image import (
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, RemovedImage
-from kist.store import Store
+from kist.store import Store, Without
 
 
 class Images:
@@ -78,31 +78,51 @@ class Images:
             NotFound: there is no such image.
             Conflict: it is in use.
         """
+        image, taken = self._removal(name, force=force, running=running)
+        if taken:
+            self._records.remove_references([taken])
+            familiar = Reference.parse(taken).familiar
+            self._events.image("untag", image, familiar)
+            return RemovedImage(untagged=(familiar,))
+        self.forget(image)
+        collected = self._store.collect()
+        untagged = tuple(Reference.parse(each).familiar for each in image.references)
+        snapshots, size = (collected.snapshots, collected.size) if collected else ((), 0)
+        return RemovedImage(untagged, (image.id, *snapshots), size)
+
+    def removal(
+        self, name: str | Image, force: bool = False, *, running: Callable[[str], bool] | None = None
+    ) -> RemovedImage:
+        """What ``remove`` would do; nothing is done."""
+        image, taken = self._removal(name, force=force, running=running)
+        if taken:
+            return RemovedImage(untagged=(Reference.parse(taken).familiar,))
+        gone = self._store.survey(Without(images=frozenset({str(image.id)})))
+        untagged = tuple(Reference.parse(each).familiar for each in image.references)
+        return RemovedImage(untagged, (image.id, *gone.snapshots), gone.size)
+
+    def _removal(self, name: str | Image, *, force: bool, running: Callable[[str], bool] | None) -> tuple[Image, str]:
+        """The image, and the one reference that goes; empty when all of it goes."""
         image = self.get(name)
         reference = find_reference(image, name)
         if reference and len(image.references) > 1:
-            return self._untag(image, reference)
+            return image, reference
         users = self._records.containers_of_image(image.id)
         active = [user for user in users if running is not None and running(user)]
         if reference and users:
             if not force:
                 raise _used_by_name(str(name), users[0], image)
-            return self._untag(image, reference)
+            return image, reference
         if not reference:
             _check_removable(image, users, active, force=force)
-        self._records.remove_image(image.id)
-        collected = self._store.collect()
-        untagged = tuple(Reference.parse(each).familiar for each in image.references)
-        for each in untagged:
-            self._events.image("untag", image, each)
-        self._events.image("delete", image)
-        return RemovedImage(untagged=untagged, deleted=(image.id, *(collected.snapshots if collected else ())))
+        return image, ""
 
-    def _untag(self, image: Image, reference: str) -> RemovedImage:
-        self._records.remove_references([reference])
-        familiar = Reference.parse(reference).familiar
-        self._events.image("untag", image, familiar)
-        return RemovedImage(untagged=(familiar,))
+    def forget(self, image: Image) -> None:
+        """Take an image out of the records with all its names; a collection gives the space back."""
+        self._records.remove_image(image.id)
+        for name in image.references:
+            self._events.image("untag", image, Reference.parse(name).familiar)
+        self._events.image("delete", image)
 
     def chain(self, image: Image) -> Digest | None:
         """The snapshot to put a container on: the image's top chain id, None for an image without layers.

@@ -17,7 +17,6 @@ from kist.errors import InvalidInput, NotFound, Unavailable
 from kist.kernel import paths, views
 from kist.spec.container import Container
 from kist.spec.files import PathStatus, go_mode
-from kist.spec.mount import Mount
 from kist.store import Store
 
 _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -197,13 +196,12 @@ def _stopped_root(containers: Containers, store: Store, container: Container, *,
         binds += [
             (f"{data}/{file}", target, False) for file, target in _ETC.items() if os.path.exists(f"{data}/{file}")
         ]
-        binds += [(each.source, each.target, each.read_only) for each in container.options.mounts if _is_here(each)]
+        for each in container.options.mounts:
+            source = each.source if each.type == "bind" else store.volumes.path(each.source)
+            if each.type in {"bind", "volume"} and os.path.exists(source):
+                binds.append((source, each.target, each.read_only))
     read_only = mounts and container.options.read_only
     return views.put_together((mount.type, mount.source, mount.options), binds, read_only=read_only)
-
-
-def _is_here(mount: Mount) -> bool:
-    return mount.type == "bind" and os.path.exists(mount.source)
 
 
 def _inside(number: int, ranges: Ranges) -> int:

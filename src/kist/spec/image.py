@@ -82,6 +82,26 @@ class ContainerConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     healthcheck: Healthcheck | None = msgspec.field(name="Healthcheck", default=None)
 
 
+def merge_config(own: ContainerConfig, base: ContainerConfig) -> ContainerConfig:
+    """A config with another's fields where it has none; variables, labels, ports and volumes are those of both."""
+    names = {entry.partition("=")[0] for entry in own.env or ()}
+    env = (*(own.env or ()), *(entry for entry in base.env or () if entry.partition("=")[0] not in names))
+    return ContainerConfig(
+        user=own.user or base.user,
+        env=env or None,
+        entrypoint=base.entrypoint if own.entrypoint is None else own.entrypoint,
+        cmd=base.cmd if own.cmd is None and own.entrypoint is None else own.cmd,
+        working_dir=own.working_dir or base.working_dir,
+        labels={**(base.labels or {}), **(own.labels or {})} or None,
+        exposed_ports={**(base.exposed_ports or {}), **(own.exposed_ports or {})} or None,
+        volumes={**(base.volumes or {}), **(own.volumes or {})} or None,
+        stop_signal=own.stop_signal or base.stop_signal,
+        shell=own.shell or base.shell,
+        on_build=own.on_build or base.on_build,
+        healthcheck=own.healthcheck or base.healthcheck,
+    )
+
+
 class RootFS(msgspec.Struct, frozen=True):
     """The diff ids of the layers, from the lowest up."""
 

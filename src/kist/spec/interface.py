@@ -12,9 +12,11 @@ from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.progress import Event
+from kist.spec.prune import CachePruning, Pruning
 from kist.spec.resources import Resources
 from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
+from kist.spec.usage import ContainerUsage, DiskUsage, Pruned
 
 Progress = Callable[[Event], None]
 
@@ -225,6 +227,58 @@ class EngineInterface(Protocol):
 
     def stats(self, name: str | Container, *, follow: bool = False) -> Iterator[Sample]:
         """What a container uses now (or used, when it has ended); with ``follow``, every second."""
+
+    def commit(
+        self,
+        name: str | Container,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container as it is now.
+
+        Args:
+            name: of the container.
+            reference: the image's name; empty for none.
+            changes: Dockerfile instructions that change the container's config for the image.
+            author: for the image's history.
+            message: for the image's history.
+            pause: stop a running container's processes meanwhile, so that its files are of one moment.
+
+        Raises:
+            Conflict: the container's image was removed.
+        """
+        ...
+
+    def removal(self, name: str | Container, *, force: bool = False) -> ContainerUsage:
+        """What ``remove`` would take away; nothing is done. Raises what ``remove`` would raise."""
+        ...
+
+    def image_removal(self, name: str | Image, *, force: bool = False) -> RemovedImage:
+        """What ``remove_image`` would do; nothing is done. Raises what ``remove_image`` would raise."""
+        ...
+
+    def disk_usage(self) -> DiskUsage:
+        """The space of everything under the data root."""
+        ...
+
+    def prune_containers(self, pruning: Pruning = ..., *, dry_run: bool = False) -> Pruned:
+        """Remove the containers that do not run and fit; with ``dry_run`` only tell which."""
+        ...
+
+    def prune_images(self, pruning: Pruning = ..., *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the images that no container needs and that have no name; with ``every`` those with one too."""
+        ...
+
+    def prune_volumes(self, pruning: Pruning = ..., *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the volumes that no container has and that nobody named; with ``every`` those with a name too."""
+        ...
+
+    def prune_build_cache(self, pruning: CachePruning = ..., *, dry_run: bool = False) -> Pruned:
+        """Forget entries of the build cache, the longest unused first."""
         ...
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word

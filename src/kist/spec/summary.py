@@ -27,10 +27,11 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class RemovedImage(msgspec.Struct, frozen=True):
-    """What ``rmi`` did: the names that went, the digests that went."""
+    """What ``rmi`` did, or would do: the names that went, the digests that went, and the bytes that were given back."""
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
+    size: int = 0
 
 
 class Version(msgspec.Struct, frozen=True):

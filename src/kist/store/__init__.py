@@ -1,8 +1,9 @@
 """Everything under the data root: blobs, snapshots, records, locks, garbage collection (ring 1)."""
 
 from kist.store.blobs import Blobs, BlobWriter
+from kist.store.collect import Without, digests_in, needed_by
 from kist.store.overlay import OverlaySnapshotter
 from kist.store.records import Records
 from kist.store.store import Store
 
-__all__ = ["BlobWriter", "Blobs", "OverlaySnapshotter", "Records", "Store"]
+__all__ = ["BlobWriter", "Blobs", "OverlaySnapshotter", "Records", "Store", "Without", "digests_in", "needed_by"]

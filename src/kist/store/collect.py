@@ -25,29 +25,57 @@ class Collected(msgspec.Struct, frozen=True):
     size: int = 0
 
 
+class Without(msgspec.Struct, frozen=True):
+    """Records that are thought away: images and containers by id, entries of the build cache by key."""
+
+    images: frozenset[str] = frozenset()
+    containers: frozenset[str] = frozenset()
+    cache: frozenset[str] = frozenset()
+
+
+def survey(blobs: Blobs, snapshots: OverlaySnapshotter, records: Records, without: Without) -> Collected:
+    """What a collection would remove if these records were gone; nothing is removed."""
+    live = _live(blobs, records, without)
+    dead = [digest for digest in blobs.list() if digest not in live]
+    gone = _dead_snapshots(snapshots, live)
+    size = sum(map(blobs.size, dead)) + sum(map(snapshots.usage, gone))
+    return Collected(tuple(dead), tuple(gone), size)
+
+
+def digests_in(value: bytes) -> tuple[str, ...]:
+    """The digests that are spelled in an entry of the build cache: of blobs and snapshots that it keeps."""
+    return tuple(found.decode() for found in _DIGEST.findall(value))
+
+
 def collect(blobs: Blobs, snapshots: OverlaySnapshotter, records: Records) -> Collected:
     """Remove what is not needed; the caller holds the store's lock alone."""
-    live = _live(blobs, records)
+    live = _live(blobs, records, Without())
     dead = [digest for digest in blobs.list() if digest not in live]
     freed = 0
     for digest in dead:  # first, for on a full disk this makes room for the database's own writing
         freed += blobs.size(digest)
         blobs.remove(digest)
-    gone, size = _sweep_snapshots(snapshots, live)
+    gone = _dead_snapshots(snapshots, live)
+    for key in gone:
+        freed += snapshots.usage(key)
+        snapshots.remove(key)
     snapshots.sweep()
-    return Collected(tuple(dead), tuple(gone), freed + size)
+    return Collected(tuple(dead), tuple(gone), freed)
 
 
-def _live(blobs: Blobs, records: Records) -> set[str]:
-    live: set[str] = {*records.leased(), *records.container_ids()}
-    for value in records.cache_values():
-        live.update(found.decode() for found in _DIGEST.findall(value))
+def _live(blobs: Blobs, records: Records, without: Without) -> set[str]:
+    live: set[str] = {*records.leased(), *records.container_ids()} - without.containers
+    for key, value, _ in records.cache_entries():
+        if key not in without.cache:
+            live.update(digests_in(value))
     for image in records.images():
-        live.update(_needed(blobs, image))
+        if image.id not in without.images:
+            live.update(needed_by(blobs, image))
     return live
 
 
-def _needed(blobs: Blobs, image: Image) -> set[str]:
+def needed_by(blobs: Blobs, image: Image) -> set[str]:
+    """The blobs and snapshots that an image is made of."""
     needed: set[str] = {image.id, image.manifest, *chain_ids(image.config.rootfs.diff_ids)}
     if image.manifest in blobs:
         manifest = parse_manifest(blobs.read(image.manifest))
@@ -55,17 +83,14 @@ def _needed(blobs: Blobs, image: Image) -> set[str]:
     return needed
 
 
-def _sweep_snapshots(snapshots: OverlaySnapshotter, live: set[str]) -> tuple[list[str], int]:
+def _dead_snapshots(snapshots: OverlaySnapshotter, live: set[str]) -> list[str]:
     """The newest first, so that whatever stood on a snapshot has gone, or keeps it."""
     gone: list[str] = []
-    size = 0
     parents = {key: snapshots.parent(key) for key in snapshots.list()}
     kept: set[str | None] = set()
     for key in reversed(tuple(parents)):
         if key in live or key in kept:
             kept.add(parents[key])
-            continue
-        size += snapshots.usage(key)
-        snapshots.remove(key)
-        gone.append(key)
-    return gone, size
+        else:
+            gone.append(key)
+    return gone

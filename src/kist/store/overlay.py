@@ -31,6 +31,7 @@ _LOWERS = """
     )
     SELECT id FROM stack ORDER BY depth
 """
+_SIZE_OF_STACK = f"SELECT SUM(size) FROM snapshots WHERE id IN ({_LOWERS})"  # noqa: S608 - two constants
 # Features that would leave an upper directory without all that changed, when a distribution turns them on.
 _UNWANTED = ("redirect_dir", "metacopy")
 
@@ -151,6 +152,16 @@ class OverlaySnapshotter:
             return self._size(number)
         row = self._database.row("SELECT size FROM snapshots WHERE id = ?", number)
         return int(row[0]) if row else 0
+
+    def usage_below(self, key: str) -> int:
+        """Bytes of the files in all snapshots below one; ``NotFound`` when there is no such snapshot."""
+        _, below, _ = self._find(key)
+        row = self._database.row(_SIZE_OF_STACK, below)
+        return int(row[0]) if row and row[0] else 0
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each committed snapshot's own files, by its name."""
+        return dict(self._database.rows("SELECT key, size FROM snapshots WHERE committed"))
 
     def list(self) -> tuple[str, ...]:
         """The keys of all snapshots, the oldest first."""

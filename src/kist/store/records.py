@@ -288,6 +288,16 @@ class Records:
         """All values, for whoever wants to know what they refer to."""
         return tuple(bytes(value) for (value,) in self._database.rows("SELECT value FROM cache"))
 
+    def cache_entries(self) -> tuple[tuple[str, bytes, int], ...]:
+        """Key, value and time of the last use (seconds since the epoch) of all entries, the longest unused first."""
+        rows = self._database.rows("SELECT key, value, used_at FROM cache ORDER BY used_at, key")
+        return tuple((str(key), bytes(value), int(used_at)) for key, value, used_at in rows)
+
+    def cache_remove(self, keys: Iterable[str]) -> None:
+        """Forget these entries."""
+        with self._database.transaction() as db:
+            db.executemany("DELETE FROM cache WHERE key = ?", [(key,) for key in keys])
+
     def cache_clear(self, *, used_before: int | None = None) -> int:
         """Forget all entries, or those last used before a time (seconds since the epoch); how many."""
         with self._database.transaction() as db:

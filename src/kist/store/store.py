@@ -17,7 +17,7 @@ from typing import Self
 from kist.errors import KistError
 from kist.store import directories
 from kist.store.blobs import Blobs
-from kist.store.collect import Collected, collect
+from kist.store.collect import Collected, Without, collect, survey
 from kist.store.database import Database
 from kist.store.events import EventLog
 from kist.store.failures import reported
@@ -126,6 +126,11 @@ class Store:
     def quiet(self) -> AbstractContextManager[bool]:
         """Hold the lock alone where that is possible at once, and say so: nothing is made that has no record yet."""
         return self._lock.alone()
+
+    def survey(self, without: Without) -> Collected:
+        """What ``collect`` would remove if these records were gone."""
+        with reported("look for garbage"):
+            return survey(self.blobs, self.snapshots, self.records, without)
 
     def discard_orphans(self) -> None:
         """Remove active snapshots that no container has: of builds and creations that were cut off.

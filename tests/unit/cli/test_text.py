@@ -69,7 +69,7 @@ def test_distances(a: str, b: str, distance: int) -> None:
     ("word", "near"), [("rnu", "run"), ("image", "images"), ("sotp", "stop"), ("xyzzy", ""), ("boot", "bootstrap")]
 )
 def test_the_nearest_verb(word: str, near: str) -> None:
-    assert nearest(word, VERBS) == near
+    assert nearest(word, [verb for verb in VERBS if " " not in verb]) == near
 
 
 @given(st.text("ab c", max_size=80), st.integers(5, 40))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.api.changes import read_changes
+from kist.build.changes import read_changes
 from kist.client.changes import changes_of
 from kist.errors import Unsupported
 from kist.spec.image import ContainerConfig

@@ -9,20 +9,14 @@ from kist.api.routing import Handler, Route
 from kist.errors import Unavailable, Unsupported
 
 _LATER = """
-POST   /containers/prune
-POST   /build/prune
-POST   /images/prune
 GET    /images/search
 GET    /images/{name:*}/attestations
 POST   /images/{name:*}/push
 POST   /auth
-POST   /commit
-GET    /system/df
 POST   /session
 GET    /distribution/{name:*}/json
 GET    /volumes
 POST   /volumes/create
-POST   /volumes/prune
 GET    /volumes/{name}
 PUT    /volumes/{name}
 DELETE /volumes/{name}

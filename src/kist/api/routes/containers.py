@@ -13,6 +13,7 @@ from kist.spec.container import Container
 from kist.spec.docker.containers import write_inspect, write_summary
 from kist.spec.docker.create import read_create
 from kist.spec.docker.filters import Filters, Resolved, descendants, match_container, read_container_filters
+from kist.spec.docker.usage import write_sizes
 
 if TYPE_CHECKING:
     from kist.engine import Engine
@@ -72,12 +73,7 @@ async def inspect(call: Call) -> StreamResponse:
 
 
 def _sizes(engine: "Engine", container: Container) -> dict[str, int]:
-    """Bytes of what the container has written, and of that and its image together; read from the disk, so it takes."""
-    written = image = 0
-    with contextlib.suppress(NotFound):  # removed meanwhile
-        written = engine.store.snapshots.usage(container.id)
-        image = engine.image(container.image_id).size
-    return {"SizeRw": written, "SizeRootFs": written + image}
+    return write_sizes(engine.usage.of_container(container))
 
 
 async def start(call: Call) -> StreamResponse:
@@ -134,6 +130,11 @@ async def remove(call: Call) -> StreamResponse:
     """Remove a container."""
     if call.flag("link"):
         raise Unsupported("a link alone cannot be removed", hint="remove the container that has it, and make it anew")
+    if call.flag("dry-run"):  # Kist's own: what would go
+        gone = await call.run_long(call.engine.removal, call.fields["id"], force=call.flag("force"))
+        if call.wants_values:
+            return call.reply_value(gone)
+        return call.reply({"Id": gone.container.id, "Name": f"/{gone.container.name}"} | write_sizes(gone))
     await call.run_long(call.engine.remove, call.fields["id"], force=call.flag("force"), volumes=call.flag("v"))
     return call.done()
 

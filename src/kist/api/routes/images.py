@@ -73,8 +73,12 @@ def _named(repository: str, tag_text: str) -> str:
 
 async def remove(call: Call) -> StreamResponse:
     """Take a name away, and the image with its last one."""
-    removed = await call.run_long(call.engine.remove_image, call.fields["name"], force=call.flag("force"))
-    return call.reply_value(removed) if call.wants_values else call.reply(write_removed(removed))
+    act = call.engine.image_removal if call.flag("dry-run") else call.engine.remove_image
+    removed = await call.run_long(act, call.fields["name"], force=call.flag("force"))
+    if call.wants_values:
+        return call.reply_value(removed)
+    told = [{"SpaceReclaimed": removed.size}] if call.flag("dry-run") else []
+    return call.reply([*write_removed(removed), *told])
 
 
 async def save_one(call: Call) -> StreamResponse:
@@ -141,7 +145,7 @@ async def create(call: Call) -> StreamResponse:
 def _read_changes(changes: list[str]) -> ContainerConfig:
     if not changes:
         return ContainerConfig()
-    from kist.api.changes import read_changes  # noqa: PLC0415 - the Dockerfile's language is loaded when it is used
+    from kist.build.changes import read_changes  # noqa: PLC0415 - the Dockerfile's language is loaded when it is used
 
     return read_changes(changes)
 

@@ -1,0 +1,74 @@
+"""What takes space, and clean-ups (Engine API: SystemDataUsage, ContainerPrune, ImagePrune, VolumePrune, BuildPrune).
+
+With ``dry-run`` (Kist's own parameter) a clean-up tells what it would do, and does nothing.
+"""
+
+import time
+
+from aiohttp.web_response import StreamResponse
+
+from kist.api.call import Call
+from kist.api.routing import Route
+from kist.errors import InvalidInput
+from kist.spec.docker import prune
+from kist.spec.docker.usage import KINDS, write_usage
+
+
+async def usage(call: Call) -> StreamResponse:
+    """What is under the data root; ``type``, repeated, limits it."""
+    kinds = set(call.values("type")) or set(KINDS)
+    for unknown in sorted(kinds.difference(KINDS)):
+        raise InvalidInput(f"unknown object type: {unknown}", hint="the types are " + ", ".join(KINDS))
+    found = await call.run_long(call.engine.disk_usage)
+    if call.wants_values:
+        return call.reply_value(found)
+    return call.reply(write_usage(found, kinds, now=time.time_ns(), version=call.version))
+
+
+async def containers(call: Call) -> StreamResponse:
+    """Remove containers that do not run."""
+    pruning = prune.read_container_pruning(call.text("filters"), time.time_ns())
+    pruned = await call.run_long(call.engine.prune_containers, pruning, dry_run=call.flag("dry-run"))
+    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_containers(pruned))
+
+
+async def images(call: Call) -> StreamResponse:
+    """Remove images that no container needs."""
+    pruning, every = prune.read_image_pruning(call.text("filters"), time.time_ns())
+    pruned = await call.run_long(call.engine.prune_images, pruning, every=every, dry_run=call.flag("dry-run"))
+    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_images(pruned))
+
+
+async def volumes(call: Call) -> StreamResponse:
+    """Remove volumes that no container has."""
+    pruning, every = prune.read_volume_pruning(call.text("filters"), time.time_ns())
+    pruned = await call.run_long(call.engine.prune_volumes, pruning, every=every, dry_run=call.flag("dry-run"))
+    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_volumes(pruned))
+
+
+async def build_cache(call: Call) -> StreamResponse:
+    """Forget entries of the build cache."""
+    keep = next((size for name in _KEEPS if (size := call.integer(name)) is not None), 0)
+    pruning = prune.read_cache_pruning(call.text("filters"), time.time_ns(), every=call.flag("all"), keep=keep)
+    pruned = await call.run_long(call.engine.prune_build_cache, pruning, dry_run=call.flag("dry-run"))
+    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_cache(pruned))
+
+
+async def unused(call: Call) -> StreamResponse:
+    """What removing all of it, one after the other, would remove: the answers of the clean-ups in one."""
+    pruning = prune.read_container_pruning(call.text("filters"), time.time_ns())
+    found = await call.run_long(call.engine.unused, pruning, every=call.flag("all"), volumes=call.flag("volumes"))
+    return call.reply_value(found) if call.wants_values else call.reply(prune.write_unused(found))
+
+
+# The newest name first; ``keep-storage`` is what clients before API 1.48 send.
+_KEEPS = ("max-used-space", "reserved-space", "keep-storage")
+
+ROUTES = (
+    Route("GET", "/system/df", usage),
+    Route("POST", "/containers/prune", containers),
+    Route("POST", "/images/prune", images),
+    Route("POST", "/volumes/prune", volumes),
+    Route("POST", "/build/prune", build_cache),
+    Route("GET", "/kist/unused", unused),
+)

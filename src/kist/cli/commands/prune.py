@@ -1,0 +1,217 @@
+"""``kist container prune``, ``image prune``, ``volume prune``, ``builder prune`` and ``system prune``."""
+
+import sys
+
+from kist.cli.listing import a_filter, filters
+from kist.cli.option import REPEAT, Command, Option
+from kist.cli.units import size
+from kist.cli.values import size as read_size
+from kist.errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kist.cli.context import Context
+    from kist.cli.option import Arguments
+    from kist.client.wire import Query
+
+_SHOWN = (
+    ("ContainersDeleted", "Containers"),
+    ("VolumesDeleted", "Volumes"),
+    ("ImagesDeleted", "Images"),
+    ("CachesDeleted", "build cache objects"),
+)
+_SURE = "Are you sure you want to continue? [y/N] "
+_STOPPED = "all stopped containers"
+_DANGLING = "all dangling images"
+_UNUSED = "all images without at least one container associated to them"
+_ANONYMOUS = "all anonymous volumes not used by at least one container"
+
+
+class _Prune:
+    """One clean-up: what it prints of the engine's answers, and their sum."""
+
+    def __init__(self, context: "Context", arguments: "Arguments") -> None:
+        self._context = context
+        self._dry_run = arguments.flag("dry_run")
+        self._filters = arguments.all("filter")
+        self.reclaimed = 0
+
+    def containers(self) -> None:
+        self._ask("containers")
+
+    def images(self, *, every: bool) -> None:
+        given = any(name == "dangling" for name, _ in self._filters)
+        self._ask("images", further=() if given else (("dangling", str(not every).lower()),))
+
+    def volumes(self, *, every: bool) -> None:
+        self._ask("volumes", further=(("all", "true"),) if every else ())
+
+    def build_cache(self, *, every: bool, keep: int = 0) -> None:
+        self._ask("build", [("all", 1 if every else None), ("keep-storage", keep or None)])
+
+    def survey(self, *, every: bool, volumes: bool) -> None:
+        """Tell what all of them would do one after the other."""
+        query = [
+            ("all", 1 if every else None),
+            ("volumes", 1 if volumes else None),
+            ("filters", filters(self._filters)),
+        ]
+        self._show(self._context.wire.call("GET", "/kist/unused", query))
+
+    def _ask(self, what: str, query: "Query" = (), further: "tuple[tuple[str, str], ...]" = ()) -> None:
+        """All filters that were given go to the engine, which refuses those that it does not know."""
+        chosen = filters([*self._filters, *further])
+        dry_run = 1 if self._dry_run else None
+        self._show(
+            self._context.wire.call("POST", f"/{what}/prune", [*query, ("filters", chosen), ("dry-run", dry_run)])
+        )
+
+    def _show(self, found: "dict[str, Any]") -> None:
+        self.reclaimed += int(found["SpaceReclaimed"])
+        for field, what in _SHOWN:
+            lines = found.get(field) or ()
+            if field == "ImagesDeleted":
+                lines = [f"{word.lower()}: {name}" for change in lines for word, name in change.items()]
+            if lines:
+                heading = f"{'Would delete' if self._dry_run else 'Deleted'} {what}:"
+                self._context.write_text("\n".join((heading, *lines)) + "\n\n")
+
+    def end(self) -> int:
+        would = "Total space that would be reclaimed" if self._dry_run else "Total reclaimed space"
+        self._context.say(f"{would}: {size(self.reclaimed)}")
+        return 0
+
+
+def agreed(context: "Context", arguments: "Arguments", warning: str) -> bool:
+    """Whether the user wants it: -f, a dry run, or a yes."""
+    if arguments.flag("force") or arguments.flag("dry_run"):
+        return True
+    sys.stdout.write(f"WARNING! {warning}{_SURE}")
+    sys.stdout.flush()
+    answer = sys.stdin.readline()
+    if not answer:
+        sys.stdout.write("\n")
+        context.note("kist: nothing was removed: standard input has no answer\n-f removes without asking")
+    return answer.strip().lower() in {"y", "yes"}
+
+
+def prune_containers(context: "Context", arguments: "Arguments") -> int:
+    """Remove stopped containers."""
+    if not agreed(context, arguments, f"This will remove {_STOPPED}.\n"):
+        return 0
+    clean_up = _Prune(context, arguments)
+    clean_up.containers()
+    return clean_up.end()
+
+
+def prune_images(context: "Context", arguments: "Arguments") -> int:
+    """Remove images without a name, or all that no container needs."""
+    every = arguments.flag("all")
+    if not agreed(context, arguments, f"This will remove {_UNUSED if every else _DANGLING}.\n"):
+        return 0
+    clean_up = _Prune(context, arguments)
+    clean_up.images(every=every)
+    return clean_up.end()
+
+
+def prune_volumes(context: "Context", arguments: "Arguments") -> int:
+    """Remove volumes that no container has."""
+    every = arguments.flag("all")
+    which = _ANONYMOUS.replace("anonymous ", "") if every else _ANONYMOUS
+    if not agreed(context, arguments, f"This will remove {which}.\n"):
+        return 0
+    clean_up = _Prune(context, arguments)
+    clean_up.volumes(every=every)
+    return clean_up.end()
+
+
+def prune_build_cache(context: "Context", arguments: "Arguments") -> int:
+    """Forget entries of the build cache."""
+    every = arguments.flag("all")
+    if not agreed(context, arguments, f"This will remove all{'' if every else ' dangling'} build cache. "):
+        return 0
+    clean_up = _Prune(context, arguments)
+    clean_up.build_cache(every=every, keep=int(arguments.get("keep_storage", 0)))
+    return clean_up.end()
+
+
+def prune_all(context: "Context", arguments: "Arguments") -> int:
+    """Remove what nobody needs, of every kind."""
+    every, volumes = arguments.flag("all"), arguments.flag("volumes")
+    given = arguments.all("filter")
+    if volumes and any(name == "until" for name, _ in given):
+        raise InvalidInput('The "until" filter is not supported with "--volumes"', hint="prune in two steps")
+    for name, value in given:
+        if name not in {"until", "label", "label!"}:
+            raise InvalidInput(f"invalid filter '{name}={value}'", hint="the filters are until, label and label!")
+    if not agreed(context, arguments, _warning(given, every=every, volumes=volumes)):
+        return 0
+    clean_up = _Prune(context, arguments)
+    if arguments.flag("dry_run"):
+        clean_up.survey(every=every, volumes=volumes)
+        return clean_up.end()
+    clean_up.containers()
+    if volumes:
+        clean_up.volumes(every=False)
+    clean_up.images(every=every)
+    if not any(name.startswith("label") for name, _ in given):  # entries of the cache have no labels
+        clean_up.build_cache(every=every)
+    return clean_up.end()
+
+
+def _warning(given: "list[tuple[str, str]]", *, every: bool, volumes: bool) -> str:
+    kinds = [_STOPPED, *([_ANONYMOUS] if volumes else []), _UNUSED if every else _DANGLING]
+    kinds.append("all build cache" if every else "unused build cache")
+    lines = ["This will remove:", *(f"  - {kind}" for kind in kinds)]
+    if given:
+        lines += ["", "  Items to be pruned will be filtered with:", *(f"  - {name}={value}" for name, value in given)]
+    return "\n".join(lines) + "\n\n"
+
+
+_FORCE = Option("-f --force", "Remove without asking")
+_DRY_RUN = Option("--dry-run", "Print what would go, and how much space that would give back")
+_FILTER = Option("--filter", "Only what fits: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", "NAME=VALUE",
+                 kind=REPEAT, parse=a_filter)  # fmt: skip
+
+CONTAINERS = Command("container prune", prune_containers, options=(_FILTER, _FORCE, _DRY_RUN))
+IMAGES = Command(
+    "image prune",
+    prune_images,
+    options=(Option("-a --all", "Those with a name too, if no container was made of them"), _FILTER, _FORCE, _DRY_RUN),
+)
+VOLUMES = Command(
+    "volume prune",
+    prune_volumes,
+    options=(Option("-a --all", "Those with a name too"), _FILTER, _FORCE, _DRY_RUN),
+)
+CACHE = Command(
+    "builder prune",
+    prune_build_cache,
+    options=(
+        Option("-a --all", "What images have too, so that the next build begins from nothing"),
+        Option(
+            "--filter",
+            "Only what fits: until=TIME (not used since), id=START",
+            "NAME=VALUE",
+            kind=REPEAT,
+            parse=a_filter,
+        ),
+        _FORCE,
+        Option("--keep-storage", "Stop when the cache is down to SIZE", "SIZE", parse=read_size),
+        _DRY_RUN,
+    ),
+)
+SYSTEM = Command(
+    "system prune",
+    prune_all,
+    options=(
+        Option("-a --all", "All images that no container was made of, not only those without a name"),
+        _FILTER,
+        _FORCE,
+        Option("--volumes", "Volumes that nobody named and no container has, too"),
+        _DRY_RUN,
+    ),
+    examples=("kist system prune --dry-run", "kist system prune -af --filter until=240h"),
+)

@@ -1,0 +1,94 @@
+"""What takes space, as ``kist system df`` lists it, from the JSON of ``GET /system/df``."""
+
+from kist.cli.listing import Noun
+from kist.cli.nouns.container import CONTAINER
+from kist.cli.nouns.image import IMAGE
+from kist.cli.table import one_line
+from kist.cli.units import ago, epoch, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kist.cli.listing import Row, View
+
+_KINDS = (
+    ("Images", "ImageUsage"),
+    ("Containers", "ContainerUsage"),
+    ("Local Volumes", "VolumeUsage"),
+    ("Build Cache", "BuildCacheUsage"),
+)
+
+
+def kinds(found: "dict[str, Any]") -> "list[dict[str, Any]]":
+    """A row for each kind of object, with its totals."""
+    return [{"Type": name, **found[field]} for name, field in _KINDS]
+
+
+def _reclaimable(row: "Row", _view: "View") -> str:
+    total, part = row["TotalSize"], row["Reclaimable"]
+    return f"{size(part)} ({100 * part // total}%)" if total else size(part)
+
+
+KIND = Noun(
+    "a kind of object",
+    {
+        "Type": ("TYPE", lambda row, _view: row["Type"]),
+        "TotalCount": ("TOTAL", lambda row, _view: str(row["TotalCount"])),
+        "Active": ("ACTIVE", lambda row, _view: str(row["ActiveCount"])),
+        "Size": ("SIZE", lambda row, _view: size(row["TotalSize"])),
+        "Reclaimable": ("RECLAIMABLE", _reclaimable),
+    },
+    ("Type", "TotalCount", "Active", "Size", "Reclaimable"),
+)
+
+IMAGE_SPACE = Noun(
+    IMAGE.name,
+    IMAGE.fields,
+    ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers"),
+)
+
+
+def _volumes(row: "Row", _view: "View") -> str:
+    return str(sum(mount.get("Type") == "volume" for mount in row.get("Mounts") or ()))
+
+
+CONTAINER_SPACE = Noun(
+    CONTAINER.name,
+    {
+        **CONTAINER.fields,
+        "LocalVolumes": ("LOCAL VOLUMES", _volumes),
+        "Size": ("SIZE", lambda row, _view: size(row.get("SizeRw", 0))),
+        "LogSize": ("LOG SIZE", lambda row, _view: size(row.get("SizeLog", 0))),
+        "Created": ("CREATED", lambda row, view: ago(view.now - row["Created"])),
+    },
+    ("ID", "Image", "Command", "LocalVolumes", "Size", "LogSize", "Created", "Status", "Names"),
+)
+VOLUME_SPACE = Noun(
+    "a volume",
+    {
+        "Name": ("VOLUME NAME", lambda row, _view: row["Name"]),
+        "Links": ("LINKS", lambda row, _view: str(row["UsageData"]["RefCount"])),
+        "Size": ("SIZE", lambda row, _view: size(row["UsageData"]["Size"])),
+    },
+    ("Name", "Links", "Size"),
+    identity="Name",
+)
+
+
+def _cache_id(row: "Row", view: "View") -> str:
+    return str(row["ID"]) if view.whole_text else str(row["ID"])[:12]
+
+
+CACHE_SPACE = Noun(
+    "an entry of the build cache",
+    {
+        "ID": ("CACHE ID", _cache_id),
+        "CacheType": ("CACHE TYPE", lambda row, _view: row["Type"]),
+        "Description": ("DESCRIPTION", lambda row, _view: one_line(row.get("Description") or "")),
+        "Size": ("SIZE", lambda row, _view: size(row["Size"])),
+        "LastUsedSince": ("LAST USED", lambda row, view: ago(view.now - epoch(row["LastUsedAt"]))),
+        "Shared": ("SHARED", lambda row, _view: str(row["Shared"]).lower()),
+    },
+    ("ID", "CacheType", "Size", "LastUsedSince", "Shared"),
+)

@@ -1,0 +1,164 @@
+"""Clean-up: what nobody needs is chosen, then removed, or only told (``dry_run``)."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from kist.engine.containers import Containers
+from kist.engine.events import Events
+from kist.engine.images import Images
+from kist.engine.usage import Usage
+from kist.errors import Conflict, NotFound
+from kist.spec.container import Container
+from kist.spec.docker.filters import match_labels
+from kist.spec.event import Kind
+from kist.spec.prune import CachePruning, Pruning
+from kist.spec.reference import Reference
+from kist.spec.summary import Image
+from kist.spec.usage import CacheUsage, Pruned, SystemPruned, VolumeUsage
+from kist.store import Store, Without
+
+
+class Prune:
+    """Cleans up one data root."""
+
+    def __init__(self, containers: Containers, images: Images, usage: Usage, store: Store, events: Events) -> None:
+        self._containers = containers
+        self._images = images
+        self._usage = usage
+        self._store = store
+        self._events = events
+
+    def containers(self, pruning: Pruning, *, dry_run: bool = False) -> Pruned:
+        """Remove the containers that do not run and fit."""
+        deleted = []
+        size = 0
+        for container in self._containers.list(all=True):
+            if container.state.running or not _fits(pruning, container.created_at, container.config.labels or {}):
+                continue
+            used = self._usage.of_container(container)
+            if dry_run or self._remove(container):
+                deleted.append(container.id)
+                size += used.written + used.log
+        return self._told("container", Pruned(tuple(deleted), (), size), dry_run=dry_run)
+
+    def _remove(self, container: Container) -> bool:
+        """Whether it was removed: it may have been started, or removed by somebody else."""
+        try:
+            self._containers.remove(container)
+        except (Conflict, NotFound):
+            return False
+        return True
+
+    def images(self, pruning: Pruning, *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the images that have no name and no container, or with ``every`` all that no container needs."""
+        chosen = self._unused_images(pruning, frozenset(), every=every)
+        if dry_run:
+            found = self._store.survey(Without(images=frozenset(image.id for image in chosen))) if chosen else None
+        else:
+            for image in chosen:
+                self._images.forget(image)
+            found = self._store.collect()
+        snapshots = found.snapshots if found and chosen else ()
+        return self._told("image", _pruned_images(chosen, snapshots, found.size if found else 0), dry_run=dry_run)
+
+    def _unused_images(self, pruning: Pruning, gone: frozenset[str], *, every: bool) -> list[Image]:
+        """Those that no container has been made of, but for the containers that are gone."""
+        return [
+            image
+            for image in self._images.list()
+            if (every or not image.references)
+            and gone.issuperset(self._store.records.containers_of_image(image.id))
+            and _fits(pruning, image.created_at, image.config.config.labels or {})
+        ]
+
+    def volumes(self, pruning: Pruning, *, every: bool = False, dry_run: bool = False) -> Pruned:
+        """Remove the volumes that no container has: those that nobody named, or with ``every`` all of them."""
+        chosen = self._unused_volumes(pruning, frozenset(), every=every)
+        if not dry_run:
+            for used in chosen:
+                self._store.volumes.remove(used.volume.name)
+                self._events.note("volume", "destroy", used.volume.name, {"driver": used.volume.driver})
+        return self._told("volume", _pruned_volumes(chosen), dry_run=dry_run)
+
+    def _unused_volumes(self, pruning: Pruning, gone: frozenset[str], *, every: bool) -> list[VolumeUsage]:
+        return [
+            used
+            for used in self._usage.of_volumes(gone)
+            if not used.containers
+            and (every or used.volume.anonymous)
+            and _fits(pruning, used.volume.created_at, used.volume.labels or {})
+        ]
+
+    def build_cache(self, pruning: CachePruning, *, dry_run: bool = False) -> Pruned:
+        """Forget entries of the build cache, the longest unused first, and give back what only they kept."""
+        usage = self._usage.all()
+        chosen = _choose(usage.cache, pruning, usage.cache_size)
+        keys = frozenset(entry.key for entry in chosen)
+        if dry_run:
+            size = self._store.survey(Without(cache=keys)).size if keys else 0
+        else:
+            self._store.records.cache_remove(keys)
+            collected = self._store.collect()
+            size = collected.size if collected else 0
+        return self._told("builder", Pruned(tuple(entry.key for entry in chosen), (), size), dry_run=dry_run)
+
+    def survey(self, pruning: Pruning, *, every: bool = False, volumes: bool = False) -> SystemPruned:
+        """What all of it would remove, one after the other; nothing is removed."""
+        containers = self.containers(pruning, dry_run=True)
+        gone = frozenset(containers.deleted)
+        images = self._unused_images(pruning, gone, every=every)
+        keys: frozenset[str] = frozenset()
+        if not (pruning.labels or pruning.not_labels):  # entries of the cache have no labels
+            left = [image for image in self._images.list() if image not in images]
+            keys = frozenset(self._usage.cache_keys(pruning.until, () if every else left))
+        without = Without(images=frozenset(str(image.id) for image in images), containers=gone)
+        layers = [key for key in self._store.survey(without).snapshots if images and key not in gone]
+        found = self._store.survey(msgspec.structs.replace(without, cache=keys))
+        pruned_volumes = _pruned_volumes(self._unused_volumes(pruning, gone, every=False) if volumes else ())
+        logs = sum(self._usage.of_container(self._containers.get(each)).log for each in gone)
+        return SystemPruned(
+            containers=containers.deleted,
+            images=_pruned_images(images, layers, 0),
+            volumes=pruned_volumes.deleted,
+            cache=tuple(sorted(keys)),
+            size=found.size + logs + pruned_volumes.size,
+        )
+
+    def _told(self, kind: Kind, pruned: Pruned, *, dry_run: bool) -> Pruned:
+        if not dry_run:
+            self._events.note(kind, "prune", "", {"reclaimed": pruned.size})
+        return pruned
+
+
+def _pruned_images(chosen: Sequence[Image], snapshots: Sequence[str], size: int) -> Pruned:
+    untagged = tuple(Reference.parse(name).familiar for image in chosen for name in image.references)
+    return Pruned((*(str(image.id) for image in chosen), *snapshots), untagged, size)
+
+
+def _pruned_volumes(chosen: Sequence[VolumeUsage]) -> Pruned:
+    return Pruned(tuple(used.volume.name for used in chosen), (), sum(used.size for used in chosen))
+
+
+def _choose(cache: Sequence[CacheUsage], pruning: CachePruning, size: int) -> list[CacheUsage]:
+    chosen = []
+    for entry in cache:  # the longest unused first
+        if entry.shared and not pruning.every:
+            continue
+        if pruning.until and entry.used_at >= pruning.until // 1_000_000_000:
+            continue
+        if pruning.ids and not any(entry.key.startswith(wanted) for wanted in pruning.ids):
+            continue
+        if pruning.keep and size <= pruning.keep:
+            break
+        size -= entry.size if not entry.shared else 0
+        chosen.append(entry)
+    return chosen
+
+
+def _fits(pruning: Pruning, created_at: int, labels: Mapping[str, str]) -> bool:
+    if pruning.until and created_at >= pruning.until:
+        return False
+    return match_labels(labels, pruning.labels) and not any(
+        match_labels(labels, (each,)) for each in pruning.not_labels
+    )
