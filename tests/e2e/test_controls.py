@@ -93,8 +93,13 @@ def test_a_paused_container_can_be_ended(engine: Engine, start: Start, way: str)
     else:
         getattr(engine, way)(container)
         assert engine.wait(container) == (7 if way == "stop" else 137)
-    told = engine.events(since=since, until=time.time_ns(), filters={"container": [container.id]})
-    actions = [event.action for event in told]
+
+    def told() -> list[str]:
+        found = engine.events(since=since, until=time.time_ns(), filters={"container": [container.id]})
+        return [event.action for event in found]
+
+    until(lambda: "die" in told())
+    actions = told()
     assert actions[: actions.index("die") + 1][2:] == ["pause", "kill", "unpause", "die"]
 
 
