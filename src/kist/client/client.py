@@ -108,7 +108,13 @@ class Client:
         return self._values("DELETE", _image(name), RemovedImage, [("force", int(force))])
 
     def import_image(
-        self, source: BinaryIO, reference: str = "", *, config: ContainerConfig | None = None, message: str = ""
+        self,
+        source: BinaryIO,
+        reference: str = "",
+        *,
+        config: ContainerConfig | None = None,
+        message: str = "",
+        platform: str = "",
     ) -> Image:
         """Make an image of one layer from a tar of a file system.
 
@@ -116,16 +122,20 @@ class Client:
             Unsupported: a config that Dockerfile instructions cannot spell.
         """
         query: list[tuple[str, str | int | None]] = [("fromSrc", "-"), *_split(reference), ("message", message)]
+        query.append(("platform", platform or None))
         query += [("changes", change) for change in changes_of(config or ContainerConfig())]
         return self._values("POST", "/images/create", Image, query, source=source)
 
-    def load(self, source: BinaryIO) -> tuple[Image, ...]:
+    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
         """Take in the images of a docker-save or OCI archive."""
-        return self._values("POST", "/images/load", tuple[Image, ...], [("quiet", 1)], source=source)
+        return self._values(
+            "POST", "/images/load", tuple[Image, ...], [("quiet", 1), ("platform", platform or None)], source=source
+        )
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
+    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""
-        query = [("names", name if isinstance(name, str) else str(name.id)) for name in names]
+        query: list[tuple[str, str | int | None]] = [("platform", platform or None)]
+        query += [("names", name if isinstance(name, str) else str(name.id)) for name in names]
         target.writelines(self._wire.request("GET", "/images/get", query))
 
     # containers

@@ -172,17 +172,19 @@ class Engine:
         *,
         config: ContainerConfig | None = None,
         message: str = "",
+        platform: str = "",
     ) -> Image:
         """Make an image of one layer from a tar of a file system."""
-        return self.catalogue.import_tar(source, reference, config or ContainerConfig(), message)
+        chosen = Platform.parse(platform) if platform else None
+        return self.catalogue.import_tar(source, reference, config or ContainerConfig(), message, chosen)
 
-    def load(self, source: BinaryIO) -> tuple[Image, ...]:
+    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
         """Take in the images of a docker-save or OCI archive."""
-        return self.catalogue.load(source)
+        return self.catalogue.load(source, Platform.parse(platform) if platform else None)
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
+    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""
-        self.catalogue.save(names, target)
+        self.catalogue.save(names, target, Platform.parse(platform) if platform else None)
 
     # containers
 

@@ -10,7 +10,7 @@ from kist.engine.events import Events
 from kist.engine.image_files import load_archive, nanoseconds, save_images, unpack_tree
 from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
-from kist.errors import Conflict, InvalidInput
+from kist.errors import Conflict, InvalidInput, NotFound
 from kist.image.diff import diff, is_unchanged
 from kist.spec import json
 from kist.spec.digest import Digest, chain_id, chain_ids
@@ -50,6 +50,21 @@ class Images:
             InvalidInput: several ids begin so.
         """
         return find_image(self._records, name)
+
+    def of_platform(self, name: str | Image, platform: Platform | None) -> Image:
+        """The image of this name, which must be for the platform where one is given.
+
+        Raises:
+            NotFound: there is none, or it is for another platform.
+        """
+        image = self.get(name)
+        if platform is not None and not image.config.platform.is_one_of(platform):
+            raise NotFound(
+                f"image with reference {name if isinstance(name, str) else name.id} was found but does not provide the "
+                f"specified platform ({platform})",
+                hint=f"it is for {image.config.platform}",
+            )
+        return image
 
     def list(self) -> tuple[Image, ...]:
         """All images, the newest first; those without a reference too."""
@@ -161,10 +176,11 @@ class Images:
             unpack_layers(self._store, self._packed(layers))
         return True
 
-    def load(self, stream: BinaryIO) -> tuple[Image, ...]:
+    def load(self, stream: BinaryIO, platform: Platform | None = None) -> tuple[Image, ...]:
         """Keep all images of an archive (docker-save or OCI layout, compressed or not).
 
-        A name that another image had moves to the one that is loaded.
+        A name that another image had moves to the one that is loaded. Of an image for several platforms the one for
+        ``platform`` is kept, by default this machine's.
 
         Raises:
             InvalidInput: it is no archive of images, or a path in it leads out of it.
@@ -173,7 +189,7 @@ class Images:
             Unavailable: the disk is full; nothing is left of the archive.
         """
         before = {image.id: image.manifest for image in self.list()}
-        images = load_archive(self._store, stream, self._host)
+        images = load_archive(self._store, stream, platform or self._host)
         self._store.flush_soon()
         for image in images:
             self._events.image("load", image, _first_name(image))
@@ -181,11 +197,11 @@ class Images:
             self._store.collect()  # layers that are compressed in another way now
         return images
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
+    def save(self, names: Sequence[str | Image], target: BinaryIO, platform: Platform | None = None) -> None:
         """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names."""
         chosen: dict[Digest, tuple[Image, list[str]]] = {}
         for name in names:
-            image = self.get(name)
+            image = self.of_platform(name, platform)
             kept = chosen.setdefault(image.id, (image, []))[1]
             reference = find_reference(image, name)
             if reference and reference not in kept:
@@ -200,6 +216,7 @@ class Images:
         reference: str = "",
         config: ContainerConfig | None = None,
         message: str = "",
+        platform: Platform | None = None,
     ) -> Image:
         """Make an image of one layer from a file tree's tar (compressed or not).
 
@@ -208,11 +225,13 @@ class Images:
             reference: the image's name; empty for none.
             config: how containers of it run.
             message: the comment in its history.
+            platform: what its programs run on; this machine's by default.
 
         Raises:
             Corrupt, InvalidInput, Unsupported: the tar is damaged, or a member of it is refused; the message names it.
         """
         names = [str(Reference.parse(reference))] if reference else []
+        runs_on = platform or self._host
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         key = f"import-{uuid.uuid4().hex}"
         with self._store.writing():
@@ -224,9 +243,9 @@ class Images:
                 discard(self._store, key)
                 raise
             made = ImageConfig(
-                architecture=self._host.architecture,
-                os=self._host.os,
-                variant=self._host.variant,
+                architecture=runs_on.architecture,
+                os=runs_on.os,
+                variant=runs_on.variant,
                 created=now,
                 config=config or ContainerConfig(),
                 rootfs=RootFS((digest,)),

@@ -69,17 +69,23 @@ class EngineInterface(Protocol):
         ...
 
     def import_image(
-        self, source: BinaryIO, reference: str = "", *, config: ContainerConfig | None = None, message: str = ""
+        self,
+        source: BinaryIO,
+        reference: str = "",
+        *,
+        config: ContainerConfig | None = None,
+        message: str = "",
+        platform: str = "",
     ) -> Image:
-        """Make an image of one layer from a tar of a file system."""
+        """Make an image of one layer from a tar of a file system; ``platform`` is this machine's by default."""
         ...
 
-    def load(self, source: BinaryIO) -> tuple[Image, ...]:
-        """Take in the images of a docker-save or OCI archive."""
+    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
+        """Take in the images of a docker-save or OCI archive; of one for several platforms the one for ``platform``."""
         ...
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO) -> None:
-        """Write images as an archive that both Docker and OCI tools read."""
+    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
+        """Write images as an archive that both Docker and OCI tools read; with ``platform`` each must be for that."""
 
     def run(
         self,

@@ -51,6 +51,10 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
         variant = parts[2] if len(parts) == 3 else known.variant
         return cls(architecture=known.architecture, os=parts[0], variant=variant)
 
+    def is_one_of(self, wanted: "Platform") -> bool:
+        """Whether this is the platform that is wanted; a variant counts only where one is asked for."""
+        return (self.os, self.architecture) == (wanted.os, wanted.architecture) and wanted.variant in {"", self.variant}
+
     def runs_on(self, host: "Platform") -> bool:
         """Whether this machine's kernel runs programs of this platform without emulation."""
         if self.os != host.os:

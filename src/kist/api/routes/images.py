@@ -1,6 +1,7 @@
 """Images (Engine API, tag Image), but for the build."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -9,9 +10,10 @@ from aiohttp.web_response import Response, StreamResponse
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import HEADERS, Call
 from kist.api.routing import Route
-from kist.errors import InvalidInput, NotFound, Unsupported
+from kist.errors import InvalidInput, NotFound
 from kist.spec.docker.filters import Filters, match_image, matching_references, read_image_filters
 from kist.spec.docker.images import write_history, write_inspect, write_removed, write_summary
+from kist.spec.docker.platforms import read_platform
 from kist.spec.image import ContainerConfig
 from kist.spec.json import encode
 from kist.spec.reference import Reference
@@ -45,13 +47,19 @@ def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
 
 async def inspect(call: Call) -> StreamResponse:
     """The whole of an image."""
-    image = await call.run(call.engine.image, call.fields["name"])
+    image = await _image(call)
     return call.reply_value(image) if call.wants_values else call.reply(write_inspect(image, version=call.version))
+
+
+async def _image(call: Call) -> Image:
+    """The image of the path, which must be for the parameter ``platform`` where that is set."""
+    platform = read_platform(call.text("platform"))
+    return await call.run(call.engine.catalogue.of_platform, call.fields["name"], platform)
 
 
 async def history(call: Call) -> StreamResponse:
     """The steps of its making."""
-    image = await call.run(call.engine.image, call.fields["name"])
+    image = await _image(call)
     if call.wants_values:
         return call.reply_value(image.config.history)
     sizes = await call.run(call.engine.catalogue.layer_sizes, image)
@@ -73,6 +81,8 @@ def _named(repository: str, tag_text: str) -> str:
 
 async def remove(call: Call) -> StreamResponse:
     """Take a name away, and the image with its last one."""
+    for platform in (read_platform(text) for text in call.values("platforms")):
+        await call.run(call.engine.catalogue.of_platform, call.fields["name"], platform)
     act = call.engine.image_removal if call.flag("dry-run") else call.engine.remove_image
     removed = await call.run_long(act, call.fields["name"], force=call.flag("force"))
     if call.wants_values:
@@ -95,12 +105,19 @@ async def save_many(call: Call) -> StreamResponse:
 
 
 async def _save(call: Call, names: list[str]) -> StreamResponse:
-    return await with_download(call, _TAR, lambda target: call.engine.save(names, target))
+    platform = _platform(call)
+    return await with_download(call, _TAR, lambda target: call.engine.save(names, target, platform=platform))
+
+
+def _platform(call: Call) -> str:
+    found = read_platform(call.text("platform"))
+    return str(found) if found is not None else ""
 
 
 async def load(call: Call) -> StreamResponse:
     """Keep the images of an archive."""
-    images = await with_upload(call, call.engine.load)
+    platform = _platform(call)
+    images = await with_upload(call, lambda body: call.engine.load(body, platform=platform))
     if call.wants_values:
         return call.reply_value(images)
     return _lines([{"stream": line} for image in images for line in _loaded(image)])
@@ -125,21 +142,26 @@ async def create(call: Call) -> StreamResponse:
             f"cannot pull {name}: there is no registry support yet",
             hint="make an image with kist bootstrap or kist build, or bring one with kist load",
         )
-    if source != "-":
-        raise Unsupported(
-            f"importing from {source!r} is not supported yet", hint="send the archive in the body, with fromSrc=-"
-        )
-    if call.text("platform"):
-        raise Unsupported("the parameter platform is not supported yet", hint="an image here has one platform")
     config = await call.run(_read_changes, call.values("changes"))
     reference = _named(call.text("repo"), call.text("tag")) if call.text("repo") else ""
-    message = call.text("message")
+    message, platform = call.text("message"), _platform(call)
 
     def work(body: BinaryIO) -> Image:
-        return call.engine.import_image(body, reference, config=config, message=message)
+        return call.engine.import_image(body, reference, config=config, message=message, platform=platform)
 
-    image = await with_upload(call, work)
+    if source == "-":
+        image = await with_upload(call, work)
+    else:
+        message = message or f"Imported from {source}"
+        image = await call.run_long(_from_url, call.engine, source, work)
     return call.reply_value(image) if call.wants_values else _lines([{"status": str(image.id)}])
+
+
+def _from_url(engine: "Engine", url: str, work: Callable[[BinaryIO], Image]) -> Image:
+    from kist.engine.download import open_url  # noqa: PLC0415 - urllib, for the few who import so
+
+    with open_url(url, engine.store.root) as source:
+        return work(source)
 
 
 def _read_changes(changes: list[str]) -> ContainerConfig:

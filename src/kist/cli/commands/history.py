@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def run(context: "Context", arguments: "Arguments") -> int:
     """Print the steps, the last one first."""
     output = Output(context, STEP if arguments.get("human", True) else EXACT_STEP, arguments)
-    output.show(context.wire.call("GET", image_path(arguments.operands[0], "history")))
+    query = [("platform", arguments.get("platform"))]
+    output.show(context.wire.call("GET", image_path(arguments.operands[0], "history"), query))
     return 0
 
 
@@ -28,6 +29,7 @@ COMMAND = Command(
         FORMAT,
         Option("-H --human", "Ages and sizes for people (default: true)"),
         Option("--no-trunc", "Whole ids and steps"),
+        Option("--platform", "Only if it is for this platform: linux/arm64", "PLATFORM"),
         QUIET,
     ),
 )

@@ -77,15 +77,16 @@ def _look_up_all(context: "Context", arguments: "Arguments", kind: str) -> "Iter
     """What each name means, or why it means nothing."""
     for name in arguments.operands:
         try:
-            yield _look_up(context, name, kind, sized=arguments.flag("size"))
+            yield _look_up(context, name, kind, sized=arguments.flag("size"), platform=arguments.text("platform"))
         except KistError as error:
             yield error
 
 
-def _look_up(context: "Context", name: str, kind: str, *, sized: bool) -> "Any":
+def _look_up(context: "Context", name: str, kind: str, *, sized: bool, platform: str) -> "Any":
     paths = {"container": container_path(name, "json"), "image": image_path(name, "json")}
     if kind:  # the engine's own words, which name what is near
-        return context.wire.call("GET", paths[kind], _SIZED if sized and kind == "container" else ())
+        query = [("size", 1 if sized else None)] if kind == "container" else [("platform", platform or None)]
+        return context.wire.call("GET", paths[kind], query)
     hints = []
     for path in paths.values():
         try:
@@ -97,6 +98,7 @@ def _look_up(context: "Context", name: str, kind: str, *, sized: bool) -> "Any":
     raise NotFound(f"no such object: {name}", hint=hint)
 
 
+PLATFORM = Option("--platform", "Only if it is for this platform: linux/arm64", "PLATFORM")
 SIZE = Option("-s --size", "How much a container has written, too (SizeRw, SizeRootFs)")
 
 COMMAND = Command(
@@ -116,4 +118,4 @@ COMMAND = Command(
     ),
 )
 CONTAINER = Command("container inspect", run_container, "CONTAINER [CONTAINER...]", least=1, options=(FORMAT, SIZE))
-IMAGE = Command("image inspect", run_image, "IMAGE [IMAGE...]", least=1, options=(FORMAT,))
+IMAGE = Command("image inspect", run_image, "IMAGE [IMAGE...]", least=1, options=(FORMAT, PLATFORM))

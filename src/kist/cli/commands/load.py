@@ -23,7 +23,11 @@ def run(context: "Context", arguments: "Arguments") -> int:
         raise UsageError("no archive: use -i FILE or redirect the input")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else 0
     response = context.wire.request(
-        "POST", "/images/load", [("quiet", 1)], body=body_of(fd), headers=[("Content-Type", "application/x-tar")]
+        "POST",
+        "/images/load",
+        [("quiet", 1), ("platform", arguments.get("platform"))],
+        body=body_of(fd),
+        headers=[("Content-Type", "application/x-tar")],
     )
     for line in without_error(context.wire.lines(response)):
         if text := line.get("stream"):
@@ -48,6 +52,7 @@ COMMAND = Command(
     run,
     options=(
         Option("-i --input", "Read from FILE rather than from standard input", "FILE"),
+        Option("--platform", "Of an image for several platforms, the one for this: linux/arm64", "PLATFORM"),
         Option("-q --quiet", "Say nothing of the progress"),
     ),
 )

@@ -1,7 +1,7 @@
 """``kist rmi``."""
 
 from kist.cli.common import image_path
-from kist.cli.option import Command, Option
+from kist.cli.option import REPEAT, Command, Option
 from kist.cli.units import size
 from kist.errors import KistError, NotFound
 
@@ -21,6 +21,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     query = [
         ("force", 1 if force else None),
         ("noprune", 1 if arguments.flag("no_prune") else None),
+        *(("platforms", platform) for platform in arguments.all("platform")),
         ("dry-run", 1 if dry_run else None),
     ]
     code = 0
@@ -47,6 +48,7 @@ COMMAND = Command(
     options=(
         Option("-f --force", "Remove it although containers use it or it has several names"),
         Option("--no-prune", "Leave untagged parents alone (an image is one thing here and has none)"),
+        Option("--platform", "Only if it is for this platform", "PLATFORM", kind=REPEAT),
         Option("--dry-run", "Print what would go, and how much space that would give back"),
     ),
 )

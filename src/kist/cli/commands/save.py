@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Write the archive to a file, which appears when it is whole, or to standard output."""
-    query = [("names", name) for name in arguments.operands]
+    query = [("platform", arguments.get("platform")), *(("names", name) for name in arguments.operands)]
     write_response(lambda: context.wire.request("GET", "/images/get", query), arguments.text("output"))
     return 0
 
@@ -21,5 +21,8 @@ COMMAND = Command(
     run,
     "IMAGE [IMAGE...]",
     least=1,
-    options=(Option("-o --output", "Write to FILE rather than to standard output", "FILE"),),
+    options=(
+        Option("-o --output", "Write to FILE rather than to standard output", "FILE"),
+        Option("--platform", "Only if they are for this platform: linux/arm64", "PLATFORM"),
+    ),
 )
