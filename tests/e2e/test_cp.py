@@ -279,3 +279,34 @@ def test_a_read_only_root_is_not_written_to(cli: Any, *, running: bool) -> None:
         assert cli.good("cp", "cp-ro:/etc/group", "-").startswith("group")
     finally:
         cli.good("rm", "-f", "cp-ro")
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_container_with_ids_of_its_own_sees_and_shows_its_own_ids(cli: Any, tree: Path, *, running: bool) -> None:
+    options = ("--userns", "auto", "--tmpfs", "/scratch", "--network", "none", "--name", "cp-ids")
+    script = "touch /of-root /of-5; chown 5:6 /of-5; sleep 1000"
+    cli.good("run", "-d", *options, IMAGE, "sh", "-c", script)
+    try:
+        assert inside(cli, "[ $(cut -c 12-22 /proc/self/uid_map) -gt 0 ] && echo mapped", "cp-ids") == ["mapped"]
+        if not running:
+            cli.good("stop", "-t", "0", "cp-ids")
+        for name, owner in (("of-root", (0, 0)), ("of-5", (5, 6))):
+            with tarfile.open(fileobj=io.BytesIO(_archive(cli, f"cp-ids:/{name}"))) as archive:
+                member = archive.next()
+                assert member is not None
+                assert (member.uid, member.gid) == owner
+        cli.good("cp", str(tree), "cp-ids:/root/src")
+        if running:
+            cli.good("cp", str(tree), "cp-ids:/scratch/src")
+            os.chown(tree / "a", 4_000_000, 0)
+            done = cli("cp", str(tree / "a"), "cp-ids:/root/out-of-range")
+            assert done.returncode == 1
+            assert "the container has no id 4000000" in done.stderr
+        else:
+            cli.good("start", "cp-ids")
+        shown = ["1234:2345", "0:0", "0:0"]
+        assert inside(cli, "cd /root/src; stat -c %u:%g a sub sub/b", "cp-ids") == shown
+        if running:
+            assert inside(cli, "cd /scratch/src; stat -c %u:%g a sub sub/b", "cp-ids") == shown
+    finally:
+        cli.good("rm", "-f", "cp-ids")

@@ -105,7 +105,8 @@ class Files:
             wanted = _absolute(path)
             held = _extraction_point(view, wanted)
             try:
-                manner = Manner(_owners(view, as_user=as_user), keep_kinds, (view.root, wanted))
+                root = view.owners_outside(0, 0)
+                manner = Manner(_owners(view, as_user=as_user), keep_kinds, (view.root, wanted), root)
                 unpack(plain(source), held, devices=True, what="the archive", manner=manner)
             finally:
                 os.close(held)

@@ -74,6 +74,8 @@ def unpack(
 
     def work(*, exact: bool) -> Applied:
         del exact  # a directory that was there may have a default ACL or the set-group-id bit
+        if manner is not None and manner.acts_as != (0, 0):
+            files.make_files_as(*manner.acts_as)  # this thread ends with the archive
         with Unpacker(directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner) as unpacker:
             return unpack_all(TarReader(stream, what=what, end_mark=True), unpacker)
 

@@ -37,11 +37,13 @@ class Manner(msgspec.Struct, frozen=True):
         owners: the ids on the disk for the uid and gid of a member.
         keep_kinds: refuse to replace a directory by something else, or the other way round.
         within: see ``Tree``.
+        acts_as: the ids on the disk for root's, where they are others.
     """
 
     owners: Callable[[int, int], tuple[int, int]]
     keep_kinds: bool = False
     within: tuple[int, str] | None = None
+    acts_as: tuple[int, int] = (0, 0)
 
 
 class Unpacker:

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from kist.kernel import libc
+from kist.kernel import libc, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,17 @@ def private_umask(mask: int) -> None:
     """
     libc.call("unshare", _CLONE_FS)
     os.umask(mask)
+
+
+def make_files_as(uid: int, gid: int) -> None:
+    """Have what the calling thread makes from here on belong to these ids (setfsuid(2)), and keep its capabilities.
+
+    A mount that maps ids takes no files of ids that it has no place for (``EOVERFLOW``), root's among them.
+    """
+    libc.call("setfsgid", gid)
+    libc.call("setfsuid", uid)
+    held = process.permitted_capabilities()  # the change took those on files out of the effective ones
+    process.set_capabilities(held, held, 0)
 
 
 def sync_file_system(path: str) -> None:
