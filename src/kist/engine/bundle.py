@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kist.engine import devices as host_devices
-from kist.engine import lifetime, logconfig, namespaces, network_options, security, sysctls, ulimits, undone, userns
+from kist.engine import lifetime, logconfig, namespaces, network_options, outside, security, sysctls, ulimits, userns
 from kist.engine.limits import cgroup_limits
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
@@ -224,7 +224,7 @@ def check(options: ContainerOptions) -> None:
     Raises:
         InvalidInput: names the option, the value, and what is allowed.
     """
-    undone.refuse(options)
+    outside.check(options)
     lifetime.check(options)
     logconfig.check(options.log)
     capabilities(options.cap_add, options.cap_drop)

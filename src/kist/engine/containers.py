@@ -30,6 +30,7 @@ from kist.engine import (
     mountpoints,
     namespaces,
     networks,
+    outside,
     publishing,
     roots,
     standstill,
@@ -282,6 +283,7 @@ class Containers:
             init=options.init,
             log=logconfig.make_log(container),
             passwd=passwd,
+            runtime=outside.for_plan(container, spec, places),
             publish=publish,
             life=lifetime.life(container, check),
         )

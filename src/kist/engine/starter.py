@@ -136,6 +136,8 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
         raise CommandNotFound(message, hint=hint)
     if exit_code == CommandNotExecutable.exit_code:
         raise CommandNotExecutable(message, hint=hint)
+    if failure["operation"] == "runtime":
+        raise KistError(message, hint=hint or "these are the runtime's own words")
     operation, arguments, path = failure["operation"], failure["arguments"], failure["path"]
     reason = os.strerror(failure["errno"]).lower() if failure["errno"] else message
     if failure["errno"] == errno.EOPNOTSUPP and operation in {"open_tree", "map_layers", "open_root"}:
@@ -182,8 +184,21 @@ def seccomp_filter(profile: str, capabilities: frozenset[str]) -> bytes:
         InvalidInput: the profile is none, or too long.
     """
     machine = Platform.of_machine(os.uname().machine).architecture
-    found = seccomp.DEFAULT if profile == "default" else _read_profile(profile, machine)
+    found = _profile(profile, machine)
     return seccomp.compile(found, architecture=machine, capabilities=capabilities) if found is not None else b""
+
+
+def seccomp_document(profile: str, capabilities: frozenset[str]) -> dict[str, Any] | None:
+    """The same filter as the runtime specification's ``linux.seccomp``; None for none."""
+    from kist.runtime.seccomp import oci  # noqa: PLC0415 - for outside runtimes only
+
+    machine = Platform.of_machine(os.uname().machine).architecture
+    found = _profile(profile, machine)
+    return oci.document(found, architecture=machine, capabilities=capabilities) if found is not None else None
+
+
+def _profile(profile: str, machine: str) -> seccomp.Profile | None:
+    return seccomp.DEFAULT if profile == "default" else _read_profile(profile, machine)
 
 
 def _read_profile(text: str, machine: str) -> seccomp.Profile | None:

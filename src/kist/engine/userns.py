@@ -111,7 +111,7 @@ def check(options: ContainerOptions) -> None:
     mode = read(options.namespaces.user)
     if mode.kind == "host":
         return
-    if options.runtime:
+    if options.runtime not in {"", "kist"}:
         raise Unsupported("--userns: an outside runtime is not given a user namespace", hint="leave --runtime out")
     spaces = options.namespaces
     if options.privileged:

@@ -17,8 +17,12 @@ def open_pair(ptmx: str) -> tuple[int, int, int]:
     master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     number = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))[0]
-    slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    return master, slave, number
+    return master, open_peer(master), number
+
+
+def open_peer(master: int) -> int:
+    """The slave side of a terminal, wherever its devpts is mounted."""
+    return fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def set_size(terminal: int, height: int, width: int) -> None:

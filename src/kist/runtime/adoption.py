@@ -100,9 +100,11 @@ class Successor:
     def _go_on(self, first: Held) -> None:
         monitor = self._monitor
         self._take(monitor.first, first)
+        if "inside" in first.fds:
+            monitor.first.inside = monitor.record.state["pid"]
         faults.point("successor: took over")
         monitor.usage.begin()
-        monitor.record.note_running(first.pid, monitor.streams.pipes())
+        monitor.record.note_running(monitor.first.command_pid, monitor.streams.pipes())
         faults.point("successor: noted that it runs")
         if self._plan["ends_with_engine"]:
             monitor.first.signal(signal.SIGKILL)

@@ -110,7 +110,7 @@ class _Check:
                 "terminal": check["terminal"],
                 "stdin": check["stdin"],
             }
-            self._child.start(plan, child.clone_into(self._monitor.first.pidfd, check["namespaces"], join))
+            self._child.start(plan, child.clone_into(self._monitor.first.command_fd, check["namespaces"], join))
         except OSError as error:
             self._tell(_NONE, str(error))
             return

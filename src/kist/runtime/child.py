@@ -29,7 +29,7 @@ class Child:
 
     ``name`` is what the keeper calls it: empty for the first one. ``on_started`` is called once, with None when the
     command runs, else with the failure that init reported; ``on_exit`` is called after the end with the wait status. A
-    process that could not start has an end too.
+    process that could not start has an end too. ``on_inside`` is called when an outside runtime has made the command.
     """
 
     def __init__(
@@ -49,8 +49,13 @@ class Child:
         self._on_started = on_started
         self._on_exit = on_exit
         self._failure: dict[str, Any] | None = None
+        self.on_inside: Callable[[], None] = lambda: None
+        self._unread: _Pipes | None = None
         self.pid = 0
         self.pidfd = -1
+        # The command, where an outside runtime made it: the child is its guard then (``kist.runtime.outside``).
+        self.inside = 0
+        self.inside_fd = -1
         self.report: socket.socket | None = None
 
     def start(
@@ -71,9 +76,10 @@ class Child:
         """
         ours, theirs = messages.pair()
         pipes = None if plan["terminal"] else _Pipes(feed=plan["stdin"])
+        outside = "runtime" in plan
         if pipes is not None and "ids" in plan:
             pipes.give(plan["ids"])
-        if pipes is None:
+        if pipes is None or outside:
             self.streams.await_terminal()
 
         context = operations.Context(theirs, cgroup)
@@ -97,14 +103,19 @@ class Child:
         self.report = ours
         if pipes:
             pipes.close_child_ends()
-            self.streams.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+            if outside:
+                # Not read before there is a command: a runtime that fails says why here too, beside its own log.
+                self._unread = pipes
+            else:
+                self.streams.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
         self.hand_over(others)
         self._loop.watch(ours.fileno(), events.READ, lambda _: self._report_ready())
         self._loop.watch(self.pidfd, events.READ, lambda _: self._exited())
 
     def hand_over(self, others: Mapping[str, int] = _NONE) -> None:
         """Leave duplicates of all descriptors with the keeper."""
-        self._guard.holds(self._name, self.pid, {"pidfd": self.pidfd, **others, **self.streams.descriptors()})
+        own = {"pidfd": self.pidfd, "inside": self.inside_fd}
+        self._guard.holds(self._name, self.pid, {**own, **others, **self.streams.descriptors()})
 
     def take(self, pid: int, descriptors: dict[str, int]) -> None:
         """Go on with a process of a monitor that died; who learns of its end calls ``finish``.
@@ -114,6 +125,7 @@ class Child:
             descriptors: as the keeper got them; ``pidfd`` at least.
         """
         self.pid, self.pidfd = pid, descriptors["pidfd"]
+        self.inside_fd = descriptors.get("inside", -1)
         if "master" in descriptors:
             self.streams.use_terminal(descriptors["master"], descriptors["slave"])
         else:
@@ -121,7 +133,17 @@ class Child:
 
     def signal(self, number: int) -> None:
         """Send a signal; the pidfd makes sure that no other process can get it."""
-        signal.pidfd_send_signal(self.pidfd, number)
+        signal.pidfd_send_signal(self.command_fd, number)
+
+    @property
+    def command_fd(self) -> int:
+        """A pidfd of the command (or of what is about to become it)."""
+        return self.inside_fd if self.inside_fd >= 0 else self.pidfd
+
+    @property
+    def command_pid(self) -> int:
+        """Its process id."""
+        return self.inside or self.pid
 
     def signal_group(self, number: int) -> None:
         """Send a signal to the process and to all that it has started and not set apart; nothing once it has ended.
@@ -162,6 +184,13 @@ class Child:
             master, slave = descriptors
             self.streams.use_terminal(master, slave)
             self.hand_over()
+        elif "inside" in message:
+            self.inside, self.inside_fd = message["inside"], descriptors[0]
+            if self._unread is not None:
+                self.streams.use_pipes(self._unread.stdin, self._unread.stdout, self._unread.stderr)
+                self._unread = None
+            self.hand_over()
+            self.on_inside()
         elif "failed" in message:
             self._failure = message["failed"]
 
@@ -178,7 +207,22 @@ class Child:
         """It has ended with this wait status, and its process id may come to mean another process."""
         os.close(self.pidfd)
         self.pidfd = -1
+        if self._unread is not None:
+            self._unread.close_own_ends()
+            self._unread = None
+        if self.inside_fd >= 0:
+            self._end_inside()
         self._on_exit(status)
+
+    def _end_inside(self) -> None:
+        """The command's guard has ended: because the command has, or somebody killed it alone."""
+        try:
+            signal.pidfd_send_signal(self.inside_fd, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # the command has
+        finally:
+            os.close(self.inside_fd)
+            self.inside_fd = -1
 
 
 def init_text(plan: dict[str, Any]) -> str:
@@ -214,6 +258,9 @@ class _Pipes:
 
     def close(self) -> None:
         self.close_child_ends()
+        self.close_own_ends()
+
+    def close_own_ends(self) -> None:
         for descriptor in (self.stdin, self.stdout, self.stderr):
             if descriptor >= 0:
                 os.close(descriptor)

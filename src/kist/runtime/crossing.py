@@ -41,7 +41,7 @@ def clone(plan: dict[str, Any], flags: int, into: int | None, held: Mapping[str,
             _prepare(context, plan, ids, others, held)
         for descriptor, kinds in others:
             if "ipc" in kinds:
-                context.trees["shm"] = _open_shared_memory(descriptor)
+                context.trees["shm"] = open_shared_memory(descriptor)
             # The user namespace at last: only the host's root may enter the others.
             if others_than_user := child.flags_of(kind for kind in kinds if kind != "user"):
                 namespaces.setns(descriptor, others_than_user)
@@ -121,7 +121,7 @@ def _ended(path: str) -> OSError:
     return OSError(errno.ESRCH, "the container whose namespaces are to be joined has ended", path)
 
 
-def _open_shared_memory(pidfd: int) -> int:
+def open_shared_memory(pidfd: int) -> int:
     """Take hold of the shared memory of another container: it goes with its IPC namespace."""
     own = process.namespace_descriptor(os.getpid(), "mnt")
     try:

@@ -37,8 +37,8 @@ class Identity:
 ROOT = Identity(0, 0, (0,), "/root", "root")
 
 
-def look_up(text: str, passwd: str = _PASSWD, group: str = "/etc/group") -> Identity:
-    """Who ``user[:group]`` is, names or numbers, as Docker resolves ``--user``.
+def look_up(text: str, passwd: str = _PASSWD, group: str = "/etc/group", root: str = "/") -> Identity:
+    """Who ``user[:group]`` is, names or numbers, as Docker resolves ``--user``; ``root`` is where the files lie.
 
     A number is always an id: an image may have a user of id 0 whose name is ``1000``.
 
@@ -47,7 +47,7 @@ def look_up(text: str, passwd: str = _PASSWD, group: str = "/etc/group") -> Iden
     """
     user, _, group_name = text.partition(":")
     user = user or "0"
-    entry = next((e for e in _entries(passwd, 7) if _is(e, user)), None)
+    entry = next((e for e in _entries(passwd, 7, root) if _is(e, user)), None)
     if entry is not None:
         found = Identity(int(entry[2]), int(entry[3]) if entry[3].isdecimal() else 0, (), entry[5], entry[0])
     elif user.isdecimal():
@@ -55,27 +55,27 @@ def look_up(text: str, passwd: str = _PASSWD, group: str = "/etc/group") -> Iden
     else:
         raise LookupError(f"unable to find user {user}: no matching entries in passwd file")
     if group_name:
-        found.gid = _group_number(group_name, group)
+        found.gid = _group_number(group_name, group, root)
         found.groups = [found.gid]
     else:
-        found.groups = [found.gid, *_memberships(found.name, found.gid, group)]
+        found.groups = [found.gid, *_memberships(found.name, found.gid, group, root)]
     return found
 
 
-def of_ids(uid: int, gid: int, groups: Sequence[int] | None, passwd: str = _PASSWD) -> Identity:
+def of_ids(uid: int, gid: int, groups: Sequence[int] | None, passwd: str = _PASSWD, root: str = "/") -> Identity:
     """The identity of plain ids, with the home that passwd tells for them."""
-    entry = next((e for e in _entries(passwd, 7) if e[2] == str(uid)), None)
+    entry = next((e for e in _entries(passwd, 7, root) if e[2] == str(uid)), None)
     home, name = (entry[5], entry[0]) if entry else ("", "")
     return Identity(uid, gid, [gid] if groups is None else groups, home, name)
 
 
-def group_numbers(names: Sequence[str], group: str = "/etc/group") -> list[int]:
+def group_numbers(names: Sequence[str], group: str = "/etc/group", root: str = "/") -> list[int]:
     """The numbers of groups given by name or number.
 
     Raises:
         LookupError: a name that the file does not hold; the message is Docker's.
     """
-    return [_group_number(name, group) for name in names]
+    return [_group_number(name, group, root) for name in names]
 
 
 def add_user(name: str, uid: int, gid: int, groups: Sequence[int], home: str) -> None:
@@ -108,10 +108,10 @@ def _free(name: str, taken: set[str]) -> str:
     return free
 
 
-def _group_number(name: str, path: str) -> int:
+def _group_number(name: str, path: str, root: str) -> int:
     if name.isdecimal():
         return _in_range(name)
-    entry = next((e for e in _entries(path, 4) if e[0] == name), None)
+    entry = next((e for e in _entries(path, 4, root) if e[0] == name), None)
     if entry is not None:
         return int(entry[2])
     raise LookupError(f"unable to find group {name}: no matching entries in group file")
@@ -127,15 +127,15 @@ def _in_range(number: str) -> int:
     return int(number)
 
 
-def _memberships(user: str, gid: int, path: str) -> list[int]:
+def _memberships(user: str, gid: int, path: str, root: str) -> list[int]:
     if not user:
         return []
-    return [int(e[2]) for e in _entries(path, 4) if user in e[3].split(",") and int(e[2]) != gid]
+    return [int(e[2]) for e in _entries(path, 4, root) if user in e[3].split(",") and int(e[2]) != gid]
 
 
-def _entries(path: str, fields: int) -> Iterator[list[str]]:
+def _entries(path: str, fields: int, root: str = "/") -> Iterator[list[str]]:
     """The well-formed lines of the file; a missing file has none."""
-    for line in _text(path).split("\n"):
+    for line in _text(path, root).split("\n"):
         entry = line.rstrip("\r").split(":")
         if len(entry) >= fields and _is_id(entry[2]):
             yield entry
@@ -145,13 +145,13 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= len(str(_LARGEST))
 
 
-def _text(path: str) -> str:
+def _text(path: str, root: str = "/") -> str:
     """The text of a file that the image made: a pipe, a device, a file of /proc and one that is missing have none.
 
     Raises:
         LookupError: it is too large to be read.
     """
-    file = _open(path, os.O_RDONLY)
+    file = _open(path, os.O_RDONLY, root)
     if file < 0:
         return ""
     try:
@@ -164,18 +164,18 @@ def _text(path: str) -> str:
         os.close(file)
 
 
-def _open(path: str, flags: int, *, same_mount: bool = False) -> int:
+def _open(path: str, flags: int, root: str = "/", *, same_mount: bool = False) -> int:
     """A descriptor of the regular file; -1 when there is none."""
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         mode = 0o644 if flags & os.O_CREAT else 0
-        file = paths.open_in_root(root, path, flags | os.O_NONBLOCK | os.O_NOCTTY, mode, same_mount=same_mount)
+        file = paths.open_in_root(top, path, flags | os.O_NONBLOCK | os.O_NOCTTY, mode, same_mount=same_mount)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EXDEV, errno.EISDIR}:
             return -1
         raise
     finally:
-        os.close(root)
+        os.close(top)
     if stat.S_ISREG(os.fstat(file).st_mode):
         return file
     os.close(file)

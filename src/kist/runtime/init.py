@@ -49,6 +49,10 @@ def run(
             os._exit(1)
         os.umask(0o022)
         plan = jsontext.loads(text)
+        if "bundle" in plan:
+            from kist.runtime import outside  # noqa: PLC0415 - few containers have an outside runtime
+
+            outside.run(plan["bundle"], context)
         command = plan["command"]
         operations.perform(context, plan["operations"])
         if command.get("init"):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Held:
     """A process: its id, and duplicates of descriptors by name.
 
-    ``pidfd``; ``stdin``, ``stdout`` and ``stderr`` or ``master`` and ``slave``; the first one's has ``door`` too.
+    ``pidfd``, and ``inside`` where an outside runtime made the command; ``stdin``, ``stdout`` and ``stderr`` or
+    ``master`` and ``slave``; the first one's has ``door`` too.
     """
 
     __slots__ = ("fds", "pid")
@@ -27,10 +28,11 @@ class Held:
 
     def kill(self) -> None:
         """End the process, if it has not ended by itself."""
-        try:
-            signal.pidfd_send_signal(self.fds["pidfd"], signal.SIGKILL)
-        except (KeyError, ProcessLookupError):
-            return
+        for name in ("inside", "pidfd"):
+            try:
+                signal.pidfd_send_signal(self.fds[name], signal.SIGKILL)
+            except (KeyError, ProcessLookupError):
+                continue
 
     def drop(self, names: list[str]) -> None:
         """Close these."""

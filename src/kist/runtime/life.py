@@ -82,7 +82,7 @@ class Life:
         again = self.restarts.policy["name"] != "no" or (self._settings["health"] or {}).get("on_failure") == "restart"
         if again and self._network < 0 and self._has_network():
             try:
-                self._network = process.namespace_descriptor(self._monitor.first.pid, "net")
+                self._network = process.namespace_descriptor(self._monitor.first.command_pid, "net")
             except OSError:
                 return  # it has ended; without its network it is not started again
             self._monitor.guard.holds("", self._monitor.first.pid, self.held)
@@ -90,6 +90,8 @@ class Life:
     def _has_network(self) -> bool:
         """Whether it has a network namespace that is not the host's: its own, or another container's."""
         plan = self._monitor.plan
+        if "runtime" in plan:
+            return bool(plan["runtime"]["network"])
         return "network" in plan["namespaces"] or any("network" in each["kinds"] for each in plan.get("joined", ()))
 
     def goes_on(self) -> bool:

@@ -101,14 +101,28 @@ class Monitor:
             self.fail(_failure_of(error))
             return
         faults.point("monitor: cloned")
-        self.control.created(self.first.pid, warnings, with_network=self.plan["wait_for_network"])
-        faults.point("monitor: told the engine of the clone")
+        if "runtime" in self.plan:
+            self.first.on_inside = lambda: self._made_inside(warnings)
+        else:
+            self._tell_created(warnings)
+            self.usage.begin()
         # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
         # and a failure is written over it.
         self._note_running()
-        self.usage.begin()
         faults.point("monitor: noted that it runs")
         self.stay()
+
+    def _tell_created(self, warnings: tuple[str, ...]) -> None:
+        self.control.created(self.first.command_pid, warnings, with_network=self.plan["wait_for_network"])
+        faults.point("monitor: told the engine of the clone")
+
+    def _made_inside(self, warnings: tuple[str, ...]) -> None:
+        """An outside runtime has made the container; its command does not run yet."""
+        self.life.keep_network()
+        self.usage.begin()
+        self._note_running()
+        if not self.notices.begun:
+            self._tell_created(warnings)
 
     def stay(self) -> None:
         """Watch until the end, whoever started the container."""
@@ -156,7 +170,7 @@ class Monitor:
         self.door.close()
 
     def _note_running(self) -> None:
-        self.record.note_running(self.first.pid, self.streams.pipes())
+        self.record.note_running(self.first.command_pid, self.streams.pipes())
 
     def _start(self) -> tuple[str, ...]:
         """Make the cgroup and the first process; what of the limits the machine cannot do."""
@@ -164,10 +178,13 @@ class Monitor:
         if self.cgroup is not None:
             warnings = self.cgroup.create(self.plan["limits"])
         faults.point("monitor: made the cgroup")
-        into = self.cgroup.open_v2() if self.cgroup is not None else None
+        outside = "runtime" in self.plan
+        # The guard of what an outside runtime makes is not in it.
+        into = self.cgroup.open_v2() if self.cgroup is not None and not outside else None
         clone = child.clone_first(self.plan, into, self.life.held)
         self.first.start(self.plan, clone, self.cgroup, self._own_descriptors())
-        self.life.keep_network()
+        if not outside:
+            self.life.keep_network()
         if into is not None:
             os.close(into)
         return warnings
@@ -175,6 +192,7 @@ class Monitor:
     def start_again(self) -> None:
         """Start the first process once more, after a rest, as it was started before."""
         self._make_first()
+        self.first.on_inside = lambda: self._made_inside(())
         try:
             self._start()
         except OSError as error:
@@ -185,7 +203,8 @@ class Monitor:
         if self.plan["wait_for_network"]:
             self.first.go()  # it is there
         self._note_running()
-        self.usage.begin()
+        if "outside" not in self.plan:
+            self.usage.begin()
         faults.point("monitor: noted that it runs again")
 
     def rest(self) -> None:
@@ -281,7 +300,7 @@ class Monitor:
             return
         self.guard.started()
         faults.point("monitor: told the keeper of the start")
-        self.control.tell({"event": "started", "pid": self.first.pid})
+        self.control.tell({"event": "started", "pid": self.first.command_pid})
         self.notices.begin()
 
     def ended(self, status: int) -> None:
@@ -339,7 +358,11 @@ class Monitor:
         self.followers.clear()
 
     def remove_cgroup(self) -> None:
-        """Take the cgroup away; one that will not go is complained about."""
+        """Take the cgroup away, and what an outside runtime keeps; what will not go is complained about."""
+        if "runtime" in self.plan:
+            from kist.runtime import outside  # noqa: PLC0415 - few containers have an outside runtime
+
+            outside.delete(self.plan, self.run_directory)
         if self.cgroup is not None:
             try:
                 self.cgroup.remove()

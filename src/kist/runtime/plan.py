@@ -46,7 +46,8 @@ LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command", "outside")
-_FOR_FEW = ("joined", "publish", "ids")
+_FOR_FEW = ("joined", "publish", "ids", "runtime")
+_NOT_HELD = (*_FOR_INIT, "bundle")
 # What the monitor reads of the plan of a health check.
 _FOR_CHECK = ("namespaces", "terminal", "stdin")
 
@@ -126,6 +127,18 @@ class Life(msgspec.Struct, frozen=True):
     health: Health | None = None
 
 
+class OutsideRuntime(msgspec.Struct, frozen=True):
+    """An outside runtime in place of init (see ``kist.runtime.outside``).
+
+    Attributes:
+        program: its path.
+        network: whether the container has another network namespace than the host's.
+    """
+
+    program: str
+    network: bool
+
+
 class Plan(msgspec.Struct, frozen=True):
     """All that a monitor needs to know of one process.
 
@@ -145,6 +158,8 @@ class Plan(msgspec.Struct, frozen=True):
         life: None for a process that lives once, and that nobody stops (build steps, exec'd processes).
         operations: what init does, in order.
         command: what it becomes.
+        runtime: None where init does all that.
+        bundle: what the guard of an outside runtime's container is told (``kist.runtime.outside.run``).
     """
 
     id: str
@@ -164,10 +179,12 @@ class Plan(msgspec.Struct, frozen=True):
     publish: tuple[dict[str, Any], ...] = ()
     ids: IdMaps | None = None
     outside: tuple[Step, ...] = ()
+    runtime: OutsideRuntime | None = None
+    bundle: dict[str, Any] | None = None
 
     def message(self) -> dict[str, Any]:
         """What the monitor reads, as plain JSON values; it keeps them, so what few plans have is left out."""
-        found = {name: value for name, value in json.to_builtins(self).items() if name not in _FOR_INIT}
+        found = {name: value for name, value in json.to_builtins(self).items() if name not in _NOT_HELD}
         if self.health_check is not None:
             check = {name: getattr(self.health_check, name) for name in _FOR_CHECK}
             if self.health_check.ids is not None:
@@ -183,6 +200,8 @@ class Plan(msgspec.Struct, frozen=True):
     def init_text(self) -> str:
         """What only init reads, as JSON: the monitor does not even hold it."""
         found = {name: getattr(self, name) for name in _FOR_INIT}
+        if self.bundle is not None:
+            found = {"bundle": self.bundle}
         return json.encode({name: value for name, value in found.items() if value or name != "outside"}).decode()
 
     def lines(self) -> tuple[str, ...]:
@@ -202,6 +221,8 @@ class Plan(msgspec.Struct, frozen=True):
             )
         head += [f"publish{_described(port)}" for port in self.publish]
         body = [name + _described(arguments) for name, arguments in self.operations]
+        if self.runtime is not None:
+            head += [f"{self.runtime.program} {verb} {self.id}" for verb in ("create", "start")]
         return (*head, *body, f"execute {' '.join(map(_quoted, self.command.args))}")
 
 
@@ -221,6 +242,7 @@ def make_plan(
     passwd: dict[str, Any] | None = None,
     life: Life | None = None,
     publish: Sequence[dict[str, Any]] = (),
+    runtime: dict[str, Any] | None = None,
 ) -> Plan:
     """The plan of a container's first process.
 
@@ -239,9 +261,11 @@ def make_plan(
         passwd: arguments of the operation ``passwd_entry``, for ``--as-me``.
         life: how it is stopped, and what the monitor does by itself.
         publish: ports that the monitor carries.
+        runtime: for an outside one: ``program``, its path; ``directory``, the container's run directory;
+            ``config``, the bundle's (``kist.spec.oci_config``), its user as far as it is known.
     """
     namespaces = tuple(kind for kind in spec.linux.namespaces if kind != "cgroup")
-    return Plan(
+    made = Plan(
         id=identifier,
         namespaces=namespaces,
         cgroup=spec.linux.cgroups_path,
@@ -259,6 +283,30 @@ def make_plan(
         publish=tuple(publish),
         ids=spec.linux.ids,
         outside=tuple(_outside(spec, root_at)) if spec.linux.ids is not None else (),
+    )
+    return made if runtime is None else _with_runtime(made, spec, runtime, passwd)
+
+
+def _with_runtime(made: Plan, spec: RuntimeSpec, runtime: dict[str, Any], passwd: dict[str, Any] | None) -> Plan:
+    """The plan with an outside runtime in place of init."""
+    network = "network" in spec.linux.namespaces or any("network" in other.kinds for other in spec.linux.joined)
+    _, user = next(_process(spec.process))
+    told = {
+        "id": made.id,
+        **runtime,
+        "root": {"type": spec.root[0].type, "source": spec.root[0].source, "options": list(spec.root[0].options)},
+        "user": user,
+        "passwd": passwd,
+        "joined": [json.to_builtins(other) for other in spec.linux.joined],
+        "wait_for_network": made.wait_for_network,
+    }
+    return msgspec.structs.replace(
+        made,
+        namespaces=("mount",),
+        operations=(),
+        joined=(),
+        runtime=OutsideRuntime(runtime["program"], network),
+        bundle=told,
     )
 
 

@@ -30,7 +30,7 @@ class Usage:
         """The first process is there (and, for one who takes over, has been for a while)."""
         if self._monitor.plan["wait_for_network"] and self._network < 0:
             try:
-                self._network = process.open_network_counters(self._monitor.first.pid)
+                self._network = process.open_network_counters(self._monitor.first.command_pid)
             except OSError:
                 return  # it has ended already, without having sent anything
         self.watch_memory()

@@ -30,7 +30,7 @@ _EPERM, _ENOSYS = 1, 38
 _LARGEST_ERRNO = 4095
 _MOST_ARGUMENTS = 6
 _WORD = 2**64 - 1
-_PLAIN = {
+PLAIN = {
     "SCMP_ACT_ALLOW": ALLOW,
     "SCMP_ACT_LOG": LOG,
     "SCMP_ACT_KILL": KILL_THREAD,
@@ -39,8 +39,8 @@ _PLAIN = {
     "SCMP_ACT_TRAP": TRAP,
 }
 _WITH_NUMBER = {"SCMP_ACT_ERRNO": errno_action, "SCMP_ACT_TRACE": trace_action}
-_ACTIONS = ", ".join((*_PLAIN, *_WITH_NUMBER))
-_OPERATORS: dict[str, Operator] = {
+_ACTIONS = ", ".join((*PLAIN, *_WITH_NUMBER))
+OPERATORS: dict[str, Operator] = {
     "SCMP_CMP_NE": "ne",
     "SCMP_CMP_LT": "lt",
     "SCMP_CMP_LE": "le",
@@ -50,7 +50,7 @@ _OPERATORS: dict[str, Operator] = {
     "SCMP_CMP_MASKED_EQ": "masked",
 }
 # libseccomp's words for the architectures of these filters (linux/audit.h, AUDIT_ARCH_*).
-_AUDIT = {
+AUDIT = {
     "SCMP_ARCH_X86_64": 0xC000003E,
     "SCMP_ARCH_X86": 0x40000003,
     "SCMP_ARCH_AARCH64": 0xC00000B7,
@@ -136,9 +136,9 @@ def _abis(document: _Document, architecture: str) -> frozenset[int]:
     own = of_machine(architecture)[0].audit
     named = set(document.architectures or ())
     for entry in document.arch_map or ():
-        if _AUDIT.get(entry.architecture) == own:
+        if AUDIT.get(entry.architecture) == own:
             named |= {entry.architecture, *(entry.sub_architectures or ())}
-    return frozenset({own} | {_AUDIT[name] for name in named if name in _AUDIT})
+    return frozenset({own} | {AUDIT[name] for name in named if name in AUDIT})
 
 
 def _rules(call: _Call, where: str, errno_default: int | None, kernel: tuple[int, int]) -> list[Rule]:
@@ -197,10 +197,10 @@ def _conditions(args: tuple[_Argument, ...], where: str) -> list[tuple[Compariso
 def _comparison(arg: _Argument, where: str) -> Comparison:
     if not 0 <= arg.index < _MOST_ARGUMENTS:
         raise InvalidInput(f"invalid seccomp profile: {where}.index is {arg.index}", hint="a call has arguments 0 to 5")
-    operator = _OPERATORS.get(arg.op)
+    operator = OPERATORS.get(arg.op)
     if operator is None:
         raise InvalidInput(
-            f"invalid seccomp profile: {where}.op is {arg.op!r}", hint="allowed are " + ", ".join(_OPERATORS)
+            f"invalid seccomp profile: {where}.op is {arg.op!r}", hint="allowed are " + ", ".join(OPERATORS)
         )
     if operator == "masked":
         return Comparison(arg.index, operator, arg.value_two & _WORD, mask=arg.value & _WORD)
@@ -208,8 +208,8 @@ def _comparison(arg: _Argument, where: str) -> Comparison:
 
 
 def _action(name: str, number: int | None, where: str) -> Action:
-    if name in _PLAIN:
-        return _PLAIN[name]
+    if name in PLAIN:
+        return PLAIN[name]
     if name in _WITH_NUMBER:
         if number is not None and not 0 <= number <= _LARGEST_ERRNO:
             raise InvalidInput(f"invalid seccomp profile: the errnoRet of {where} is {number}", hint="0 to 4095")
