@@ -114,7 +114,7 @@ def test_families_of_sockets_as_the_default_profile_has_them(family: int) -> Non
     written = oci.document(DEFAULT, architecture="amd64", capabilities=frozenset())
     arguments = dict.fromkeys(range(6), 0) | {0: family}
     refused = wanted(DEFAULT, "socket", arguments) == DEFAULT.default
-    assert refused is ((family & 0xFFFFFFFF) in {38, 40})
+    assert refused or (family & 0xFFFFFFFF) not in {38, 40}
     assert decided(written, "socket", arguments) == {"SCMP_ACT_ERRNO 1" if refused else "SCMP_ACT_ALLOW"}
 
 
