@@ -14,6 +14,7 @@ from kist.runtime.seccomp.profile import (
     TRAP,
     Action,
     Comparison,
+    Operator,
     Profile,
     Rule,
     errno_action,
@@ -103,10 +104,42 @@ def test_the_32_bit_programs_of_the_machine_are_filtered_too() -> None:
     assert only["architectures"] == ["SCMP_ARCH_X86_64"]
 
 
-def test_an_opposite_in_one_condition() -> None:
-    written = document(Rule(("personality",), REFUSED, (Comparison(0, "lt", 8),)), Rule(("personality",), ALLOW))
-    [rule] = written["syscalls"]
-    assert rule["args"] == [{"index": 0, "value": 8, "op": "SCMP_CMP_GE"}]
+@pytest.mark.parametrize("argument", [0, 7, 8, 9, 2**32, 2**64 - 1])
+@pytest.mark.parametrize("operator", ["eq", "ne", "lt", "le", "gt", "ge"])
+def test_all_but_what_one_condition_refuses(operator: Operator, argument: int) -> None:
+    profile = Profile(REFUSED, (Rule(("one",), TRAP, (Comparison(0, operator, 8),)), Rule(("one",), ALLOW)))
+    written = oci.document(profile, architecture="amd64", capabilities=frozenset())
+    expected = "SCMP_ACT_TRAP" if wanted(profile, "one", {0: argument}) == TRAP else "SCMP_ACT_ALLOW"
+    assert decided(written, "one", {0: argument}) == {expected}
+
+
+def test_conditions_on_several_arguments_are_as_the_profile_has_them() -> None:
+    both = (Comparison(0, "eq", 1), Comparison(1, "eq", 2))
+    written = document(Rule(("one",), TRAP, both), Rule(("one",), ALLOW))
+    assert [rule["action"] for rule in written["syscalls"]] == ["SCMP_ACT_TRAP", "SCMP_ACT_ALLOW"]
+
+
+CONDITIONS = st.builds(
+    Comparison,
+    st.just(0),
+    st.sampled_from(list(OURS)),
+    st.integers(0, 2**64 - 1) | st.integers(0, 63),
+    st.sampled_from([0xF, 2**64 - 1]),
+)
+ACTIONS = st.sampled_from([ALLOW, TRAP, REFUSED])
+RULES = st.lists(st.builds(Rule, st.just(("one",)), ACTIONS, st.tuples(CONDITIONS)), min_size=1, max_size=3)
+
+
+@given(rules=RULES, last=ACTIONS | st.none(), asked=st.integers(0, 2**64 - 1) | st.integers(0, 80))
+def test_the_first_rule_that_applies_decides(rules: list[Rule], last: Action | None, asked: int) -> None:
+    profile = Profile(REFUSED, (*rules, *([] if last is None else [Rule(("one",), last)])))
+    written = oci.document(profile, architecture="amd64", capabilities=frozenset())
+    near = [value + step for rule in rules for value in (rule.arguments[0].value,) for step in (-1, 0, 1)]
+    for argument in (asked, *(value for value in near if 0 <= value < 2**64)):
+        expected = oci.document(
+            Profile(wanted(profile, "one", {0: argument}), ()), architecture="amd64", capabilities=frozenset()
+        )
+        assert decided(written, "one", {0: argument}) == decided(expected, "", {})
 
 
 @pytest.mark.parametrize("family", [0, 1, 2, 10, 37, 38, 39, 40, 41, 2**32 - 1, 2**32 + 38, 2**32 + 2, 2**63 + 40])

@@ -2,12 +2,12 @@
 
 Rules are in order here and the first that applies decides. There they have no order, and libseccomp, which the
 runtimes stand on, takes at most one condition on each argument. So rules of one call that contradict each other are
-rewritten until they do not overlap: ``refuse family 38, else allow`` becomes one allowing condition for each bit in
+rewritten until they do not overlap: ``refuse family 38, else allow`` becomes an allowing condition for each bit in
 which a number may differ from 38.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kist.runtime.seccomp.architectures import of_machine
@@ -17,8 +17,12 @@ from kist.runtime.seccomp.profile import Action, Comparison, Operator, Profile, 
 _ERRNO, _TRACE = 0x00050000, 0x7FF00000
 _ACTION, _DATA = 0xFFFF0000, 0xFFFF
 _WORDS = {action: word for word, action in PLAIN.items()}
-_COMPARISONS = {operator: word for word, operator in OPERATORS.items()}
-_OPPOSITE: dict[Operator, Operator] = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
+_COMPARISONS = {ours: word for word, ours in OPERATORS.items()}
+_COMPARE: dict[Operator, Callable[[int, int], bool]] = {
+    "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+}  # fmt: skip
+# Conditions in place of those of one call; a filter has room for a thousand.
+_MOST_PIECES = 1024
 _WORD = 2**64 - 1
 
 
@@ -62,51 +66,68 @@ def document(profile: Profile, *, architecture: str, capabilities: frozenset[str
 
 def _apart(rules: Sequence[Rule], default: Action) -> Iterator[tuple[Action, tuple[Comparison, ...]]]:
     """The rules of one call as ones that do not contradict each other; what the default says is left out."""
-    last = rules[-1]
-    conditional = rules[:-1] if not last.arguments else rules
-    if not last.arguments and any(rule.action != last.action for rule in conditional):
-        otherwise = _otherwise([rule.arguments for rule in conditional])
-        if last.action == default or otherwise is None:
-            # Conditions that have no opposite in one condition each: as the profile has them.
-            otherwise = [()]
-        yield from ((rule.action, rule.arguments) for rule in conditional if rule.action != default)
-        if last.action != default:
-            yield from ((last.action, arguments) for arguments in otherwise)
-        return
-    kept = [last] if not last.arguments else conditional
-    yield from ((rule.action, rule.arguments) for rule in kept if rule.action != default)
+    outcomes = {rule.action for rule in rules} | ({default} if rules[-1].arguments else set())
+    plain = [rules[-1]] if len(outcomes) == 1 else rules
+    pieces = _pieces(rules, default) if len({rule.action for rule in rules}) > 1 else None
+    # Conditions on several arguments cannot be told apart so: these are as the profile has them.
+    yield from ((rule.action, rule.arguments) for rule in plain if rule.action != default) if pieces is None else pieces
 
 
-def _otherwise(conditions: Sequence[tuple[Comparison, ...]]) -> list[tuple[Comparison, ...]] | None:
-    """What holds when none of these do, as conditions of which one must hold; None where that cannot be said."""
-    if any(len(condition) != 1 for condition in conditions):
+def _pieces(rules: Sequence[Rule], default: Action) -> list[tuple[Action, tuple[Comparison, ...]]] | None:
+    """Rules with one condition each, all on one argument, by the bits of that argument; None for others."""
+    conditions = [rule.arguments for rule in rules if rule.arguments]
+    indices = {comparison.index for condition in conditions for comparison in condition}
+    if len(indices) != 1 or any(len(condition) != 1 for condition in conditions):
         return None
-    alone = [condition[0] for condition in conditions]
-    if len(alone) == 1 and alone[0].operator in _OPPOSITE:
-        return [(replace(alone[0], operator=_OPPOSITE[alone[0].operator]),)]
-    first = _mask(alone[0])
-    if any(each.operator not in {"eq", "masked"} or _mask(each) != first for each in alone):
-        return None
-    if len({each.index for each in alone}) != 1 or first & (first + 1):
-        return None
-    return [
-        (Comparison(alone[0].index, "masked", value, mask=mask),)
-        for mask, value in _others({each.value for each in alone}, first.bit_length())
-    ]
+    index = indices.pop()
+    found: list[tuple[Action, tuple[Comparison, ...]]] = []
+    todo = [(0, 0)]
+    while todo:
+        mask, value = todo.pop()
+        outcomes, open_bits = _outcomes(rules, default, mask, value)
+        if len(outcomes) > 1:
+            bit = 1 << open_bits.bit_length() - 1
+            todo += [(mask | bit, value | bit), (mask | bit, value)]
+            if len(todo) + len(found) > _MOST_PIECES:
+                return None
+        elif (action := outcomes.pop()) != default:
+            found.append((action, (Comparison(index, "masked", value, mask=mask),)))
+    return found
 
 
-def _mask(comparison: Comparison) -> int:
+def _reads(comparison: Comparison) -> int:
+    """The bits of the argument that it depends on."""
     return comparison.mask if comparison.operator == "masked" else _WORD
 
 
-def _others(values: set[int], bits: int) -> Iterator[tuple[int, int]]:
-    """All numbers of so many bits but these, as masks and values: each is where a number first leaves theirs."""
-    for depth in range(1, bits + 1):
-        low = bits - depth
-        taken = {value >> low for value in values}
-        mask = (1 << bits) - (1 << low)
-        for above in {prefix >> 1 for prefix in taken}:
-            yield from ((mask, branch << low) for branch in (above << 1, above << 1 | 1) if branch not in taken)
+def _outcomes(rules: Sequence[Rule], default: Action, mask: int, value: int) -> tuple[set[Action], int]:
+    """What may come of an argument of which the bits in ``mask`` are those of ``value``, and what other bits count."""
+    found = set()
+    open_bits = 0
+    for rule in rules:
+        holds = _holds(rule.arguments[0], mask, value) if rule.arguments else True
+        if holds is not False:
+            found.add(rule.action)
+        if holds is None:
+            open_bits |= _reads(rule.arguments[0]) & ~mask
+        if holds:
+            return found, open_bits
+    return found | {default}, open_bits
+
+
+def _holds(comparison: Comparison, mask: int, value: int) -> bool | None:
+    """Whether it holds for all such arguments, or for none; None for some."""
+    word, wanted = comparison.operator, comparison.value
+    if word in {"masked", "eq", "ne"}:
+        reads = _reads(comparison)
+        equal = None if reads & ~mask else value & reads == wanted
+        if (value ^ wanted) & mask & reads or wanted & ~reads:
+            equal = False
+        return equal if word != "ne" or equal is None else not equal
+    compare = _COMPARE[word]
+    # The smallest of them and the largest: what holds for both holds for all between.
+    ends = {compare(value, wanted), compare(value | _WORD & ~mask, wanted)}
+    return ends.pop() if len(ends) == 1 else None
 
 
 def _action(action: Action, name: str, errno: str) -> dict[str, Any]:
