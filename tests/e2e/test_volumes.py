@@ -1,6 +1,7 @@
 """Volumes of containers: made, filled from the image, shared, and removed with nothing that somebody named."""
 
 import os
+import threading
 
 import pytest
 
@@ -108,3 +109,39 @@ def test_a_creation_that_fails_leaves_no_volume(engine: Engine, busybox: str):
         engine.create(ContainerOptions(image=busybox, name="taken-name", mounts=(volume("", "/data"),)))
     assert engine.store.volumes.list() == before
     engine.remove(taken)
+
+
+def test_no_volume_of_a_container_is_pruned_while_containers_are_made(engine: Engine, busybox: str):
+    over = threading.Event()
+    pruned: list[str] = []
+
+    def prune() -> None:
+        while not over.is_set():
+            pruned.extend(engine.prune_volumes().deleted)
+
+    pruning = threading.Thread(target=prune)
+    pruning.start()
+    made: list[Container] = []
+    try:
+        for _ in range(40):
+            options = ContainerOptions(
+                image=busybox, command=("true",), mounts=(volume("", "/etc"), volume("", "/data"))
+            )
+            made.append(engine.create(options))
+        names = [mount.source for container in made for mount in container.options.mounts]
+        assert all(os.path.exists(engine.store.volumes.path(name)) for name in names)
+        assert not set(names) & set(pruned)
+    finally:
+        over.set()
+        pruning.join()
+        for container in made:
+            engine.remove(container, volumes=True)
+    assert not set(names) & {each.name for each in engine.store.volumes.list()}
+
+
+def test_a_second_volume_with_a_name_that_cannot_be_takes_the_first_along(engine: Engine, busybox: str):
+    before = engine.store.volumes.list()
+    mounts = (volume("", "/data"), volume("a b", "/other"))
+    with pytest.raises(InvalidInput, match="invalid characters"):
+        engine.create(ContainerOptions(image=busybox, mounts=mounts))
+    assert engine.store.volumes.list() == before

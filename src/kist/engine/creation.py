@@ -92,14 +92,10 @@ class Creation:
             if not options.rootfs:
                 root = self._store.snapshots.prepare(identifier, self.chain(base))
             faults.point("create: prepared the snapshot")
-            options = self._volumes.settle(options, config, get)
-            try:
+            with self._volumes.settled(options, config, get) as settled:
                 faults.point("create: settled the volumes")
-                self._volumes.fill(options.mounts, root)
-                return self._record(identifier, options, base.image_id, config, argv)
-            except BaseException:
-                self._volumes.forget(options.mounts)
-                raise
+                self._volumes.fill(settled.mounts, root)
+                return self._record(identifier, settled, base.image_id, config, argv)
 
     def limited(self, options: ContainerOptions) -> ContainerOptions:
         """The same options with the limits that this machine keeps."""

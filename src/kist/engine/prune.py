@@ -74,9 +74,9 @@ class Prune:
 
     def volumes(self, pruning: Pruning, *, every: bool = False, dry_run: bool = False) -> Pruned:
         """Remove the volumes that no container has: those that nobody named, or with ``every`` all of them."""
-        chosen = self._unused_volumes(pruning, frozenset(), every=every)
-        if not dry_run:
-            for used in chosen:
+        with self._store.volumes.settled():
+            chosen = self._unused_volumes(pruning, frozenset(), every=every)
+            for used in () if dry_run else chosen:
                 self._store.volumes.remove(used.volume.name)
                 self._events.note("volume", "destroy", used.volume.name, {"driver": used.volume.driver})
         return self._told("volume", _pruned_volumes(chosen), dry_run=dry_run)

@@ -1,8 +1,8 @@
 """The volumes of containers: named, made and filled when a container is created, and counted when one is removed."""
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -23,10 +23,14 @@ class ContainerVolumes:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def settle(
+    @contextmanager
+    def settled(
         self, options: ContainerOptions, image: ContainerConfig, get: Callable[[str], Container]
-    ) -> ContainerOptions:
+    ) -> Iterator[ContainerOptions]:
         """The options with every volume named: those of ``--volumes-from`` and of the image are among the mounts.
+
+        For the length of the block, which makes the container, no volume is removed. When it fails, what was made for
+        it goes.
 
         Raises:
             NotFound: there is no such container.
@@ -35,14 +39,26 @@ class ContainerVolumes:
         """
         if options.volume_driver not in _LOCAL:
             raise Unsupported(f"volume driver {options.volume_driver!r} is not supported", hint="the driver is local")
+        made: list[Mount] = []
+        try:
+            with self._store.volumes.kept():
+                wanted = self._wanted(options, image, get)
+                # One by one, so that what was made before a name that cannot be is known.
+                made.extend(self._named(mount) if mount.type == "volume" else mount for mount in wanted)
+                yield msgspec.structs.replace(options, mounts=tuple(made))
+        except BaseException:
+            self._forget(made)
+            raise
+
+    def _wanted(
+        self, options: ContainerOptions, image: ContainerConfig, get: Callable[[str], Container]
+    ) -> list[Mount]:
         mounts = list(options.mounts)
         for text in options.volumes_from:
             name, mode = read_volumes_from(text)
             mounts += _others(get(name).options.mounts, mode, mounts)
         taken = {mount.target for mount in mounts}
-        mounts += [Mount("volume", "", target) for target in sorted(image.volumes or {}) if target not in taken]
-        settled = tuple(self._named(mount) if mount.type == "volume" else mount for mount in mounts)
-        return msgspec.structs.replace(options, mounts=settled)
+        return mounts + [Mount("volume", "", target) for target in sorted(image.volumes or {}) if target not in taken]
 
     def _named(self, mount: Mount) -> Mount:
         volume = self._store.volumes.create(mount.source)
@@ -97,16 +113,18 @@ class ContainerVolumes:
 
     def remove_anonymous(self, container: Container) -> None:
         """Remove a container's volumes that nobody named and that no other has; the container itself is gone."""
-        self.forget(container.options.mounts)
+        self._forget(container.options.mounts)
 
-    def forget(self, mounts: Iterable[Mount]) -> None:
+    def _forget(self, mounts: Iterable[Mount]) -> None:
         """Remove those of the mounts' volumes that nobody named and that no container has."""
-        for mount in mounts:
-            if mount.type != "volume":
-                continue
-            with suppress(NotFound):
-                if self._store.volumes.get(mount.source).anonymous and not self.users(mount.source):
-                    self._store.volumes.remove(mount.source)
+        names = [mount.source for mount in mounts if mount.type == "volume"]
+        if not names:
+            return
+        with self._store.volumes.settled():
+            for name in names:
+                with suppress(NotFound):
+                    if self._store.volumes.get(name).anonymous and not self.users(name):
+                        self._store.volumes.remove(name)
 
 
 def read_volumes_from(text: str) -> tuple[str, str]:

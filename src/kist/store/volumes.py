@@ -1,7 +1,8 @@
 """Volumes: ``volumes/NAME/_data`` below the data root, and a record of each.
 
 What is in a volume is somebody's data: a directory goes only when its volume is removed by name, never because a record
-is missing. To make one, first the directory, then the record; to remove one, first the record.
+is missing. To make one, first the directory, then the record; to remove one, first the record. The lock file beside the
+directory (``volumes.lock``) protects the choice of what nobody has: see ``kept`` and ``settled``.
 """
 
 import fcntl
@@ -10,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from kist.errors import InvalidInput, NotFound
 from kist.spec import json
@@ -18,6 +19,7 @@ from kist.spec.volume import Volume
 from kist.store import directories
 from kist.store.database import Database
 from kist.store.failures import reported
+from kist.store.locks import StoreLock
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _DATA = "_data"
@@ -30,6 +32,7 @@ class Volumes:
     def __init__(self, root: str, database: Database) -> None:
         self.root = root
         self._database = database
+        self._lock = StoreLock(f"{root}.lock")
 
     def create(
         self, name: str = "", *, labels: Mapping[str, str] = _NONE, options: Mapping[str, str] = _NONE
@@ -88,6 +91,14 @@ class Volumes:
     def path(self, name: str) -> str:
         """The directory that a container sees."""
         return os.path.join(self.root, name, _DATA)
+
+    def kept(self) -> AbstractContextManager[None]:
+        """While a container is made that is to have volumes and has no record yet: none is removed meanwhile."""
+        return self._lock.shared()
+
+    def settled(self) -> AbstractContextManager[bool]:
+        """While it is found out which volumes nobody has, and these are removed: no container is made meanwhile."""
+        return self._lock.alone(wait=True)
 
     @contextmanager
     def fresh(self, name: str) -> Iterator[str | None]:
