@@ -12,7 +12,7 @@ from msgspec import structs
 from kist.engine import bundle, isolation, logconfig, names, roots
 from kist.engine.images import Images
 from kist.engine.machine import MachineLimits
-from kist.engine.starter import Places
+from kist.engine.roster import Roster
 from kist.engine.volumes import ContainerVolumes
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import faults
@@ -42,9 +42,7 @@ class Creation:
         images: what containers are made of.
         volumes: what they have to do with volumes.
         machine: what limits it can keep.
-        data_root: the directory of the containers' own directories.
-        run_root: the directory of their run directories.
-        mounted_at: the empty directory that every root file system is mounted over.
+        roster: where the containers' directories are.
         log: the log driver of containers that name none.
     """
 
@@ -54,24 +52,15 @@ class Creation:
         images: Images,
         volumes: ContainerVolumes,
         machine: MachineLimits,
-        *,
-        data_root: str,
-        run_root: str,
-        mounted_at: str,
+        roster: Roster,
         log: LogConfig,
     ) -> None:
         self._store = store
         self._images = images
         self._machine = machine
-        self._data_root = data_root
-        self._run_root = run_root
-        self._mounted_at = mounted_at
+        self._roster = roster
         self._volumes = volumes
         self._log = log
-
-    def places(self, identifier: str) -> Places:
-        """A container's directories."""
-        return Places(f"{self._data_root}/{identifier}", f"{self._run_root}/{identifier}", self._mounted_at)
 
     def create(self, options: ContainerOptions, get: Callable[[str], Container]) -> Container:
         """Make a container of an image that is here; ``get`` finds others by name.
@@ -136,7 +125,7 @@ class Creation:
                     config=config,
                     argv=argv,
                 )
-                self.places(identifier).make()
+                self._roster.places_of(identifier).make()
                 faults.point("create: made the directories")
                 try:
                     self._store.records.add_container(container)
@@ -154,8 +143,9 @@ class Creation:
         """Take away all that a container without a record has left."""
         with contextlib.suppress(NotFound):
             self._store.snapshots.remove(identifier)
-        for root in (self._data_root, self._run_root):
-            directories.remove_tree(os.path.join(root, identifier))
+        places = self._roster.places_of(identifier)
+        for directory in (places.data, places.run):
+            directories.remove_tree(directory)
 
 
 def check_name(name: str) -> None:

@@ -18,8 +18,9 @@ from typing import BinaryIO, Self
 from kist.engine import isolation, logconfig, settings
 from kist.engine.checking import Checker
 from kist.engine.commit import commit
-from kist.engine.containers import Containers, check_removable
+from kist.engine.containers import Containers
 from kist.engine.controls import Controls
+from kist.engine.ending import check_removable
 from kist.engine.events import Events
 from kist.engine.execs import Execs
 from kist.engine.files import Files

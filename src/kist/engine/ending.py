@@ -1,0 +1,202 @@
+"""A container's end: by signal, by patience, by removal, and by itself, which its monitor reports."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from kist.engine import state
+from kist.engine.attaching import Attaching
+from kist.engine.creation import Creation
+from kist.engine.events import Events
+from kist.engine.locks import Locks
+from kist.engine.networks import Networks
+from kist.engine.remnants import end_orphans
+from kist.engine.roster import Roster, key_of
+from kist.engine.signals import signal_number
+from kist.engine.volumes import ContainerVolumes
+from kist.engine.waiting import Waiting
+from kist.errors import Conflict, NotFound, Unavailable
+from kist.kernel import faults
+from kist.spec.container import Container
+from kist.store import Store, directories
+
+
+class Ending:
+    """Ends and removes containers, and gives back what ended ones held."""
+
+    def __init__(
+        self,
+        store: Store,
+        roster: Roster,
+        locks: Locks,
+        waiting: Waiting,
+        attaching: Attaching,
+        creation: Creation,
+        volumes: ContainerVolumes,
+        connected: Networks,
+        events: Events,
+    ) -> None:
+        self._records = store.records
+        self._roster = roster
+        self._locks = locks
+        self._waiting = waiting
+        self._attaching = attaching
+        self._creation = creation
+        self._volumes = volumes
+        self._networks = connected
+        self._events = events
+        # Protects the dictionary.
+        self._lock = threading.Lock()
+        # Those that ``restart`` is at work on, and how often: they are not removed when they end.
+        self._kept: dict[str, int] = {}
+
+    def kill(self, name: str | Container, number: str | int) -> None:
+        """Send a signal to the container's first process."""
+        container = self._roster.get(name)
+        if not container.state.running:
+            raise _not_running(name, container)
+        chosen = signal_number(number)
+        try:
+            # Ahead of the signal, so that an end that it brings comes after it.
+            self._events.container("kill", container, signal=chosen)
+            faults.point("kill: about to signal")
+            self._waiting.guardians.ask(self._roster.places(container), {"op": "signal", "number": chosen})
+        except (Unavailable, Conflict):
+            if self._roster.state_of(container).running:
+                raise
+            raise _not_running(name, container) from None
+
+    def stop(self, name: str | Container, *, timeout: int | None = None, number: str | int = "") -> None:
+        """Ask the container to end, and after ``timeout`` seconds make it; a negative timeout waits for ever.
+
+        The monitor does that: it goes on when this engine dies.
+
+        Args:
+            name: of the container.
+            timeout: None for the container's own.
+            number: the signal that asks; empty for the container's own.
+        """
+        container = self._roster.get(name)
+        if not container.state.running:
+            return
+        chosen = signal_number(number or container.config.stop_signal or "TERM")
+        self._end(container, chosen, container.options.stop_timeout if timeout is None else timeout)
+        self._events.container("stop", container)
+
+    def _end(self, container: Container, number: int, patience: int) -> None:
+        """Have the container end for good, and wait for that."""
+        with self._waiting.open(container, "ended") as ended:
+            try:
+                self._events.container("kill", container, signal=number)
+                faults.point("stop: about to ask")
+                message = {"op": "stop", "number": number, "patience": patience}
+                self._waiting.guardians.ask(self._roster.places(container), message)
+            except (Conflict, NotFound):
+                return  # it ended by itself in the meantime, and may be removed by now
+            ended.recv(1)
+
+    @contextlib.contextmanager
+    def kept(self, container: Container) -> Iterator[None]:
+        """The container is not removed when it ends meanwhile, even if it was made with ``--rm``."""
+        with self._lock:
+            self._kept[container.id] = self._kept.get(container.id, 0) + 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._kept[container.id] -= 1
+                if not self._kept[container.id]:
+                    del self._kept[container.id]
+
+    def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
+        container = self._roster.get(name)
+        check_removable(container, force=force)
+        if container.state.running:
+            self._end(container, signal.SIGKILL, -1)
+            if container.options.auto_remove:
+                # Its end has it removed too, and either may be first.
+                with contextlib.suppress(NotFound), self._locks.alone(container):
+                    self._remove_stopped(self._roster.get(container))
+                return
+        with self._locks.alone(container):
+            container = self._roster.get(container)
+            if container.state.running:
+                raise Conflict(f'cannot remove container "/{container.name}": it was started again')
+            self._remove_stopped(container, volumes=volumes)
+
+    def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
+        faults.point("remove: begins")
+        end_orphans(container)
+        self._networks.release(container.id)
+        faults.point("remove: gave the address back")
+        self._records.release_ids(container.id)
+        self._records.remove_container(container.id)
+        faults.point("remove: removed the record")
+        self._creation.discard(container.id)
+        faults.point("remove: removed the files")
+        if volumes or container.options.auto_remove:
+            self._volumes.remove_anonymous(container)
+        self._locks.forget(container)
+        self._attaching.drop(container)
+        self._events.container("destroy", container)
+        self._waiting.watcher.tell(container.id, container.state.exit_code, removed=True)
+
+    def ended(self, container: Container, found: dict[str, Any]) -> bool:
+        """A container has ended: tell who waits, and give back what only a running one needs.
+
+        Args:
+            container: as it is now.
+            found: what the monitor said; empty when it died, or nobody heard it.
+
+        Returns:
+            Whether it is still there.
+        """
+        faults.point("end: heard of it")
+        ended = state.from_message(found) if found else container.state
+        self._waiting.note_end(container, ended, found.get("notices", ()))
+        faults.point("end: noted it")
+        self._waiting.watcher.tell(container.id, ended.exit_code, removed=False, error=ended.error)
+        faults.point("end: told who waits")
+        with self._lock:
+            kept = container.id in self._kept
+        if container.options.auto_remove and not kept:
+            with contextlib.suppress(NotFound, Conflict):
+                self.remove(container)
+            return False
+        with contextlib.suppress(NotFound), self._locks.alone(container):
+            # Whoever heard of the end may have started it again by now.
+            container = self._roster.get(container)
+            if not container.state.running:
+                end_orphans(container)
+                self._networks.release(container.id)
+                faults.point("end: gave the address back")
+                places = self._roster.places(container)
+                if state.keep_end(places.data, places.run):
+                    directories.remove_tree(places.run)
+        return True
+
+
+def check_removable(container: Container, *, force: bool) -> None:
+    """Refuse to remove what runs, unless by force.
+
+    Raises:
+        Conflict: it runs.
+    """
+    if container.state.status == "paused" and not force:
+        raise Conflict(
+            f'cannot remove container "/{container.name}": container is paused and must be unpaused first',
+            hint=f"kist unpause {container.name}, or kist rm -f {container.name}",
+        )
+    if container.state.running and not force:
+        raise Conflict(
+            f'cannot remove container "/{container.name}": container is {container.state.status}: '
+            "stop the container before removing or force remove",
+            hint=f"kist rm -f {container.name}",
+        )
+
+
+def _not_running(name: str | Container, container: Container) -> Conflict:
+    return Conflict(f"cannot kill container: {key_of(name)}: container {container.id} is not running")

@@ -1,0 +1,55 @@
+"""Who is linked to whom: looked up when a container starts, and told to those that run (``links`` has the texts)."""
+
+import contextlib
+
+from kist.engine import links
+from kist.engine.links import Link
+from kist.engine.roster import Roster
+from kist.engine.surroundings import rewrite_hosts
+from kist.errors import Conflict, NotFound
+from kist.spec.container import Container, ContainerOptions
+
+
+class Linking:
+    """The links between the containers of one engine."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        # Containers with links; only ever added to.
+        self._linking: set[str] = set()
+
+    def check(self, options: ContainerOptions) -> None:
+        """Refuse links to containers that there are not.
+
+        Raises:
+            InvalidInput, NotFound: names the link.
+        """
+        for link in options.networking.links:
+            self._roster.get(links.read_link(link)[0])
+
+    def note(self, container: Container) -> None:
+        """A container is here, which may have links."""
+        if container.options.networking.links:
+            self._linking.add(container.id)
+
+    def of(self, container: Container) -> tuple[Link, ...]:
+        """The containers that this one is linked to, which must run."""
+        return links.resolve(container.options.networking.links, self._roster.get)
+
+    def environment(self, container: Container) -> tuple[str, ...]:
+        """The variables of its links as of now; one that does not run any more gives none."""
+        if not container.options.networking.links:
+            return ()
+        found: list[Link] = []
+        for text in container.options.networking.links:
+            with contextlib.suppress(NotFound, Conflict):
+                found += links.resolve([text], self._roster.get)
+        return links.environment(container.name, found)
+
+    def tell(self, target: Container) -> None:
+        """A container that others are linked to has started, perhaps at another address: their /etc/hosts says so."""
+        for identifier in tuple(self._linking - {target.id}):
+            with contextlib.suppress(NotFound, Conflict):  # it has gone, or another of its links does not run
+                container = self._roster.get(identifier)
+                if container.state.running:
+                    rewrite_hosts(self._roster.places(container), container, self.of(container))

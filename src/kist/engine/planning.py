@@ -1,0 +1,108 @@
+"""From a container to the plan of its next run."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from kist.engine import bundle, isolation, lifetime, logconfig, namespaces, outside, publishing, roots, starter, userns
+from kist.engine.creation import Creation
+from kist.engine.health import plan_check
+from kist.engine.linking import Linking
+from kist.engine.roster import Roster
+from kist.engine.starter import Places
+from kist.engine.surroundings import borrowed_surroundings, hostname_of, write_surroundings
+from kist.engine.volumes import ContainerVolumes
+from kist.runtime import plan
+from kist.spec.container import Container, ContainerOptions
+from kist.spec.json import to_builtins
+from kist.spec.mount import Mount
+from kist.spec.networking import NetworkAttachment
+from kist.spec.runtime import RuntimeSpec
+from kist.store import Store
+
+
+class Planning:
+    """Makes plans, of containers that are about to start and of options (``--dry-run``)."""
+
+    def __init__(
+        self, store: Store, roster: Roster, creation: Creation, linking: Linking, volumes: ContainerVolumes
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._creation = creation
+        self._linking = linking
+        self._volumes = volumes
+
+    def hostname(self, container: Container) -> str:
+        """The container's name for itself, which may be that of the one whose network it has."""
+        return hostname_of(namespaces.network_giver(container, self._roster.get) or container)
+
+    def make(self, container: Container, places: Places, network: NetworkAttachment | None) -> plan.Plan:
+        """The plan of a container that is about to start; what it finds in its /etc is written.
+
+        Raises:
+            KistError: something that it is to have of others or of the host is not there.
+        """
+        get = self._roster.get
+        root = roots.root_mounts(self._store, container)
+        volumes = self._volumes.paths(container.options.mounts)
+        giver = namespaces.network_giver(container, get)
+        if giver is None:
+            surroundings = write_surroundings(places, container, network, root, self._linking.of(container), volumes)
+        else:
+            surroundings = borrowed_surroundings(self._roster.places(giver), giver, root, volumes)
+        surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
+        spec = bundle.runtime_spec(container, surroundings)
+        publish = publishing.wanted(container, network.address) if network is not None else ()
+        return self._make_plan(container, spec, places, connected=network is not None, publish=publish)
+
+    def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
+        """The operations that a start with these options would do; nothing is made."""
+        base = self._creation.base(options)
+        options = self._creation.limited(options)
+        config, argv = bundle.effective_config(options, base.config)
+        container = Container("0" * 64, options.name or "NAME", base.image_id, 0, options, config, argv)
+        root: tuple[Mount, ...] = (Mount("bind", options.rootfs),)
+        if not options.rootfs:
+            with self._store.writing():
+                key = f"dry-run-{secrets.token_hex(8)}"
+                root = self._store.snapshots.prepare(key, self._creation.chain(base))
+                self._store.snapshots.remove(key)
+        surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
+        surroundings = isolation.with_shared(container, surroundings, self._roster.get)
+        spec = bundle.runtime_spec(container, surroundings)
+        connected = options.network == "bridge"
+        publish = publishing.wanted(container, "ADDRESS") if connected else ()
+        places = Places("DATA", "RUN", "RUN/root")
+        return self._make_plan(container, spec, places, connected=connected, publish=publish).lines()
+
+    def _make_plan(
+        self,
+        container: Container,
+        spec: RuntimeSpec,
+        places: Places,
+        *,
+        connected: bool,
+        publish: Sequence[dict[str, Any]],
+    ) -> plan.Plan:
+        options = container.options
+        caller = userns.caller_of(options)
+        passwd = to_builtins(caller) if caller is not None else None
+        environment = self._linking.environment(container)
+        check = plan_check(container, environment, self.hostname(container), spec.linux.ids)
+        return plan.make_plan(
+            container.id,
+            spec,
+            root_at=places.root,
+            limits=to_builtins(spec.linux.resources),
+            seccomp=starter.filter_for(spec),
+            wait_for_network=connected,
+            stdin=options.open_stdin,
+            stdin_once=options.stdin_once,
+            init=options.init,
+            log=logconfig.make_log(container),
+            passwd=passwd,
+            runtime=outside.for_plan(container, spec, places),
+            publish=publish,
+            life=lifetime.life(container, check),
+        )
