@@ -42,6 +42,7 @@ _ROWS = (
     ("export, container export", "export", COMMON, "Write a container's files to a tar archive"),
     ("commit, container commit", "commit", COMMON, "Make an image of what a container has changed"),
     ("rename, container rename", "rename", COMMON, "Give a container another name"),
+    ("spec", "spec", COMMON, "Write the OCI bundle that run would start"),
     ("inspect", "inspect", COMMON, "Show all details of containers and images as JSON"),
     ("container inspect", "inspect:CONTAINER", GROUPED, "Show all details of containers as JSON"),
     ("container prune", "prune:CONTAINERS", GROUPED, "Remove all containers that do not run"),

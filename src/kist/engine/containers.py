@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import isolation
+from kist.engine import bundles, isolation
 from kist.engine.attaching import Attaching
 from kist.engine.creation import Creation, check_name
 from kist.engine.ending import Ending
@@ -156,6 +156,10 @@ class Containers:
     def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""
         return self._planning.dry_run(options)
+
+    def spec(self, options: ContainerOptions, directory: str) -> dict[str, Any]:
+        """The OCI bundle of a container with these options (see ``kist.engine.bundles``)."""
+        return bundles.make(self._planning, self.get, options, directory)
 
     def start(self, name: str | Container) -> None:
         """Start a container that does not run; nothing happens when it runs."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from kist.engine import isolation, logconfig, settings
 from kist.engine.checking import Checker
@@ -380,6 +380,10 @@ class Engine:
     def plan(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do, as text; nothing is done."""
         return self._containers.dry_run(options)
+
+    def spec(self, options: ContainerOptions, directory: str = "") -> dict[str, Any]:
+        """The config.json of an OCI bundle for these options; with a directory, the bundle is written there."""
+        return self._containers.spec(options, directory)
 
     def run_step(
         self,

@@ -1,7 +1,8 @@
 """From a container to the plan of its next run."""
 
+import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kist.engine import bundle, isolation, lifetime, logconfig, namespaces, outside, publishing, roots, starter, userns
@@ -14,6 +15,7 @@ from kist.engine.surroundings import borrowed_surroundings, hostname_of, write_s
 from kist.engine.volumes import ContainerVolumes
 from kist.runtime import plan
 from kist.spec.container import Container, ContainerOptions
+from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
@@ -56,18 +58,33 @@ class Planning:
         publish = publishing.wanted(container, network.address) if network is not None else ()
         return self._make_plan(container, spec, places, connected=network is not None, publish=publish)
 
-    def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
-        """The operations that a start with these options would do; nothing is made."""
+    @contextlib.contextmanager
+    def draft(self, options: ContainerOptions) -> Iterator[tuple[Container, tuple[Mount, ...]]]:
+        """The container that these options would make, and its root, which is there within the block; nothing stays."""
         base = self._creation.base(options)
         options = self._creation.limited(options)
         config, argv = bundle.effective_config(options, base.config)
         container = Container("0" * 64, options.name or "NAME", base.image_id, 0, options, config, argv)
-        root: tuple[Mount, ...] = (Mount("bind", options.rootfs),)
-        if not options.rootfs:
-            with self._store.writing():
-                key = f"dry-run-{secrets.token_hex(8)}"
-                root = self._store.snapshots.prepare(key, self._creation.chain(base))
+        if options.rootfs:
+            yield container, (Mount("bind", options.rootfs),)
+            return
+        with self._store.writing():
+            key = f"draft-{secrets.token_hex(8)}"
+            root = self._store.snapshots.prepare(key, self._creation.chain(base))
+            try:
+                yield container, root
+            finally:
                 self._store.snapshots.remove(key)
+
+    def named_volumes(self, options: ContainerOptions) -> tuple[ContainerOptions, dict[str, str]]:
+        """The options with the mounts of other containers among theirs, and the directory of each volume."""
+        with self._volumes.settled(options, ContainerConfig(), self._roster.get) as settled:
+            return settled, self._volumes.paths(settled.mounts)
+
+    def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
+        """The operations that a start with these options would do; nothing is made."""
+        with self.draft(options) as (container, root):
+            options = container.options
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
         surroundings = isolation.with_shared(container, surroundings, self._roster.get)
         spec = bundle.runtime_spec(container, surroundings)

@@ -290,12 +290,11 @@ def make_plan(
 def _with_runtime(made: Plan, spec: RuntimeSpec, runtime: dict[str, Any], passwd: dict[str, Any] | None) -> Plan:
     """The plan with an outside runtime in place of init."""
     network = "network" in spec.linux.namespaces or any("network" in other.kinds for other in spec.linux.joined)
-    _, user = next(_process(spec.process))
     told = {
         "id": made.id,
         **runtime,
         "root": {"type": spec.root[0].type, "source": spec.root[0].source, "options": list(spec.root[0].options)},
-        "user": user,
+        "user": user_arguments(spec.process),
         "passwd": passwd,
         "joined": [json.to_builtins(other) for other in spec.linux.joined],
         "wait_for_network": made.wait_for_network,
@@ -536,13 +535,17 @@ def _exec_operations(process: Process, seccomp: bytes) -> Iterator[Step]:
     yield from _drop(process, seccomp)
 
 
-def _process(process: Process) -> Iterator[Step]:
+def user_arguments(process: Process) -> dict[str, Any]:
+    """The arguments of the operation ``user``."""
     who = process.user
     added = {"added": list(who.groups)} if who.groups else {}
     if who.username:
-        yield "user", {"name": who.username, **added}
-    else:
-        yield "user", {"uid": who.uid, "gid": who.gid, "groups": list(who.additional_gids) or None, **added}
+        return {"name": who.username, **added}
+    return {"uid": who.uid, "gid": who.gid, "groups": list(who.additional_gids) or None, **added}
+
+
+def _process(process: Process) -> Iterator[Step]:
+    yield "user", user_arguments(process)
     yield "directory", {"path": process.cwd}
 
 

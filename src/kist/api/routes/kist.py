@@ -40,6 +40,12 @@ async def plan(call: Call) -> StreamResponse:
     return call.reply({"operations": await call.run(call.engine.plan, options)})
 
 
+async def spec(call: Call) -> StreamResponse:
+    """The bundle of such a container: its config.json, written to the directory ``bundle`` where one is named."""
+    options = read_create(await call.json(), call.text("name"), call.text("platform"))
+    return call.reply(await call.run_long(call.engine.spec, options, call.text("bundle")))
+
+
 async def info(call: Call) -> StreamResponse:
     """``kist.spec.summary.Info``."""
     return call.reply(await call.run_long(call.engine.info))
@@ -59,6 +65,7 @@ async def version(call: Call) -> StreamResponse:
 ROUTES = (
     Route("POST", "/kist/bootstrap", bootstrap),
     Route("POST", "/kist/plan", plan),
+    Route("POST", "/kist/spec", spec),
     Route("GET", "/kist/info", info),
     Route("POST", "/kist/check", check),
     Route("GET", "/kist/version", version),
