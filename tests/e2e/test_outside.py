@@ -15,8 +15,9 @@ from harness import BUSYBOX, Cli, until
 from kist.engine import Engine
 from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError, Unsupported
 from kist.spec.container import Container, ContainerOptions, ExecOptions, RestartPolicy
+from kist.spec.devices import Device
 from kist.spec.mount import Mount
-from kist.spec.resources import Resources
+from kist.spec.resources import Resources, Ulimit
 
 RUNC = shutil.which("runc", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
 pytestmark = [
@@ -116,6 +117,26 @@ def test_no_new_privileges_and_dropped_capabilities(run: Run) -> None:
         security_options=("no-new-privileges",),
     )
     assert dict(line.split() for line in out.splitlines()) == {"CapBnd:": "0000000000000001", "NoNewPrivs:": "1"}
+
+
+def test_privileged_is_all_that_this_machine_has(run: Run) -> None:
+    script = "grep -E 'CapEff|^Seccomp:' /proc/self/status; touch /sys/fs/cgroup/x 2>/dev/null; ls /dev | grep -c ."
+    held, filtered, devices = run(script, runtime="runc", privileged=True)[1].splitlines()
+    ours = run(script, privileged=True)[1].splitlines()
+    assert (held, filtered) == (ours[0], "Seccomp:\t0")
+    assert int(devices) >= int(ours[2]) - 1
+
+
+def test_sysctls_limits_and_devices(run: Run) -> None:
+    script = "cat /proc/sys/net/core/somaxconn; ulimit -n; ulimit -Hn; ls -l /dev/fuse | cut -c 1"
+    _, out, _ = run(
+        script,
+        runtime="runc",
+        sysctls={"net.core.somaxconn": "77"},
+        resources=Resources(ulimits=(Ulimit("nofile", 100, 200),)),
+        devices=(Device("/dev/fuse"),),
+    )
+    assert out.split() == ["77", "100", "200", "c"]
 
 
 def test_read_only_root_and_binds(run: Run, tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ import os
 import shutil
 from typing import Any
 
+import msgspec
+
 from kist.engine import starter
 from kist.errors import InvalidInput, Unsupported
+from kist.kernel import process
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.oci_config import oci_config
 from kist.spec.runtime import RuntimeSpec
@@ -71,7 +74,11 @@ def _installed() -> str:
 
 def configuration(container: Container, spec: RuntimeSpec, root: str = "rootfs") -> dict[str, Any]:
     """The bundle's config.json, its user as far as it is known without the image's files."""
-    seccomp = starter.seccomp_document(spec.linux.seccomp, frozenset(spec.process.capabilities))
+    # Runtimes fail over what this machine has not, or not for us; Kist's own leaves it out.
+    has = process.permitted_capabilities()
+    held = tuple(name for name in spec.process.capabilities if has & process.capability_mask((name,)))
+    spec = msgspec.structs.replace(spec, process=msgspec.structs.replace(spec.process, capabilities=held))
+    seccomp = starter.seccomp_document(spec.linux.seccomp, frozenset(held))
     return oci_config(spec, root=root, seccomp=seccomp, annotations=container.options.annotations)
 
 

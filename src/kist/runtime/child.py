@@ -191,6 +191,7 @@ class Child:
                 self._unread = None
             self.hand_over()
             self.on_inside()
+            self._tell_init({"noted": True})
         elif "failed" in message:
             self._failure = message["failed"]
 

@@ -118,13 +118,17 @@ class _Guard:
             master = self._receive_terminal()
             messages.send(self._report, {"terminal": 0}, [master, tty.open_peer(master)])
         messages.send(self._report, {"inside": pid}, [pidfd])
-        if self._plan["wait_for_network"]:
-            message, _ = messages.receive(self._report)
-            if message is None or not message.get("go"):
-                _send(pidfd, signal.SIGKILL)
-                raise RuntimeFailure("the engine did not attach the network")
+        self._await({"noted", "go"} if self._plan["wait_for_network"] else {"noted"})
         self._call("start", ["start", self._plan["id"]], (0, 1, 1))
         return pid, pidfd
+
+    def _await(self, words: set[str]) -> None:
+        """Wait until the monitor has looked at the command's process, which may end at once, and for the network."""
+        while words:
+            message, _ = messages.receive(self._report)
+            if message is None or ("go" in words and message.get("go") is False):
+                raise RuntimeFailure("the engine did not attach the network")
+            words -= set(message)
 
     # the bundle
 
