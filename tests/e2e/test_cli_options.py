@@ -354,12 +354,51 @@ def test_port_of_a_container_without_any(cli: Any, idle: str) -> None:
         (["--mount", "type=bind,src=/no/such/place,dst=/x"], "/no/such/place"),
         (["--use-api-socket"], "--use-api-socket is not supported"),
         (["--rootfs", "/no/such/place"], "--rootfs"),
+        (["--group-add", "nobodys"], "/etc/group"),
+        (["--tmpfs", "/x:wrong"], "--tmpfs /x:wrong: invalid argument"),
+        (["--sysctl", "net.no.such=1"], "--sysctl net.no.such=1: no such file"),
+        (["--domainname", "x" * 80], "--domainname: invalid argument"),
+        (["--pids-limit", "99999999999999999999"], "--pids-limit: numerical result out of range"),
     ],
 )
 def test_what_cannot_be_is_told_with_125(cli: Any, words: list[str], text: str) -> None:
     done = cli("run", *words, IMAGE, "true")
     assert done.returncode == 125
     assert text in done.stderr
+
+
+def test_a_start_that_fails_leaves_nothing_of_a_run(cli: Any) -> None:
+    assert cli("run", "--name", "lacks", *QUIET, IMAGE, "no-such-command").returncode == 127
+    assert cli("run", "--name", "odd", *QUIET, "--tmpfs", "/x:wrong", IMAGE, "true").returncode == 125
+    assert cli.good("ps", "-a", "-f", "name=lacks", "--format", "{{.State}} {{.ID}}").split()[0] == "exited"
+    identifiers = cli.good("ps", "-a", "--no-trunc", "-q", "-f", "name=lacks", "-f", "name=odd").split()
+    assert len(identifiers) == 2
+    assert not {*identifiers} & {*os.listdir(cli.directory / "run" / "containers")}
+    cli.good("rm", "lacks", "odd")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["rm", ""], "invalid container name or ID: value is empty"),
+        (["exec", "", "true"], "invalid container name or ID: value is empty"),
+        (["prune"], "there is 'kist container prune'"),
+        (["run", IMAGE + "s"], f"did you mean {IMAGE}?"),
+    ],
+)
+def test_mistakes_get_a_next_step(cli: Any, words: list[str], text: str) -> None:
+    done = cli(*words)
+    assert done.returncode in {1, 125}
+    assert text in done.stderr
+
+
+def test_an_interrupt_at_any_moment_shows_no_traceback(cli: Any) -> None:
+    for wait in (0.01, 0.02, 0.03, 0.04, 0.06, 0.1):
+        script = f"import os, signal, threading; threading.Timer({wait}, os.kill, (os.getpid(), signal.SIGINT)).start()"
+        words = f"{script}; import sys; sys.argv = ['kist', 'events']; from kist.cli import main; main()"
+        done = subprocess.run([sys.executable, "-c", words], env=cli.environment, capture_output=True, timeout=30,
+                              check=False)  # fmt: skip
+        assert (done.returncode, done.stderr) == (130, b""), wait
 
 
 def test_pull_never_and_always_need_no_registry_for_what_is_here(cli: Any) -> None:

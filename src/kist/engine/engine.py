@@ -15,7 +15,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from kist.engine import isolation, logconfig, settings
+from kist.engine import isolation, logconfig, network_options, settings
 from kist.engine.checking import Checker
 from kist.engine.commit import commit
 from kist.engine.containers import Containers
@@ -228,7 +228,8 @@ class Engine:
 
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         """What of these options this machine or engine cannot do and leaves out, a sentence for each."""
-        return (*isolation.warnings(options), *self.machine.verify(options.resources)[1])
+        told = (*isolation.warnings(options), *network_options.warnings(options))
+        return (*told, *self.machine.verify(options.resources)[1])
 
     def start(self, name: str | Container) -> None:
         """Start a container that does not run; nothing happens when it runs."""

@@ -68,8 +68,8 @@ def _by_prefix(records: Records, prefix: str) -> Image | None:
 
 
 def _missing(records: Records, text: str) -> NotFound:
-    known = sorted(Reference.parse(name).familiar for name in records.references())
-    near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
+    known = sorted(Reference.parse(name).familiar.removesuffix(":latest") for name in records.references())
+    near = difflib.get_close_matches(text.removesuffix(":latest"), known, n=3, cutoff=0.5)
     hint = "did you mean " + ", ".join(near) + "?" if near else "`kist images` lists what is here"
     shown = text if ":" in text or _HEX.match(text) else f"{text}:latest"
     return NotFound(f"No such image: {shown}", hint=hint)

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 from kist.engine import links, publishing
-from kist.errors import InvalidInput, NotFound
+from kist.errors import InvalidInput
 from kist.network import files
 from kist.spec.container import ContainerOptions
 from kist.spec.networking import Networking
@@ -18,11 +18,11 @@ def check(options: ContainerOptions) -> None:
 
     Raises:
         InvalidInput: names the option, the value, and what is allowed.
-        NotFound: there is no such network.
     """
     wanted = options.networking
     if options.network not in _NETWORKS and not options.network.startswith(_SHARED):
-        raise NotFound(
+        # Not NotFound: Docker's client takes a 404 of a create for a missing image, and pulls it.
+        raise InvalidInput(
             f"network {options.network} not found", hint="the networks are bridge, host, none and container:NAME"
         )
     publishing.check(options)
@@ -49,6 +49,13 @@ def check(options: ContainerOptions) -> None:
         _check_shared(options, wanted)
     elif options.network != "bridge":
         _check_without_bridge(options.network, wanted)
+
+
+def warnings(options: ContainerOptions) -> tuple[str, ...]:
+    """What of these options has no effect, in Docker's words."""
+    if options.network == "host" and options.networking.ports:
+        return ("Published ports are discarded when using host network mode",)
+    return ()
 
 
 def _check_address(text: str, option: str) -> None:

@@ -150,20 +150,47 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
             f"bind source path does not exist: {arguments.get('source', path)}"
             if reason == "no such file or directory"
             else f"bind source {arguments.get('source', path)}: {reason}",
-            hint="create it first, or correct the path after -v",
+            hint="create it first, or correct the path after -v or --mount",
         )
     if operation == "user" and not failure["errno"]:
-        raise InvalidInput(message, hint="use a name of the image's /etc/passwd, or a number")
+        file = "/etc/group" if "group" in message.split(":")[0] else "/etc/passwd"
+        raise InvalidInput(message, hint=f"use a name of the image's {file}, or a number")
     if operation == "publish":
         raise publishing.failure(path, failure["errno"])
     if operation == "attach":
         raise InvalidInput(f"cannot mount on {arguments.get('target', path)} in the container: {reason}")
     if operation == "directory":
         raise InvalidInput(f"cannot enter the working directory {arguments.get('path', path)}: {reason}")
+    if option := _option_of(operation, arguments, path):
+        raise InvalidInput(f"the kernel refuses the value of {option}: {reason}")
     place = f" {path}" if path else ""
     raise KistError(
         f"failed to start the container: {operation}{place}: {reason}", hint="`kist run --dry-run` shows all operations"
     )
+
+
+# Files of control groups, and whose values they get.
+_LIMITS = (
+    ("memory.memsw.", "--memory or --memory-swap"), ("memory.swap.", "--memory-swap"),
+    ("memory.soft_", "--memory-reservation"), ("memory.low", "--memory-reservation"),
+    ("memory.swappiness", "--memory-swappiness"), ("memory.", "--memory"), ("pids.", "--pids-limit"),
+    ("cpu.rt_runtime", "--cpu-rt-runtime"), ("cpu.rt_period", "--cpu-rt-period"), ("cpu.shares", "--cpu-shares"),
+    ("cpu.", "--cpus, --cpu-period or --cpu-quota"), ("cpuset.cpus", "--cpuset-cpus"), ("cpuset.mems", "--cpuset-mems"),
+    ("blkio.throttle.", "--device-read-bps or its kin"), ("blkio.", "--blkio-weight"),
+    ("io.", "--blkio-weight or its kin"),
+)  # fmt: skip
+
+
+def _option_of(operation: str, arguments: dict[str, Any], path: str) -> str:
+    """The option, with its value where that is known, that an operation failed for; empty when none is to blame."""
+    if operation == "sysctl":
+        return f"--sysctl {arguments.get('name', '')}={arguments.get('value', '')}"
+    if operation == "mount" and arguments.get("type") == "tmpfs" and arguments.get("data"):
+        return f"--tmpfs {arguments.get('target', path)}:{arguments['data']}"
+    if operation == "prepare":
+        name = os.path.basename(path)
+        return next((option for start, option in _LIMITS if name.startswith(start)), "")
+    return {"domainname": "--domainname", "hostname": "--hostname", "oom_score": "--oom-score-adj"}.get(operation, "")
 
 
 def kill_quietly(places: Places) -> None:

@@ -18,7 +18,7 @@ from kist.errors import Conflict, KistError, NotFound
 from kist.kernel import faults
 from kist.spec.container import Container
 from kist.spec.networking import NetworkAttachment
-from kist.store import Store
+from kist.store import Store, directories
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ class Starting:
                 self._networks.release(container.id)
                 for attachment in attached:
                     attachment.connection.close()
+                self._tidy(container)
                 raise
             faults.point("start: started")
             # Ahead of the watch, so that the end comes after it.
@@ -100,6 +101,12 @@ class Starting:
                 continue
             except KistError as error:
                 _log.warning("%s cannot be started again: %s", container.name, error)
+
+    def _tidy(self, container: Container) -> None:
+        """After a start that failed, take away what belongs to a run; what it failed of is kept."""
+        places = self._roster.places(container)
+        if not self._roster.get(container).state.running and state.keep_end(places.data, places.run):
+            directories.remove_tree(places.run)
 
     def _lease(self, container: Container) -> NetworkAttachment | None:
         options = container.options

@@ -361,7 +361,8 @@ def user(
     else:
         context.identity = identity.of_ids(uid, gid, groups)
     if added:
-        context.identity.groups += identity.group_numbers(added)
+        have = context.identity.groups
+        have += [number for number in identity.group_numbers(added) if number not in have]
 
 
 def directory(context: Context, path: str) -> None:  # noqa: ARG001

@@ -38,6 +38,19 @@ def test_what_cannot_be_right_is_refused(network: str, wanted: Networking, words
     assert words in caught.value.message
 
 
+def test_an_unknown_network_is_no_404_which_clients_take_for_a_missing_image() -> None:
+    with pytest.raises(InvalidInput, match="network moon not found"):
+        network_options.check(ContainerOptions(image="x", network="moon"))
+
+
+def test_published_ports_have_no_effect_on_the_hosts_network() -> None:
+    ports = Networking(ports=(PortBinding(80),))
+    told = {name: network_options.warnings(ContainerOptions(image="x", network=name, networking=ports))
+            for name in ("host", "bridge")}  # fmt: skip
+    assert "discarded" in told["host"][0]
+    assert not told["bridge"]
+
+
 @pytest.mark.parametrize("mac", ["02:42:ac:11:00:02", "02-42-AC-11-00-02"])
 def test_a_hardware_address_in_either_spelling(mac: str) -> None:
     network_options.check(ContainerOptions(image="x", networking=Networking(mac=mac)))
