@@ -14,9 +14,12 @@ def main() -> "NoReturn":
     import os  # noqa: PLC0415 - inside, so that importing this package costs nothing
     import sys  # noqa: PLC0415 - the same
 
-    from kist.cli.dispatch import run  # noqa: PLC0415 - the same
+    try:
+        from kist.cli.dispatch import run  # noqa: PLC0415 - the same
 
-    code = run(sys.argv[1:], os.environ)
+        code = run(sys.argv[1:], os.environ)
+    except KeyboardInterrupt:
+        os._exit(130)  # 128 + SIGINT; while the modules were read, or the last line was printed
     try:
         sys.stdout.flush()
         sys.stderr.flush()

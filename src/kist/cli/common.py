@@ -1,7 +1,7 @@
 """What several verbs share."""
 
 from kist.client.http1 import quote
-from kist.errors import KistError
+from kist.errors import InvalidInput, KistError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ def image_path(name: str, rest: str = "") -> str:
 
 
 def _segment(name: str) -> str:
+    if not name:
+        raise InvalidInput("invalid container name or ID: value is empty", hint="is a variable of the shell unset?")
     return quote(name).replace("/", "%2F")
 
 

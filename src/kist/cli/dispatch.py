@@ -75,6 +75,10 @@ def _split(words: "Sequence[str]") -> "tuple[str, Sequence[str]]":
     if first in NAMES:
         return first, words[1:]
     if first not in GROUPS:
+        grouped = [name for name in NAMES if name.endswith(f" {first}")]
+        if grouped:
+            shown = ", ".join(f"'kist {name}'" for name in grouped)
+            raise UsageError(f"unknown command {first!r}", hint=f"there is {shown}")
         raise _unknown(first, [name for name in (*NAMES, *GROUPS) if " " not in name])
     if len(words) == 1 or words[1] in {"-h", "--help", "help"}:
         return first, words[1:]

@@ -89,7 +89,8 @@ class choice:  # noqa: N801 - it is used as the other parsers are
     def __call__(self, text: str) -> str:
         """The word, when it is one of them."""
         if text not in self.allowed:
-            raise ValueError("allowed are " + ", ".join(self.allowed))
+            words = [word for word in self.allowed if word]
+            raise ValueError(f"allowed {'is' if len(words) == 1 else 'are'} {', '.join(words)}")
         return text
 
 

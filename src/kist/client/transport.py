@@ -265,4 +265,5 @@ class Response:
 
 
 def _cut_short() -> Unavailable:
-    return Unavailable("the engine's answer was cut short", hint="see engine.log in the run directory")
+    hint = "run it again, which starts an engine; engine.log in the run directory may say why this one ended"
+    return Unavailable("the engine's answer was cut short", hint=hint)

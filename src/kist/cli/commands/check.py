@@ -23,13 +23,19 @@ def run(context: "Context", arguments: "Arguments") -> int:
             context.say(f"  mended: {problem['mended']}")
         elif problem["hint"]:
             context.say(f"  {problem['hint']}")
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(found["looked_at"].items()))
+    counts = ", ".join(f"{count} {_plural(kind, count)}" for kind, count in sorted(found["looked_at"].items()))
     context.note(f"looked at {counts}")
     if left and not arguments.flag("repair"):
         context.note(f"{left} found; `kist system check --repair` mends what can be mended")
     elif left:
         context.note(f"{left} left")
     return 1 if left else 0
+
+
+def _plural(kind: str, count: int) -> str:
+    if count == 1 or kind.endswith("rules"):
+        return kind
+    return kind[:-1] + "ies" if kind.endswith("y") else kind + ("es" if kind.endswith("s") else "s")
 
 
 COMMAND = Command(

@@ -45,14 +45,21 @@ def restart(text: str) -> "dict[str, object]":
     return {"Name": name, "MaximumRetryCount": int(count) if count else 0}
 
 
+def _shown(word: str) -> str:
+    if word == "container:":
+        return "container:NAME"
+    return f"{word[:-1]}[:OPTIONS]" if word.endswith(":") else word
+
+
 def mode(*allowed: str) -> "Callable[[str], str]":
     """A parser of namespace modes; one that ends in a colon takes a word after it (``container:NAME``)."""
-    shown = ", ".join(word + "NAME" if word == "container:" else word for word in allowed)
+    plain = [word for word in allowed if word + ":" not in allowed]
+    shown = ", ".join(map(_shown, plain))
 
     def parse(text: str) -> str:
         head, colon, rest = text.partition(":")
         if (colon and not rest) or (head + colon if colon else text) not in allowed:
-            raise ValueError(f"allowed are {shown}")
+            raise ValueError(f"allowed {'is' if len(plain) == 1 else 'are'} {shown}")
         return text
 
     return parse
