@@ -154,7 +154,9 @@ def test_a_container_that_rests_can_be_removed_by_force(engine: Engine) -> None:
 
 @pytest.mark.parametrize("number", ["KILL", "TERM"])
 def test_a_kill_is_a_stop(engine: Engine, number: str) -> None:
-    container = make(engine, "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done", restart=ALWAYS)
+    script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"
+    container = make(engine, "sh", "-c", script, restart=ALWAYS)
+    until(lambda: len(list(engine.logs(container))) == 1)
     engine.kill(container, number)
     until_status(engine, container, "exited")
     assert engine.container(container).state.restart_count == 0
