@@ -84,7 +84,7 @@ class Life:
             try:
                 self._network = process.namespace_descriptor(self._monitor.first.command_pid, "net")
             except OSError:
-                return  # it has ended; without its network it is not started again
+                return  # it has ended already: see ``_network_lost``
             self._monitor.guard.holds("", self._monitor.first.pid, self.held)
 
     def _has_network(self) -> bool:
@@ -93,6 +93,16 @@ class Life:
         if "runtime" in plan:
             return bool(plan["runtime"]["network"])
         return "network" in plan["namespaces"] or any("network" in each["kinds"] for each in plan.get("joined", ()))
+
+    def _network_lost(self) -> bool:
+        """Whether the next run would have another network than the run that has ended.
+
+        One that nobody connected (``--network none``) is like the next: its command may end before anybody can take
+        hold of its namespace.
+        """
+        if self._network >= 0 or not self._has_network():
+            return False
+        return self._monitor.plan["wait_for_network"] or "network" not in self._monitor.plan["namespaces"]
 
     def goes_on(self) -> bool:
         """A run has ended, and that is in the record: whether there will be another, which is seen to."""
@@ -106,7 +116,7 @@ class Life:
         state |= self.restarts.saved()
         if wait is None:
             return False
-        if self._network < 0 and self._has_network():
+        if self._network_lost():
             state["error"] = {"message": "its network was lost, so it cannot be started again without an engine"}
             return False
         state |= {"status": "restarting", "restart_at": now + wait}
