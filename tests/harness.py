@@ -20,6 +20,7 @@ import pytest
 from kist.engine import Engine
 from kist.errors import KistError
 from kist.network import apply, plan
+from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 
 BUSYBOX = "busybox:test"
@@ -59,6 +60,18 @@ def import_busybox(engine: Engine) -> str:
     """Give the engine the small image."""
     engine.import_image(io.BytesIO(busybox_tar()), BUSYBOX, config=ContainerConfig(cmd=("sh",)))
     return BUSYBOX
+
+
+def image_with_links(engine: Engine, links: dict[str, str]) -> str:
+    """The id of an image that is the small one with these symbolic links in it: path to target."""
+    archive = io.BytesIO(busybox_tar())
+    with tarfile.open(fileobj=archive, mode="a") as tar:
+        for name, target in links.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            tar.addfile(entry)
+    archive.seek(0)
+    return str(engine.import_image(archive, "", config=ContainerConfig(cmd=("sh",))).id)
 
 
 @contextlib.contextmanager
@@ -156,6 +169,24 @@ def a_cli(directory: Path) -> Iterator[Cli]:
             cli("rm", "-f", *left)
         cli.stop_engine()
         clean_up(directory / "data")
+
+
+@contextlib.contextmanager
+def running(engine: Engine, image: str, **options: object) -> Iterator[Container]:
+    """A container that runs (``sleep``, without a network, unless told otherwise), and is removed at the end."""
+    made = engine.create(ContainerOptions(image=image, **{"command": ("sleep", "60"), "network": "none", **options}))  # type: ignore[arg-type]
+    try:
+        engine.start(made)
+        yield engine.container(made.id)
+    finally:
+        engine.remove(made, force=True)
+
+
+def execute(engine: Engine, container: Container, script: str, **options: object) -> str:
+    """The output of a shell script in a running container; its failure fails the test."""
+    result = engine.exec(container, ExecOptions(("sh", "-c", script), **options))  # type: ignore[arg-type]
+    assert result.exit_code == 0, (script, result)
+    return result.stdout
 
 
 def until(condition: Callable[[], bool], patience: float = 20) -> None:

@@ -7,14 +7,12 @@ printed at the end.
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import platform
 import shutil
 import socket
 import sys
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from attacks import CALLS, FILES, UNFILTERED
-from harness import busybox_tar
+from harness import image_with_links
 from kist.engine import Engine
 from kist.errors import KistError
 from kist.runtime.seccomp.architectures import of_machine
@@ -354,18 +352,6 @@ def test_targets_that_are_swapped_while_containers_start(engine: Engine, busybox
     assert started, "no container came up between the swaps: nothing was tried"
 
 
-def _image_with(engine: Engine, links: dict[str, str]) -> str:
-    """The small image with links in it."""
-    archive = io.BytesIO(busybox_tar())
-    with tarfile.open(fileobj=archive, mode="a") as tar:
-        for name, to in links.items():
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.linkname = tarfile.SYMTYPE, to
-            tar.addfile(entry)
-    archive.seek(0)
-    return str(engine.import_image(archive, "").id)
-
-
 HOSTILE_LINKS = [
     {"proc": "/vol"},
     {"proc": "/vol/proc", "sys": "/vol/sys"},
@@ -389,7 +375,7 @@ def test_images_whose_own_directories_are_links(
 ) -> None:
     """CVE-2019-19921 and its kin: /proc is a link into a volume, where somebody else writes at the same time."""
     Tally.tried += 1
-    image = _image_with(engine, links)
+    image = image_with_links(engine, links)
     outside, volume = tmp_path / "outside", tmp_path / "vol"
     outside.write_text("untouched", encoding="ascii")
     for name in ("sys/net/ipv4", "self/attr", "proc/sys/net/ipv4", "sys/kernel", "fd"):

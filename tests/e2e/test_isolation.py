@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from harness import execute, running
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput, KistError, NotFound
-from kist.spec.container import Container, ContainerOptions, ExecOptions, Namespaces
+from kist.spec.container import ContainerOptions, Namespaces
 from kist.spec.devices import Device
 from kist.spec.mount import Mount
 from kist.spec.networking import Networking
@@ -22,23 +22,6 @@ pytestmark = pytest.mark.root
 Run = Callable[..., tuple[int, str, str]]
 MS_SHARED = 1 << 20
 needs_loop_devices = pytest.mark.skipif(not os.path.exists("/dev/loop0"), reason="this machine has no loop devices")
-
-
-@contextmanager
-def running(engine: Engine, image: str, **options: object) -> Iterator[Container]:
-    made = engine.create(ContainerOptions(image=image, **{"command": ("sleep", "60"), "network": "none", **options}))  # type: ignore[arg-type]
-    try:
-        engine.start(made)
-        yield engine.container(made.id)
-    finally:
-        engine.remove(made, force=True)
-
-
-def execute(engine: Engine, container: Container, script: str, **options: object) -> str:
-    """The output of a shell script in a running container; its failure fails the test."""
-    result = engine.exec(container, ExecOptions(("sh", "-c", script), **options))  # type: ignore[arg-type]
-    assert result.exit_code == 0, (script, result)
-    return result.stdout
 
 
 def runs(pid: int) -> bool:

@@ -4,15 +4,17 @@ import os
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+import harness
+from harness import execute
 from kist.engine import Engine
 from kist.errors import InvalidInput, NotFound, Unsupported
-from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions, Namespaces, RestartPolicy
+from kist.spec.container import Caller, Container, ContainerOptions, Namespaces, RestartPolicy
 from kist.spec.devices import Device
 from kist.spec.mount import Mount
 from kist.spec.resources import Resources, Ulimit
@@ -24,21 +26,9 @@ ME = Caller(1234, 1235, (1234, 7), "someone", "/home/someone")
 Run = Callable[..., tuple[int, str, str]]
 
 
-@contextmanager
-def running(engine: Engine, image: str, **options: object) -> Iterator[Container]:
-    usual = {"command": ("sleep", "60"), "network": "none", "namespaces": AUTO}
-    made = engine.create(ContainerOptions(image=image, **{**usual, **options}))  # type: ignore[arg-type]
-    try:
-        engine.start(made)
-        yield engine.container(made.id)
-    finally:
-        engine.remove(made, force=True)
-
-
-def execute(engine: Engine, container: Container, script: str, **options: object) -> str:
-    result = engine.exec(container, ExecOptions(("sh", "-c", script), **options))  # type: ignore[arg-type]
-    assert result.exit_code == 0, (script, result)
-    return result.stdout
+def running(engine: Engine, image: str, **options: object) -> AbstractContextManager[Container]:
+    """A container that runs, in a user namespace of its own unless told otherwise."""
+    return harness.running(engine, image, **{"namespaces": AUTO, **options})
 
 
 def ids_of(container: Container) -> list[list[int]]:

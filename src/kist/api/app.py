@@ -83,11 +83,6 @@ class Api:
             self._streams.add(task)
             task.add_done_callback(self._streams.discard)
 
-    @property
-    def stream_count(self) -> int:
-        """How many endless streams are open: attached ones, waits, followed logs."""
-        return len(self._streams)
-
     async def shutdown(self, seconds: float) -> None:
         """End streams and requests, waiting at most so many seconds for requests that are under way."""
         self.http.pre_shutdown()

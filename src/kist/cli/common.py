@@ -5,10 +5,11 @@ from kist.errors import InvalidInput, KistError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from kist.cli.context import Context
+    from kist.cli.option import Arguments
 
 
 def container_path(name: str, rest: str = "") -> str:
@@ -40,6 +41,18 @@ def each(context: "Context", names: "Iterable[str]", act: "Callable[[str], str |
             if printed is not None:
                 context.say(printed)
     return code
+
+
+def tell_each(
+    context: "Context", arguments: "Arguments", verb: str, query: "Sequence[tuple[str, str | int | None]]" = ()
+) -> int:
+    """``POST /containers/NAME/verb`` for every operand, and print their names."""
+
+    def tell(name: str) -> str:
+        context.wire.call("POST", container_path(name, verb), query)
+        return name
+
+    return each(context, arguments.operands, tell)
 
 
 def inspect_container(context: "Context", name: str) -> "dict[str, Any]":

@@ -32,7 +32,7 @@ class Listing:
     def containers(self, *, everything: bool) -> Iterator[tuple[Container, ContainerState]]:
         """All containers, or those that run, the newest first."""
         kept = self._records.containers_and_starts()
-        at_work = _names(self._run_root)
+        at_work = names_in(self._run_root)
         ends: dict[str, tuple[_Signature, ContainerState]] = {}
         for container, started_at in kept:
             identity = container.id
@@ -74,7 +74,8 @@ def _constant(value: int) -> Callable[[], int]:
     return lambda: value
 
 
-def _names(directory: str) -> frozenset[str]:
+def names_in(directory: str) -> frozenset[str]:
+    """What is in a directory; nothing where there is none."""
     try:
         return frozenset(os.listdir(directory))
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 
+from kist.kernel import files as kernel_files
 from kist.network import apply, files, plan
 from kist.spec.networking import NOTHING, NetworkAttachment, Networking
 from kist.store import Store
@@ -85,15 +86,7 @@ class Leases:
 
 def resolv_conf(network: str, wanted: Networking = NOTHING) -> str:
     """The text of a container's /etc/resolv.conf: the host's own, or what of it can be reached from a bridge."""
-    host = _read(_RESOLV_CONF)
+    host = kernel_files.read_text(_RESOLV_CONF)
     if network == "host":
         return files.host_resolv_file(host, wanted)
-    return files.resolv_file(host, _read(files.UPSTREAM_RESOLV_CONF), wanted)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
+    return files.resolv_file(host, kernel_files.read_text(files.UPSTREAM_RESOLV_CONF), wanted)

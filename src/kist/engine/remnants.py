@@ -1,10 +1,10 @@
 """What is left of containers that nobody looks after any more, and how it is taken away."""
 
-import os
 from collections.abc import Sequence
 
 from kist.engine import bundle, state
 from kist.engine.creation import Creation
+from kist.engine.listing import names_in
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.errors import Conflict
@@ -25,7 +25,7 @@ class Remnants:
 
     def strays(self) -> Sequence[str]:
         """Ids that have a directory and no record; one whose monitor lives is a build step's."""
-        found = {name for root in (self._roster.data_root, self._roster.run_root) for name in _listed(root)}
+        found = {name for root in (self._roster.data_root, self._roster.run_root) for name in names_in(root)}
         return sorted(found - set(self._records.container_ids()))
 
     def discard(self, identifier: str) -> None:
@@ -55,10 +55,3 @@ def _clear_group(path: str) -> None:
     group = cgroup.Cgroup(cgroup.detect(), path)
     group.kill()
     group.remove()
-
-
-def _listed(directory: str) -> Sequence[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return ()

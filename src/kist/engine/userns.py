@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from kist.errors import InvalidInput, Unavailable, Unsupported
+from kist.kernel import files
 from kist.spec.container import Caller, ContainerOptions
 from kist.spec.runtime import IdMap, IdMaps
 
@@ -208,7 +209,7 @@ def subordinate(lines: str) -> tuple[Range, ...]:
 
 def allowed_ranges() -> tuple[Range, ...]:
     """The host's ids that containers may have: of those files, both allowing the same, or the documented range."""
-    uids, gids = subordinate(_text(_SUBUID)), subordinate(_text(_SUBGID))
+    uids, gids = subordinate(files.read_text(_SUBUID)), subordinate(files.read_text(_SUBGID))
     if not uids and not gids:
         return (DEFAULT_RANGE,)
     return tuple(
@@ -217,14 +218,6 @@ def allowed_ranges() -> tuple[Range, ...]:
         for gid, gid_size in gids
         if (start := max(uid, gid)) < (end := min(uid + uid_size, gid + gid_size))
     )
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
 
 
 def choose(allowed: Sequence[Range], taken: Iterable[Range], size: int, first: int = 0) -> Range:

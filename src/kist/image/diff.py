@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from kist.errors import Unavailable, Unsupported, from_os_error
 from kist.image import tar
 from kist.image.layers import directories_of
-from kist.image.nodes import kept
-from kist.image.tar import Entry, shown
+from kist.image.nodes import entry_of, kept
+from kist.image.tar import shown
 from kist.image.tarwriter import TarWriter
 from kist.image.tree import DEEPEST, is_whiteout
 from kist.image.whiteouts import OPAQUE, PREFIX
@@ -122,22 +122,24 @@ class _Walk:
         if status.st_nlink > 1:
             first = self._links.setdefault((status.st_dev, status.st_ino), path)
             if first is not path:
-                self._writer.add(self._entry(path, tar.HARD_LINK, status, link=first))
+                self._writer.add(entry_of(path, tar.HARD_LINK, status, mtime=self._time(status), link=first))
                 return
         if kind is tar.REGULAR:
             self._file(parent, name, path, status)
             return
         link = os.readlink(name, dir_fd=parent) if kind is tar.SYMBOLIC_LINK else b""
         device = (0, 0) if kind in {tar.SYMBOLIC_LINK, tar.FIFO} else _numbers(status.st_rdev)
-        xattrs = files.xattrs_at(parent, name)
-        self._writer.add(self._entry(path, kind, status, link=link, device=device, xattrs=xattrs))
+        xattrs = dict(kept(files.xattrs_at(parent, name)))
+        self._writer.add(
+            entry_of(path, kind, status, mtime=self._time(status), link=link, device=device, xattrs=xattrs)
+        )
         if self._is_late(status):
             self._set_time(status, lambda ns: os.utime(name, ns=ns, dir_fd=parent, follow_symlinks=False))
 
     def _file(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
         file = os.open(name, _FILE, dir_fd=parent)
         try:
-            entry = self._entry(path, tar.REGULAR, status, xattrs=_xattrs(file, path))
+            entry = entry_of(path, tar.REGULAR, status, mtime=self._time(status), xattrs=_xattrs(file, path))
             self._writer.add(entry)
             left = entry.size
             while left:
@@ -154,32 +156,13 @@ class _Walk:
 
     def _start_directory(self, directory: int, path: bytes) -> None:
         status = os.fstat(directory)
-        self._writer.add(self._entry(path, tar.DIRECTORY, status, xattrs=_xattrs(directory, path)))
+        xattrs = _xattrs(directory, path)
+        self._writer.add(entry_of(path, tar.DIRECTORY, status, mtime=self._time(status), xattrs=xattrs))
         if self._is_late(status):
             self._set_time(status, lambda ns: os.utime(directory, ns=ns))
 
-    def _entry(
-        self,
-        path: bytes,
-        kind: bytes,
-        status: os.stat_result,
-        *,
-        link: bytes = b"",
-        device: tuple[int, int] = (0, 0),
-        xattrs: dict[str, bytes] | None = None,
-    ) -> Entry:
-        return Entry(
-            name=path,
-            kind=kind,
-            mode=stat.S_IMODE(status.st_mode),
-            uid=status.st_uid,
-            gid=status.st_gid,
-            size=status.st_size if kind is tar.REGULAR else 0,
-            mtime=status.st_mtime_ns if self._clamp is None else min(status.st_mtime_ns, self._clamp),
-            link=link,
-            device=device,
-            xattrs=dict(kept(xattrs)) if xattrs else {},
-        )
+    def _time(self, status: os.stat_result) -> int:
+        return status.st_mtime_ns if self._clamp is None else min(status.st_mtime_ns, self._clamp)
 
     def _is_late(self, status: os.stat_result) -> bool:
         return self._clamp is not None and status.st_mtime_ns > self._clamp
@@ -209,7 +192,7 @@ def _xattrs(file: int, path: bytes) -> dict[str, bytes]:
             f"{shown(path)}: overlayfs keeps a part of it below (redirect_dir or metacopy is on)",
             hint="turn them off: echo N > /sys/module/overlay/parameters/redirect_dir (and metacopy)",
         )
-    return {name: os.getxattr(file, name) for name in names}
+    return dict(kept({name: os.getxattr(file, name) for name in names}))
 
 
 def _numbers(device: int) -> tuple[int, int]:

@@ -83,3 +83,30 @@ def _copy_content(found: Found, parent: int) -> None:
             os.close(target)
     finally:
         os.close(source)
+
+
+def entry_of(
+    path: bytes,
+    kind: bytes,
+    status: os.stat_result,
+    *,
+    owner: tuple[int, int] | None = None,
+    mtime: int | None = None,
+    link: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+    xattrs: dict[str, bytes] | None = None,
+) -> Entry:
+    """The member of an archive that a file is; ``owner`` and ``mtime`` (nanoseconds) where they are not its own."""
+    uid, gid = owner or (status.st_uid, status.st_gid)
+    return Entry(
+        name=path,
+        kind=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=uid,
+        gid=gid,
+        size=status.st_size if kind is tar.REGULAR else 0,
+        mtime=status.st_mtime_ns if mtime is None else mtime,
+        link=link,
+        device=device,
+        xattrs=xattrs or {},
+    )

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from kist.errors import Unavailable, Unsupported
 from kist.image import tar
-from kist.image.nodes import kept
-from kist.image.tar import Entry, shown
+from kist.image.nodes import entry_of, kept
+from kist.image.tar import shown
 from kist.image.tarwriter import TarWriter
 from kist.image.tree import DEEPEST
 from kist.kernel import paths
@@ -76,7 +76,9 @@ class Packer:
 
     def directory(self, directory: int, path: bytes) -> None:
         """Write an open directory as ``path`` (with its slash), and everything in it."""
-        self._writer.add(self._described(path, tar.DIRECTORY, os.fstat(directory), xattrs=_xattrs(directory)))
+        status = os.fstat(directory)
+        entry = entry_of(path, tar.DIRECTORY, status, owner=self._owner(status), xattrs=_xattrs(directory))
+        self._writer.add(entry)
         self.contents(directory, path)
 
     def close(self) -> None:
@@ -94,7 +96,7 @@ class Packer:
         if status.st_nlink > 1:
             first = self._links.setdefault((status.st_dev, status.st_ino), path)
             if first is not path:
-                self._writer.add(self._described(path, tar.HARD_LINK, status, link=first))
+                self._writer.add(entry_of(path, tar.HARD_LINK, status, owner=self._owner(status), link=first))
                 return
         if kind is tar.REGULAR:
             self._file(held, path, status)
@@ -103,11 +105,11 @@ class Packer:
         device_numbers = (0, 0)
         if kind in {tar.CHARACTER, tar.BLOCK_DEVICE}:
             device_numbers = (os.major(status.st_rdev), os.minor(status.st_rdev))
-        self._writer.add(self._described(path, kind, status, link=link, device=device_numbers))
+        self._writer.add(entry_of(path, kind, status, owner=self._owner(status), link=link, device=device_numbers))
 
     def _directory(self, held: int, path: bytes, status: os.stat_result, *, entered: bool) -> None:
         if entered and status.st_dev in self._closed:
-            self._writer.add(self._described(path, tar.DIRECTORY, status))
+            self._writer.add(entry_of(path, tar.DIRECTORY, status, owner=self._owner(status)))
             return
         if path.count(b"/") > DEEPEST:
             raise Unsupported(f"{shown(path[:60])}… is nested deeper than {DEEPEST} directories")
@@ -120,7 +122,7 @@ class Packer:
     def _file(self, held: int, path: bytes, status: os.stat_result) -> None:
         file = paths.reopen(held, os.O_RDONLY)
         try:
-            self._writer.add(self._described(path, tar.REGULAR, status, xattrs=_xattrs(file)))
+            self._writer.add(entry_of(path, tar.REGULAR, status, owner=self._owner(status), xattrs=_xattrs(file)))
             left = status.st_size
             while left:
                 data = os.read(file, min(left, _CHUNK))
@@ -134,29 +136,8 @@ class Packer:
         finally:
             os.close(file)
 
-    def _described(
-        self,
-        path: bytes,
-        kind: bytes,
-        status: os.stat_result,
-        *,
-        link: bytes = b"",
-        device: tuple[int, int] = (0, 0),
-        xattrs: dict[str, bytes] | None = None,
-    ) -> Entry:
-        uid, gid = self._owners(status.st_uid, status.st_gid)
-        return Entry(
-            name=path,
-            kind=kind,
-            mode=stat.S_IMODE(status.st_mode),
-            uid=uid,
-            gid=gid,
-            size=status.st_size if kind is tar.REGULAR else 0,
-            mtime=status.st_mtime_ns,
-            link=link,
-            device=device,
-            xattrs=xattrs or {},
-        )
+    def _owner(self, status: os.stat_result) -> tuple[int, int]:
+        return self._owners(status.st_uid, status.st_gid)
 
 
 def _xattrs(file: int) -> dict[str, bytes]:

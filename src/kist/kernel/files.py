@@ -44,6 +44,15 @@ def sync_file_system(path: str) -> None:
         os.close(descriptor)
 
 
+def read_text(path: str) -> str:
+    """What a file of the host says; empty where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
 def overlay_defaults(names: Iterable[str]) -> dict[str, bool]:
     """Which of these features of overlayfs (``redirect_dir``, ``metacopy``, …) a mount gets without asking."""
     found = {}

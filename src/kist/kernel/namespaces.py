@@ -9,7 +9,6 @@ import struct
 from kist.kernel import libc
 from kist.kernel.lean import signal
 
-CLONE_NEWTIME = 0x80
 CLONE_PIDFD = 0x1000
 CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000

@@ -54,3 +54,13 @@ def make_directories(root_fd: int, path: str, mode: int = 0o755) -> None:
             os.close(open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY))
         finally:
             os.close(parent)
+
+
+def make_file(root_fd: int, above: str, name: str) -> None:
+    """Make the empty file ``name`` in the directory ``above`` of a root; ``FileExistsError`` when anything is there."""
+    parent = open_in_root(root_fd, above, os.O_PATH | os.O_DIRECTORY)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(name, flags, 0o644, dir_fd=parent))
+    finally:
+        os.close(parent)

@@ -121,12 +121,7 @@ def _place(root: int, target: str, *, directory: bool) -> int:
     if directory:
         paths.make_directories(root, target)
     else:
-        parent = paths.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY)
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(name, flags, 0o644, dir_fd=parent))
-        finally:
-            os.close(parent)
+        paths.make_file(root, above, name)
     return paths.open_in_root(root, target, os.O_PATH)
 
 

@@ -467,7 +467,7 @@ def _mount_point(target: str, *, directory: bool, mode: int = 0o755, links: int 
             if directory:
                 paths.make_directories(root, os.path.join(above, name), mode)
             else:
-                _make_file(root, above, name)
+                paths.make_file(root, above, name)
             return paths.open_in_root(root, target, os.O_PATH)
     finally:
         os.close(root)
@@ -480,14 +480,5 @@ def _link_at(root: int, above: str, name: str) -> str:
         return os.readlink(name, dir_fd=parent)
     except OSError:
         return ""
-    finally:
-        os.close(parent)
-
-
-def _make_file(root: int, above: str, name: str) -> None:
-    parent = paths.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        os.close(os.open(name, flags, 0o644, dir_fd=parent))
     finally:
         os.close(parent)

@@ -9,7 +9,7 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec import json
 from kist.spec.mount import Mount
-from kist.spec.runtime import DeviceNode, IdMap, IdMaps, Joined, Process, RuntimeSpec
+from kist.spec.runtime import DeviceNode, IdMaps, Joined, Process, RuntimeSpec
 
 # mount(2) flags by their words in mount(8).
 _FLAGS = {
@@ -565,10 +565,6 @@ def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
 def _rlimits(process: Process) -> Iterator[Step]:
     for limit in process.rlimits:
         yield "rlimit", {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
-
-
-def _ranges(entries: Iterable[IdMap]) -> str:
-    return ",".join(f"{entry.inside}:{entry.outside}:{entry.size}" for entry in entries)
 
 
 def _described(arguments: dict[str, Any]) -> str:

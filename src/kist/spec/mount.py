@@ -75,12 +75,6 @@ def parse_volume(text: str) -> Mount:
     return Mount(kind, source, check_target(target, text), options)
 
 
-def parse_tmpfs(text: str) -> Mount:
-    """Read the argument of ``--tmpfs``: ``TARGET[:OPTION,…]``."""
-    target, _, options = text.partition(":")
-    return Mount.tmpfs(check_target(target, text), *filter(None, options.split(",")))
-
-
 def check_target(target: str, text: str) -> str:
     """The normal form of a mount point.
 

@@ -284,10 +284,6 @@ class Records:
         with self._database.transaction() as db:
             db.execute("INSERT OR REPLACE INTO cache VALUES (?, ?, ?)", (key, value, int(time.time())))
 
-    def cache_values(self) -> tuple[bytes, ...]:
-        """All values, for whoever wants to know what they refer to."""
-        return tuple(bytes(value) for (value,) in self._database.rows("SELECT value FROM cache"))
-
     def cache_entries(self) -> tuple[tuple[str, bytes, int], ...]:
         """Key, value and time of the last use (seconds since the epoch) of all entries, the longest unused first."""
         rows = self._database.rows("SELECT key, value, used_at FROM cache ORDER BY used_at, key")

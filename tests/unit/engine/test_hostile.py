@@ -1,5 +1,6 @@
 """Images and callers that mean no good, and bad moments: real containers without a network."""
 
+import functools
 import io
 import os
 import select
@@ -33,17 +34,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def linked(engine: Engine) -> Callable[[dict[str, str]], str]:
     """Make an image with symbolic links at these paths."""
 
-    def make(links: dict[str, str]) -> str:
-        archive = io.BytesIO(harness.busybox_tar())
-        with tarfile.open(fileobj=archive, mode="a") as tar:
-            for name, target in links.items():
-                entry = tarfile.TarInfo(name)
-                entry.type, entry.linkname = tarfile.SYMTYPE, target
-                tar.addfile(entry)
-        archive.seek(0)
-        return str(engine.import_image(archive, "", config=ContainerConfig(cmd=("sh",))).id)
-
-    return make
+    return functools.partial(harness.image_with_links, engine)
 
 
 def run(engine: Engine, script: str, image: str = harness.BUSYBOX, *, stdin: bytes = b"", **options: Any) -> RunResult:

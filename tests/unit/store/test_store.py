@@ -207,7 +207,7 @@ def test_threads_share_a_store(store):
     for thread in threads:
         thread.join()
     assert store.snapshots.list() == ()
-    assert len(store.records.cache_values()) == 6
+    assert len(store.records.cache_entries()) == 6
 
 
 def test_a_database_of_every_older_version_is_brought_up_to_date(tmp_path):

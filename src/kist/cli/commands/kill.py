@@ -1,6 +1,6 @@
 """``kist kill``."""
 
-from kist.cli.common import container_path, each
+from kist.cli.common import tell_each
 from kist.cli.option import Command, Option
 from kist.cli.values import signal_name
 
@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Send the signal and print the names."""
-
-    def kill(name: str) -> str:
-        context.wire.call("POST", container_path(name, "kill"), [("signal", arguments.get("signal", "KILL"))])
-        return name
-
-    return each(context, arguments.operands, kill)
+    return tell_each(context, arguments, "kill", [("signal", arguments.get("signal", "KILL"))])
 
 
 COMMAND = Command(

@@ -1,6 +1,6 @@
 """``kist pause`` and ``kist unpause``."""
 
-from kist.cli.common import container_path, each
+from kist.cli.common import tell_each
 from kist.cli.option import Command
 
 TYPE_CHECKING = False
@@ -11,20 +11,12 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Stop their processes where they are, and print the names."""
-    return _do(context, arguments, "pause")
+    return tell_each(context, arguments, "pause")
 
 
 def undo(context: "Context", arguments: "Arguments") -> int:
     """Let their processes go on, and print the names."""
-    return _do(context, arguments, "unpause")
-
-
-def _do(context: "Context", arguments: "Arguments", verb: str) -> int:
-    def act(name: str) -> str:
-        context.wire.call("POST", container_path(name, verb))
-        return name
-
-    return each(context, arguments.operands, act)
+    return tell_each(context, arguments, "unpause")
 
 
 COMMAND = Command("pause", run, "CONTAINER [CONTAINER...]", least=1)

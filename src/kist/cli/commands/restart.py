@@ -1,7 +1,7 @@
 """``kist restart``."""
 
 from kist.cli.commands import stop
-from kist.cli.common import container_path, each
+from kist.cli.common import tell_each
 from kist.cli.option import Command
 
 TYPE_CHECKING = False
@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 def run(context: "Context", arguments: "Arguments") -> int:
     """Stop and start them one after another and print their names."""
     query = [("t", arguments.get("time")), ("signal", arguments.get("signal"))]
-
-    def restart(name: str) -> str:
-        context.wire.call("POST", container_path(name, "restart"), query)
-        return name
-
-    return each(context, arguments.operands, restart)
+    return tell_each(context, arguments, "restart", query)
 
 
 COMMAND = Command("restart", run, "CONTAINER [CONTAINER...]", least=1, options=stop.COMMAND.options)

@@ -1,7 +1,7 @@
 """``kist start``."""
 
 from kist.cli.commands.attach import attach_to
-from kist.cli.common import container_path, each, inspect_container
+from kist.cli.common import inspect_container, tell_each
 from kist.cli.container_options import DETACH_KEYS, SIG_PROXY
 from kist.cli.option import Command, Option
 from kist.cli.usage import UsageError
@@ -19,12 +19,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
             raise UsageError("you cannot start and attach multiple containers at once")
         name = arguments.operands[0]
         return attach_to(context, arguments, inspect_container(context, name), starts=True)
-
-    def start(name: str) -> str:
-        context.wire.call("POST", container_path(name, "start"), [("checkpoint", arguments.get("checkpoint"))])
-        return name
-
-    return each(context, arguments.operands, start)
+    return tell_each(context, arguments, "start", [("checkpoint", arguments.get("checkpoint"))])
 
 
 COMMAND = Command(

@@ -1,6 +1,6 @@
 """``kist stop``."""
 
-from kist.cli.common import container_path, each
+from kist.cli.common import tell_each
 from kist.cli.option import Command, Option
 from kist.cli.values import signal_name, whole
 
@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 def run(context: "Context", arguments: "Arguments") -> int:
     """Stop them one after another and print their names."""
     query = [("t", arguments.get("time")), ("signal", arguments.get("signal"))]
-
-    def stop(name: str) -> str:
-        context.wire.call("POST", container_path(name, "stop"), query)
-        return name
-
-    return each(context, arguments.operands, stop)
+    return tell_each(context, arguments, "stop", query)
 
 
 COMMAND = Command(

@@ -5,7 +5,7 @@ from typing import Any
 
 from kist.errors import InvalidInput, Unsupported
 from kist.spec.build import BuildOptions
-from kist.spec.json import decode, encode
+from kist.spec.json import decode
 
 # Parameters that change what is built or how, and that Kist does not do: each with the values that ask for nothing.
 _UNSUPPORTED: dict[str, tuple[str, ...]] = {
@@ -69,17 +69,3 @@ def _read_table(value: str, name: str) -> dict[str, str]:
     if not all(isinstance(part, str) for part in kept.values()):
         raise InvalidInput(f"invalid {name}: the values must be strings")
     return kept
-
-
-def write_build(options: BuildOptions) -> list[tuple[str, str]]:
-    """The query of these options; ``read_build`` gives them back."""
-    query = [("dockerfile", options.dockerfile), *(("t", tag) for tag in options.tags), ("rm", "1"), ("version", "1")]
-    if options.build_args:
-        query.append(("buildargs", encode(options.build_args).decode()))
-    if options.target:
-        query.append(("target", options.target))
-    if options.no_cache:
-        query.append(("nocache", "1"))
-    if options.labels:
-        query.append(("labels", encode(options.labels).decode()))
-    return query

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kist.errors import KistError, StepFailed, by_name
+from kist.errors import KistError
 
 
 def write_error(error: KistError) -> dict[str, Any]:
@@ -13,12 +13,3 @@ def write_error(error: KistError) -> dict[str, Any]:
         "error": type(error).__name__,
         "exit_code": error.exit_code,
     }
-
-
-def read_error(body: dict[str, Any]) -> KistError:
-    """The error that a body of an error answer spells; a body without Kist's fields gives a plain ``KistError``."""
-    kind = by_name(str(body.get("error") or ""))
-    message, hint = str(body.get("message") or "unknown error"), str(body.get("hint") or "")
-    if kind is StepFailed:
-        return StepFailed(message, hint=hint, exit_code=int(body.get("exit_code") or 1))
-    return kind(message, hint=hint)

@@ -29,12 +29,6 @@ def write_time(nanoseconds: int) -> str:
     return f"{moment}.{digits}Z" if digits else moment + "Z"
 
 
-def write_log_time(nanoseconds: int) -> str:
-    """RFC 3339 with nine digits always, as ``docker logs --timestamps`` has it."""
-    seconds, fraction = divmod(nanoseconds, _SECOND)
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S") + f".{fraction:09d}Z"
-
-
 def write_moment(nanoseconds: int) -> str | None:
     """Unix seconds with nine digits of a fraction, as query parameters have them; None for 0."""
     return f"{nanoseconds // _SECOND}.{nanoseconds % _SECOND:09d}" if nanoseconds else None

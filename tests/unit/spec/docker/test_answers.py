@@ -2,11 +2,12 @@
 
 import pytest
 
+from kist.client.failure import from_fields
 from kist.errors import Conflict, KistError, NotFound, ParseError, StepFailed
 from kist.spec.container import Container, ContainerOptions, ContainerState, ExecOptions, Health, HealthResult
 from kist.spec.digest import Digest
 from kist.spec.docker.containers import describe_status, write_inspect, write_state, write_summary
-from kist.spec.docker.errors import read_error, write_error
+from kist.spec.docker.errors import write_error
 from kist.spec.docker.execs import write_exec_state
 from kist.spec.docker.images import write_history, write_removed
 from kist.spec.docker.images import write_inspect as write_image
@@ -244,7 +245,7 @@ def test_errors_survive_the_way_over_the_wire():
         StepFailed("it failed", exit_code=3),
         KistError("internal"),
     ):
-        back = read_error(write_error(error))
+        back = from_fields(write_error(error))
         assert type(back) is type(error)
         assert (back.message, back.hint, back.exit_code) == (error.message, error.hint, error.exit_code)
 
@@ -255,6 +256,6 @@ def test_a_parse_error_brings_its_caret():
 
 
 def test_an_error_of_another_daemon_is_read_as_far_as_it_goes():
-    assert read_error({"message": "no"}).message == "no"
-    assert read_error({"message": "no", "error": "FromTheFuture"}).message == "no"
-    assert read_error({}).message == "unknown error"
+    assert from_fields({"message": "no"}).message == "no"
+    assert from_fields({"message": "no", "error": "FromTheFuture"}).message == "no"
+    assert from_fields({}).message == ""

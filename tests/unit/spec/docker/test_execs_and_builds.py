@@ -5,7 +5,7 @@ import pytest
 from kist.errors import InvalidInput, Unsupported
 from kist.spec.build import BuildOptions
 from kist.spec.container import ExecOptions
-from kist.spec.docker.builds import read_build, write_build
+from kist.spec.docker.builds import read_build
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec
 from kist.spec.docker.progress import write_build_event, write_pull_event
 from kist.spec.progress import (
@@ -66,15 +66,12 @@ def read(query: list[tuple[str, str]]) -> BuildOptions:
     return read_build(lambda name: (values(name) or [""])[0], values)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        BuildOptions(),
-        BuildOptions("d/D", ("a:1", "b:2"), {"A": "1"}, "stage", no_cache=True, labels={"k": "v"}),
-    ],
-)
-def test_build_options_survive_dockers_query(options: BuildOptions):
-    assert read(write_build(options)) == options
+def test_build_options_are_read_from_dockers_query():
+    query = [("dockerfile", "d/D"), ("t", "a:1"), ("t", "b:2"), ("buildargs", '{"A":"1"}'), ("labels", '{"k":"v"}')]
+    query += [("target", "stage"), ("nocache", "1"), ("rm", "1"), ("version", "1")]
+    expected = BuildOptions("d/D", ("a:1", "b:2"), {"A": "1"}, "stage", no_cache=True, labels={"k": "v"})
+    assert read(query) == expected
+    assert read([("dockerfile", "Dockerfile")]) == BuildOptions()
 
 
 def test_what_docker_20_sends_with_every_build_is_accepted():

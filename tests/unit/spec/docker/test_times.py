@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kist.errors import InvalidInput
-from kist.spec.docker.times import describe_duration, read_time, write_log_time, write_time
+from kist.spec.docker.times import describe_duration, read_time, write_time
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
@@ -23,14 +23,9 @@ def test_times_are_written_as_go_writes_them(nanoseconds: int, text: str):
     assert write_time(nanoseconds) == text
 
 
-def test_times_of_log_lines_have_nine_digits_always():
-    assert write_log_time(1_577_883_600 * SECOND) == "2020-01-01T13:00:00.000000000Z"
-
-
 @given(st.integers(1, 4_000_000_000 * SECOND))
 def test_a_written_time_is_read_back_to_the_nanosecond(moment: int):
     assert read_time(write_time(moment)) == moment
-    assert read_time(write_log_time(moment)) == moment
 
 
 @pytest.mark.parametrize(
