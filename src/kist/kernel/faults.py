@@ -10,18 +10,29 @@ from __future__ import annotations
 import os
 
 VARIABLE = "KIST_FAULTS"
-_armed = os.environ.get(VARIABLE)
+# The file, or nothing.
+_armed: list[str] = []
 
 
 def point(name: str) -> None:
     """Die here if a test wants it."""
-    if _armed is not None:
-        _die_if_wanted(_armed, name)
+    if _armed:
+        _die_if_wanted(_armed[0], name)
+
+
+def arm() -> None:
+    """From here on points count; they do from the start."""
+    _armed[:] = [os.environ[VARIABLE]] if VARIABLE in os.environ else []
+
+
+def disarm() -> None:
+    """Until ``arm``, no point counts: what passes them now only rehearses."""
+    _armed.clear()
 
 
 def environment() -> dict[str, str]:
     """What a process that is started with an environment of its own needs to have the same points."""
-    return {VARIABLE: _armed} if _armed is not None else {}
+    return {VARIABLE: _armed[0]} if _armed else {}
 
 
 def _die_if_wanted(path: str, name: str) -> None:
@@ -34,3 +45,6 @@ def _die_if_wanted(path: str, name: str) -> None:
             os.kill(int(victim or os.getpid()), 9)
     except (FileNotFoundError, ProcessLookupError):
         return  # nothing is wanted now, or another process was first; or the victim is dead already
+
+
+arm()

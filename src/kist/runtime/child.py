@@ -109,8 +109,8 @@ class Child:
             else:
                 self.streams.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
         self.hand_over(others)
-        self._loop.watch(ours.fileno(), events.READ, lambda _: self._report_ready())
-        self._loop.watch(self.pidfd, events.READ, lambda _: self._exited())
+        self._loop.watch(ours.fileno(), events.READ, self._report_ready)
+        self._loop.watch(self.pidfd, events.READ, self._exited)
 
     def hand_over(self, others: Mapping[str, int] = _NONE) -> None:
         """Leave duplicates of all descriptors with the keeper."""
@@ -172,7 +172,7 @@ class Child:
             except OSError:
                 return  # it is the command by now, or dead: its end of the socket has gone
 
-    def _report_ready(self) -> None:
+    def _report_ready(self, _events: int = 0) -> None:
         assert self.report is not None
         message, descriptors = messages.receive(self.report)
         if message is None:
@@ -195,7 +195,7 @@ class Child:
         elif "failed" in message:
             self._failure = message["failed"]
 
-    def _exited(self) -> None:
+    def _exited(self, _events: int) -> None:
         self._loop.forget(self.pidfd)
         while self.report is not None:
             self._report_ready()

@@ -46,7 +46,7 @@ class Control:
         if namespace >= 0:
             os.close(namespace)
         if self._connection is not None:
-            self._loop.watch(self._connection.fileno(), events.READ, lambda _: self._ready())
+            self._loop.watch(self._connection.fileno(), events.READ, self._ready)
 
     def tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         """Say something, if somebody listens."""
@@ -75,7 +75,7 @@ class Control:
             self._connection.close()
             self._connection = None
 
-    def _ready(self) -> None:
+    def _ready(self, _events: int) -> None:
         assert self._connection is not None
         message, _ = messages.receive(self._connection)
         if message is None:

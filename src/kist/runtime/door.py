@@ -55,9 +55,9 @@ class Door:
     def _watch(self) -> None:
         assert self._listener is not None
         self._listener.setblocking(False)
-        self._loop.watch(self._listener.fileno(), events.READ, lambda _: self._accept())
+        self._loop.watch(self._listener.fileno(), events.READ, self._accept)
 
-    def _accept(self) -> None:
+    def _accept(self, _events: int) -> None:
         assert self._listener is not None
         try:
             connection = lean.accept(self._listener)

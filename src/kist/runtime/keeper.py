@@ -23,9 +23,9 @@ import os
 import resource
 import sys
 
-from kist.kernel import ends, faults, lean, process
+from kist.kernel import ends, faults, lean, libc, process
 from kist.kernel.lean import signal, socket
-from kist.runtime import adoption, messages, spawner
+from kist.runtime import adoption, gathering, messages, spawner
 from kist.runtime import loop as events
 from kist.runtime.door import listen, unlink
 from kist.runtime.kept import Kept
@@ -66,6 +66,8 @@ def main(requests: int, taken: int, engine: int, run_root: str, name: str) -> No
     machine = Machine()
     rehearse(machine, os.path.join(run_root, f"rehearsal-{os.getpid()}"))
     gc.collect()
+    libc.trim()
+    gathering.fill_gaps()
     gc.freeze()
     Keeper(machine, run_root, name, requests, taken).run(socket.socket(fileno=engine))
 

@@ -22,11 +22,12 @@ from kist.runtime.door import Door, connect
 from kist.runtime.life import Life
 from kist.runtime.notices import Notices
 from kist.runtime.record import Record
-from kist.runtime.streams import Client, Streams
+from kist.runtime.streams import Client, Streams, nothing
 from kist.runtime.usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from kist.runtime.execs import Exec
@@ -74,6 +75,8 @@ class Monitor:
         self.ports: Ports | None = None
         self.usage = Usage(self)
         self.life = Life(self, plan.get("life"))
+        # Another one where nothing is to be started (see ``kist.runtime.rehearsal``).
+        self.clone_first: Callable[[dict[str, Any], int | None, Mapping[str, int]], child.Clone] = child.clone_first
         self._make_first()
 
     def _make_first(self) -> None:
@@ -83,7 +86,7 @@ class Monitor:
             self.loop,
             writer,
             stdin_once=plan["stdin_once"],
-            on_idle=lambda: None,
+            on_idle=nothing,
             on_output=self._log_grew,
         )
         self.first = child.Child(self.loop, self.streams, self.guard, "", self._started, self.ended)
@@ -159,16 +162,6 @@ class Monitor:
         self.record.state["keeper"] = [keeper, process.start_time(keeper)]
         self.record.write(self.run_directory)
 
-    def rehearse(self) -> None:
-        """The parts of a start and an end that need no container (see ``kist.runtime.rehearsal``)."""
-        self.door.open()
-        self.first.pid = os.getpid()
-        self._note_running()
-        if self.cgroup is not None:
-            self.cgroup.stats()
-        self.record.write_end()
-        self.door.close()
-
     def _note_running(self) -> None:
         self.record.note_running(self.first.command_pid, self.streams.pipes())
 
@@ -181,7 +174,7 @@ class Monitor:
         outside = "runtime" in self.plan
         # The guard of what an outside runtime makes is not in it.
         into = self.cgroup.open_v2() if self.cgroup is not None and not outside else None
-        clone = child.clone_first(self.plan, into, self.life.held)
+        clone = self.clone_first(self.plan, into, self.life.held)
         self.first.start(self.plan, clone, self.cgroup, self._own_descriptors())
         if not outside:
             self.life.keep_network()
