@@ -10,10 +10,11 @@ _GAP = 3
 
 def table(header: "Sequence[str]", rows: "Sequence[Sequence[str]]", *, least: int = _LEAST) -> str:
     """The lines of a table, without the last line end; ``least`` is how wide a column is at least."""
-    cells = [header, *rows]
-    widths = [max(least, *(len(row[i]) + _GAP for row in cells)) for i in range(len(header) - 1)]
-    lines = ("".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)) + row[-1] for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
+    columns = [*zip(header, *rows, strict=True)][:-1]
+    widths = [max(least, max(map(len, column)) + _GAP) for column in columns]
+    # One pattern for all lines, and filled by C code: a list may have thousands.
+    pattern = "".join(f"%-{width}s" for width in widths) + "%s"
+    return "\n".join([(pattern % tuple(row)).rstrip() for row in (header, *rows)])
 
 
 def shorten(text: str, width: int) -> str:
@@ -23,4 +24,6 @@ def shorten(text: str, width: int) -> str:
 
 def one_line(text: str) -> str:
     """Control characters as spaces: what a container calls itself must not drive the reader's terminal."""
+    if text.isprintable():  # nearly always, and a long list has thousands of cells
+        return text
     return "".join(character if character.isprintable() else " " for character in text)

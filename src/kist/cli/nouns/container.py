@@ -77,9 +77,11 @@ def _port_key(port: "Row") -> "tuple[int, str, int, str]":
 
 def ports(row: "Row", _view: "View") -> str:
     """``0.0.0.0:8000-8002->8000-8002/tcp, 443/tcp``: published and exposed ports, neighbours joined to ranges."""
+    if not row.get("Ports"):
+        return ""
     groups: dict[tuple[str, str], list[list[int]]] = {}
     mapped = []
-    for port in sorted(row.get("Ports") or (), key=_port_key):
+    for port in sorted(row["Ports"], key=_port_key):
         address, inside, outside = port.get("IP", ""), port["PrivatePort"], port.get("PublicPort", 0)
         if address and outside != inside:
             mapped.append(f"{_host(address)}:{outside}->{inside}/{port['Type']}")
