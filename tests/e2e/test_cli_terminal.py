@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from harness import until
+
 pytestmark = pytest.mark.root
 
 IMAGE = "busybox:test"
@@ -142,6 +144,22 @@ def test_exec_has_a_terminal_too(cli: Any) -> None:
         shell.expect(b"30 90\r\n")
         assert shell.end() == 6
         assert shell.mode_is_as_before()
+    cli.good("rm", "-f", "host")
+
+
+def test_the_detach_keys_leave_an_execd_process_running(cli: Any) -> None:
+    cli.good("run", "-d", "--name", "host", "--network", "none", IMAGE, "sleep", "1000")
+    # Its own answer to a hang-up would be the file.
+    script = (
+        "trap 'touch /tmp/hung-up; exit 1' HUP; echo ready; while [ ! -e /tmp/go ]; do sleep 0.1; done; touch /tmp/went"
+    )
+    with terminal(cli, "exec", "-it", "host", "sh", "-c", script) as shell:
+        shell.expect(b"ready")
+        shell.type(b"\x10\x11")
+        assert shell.end() == 0
+    cli.good("exec", "host", "touch", "/tmp/go")
+    until(lambda: cli("exec", "host", "ls", "/tmp/went").returncode == 0)
+    assert cli("exec", "host", "ls", "/tmp/hung-up").returncode != 0
     cli.good("rm", "-f", "host")
 
 

@@ -479,6 +479,10 @@ class Engine:
         """Set the size of its terminal, in characters."""
         self._execs.resize(identifier, height, width)
 
+    def exec_leave(self, identifier: str) -> None:
+        """Let a further process go on when the client that feeds it goes."""
+        self._execs.leave(identifier)
+
     # the engine
 
     def events(

@@ -107,6 +107,12 @@ class Execs:
         message = {"op": "resize", "height": height, "width": width, "exec": identifier}
         self._containers.guardians.ask(self._containers.places(container), message)
 
+    def leave(self, identifier: str) -> None:
+        """Let it go on when the client that feeds it goes: it detaches, and has not vanished."""
+        container, _ = self._find(identifier)
+        message = {"op": "leave", "exec": identifier}
+        self._containers.guardians.ask(self._containers.places(container), message)
+
     def _find(self, identifier: str) -> tuple[Container, ExecOptions]:
         if not identifier.isalnum():
             raise NotFound(f"No such exec instance: {identifier}")

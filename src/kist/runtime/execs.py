@@ -77,6 +77,10 @@ class Exec:
         if self.streams.idle:
             self._forget()
 
+    def leave(self) -> None:
+        """Whoever typed here goes on purpose (the keys that detach): the process goes on without."""
+        self.streams.on_vanished = lambda: None
+
     def _abandon(self) -> None:
         """Whoever typed here has gone: as with a terminal that is hung up, the process is told, and must end."""
         self.streams.on_vanished = lambda: None

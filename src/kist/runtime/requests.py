@@ -8,6 +8,7 @@
 ``stop``     the container is to end: a signal (number), and SIGKILL after so many seconds (patience; negative: never)
 ``update``   another restart policy (restart: name, maximum_retry_count), other limits (limits), or both
 ``resize``   the terminal of the container, or of the exec'd process ``exec``
+``leave``    the client of the exec'd process ``exec`` is about to detach: its end is not to be the process's
 ``freeze``   stop all processes where they are, or (``frozen`` false) let them go on
 ``exec``     a further process; the connection becomes its streams unless ``detach``
 ``guard``    the keeper has died, and another one listens in the directory ``at`` under the name ``name``
@@ -158,6 +159,12 @@ def _resize(monitor: Monitor, connection: socket.socket, *, height: int, width: 
     connection.close()
 
 
+def _leave(monitor: Monitor, connection: socket.socket, *, exec: str) -> None:  # noqa: A002
+    monitor.execs[exec].leave()
+    messages.send_line(connection, {"ok": True})
+    connection.close()
+
+
 def _freeze(monitor: Monitor, connection: socket.socket, *, frozen: bool) -> None:
     monitor.freeze(frozen=frozen)
     messages.send_line(connection, {"ok": True})
@@ -182,9 +189,10 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "stop": _stop,
     "update": _update,
     "resize": _resize,
+    "leave": _leave,
     "freeze": _freeze,
     "exec": _exec,
     "guard": _guard,
 }
 # What a container between two runs has not.
-_FOR_A_PROCESS = frozenset({"attach", "resize", "exec", "freeze"})
+_FOR_A_PROCESS = frozenset({"attach", "resize", "leave", "exec", "freeze"})

@@ -46,6 +46,12 @@ async def spec(call: Call) -> StreamResponse:
     return call.reply(await call.run_long(call.engine.spec, options, call.text("bundle")))
 
 
+async def leave_exec(call: Call) -> StreamResponse:
+    """Tell that the client of an exec is about to detach, so that its end of the stream is not taken for its own."""
+    await call.run(call.engine.exec_leave, call.fields["id"])
+    return call.done()
+
+
 async def info(call: Call) -> StreamResponse:
     """``kist.spec.summary.Info``."""
     return call.reply(await call.run_long(call.engine.info))
@@ -66,6 +72,7 @@ ROUTES = (
     Route("POST", "/kist/bootstrap", bootstrap),
     Route("POST", "/kist/plan", plan),
     Route("POST", "/kist/spec", spec),
+    Route("POST", "/kist/exec/{id}/leave", leave_exec),
     Route("GET", "/kist/info", info),
     Route("POST", "/kist/check", check),
     Route("GET", "/kist/version", version),

@@ -7,7 +7,7 @@ from kist.cli.common import container_path
 from kist.cli.container_options import DETACH_KEYS
 from kist.cli.create_body import environment_of
 from kist.cli.option import REPEAT, Command, Option
-from kist.errors import CommandNotExecutable, CommandNotFound
+from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,13 @@ def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]"
     )
     if session.run():
         return int(context.wire.call("GET", f"/exec/{made}/json")["ExitCode"] or 0) & 0xFF
-    return 0 if session.ended_by == DETACHED else 128 + session.ended_by
+    if session.ended_by != DETACHED:
+        return 128 + session.ended_by
+    try:
+        context.wire.call("POST", f"/kist/exec/{made}/leave")
+    except (NotFound, Conflict):
+        return 0  # it ended in this very moment, or the engine is Docker's, which lets it go on anyway
+    return 0
 
 
 COMMAND = Command(
