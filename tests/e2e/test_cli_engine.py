@@ -53,7 +53,8 @@ def test_a_killed_engine_comes_back_and_its_containers_are_there(cli: Any) -> No
 
 @pytest.mark.parametrize("options", [["--name", "foreground"], ["--rm"]])
 def test_a_command_in_the_foreground_outlives_the_engine(cli: Any, options: list[str]) -> None:
-    script = "echo first; sleep 1; echo second; exit 7"
+    # Long enough for the next engine to be there: what ends before it and is to go when it ends has gone then.
+    script = "echo first; sleep 3; echo second; exit 7"
     with subprocess.Popen(
         [*cli.command, "run", *options, "--network", "none", IMAGE, "sh", "-c", script],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.environment,

@@ -205,6 +205,7 @@ class Checker:
     def _groups(self) -> Iterator[Finding]:
         """Groups of containers of ours that do not run, and such as have been empty for long, whoever had them."""
         stopped = {c.id for c in self._store.records.containers() if not self._containers.state_of(c).running}
+        stopped |= self._store.events.destroyed()
         for group in leftovers.groups(cgroup.detect(), "kist"):
             self._counts["cgroup"] += 1
             empty = leftovers.empty_for(group)

@@ -52,6 +52,11 @@ class EventLog:
             _insert(db, event)
         return True
 
+    def destroyed(self) -> frozenset[str]:
+        """The ids of the containers whose removal is on record."""
+        rows = self._database.rows("SELECT actor FROM events WHERE kind = 'container' AND action = 'destroy'")
+        return frozenset(actor for (actor,) in rows)
+
     def last(self) -> int:
         """The number of the last event; 0 when there was none."""
         row = self._database.row("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
