@@ -25,8 +25,9 @@ def commit(
     config: ContainerConfig | None = None,
     author: str = "",
     message: str = "",
+    moving: bool = False,
 ) -> Image:
-    """Make an image of a container as it is now; nobody writes to its files meanwhile.
+    """Make an image of a container as it is now; nobody writes to its files meanwhile, but for ``moving``.
 
     Args:
         images: where it becomes one.
@@ -36,6 +37,7 @@ def commit(
         config: how containers of it run; the container's own by default.
         author: who made it.
         message: the comment in its history.
+        moving: the container goes on: files that go while it is read are left out.
 
     Raises:
         Conflict: the container's image was removed.
@@ -47,7 +49,7 @@ def commit(
     layers = images.layers(base)
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     with store.writing():
-        layer = _layer(store, container.id, layers[-1].chain_id if layers else None)
+        layer = _layer(store, container.id, layers[-1].chain_id if layers else None, moving=moving)
         stack = (*layers, layer) if layer is not None else layers
         images.has_layers(stack)  # unpacks the new one
         step = History(now, " ".join(container.argv), author, message, empty_layer=layer is None)
@@ -72,11 +74,11 @@ def _base(images: Images, container: Container) -> Image:
         ) from error
 
 
-def _layer(store: Store, key: str, below: Digest | None) -> Layer | None:
+def _layer(store: Store, key: str, below: Digest | None, *, moving: bool) -> Layer | None:
     mounts = store.snapshots.mounts(key)
     if is_unchanged(mounts):
         return None
     with store.blobs.writer() as writer:
-        diff(mounts, writer.write)
+        diff(mounts, writer.write, moving=moving)
         digest, size = writer.commit()
     return Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(below, digest))

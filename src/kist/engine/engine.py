@@ -329,7 +329,14 @@ class Engine:
         container = self._containers.get(name)
         with self._held(container, pause=pause):
             image = commit(
-                self.catalogue, self.store, container, reference, config=config, author=author, message=message
+                self.catalogue,
+                self.store,
+                container,
+                reference,
+                config=config,
+                author=author,
+                message=message,
+                moving=container.state.running and not pause,
             )
         self.event_log.container("commit", container, comment=message, imageID=image.id, imageRef=reference)
         return image

@@ -41,14 +41,17 @@ def is_unchanged(mounts: Sequence[Mount]) -> bool:
         return next(entries, None) is None and _root_is_plain(upper, lowers)
 
 
-def diff(mounts: Sequence[Mount], write: Callable[[bytes], object], *, mtime: int | None = None) -> None:
+def diff(
+    mounts: Sequence[Mount], write: Callable[[bytes], object], *, mtime: int | None = None, moving: bool = False
+) -> None:
     """Write the tar of an active snapshot's changes.
 
     Args:
-        mounts: of the snapshot; nobody changes it meanwhile.
+        mounts: of the snapshot; nobody changes it meanwhile, but for ``moving``.
         write: takes the tar's bytes, in order.
         mtime: times later than this (seconds since the epoch) become this, in the tar and in the snapshot itself, so
             that both go on being the same.
+        moving: somebody goes on writing to it: what is gone when its turn comes is left out.
 
     Raises:
         Unsupported: overlayfs has left a file's content or place to a lower layer (redirect_dir, metacopy), or
@@ -59,7 +62,7 @@ def diff(mounts: Sequence[Mount], write: Callable[[bytes], object], *, mtime: in
     try:
         root = os.open(upper, _DIRECTORY)
         try:
-            walk = _Walk(TarWriter(write), opaque if lowers else None, mtime)
+            walk = _Walk(TarWriter(write), opaque if lowers else None, mtime, moving=moving)
             if not _root_is_plain(upper, lowers):
                 walk.root(root)
             walk.directory(root, b"")
@@ -73,10 +76,11 @@ def diff(mounts: Sequence[Mount], write: Callable[[bytes], object], *, mtime: in
 class _Walk:
     """One pass over an upper directory. ``opaque`` is None where there is nothing below that could be hidden."""
 
-    def __init__(self, writer: TarWriter, opaque: str | None, mtime: int | None) -> None:
+    def __init__(self, writer: TarWriter, opaque: str | None, mtime: int | None, *, moving: bool) -> None:
         self._writer = writer
         self._opaque = opaque
         self._clamp = None if mtime is None else mtime * 1_000_000_000
+        self._moving = moving
         self._links: dict[tuple[int, int], bytes] = {}
 
     def root(self, directory: int) -> None:
@@ -90,7 +94,12 @@ class _Walk:
         members = []
         for text in os.listdir(directory):
             name = os.fsencode(text)
-            status = os.lstat(name, dir_fd=directory)
+            try:
+                status = os.lstat(name, dir_fd=directory)
+            except FileNotFoundError:
+                if self._moving:
+                    continue
+                raise
             members.append((PREFIX + name if is_whiteout(status) else name, name, status))
         for written, name, status in sorted(members, key=lambda member: member[0]):
             if written is not name:
@@ -99,11 +108,21 @@ class _Walk:
             elif name.startswith(PREFIX):
                 raise Unsupported(f"{shown(prefix + name)}: a layer cannot hold a file whose name begins with '.wh.'")
             else:
-                self._member(directory, name, prefix + name, status)
+                self._present(directory, name, prefix + name, status)
 
     def close(self) -> None:
         """End the archive."""
         self._writer.close()
+
+    def _present(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
+        try:
+            self._member(parent, name, path, status)
+        except FileNotFoundError:
+            # Members are opened before anything of them is written: the archive is whole without this one.
+            if not self._moving:
+                raise
+            if self._links.get((status.st_dev, status.st_ino)) is path:
+                del self._links[status.st_dev, status.st_ino]  # its other names have no entry to refer to
 
     def _member(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
@@ -139,6 +158,8 @@ class _Walk:
     def _file(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
         file = os.open(name, _FILE, dir_fd=parent)
         try:
+            if self._moving:
+                status = os.fstat(file)  # another file may have the name by now
             entry = entry_of(path, tar.REGULAR, status, mtime=self._time(status), xattrs=_xattrs(file, path))
             self._writer.add(entry)
             left = entry.size

@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from kist.errors import Corrupt, InvalidInput, Unsupported
+from kist.errors import Corrupt, InvalidInput, KistError, Unsupported
 from kist.image.diff import diff, is_unchanged
 from kist.image.layers import apply
 from kist.spec.mount import Mount
@@ -247,3 +247,30 @@ def test_a_change_of_the_root_itself_is_a_change(stacked, upper):
 def test_mounts_of_a_committed_snapshot_are_refused(lower):
     with pytest.raises(InvalidInput, match="active"):
         apply(io.BytesIO(b""), (Mount("bind", lower, "", ("rbind", "ro")),))
+
+
+def test_what_goes_while_it_is_read_is_left_out_of_a_moving_snapshot_and_an_error_in_another(stacked, upper):
+    large = bytes(8 << 20)  # more than the writer holds back
+
+    def fill() -> None:
+        for name, text in (("a", large), ("gone", b"gone"), ("z", b"z")):
+            with open(f"{upper}/{name}", "wb") as file:
+                file.write(text)
+        os.link(f"{upper}/gone", f"{upper}/kept")
+
+    target = io.BytesIO()
+
+    def write(data: bytes) -> None:
+        target.write(data)
+        if os.path.lexists(f"{upper}/gone"):
+            os.unlink(f"{upper}/gone")
+
+    fill()
+    diff(stacked, write, moving=True)
+    with tarfile.open(fileobj=io.BytesIO(target.getvalue())) as archive:
+        files = {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}
+    assert files == {"a": large, "kept": b"gone", "z": b"z"}
+    os.unlink(f"{upper}/kept")
+    fill()
+    with pytest.raises(KistError, match="gone"):
+        diff(stacked, write)
