@@ -203,21 +203,12 @@ def kill_and_see(pid: int) -> None:
     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    assert poll.poll(20_000)
+    assert poll.poll(10_000)
     os.close(descriptor)
 
 
 def kill_engine(cli: Cli) -> int:
     """SIGKILL, and the pid that it went to."""
     pid = cli.engine_pid()
-    descriptor = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    finally:
-        os.close(descriptor)
-    until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
+    kill_and_see(pid)
     return pid
-
-
-def _is_zombie(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"

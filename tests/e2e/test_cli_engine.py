@@ -1,30 +1,16 @@
 """The engine comes with the first command, once, and again after its death; containers do not notice."""
 
-import os
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import kill_engine
+
 pytestmark = pytest.mark.root
 
 IMAGE = "busybox:test"
-
-
-def kill_engine(cli: Any) -> int:
-    """SIGKILL, and wait for the end."""
-    import select
-
-    pid: int = cli.engine_pid()
-    descriptor = os.pidfd_open(pid)
-    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    assert poll.poll(10_000)
-    os.close(descriptor)
-    return pid
 
 
 def test_the_first_commands_at_once_start_one_engine(fresh_cli: Any) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from kist.engine import bundle, top
 from kist.engine.containers import Containers
 from kist.engine.events import Events
+from kist.engine.lifetime import need_process
 from kist.engine.limits import cgroup_limits, merge, without_devices
 from kist.engine.machine import MachineLimits
 from kist.errors import Conflict
@@ -29,10 +30,7 @@ class Controls:
     def pause(self, name: str | Container) -> None:
         """Stop all processes of a running container where they are."""
         container = self._containers.get(name)
-        if not container.state.running:
-            raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
-        if container.state.status == "restarting":
-            raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+        need_process(container)
         if container.state.status == "paused":
             raise Conflict(f"container {container.id} is already paused", hint=f"kist unpause {container.name}")
         self._containers.ask(container, {"op": "freeze", "frozen": True})
@@ -86,10 +84,7 @@ class Controls:
     def top(self, name: str | Container, arguments: str = "") -> top.Table:
         """Titles and rows of a container's processes, as ps shows them on the host."""
         container = self._containers.get(name)
-        if not container.state.running:
-            raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
-        if container.state.status == "restarting":
-            raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+        need_process(container)
         group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container))
         return top.table(group.pids(), arguments)
 

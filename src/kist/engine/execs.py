@@ -28,9 +28,7 @@ class Execs:
     def create(self, name: str | Container, options: ExecOptions) -> str:
         """Note what is to be executed; its id."""
         container = self._containers.get(name)
-        if not container.state.running:
-            raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
-        lifetime.refuse_restarting(container)
+        lifetime.need_process(container)
         if container.state.status == "paused":
             raise Conflict(f"Container {container.name} is paused, unpause the container before exec",
                            hint=f"kist unpause {container.name}")  # fmt: skip

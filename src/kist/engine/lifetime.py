@@ -108,6 +108,17 @@ def _health(container: Container, check: plan.Plan) -> plan.Health:
     )
 
 
+def need_process(container: Container) -> None:
+    """Refuse what needs a process, where the container has none.
+
+    Raises:
+        Conflict: the container does not run, or is restarting.
+    """
+    if not container.state.running:
+        raise Conflict(f"container {container.id} is not running", hint=f"kist start {container.name}")
+    refuse_restarting(container)
+
+
 def refuse_restarting(container: Container) -> None:
     """Refuse what needs a process, between two runs of the container.
 

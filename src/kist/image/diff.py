@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from kist.errors import Unavailable, Unsupported, from_os_error
 from kist.image import tar
 from kist.image.layers import directories_of
-from kist.image.nodes import entry_of, kept
+from kist.image.nodes import KINDS, entry_of, kept
 from kist.image.tar import shown
 from kist.image.tarwriter import TarWriter
 from kist.image.tree import DEEPEST, is_whiteout
@@ -22,14 +22,6 @@ from kist.spec.mount import Mount
 _CHUNK = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_KINDS = {
-    stat.S_IFREG: tar.REGULAR,
-    stat.S_IFDIR: tar.DIRECTORY,
-    stat.S_IFLNK: tar.SYMBOLIC_LINK,
-    stat.S_IFCHR: tar.CHARACTER,
-    stat.S_IFBLK: tar.BLOCK_DEVICE,
-    stat.S_IFIFO: tar.FIFO,
-}
 # overlayfs keeps part of a file's truth below the upper directory when it has left these.
 _INCOMPLETE = ("overlay.redirect", "overlay.metacopy")
 
@@ -125,7 +117,7 @@ class _Walk:
                 del self._links[status.st_dev, status.st_ino]  # its other names have no entry to refer to
 
     def _member(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return
         if kind is tar.DIRECTORY:
@@ -147,11 +139,8 @@ class _Walk:
             self._file(parent, name, path, status)
             return
         link = os.readlink(name, dir_fd=parent) if kind is tar.SYMBOLIC_LINK else b""
-        device = (0, 0) if kind in {tar.SYMBOLIC_LINK, tar.FIFO} else _numbers(status.st_rdev)
         xattrs = dict(kept(files.xattrs_at(parent, name)))
-        self._writer.add(
-            entry_of(path, kind, status, mtime=self._time(status), link=link, device=device, xattrs=xattrs)
-        )
+        self._writer.add(entry_of(path, kind, status, mtime=self._time(status), link=link, xattrs=xattrs))
         if self._is_late(status):
             self._set_time(status, lambda ns: os.utime(name, ns=ns, dir_fd=parent, follow_symlinks=False))
 
@@ -214,7 +203,3 @@ def _xattrs(file: int, path: bytes) -> dict[str, bytes]:
             hint="turn them off: echo N > /sys/module/overlay/parameters/redirect_dir (and metacopy)",
         )
     return dict(kept({name: os.getxattr(file, name) for name in names}))
-
-
-def _numbers(device: int) -> tuple[int, int]:
-    return os.major(device), os.minor(device)

@@ -14,6 +14,16 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NODES = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}
 _CHUNK = 1 << 20
 
+# What files are in a tar, by the format bits of their mode. A socket is nothing: it has no meaning without its process.
+KINDS = {
+    stat.S_IFREG: tar.REGULAR,
+    stat.S_IFDIR: tar.DIRECTORY,
+    stat.S_IFLNK: tar.SYMBOLIC_LINK,
+    stat.S_IFCHR: tar.CHARACTER,
+    stat.S_IFBLK: tar.BLOCK_DEVICE,
+    stat.S_IFIFO: tar.FIFO,
+}
+
 # overlayfs's own marks would let a layer show files of others; SELinux labels belong to the machine that made them.
 _NOT_KEPT = ("trusted.overlay.", "user.overlay.", "security.selinux")
 
@@ -93,10 +103,10 @@ def entry_of(
     owner: tuple[int, int] | None = None,
     mtime: int | None = None,
     link: bytes = b"",
-    device: tuple[int, int] = (0, 0),
     xattrs: dict[str, bytes] | None = None,
 ) -> Entry:
     """The member of an archive that a file is; ``owner`` and ``mtime`` (nanoseconds) where they are not its own."""
+    is_device = kind in {tar.CHARACTER, tar.BLOCK_DEVICE}
     uid, gid = owner or (status.st_uid, status.st_gid)
     return Entry(
         name=path,
@@ -107,6 +117,6 @@ def entry_of(
         size=status.st_size if kind is tar.REGULAR else 0,
         mtime=status.st_mtime_ns if mtime is None else mtime,
         link=link,
-        device=device,
+        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
         xattrs=xattrs or {},
     )

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from kist.errors import Unavailable, Unsupported
 from kist.image import tar
-from kist.image.nodes import entry_of, kept
+from kist.image.nodes import KINDS, entry_of, kept
 from kist.image.tar import shown
 from kist.image.tarwriter import TarWriter
 from kist.image.tree import DEEPEST
@@ -20,14 +20,6 @@ from kist.kernel import paths
 _CHUNK = 1 << 20
 _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_KINDS = {
-    stat.S_IFREG: tar.REGULAR,
-    stat.S_IFDIR: tar.DIRECTORY,
-    stat.S_IFLNK: tar.SYMBOLIC_LINK,
-    stat.S_IFCHR: tar.CHARACTER,
-    stat.S_IFBLK: tar.BLOCK_DEVICE,
-    stat.S_IFIFO: tar.FIFO,
-}
 
 Owners = Callable[[int, int], tuple[int, int]]
 
@@ -87,7 +79,7 @@ class Packer:
 
     def _entry(self, held: int, path: bytes, device: int) -> None:
         status = os.fstat(held)
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:  # a socket means nothing without its process
             return
         if kind is tar.DIRECTORY:
@@ -102,10 +94,7 @@ class Packer:
             self._file(held, path, status)
             return
         link = os.readlink(b"", dir_fd=held) if kind is tar.SYMBOLIC_LINK else b""
-        device_numbers = (0, 0)
-        if kind in {tar.CHARACTER, tar.BLOCK_DEVICE}:
-            device_numbers = (os.major(status.st_rdev), os.minor(status.st_rdev))
-        self._writer.add(entry_of(path, kind, status, owner=self._owner(status), link=link, device=device_numbers))
+        self._writer.add(entry_of(path, kind, status, owner=self._owner(status), link=link))
 
     def _directory(self, held: int, path: bytes, status: os.stat_result, *, entered: bool) -> None:
         if entered and status.st_dev in self._closed:
