@@ -186,6 +186,10 @@ class Call:
         """A value, or a tuple of them, in Kist's own JSON (``kist.spec.json``)."""
         return Response(body=encode(value), headers={**HEADERS, "Content-Type": VALUE_TYPE})
 
+    def answer(self, value: T, write: Callable[[T], object], status: int = 200) -> Response:
+        """A value as the client takes it: in Kist's own JSON, or as Docker's, which ``write`` makes of it."""
+        return self.reply_value(value) if self.wants_values else self.reply(write(value), status)
+
     def done(self, status: int = 204) -> Response:
         """An answer without a body."""
         return Response(status=status, headers=HEADERS)

@@ -11,6 +11,7 @@ from kist.engine import state
 from kist.spec.container import Container, ContainerState
 from kist.store import Records
 
+_NEVER_STARTED = ContainerState()
 _Signature = tuple[int, int, int]  # inode, time of change, size
 
 
@@ -38,7 +39,7 @@ class Listing:
             identity = container.id
             if not started_at:  # a start is noted before anything of it happens
                 if everything:
-                    yield container, ContainerState()
+                    yield container, _NEVER_STARTED
                 continue
             if identity not in at_work:
                 if not everything:

@@ -10,6 +10,7 @@ from kist.engine import logforwarding, logtag
 from kist.errors import InvalidInput
 from kist.runtime.plan import LOG_BYTES, LOG_FILES, Log
 from kist.spec.container import Container, LogConfig
+from kist.spec.truth import FALSE, TRUE
 
 DRIVERS = ("journald", "json-file", "local", "none", "syslog")
 DEFAULT = "json-file"
@@ -31,21 +32,11 @@ _MOST_FILES = 1000
 _LEAST_BYTES = 1024
 _BUFFER = 1 << 20
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(i?b)?", re.IGNORECASE)
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 def driver_of(config: LogConfig) -> str:
     """The driver's name."""
     return config.driver or DEFAULT
-
-
-def keeps_file(config: LogConfig) -> bool:
-    """Whether there is a file to read the log from."""
-    driver = driver_of(config)
-    if driver == "none":
-        return False
-    return driver in {"json-file", "local"} or not _flag(config.options, "cache-disabled")
 
 
 def with_default(config: LogConfig, default: LogConfig) -> LogConfig:
@@ -119,7 +110,7 @@ def make_log(container: Container, resolve: Callable[[str, int, str], str] = log
         "buffer": _size(options, "max-buffer-size", _BUFFER, unit=1024),
         "blocking": options.get("mode") != "non-blocking",
     }
-    kept = cache.max_bytes if keeps_file(config) else 0
+    kept = cache.max_bytes if config.keeps_file else 0
     return Log(max_bytes=kept, max_files=cache.max_files, compress=cache.compress, forward={**target, **patience})
 
 
@@ -187,9 +178,9 @@ def _flag(options: Mapping[str, str], name: str, *, default: bool = False) -> bo
     text = options.get(name)
     if text is None:
         return default
-    if text not in _TRUE | _FALSE:
+    if text not in TRUE | FALSE:
         raise InvalidInput(f"invalid value for log opt '{name}': {text!r}", hint="write true or false")
-    return text in _TRUE
+    return text in TRUE
 
 
 def _pattern(options: Mapping[str, str], name: str) -> re.Pattern[str] | None:

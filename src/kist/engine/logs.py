@@ -63,7 +63,7 @@ class Logs:
             Unsupported: its log driver keeps nothing that could be read.
         """
         container = self._containers.get(name)
-        if not logconfig.keeps_file(container.options.log):
+        if not container.options.log.keeps_file:
             raise Unsupported(
                 "configured logging driver does not support reading",
                 hint=f"the container was made with --log-driver {container.options.log.driver}",

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from kist.errors import InvalidInput
 from kist.spec.container import ContainerOptions
+from kist.spec.truth import FALSE, TRUE
 
 _ALLOWED = "seccomp=PROFILE|unconfined, no-new-privileges[=true], apparmor=PROFILE, label=…, systempaths=unconfined"
-_TRUE, _FALSE = {"1", "t", "true", "TRUE", "True", "T"}, {"0", "f", "false", "FALSE", "False", "F"}
 _BUILT_IN = frozenset({"", "builtin", "default"})
 
 
@@ -68,6 +68,6 @@ def _split(text: str) -> tuple[str, str]:
 
 def _truth(found: dict[str, str], name: str) -> bool:
     value = found.get(name, "false")
-    if value not in _TRUE | _FALSE:
+    if value not in TRUE | FALSE:
         raise InvalidInput(f'invalid --security-opt: "{name}={value}"', hint=f"{name} is true or false")
-    return value in _TRUE
+    return value in TRUE

@@ -10,10 +10,10 @@ from kist.spec.image import ContainerConfig, Healthcheck
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment, Networking, PublishedPort
 from kist.spec.resources import Resources
+from kist.spec.truth import TRUE
 
 # ``bridge``, ``host``, ``none``, ``container:NAME``, or the name of a network.
 NetworkMode = str
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
 
@@ -52,6 +52,13 @@ class LogConfig(msgspec.Struct, frozen=True, omit_defaults=True):
 
     driver: str = ""
     options: dict[str, str] = {}
+
+    @property
+    def keeps_file(self) -> bool:
+        """Whether there is a file to read the log from, on the engine's machine."""
+        if self.driver == "none":
+            return False
+        return self.driver in {"", "json-file", "local"} or self.options.get("cache-disabled", "") not in TRUE
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -258,12 +265,6 @@ class Container(msgspec.Struct, frozen=True):
     networks: tuple[NetworkAttachment, ...] = ()
     log_path: str = ""
     volume_root: str = ""
-
-    @property
-    def has_log_file(self) -> bool:
-        """Whether anything is logged on the engine's machine (at ``log_path``)."""
-        log = self.options.log
-        return log.driver != "none" and log.options.get("cache-disabled", "") not in _TRUE
 
 
 class RunResult(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ async def commit(call: Call) -> StreamResponse:
         message=call.text("comment"),
         pause=call.flag("pause", default=True),
     )
-    return call.reply_value(image) if call.wants_values else call.reply({"Id": str(image.id)}, 201)
+    return call.answer(image, lambda made: {"Id": str(made.id)}, 201)
 
 
 def _commit(engine: "Engine", name: str, reference: str, body: dict[str, Any], changes: list[str], **how: Any) -> Image:

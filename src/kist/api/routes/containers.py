@@ -10,7 +10,7 @@ from kist.api.call import Call
 from kist.api.routing import Route
 from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unsupported
 from kist.spec.container import Container
-from kist.spec.docker.containers import write_inspect, write_summary
+from kist.spec.docker.containers import write_inspect, write_summaries
 from kist.spec.docker.create import read_create
 from kist.spec.docker.filters import Filters, Resolved, descendants, match_container, read_container_filters
 from kist.spec.docker.usage import write_sizes
@@ -33,7 +33,7 @@ async def list_containers(call: Call) -> StreamResponse:
     now = time.time_ns()
     # Kist's own parameter: a table needs half of the fields, and networks are the longest of the rest.
     only = frozenset(filter(None, call.text("fields").split(",")))
-    summaries = [write_summary(container, now, only) for container in found]
+    summaries = write_summaries(found, now, only)
     if call.flag("size"):
         sizes = await call.run_long(lambda: [_sizes(call.engine, container) for container in found])
         summaries = [summary | size for summary, size in zip(summaries, sizes, strict=True)]
@@ -42,8 +42,8 @@ async def list_containers(call: Call) -> StreamResponse:
 
 def _select(engine: "Engine", filters: Filters, *, everything: bool) -> tuple[Container, ...]:
     resolved = _resolve(engine, filters)
-    found = [each for each in engine.containers(all=everything) if match_container(each, filters, resolved)]
-    return tuple(sorted(found, key=lambda each: each.created_at, reverse=True))
+    found = engine.containers(all=everything)  # the youngest first
+    return tuple(each for each in found if match_container(each, filters, resolved)) if filters else found
 
 
 def _resolve(engine: "Engine", filters: Filters) -> Resolved:

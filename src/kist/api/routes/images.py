@@ -48,7 +48,7 @@ def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
 async def inspect(call: Call) -> StreamResponse:
     """The whole of an image."""
     image = await _image(call)
-    return call.reply_value(image) if call.wants_values else call.reply(write_inspect(image, version=call.version))
+    return call.answer(image, lambda found: write_inspect(found, version=call.version))
 
 
 async def _image(call: Call) -> Image:

@@ -29,21 +29,21 @@ async def containers(call: Call) -> StreamResponse:
     """Remove containers that do not run."""
     pruning = prune.read_container_pruning(call.text("filters"), time.time_ns())
     pruned = await call.run_long(call.engine.prune_containers, pruning, dry_run=call.flag("dry-run"))
-    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_containers(pruned))
+    return call.answer(pruned, prune.write_pruned_containers)
 
 
 async def images(call: Call) -> StreamResponse:
     """Remove images that no container needs."""
     pruning, every = prune.read_image_pruning(call.text("filters"), time.time_ns())
     pruned = await call.run_long(call.engine.prune_images, pruning, every=every, dry_run=call.flag("dry-run"))
-    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_images(pruned))
+    return call.answer(pruned, prune.write_pruned_images)
 
 
 async def volumes(call: Call) -> StreamResponse:
     """Remove volumes that no container has."""
     pruning, every = prune.read_volume_pruning(call.text("filters"), time.time_ns())
     pruned = await call.run_long(call.engine.prune_volumes, pruning, every=every, dry_run=call.flag("dry-run"))
-    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_volumes(pruned))
+    return call.answer(pruned, prune.write_pruned_volumes)
 
 
 async def build_cache(call: Call) -> StreamResponse:
@@ -51,14 +51,14 @@ async def build_cache(call: Call) -> StreamResponse:
     keep = next((size for name in _KEEPS if (size := call.integer(name)) is not None), 0)
     pruning = prune.read_cache_pruning(call.text("filters"), time.time_ns(), every=call.flag("all"), keep=keep)
     pruned = await call.run_long(call.engine.prune_build_cache, pruning, dry_run=call.flag("dry-run"))
-    return call.reply_value(pruned) if call.wants_values else call.reply(prune.write_pruned_cache(pruned))
+    return call.answer(pruned, prune.write_pruned_cache)
 
 
 async def unused(call: Call) -> StreamResponse:
     """What removing all of it, one after the other, would remove: the answers of the clean-ups in one."""
     pruning = prune.read_container_pruning(call.text("filters"), time.time_ns())
     found = await call.run_long(call.engine.unused, pruning, every=call.flag("all"), volumes=call.flag("volumes"))
-    return call.reply_value(found) if call.wants_values else call.reply(prune.write_unused(found))
+    return call.answer(found, prune.write_unused)
 
 
 # The newest name first; ``keep-storage`` is what clients before API 1.48 send.

@@ -53,13 +53,13 @@ async def stats(call: Call) -> StreamResponse:
     identity = (await call.run(call.engine.container, call.fields["id"])).id
     if not call.flag("stream", default=True) and call.flag("one-shot"):
         [sample] = await call.run(lambda: list(call.engine.stats(identity)))
-        return call.reply_value(sample) if call.wants_values else call.reply(write_stats(sample))
+        return call.answer(sample, write_stats)
     latest = _Latest(call.loop)
     watch = await call.run(call.engine.watch_stats, identity, latest.tell)
     try:
         if not call.flag("stream", default=True):
             sample = await _second(latest)
-            return call.reply_value(sample) if call.wants_values else call.reply(write_stats(sample))
+            return call.answer(sample, write_stats)
         response = await call.stream(VALUE_TYPE if call.wants_values else "application/json")
         while True:
             for sample in await latest.next():

@@ -30,7 +30,7 @@ async def ping(_call: Call) -> StreamResponse:
 async def version(call: Call) -> StreamResponse:
     """Versions of the engine and what it stands on."""
     found = await call.run(call.engine.version)
-    return call.reply_value(found) if call.wants_values else call.reply(write_version(found))
+    return call.answer(found, write_version)
 
 
 async def info(call: Call) -> StreamResponse:

@@ -1,6 +1,6 @@
 """Containers as ``inspect`` and ``list`` answer them (Engine API, ContainerInspect and ContainerList)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from kist.spec.container import Container, ContainerState, Health, Usage
@@ -26,7 +26,7 @@ def write_inspect(container: Container, *, driver: str = "overlay", exec_ids: tu
         "ResolvConfPath": f"{directory}/resolv.conf" if directory else "",
         "HostnamePath": f"{directory}/hostname" if directory else "",
         "HostsPath": f"{directory}/hosts" if directory else "",
-        "LogPath": container.log_path if container.has_log_file else "",
+        "LogPath": container.log_path if container.options.log.keeps_file else "",
         "Name": "/" + container.name,
         "RestartCount": container.state.restart_count,
         "Driver": driver,
@@ -161,16 +161,18 @@ def _write_endpoint(attachment: NetworkAttachment | None, container: Container) 
     }
 
 
-def write_summary(container: Container, now: int, only: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """One entry of the list.
+def write_summaries(
+    containers: Iterable[Container], now: int, only: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """The entries of the list.
 
     Args:
-        container: with its state.
+        containers: with their states.
         now: nanoseconds since the epoch, what ``Status`` counts from.
         only: the fields that are wanted; empty for all.
     """
-    chosen = (name for name in _SUMMARY if name in only) if only else _SUMMARY
-    return {name: _SUMMARY[name](container, now) for name in chosen}
+    chosen = [(name, write) for name, write in _SUMMARY.items() if not only or name in only]
+    return [{name: write(container, now) for name, write in chosen} for container in containers]
 
 
 _SUMMARY: dict[str, Callable[[Container, int], Any]] = {

@@ -22,9 +22,7 @@ _READ = frozenset(
     | networking.READ
 )  # fmt: skip
 # Without effect: the client resizes the terminal itself; Windows only; of the past.
-_WITHOUT_EFFECT = frozenset(
-    {"Cgroup", "ConsoleSize", "CpuCount", "CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps"} | resources.OBSOLETE
-)
+_WITHOUT_EFFECT = frozenset({"Cgroup", "ConsoleSize"}) | resources.WITHOUT_EFFECT
 # What the engine that wrote a body calls its own runtime.
 _OWN_RUNTIMES = frozenset({"", "kist"})
 
@@ -180,7 +178,7 @@ def write_settings(options: ContainerOptions) -> dict[str, Any]:
         "UTSMode": spaces.uts,
         "CgroupnsMode": spaces.cgroup,
         "UsernsMode": spaces.user,
-        "RestartPolicy": {"Name": options.restart.name, "MaximumRetryCount": options.restart.maximum_retry_count},
+        "RestartPolicy": restart.write_restart(options.restart),
         "LogConfig": {"Type": options.log.driver, "Config": options.log.options},
         "OomScoreAdj": options.oom_score_adj,
         "Runtime": options.runtime,

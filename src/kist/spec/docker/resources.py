@@ -6,7 +6,7 @@ from typing import Any
 from kist.errors import InvalidInput
 from kist.spec.container import RestartPolicy
 from kist.spec.docker import fields
-from kist.spec.docker.restart import read_restart
+from kist.spec.docker.restart import read_restart, write_restart
 from kist.spec.resources import DeviceRate, Resources, Ulimit
 
 _DEFAULT_SHM = Resources().shm_size
@@ -38,9 +38,11 @@ READ = frozenset(
         "DeviceCgroupRules", "MemorySwappiness", "OomKillDisable", "PidsLimit", "ShmSize", "Ulimits",
     }
 )  # fmt: skip
-# Of kernels and clients of the past: without effect in today's Docker as well.
-OBSOLETE = frozenset({"KernelMemory", "KernelMemoryTCP"})
-_WINDOWS = frozenset({"CpuCount", "CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps"})
+# Of kernels and clients of the past, without effect in today's Docker as well; Windows only.
+WITHOUT_EFFECT = frozenset({
+    "KernelMemory", "KernelMemoryTCP",
+    "CpuCount", "CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps",
+})  # fmt: skip
 
 
 def read_resources(host: Mapping[str, Any]) -> Resources:
@@ -99,7 +101,7 @@ def read_update(body: Mapping[str, Any]) -> tuple[Resources, RestartPolicy | Non
         InvalidInput: a field has the wrong type or an impossible value.
         Unsupported: a field that cannot be changed.
     """
-    fields.refuse_unknown(body, READ | OBSOLETE | _WINDOWS | {"RestartPolicy"}, {})
+    fields.refuse_unknown(body, READ | WITHOUT_EFFECT | {"RestartPolicy"}, {})
     policy = fields.table(body, "RestartPolicy")
     return read_resources(body), read_restart(policy) if policy.get("Name") else None
 
@@ -111,5 +113,5 @@ def write_update(changes: Resources, restart: RestartPolicy | None) -> dict[str,
     if changes.memory_swappiness >= 0:
         body["MemorySwappiness"] = changes.memory_swappiness
     if restart is not None:
-        body["RestartPolicy"] = {"Name": restart.name, "MaximumRetryCount": restart.maximum_retry_count}
+        body["RestartPolicy"] = write_restart(restart)
     return body

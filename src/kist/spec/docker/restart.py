@@ -27,3 +27,8 @@ def read_restart(policy: Mapping[str, Any]) -> RestartPolicy:
             hint=f"write {name} without a count, or on-failure:{count}",
         )
     return RestartPolicy(name, count)
+
+
+def write_restart(policy: RestartPolicy) -> dict[str, Any]:
+    """The object; ``read_restart`` gives the policy back."""
+    return {"Name": policy.name, "MaximumRetryCount": policy.maximum_retry_count}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from kist.spec.docker.containers import write_summary
+from kist.spec.docker.containers import write_summaries
 from kist.spec.docker.images import write_summary as write_image
 from kist.spec.docker.times import write_time
 from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage
@@ -57,8 +57,9 @@ def _image(each: ImageUsage, version: tuple[int, int]) -> dict[str, Any]:
 def _containers(usage: DiskUsage, now: int) -> dict[str, Any]:
     active = sum(each.container.state.running for each in usage.containers)
     size, reclaimable = usage.containers_size, usage.containers_reclaimable
+    summaries = write_summaries((each.container for each in usage.containers), now)
     return {
-        "Containers": [write_summary(each.container, now) | write_sizes(each) for each in usage.containers],
+        "Containers": [one | write_sizes(each) for one, each in zip(summaries, usage.containers, strict=True)],
         "ContainerUsage": _totals(len(usage.containers), active, size, reclaimable),
     }
 

@@ -6,7 +6,7 @@ from kist.client.failure import from_fields
 from kist.errors import Conflict, KistError, NotFound, ParseError, StepFailed
 from kist.spec.container import Container, ContainerOptions, ContainerState, ExecOptions, Health, HealthResult
 from kist.spec.digest import Digest
-from kist.spec.docker.containers import describe_status, write_inspect, write_state, write_summary
+from kist.spec.docker.containers import describe_status, write_inspect, write_state, write_summaries
 from kist.spec.docker.errors import write_error
 from kist.spec.docker.execs import write_exec_state
 from kist.spec.docker.images import write_history, write_removed
@@ -123,7 +123,7 @@ def test_inspect_of_a_container():
 
 
 def test_a_container_in_the_list():
-    shown = write_summary(CONTAINER, 1_700_000_061 * SECOND)
+    [shown] = write_summaries([CONTAINER], 1_700_000_061 * SECOND)
     assert shown["Names"] == ["/web"]
     assert shown["Command"] == "sleep 'a b'"
     assert shown["Created"] == 1_700_000_000
