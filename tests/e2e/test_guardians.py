@@ -140,6 +140,19 @@ def test_a_killed_keeper_is_replaced_and_takes_over_again(small: Cli, who: str) 
     assert small.good("wait", "kept") in ({"42", "141"} if who in ("monitor", "both") else {"42"})
 
 
+@pytest.mark.skipif(not os.sched_getaffinity(0) >= {0, 1}, reason="needs processors 0 and 1")
+def test_a_taken_over_container_keeps_its_processors(small: Cli) -> None:
+    small.good("run", "-d", "--name", "bound", "--network", "none", "--cpuset-cpus", "0", BUSYBOX, "sleep", "600")
+    monitor = monitor_of(small, "bound")
+    kill_and_see(monitor)
+    until(lambda: monitor_of(small, "bound") != monitor)
+    allowed = ("exec", "bound", "grep", "Cpus_allowed_list", "/proc/self/status")
+    assert small.good(*allowed).split() == ["Cpus_allowed_list:", "0"]
+    small.good("update", "--cpuset-cpus", "1", "bound")
+    assert small.good(*allowed).split() == ["Cpus_allowed_list:", "1"]
+    small.good("rm", "-f", "bound")
+
+
 def test_the_next_engine_uses_the_keeper_that_is_there(small: Cli) -> None:
     small.good("run", "-d", "--name", "here", "--network", "none", BUSYBOX, "sleep", "600")
     keeper = keeper_of(small, "here")

@@ -76,6 +76,7 @@ class Version1:
 
     def join(self) -> None:
         """Move the calling process, which must be single-threaded, in."""
+        self._find_cpuset()
         # One's own thread through "tasks" takes no lock of the whole machine. Through "cgroup.procs" the kernel first
         # stops all forks and exits, which takes an RCU grace period: 8 ms on an idle machine against 0.04.
         for directory in self.directories:
@@ -142,6 +143,7 @@ class Version1:
 
     def update(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
         """Write limits of a cgroup that is in use; see ``kist.kernel.cgroup.Cgroup.update``."""
+        self._find_cpuset()
         if self._adds_cpuset(limits):
             # It was not asked for at the start, so the processes are in the cpuset of whoever started them.
             self._make_cpuset()
@@ -173,6 +175,11 @@ class Version1:
     def _adds_cpuset(self, limits: Mapping[str, Any]) -> bool:
         wanted = bool(limits.get("cpus") or limits.get("mems"))
         return wanted and bool(self._cpuset_at) and CPUSET not in self._directories
+
+    def _find_cpuset(self) -> None:
+        """Whoever made the cgroup, maybe with a cpuset, may have been another process."""
+        if self._cpuset_at and CPUSET not in self._directories and os.path.isdir(self._cpuset_at):
+            self._directories[CPUSET] = self._cpuset_at
 
     def _make_cpuset(self) -> None:
         directory = self._cpuset_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from kist.kernel import mounts, namespaces, paths, process, userns
+from kist.kernel import ends, mounts, namespaces, paths, process, userns
 from kist.runtime import child, operations
 from kist.spec import jsontext
 
@@ -106,15 +106,10 @@ def open_living(pid: int, started: int) -> int:
     Raises:
         OSError: ESRCH when it has ended.
     """
-    try:
-        descriptor = os.pidfd_open(pid)
-        # Looked at while it is held: the number cannot come to mean another process any more.
-        found = process.start_time(pid) == started
-    except (FileNotFoundError, ProcessLookupError):
-        found = False
-    if found:
-        return descriptor
-    raise _ended(f"/proc/{pid}")
+    descriptor = ends.open_process(pid, started)
+    if descriptor is None:
+        raise _ended(f"/proc/{pid}")
+    return descriptor
 
 
 def _ended(path: str) -> OSError:

@@ -196,7 +196,7 @@ class Monitor:
         if self.plan["wait_for_network"]:
             self.first.go()  # it is there
         self._note_running()
-        if "outside" not in self.plan:
+        if "runtime" not in self.plan:
             self.usage.begin()
         faults.point("monitor: noted that it runs again")
 
