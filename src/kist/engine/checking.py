@@ -18,7 +18,9 @@ from typing import Any
 
 from kist.engine import state
 from kist.engine.containers import Containers
+from kist.engine.listing import names_in
 from kist.engine.networks import Networks
+from kist.engine.remnants import clear_run
 from kist.errors import Conflict, KistError, NotFound
 from kist.kernel import cgroup, leftovers, mounts, process
 from kist.network import apply, plan
@@ -105,12 +107,12 @@ class Checker:
             else:
                 hint = "its changes are lost: remove the container and make it anew"
                 yield Finding(Problem("snapshot", key, "the directory of a container's files is gone", hint=hint))
-        for path in checking.stray_snapshots(self._store):
+        for path in self._store.snapshots.strays():
             problem = Problem("snapshot", path, "a directory that belongs to no snapshot")
             yield Finding(problem, "removed", self._store.snapshots.sweep)
         # Whoever makes one holds the store's lock until it has its record.
         with self._store.quiet() as quiet:
-            orphans = checking.orphaned_snapshots(self._store) if quiet else []
+            orphans = self._store.orphans() if quiet else []
         for key in orphans:
             problem = Problem("snapshot", key, "made for a container or build that does not exist")
             yield Finding(problem, "removed", self._store.discard_orphans)
@@ -157,9 +159,8 @@ class Checker:
 
     def _remove_run(self, container: Container) -> None:
         with self._containers.alone(container):
-            places = self._containers.places(container)
-            if self._containers.state_of(container).status == "exited" and state.keep_end(places.data, places.run):
-                directories.remove_tree(places.run)
+            if self._containers.state_of(container).status == "exited":
+                clear_run(self._containers.places(container))
 
     def _record_end(self, container: Container, message: str) -> None:
         with self._containers.alone(container):
@@ -236,12 +237,9 @@ class Checker:
             problem = Problem("address", holder, "has an address on our bridge and does not run")
             yield Finding(problem, "given back", partial(self._networks.release, holder))
 
-    def _present(self) -> set[str]:
+    def _present(self) -> frozenset[str]:
         """The ids of all that runs, or is about to or was just now: their run directories are made first, go last."""
-        try:
-            return set(os.listdir(os.path.join(self._run_root, "containers")))
-        except FileNotFoundError:
-            return set()
+        return names_in(os.path.join(self._run_root, "containers"))
 
     def _mounts(self) -> Iterator[Finding]:
         """Containers mount in namespaces of their own; on the host nothing of ours is mounted."""

@@ -12,7 +12,7 @@ from kist.engine.creation import Creation
 from kist.engine.events import Events
 from kist.engine.locks import Locks
 from kist.engine.networks import Networks
-from kist.engine.remnants import end_orphans
+from kist.engine.remnants import clear_run, end_orphans
 from kist.engine.roster import Roster, key_of
 from kist.engine.signals import signal_number
 from kist.engine.volumes import ContainerVolumes
@@ -20,7 +20,7 @@ from kist.engine.waiting import Waiting
 from kist.errors import Conflict, NotFound, Unavailable
 from kist.kernel import faults
 from kist.spec.container import Container
-from kist.store import Store, directories
+from kist.store import Store
 
 
 class Ending:
@@ -173,9 +173,7 @@ class Ending:
                 end_orphans(container)
                 self._networks.release(container.id)
                 faults.point("end: gave the address back")
-                places = self._roster.places(container)
-                if state.keep_end(places.data, places.run):
-                    directories.remove_tree(places.run)
+                clear_run(self._roster.places(container))
         return True
 
 

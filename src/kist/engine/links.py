@@ -6,6 +6,7 @@ Docker's documentation calls them legacy; the scripts of many archives still use
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from kist.engine import publishing
 from kist.errors import Conflict, InvalidInput
 from kist.spec.container import Container
 
@@ -81,6 +82,4 @@ def _variables(name: str, link: Link) -> Iterator[str]:
 
 
 def _exposed(target: Container) -> set[tuple[int, str]]:
-    split = (port.partition("/") for port in target.config.exposed_ports or {})
-    exposed = {(int(number), protocol or "tcp") for number, _, protocol in split}
-    return exposed | {(port.port, port.protocol) for port in target.options.networking.ports}
+    return set(publishing.exposed(target)) | {(port.port, port.protocol) for port in target.options.networking.ports}

@@ -35,11 +35,6 @@ class Networks:
         address = self._store.records.lease_address(network.name, container, choose)
         return plan.attachment(network, address, wanted.mac)
 
-    @property
-    def gateway(self) -> str:
-        """The host's own address on the bridge."""
-        return self._network().gateway
-
     def attach(self, netns_fd: int, attachment: NetworkAttachment, container: str) -> None:
         """Connect a container's network namespace to the bridge."""
         apply.attach(netns_fd, attachment, self._network(), container)

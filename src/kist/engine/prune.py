@@ -92,8 +92,7 @@ class Prune:
 
     def build_cache(self, pruning: CachePruning, *, dry_run: bool = False) -> Pruned:
         """Forget entries of the build cache, the longest unused first, and give back what only they kept."""
-        usage = self._usage.all()
-        chosen = _choose(usage.cache, pruning, usage.cache_size)
+        chosen = _choose(*self._usage.of_cache(), pruning)
         keys = frozenset(entry.key for entry in chosen)
         if dry_run:
             size = self._store.survey(Without(cache=keys)).size if keys else 0
@@ -113,7 +112,7 @@ class Prune:
             left = [image for image in self._images.list() if image not in images]
             keys = frozenset(self._usage.cache_keys(pruning.until, () if every else left))
         without = Without(images=frozenset(str(image.id) for image in images), containers=gone)
-        layers = [key for key in self._store.survey(without).snapshots if images and key not in gone]
+        layers = [key for key in self._store.survey(without).snapshots if key not in gone] if images else []
         found = self._store.survey(msgspec.structs.replace(without, cache=keys))
         pruned_volumes = _pruned_volumes(self._unused_volumes(pruning, gone, every=False) if volumes else ())
         logs = sum(self._usage.of_container(self._containers.get(each)).log for each in gone)
@@ -140,7 +139,7 @@ def _pruned_volumes(chosen: Sequence[VolumeUsage]) -> Pruned:
     return Pruned(tuple(used.volume.name for used in chosen), (), sum(used.size for used in chosen))
 
 
-def _choose(cache: Sequence[CacheUsage], pruning: CachePruning, size: int) -> list[CacheUsage]:
+def _choose(cache: Sequence[CacheUsage], size: int, pruning: CachePruning) -> list[CacheUsage]:
     chosen = []
     for entry in cache:  # the longest unused first
         if entry.shared and not pruning.every:

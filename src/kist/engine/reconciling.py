@@ -52,21 +52,23 @@ class Reconciling:
                 self._waiting.take_over(container)
             else:
                 ended.append((now.finished_at or time.time_ns(), container, now))
+        holders = frozenset(self._networks.holders())
         for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended
-            self._settle(container, now)
+            self._settle(container, now, has_address=container.id in holders)
         self._sweep()
         boots = Boots(os.path.dirname(self._roster.run_root))
         self._starting.start_again([container for _, container, _ in ended], rebooted=boots.is_new())
         boots.note()
 
-    def _settle(self, container: Container, now: ContainerState) -> None:
+    def _settle(self, container: Container, now: ContainerState, *, has_address: bool) -> None:
         self._waiting.note_end(container, now, state.notices(self._roster.places(container).data))
         if container.options.auto_remove and self._roster.state_of(container).status != "created":
             with contextlib.suppress(NotFound, Conflict):  # another engine was first
                 self._ending.remove(container)
         else:
             end_orphans(self._roster.with_state(container))
-            self._networks.release(container.id)
+            if has_address:
+                self._networks.release(container.id)
 
     def _sweep(self) -> None:
         with self._store.quiet() as quiet:  # what is just being created has no record yet

@@ -7,11 +7,12 @@ from kist.engine.creation import Creation
 from kist.engine.listing import names_in
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
+from kist.engine.starter import Places
 from kist.errors import Conflict
 from kist.kernel import cgroup
 from kist.runtime import launch
 from kist.spec.container import Container
-from kist.store import Store
+from kist.store import Store, directories
 
 
 class Remnants:
@@ -48,6 +49,12 @@ def end_orphans(container: Container) -> None:
     """Take away what is left of a container whose end nobody wrote: nobody else will."""
     if container.state.status == "exited" and not container.state.finished_at:
         _clear_group(bundle.cgroup_path(container))
+
+
+def clear_run(places: Places) -> None:
+    """Keep how a run has ended with the container's own files, and remove what only a run has."""
+    if state.keep_end(places.data, places.run):
+        directories.remove_tree(places.run)
 
 
 def _clear_group(path: str) -> None:

@@ -1,6 +1,7 @@
 """What a container's root file system is: a snapshot of its image, or a directory of the host (``--rootfs``)."""
 
 import os
+from collections.abc import Sequence
 
 from kist.engine import mountpoints
 from kist.errors import Conflict, InvalidInput, NotFound
@@ -17,8 +18,12 @@ def root_mounts(store: Store, container: Container) -> tuple[Mount, ...]:
     """The root as the container starts with it; mount points that an image lacks are there."""
     if container.options.rootfs:
         return (Mount("bind", container.options.rootfs),)
-    root = store.snapshots.mounts(container.id)
-    chain = store.snapshots.parent(container.id) or ""
+    return over_mountpoints(store, container.id, store.snapshots.mounts(container.id))
+
+
+def over_mountpoints(store: Store, key: str, root: Sequence[Mount]) -> tuple[Mount, ...]:
+    """The mounts of an active snapshot, with the mount points that its image lacks."""
+    chain = store.snapshots.parent(key) or ""
     return mountpoints.with_mountpoints(f"{store.root}/mountpoints", chain, root)
 
 

@@ -38,11 +38,11 @@ class Roster:
 
     def list(self, *, everything: bool) -> tuple[Container, ...]:
         """Running containers, or all, the newest first."""
-        leased = self._networks.leases()
-        return tuple(
-            self._shown(container, found, leased)
-            for container, found in self._listing.containers(everything=everything)
-        )
+        found = tuple(self._listing.containers(everything=everything))
+        # Asking for the leases makes the bridge where there is none.
+        connected = any(now.running and container.options.network == "bridge" for container, now in found)
+        leased = self._networks.leases() if connected else Leases()
+        return tuple(self._shown(container, now, leased) for container, now in found)
 
     def places(self, container: Container) -> Places:
         """The container's directories."""

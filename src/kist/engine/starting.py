@@ -10,7 +10,7 @@ from kist.engine.linking import Linking
 from kist.engine.locks import Locks
 from kist.engine.networks import Networks
 from kist.engine.planning import Planning
-from kist.engine.remnants import end_orphans
+from kist.engine.remnants import clear_run, end_orphans
 from kist.engine.roster import Roster
 from kist.engine.starter import Starter
 from kist.engine.watcher import Watcher
@@ -18,7 +18,7 @@ from kist.errors import Conflict, KistError, NotFound
 from kist.kernel import faults
 from kist.spec.container import Container
 from kist.spec.networking import NetworkAttachment
-from kist.store import Store, directories
+from kist.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,8 @@ class Starting:
     def start_again(self, found: Sequence[Container], *, rebooted: bool) -> None:
         """Start again those of these that their restart policies want to be started, the oldest first."""
         for container in sorted(found, key=lambda each: each.created_at):
+            if container.options.restart.name == "no":
+                continue
             try:
                 if lifetime.starts_again(self._roster.get(container), rebooted=rebooted):
                     self.start(container)
@@ -104,9 +106,8 @@ class Starting:
 
     def _tidy(self, container: Container) -> None:
         """After a start that failed, take away what belongs to a run; what it failed of is kept."""
-        places = self._roster.places(container)
-        if not self._roster.get(container).state.running and state.keep_end(places.data, places.run):
-            directories.remove_tree(places.run)
+        if not self._roster.get(container).state.running:
+            clear_run(self._roster.places(container))
 
     def _lease(self, container: Container) -> NetworkAttachment | None:
         options = container.options

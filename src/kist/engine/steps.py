@@ -4,7 +4,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
-from kist.engine import bundle, mountpoints, starter
+from kist.engine import bundle, mountpoints, roots, starter
 from kist.engine.frames import read_frames
 from kist.engine.networks import Networks
 from kist.engine.starter import Places, Starter
@@ -13,13 +13,10 @@ from kist.errors import Unavailable
 from kist.runtime import messages, plan
 from kist.runtime.launch import Attachment
 from kist.spec.container import Container, ContainerOptions, NetworkMode
-from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
 from kist.store import Store, directories
-
-_NO_IMAGE = Digest("sha256:" + "0" * 64)
 
 
 class Steps:
@@ -81,12 +78,11 @@ class Steps:
         env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
         config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
         options = ContainerOptions(image="", network=network, mounts=mounts, hostname=hostname)
-        container = Container(identifier, "", _NO_IMAGE, 0, options, config, argv)
+        container = Container(identifier, "", roots.NO_IMAGE, 0, options, config, argv)
         root = self._store.snapshots.mounts(snapshot)
         with mountpoints.borrowed(root):
             attachment = self._networks.lease(identifier) if network == "bridge" else None
-            chain = self._store.snapshots.parent(snapshot) or ""
-            over = mountpoints.with_mountpoints(f"{self._store.root}/mountpoints", chain, root)
+            over = roots.over_mountpoints(self._store, snapshot, root)
             surroundings = write_surroundings(places, container, attachment, over)
             spec = bundle.runtime_spec(container, surroundings)
             made = plan.make_plan(

@@ -89,6 +89,26 @@ class Usage:
             needed |= own
             if each.containers:
                 active |= own
+        cache, cache_size = self._cache(sizes, needed)
+        return DiskUsage(
+            images=images,
+            images_size=sum(sizes.get(part, 0) for part in needed),
+            images_reclaimable=sum(sizes.get(part, 0) for part in needed - active),
+            containers=tuple(self.of_container(each) for each in self._containers.list(all=True)),
+            cache=cache,
+            cache_size=cache_size,
+            volumes=self.of_volumes(),
+            packages_size=_measure(os.path.join(self._store.root, "cache")),
+        )
+
+    def of_cache(self) -> tuple[tuple[CacheUsage, ...], int]:
+        """The space of the build cache's entries, the longest unused first, and what they alone keep."""
+        sizes: dict[str, int] = dict(self._store.snapshots.sizes())
+        needed = set().union(*(self._parts(image, sizes) for image in self._images.list()))
+        return self._cache(sizes, needed)
+
+    def _cache(self, sizes: dict[str, int], needed: set[str]) -> tuple[tuple[CacheUsage, ...], int]:
+        """The same, beside what the images need."""
         entries = self._store.records.cache_entries()
         parts = {key: self._kept_parts(value, sizes) for key, value, _ in entries}
         kept = set().union(*parts.values())
@@ -96,16 +116,7 @@ class Usage:
             CacheUsage(key, sum(sizes[part] for part in parts[key]), not parts[key].isdisjoint(needed), used_at)
             for key, _, used_at in entries
         )
-        return DiskUsage(
-            images=images,
-            images_size=sum(sizes.get(part, 0) for part in needed),
-            images_reclaimable=sum(sizes.get(part, 0) for part in needed - active),
-            containers=tuple(self.of_container(each) for each in self._containers.list(all=True)),
-            cache=cache,
-            cache_size=sum(sizes.get(part, 0) for part in kept - needed),
-            volumes=self.of_volumes(),
-            packages_size=_measure(os.path.join(self._store.root, "cache")),
-        )
+        return cache, sum(sizes.get(part, 0) for part in kept - needed)
 
     def cache_keys(self, until: int, images: Sequence[Image]) -> list[str]:
         """The entries of the build cache that were not used since a moment and keep nothing of these images."""

@@ -44,14 +44,3 @@ def lost_snapshots(store: Store) -> Iterator[tuple[str, bool]]:
     for key, number, committed in store.snapshots.rows():
         if not os.path.isdir(store.snapshots.directory(number)):
             yield key, committed
-
-
-def stray_snapshots(store: Store) -> tuple[str, ...]:
-    """Directories that belong to no snapshot."""
-    return store.snapshots.strays()
-
-
-def orphaned_snapshots(store: Store) -> list[str]:
-    """Active snapshots that no container has; to be asked while nobody writes."""
-    containers = set(store.records.container_ids())
-    return [key for key, _, committed in store.snapshots.rows() if not committed and key not in containers]

@@ -244,6 +244,8 @@ class Records:
         It stays the container's until ``release_ids``. ``choose`` gets the ranges of all others, and runs inside the
         transaction: no two containers get ids in common, in whatever processes they are made.
         """
+        if (known := self.id_range(container)) is not None:
+            return known
         with self._database.transaction() as db:
             # Of a container whose engine died while it removed it.
             db.execute("DELETE FROM id_ranges WHERE container NOT IN (SELECT id FROM containers)")

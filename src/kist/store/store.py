@@ -132,6 +132,11 @@ class Store:
         with reported("look for garbage"):
             return survey(self.blobs, self.snapshots, self.records, without)
 
+    def orphans(self) -> list[str]:
+        """Active snapshots that no container has; to be asked while nobody writes."""
+        containers = set(self.records.container_ids())
+        return [key for key, _, committed in self.snapshots.rows() if not committed and key not in containers]
+
     def discard_orphans(self) -> None:
         """Remove active snapshots that no container has: of builds and creations that were cut off.
 
@@ -140,10 +145,8 @@ class Store:
         with reported("discard orphaned snapshots"), self._lock.alone() as alone:
             if not alone:
                 return
-            containers = {container.id for container in self.records.containers()}
-            for key in self.snapshots.list():
-                if not self.snapshots.committed(key) and key not in containers:
-                    self.snapshots.remove(key)
+            for key in self.orphans():
+                self.snapshots.remove(key)
 
     def flush_soon(self) -> None:
         """Sync committed snapshots in the background (see ``OverlaySnapshotter``)."""
