@@ -5,7 +5,7 @@ What takes more than a few lines to read is read in ``kist.cli.words``, imported
 
 import sys
 
-from kist.cli import values
+from kist.cli import streams, values
 from kist.cli.option import REPEAT, Option
 
 TYPE_CHECKING = False
@@ -25,12 +25,6 @@ def _later(module: str, name: str) -> "Callable[[str], Any]":
     return parse
 
 
-def _keys(text: str) -> bytes:
-    from kist.cli.detach import parse_keys  # noqa: PLC0415 - few give this option
-
-    return parse_keys(text)
-
-
 def _network(text: str) -> "tuple[str, dict[str, Any]]":
     """A network's name and the settings that stand beside it; the usual name alone needs no further reading."""
     if "=" not in text and not text.startswith("container:"):
@@ -42,7 +36,6 @@ def _network(text: str) -> "tuple[str, dict[str, Any]]":
 
 _LIFE = "Container"
 _PROCESS = "Process"
-_STREAMS = "Terminal and streams"
 _FILES = "Files"
 _LIMITS = "Limits"
 _BLOCK = "Limits of block devices"
@@ -93,10 +86,10 @@ _PROCESS_OPTIONS = (
 )  # fmt: skip
 
 _STREAM_OPTIONS = (
-    Option("-i --interactive", "Keep standard input open", group=_STREAMS),
-    Option("-t --tty", "Give the command a terminal", group=_STREAMS),
+    Option("-i --interactive", "Keep standard input open", group=streams.GROUP),
+    Option("-t --tty", "Give the command a terminal", group=streams.GROUP),
     Option("-a --attach", "Attach this stream only: stdin, stdout or stderr", "STREAM", kind=REPEAT,
-           parse=_later("life", "attach"), group=_STREAMS),
+           parse=_later("life", "attach"), group=streams.GROUP),
 )  # fmt: skip
 
 _FILE_OPTIONS = (
@@ -274,11 +267,3 @@ CONTAINER_OPTIONS = (
 
 DRY_RUN = Option("--dry-run", "Print the operations of the container's set-up and stop", group=_LIFE)
 DETACH = Option("-d --detach", "Run in the background and print the container's id", group=_LIFE)
-SIG_PROXY = Option("--sig-proxy", "Pass signals on to the command (default: true)", group=_STREAMS)
-DETACH_KEYS = Option(
-    "--detach-keys",
-    "Keys that detach from the container (default: ctrl-p,ctrl-q)",
-    "KEYS",
-    parse=_keys,
-    group=_STREAMS,
-)

@@ -50,8 +50,7 @@ def _add_streams(body: "dict[str, Any]", arguments: "Arguments") -> None:
     """``-a``: what it does not name is not attached."""
     if streams := arguments.all("attach"):
         body |= {f"Attach{name.capitalize()}": name in streams for name in ("stdin", "stdout", "stderr")}
-        body["AttachStdin"] = "stdin" in streams
-        body["StdinOnce"] = "stdin" in streams and arguments.flag("interactive")
+        body["StdinOnce"] = body["AttachStdin"] and arguments.flag("interactive")
 
 
 def _add_ports(body: "dict[str, Any]", host: "dict[str, Any]", arguments: "Arguments") -> None:

@@ -21,8 +21,6 @@ _SET_IDS = stat.S_ISUID | stat.S_ISGID
 _CHUNK = 1 << 18
 _DEEPEST = 256
 
-Parts = "tuple[str, ...]"
-
 
 class Stream:
     """The pieces of an answer as a file that counts what went through it."""

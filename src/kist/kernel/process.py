@@ -172,6 +172,21 @@ def capability_mask(names: tuple[str, ...] | list[str]) -> int:
     return mask
 
 
+def close_all_but(*kept: int) -> None:
+    """Close every descriptor but the standard ones and these."""
+    first = 3
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, 0x7FFFFFFF)
+
+
+def exit_code(status: int) -> int:
+    """The exit code that a wait status stands for, from 0 to 255: 128 + n where signal n was the end."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
 def close_on_exec_from(first: int) -> None:
     """Mark every descriptor from ``first`` up to be closed by execve."""
     libc.syscall(libc.SYS_CLOSE_RANGE, first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC)

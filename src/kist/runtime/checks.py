@@ -141,7 +141,6 @@ class _Check:
     def _ended(self, status: int) -> None:
         self._monitor.loop.clear_timer("check")
         self._streams.end()
-        code = os.waitstatus_to_exitcode(status)
         text = self._output.text()
         if self._late:
             limit = f"Health check exceeded timeout ({_in_words(self._settings['timeout'])})"
@@ -149,7 +148,7 @@ class _Check:
         elif self._failure is not None:
             self._tell(_NONE, str(self._failure.get("message", "")))
         else:
-            self._tell(code if code >= 0 else 128 - code, text)
+            self._tell(process.exit_code(status), text)
 
     def _tell(self, exit_code: int, output: str) -> None:
         if self._on_done is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from kist.kernel import faults
+from kist.kernel import faults, process
 from kist.kernel.lean import signal
 from kist.runtime import child, messages
 from kist.runtime.streams import Client, Streams
@@ -65,10 +63,7 @@ class Exec:
     def ended(self, status: int) -> None:
         """It has ended with this wait status."""
         faults.point("monitor: reaped an exec'd process")
-        code = os.waitstatus_to_exitcode(status)
-        if self._failure is not None:
-            code = self._failure.get("exit_code", 126)
-        code = code if code >= 0 else 128 - code
+        code = process.exit_code(status) if self._failure is None else self._failure.get("exit_code", 126)
         self.write(running=False, exit_code=code)
         self._monitor.notices.add("exec_die", {"execID": self._id, "exitCode": str(code)})
         faults.point("monitor: wrote an exec'd process's end")

@@ -44,7 +44,9 @@ def run(
         if stdio is not None:
             for number, descriptor in enumerate(stdio):
                 os.dup2(descriptor, number)
-        _close_inherited(context.report.fileno(), *context.trees.values())
+        # Neither a reaper that stays nor a link of the image into /proc/self/fd is to reach what is the monitor's, and
+        # the other ends of pipes are to see that they have been closed.
+        process.close_all_but(context.report.fileno(), *context.trees.values())
         if _is_abandoned(context.report):
             os._exit(1)
         os.umask(0o022)
@@ -69,19 +71,6 @@ def _is_abandoned(report: socket.socket) -> bool:
     poll = select.poll()
     poll.register(report, 0)
     return bool(poll.poll(0))
-
-
-def _close_inherited(*kept: int) -> None:
-    """Let go of all that is the monitor's, but for these.
-
-    Neither a reaper that stays nor a link of the image into /proc/self/fd is to reach it, and the other ends of pipes
-    are to see that they have been closed.
-    """
-    start = 3
-    for descriptor in sorted(kept):
-        os.closerange(start, descriptor)
-        start = descriptor + 1
-    os.closerange(start, 0x7FFFFFFF)
 
 
 def _reset_signals() -> None:
@@ -152,8 +141,7 @@ def _reap(child: int) -> None:
         if pid == 0:
             return
         if pid == child:
-            code = os.waitstatus_to_exitcode(status)
-            os._exit(code if code >= 0 else 128 - code)
+            os._exit(process.exit_code(status))
 
 
 def _send_failure(report: socket.socket, error: BaseException) -> None:

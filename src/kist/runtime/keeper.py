@@ -115,7 +115,8 @@ class Keeper:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
-            _close_all_but(self._taken, self._speaks.fileno(), self._life)
+            # What belongs to containers must not stay open here.
+            process.close_all_but(self._taken, self._speaks.fileno(), self._life)
             spawner.serve(self._taken, self._speaks, self._life, self._machine)
 
     def _watch_children(self) -> None:
@@ -177,7 +178,7 @@ class Keeper:
             os.chdir("/")
             resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
             own = [number for held in kept.held.values() for number in held.fds.values()]
-            _close_all_but(theirs.fileno(), self._speaks.fileno(), *own)
+            process.close_all_but(theirs.fileno(), self._speaks.fileno(), *own)
             adoption.become(kept, theirs, self._speaks, self._machine)
         theirs.close()
         kept.line, kept.monitor = ours, pid
@@ -332,15 +333,6 @@ class Keeper:
             self._kept[kept.at] = kept
             self._monitor_died(kept.at)
         _tell(connection, {"adopted": pidfd is not None})
-
-
-def _close_all_but(*kept: int) -> None:
-    """Let go of all descriptors but the standard ones and these: other containers' must not stay open here."""
-    first = 3
-    for number in sorted(kept):
-        os.closerange(first, number)
-        first = number + 1
-    os.closerange(first, 0x7FFFFFFF)
 
 
 def _tell(connection: socket.socket | None, message: dict[str, Any], descriptors: list[int] | None = None) -> None:

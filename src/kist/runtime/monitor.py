@@ -299,8 +299,7 @@ class Monitor:
     def ended(self, status: int) -> None:
         """The first process has ended with this wait status."""
         faults.point("monitor: reaped")
-        code = os.waitstatus_to_exitcode(status)
-        self._over(code if code >= 0 else 128 - code)
+        self._over(process.exit_code(status))
 
     def _over(self, exit_code: int) -> None:
         self.record.note_end(exit_code, self.usage.end())

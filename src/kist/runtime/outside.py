@@ -77,8 +77,7 @@ def _stay(pid: int, pidfd: int) -> NoReturn:
             if ended == 0:
                 break
             if ended == pid:
-                code = os.waitstatus_to_exitcode(status)
-                os._exit(code if code >= 0 else 128 - code)
+                os._exit(process.exit_code(status))
 
 
 def _send(pidfd: int, number: int) -> None:

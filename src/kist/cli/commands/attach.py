@@ -1,10 +1,9 @@
 """``kist attach``."""
 
-from kist.cli.commands.run import check_terminal
 from kist.cli.common import container_path, inspect_container
-from kist.cli.container_options import DETACH_KEYS, SIG_PROXY
 from kist.cli.foreground import Foreground
 from kist.cli.option import Command, Option
+from kist.cli.streams import DETACH_KEYS, SIG_PROXY, check_terminal
 from kist.errors import Conflict
 
 TYPE_CHECKING = False

@@ -2,11 +2,10 @@
 
 from kist.cli import values
 from kist.cli.attached import DETACHED, Session
-from kist.cli.commands.run import check_terminal
 from kist.cli.common import container_path
-from kist.cli.container_options import DETACH_KEYS
 from kist.cli.create_body import environment_of
 from kist.cli.option import REPEAT, Command, Option
+from kist.cli.streams import DETACH_KEYS, check_terminal
 from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, NotFound
 
 TYPE_CHECKING = False

@@ -3,9 +3,10 @@
 import os
 
 from kist.cli.common import container_path
-from kist.cli.container_options import CONTAINER_OPTIONS, DETACH, DETACH_KEYS, DRY_RUN, SIG_PROXY
+from kist.cli.container_options import CONTAINER_OPTIONS, DETACH, DRY_RUN
 from kist.cli.create_body import create_body
 from kist.cli.option import Command
+from kist.cli.streams import DETACH_KEYS, SIG_PROXY, check_terminal
 from kist.cli.usage import UsageError
 from kist.errors import Conflict, KistError, NotFound
 
@@ -57,16 +58,6 @@ def _is_about_image(error: KistError) -> bool:
 def with_tag(image: str) -> str:
     """The name with the tag that it stands for."""
     return image if ":" in image.rpartition("/")[2] or "@" in image else image + ":latest"
-
-
-def check_terminal(body: "dict[str, Any]") -> None:
-    """Refuse ``-it`` when standard input is no terminal.
-
-    Raises:
-        KistError: it is none.
-    """
-    if body.get("Tty") and body.get("AttachStdin") and not os.isatty(0):
-        raise KistError("the input device is not a TTY", hint="leave out -t to feed standard input from a pipe or file")
 
 
 def create(context: "Context", arguments: "Arguments", body: "dict[str, Any]") -> str:

@@ -2,8 +2,8 @@
 
 from kist.cli.commands.attach import attach_to
 from kist.cli.common import inspect_container, tell_each
-from kist.cli.container_options import DETACH_KEYS, SIG_PROXY
 from kist.cli.option import Command, Option
+from kist.cli.streams import DETACH_KEYS, SIG_PROXY
 from kist.cli.usage import UsageError
 
 TYPE_CHECKING = False

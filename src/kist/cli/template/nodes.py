@@ -23,14 +23,13 @@ class Text(Node):
 
 
 class Constant(Node):
-    """A string, number, boolean or nil; ``word`` as it is written."""
+    """A string, number, boolean or nil."""
 
-    __slots__ = ("value", "word")
+    __slots__ = ("value",)
 
-    def __init__(self, at: int, value: "Any", word: str) -> None:
+    def __init__(self, at: int, value: "Any") -> None:
         self.at = at
         self.value = value
-        self.word = word
 
 
 class Dot(Node):

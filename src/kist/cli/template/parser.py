@@ -226,8 +226,8 @@ class _Parser:
             lexer.DOT: lambda token: Dot(token.at),
             lexer.FIELD: lambda token: Chain(token.at, Dot(token.at), [(token.text[1:], token.at)]),
             lexer.VARIABLE: self.variable,
-            lexer.STRING: lambda token: Constant(token.at, token.value, token.text),
-            lexer.NUMBER: lambda token: Constant(token.at, token.value, token.text),
+            lexer.STRING: lambda token: Constant(token.at, token.value),
+            lexer.NUMBER: lambda token: Constant(token.at, token.value),
         }
         if maker := makers.get(token.kind):
             return maker(token)
@@ -240,7 +240,7 @@ class _Parser:
 
     def word(self, token: "Token") -> Node:
         if token.text in _CONSTANTS:
-            return Constant(token.at, _CONSTANTS[token.text], token.text)
+            return Constant(token.at, _CONSTANTS[token.text])
         if token.text in FUNCTIONS:
             return Function(token.at, token.text)
         from kist.cli.suggest import nearest  # noqa: PLC0415 - for mistakes only

@@ -161,12 +161,11 @@ def plain(value: "Any") -> "Any":
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def to_json(value: "Any", indent: "int | None" = None) -> str:
+def to_json(value: "Any") -> str:
     """JSON as Go's encoder writes it."""
     import json  # noqa: PLC0415 - for the formats that ask for it
 
-    separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(plain(value), ensure_ascii=False, indent=indent, separators=separators)
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def show(value: "Any", *, inside: bool = False) -> str:
