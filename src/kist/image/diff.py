@@ -4,9 +4,11 @@ The same files give the same bytes on every machine: members sorted, numeric own
 overlayfs. Hard links stay hard links; sockets are left out, for they mean nothing without their process.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from kist.errors import Unavailable, Unsupported, from_os_error
 from kist.image import tar
@@ -21,7 +23,8 @@ from kist.spec.mount import Mount
 
 _CHUNK = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What is no FIFO when it is listed may be one when it is opened, and must not be waited for.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # overlayfs keeps part of a file's truth below the upper directory when it has left these.
 _INCOMPLETE = ("overlay.redirect", "overlay.metacopy")
 
@@ -73,6 +76,10 @@ class _Walk:
         self._opaque = opaque
         self._clamp = None if mtime is None else mtime * 1_000_000_000
         self._moving = moving
+        # Members are opened before anything of them is written: the archive is whole without one that is gone.
+        self._left_out: AbstractContextManager[object] = (
+            suppress(FileNotFoundError, NotADirectoryError) if moving else nullcontext()
+        )
         self._links: dict[tuple[int, int], bytes] = {}
 
     def root(self, directory: int) -> None:
@@ -86,13 +93,9 @@ class _Walk:
         members = []
         for text in os.listdir(directory):
             name = os.fsencode(text)
-            try:
+            with self._left_out:
                 status = os.lstat(name, dir_fd=directory)
-            except FileNotFoundError:
-                if self._moving:
-                    continue
-                raise
-            members.append((PREFIX + name if is_whiteout(status) else name, name, status))
+                members.append((PREFIX + name if is_whiteout(status) else name, name, status))
         for written, name, status in sorted(members, key=lambda member: member[0]):
             if written is not name:
                 if self._opaque is not None:
@@ -100,21 +103,12 @@ class _Walk:
             elif name.startswith(PREFIX):
                 raise Unsupported(f"{shown(prefix + name)}: a layer cannot hold a file whose name begins with '.wh.'")
             else:
-                self._present(directory, name, prefix + name, status)
+                with self._left_out:
+                    self._member(directory, name, prefix + name, status)
 
     def close(self) -> None:
         """End the archive."""
         self._writer.close()
-
-    def _present(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
-        try:
-            self._member(parent, name, path, status)
-        except FileNotFoundError:
-            # Members are opened before anything of them is written: the archive is whole without this one.
-            if not self._moving:
-                raise
-            if self._links.get((status.st_dev, status.st_ino)) is path:
-                del self._links[status.st_dev, status.st_ino]  # its other names have no entry to refer to
 
     def _member(self, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
         kind = KINDS.get(stat.S_IFMT(status.st_mode))
@@ -130,17 +124,19 @@ class _Walk:
             finally:
                 os.close(directory)
             return
-        if status.st_nlink > 1:
-            first = self._links.setdefault((status.st_dev, status.st_ino), path)
-            if first is not path:
-                self._writer.add(entry_of(path, tar.HARD_LINK, status, mtime=self._time(status), link=first))
-                return
-        if kind is tar.REGULAR:
+        first = self._links.get((status.st_dev, status.st_ino)) if status.st_nlink > 1 else None
+        if first is not None:
+            self._writer.add(entry_of(path, tar.HARD_LINK, status, mtime=self._time(status), link=first))
+        elif kind is tar.REGULAR:
             self._file(parent, name, path, status)
-            return
+        else:
+            self._node(parent, name, path, status, kind)
+
+    def _node(self, parent: int, name: bytes, path: bytes, status: os.stat_result, kind: bytes) -> None:
         link = os.readlink(name, dir_fd=parent) if kind is tar.SYMBOLIC_LINK else b""
         xattrs = dict(kept(files.xattrs_at(parent, name)))
         self._writer.add(entry_of(path, kind, status, mtime=self._time(status), link=link, xattrs=xattrs))
+        self._note_name(path, status)
         if self._is_late(status):
             self._set_time(status, lambda ns: os.utime(name, ns=ns, dir_fd=parent, follow_symlinks=False))
 
@@ -149,8 +145,11 @@ class _Walk:
         try:
             if self._moving:
                 status = os.fstat(file)  # another file may have the name by now
+                if not stat.S_ISREG(status.st_mode):
+                    raise FileNotFoundError(errno.ENOENT, "is no regular file any more", name)
             entry = entry_of(path, tar.REGULAR, status, mtime=self._time(status), xattrs=_xattrs(file, path))
             self._writer.add(entry)
+            self._note_name(path, status)
             left = entry.size
             while left:
                 data = os.read(file, min(left, _CHUNK))
@@ -163,6 +162,10 @@ class _Walk:
                 self._set_time(status, lambda ns: os.utime(file, ns=ns))
         finally:
             os.close(file)
+
+    def _note_name(self, path: bytes, status: os.stat_result) -> None:
+        if status.st_nlink > 1:
+            self._links.setdefault((status.st_dev, status.st_ino), path)
 
     def _start_directory(self, directory: int, path: bytes) -> None:
         status = os.fstat(directory)

@@ -253,7 +253,7 @@ def test_what_goes_while_it_is_read_is_left_out_of_a_moving_snapshot_and_an_erro
     large = bytes(8 << 20)  # more than the writer holds back
 
     def fill() -> None:
-        for name, text in (("a", large), ("gone", b"gone"), ("z", b"z")):
+        for name, text in (("a", large), ("gone", b"gone"), ("turned", b"turned"), ("z", b"z")):
             with open(f"{upper}/{name}", "wb") as file:
                 file.write(text)
         os.link(f"{upper}/gone", f"{upper}/kept")
@@ -264,6 +264,8 @@ def test_what_goes_while_it_is_read_is_left_out_of_a_moving_snapshot_and_an_erro
         target.write(data)
         if os.path.lexists(f"{upper}/gone"):
             os.unlink(f"{upper}/gone")
+            os.unlink(f"{upper}/turned")
+            os.mkfifo(f"{upper}/turned")
 
     fill()
     diff(stacked, write, moving=True)
@@ -271,6 +273,7 @@ def test_what_goes_while_it_is_read_is_left_out_of_a_moving_snapshot_and_an_erro
         files = {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}
     assert files == {"a": large, "kept": b"gone", "z": b"z"}
     os.unlink(f"{upper}/kept")
+    os.unlink(f"{upper}/turned")
     fill()
     with pytest.raises(KistError, match="gone"):
         diff(stacked, write)

@@ -95,11 +95,11 @@ def _write_config(container: Container) -> dict[str, Any]:
     options = container.options
     return {
         "Hostname": options.hostname or container.id[:12],
-        "Domainname": "",
+        "Domainname": options.domainname,
         "User": container.config.user,
-        "AttachStdin": options.open_stdin and options.stdin_once,
-        "AttachStdout": True,
-        "AttachStderr": True,
+        "AttachStdin": options.attach_stdin,
+        "AttachStdout": options.attach_stdout,
+        "AttachStderr": options.attach_stderr,
         "Tty": options.tty,
         "OpenStdin": options.open_stdin,
         "StdinOnce": options.stdin_once,
