@@ -9,7 +9,7 @@ from kist.engine import bundle, devices, namespaces, propagation, security, star
 from kist.errors import InvalidInput
 from kist.kernel import process
 from kist.kernel import userns as kernel_userns
-from kist.spec.container import Container, ContainerOptions
+from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions
 from kist.spec.runtime import IdMaps
 from kist.store.records import Records
 
@@ -67,7 +67,7 @@ def _with_described(options: ContainerOptions, surroundings: bundle.Surroundings
     from kist.engine import cdi  # noqa: PLC0415 - few containers have such devices
 
     edits = cdi.wanted(options)
-    if not options.runtime:
+    if options.runtime in OWN_RUNTIMES:
         cdi.refuse_hooks(edits)
     nodes, rules = cdi.nodes(edits)
     return dataclasses.replace(

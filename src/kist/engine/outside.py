@@ -9,12 +9,10 @@ import msgspec
 from kist.engine import starter
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
-from kist.spec.container import Container, ContainerOptions
+from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions
 from kist.spec.oci_config import oci_config
 from kist.spec.runtime import RuntimeSpec
 
-OWN = "kist"
-"""The name of Kist's own runtime, which is the default one."""
 KNOWN = ("runc", "crun", "youki", "runsc")
 # Where administrators' programs are, which a user's PATH may leave out.
 _PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -42,7 +40,7 @@ def find(runtime: str) -> str:
     Raises:
         InvalidInput: there is none; the hint says what there is.
     """
-    if runtime in {"", OWN}:
+    if runtime in OWN_RUNTIMES:
         return ""
     if "/" in runtime:
         if not runtime.startswith("/"):
@@ -68,7 +66,7 @@ def installed() -> dict[str, str]:
 
 
 def _installed() -> str:
-    names = ", ".join((OWN, *installed()))
+    names = ", ".join(("kist", *installed()))
     return f"this machine has {names}; the absolute path of any other OCI runtime is a name too"
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from kist.errors import InvalidInput, Unavailable, Unsupported
 from kist.kernel import files
-from kist.spec.container import Caller, ContainerOptions
+from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
 from kist.spec.runtime import IdMap, IdMaps
 
 # Where /etc/subuid names none: what systemd leaves to nobody, 4096 ranges of the usual size, below 2^31.
@@ -112,7 +112,7 @@ def check(options: ContainerOptions) -> None:
     mode = read(options.namespaces.user)
     if mode.kind == "host":
         return
-    if options.runtime not in {"", "kist"}:
+    if options.runtime not in OWN_RUNTIMES:
         raise Unsupported("--userns: an outside runtime is not given a user namespace", hint="leave --runtime out")
     spaces = options.namespaces
     if options.privileged:

@@ -47,6 +47,10 @@ class RestartPolicy(msgspec.Struct, frozen=True):
     maximum_retry_count: int = 0
 
 
+OWN_RUNTIMES = frozenset({"", "kist"})
+"""What Kist's own runtime, the default one, is called; every other name is an outside runtime's."""
+
+
 class LogConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the output goes: a log driver (empty for the engine's default) and its options."""
 

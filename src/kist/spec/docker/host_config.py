@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kist.errors import InvalidInput
-from kist.spec.container import ContainerOptions, LogConfig, Namespaces
+from kist.spec.container import OWN_RUNTIMES, ContainerOptions, LogConfig, Namespaces
 from kist.spec.docker import devices, fields, networking, resources, restart
 from kist.spec.docker.mounts import write_mounts
 from kist.spec.resources import Resources
@@ -23,8 +23,6 @@ _READ = frozenset(
 )  # fmt: skip
 # Without effect: the client resizes the terminal itself; Windows only; of the past.
 _WITHOUT_EFFECT = frozenset({"Cgroup", "ConsoleSize"}) | resources.WITHOUT_EFFECT
-# What the engine that wrote a body calls its own runtime.
-_OWN_RUNTIMES = frozenset({"", "kist"})
 
 
 def refuse(host: Mapping[str, Any]) -> None:
@@ -60,7 +58,7 @@ def read_settings(host: Mapping[str, Any]) -> dict[str, Any]:
         "storage_options": fields.text_table(host, "StorageOpt"),
         "sysctls": fields.text_table(host, "Sysctls"),
         "annotations": fields.text_table(host, "Annotations"),
-        "runtime": "" if runtime in _OWN_RUNTIMES else runtime,
+        "runtime": "" if runtime in OWN_RUNTIMES else runtime,
         **{key: fields.text(host, name) for key, name in _TEXTS.items()},
         **{key: fields.texts(host, name) for key, name in _LISTS.items()},
         **{key: fields.flag(host, name) for key, name in _FLAGS.items()},
