@@ -123,6 +123,10 @@ class Containers:
         """The container's directories."""
         return self._roster.places(container)
 
+    def places_of(self, identifier: str) -> Places:
+        """The directories of the container with this id, which may not be there (yet, or any more)."""
+        return self._roster.places_of(identifier)
+
     def log_path(self, container: Container) -> str:
         """The current file of the container's log."""
         return self._roster.log_path(container)

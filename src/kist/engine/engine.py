@@ -478,6 +478,10 @@ class Engine:
         """Start a noted process; its streams unless ``detach``."""
         return self._execs.start(identifier, detach=detach)
 
+    def exec_options(self, identifier: str) -> ExecOptions:
+        """What a further process was noted with."""
+        return self._execs.options(identifier)
+
     def exec_inspect(self, identifier: str) -> ExecState:
         """What became of a further process."""
         return self._execs.inspect(identifier)

@@ -10,7 +10,7 @@ from kist.engine import bundle, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.errors import Conflict, InvalidInput, NotFound
-from kist.kernel import faults
+from kist.kernel import faults, process
 from kist.runtime import plan
 from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
@@ -35,12 +35,16 @@ class Execs:
         if not options.command:
             raise InvalidInput("No exec command specified")
         identifier = secrets.token_hex(32)
-        with open(self._options_path(container, identifier), "wb") as file:
+        with open(self._options_path(container.id, identifier), "wb") as file:
             file.write(spec_json.encode(options))
         faults.point("exec: wrote the options")
         self._owners[identifier] = container.id
         self._events.container(f"exec_create: {' '.join(options.command)}", container, execID=identifier)
         return identifier
+
+    def options(self, identifier: str) -> ExecOptions:
+        """What it was made with."""
+        return self._find(identifier)[1]
 
     def start(self, identifier: str, *, detach: bool) -> socket.socket | None:
         """Start it; its streams unless ``detach``.
@@ -49,20 +53,21 @@ class Execs:
             CommandNotFound, CommandNotExecutable: the command.
             Conflict: it was started before, or the container has ended.
         """
-        container, options = self._find(identifier)
+        owner, options = self._find(identifier)
+        container = self._containers.get(owner)
         places = self._containers.places(container)
-        if os.path.exists(self._state_path(container, identifier)):
+        if os.path.exists(self._state_path(owner, identifier)):
             raise Conflict(f"exec {identifier} was started before")
         linked = self._containers.linked_environment(container)
-        process = bundle.exec_process(container, options, linked, self._containers.hostname(container))
+        command = bundle.exec_process(container, options, linked, self._containers.hostname(container))
         ids = self._containers.ids(container)
         made = plan.make_exec_plan(
             identifier,
-            process,
+            command,
             plan.EXEC_NAMESPACES,
             seccomp=starter.seccomp_filter(
                 "" if options.privileged else security.read(container.options).seccomp,
-                frozenset(process.capabilities),
+                frozenset(command.capabilities),
             ),
             stdin=options.open_stdin,
             ids=ids,
@@ -88,44 +93,42 @@ class Execs:
 
     def inspect(self, identifier: str) -> ExecState:
         """What became of it."""
-        container, options = self._find(identifier)
-        found: dict[str, Any] = {}
+        owner, options = self._find(identifier)
         try:
-            with open(self._state_path(container, identifier), encoding="utf-8") as file:
-                found = json.load(file)
+            found: dict[str, Any] = json.loads(process.read_file(self._state_path(owner, identifier)))
         except FileNotFoundError:
             found = {"running": False, "exit_code": None, "pid": 0}
-        running = bool(found["running"]) and container.state.running
+        running = found["running"] and self._containers.get(owner).state.running
         code = None if running else found["exit_code"]
-        return ExecState(identifier, container.id, running, code, found["pid"], options)
+        return ExecState(identifier, owner, running, code, found["pid"], options)
 
     def resize(self, identifier: str, height: int, width: int) -> None:
         """Set the size of its terminal, in characters."""
-        container, _ = self._find(identifier)
+        owner, _ = self._find(identifier)
         message = {"op": "resize", "height": height, "width": width, "exec": identifier}
-        self._containers.guardians.ask(self._containers.places(container), message)
+        self._containers.guardians.ask(self._containers.places_of(owner), message)
 
     def leave(self, identifier: str) -> None:
         """Let it go on when the client that feeds it goes: it detaches, and has not vanished."""
-        container, _ = self._find(identifier)
+        owner, _ = self._find(identifier)
         message = {"op": "leave", "exec": identifier}
-        self._containers.guardians.ask(self._containers.places(container), message)
+        self._containers.guardians.ask(self._containers.places_of(owner), message)
 
-    def _find(self, identifier: str) -> tuple[Container, ExecOptions]:
+    def _find(self, identifier: str) -> tuple[str, ExecOptions]:
+        """The id of its container, and what it was made with; not how the container is."""
         if not identifier.isalnum():
             raise NotFound(f"No such exec instance: {identifier}")
         owner = self._owners.get(identifier)
-        candidates = [self._containers.get(owner)] if owner else self._containers.list()
-        for container in candidates:
+        for each in [owner] if owner else [container.id for container in self._containers.list()]:
             try:
-                with open(self._options_path(container, identifier), "rb") as file:
-                    return container, spec_json.decode(file.read(), ExecOptions)
+                kept = process.read_file(self._options_path(each, identifier))
             except FileNotFoundError:
                 continue
+            return each, spec_json.decode(kept, ExecOptions)
         raise NotFound(f"No such exec instance: {identifier}")
 
-    def _options_path(self, container: Container, identifier: str) -> str:
-        return os.path.join(self._containers.places(container).run, f"exec-{identifier}.options.json")
+    def _options_path(self, owner: str, identifier: str) -> str:
+        return f"{self._containers.places_of(owner).run}/exec-{identifier}.options.json"
 
-    def _state_path(self, container: Container, identifier: str) -> str:
-        return os.path.join(self._containers.places(container).run, f"exec-{identifier}.json")
+    def _state_path(self, owner: str, identifier: str) -> str:
+        return f"{self._containers.places_of(owner).run}/exec-{identifier}.json"

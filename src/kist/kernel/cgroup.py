@@ -41,6 +41,35 @@ _LIMITS = {
 }
 
 
+class Entrance:
+    """How a process gets into a cgroup: open files of its directories, which serve wherever the process is.
+
+    Args:
+        born: a descriptor for clone3(2) with CLONE_INTO_CGROUP; None where version 2 is not used.
+        paths: the files by which a thread moves itself in, of version 1.
+    """
+
+    def __init__(self, born: int | None, paths: list[str]) -> None:
+        self.born = born
+        self._tasks: list[int] = []
+        try:
+            for path in paths:
+                self._tasks.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+        except OSError:
+            self.close()
+            raise
+
+    def enter(self) -> None:
+        """Move the calling process in, which must have one thread, and was made with ``born``."""
+        for descriptor in self._tasks:
+            os.write(descriptor, b"0")
+
+    def close(self) -> None:
+        """Let go of it."""
+        for descriptor in self._tasks if self.born is None else (self.born, *self._tasks):
+            os.close(descriptor)
+
+
 class Cgroup:
     """The cgroup at ``path`` (``kist/<container id>``) below the root of each hierarchy.
 
@@ -126,6 +155,10 @@ class Cgroup:
         """
         for part in self._parts():
             part.join()
+
+    def open_entrance(self) -> Entrance:
+        """What a process enters by that cannot see these directories."""
+        return Entrance(self.open_v2(), [] if self._v1 is None else self._v1.tasks())
 
     def view(self, *, whole: bool = False) -> list[tuple[str, str]]:
         """What the container may see of it below /sys/fs/cgroup: a name there, and the cgroup's directory here.

@@ -76,11 +76,17 @@ class Version1:
 
     def join(self) -> None:
         """Move the calling process, which must be single-threaded, in."""
+        for path in self.tasks():
+            files.write(path, "0")
+
+    def tasks(self) -> list[str]:
+        """The files by which a thread moves itself in.
+
+        That takes no lock of the whole machine. Through "cgroup.procs" the kernel first stops all forks and exits,
+        which takes an RCU grace period: 8 ms on an idle machine against 0.04.
+        """
         self._find_cpuset()
-        # One's own thread through "tasks" takes no lock of the whole machine. Through "cgroup.procs" the kernel first
-        # stops all forks and exits, which takes an RCU grace period: 8 ms on an idle machine against 0.04.
-        for directory in self.directories:
-            files.write(directory + "/tasks", "0")
+        return [directory + "/tasks" for directory in self.directories]
 
     def kill(self) -> None:
         """Kill every process; where there is a pids controller none can be born meanwhile."""

@@ -67,6 +67,7 @@ CAPABILITIES = (
 )
 
 
+_boot_id = ""
 _NUMBERS = {name: number for number, name in enumerate(CAPABILITIES)}
 
 
@@ -234,7 +235,9 @@ def set_oom_score_adjustment(adjustment: int) -> None:
 
 def boot_id() -> str:
     """A random word that is new at each boot."""
-    return read_file("/proc/sys/kernel/random/boot_id").strip().decode()
+    global _boot_id  # noqa: PLW0603 - no process outlives a boot
+    _boot_id = _boot_id or read_file("/proc/sys/kernel/random/boot_id").strip().decode()
+    return _boot_id
 
 
 def read_file(path: str) -> bytes:
@@ -242,7 +245,8 @@ def read_file(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         content = os.read(descriptor, 1 << 16)
-        while part := os.read(descriptor, 1 << 20):
+        # No more at once: for a file of /proc/sys the kernel clears as much memory as is asked for.
+        while part := os.read(descriptor, 1 << 16):
             content += part
     finally:
         os.close(descriptor)

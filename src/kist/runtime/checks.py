@@ -102,7 +102,6 @@ class _Check:
     def start(self) -> None:
         """Start it; a check that cannot be started has failed."""
         check = self._settings["check"]
-        join = self._monitor.cgroup.join if self._monitor.cgroup is not None else lambda: None
         try:
             # Read here: the check's process begins where the path leads nowhere. And not kept, since it is some KiB.
             plan = {
@@ -110,7 +109,8 @@ class _Check:
                 "terminal": check["terminal"],
                 "stdin": check["stdin"],
             }
-            self._child.start(plan, child.clone_into(self._monitor.first.command_fd, check["namespaces"], join))
+            pidfd = self._monitor.first.command_fd
+            self._child.start(plan, child.clone_into(pidfd, check["namespaces"], self._monitor.cgroup))
         except OSError as error:
             self._tell(_NONE, str(error))
             return

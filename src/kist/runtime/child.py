@@ -298,22 +298,35 @@ def flags_of(kinds: Iterable[str]) -> int:
     return flags
 
 
-def clone_into(pidfd: int, kinds: list[str], join: Callable[[], None]) -> Clone:
-    """How an exec'd process is made: a clone by a helper that has entered the container's namespaces."""
-    flags = flags_of(kinds)
+def clone_into(pidfd: int, kinds: list[str], cgroup: Cgroup | None) -> Clone:
+    """How an exec'd process is made: a clone inside the container, which enters what is left of it by itself."""
+    rest = flags_of(kinds) & ~(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
 
-    def enter(_: operations.Context) -> None:
-        join()
-        namespaces.setns(pidfd, flags)
+    def clone(become: Callable[[], NoReturn], context: operations.Context) -> tuple[int, int]:
+        entrance = cgroup.open_entrance() if cgroup is not None else None
 
-    return clone_after(enter, 0, None)
+        def enter() -> None:
+            if entrance is not None:
+                entrance.enter()
+            namespaces.setns(pidfd, rest)
+
+        context.enter = enter
+        try:
+            pid, child = namespaces.clone_inside(pidfd, cgroup=entrance.born if entrance is not None else None)
+            if pid == 0:
+                become()
+        finally:
+            if entrance is not None:
+                entrance.close()
+        return pid, child
+
+    return clone
 
 
 def clone_after(enter: Callable[[operations.Context], None], flags: int, into: int | None) -> Clone:
-    """A helper goes where the child is to be, and clones a sibling of itself there.
+    """A helper goes where the child is to be, for good, and clones a sibling of itself there.
 
-    A process cannot change its own pid namespace, only its children's; with ``CLONE_PARENT`` the grandchild is the
-    monitor's child, so the monitor can wait for it.
+    With ``CLONE_PARENT`` the grandchild is the monitor's child, so the monitor can wait for it.
 
     Args:
         enter: called in the helper, with the child's context.

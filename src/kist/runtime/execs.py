@@ -33,8 +33,7 @@ class Exec:
 
     def start(self, plan: dict[str, Any], connection: socket.socket, *, detach: bool) -> None:
         """Start it; the connection gets one line and then, unless ``detach``, the streams."""
-        join = self._monitor.cgroup.join if self._monitor.cgroup is not None else lambda: None
-        clone = child.clone_into(self._monitor.first.command_fd, plan["namespaces"], join)
+        clone = child.clone_into(self._monitor.first.command_fd, plan["namespaces"], self._monitor.cgroup)
         self._connection = connection
         if not detach:
             # Attached before the first byte, and held until the answer's line has gone ahead of the stream.

@@ -39,14 +39,15 @@ def run(
         stdio: descriptors for 0, 1 and 2; None when an operation opens a terminal.
     """
     try:
-        os.setsid()
-        _reset_signals()
+        context.enter()
         if stdio is not None:
             for number, descriptor in enumerate(stdio):
                 os.dup2(descriptor, number)
         # Neither a reaper that stays nor a link of the image into /proc/self/fd is to reach what is the monitor's, and
         # the other ends of pipes are to see that they have been closed.
         process.close_all_but(context.report.fileno(), *context.trees.values())
+        os.setsid()
+        _reset_signals()
         if _is_abandoned(context.report):
             os._exit(1)
         os.umask(0o022)

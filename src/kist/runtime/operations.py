@@ -46,6 +46,7 @@ class Context:
         user_namespace, bind_namespace: descriptors by which mounts are mapped; only before there is a container.
         owner: what the container's root is on the host: user and group.
         text: what init reads of its plan, where it may not open the file any more; empty where it does.
+        enter: what the child does first, to be all where it belongs.
     """
 
     def __init__(self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None) -> None:
@@ -58,6 +59,7 @@ class Context:
         self.user_namespace = self.bind_namespace = -1
         self.owner = (0, 0)
         self.text = ""
+        self.enter: Callable[[], None] = lambda: None
 
 
 # cgroups and namespaces

@@ -40,7 +40,7 @@ async def start(call: Call) -> StreamResponse:
 
 
 def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:
-    options = engine.exec_inspect(identity).options
+    options = engine.exec_options(identity)
     stream = engine.exec_start(identity, detach=wanted.detach)
     if wanted.size and options.tty:
         engine.exec_resize(identity, *wanted.size)
@@ -51,7 +51,7 @@ async def _tell_in_stream(call: Call, error: KistError) -> StreamResponse:
     """Docker tells that a command cannot be executed as the command's output, and its clients expect nothing else."""
     identity = call.fields["id"]
     call.api.failed_execs.note(identity, error.exit_code)
-    options = (await call.run(call.engine.exec_inspect, identity)).options
+    options = await call.run(call.engine.exec_options, identity)
     text = f"{error}\r\n".encode()
     ours, theirs = socket.socketpair()
     with theirs:
