@@ -2,6 +2,7 @@
 
 import os
 
+from kist.cli import signals
 from kist.cli.context import write_all
 from kist.client.frames import STDERR, Demultiplexer
 from kist.client.pump import Pump
@@ -67,8 +68,6 @@ class Session:
         return self._pump()
 
     def _pump(self) -> bool:
-        from kist.cli import signals  # noqa: PLC0415 - 4 ms, paid while the container starts
-
         watched = signals.PROXIED if self._proxies else signals.ENDING if self._tty else ()
         with signals.SignalPipe((*watched, signals.RESIZED) if self._tty else watched) as pipe:
 
@@ -104,8 +103,6 @@ class Session:
 
     def _signal(self, number: int) -> bool:
         """Act on a signal; True when it ends the session."""
-        from kist.cli import signals  # noqa: PLC0415 - imported already, by _pump
-
         if number == signals.RESIZED:
             self.resize()
             return False
