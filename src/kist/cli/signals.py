@@ -62,6 +62,11 @@ def _taken(_number: int, _frame: "FrameType | None") -> None:
     """The wake-up descriptor has told it already."""
 
 
+def exists(word: str) -> bool:
+    """Whether ``word`` names a signal of this machine: ``TERM``."""
+    return word.isalnum() and hasattr(signal, f"SIG{word}")
+
+
 def name(number: int) -> str:
     """``TERM`` for 15."""
     for word, value in vars(signal).items():

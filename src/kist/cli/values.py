@@ -153,9 +153,12 @@ def signal_name(text: str) -> str:
     """A signal as the API takes it: a name with or without ``SIG``, or a number."""
     if text.isdigit() and text.isascii() and 1 <= int(text) <= 64:
         return text
+    from kist.cli import signals  # noqa: PLC0415 - for names only
+
     name = text.upper().removeprefix("SIG")
-    plain = name.replace("RTMIN+", "").replace("RTMAX-", "")
-    if not plain.isalnum() or text.isdigit() or not text.isascii():
+    real_time = name[6:] if name.startswith(("RTMIN+", "RTMAX-")) else ""
+    known = signals.exists(name) or (real_time.isdigit() and real_time.isascii())
+    if text.isdigit() or not known:
         raise ValueError("a signal is a name like TERM or SIGTERM, or a number from 1 to 64")
     return name
 

@@ -239,7 +239,8 @@ def check(options: ContainerOptions) -> None:
         raise InvalidInput(f"the working directory {options.working_dir!r} is invalid, it needs to be an absolute path")
     if options.hostname and not _HOSTNAME.fullmatch(options.hostname):
         raise InvalidInput(
-            f"invalid hostname: {options.hostname!r}", hint="letters, digits, '-', '_' and '.', at most 63 in all"
+            f"invalid hostname: {options.hostname!r}",
+            hint="--hostname takes letters, digits, '-', '_' and '.', at most 63 in all",
         )
     for entry in options.env:
         if entry.startswith("=") or "\0" in entry:
@@ -289,7 +290,10 @@ def _capability_names(names: Sequence[str]) -> set[str]:
         upper = name.upper()
         canonical = upper if upper == "ALL" else "CAP_" + upper.removeprefix("CAP_")
         if canonical != "ALL" and canonical not in process.CAPABILITIES:
-            raise InvalidInput(f"invalid capability: {name!r}", hint="names are those of capabilities(7), or ALL")
+            raise InvalidInput(
+                f"invalid capability: {name!r}",
+                hint="--cap-add and --cap-drop take the names of capabilities(7), or ALL",
+            )
         full.add(canonical)
     return full
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from kist.engine import bundle, devices, namespaces, propagation, security, starter, ulimits, userns
 from kist.errors import InvalidInput
-from kist.kernel import process
+from kist.kernel import lsm, process
 from kist.kernel import userns as kernel_userns
 from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions
 from kist.spec.runtime import IdMaps
@@ -15,11 +15,14 @@ from kist.store.records import Records
 
 
 def check_profile(options: ContainerOptions) -> None:
-    """Refuse a seccomp profile that cannot be loaded, now rather than at the first start.
+    """Refuse a seccomp profile that cannot be loaded, now rather than at the first start, and what would not be done.
 
     Raises:
         InvalidInput: it is none.
+        Unsupported: a profile of AppArmor or a label of SELinux, where these are at work.
     """
+    if options.security_options:
+        security.check_confinement(options, lsm.active())
     held = bundle.capabilities(options.cap_add, options.cap_drop)
     starter.seccomp_filter(security.read(options).seccomp, frozenset(held))
 

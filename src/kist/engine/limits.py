@@ -229,7 +229,8 @@ def _verify_cpuset(asked: Resources, machine: Machine) -> None:
                 f"Invalid value {text} for cpuset {kind}", hint="write numbers and ranges: 0-2,4"
             ) from None
         if not wanted <= listed(there):
-            raise InvalidInput(f"Requested {what} are not available - requested {text}, available: {there}")
+            raise InvalidInput(f"Requested {what} are not available - requested {text}, available: {there}",
+                               hint=f"--cpuset-{kind} was {text}")  # fmt: skip
 
 
 def _verify_blocks(asked: Resources) -> None:

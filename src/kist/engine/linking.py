@@ -6,7 +6,7 @@ from kist.engine import links
 from kist.engine.links import Link
 from kist.engine.roster import Roster
 from kist.engine.surroundings import rewrite_hosts
-from kist.errors import Conflict, NotFound
+from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions
 
 
@@ -22,10 +22,13 @@ class Linking:
         """Refuse links to containers that there are not.
 
         Raises:
-            InvalidInput, NotFound: names the link.
+            InvalidInput: names the link. As in Docker it is not a ``NotFound``, for which clients pull the image.
         """
         for link in options.networking.links:
-            self._roster.get(links.read_link(link)[0])
+            try:
+                self._roster.get(links.read_link(link)[0])
+            except NotFound as error:
+                raise InvalidInput(f"--link {link}: {error}", hint=error.hint) from None
 
     def note(self, container: Container) -> None:
         """A container is here, which may have links."""

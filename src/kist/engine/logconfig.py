@@ -56,7 +56,7 @@ def check(config: LogConfig) -> None:
     driver, options = driver_of(config), config.options
     if driver not in DRIVERS:
         raise InvalidInput(
-            f"logger: no log driver named '{driver}' is registered", hint=f"log drivers are {', '.join(DRIVERS)}"
+            f"logger: no log driver named '{driver}' is registered", hint=f"--log-driver takes {', '.join(DRIVERS)}"
         )
     if driver == "none":
         return

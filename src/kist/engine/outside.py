@@ -67,7 +67,7 @@ def installed() -> dict[str, str]:
 
 def _installed() -> str:
     names = ", ".join(("kist", *installed()))
-    return f"this machine has {names}; the absolute path of any other OCI runtime is a name too"
+    return f"--runtime takes {names}, which this machine has, or the absolute path of another OCI runtime"
 
 
 def configuration(container: Container, spec: RuntimeSpec, root: str = "rootfs") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kist.errors import InvalidInput
+from kist.errors import InvalidInput, Unsupported
 from kist.spec.container import ContainerOptions
 from kist.spec.truth import FALSE, TRUE
 
@@ -18,6 +18,7 @@ class Security:
         seccomp: ``default``, a profile in Docker's JSON, or empty for no filter.
         no_new_privileges: whether set-uid programs give nothing.
         apparmor: the profile that was asked for; empty for the machine's default.
+        labels: what was asked for of SELinux (``disable``, ``type:NAME``, …).
         open_paths: whether nothing below /proc and /sys is hidden or read-only.
         writable_cgroups: whether it may write to its own cgroup.
     """
@@ -25,6 +26,7 @@ class Security:
     seccomp: str = "default"
     no_new_privileges: bool = False
     apparmor: str = ""
+    labels: tuple[str, ...] = ()
     open_paths: bool = False
     writable_cgroups: bool = False
 
@@ -35,7 +37,8 @@ def read(options: ContainerOptions) -> Security:
     Raises:
         InvalidInput: an option that there is not, or a value that it does not take.
     """
-    found = {name: value for name, value in map(_split, options.security_options) if name != "label"}
+    asked = [_split(text) for text in options.security_options]
+    found = {name: value for name, value in asked if name != "label"}
     seccomp = found.get("seccomp")
     if seccomp is None:
         profile = "" if options.privileged else "default"
@@ -47,9 +50,28 @@ def read(options: ContainerOptions) -> Security:
         seccomp=profile,
         no_new_privileges=_truth(found, "no-new-privileges"),
         apparmor=found.get("apparmor", ""),
+        labels=tuple(value for name, value in asked if name == "label"),
         open_paths=options.privileged or found.get("systempaths") == "unconfined",
         writable_cgroups=options.privileged or _truth(found, "writable-cgroups"),
     )
+
+
+def check_confinement(options: ContainerOptions, active: frozenset[str]) -> None:
+    """Refuse what a security module of this machine was asked for and Kist does not have it do.
+
+    Where there is no such module, Docker accepts the words, and so does Kist.
+
+    Raises:
+        Unsupported: a profile or a label that would be taken for a protection.
+    """
+    held = read(options)
+    if "apparmor" in active and held.apparmor not in {"", "unconfined"}:
+        raise Unsupported(f"--security-opt apparmor={held.apparmor}: Kist does not apply AppArmor's profiles yet",
+                          hint="leave it out; capabilities, seccomp and masked paths hold as always")  # fmt: skip
+    labels = [label for label in held.labels if label != "disable"]
+    if "selinux" in active and labels:
+        raise Unsupported(f"--security-opt label={labels[0]}: Kist does not set SELinux's labels yet",
+                          hint="leave it out, or write label=disable")  # fmt: skip
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -56,7 +56,12 @@ class ContainerVolumes:
         mounts = list(options.mounts)
         for text in options.volumes_from:
             name, mode = read_volumes_from(text)
-            mounts += _others(get(name).options.mounts, mode, mounts)
+            try:
+                giver = get(name)
+            except NotFound as error:
+                # As in Docker not a 404, for which clients pull the image.
+                raise InvalidInput(f"--volumes-from {text}: {error}", hint=error.hint) from None
+            mounts += _others(giver.options.mounts, mode, mounts)
         taken = {mount.target for mount in mounts}
         return mounts + [Mount("volume", "", target) for target in sorted(image.volumes or {}) if target not in taken]
 

@@ -40,7 +40,8 @@ def explain(command: str, path: str | None, error: int) -> tuple[int, str, str]:
     except OSError as failure:
         return _no_status(command, path, failure)
     if stat.S_ISDIR(status.st_mode):
-        return NOT_EXECUTABLE, f'exec: "{command}": is a directory', "name a program in it"
+        # Docker's older clients know by the last two words that the exit code is 126.
+        return NOT_EXECUTABLE, f'exec: "{command}": is a directory: permission denied', "name a program in it"
     if not stat.S_ISREG(status.st_mode):
         return NOT_EXECUTABLE, f'exec: "{command}": permission denied: not a regular file', ""
     if error == errno.EACCES:

@@ -43,13 +43,14 @@ def test_what_is_no_number_of_cpus(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("TERM", "TERM"), ("sigterm", "TERM"), ("9", "9"), ("RTMIN+3", "RTMIN+3")]
+    ("text", "expected"),
+    [("TERM", "TERM"), ("sigterm", "TERM"), ("9", "9"), ("RTMIN+3", "RTMIN+3"), ("rtmax-1", "RTMAX-1")],
 )
 def test_signals(text: str, expected: str) -> None:
     assert values.signal_name(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "0", "65", "TE RM", "-9", "²"])
+@pytest.mark.parametrize("text", ["", "0", "65", "TE RM", "-9", "²", "FOO", "RTMIN+", "RTMIN+x", "_DFL"])
 def test_what_is_no_signal(text: str) -> None:
     with pytest.raises(ValueError, match="a signal is"):
         values.signal_name(text)

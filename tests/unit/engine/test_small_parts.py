@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.engine import creation, names, signals
+from kist.engine import creation, names, security, signals
 from kist.engine.frames import read_frames
 from kist.engine.starter import raise_failure
-from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError, NotFound
+from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError, NotFound, Unsupported
 from kist.spec import roots
+from kist.spec.container import ContainerOptions
 from kist.spec.docker.frames import frame
 
 FRAMES = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=300)), max_size=20)
@@ -135,3 +136,24 @@ def test_a_failed_start_in_words(failure: dict[str, Any], error: type[KistError]
         raise_failure(whole)
     assert type(caught.value) is error
     assert caught.value.hint or failure["operation"] in {"attach", "directory"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "active", "refused"),
+    [
+        ("apparmor=mine", {"apparmor"}, "apparmor=mine"),
+        ("apparmor=mine", {"selinux"}, ""),
+        ("apparmor=unconfined", {"apparmor"}, ""),
+        ("label=type:spc_t", {"selinux"}, "label=type:spc_t"),
+        ("label=disable", {"selinux"}, ""),
+        ("disable", {"selinux", "apparmor"}, ""),
+        ("no-new-privileges", {"selinux", "apparmor"}, ""),
+    ],
+)
+def test_a_confinement_that_would_not_be_done_is_refused(asked: str, active: set[str], refused: str) -> None:
+    options = ContainerOptions(image="", security_options=(asked,))
+    if not refused:
+        security.check_confinement(options, frozenset(active))
+        return
+    with pytest.raises(Unsupported, match=refused):
+        security.check_confinement(options, frozenset(active))
