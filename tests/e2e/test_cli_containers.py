@@ -204,6 +204,21 @@ def test_signals_go_to_the_command(cli: Any, number: signal.Signals) -> None:
         assert process.returncode == 9
 
 
+def test_the_third_interrupt_leaves_a_container_that_does_not_mind(cli: Any) -> None:
+    script = "trap 'echo no' INT; echo ready; while :; do sleep 0.05; done"
+    with started(cli, "run", "--name", "minds", *QUIET, IMAGE, "sh", "-c", script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == b"no\n"
+        process.send_signal(signal.SIGINT)
+        assert b"the container goes on" in process.communicate(timeout=20)[1]
+        assert process.returncode == 130
+    assert " Up " in next(line for line in cli.good("ps").splitlines() if "minds" in line)
+    cli.good("rm", "-f", "minds")
+
+
 def test_signals_stay_here_without_sig_proxy(cli: Any) -> None:
     with started(
         cli, "run", "--name", "stay", "--sig-proxy=false", *QUIET, IMAGE, "sh", "-c", "echo ready; sleep 100"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _READ = 64 * 1024
 DETACHED = -1
+# So many SIGINT and SIGTERM end the client whose container does not end by them, as in Docker.
+_LAST_INTERRUPT = 3
 
 
 class Session:
@@ -52,6 +54,7 @@ class Session:
         self._keys = keys
         self._demultiplexer = Demultiplexer()
         self.ended_by = 0  # the signal that ended us, or DETACHED
+        self._interrupts = 0
 
     @property
     def _proxies(self) -> bool:
@@ -107,6 +110,11 @@ class Session:
             self.resize()
             return False
         if not self._proxies or not self._kill:
+            self.ended_by = number
+            return True
+        self._interrupts += number in signals.INTERRUPTS
+        if self._interrupts >= _LAST_INTERRUPT:
+            self._context.note(f"kist: {_LAST_INTERRUPT} interrupts: leaving, and the container goes on")
             self.ended_by = number
             return True
         try:

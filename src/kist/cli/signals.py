@@ -22,6 +22,7 @@ PROXIED = (
     signal.SIGUSR2,
     signal.SIGALRM,
 )
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 RESIZED = signal.SIGWINCH
 
