@@ -207,12 +207,12 @@ class Checker:
         """Groups of containers of ours that do not run, and such as have been empty for long, whoever had them."""
         stopped = {c.id for c in self._store.records.containers() if not self._containers.state_of(c).running}
         stopped |= self._store.events.destroyed()
-        for group in leftovers.groups(cgroup.detect(), "kist"):
+        for name, places in leftovers.groups(cgroup.detect(), "kist").items():
             self._counts["cgroup"] += 1
-            empty = leftovers.empty_for(group)
-            if empty > _EMPTY_SECONDS or (empty >= 0 and os.path.basename(group) in stopped):
-                problem = Problem("cgroup", group, "of a container that does not run")
-                yield Finding(problem, "removed", partial(leftovers.remove_group, group))
+            empty = min(map(leftovers.empty_for, places))
+            if empty > _EMPTY_SECONDS or (empty >= 0 and name in stopped):
+                problem = Problem("cgroup", f"kist/{name}", "of a container that does not run")
+                yield Finding(problem, "removed", partial(leftovers.remove_groups, places))
 
     def _interfaces(self) -> Iterator[Finding]:
         cables = self._networks.cables()

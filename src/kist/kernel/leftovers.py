@@ -10,38 +10,41 @@ from kist.kernel.process import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kist.kernel.cgroup import Hierarchies
 
 
-def groups(hierarchies: Hierarchies, parent: str) -> Iterator[str]:
-    """The directories of all cgroups directly below ``parent`` (``kist``), in every hierarchy."""
+def groups(hierarchies: Hierarchies, parent: str) -> dict[str, list[str]]:
+    """All cgroups directly below ``parent`` (``kist``) by their names: the directories of each, one in a hierarchy."""
+    found: dict[str, list[str]] = {}
     roots = [root for root, _ in hierarchies.v1] + ([hierarchies.v2] if hierarchies.v2 else [])
     for root in dict.fromkeys(roots):
         try:
             with os.scandir(f"{root}/{parent}") as entries:
-                yield from (entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        found.setdefault(entry.name, []).append(entry.path)
         except FileNotFoundError:
             continue
+    return found
 
 
-def empty_for(group: str) -> float:
+def empty_for(directory: str) -> float:
     """Since how many seconds there has been a cgroup that has no processes now; -1 for one with processes."""
     try:
-        made = os.stat(group).st_ctime
-        return -1.0 if cgroup_files.pids(group) else max(0.0, time.time() - made)
+        made = os.stat(directory).st_ctime
+        return -1.0 if cgroup_files.pids(directory) else max(0.0, time.time() - made)
     except FileNotFoundError:
         return -1.0
 
 
-def remove_group(group: str) -> None:
-    """Remove an empty cgroup and those below it.
+def remove_groups(directories: list[str]) -> None:
+    """Remove an empty cgroup, and those below it, from every hierarchy.
 
     Raises:
         OSError: EBUSY, it has processes.
     """
-    cgroup_files.remove(group, 0)
+    for directory in directories:
+        cgroup_files.remove(directory, 0)
 
 
 def mounts_below(directory: str) -> list[str]:
