@@ -5,6 +5,7 @@ import stat
 from types import TracebackType
 from typing import Self
 
+from kist.image import pretence
 from kist.kernel.paths import open_in_root
 
 _OPEN_PARENTS = 128
@@ -161,7 +162,7 @@ class Tree:
             return
         descriptor = open_in_root(self._root, path or ".", os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fchown(descriptor, *owner)
+            pretence.give(descriptor, *owner)
             os.fchmod(descriptor, mode)
             os.utime(descriptor, ns=(nanoseconds, nanoseconds))
         finally:

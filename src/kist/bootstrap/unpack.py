@@ -14,6 +14,7 @@ from kist.bootstrap.deb import control_fields, read_deb
 from kist.bootstrap.deb822 import Paragraph
 from kist.bootstrap.tree import Tree, write_all
 from kist.errors import Corrupt
+from kist.image import pretence
 
 # Top-level directories that are links into /usr on a merged system, besides lib64, which not every machine has.
 _MERGED = ("bin", "sbin", "lib")
@@ -155,7 +156,7 @@ class _Extraction:
         try:
             write_all(descriptor, content)
             if (member.uid, member.gid) != (0, 0):
-                os.fchown(descriptor, member.uid, member.gid)
+                pretence.give(descriptor, member.uid, member.gid)
             os.fchmod(descriptor, member.mode & 0o7777)
             time = _nanoseconds(member)
             os.utime(descriptor, ns=(time, time))

@@ -11,6 +11,7 @@ import stat
 
 from kist.build.tree import shown
 from kist.errors import InvalidInput
+from kist.image import pretence
 from kist.kernel.paths import open_in_root
 
 _MAX_LINKS = 40
@@ -72,14 +73,14 @@ class Target:
         """
         os.mkdir(name, 0o700, dir_fd=parent)
         descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        os.fchown(descriptor, *self._owner)
+        pretence.give(descriptor, *self._owner)
         os.fchmod(descriptor, mode)
         return descriptor
 
     def take_directory(self, path: str, mode: int) -> int:
         """Give a directory that exists this mode and the owner; its descriptor."""
         descriptor = self.open_directory(path)
-        os.fchown(descriptor, *self._owner)
+        pretence.give(descriptor, *self._owner)
         os.fchmod(descriptor, mode)
         return descriptor
 
@@ -109,7 +110,7 @@ class Target:
         descriptor = self._create(parent, name)
         try:
             _copy_bytes(source, descriptor, status.st_size)
-            os.fchown(descriptor, *self._owner)
+            pretence.give(descriptor, *self._owner)
             os.fchmod(descriptor, self.mode(status))
             if self._attributes:
                 _copy_attributes(source, descriptor)
@@ -156,7 +157,7 @@ class Target:
             return os.open(name, flags, 0o600, dir_fd=parent)
 
     def _finish(self, parent: int, name: str, status: os.stat_result) -> None:
-        os.chown(name, *self._owner, dir_fd=parent, follow_symlinks=False)
+        pretence.give_link(parent, name, *self._owner)
         times = (status.st_mtime_ns, status.st_mtime_ns)
         os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
 

@@ -24,7 +24,7 @@ def connect(endpoint: "Endpoint") -> Connection:
         Forbidden: the socket belongs to somebody else.
     """
     try:
-        return Connection(endpoint.socket)
+        connection = Connection(endpoint.socket)
     except (FileNotFoundError, ConnectionRefusedError):
         if endpoint.roots is None:
             raise Unavailable(
@@ -33,6 +33,12 @@ def connect(endpoint: "Endpoint") -> Connection:
             ) from None
     except PermissionError:
         raise _forbidden(endpoint.socket) from None
+    else:
+        # In /tmp anybody could have been there first: our own engine is ours, or root's.
+        if endpoint.roots is not None and connection.peer_uid() not in {os.geteuid(), 0}:
+            connection.close()
+            raise _forbidden(endpoint.socket)
+        return connection
     data_root, run_root = endpoint.roots
     return start(endpoint.socket, data_root, run_root)
 
@@ -52,6 +58,7 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
         raise Unavailable(
             f"cannot start the engine: {error.strerror}: {error.filename}", hint="choose another place with KIST_RUN"
         ) from None
+    _check_owner(run_root)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -67,6 +74,21 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
         raise _forbidden(socket_path) from None
     finally:
         os.close(lock)
+
+
+def _check_owner(run_root: str) -> None:
+    """Refuse a run root that somebody else has made or could change: in /tmp anybody could have been there first.
+
+    Raises:
+        Forbidden: names the directory.
+    """
+    uid = os.geteuid()
+    for path in (run_root, os.path.dirname(run_root)) if uid else ():
+        status = os.lstat(path)
+        if status.st_uid not in {uid, 0} or (status.st_mode & 0o022 and not status.st_mode & 0o1000):
+            raise Forbidden(
+                f"{path} belongs to another user, or others may write to it", hint="choose another place with KIST_RUN"
+            )
 
 
 def _launch(data_root: str, run_root: str) -> None:

@@ -61,8 +61,15 @@ class Connection:
 
     def peer_pid(self) -> int:
         """The process that listens (``SO_PEERCRED``, unix(7)); 0 when our pid namespace does not have it."""
+        return self._credential(0)
+
+    def peer_uid(self) -> int:
+        """The user who listens."""
+        return self._credential(4)
+
+    def _credential(self, offset: int) -> int:
         credentials = self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-        return int.from_bytes(credentials[:4], sys.byteorder)
+        return int.from_bytes(credentials[offset : offset + 4], sys.byteorder)
 
     def is_stale(self) -> bool:
         """Whether an idle connection was closed by the engine (or has bytes that nobody asked for)."""

@@ -132,6 +132,7 @@ def _node(wanted_node: cdi.DeviceNode) -> DeviceNode:
         mode=wanted_node.file_mode or stat.S_IMODE(status.st_mode),
         uid=wanted_node.uid or status.st_uid,
         gid=wanted_node.gid or status.st_gid,
+        source=path,
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from kist.engine import state
 from kist.engine.containers import Containers
 from kist.engine.listing import names_in
+from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.remnants import clear_run
 from kist.errors import Conflict, KistError, NotFound
@@ -47,8 +48,9 @@ class Finding:
 class Checker:
     """Looks at everything that belongs to one data root and one run root."""
 
-    def __init__(self, store: Store, containers: Containers, networks: Networks, run_root: str) -> None:
+    def __init__(self, store: Store, containers: Containers, networks: Networks, run_root: str, means: Means) -> None:
         self._store = store
+        self._means = means
         self._containers = containers
         self._networks = networks
         self._run_root = run_root
@@ -215,6 +217,8 @@ class Checker:
                 yield Finding(problem, "removed", partial(leftovers.remove_groups, places))
 
     def _interfaces(self) -> Iterator[Finding]:
+        if not self._means.root:
+            return  # the host's are none of ours
         cables = self._networks.cables()
         here = {plan.veth_name(identifier) for identifier in self._present()}
         for name in cables:

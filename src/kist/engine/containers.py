@@ -26,6 +26,7 @@ from kist.engine.images import Images
 from kist.engine.linking import Linking
 from kist.engine.locks import Locks
 from kist.engine.machine import MachineLimits
+from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.planning import Planning
 from kist.engine.reconciling import Reconciling
@@ -55,6 +56,7 @@ class Containers:
         events: Events,
         log: LogConfig,
         machine: MachineLimits,
+        means: Means,
     ) -> None:
         self._records = store.records
         self._events = events
@@ -67,10 +69,10 @@ class Containers:
             mounted_at=os.path.join(run_root, "root"),
         )
         self._locks = Locks(roster)
-        self._creation = Creation(store, images, volumes, machine, roster, log)
+        self._creation = Creation(store, images, volumes, machine, roster, log, means)
         self._remnants = Remnants(store, roster, self._creation, connected)
         self._linking = Linking(roster)
-        self._planning = Planning(store, roster, self._creation, self._linking, volumes)
+        self._planning = Planning(store, roster, self._creation, self._linking, volumes, means)
         self._waiting = Waiting(store, roster, events, start.spawner, self._on_exit)
         self._attaching = Attaching(roster, self.guardians, events)
         self._starting = Starting(

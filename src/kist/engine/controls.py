@@ -11,7 +11,7 @@ from kist.engine.lifetime import need_process
 from kist.engine.limits import cgroup_limits, merge, without_devices
 from kist.engine.machine import MachineLimits
 from kist.errors import Conflict
-from kist.kernel import cgroup
+from kist.kernel import cgroup, members
 from kist.spec.container import Container, RestartPolicy
 from kist.spec.json import to_builtins
 from kist.spec.resources import Resources
@@ -85,8 +85,12 @@ class Controls:
         """Titles and rows of a container's processes, as ps shows them on the host."""
         container = self._containers.get(name)
         need_process(container)
-        group = cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container))
-        return top.table(group.pids(), arguments)
+        found = cgroup.detect()
+        if found.mode != "none":
+            pids = cgroup.Cgroup(found, bundle.cgroup_path(container)).pids()
+        else:
+            pids = sorted(members.of(container.state.pid))
+        return top.table(pids, arguments)
 
 
 def _settled(resources: Resources) -> Resources:

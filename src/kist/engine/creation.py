@@ -12,6 +12,7 @@ from msgspec import structs
 from kist.engine import bundle, isolation, logconfig, names, roots
 from kist.engine.images import Images
 from kist.engine.machine import MachineLimits
+from kist.engine.means import Means
 from kist.engine.roster import Roster
 from kist.engine.volumes import ContainerVolumes
 from kist.errors import Conflict, InvalidInput, NotFound
@@ -44,6 +45,7 @@ class Creation:
         machine: what limits it can keep.
         roster: where the containers' directories are.
         log: the log driver of containers that name none.
+        means: what can be done here.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Creation:
         machine: MachineLimits,
         roster: Roster,
         log: LogConfig,
+        means: Means,
     ) -> None:
         self._store = store
+        self._means = means
         self._images = images
         self._machine = machine
         self._roster = roster
@@ -87,7 +91,8 @@ class Creation:
                 return self._record(identifier, settled, base.image_id, config, argv)
 
     def limited(self, options: ContainerOptions) -> ContainerOptions:
-        """The same options with the limits that this machine keeps."""
+        """The same options with the limits that this machine keeps, and the network that can be had."""
+        options = self._means.fit_options(options)
         resources, _ = self._machine.verify(options.resources)
         return options if resources is options.resources else structs.replace(options, resources=resources)
 
@@ -99,6 +104,7 @@ class Creation:
             NotFound: there is no such image, or no such directory.
         """
         bundle.check(options)
+        self._means.check(options)
         isolation.check_profile(options)
         if options.rootfs:
             roots.check_directory(options)

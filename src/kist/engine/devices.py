@@ -5,6 +5,8 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from kist.errors import InvalidInput, NotFound
 from kist.spec.container import ContainerOptions
 from kist.spec.devices import Device
@@ -99,7 +101,7 @@ def _of_device(device: Device) -> Sequence[DeviceNode]:
         if found:
             return found
     elif (node := _node(status, target)) is not None:
-        return (node,)
+        return (msgspec.structs.replace(node, source=source),)
     raise InvalidInput(
         f'error gathering device information while adding custom device "{device.source}": not a device node',
         hint="to show files of the host, use -v",
@@ -124,7 +126,7 @@ def _of_directory(directory: str, target: str, left_out: frozenset[str]) -> Iter
         except FileNotFoundError:
             continue
         if node is not None:
-            yield node
+            yield msgspec.structs.replace(node, source=entry.path)
 
 
 def _node(status: os.stat_result, path: str) -> DeviceNode | None:

@@ -15,7 +15,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from kist.engine import isolation, logconfig, network_options, settings
+from kist.engine import isolation, logconfig, means, network_options, settings
 from kist.engine.checking import Checker
 from kist.engine.commit import commit
 from kist.engine.containers import Containers
@@ -85,7 +85,8 @@ class Engine:
     def __init__(self, data_root: str = "", run_root: str = "", *, shared: bool = False) -> None:
         if os.geteuid() != 0:
             raise Unsupported(
-                "the engine needs root for now", hint="run it with sudo; engines of ordinary users come next"
+                "an engine within this process needs root for now",
+                hint="leave local=True out: kist.Engine() talks to an engine of your own",
             )
         self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
         if set(self.data_root) & set(":,\\"):
@@ -103,6 +104,7 @@ class Engine:
         self._networks = Networks(self.store)
         start = Starter(self.spawner, self._networks)
         self.machine = MachineLimits()
+        self.means = means.look()
         self._containers = Containers(
             self.store,
             self.catalogue,
@@ -112,16 +114,17 @@ class Engine:
             self.event_log,
             self.settings.log,
             self.machine,
+            self.means,
         )
         self._controls = Controls(self._containers, self.store, self.event_log, self.machine)
         self._stats = Stats(self._containers)
-        self._execs = Execs(self._containers, self.event_log)
+        self._execs = Execs(self._containers, self.event_log, self.means)
         self._logs = Logs(self._containers)
         self.usage = Usage(self._containers, self.catalogue, self.store)
         self.files = Files(self._containers, self.store, self.event_log, self.usage)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
-        self._steps = Steps(self.store, start, self._networks, self.run_root)
-        self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
+        self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
+        self._checker = Checker(self.store, self._containers, self._networks, self.run_root, self.means)
         self._containers.reconcile()
 
     def __enter__(self) -> Self:
@@ -228,7 +231,11 @@ class Engine:
 
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         """What of these options this machine or engine cannot do and leaves out, a sentence for each."""
-        told = (*isolation.warnings(options), *network_options.warnings(options))
+        told = (
+            *isolation.warnings(options),
+            *network_options.warnings(options),
+            *self.means.warnings(options),
+        )
         return (*told, *self.machine.verify(options.resources)[1])
 
     def start(self, name: str | Container) -> None:
@@ -539,7 +546,8 @@ class Engine:
             cgroup_version=cgroup.detect().mode,
             cpus=os.cpu_count() or 1,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-            rootless=os.geteuid() != 0,
+            rootless=not self.means.root,
+            ids=self.means.ids.count if self.means.ids is not None else 0,
             log_driver=self.settings.log.driver,
             log_drivers=logconfig.DRIVERS,
         )

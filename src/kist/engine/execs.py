@@ -9,6 +9,7 @@ from typing import Any
 from kist.engine import bundle, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
+from kist.engine.means import Means
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import faults, process
 from kist.runtime import plan
@@ -19,8 +20,9 @@ from kist.spec.container import Container, ExecOptions, ExecState
 class Execs:
     """Exec'd processes of this engine's containers."""
 
-    def __init__(self, containers: Containers, events: Events) -> None:
+    def __init__(self, containers: Containers, events: Events, means: Means) -> None:
         self._containers = containers
+        self._means = means
         self._events = events
         # Where an exec was made; others are looked for on disk. Only ever added to, and by one key, so no lock.
         self._owners: dict[str, str] = {}
@@ -59,7 +61,8 @@ class Execs:
         if os.path.exists(self._state_path(owner, identifier)):
             raise Conflict(f"exec {identifier} was started before")
         linked = self._containers.linked_environment(container)
-        command = bundle.exec_process(container, options, linked, self._containers.hostname(container))
+        hostname = self._containers.hostname(container)
+        command = self._means.fit_process(bundle.exec_process(container, options, linked, hostname))
         ids = self._containers.ids(container)
         made = plan.make_exec_plan(
             identifier,

@@ -19,7 +19,7 @@ from kist.image.compression import plain
 from kist.image.layers import unpack
 from kist.image.pack import Packer
 from kist.image.unpack import Manner
-from kist.kernel import paths
+from kist.kernel import paths, userns
 from kist.spec.container import Container
 from kist.spec.files import Change, PathStatus
 from kist.store import Store
@@ -187,6 +187,8 @@ def _extraction_point(view: View, path: str) -> int:
 def _owners(view: View, *, as_user: bool) -> Callable[[int, int], tuple[int, int]]:
     user = view.container.config.user
     if not as_user or not user:
-        return view.owners_outside
+        # Whose files are copied by an ordinary user is root in the containers.
+        ids = userns.limited_ids()
+        return view.owners_outside if ids is None else ids.of_outsider
     chosen = view.owners_outside(*user_of(view.root, user))
     return lambda _uid, _gid: chosen

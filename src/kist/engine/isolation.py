@@ -93,6 +93,8 @@ def user_namespace_of(container: Container, get: Callable[[str], Container]) -> 
     Raises:
         InvalidInput: it asks for namespaces of different ones.
     """
+    if kernel_userns.limited_ids() is not None:
+        return None  # all are in this engine's
     mode = userns.read(container.options.namespaces.user)
     others = [user_namespace_of(other, get) for other in namespaces.sharing(container, get)]
     if mode.kind == "container":

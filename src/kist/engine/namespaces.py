@@ -116,14 +116,27 @@ def _sharing(container: Container, kind: str, name: str, get: Callable[[str], Co
 
 def _joined(get: Callable[[str], Container], identifier: str, kinds: list[str]) -> Joined:
     """Who it is that is joined: looked at again, so that a number that means another process by now is not taken."""
-    pid = get(identifier).state.pid
+    try:
+        pid, started = first_process(get(identifier), get)
+    except ProcessLookupError:
+        raise Conflict(f"cannot join {kinds[0]} of a non running container: {identifier}") from None
+    return Joined(pid, started, tuple(kinds))
+
+
+def first_process(container: Container, get: Callable[[str], Container]) -> tuple[int, int]:
+    """The number of a running container's first process, and when it began: for good, that process and no other.
+
+    Raises:
+        ProcessLookupError: it has ended.
+    """
+    pid = container.state.pid
     try:
         started = process.start_time(pid)
-    except OSError:
+    except FileNotFoundError:
         started = 0
-    if not started or get(identifier).state.pid != pid:
-        raise Conflict(f"cannot join {kinds[0]} of a non running container: {identifier}")
-    return Joined(pid, started, tuple(kinds))
+    if not started or get(container.id).state.pid != pid:
+        raise ProcessLookupError(f"process {pid} has ended")
+    return pid, started
 
 
 def network_giver(container: Container, get: Callable[[str], Container]) -> Container | None:

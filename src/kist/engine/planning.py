@@ -9,6 +9,7 @@ from kist.engine import bundle, isolation, lifetime, logconfig, namespaces, outs
 from kist.engine.creation import Creation
 from kist.engine.health import plan_check
 from kist.engine.linking import Linking
+from kist.engine.means import Means
 from kist.engine.roster import Roster
 from kist.engine.starter import Places
 from kist.engine.surroundings import borrowed_surroundings, hostname_of, write_surroundings
@@ -27,9 +28,16 @@ class Planning:
     """Makes plans, of containers that are about to start and of options (``--dry-run``)."""
 
     def __init__(
-        self, store: Store, roster: Roster, creation: Creation, linking: Linking, volumes: ContainerVolumes
+        self,
+        store: Store,
+        roster: Roster,
+        creation: Creation,
+        linking: Linking,
+        volumes: ContainerVolumes,
+        means: Means,
     ) -> None:
         self._store = store
+        self._means = means
         self._roster = roster
         self._creation = creation
         self._linking = linking
@@ -103,10 +111,11 @@ class Planning:
         publish: Sequence[dict[str, Any]],
     ) -> plan.Plan:
         options = container.options
+        spec = self._means.fit(spec)
         caller = userns.caller_of(options)
         passwd = to_builtins(caller) if caller is not None else None
         environment = self._linking.environment(container)
-        check = plan_check(container, environment, self.hostname(container), spec.linux.ids)
+        check = plan_check(container, environment, self.hostname(container), self._means, spec.linux.ids)
         return plan.make_plan(
             container.id,
             spec,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from kist.engine import bundle
 from kist.errors import Unavailable
-from kist.kernel import cgroup
+from kist.kernel import cgroup, members
 from kist.spec.container import Container
 
 _MARK = "standstill"
@@ -57,4 +57,8 @@ def let_go(container: Container, directory: str) -> None:
 
 
 def _freeze(container: Container, *, frozen: bool) -> None:
-    cgroup.Cgroup(cgroup.detect(), bundle.cgroup_path(container)).freeze(frozen=frozen)
+    found = cgroup.detect()
+    if found.mode != "none":
+        cgroup.Cgroup(found, bundle.cgroup_path(container)).freeze(frozen=frozen)
+    else:
+        (members.stop if frozen else members.go_on)(container.state.pid)

@@ -21,10 +21,11 @@ from kist.errors import (
     Unavailable,
     Unsupported,
 )
-from kist.kernel import faults
+from kist.kernel import faults, userns
 from kist.runtime import launch, messages, seccomp
 from kist.runtime.launch import Attachment, Spawner
 from kist.runtime.plan import Plan
+from kist.runtime.seccomp.pretence import pretending
 from kist.spec.networking import NetworkAttachment
 from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
@@ -155,6 +156,12 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
     if operation == "user" and not failure["errno"]:
         file = "/etc/group" if "group" in message.split(":")[0] else "/etc/passwd"
         raise InvalidInput(message, hint=f"use a name of the image's {file}, or a number")
+    if operation == "privileges" and failure["errno"] == errno.EINVAL:
+        raise InvalidInput(
+            "the user that the container is to run as has no id in this engine's user namespace",
+            hint="run it as root, which is you, or ask the administrator for a range of ids for you in /etc/subuid and "
+            "/etc/subgid",
+        )
     if operation == "publish":
         raise publishing.failure(path, failure["errno"])
     if operation == "attach":
@@ -212,7 +219,12 @@ def seccomp_filter(profile: str, capabilities: frozenset[str]) -> bytes:
     """
     machine = Platform.of_machine(os.uname().machine).architecture
     found = _profile(profile, machine)
-    return seccomp.compile(found, architecture=machine, capabilities=capabilities) if found is not None else b""
+    if found is None:
+        return b""
+    ids = userns.limited_ids()
+    if ids is not None and ids.alone:
+        found = pretending(found)
+    return seccomp.compile(found, architecture=machine, capabilities=capabilities)
 
 
 def seccomp_document(profile: str, capabilities: frozenset[str]) -> dict[str, Any] | None:

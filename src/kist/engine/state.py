@@ -7,7 +7,7 @@ directory, and is taken away when it is started again. With neither, the record 
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kist.kernel import process
@@ -58,6 +58,16 @@ def left_alone(run_directory: str) -> dict[str, Any]:
     except (ValueError, KeyError):
         return {}
     return found if process_lives and not _is_watched(found) else {}
+
+
+def left(run_directory: str) -> Iterator[int]:
+    """The living processes of what was started last in this run directory: its monitor, its first process."""
+    try:
+        found = _load(run_directory)
+        known = [(found["monitor"], found["monitor_start"]), (found["pid"], found["pid_start"])]
+    except (ValueError, KeyError):
+        return
+    yield from (pid for pid, started in known if process.lives(pid, started))
 
 
 def is_guarded(run_directory: str) -> bool:

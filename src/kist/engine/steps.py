@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from kist.engine import bundle, mountpoints, roots, starter
 from kist.engine.frames import read_frames
+from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import write_surroundings
@@ -22,11 +23,12 @@ from kist.store import Store, directories
 class Steps:
     """Runs commands on active snapshots."""
 
-    def __init__(self, store: Store, start: Starter, connected: Networks, run_root: str) -> None:
+    def __init__(self, store: Store, start: Starter, connected: Networks, run_root: str, means: Means) -> None:
         self._store = store
         self._starter = start
         self._networks = connected
         self._run_root = run_root
+        self._means = means
 
     def run(
         self,
@@ -78,13 +80,14 @@ class Steps:
         env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
         config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
         options = ContainerOptions(image="", network=network, mounts=mounts, hostname=hostname)
+        options = self._means.fit_options(options)
         container = Container(identifier, "", roots.NO_IMAGE, 0, options, config, argv)
         root = self._store.snapshots.mounts(snapshot)
         with mountpoints.borrowed(root):
-            attachment = self._networks.lease(identifier) if network == "bridge" else None
+            attachment = self._networks.lease(identifier) if options.network == "bridge" else None
             over = roots.over_mountpoints(self._store, snapshot, root)
             surroundings = write_surroundings(places, container, attachment, over)
-            spec = bundle.runtime_spec(container, surroundings)
+            spec = self._means.fit(bundle.runtime_spec(container, surroundings))
             made = plan.make_plan(
                 identifier,
                 spec,

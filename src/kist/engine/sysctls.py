@@ -13,7 +13,9 @@ _IPC = frozenset(
 _IPC_PREFIX = "fs.mqueue."
 _NETWORK_PREFIX = "net."
 # As in Docker: with a network of its own, a container may open low ports and ping without privileges.
-_WITH_NETWORK = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+PINGERS = "net.ipv4.ping_group_range"
+ALL_GROUPS = "0 2147483647"
+_WITH_NETWORK = {"net.ipv4.ip_unprivileged_port_start": "0", PINGERS: ALL_GROUPS}
 
 
 def check(options: ContainerOptions) -> None:
@@ -60,5 +62,5 @@ def wanted(options: ContainerOptions, *, own_network: bool, ids: IdMaps | None =
     usual = dict(_WITH_NETWORK) if own_network else {}
     if usual and ids is not None:
         first = next(entry for entry in ids.gids if entry.inside == 0)
-        usual["net.ipv4.ping_group_range"] = f"0 {min(first.size - 1, 2147483647)}"
+        usual[PINGERS] = f"0 {min(first.size - 1, 2147483647)}"
     return usual | {canonical(name): value for name, value in options.sysctls.items()}

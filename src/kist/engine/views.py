@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kist.engine import namespaces
 from kist.engine.containers import Containers
 from kist.engine.roots import root_mounts
 from kist.errors import InvalidInput, NotFound, Unavailable
@@ -167,7 +168,8 @@ def opened(containers: Containers, store: Store, name: str | Container, *, mount
     container = containers.get(name)
     if container.state.running:
         with contextlib.suppress(ProcessLookupError):
-            found = views.of_process(container.state.pid, container.id, mounts_too=mounts)
+            pid, started = namespaces.first_process(container, containers.get)
+            found = views.of_process(pid, started, mounts_too=mounts)
             with contextlib.closing(_Descriptor(found.root)):
                 yield View(container, found.root, found.uids, found.gids, found.kernel_devices)
             return

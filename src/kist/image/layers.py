@@ -15,7 +15,7 @@ from kist.image.lowers import Lowers
 from kist.image.tar import TarReader
 from kist.image.unpack import Manner, Unpacker
 from kist.image.whiteouts import Whiteouts
-from kist.kernel import files
+from kist.kernel import files, userns
 from kist.spec.mount import Mount
 
 T = TypeVar("T")
@@ -48,7 +48,8 @@ def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer", end
         with ExitStack() as stack:
             below = stack.enter_context(Lowers(lowers, opaque))
             whiteouts = Whiteouts(below, opaque) if lowers else Whiteouts(None, opaque)
-            unpacker = stack.enter_context(Unpacker(upper, what, whiteouts=whiteouts, fresh=exact))
+            ids = userns.limited_ids()
+            unpacker = stack.enter_context(Unpacker(upper, what, whiteouts=whiteouts, fresh=exact, ids=ids))
             applied = unpack_all(reader, unpacker)
         reader.drain()
         return applied

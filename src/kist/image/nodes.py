@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kist.image import tar
 from kist.image.lowers import Found
+from kist.image.pretence import keep, told
 from kist.image.tar import Entry
 from kist.kernel import files
 
@@ -53,7 +54,7 @@ def set_directory(directory: int, entry: Entry) -> None:
     os.fchown(directory, entry.uid, entry.gid)
     os.fchmod(directory, entry.mode)
     for attribute, value in kept(entry.xattrs):
-        os.setxattr(directory, attribute, value)
+        keep(directory, attribute, value)
     os.utime(directory, ns=(entry.mtime, entry.mtime))
 
 
@@ -108,7 +109,7 @@ def entry_of(
     """The member of an archive that a file is; ``owner`` and ``mtime`` (nanoseconds) where they are not its own."""
     is_device = kind in {tar.CHARACTER, tar.BLOCK_DEVICE}
     uid, gid = owner or (status.st_uid, status.st_gid)
-    return Entry(
+    entry = Entry(
         name=path,
         kind=kind,
         mode=stat.S_IMODE(status.st_mode),
@@ -120,3 +121,4 @@ def entry_of(
         device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
         xattrs=xattrs or {},
     )
+    return told(entry) if xattrs else entry

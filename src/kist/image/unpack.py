@@ -17,10 +17,12 @@ import msgspec
 from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, KistError
 from kist.image import tar
 from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write
+from kist.image.pretence import keep, pretended
 from kist.image.tar import Entry, TarReader, shown
 from kist.image.tree import Tree, components, is_whiteout, remove_at, remove_unmounted, status_at
 from kist.image.whiteouts import PREFIX, Whiteouts
 from kist.kernel import files
+from kist.kernel.userns import Ids
 
 _SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _NO_NAMES = frozenset({b"", b".", b".."})
@@ -56,6 +58,7 @@ class Unpacker:
         fresh: the directory was empty and is ours, and the thread has no umask: files are born with their mode.
         devices: whether device nodes may be made.
         manner: how members of a tree that somebody uses are put into it; None for a tree of our own.
+        ids: those that files can be of, where these are not all (``kist.image.pretence``).
     """
 
     def __init__(
@@ -67,8 +70,10 @@ class Unpacker:
         fresh: bool,
         devices: bool = True,
         manner: Manner | None = None,
+        ids: Ids | None = None,
     ) -> None:
         self._what = what
+        self._ids = ids
         self._whiteouts = whiteouts
         self._fresh = fresh
         self._devices = devices
@@ -97,6 +102,8 @@ class Unpacker:
             OSError: ENOSPC and other troubles of the machine.
         """
         try:
+            if self._ids is not None:
+                entry = pretended(entry, self._ids)
             self._add(entry if self._manner is None else _owned(entry, self._manner), reader)
         except KistError as error:
             raise type(error)(f"{self._what}: {error.message} (member {shown(entry.name)})", hint=error.hint) from error
@@ -170,7 +177,7 @@ class Unpacker:
                 os.fchmod(file, mode)
             if entry.xattrs:
                 for attribute, value in kept(entry.xattrs):
-                    os.setxattr(file, attribute, value)
+                    keep(file, attribute, value)
             os.utime(file, ns=(entry.mtime, entry.mtime))
         finally:
             os.close(file)

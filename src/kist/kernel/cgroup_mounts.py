@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kist.kernel import cgroup_files as files
+from kist.kernel import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,10 +69,12 @@ def detect() -> Hierarchies:
         elif mount.controllers:
             v1.setdefault(mount.controllers, mount.point)
     found = tuple((point, controllers) for controllers, point in v1.items())
-    if v2 is None:
-        return Hierarchies(found)
-    base = choose_base(v2.point, inside(v2, own.get("", "/")))
-    return Hierarchies(found, base, tuple(files.read(base + "/cgroup.controllers").split()))
+    base = choose_base(v2.point, inside(v2, own.get("", "/"))) if v2 is not None else ""
+    if not process.in_initial_user_namespace():
+        # An ordinary user has what was delegated; to root it is worth telling why a group cannot be made.
+        found = tuple((point, controllers) for point, controllers in found if os.access(point, os.W_OK))
+        base = base if base and _writable(base) else ""
+    return Hierarchies(found, base, tuple(files.read(base + "/cgroup.controllers").split()) if base else ())
 
 
 def parse_mounts(mountinfo: str) -> Iterator[CgroupMount]:

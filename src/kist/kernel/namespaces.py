@@ -9,6 +9,10 @@ import struct
 from kist.kernel import libc
 from kist.kernel.lean import signal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 CLONE_PIDFD = 0x1000
 CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000
@@ -20,6 +24,11 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_INTO_CGROUP = 0x200000000
 
+# Where /proc/PID/ns calls them otherwise.
+_FILES = {"network": "net", "mount": "mnt"}
+# What ``clone_inside`` enters.
+INSIDE = CLONE_NEWNS | CLONE_NEWPID
+
 # The runtime specification's words (config-linux.md, "Namespaces").
 FLAGS = {
     "pid": CLONE_NEWPID,
@@ -30,6 +39,14 @@ FLAGS = {
     "user": CLONE_NEWUSER,
     "cgroup": CLONE_NEWCGROUP,
 }
+
+
+def others(pid: int, kinds: Iterable[str]) -> Iterator[str]:
+    """Of these kinds of namespaces those in which the process is and this one is not."""
+    for kind in kinds:
+        name = _FILES.get(kind, kind)
+        if os.readlink(f"/proc/{pid}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}"):
+            yield kind
 
 
 def clone(flags: int, *, cgroup: int | None = None) -> tuple[int, int]:
@@ -67,8 +84,9 @@ def clone(flags: int, *, cgroup: int | None = None) -> tuple[int, int]:
 def clone_inside(process: int, *, cgroup: int | None = None) -> tuple[int, int]:
     """As ``clone``, and the child is in the mount and the pid namespace of another process, from its first moment.
 
-    The caller goes there and comes back, for a process cannot change its own pid namespace, only its children's. So the
-    others in that pid namespace never see a process whose root is the host's.
+    The caller goes there and comes back, for a process cannot change its own pid namespace, only its children's; only
+    the machine's root may come back to the machine's. The others in that pid namespace never see a process whose root
+    is the host's.
 
     Args:
         process: a pidfd.
@@ -82,7 +100,7 @@ def clone_inside(process: int, *, cgroup: int | None = None) -> tuple[int, int]:
     own = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("mnt", "pid")]
     pid = pidfd = -1
     try:
-        setns(process, CLONE_NEWNS | CLONE_NEWPID)
+        setns(process, INSIDE)
         pid, pidfd = clone(0, cgroup=cgroup)
     finally:
         if pid != 0:

@@ -233,6 +233,16 @@ def set_oom_score_adjustment(adjustment: int) -> None:
         file.write(str(adjustment))
 
 
+def may_set_groups() -> bool:
+    """Whether this process's user namespace allows setgroups(2) at all."""
+    return read_file("/proc/self/setgroups").strip() == b"allow"
+
+
+def in_initial_user_namespace() -> bool:
+    """Whether ids mean here what they mean to the machine: otherwise root is root of a user namespace only."""
+    return read_file("/proc/self/uid_map").split() == [b"0", b"0", b"4294967295"]
+
+
 def boot_id() -> str:
     """A random word that is new at each boot."""
     global _boot_id  # noqa: PLW0603 - no process outlives a boot

@@ -2,18 +2,108 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
-from kist.kernel import libc, namespaces, process
+from kist.kernel import libc, mounts, namespaces, process
 from kist.kernel.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _INITIAL = 0xFFFFFFFF
 _NS_GET_USERNS = 0xB701
+_limited: list[Ids | None] = []
+
+
+class Ids:
+    """The ids that there are in this process's user namespace.
+
+    Args:
+        uids: ``(first, size)`` for each range of users.
+        gids: and of groups.
+        maker: what root's ids are outside.
+    """
+
+    def __init__(
+        self,
+        uids: Sequence[tuple[int, int]],
+        gids: Sequence[tuple[int, int]],
+        maker: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.uids = tuple(uids)
+        self.gids = tuple(gids)
+        self._maker = maker
+
+    def holds(self, uid: int, gid: int) -> bool:
+        """Whether files can be of both."""
+        return _among(uid, self.uids) and _among(gid, self.gids)
+
+    def of_outsider(self, uid: int, gid: int) -> tuple[int, int]:
+        """The ids here of somebody outside: of the maker, root's; of who is not here, root's too."""
+        mine, my_group = self._maker
+        return (
+            0 if uid == mine or not _among(uid, self.uids) else uid,
+            0 if gid == my_group or not _among(gid, self.gids) else gid,
+        )
+
+    def has_group(self, gid: int) -> bool:
+        """Whether there is this group."""
+        return _among(gid, self.gids)
+
+    @property
+    def count(self) -> int:
+        """How many users there are."""
+        return sum(size for _, size in self.uids)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody but root."""
+        return self.uids == ((0, 1),)
+
+    @property
+    def last_group(self) -> int:
+        """Up to which one there are all groups."""
+        end = 0
+        for first, size in sorted(self.gids):
+            if first > end:
+                break
+            end = first + size
+        return end - 1
+
+
+def ids_here() -> Ids:
+    """Those of this process's user namespace."""
+    uids, gids = _ranges("/proc/self/uid_map"), _ranges("/proc/self/gid_map")
+    return Ids(_here(uids), _here(gids), (_root(uids), _root(gids)))
+
+
+def limited_ids() -> Ids | None:
+    """The same, and None where there are all: on the machine itself. Looked up once, for good."""
+    if not _limited:
+        _limited.append(None if process.in_initial_user_namespace() else ids_here())
+    return _limited[0]
+
+
+def _ranges(path: str) -> list[tuple[int, int, int]]:
+    """Rows of a map of our own: the first id here, outside, and how many."""
+    lines = (line.split() for line in process.read_file(path).splitlines())
+    return [(int(first), int(outside), int(size)) for first, outside, size in lines]
+
+
+def _here(rows: Sequence[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    return [(first, size) for first, _, size in rows]
+
+
+def _root(rows: Sequence[tuple[int, int, int]]) -> int:
+    """What 0 is outside."""
+    return next((outside for first, outside, _ in rows if first == 0), 0)
+
+
+def _among(number: int, ranges: Sequence[tuple[int, int]]) -> bool:
+    return any(first <= number < first + size for first, size in ranges)
 
 
 def make(uids: Sequence[Sequence[int]], gids: Sequence[Sequence[int]]) -> int:
@@ -40,6 +130,67 @@ def make(uids: Sequence[Sequence[int]], gids: Sequence[Sequence[int]]) -> int:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.close(pidfd)
         os.waitpid(pid, 0)
+
+
+def become_root(write_maps: Callable[[int], str]) -> None:
+    """Make a user and a mount namespace for this process, which has one thread, and be root there.
+
+    Args:
+        write_maps: called in a process that stays outside, with the number of this one; what went wrong, or nothing.
+
+    Raises:
+        OSError: the kernel makes no such namespaces (EPERM, ENOSPC), or the maps cannot be written.
+    """
+    made, make_ = os.pipe2(os.O_CLOEXEC)
+    told, tell = os.pipe2(os.O_CLOEXEC)
+    own = os.getpid()
+    outside = os.fork()
+    if outside == 0:
+        os.close(make_)
+        words = "it has ended"
+        try:
+            words = write_maps(own) if os.read(made, 1) else ""
+        except OSError as error:
+            words = str(error)
+        finally:
+            os.write(tell, words.encode())
+            os._exit(0)
+    try:
+        namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
+        os.write(make_, b"x")
+    finally:
+        for descriptor in (made, make_, tell):
+            os.close(descriptor)
+        words = os.read(told, 4096).decode(errors="replace")
+        os.close(told)
+        os.waitpid(outside, 0)
+    if words:
+        raise OSError(errno.EPERM, words, "uid_map")
+    # What is mounted here is nobody else's matter. Where a security module gives such a root no rights, that shows now.
+    mounts.set_propagation("/", mounts.MS_REC | mounts.MS_SLAVE)
+
+
+def write_own_map(pid: int, uid: int, gid: int) -> None:
+    """Let the root of a process's new user namespace be this user, and nobody else be there.
+
+    Groups cannot be set there any more: that is the kernel's condition (user_namespaces(7)).
+    """
+    _write(f"/proc/{pid}/setgroups", "deny")
+    _write(f"/proc/{pid}/uid_map", f"0 {uid} 1")
+    _write(f"/proc/{pid}/gid_map", f"0 {gid} 1")
+
+
+def join(pid: int) -> None:
+    """Enter the user and the mount namespace of a process, of which this user is root or the maker.
+
+    Raises:
+        OSError: ESRCH when it has ended.
+    """
+    pidfd = os.pidfd_open(pid)
+    try:
+        namespaces.setns(pidfd, namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
+    finally:
+        os.close(pidfd)
 
 
 def enter(descriptor: int) -> None:

@@ -13,6 +13,7 @@ from kist.kernel import mounts, namespaces, paths, trees
 T = TypeVar("T")
 
 _CLONE_FS = 0x200
+_SAME: tuple[tuple[int, int, int], ...] = ((0, 0, 0xFFFFFFFF),)
 # File systems without files of their own: what is in them is the kernel speaking.
 _KERNEL_SYSTEMS = frozenset({
     "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "debugfs", "tracefs", "securityfs", "bpf", "binfmt_misc",
@@ -41,15 +42,15 @@ class ProcessView:
         self.kernel_devices = kernel_devices
 
 
-def of_process(pid: int, group: str, *, mounts_too: bool = True) -> ProcessView:
-    """The view of a process, which must be in a control group whose path has ``group`` in it.
+def of_process(pid: int, started: int, *, mounts_too: bool = True) -> ProcessView:
+    """The view of a process.
 
-    The group is asked for through the same handle as the root, so a process that got the number of one that has ended
-    is never looked into.
+    When it began is asked for through the same handle as the root, so a process that got the number of one that has
+    ended is never looked into.
 
     Args:
         pid: of the process.
-        group: a part of its group's path that no other process has.
+        started: when it began (``process.start_time``).
         mounts_too: with what is mounted below the root; without, what it hides is seen.
 
     Raises:
@@ -59,9 +60,12 @@ def of_process(pid: int, group: str, *, mounts_too: bool = True) -> ProcessView:
         try:
             handle = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, handle)
-            if group not in _read(handle, "cgroup"):
-                raise ProcessLookupError(f"process {pid} is not in the group {group}")
-            uids, gids = _map(_read(handle, "uid_map")), _map(_read(handle, "gid_map"))
+            if int(_read(handle, "stat").rpartition(")")[2].split()[19]) != started:
+                raise ProcessLookupError(f"process {pid} is another one by now")
+            uids = gids = _SAME
+            # The maps of our own namespace tell what its ids are outside.
+            if os.readlink("ns/user", dir_fd=handle) != os.readlink("/proc/self/ns/user"):
+                uids, gids = _map(_read(handle, "uid_map")), _map(_read(handle, "gid_map"))
             devices = _kernel_devices(_read(handle, "mountinfo"))
             root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
             if not mounts_too:

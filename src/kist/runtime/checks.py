@@ -109,8 +109,7 @@ class _Check:
                 "terminal": check["terminal"],
                 "stdin": check["stdin"],
             }
-            pidfd = self._monitor.first.command_fd
-            self._child.start(plan, child.clone_into(pidfd, check["namespaces"], self._monitor.cgroup))
+            self._child.start(plan, self._monitor.clone_into(check["namespaces"]))
         except OSError as error:
             self._tell(_NONE, str(error))
             return

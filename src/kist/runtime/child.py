@@ -298,21 +298,33 @@ def flags_of(kinds: Iterable[str]) -> int:
     return flags
 
 
-def clone_into(pidfd: int, kinds: list[str], cgroup: Cgroup | None) -> Clone:
-    """How an exec'd process is made: a clone inside the container, which enters what is left of it by itself."""
-    rest = flags_of(kinds) & ~(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
+def clone_into(first: Child, kinds: list[str], cgroup: Cgroup | None, *, is_root: bool) -> Clone:
+    """How an exec'd process is made: a clone inside the container.
+
+    Args:
+        first: the container's first process.
+        kinds: of the namespaces that it enters.
+        cgroup: that it enters; None for none.
+        is_root: whether this process, as the machine's root, can go into the container and come back; otherwise a
+            helper goes, for the pid namespace here is not the engine's own to return to, nor are others that the
+            container has of the host.
+    """
 
     def clone(become: Callable[[], NoReturn], context: operations.Context) -> tuple[int, int]:
         entrance = cgroup.open_entrance() if cgroup is not None else None
+        born = entrance.born if entrance is not None else None
 
-        def enter() -> None:
+        def enter(wanted: int) -> None:
             if entrance is not None:
                 entrance.enter()
-            namespaces.setns(pidfd, rest)
+            namespaces.setns(first.command_fd, wanted)
 
-        context.enter = enter
         try:
-            pid, child = namespaces.clone_inside(pidfd, cgroup=entrance.born if entrance is not None else None)
+            if not is_root:
+                others = flags_of(namespaces.others(first.command_pid, kinds))
+                return clone_after(lambda _: enter(others), 0, born)(become, context)
+            context.enter = lambda: enter(flags_of(kinds) & ~namespaces.INSIDE)
+            pid, child = namespaces.clone_inside(first.command_fd, cgroup=born)
             if pid == 0:
                 become()
         finally:

@@ -33,7 +33,7 @@ class Exec:
 
     def start(self, plan: dict[str, Any], connection: socket.socket, *, detach: bool) -> None:
         """Start it; the connection gets one line and then, unless ``detach``, the streams."""
-        clone = child.clone_into(self._monitor.first.command_fd, plan["namespaces"], self._monitor.cgroup)
+        clone = self._monitor.clone_into(plan["namespaces"])
         self._connection = connection
         if not detach:
             # Attached before the first byte, and held until the answer's line has gone ahead of the stream.

@@ -78,8 +78,11 @@ def group_numbers(names: Sequence[str], group: str = "/etc/group", root: str = "
     return [_group_number(name, group, root) for name in names]
 
 
-def add_user(name: str, uid: int, gid: int, groups: Sequence[int], home: str) -> None:
-    """Add lines to passwd and group for ids that have none, and make the home; runs inside the container's root."""
+def add_user(name: str, uid: int, gid: int, groups: Sequence[int], home: str, owner: tuple[int, int]) -> None:
+    """Add lines to passwd and group for ids that have none, and make the home; runs inside the container's root.
+
+    ``owner`` is whose the home is to be, in the ids of this process.
+    """
     users, known = list(_entries("/etc/passwd", 7)), list(_entries("/etc/group", 4))
     taken = {entry[0] for entry in users}
     if not any(entry[2] == str(uid) for entry in users):
@@ -93,7 +96,7 @@ def add_user(name: str, uid: int, gid: int, groups: Sequence[int], home: str) ->
             _append("/etc/group", f"{_free(f'group{extra}', group_names)}:x:{extra}:{name}\n")
     if not os.path.lexists(home):
         os.makedirs(home, 0o755)
-        os.chown(home, uid, gid)
+        os.chown(home, *owner)
         os.chmod(home, 0o700)
 
 

@@ -243,6 +243,15 @@ def listens(directory: str, name: str) -> bool:
     return True
 
 
+def keeper_pid(run_root: str) -> int:
+    """The process id of the keeper that engines of this run root share; 0 when there is none."""
+    try:
+        with _reach(run_root, keeper_name(), socket.SOCK_SEQPACKET) as connection:
+            return messages.peer(connection)
+    except OSError:
+        return 0
+
+
 def _reach(directory: str, name: str, kind: int) -> socket.socket:
     return socket.socket(fileno=door.connect(directory, name, kind).detach())
 

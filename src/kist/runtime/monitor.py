@@ -10,7 +10,6 @@ This module puts the parts together: ``child`` (a process), ``streams`` and ``lo
 
 from __future__ import annotations
 
-import errno
 import os
 
 from kist.kernel import cgroup, faults, process
@@ -64,6 +63,7 @@ class Monitor:
         self.guard = guard
         self.loop = events.Loop()
         self.cgroup = cgroup.Cgroup(machine.hierarchies, plan["cgroup"]) if plan["cgroup"] else None
+        self._is_root = machine.is_root
         self.record = Record(plan["id"], machine.words, directory, run_directory)
         self.control = Control(self.loop, control, self._engine_said)
         self.door = Door(self.loop, run_directory, self._visited)
@@ -182,6 +182,10 @@ class Monitor:
             os.close(into)
         return warnings
 
+    def clone_into(self, kinds: list[str]) -> child.Clone:
+        """How further processes of the container are made, which enter these namespaces of it."""
+        return child.clone_into(self.first, kinds, self.cgroup, is_root=self._is_root)
+
     def start_again(self) -> None:
         """Start the first process once more, after a rest, as it was started before."""
         self._make_first()
@@ -242,9 +246,12 @@ class Monitor:
 
     def freeze(self, *, frozen: bool) -> None:
         """Stop all processes where they are, or let them go on."""
-        if self.cgroup is None:
-            raise OSError(errno.ENODEV, "the container has no cgroup")
-        self.cgroup.freeze(frozen=frozen)
+        if self.cgroup is not None:
+            self.cgroup.freeze(frozen=frozen)
+        else:
+            from kist.kernel import members  # noqa: PLC0415 - for containers without a control group
+
+            (members.stop if frozen else members.go_on)(self.first.command_pid)
         self.record.note(status="paused" if frozen else "running")
 
     def thaw(self) -> None:

@@ -16,7 +16,7 @@ import resource
 import stat
 import struct
 
-from kist.kernel import cgroup, mounts, namespaces, paths, process, seccomp, tty
+from kist.kernel import cgroup, mounts, namespaces, paths, process, seccomp, tty, userns
 from kist.kernel import sysctl as kernel_sysctl
 from kist.kernel.lean import socket
 from kist.runtime import identity, messages
@@ -204,6 +204,13 @@ def symlink(context: Context, path: str, to: str) -> None:  # noqa: ARG001
     os.symlink(to, path)
 
 
+def file(context: Context, path: str, text: str) -> None:  # noqa: ARG001
+    """Write a new small file, which anybody may read."""
+    written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    os.write(written, text.encode())
+    os.close(written)
+
+
 def open_cgroup(context: Context, *, whole: bool = False) -> None:
     """Take hold of the container's cgroup directories on the host; with ``whole``, of all of the unified hierarchy."""
     assert context.cgroup is not None
@@ -305,9 +312,20 @@ def wait_for_network(context: Context) -> None:
         raise ConnectionAbortedError(errno.ECONNABORTED, "the engine did not attach the network")
 
 
-def passwd_entry(context: Context, name: str, uid: int, gid: int, groups: list[int], home: str) -> None:  # noqa: ARG001
-    """Make the caller known in the container: lines in passwd and group where the ids have none, and a home."""
-    identity.add_user(name, uid, gid, groups, home)
+def passwd_entry(
+    context: Context,  # noqa: ARG001
+    name: str,
+    uid: int,
+    gid: int,
+    groups: list[int],
+    home: str,
+    owner: int = -1,
+) -> None:
+    """Make the caller known in the container: lines in passwd and group where the ids have none, and a home.
+
+    ``owner`` is what the caller is here, where that is another id than in the container (``user_namespace``).
+    """
+    identity.add_user(name, uid, gid, groups, home, (uid, gid) if owner < 0 else (owner, owner))
 
 
 def terminal(context: Context, height: int = 0, width: int = 0) -> None:
@@ -378,6 +396,13 @@ def directory(context: Context, path: str) -> None:  # noqa: ARG001
     os.getcwd()
 
 
+def user_namespace(context: Context, uids: list[list[int]], gids: list[list[int]]) -> None:  # noqa: ARG001
+    """Enter a user namespace of this process's own: other ids, and no rights over what was made so far."""
+    made = userns.make(uids, gids)
+    namespaces.setns(made, namespaces.CLONE_NEWUSER)
+    os.close(made)
+
+
 def no_new_privileges(context: Context) -> None:  # noqa: ARG001
     """Let no set-uid program give more privileges."""
     process.set_no_new_privileges()
@@ -396,7 +421,7 @@ def privileges(context: Context, capabilities: list[str], seccomp_filter: str = 
     _give_streams(who)
     process.drop_bounding(mask_)
     process.set_keep_capabilities(keep=True)
-    os.setgroups(who.groups)
+    _set_groups(who.groups)
     os.setresgid(who.gid, who.gid, who.gid)
     os.setresuid(who.uid, who.uid, who.uid)
     process.set_keep_capabilities(keep=False)
@@ -413,6 +438,15 @@ def privileges(context: Context, capabilities: list[str], seccomp_filter: str = 
     process.set_capabilities(held, held, 0)
 
 
+def _set_groups(groups: Sequence[int]) -> None:
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        # In a user namespace that its maker alone has been put into, nobody may.
+        if process.may_set_groups():
+            raise
+
+
 def _give_streams(who: identity.Identity) -> None:
     """Let the command's user open its streams anew by their names (/dev/stdout), which pipes of root's would not."""
     if who.uid == 0:
@@ -427,9 +461,9 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     for function in (
         join_cgroup, new_namespace,
         detach_mounts, open_tree, open_cgroup, mount_root, pivot, detach_old_root, root_read_only,
-        mount, attach, device, symlink, cgroup_mounts, mask, read_only,
+        mount, attach, device, symlink, file, cgroup_mounts, mask, read_only,
         hostname, domainname, sysctl, loopback, wait_for_network, passwd_entry, terminal, console,
-        rlimit, oom_score, user, directory, no_new_privileges, privileges,
+        rlimit, oom_score, user, directory, no_new_privileges, user_namespace, privileges,
     )
 }  # fmt: skip
 

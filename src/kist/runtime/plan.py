@@ -362,7 +362,7 @@ def _operations(
     yield "read_only", {"paths": list(linux.readonly_paths)}
     if passwd is not None:
         # After /proc is closed to writes, since it writes where the image says that /etc/passwd is.
-        yield "passwd_entry", passwd
+        yield "passwd_entry", {**passwd, "owner": 0} if spec.process.within is not None else passwd
     if spec.process.terminal:
         yield "terminal", {}
         yield "console", {}
@@ -392,6 +392,10 @@ def _take(spec: RuntimeSpec) -> Iterator[Step]:
     yield from _open_host_paths(spec, shared=True)
     yield "detach_mounts", {}
     yield from _open_host_paths(spec, shared=False)
+    if spec.linux.confined:
+        yield from _open_file_systems(spec)
+        for target, source in _bound_devices(spec):
+            yield "open_tree", {"slot": target, "source": source, "recursive": False}
     yield from _open_cgroup(spec)
 
 
@@ -426,6 +430,12 @@ def _device_directory(spec: RuntimeSpec) -> list[dict[str, Any]]:
     return usual + [_device(node)[1] for node in spec.linux.devices]
 
 
+def _bound_devices(spec: RuntimeSpec) -> list[tuple[str, str]]:
+    """Where devices are in the container and on the host, of one whose devices are the host's own."""
+    usual = [(f"/dev/{name}", f"/dev/{name}") for name in _DEVICES]
+    return usual + [(node.path, node.source or node.path) for node in spec.linux.devices]
+
+
 def _layer_directories(root: Mount) -> list[str]:
     """The directories that the layers of an overlay are in."""
     layers = [root.option("upperdir") or "", *(root.option("lowerdir") or "").split(":")]
@@ -437,6 +447,10 @@ def _take_inside(spec: RuntimeSpec) -> Iterator[Step]:
     if "cgroup" in spec.linux.namespaces:
         yield "new_namespace", {"kind": "cgroup"}
     yield "detach_mounts", {}
+    yield from _open_file_systems(spec)
+
+
+def _open_file_systems(spec: RuntimeSpec) -> Iterator[Step]:
     for mount in spec.mounts:
         if mount.type in _VISIBLE:
             flags, _ = split_options(mount.options)
@@ -480,16 +494,22 @@ def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
             continue
         mapped = spec.linux.ids is not None
         devices = mount.target == "/dev" and mount.type == "tmpfs"
-        if mapped and (devices or mount.type in _VISIBLE):
+        if (mapped and devices) or ((mapped or spec.linux.confined) and mount.type in _VISIBLE):
             yield "attach", {"slot": "dev" if devices else mount.target, "target": mount.target}
         else:
             flags, data = split_options(mount.options)
             yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data}
         if mount.target == "/dev":
-            for arguments in () if mapped else _device_directory(spec):
-                yield "device", arguments
+            if spec.linux.confined:
+                for target, _ in _bound_devices(spec):
+                    yield "attach", {"slot": target, "target": target}
+            else:
+                for arguments in () if mapped else _device_directory(spec):
+                    yield "device", arguments
             for name, to in _LINKS.items():
                 yield "symlink", {"path": f"/dev/{name}", "to": to}
+            for name, text in spec.linux.dev_files.items():
+                yield "file", {"path": f"/dev/{name}", "text": text}
 
 
 def _device(node: DeviceNode) -> Step:
@@ -554,6 +574,14 @@ def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
     yield from _rlimits(process)
     if process.no_new_privileges:
         yield "no_new_privileges", {}
+    if process.within is not None:
+        yield (
+            "user_namespace",
+            {
+                name: [[entry.inside, entry.outside, entry.size] for entry in entries]
+                for name, entries in (("uids", process.within.uids), ("gids", process.within.gids))
+            },
+        )
     arguments: dict[str, Any] = {"capabilities": list(process.capabilities)}
     if seccomp:
         arguments["seccomp_filter"] = binascii.b2a_base64(seccomp, newline=False).decode()

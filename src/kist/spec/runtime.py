@@ -27,56 +27,6 @@ class Rlimit(msgspec.Struct, frozen=True):
     hard: int
 
 
-class Process(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The container's first process, or an exec'd one."""
-
-    args: tuple[str, ...]
-    env: tuple[str, ...] = ()
-    cwd: str = "/"
-    terminal: bool = False
-    user: User = User()
-    capabilities: tuple[str, ...] = ()
-    no_new_privileges: bool = False
-    rlimits: tuple[Rlimit, ...] = ()
-    oom_score_adj: int = 0
-
-
-class DeviceRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An entry of the device allow-list; -1 stands for any number."""
-
-    allow: bool
-    type: str
-    major: int
-    minor: int
-    access: str
-
-
-class DeviceNode(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A device in the container: ``type`` is ``c`` or ``b``, ``mode`` its permissions, ids those that it is to have."""
-
-    path: str
-    type: str
-    major: int
-    minor: int
-    mode: int = 0o666
-    uid: int = 0
-    gid: int = 0
-
-
-class Joined(msgspec.Struct, frozen=True):
-    """Namespaces of another container, by its first process.
-
-    Attributes:
-        pid: in the host's pid namespace.
-        started: when it was started, in the kernel's ticks (proc_pid_stat(5), field 22): whether it still is the one.
-        kinds: which namespaces, in the specification's words.
-    """
-
-    pid: int
-    started: int
-    kinds: tuple[str, ...]
-
-
 class IdMap(msgspec.Struct, frozen=True):
     """``size`` ids from ``inside`` on in the container are those from ``outside`` on of the host."""
 
@@ -97,6 +47,64 @@ class IdMaps(msgspec.Struct, frozen=True, omit_defaults=True):
     gids: tuple[IdMap, ...]
     bind_uids: tuple[IdMap, ...] = ()
     bind_gids: tuple[IdMap, ...] = ()
+
+
+class Process(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """The container's first process, or an exec'd one.
+
+    ``within`` is a user namespace that it enters at last, alone: there is nothing in it but this process and its own.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    terminal: bool = False
+    user: User = User()
+    capabilities: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    rlimits: tuple[Rlimit, ...] = ()
+    oom_score_adj: int = 0
+    within: IdMaps | None = None
+
+
+class DeviceRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An entry of the device allow-list; -1 stands for any number."""
+
+    allow: bool
+    type: str
+    major: int
+    minor: int
+    access: str
+
+
+class DeviceNode(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A device in the container: ``type`` is ``c`` or ``b``, ``mode`` its permissions, ids those that it is to have.
+
+    ``source`` is its path on the host, where that is another.
+    """
+
+    path: str
+    type: str
+    major: int
+    minor: int
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+    source: str = ""
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """Namespaces of another container, by its first process.
+
+    Attributes:
+        pid: in the host's pid namespace.
+        started: when it was started, in the kernel's ticks (proc_pid_stat(5), field 22): whether it still is the one.
+        kinds: which namespaces, in the specification's words.
+    """
+
+    pid: int
+    started: int
+    kinds: tuple[str, ...]
 
 
 class BlockDeviceLimit(msgspec.Struct, frozen=True):
@@ -150,6 +158,9 @@ class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
         namespaces: those that it gets of its own, in the specification's words (pid, network, mount, …).
         joined: those of others.
         devices: beyond the ones that every container has.
+        dev_files: small files in its /dev, their texts by their names.
+        confined: made by the root of a user namespace: no device nodes are made, the host's own are bound; and proc and
+            sysfs are mounted while the host's are in sight (mount_namespaces(7), "Restrictions on mount namespaces").
         ids: of its user namespace; None for the host's.
         seccomp: ``default``, a profile in Docker's JSON, or empty for no filter.
     """
@@ -162,6 +173,8 @@ class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     resources: LinuxResources = LinuxResources()
     joined: tuple[Joined, ...] = ()
     devices: tuple[DeviceNode, ...] = ()
+    dev_files: dict[str, str] = {}
+    confined: bool = False
     ids: IdMaps | None = None
     seccomp: str = "default"
 

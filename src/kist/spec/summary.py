@@ -64,6 +64,7 @@ class Info(msgspec.Struct, frozen=True):
     cpus: int
     memory: int
     rootless: bool
+    ids: int = 0
     log_driver: str = ""
     log_drivers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ import os
 import sqlite3
 
 from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
-from kist.kernel import files, process
+from kist.kernel import files, process, userns
 from kist.spec.mount import Mount
 from kist.store import directories
 from kist.store.database import Database
@@ -44,7 +44,10 @@ class OverlaySnapshotter:
         self._database = database
         self._boot = process.boot_id()
         defaults = files.overlay_defaults(_UNWANTED)
-        self._options = tuple(f"{name}=off" for name in _UNWANTED if defaults[name])
+        options = [f"{name}=off" for name in _UNWANTED if defaults[name]]
+        if userns.limited_ids() is not None:
+            options.append("userxattr")  # the other attributes are the machine's root's
+        self._options = tuple(options)
         self._forget_unsynced()
 
     def prepare(self, key: str, parent: str | None = None) -> tuple[Mount, ...]:

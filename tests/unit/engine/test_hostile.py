@@ -16,6 +16,7 @@ import pytest
 import harness
 from kist.engine import Engine
 from kist.errors import CommandNotExecutable, InvalidInput, KistError
+from kist.kernel import ends
 from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions, RunResult
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
@@ -313,7 +314,9 @@ def test_a_container_whose_monitor_and_keeper_were_killed_is_adopted(
     os.kill(container.state.pid, signal.SIGKILL)
     ended.settimeout(20)
     with ended:
-        assert b'"StatusCode": 137' in ended.recv(4096)
+        # An older kernel keeps nothing of a process that somebody else has reaped.
+        code = 137 if ends.tells_when_reaped() else 255
+        assert f'"StatusCode": {code}'.encode() in ended.recv(4096)
 
 
 def test_start_and_end_in_quick_succession(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from kist.errors import InvalidInput
 from kist.runtime import mapped, operations
 from kist.runtime.plan import Log, Plan, make_exec_plan, make_plan, split_options
 from kist.spec.mount import Mount
-from kist.spec.runtime import IdMap, IdMaps, Linux, Process, Rlimit, RuntimeSpec, User
+from kist.spec.runtime import DeviceNode, IdMap, IdMaps, Linux, Process, Rlimit, RuntimeSpec, User
 
 OVERLAY = Mount("overlay", "overlay", "", ("lowerdir=/a:/b", "upperdir=/u", "workdir=/w"))
 USUAL = (
@@ -65,8 +65,11 @@ FULL = Made(
         no_new_privileges=True,
         rlimits=(Rlimit("RLIMIT_NOFILE", 1, 2),),
         oom_score_adj=5,
+        within=IdMaps((IdMap(7, 0, 1),), (IdMap(7, 0, 1),)),
     ),
-    linux=Linux(cgroups_path="kist/x", sysctl={"b": "2", "a": "1"}, readonly_paths=("/proc/sys",)),
+    linux=Linux(
+        cgroups_path="kist/x", sysctl={"b": "2", "a": "1"}, readonly_paths=("/proc/sys",), dev_files={"note": "text"}
+    ),
     read_only=True,
 )
 
@@ -322,3 +325,30 @@ def test_the_monitor_of_an_ordinary_container_holds_nothing_of_all_this() -> Non
     assert not {"ids", "joined", "outside"} & set(Made().plan().message())
     assert "outside" not in json.loads(Made().plan().init_text())
     assert "ids" in MAPPED.plan().message()
+
+
+# made by root of a user namespace
+
+CONFINED = Made(linux=Linux(confined=True, devices=(DeviceNode("/dev/mine", "c", 1, 2, source="/dev/theirs"),)))
+
+
+def test_the_hosts_devices_are_bound_where_none_can_be_made() -> None:
+    steps = list(CONFINED.plan().operations)
+    taken = {arguments["slot"]: arguments["source"] for name, arguments in steps if name == "open_tree"}
+    put = {arguments["target"] for name, arguments in steps if name == "attach"}
+    assert "device" not in names(CONFINED.plan())
+    assert taken["/dev/mine"] == "/dev/theirs"
+    assert taken["/dev/null"] == "/dev/null"
+    assert {"/dev/mine", "/dev/null"} <= put
+
+
+def test_what_shows_a_namespace_is_mounted_while_the_hosts_is_in_sight() -> None:
+    found = names(CONFINED.plan())
+    assert found.index("open_file_system") < found.index("pivot")
+    mounted = {arguments["type"] for name, arguments in CONFINED.plan().operations if name == "mount"}
+    assert not mounted & {"proc", "sysfs"}
+
+
+def test_the_last_step_before_privileges_go_is_into_a_namespace_of_its_own() -> None:
+    found = names(FULL.plan())
+    assert found.index("user_namespace") == found.index("privileges") - 1

@@ -30,6 +30,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
 def _serve(context: "Context", ready_fd: int) -> int:
     from kist.api.server import serve  # noqa: PLC0415 - the whole engine
     from kist.client.endpoint import data_root, resolve, run_root  # noqa: PLC0415 - for this verb only
+    from kist.engine import rootless  # noqa: PLC0415 - the same
 
     uid = os.getuid()
     data, run_directory = data_root(context.environment, uid), run_root(context.environment, uid)
@@ -39,6 +40,7 @@ def _serve(context: "Context", ready_fd: int) -> int:
     os.chdir("/")
     os.umask(0o022)
     try:
+        rootless.enter(run_directory)
         serve(data, run_directory, socket_path, ready_fd)
     except KistError as error:
         context.fail(error)

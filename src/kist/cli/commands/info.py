@@ -26,7 +26,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         ("Run root", info["run_root"]),
         ("Storage driver", info["storage_driver"]),
         ("Cgroups", info["cgroup_version"]),
-        ("Rootless", "yes" if info["rootless"] else "no"),
+        ("Rootless", _rootless(info)),
         ("Kernel", version["kernel"]),
         ("OS/Arch", f"{version['os']}/{version['architecture']}"),
         ("Python", version["python"]),
@@ -38,6 +38,12 @@ def run(context: "Context", arguments: "Arguments") -> int:
     for warning in info["warnings"]:
         context.warn(warning)
     return 0
+
+
+def _rootless(info: "dict[str, Any]") -> str:
+    if not info["rootless"]:
+        return "no"
+    return f"yes, {info['ids']} ids" if info["ids"] > 1 else "yes, one id (no subordinate ids, see subuid(5))"
 
 
 def client_info(context: "Context") -> "dict[str, Any]":

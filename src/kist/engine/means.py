@@ -1,0 +1,140 @@
+"""What the machine lets this engine do: all for the machine's root, less for root of a user namespace.
+
+A container is described as for root (``bundle``) and then fitted: what cannot be had is had in another way where there
+is one that serves as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from kist.engine import sysctls
+from kist.engine import userns as own_ids
+from kist.errors import Unsupported
+from kist.kernel import cgroup, userns
+from kist.spec.container import ContainerOptions
+from kist.spec.mount import Mount
+from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
+
+# Whose terminals are, by convention (the group tty).
+_TERMINALS_GROUP = 5
+# apt would become another user for its downloads, looks whether it has, and there is none here.
+_APT = {"apt.conf": 'APT::Sandbox::User "root";\n'}
+# File systems that show a namespace: only the root of that namespace mounts them.
+_SHOWS = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What can be done.
+
+    Attributes:
+        root: whether this is the machine's root, and not root of a user namespace.
+        cgroups: whether containers have control groups.
+        ids: that there are; None for all.
+    """
+
+    root: bool = True
+    cgroups: bool = True
+    ids: userns.Ids | None = None
+
+    def check(self, options: ContainerOptions) -> None:
+        """Refuse what cannot be done here.
+
+        Raises:
+            Unsupported: names the option.
+        """
+        if self.ids is not None and own_ids.read(options.namespaces.user).kind == "auto":
+            raise Unsupported(
+                "--userns auto: the ids of an ordinary user are one range, which all containers have",
+                hint="leave it out: containers are in a user namespace of yours already",
+            )
+
+        asked = options.networking
+        if not self.root and options.network == "bridge" and (asked.ports or asked.publish_all):
+            raise Unsupported(
+                "publishing ports needs a bridge, which an ordinary user's engine does not make yet",
+                hint="leave -p out: with --network host the container's ports are the host's",
+            )
+
+    def fit_options(self, options: ContainerOptions) -> ContainerOptions:
+        """The same options with a network that can be had."""
+        if self.root or options.network != "bridge":
+            return options
+        return msgspec.structs.replace(options, network="host")
+
+    def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
+        """What of these options is had in another way."""
+        if self.fit_options(options) is options:
+            return ()
+        return ("The container has the host's network: an ordinary user's engine does not make a bridge yet.",)
+
+    def fit(self, spec: RuntimeSpec) -> RuntimeSpec:
+        """The same container, as far as it can be made here."""
+        if not self.cgroups:
+            mounts = tuple(mount for mount in spec.mounts if mount.type != "cgroup")
+            spec = msgspec.structs.replace(spec, mounts=mounts, linux=_replaced(spec, cgroups_path=""))
+        if self.ids is None:
+            return spec
+        ours = {*spec.linux.namespaces, *(kind for other in spec.linux.joined for kind in other.kinds)}
+        mounts = tuple(found for mount in spec.mounts if (found := _fitted(mount, self.ids, ours)) is not None)
+        sysctl = {**spec.linux.sysctl}
+        if sysctl.get(sysctls.PINGERS) == sysctls.ALL_GROUPS:
+            sysctl[sysctls.PINGERS] = f"0 {self.ids.last_group}"
+        # A device that may be opened is one that the host lets this user open: only root may add to that.
+        resources = msgspec.structs.replace(spec.linux.resources, devices=())
+        return msgspec.structs.replace(
+            spec,
+            process=self.fit_process(spec.process),
+            mounts=mounts,
+            linux=_replaced(
+                spec, confined=True, sysctl=sysctl, resources=resources, dev_files=_APT if self.ids.alone else {}
+            ),
+        )
+
+    def fit_process(self, process: Process) -> Process:
+        """A process whose user is the caller (``--as-me``, ``keep-id``): here root is, so the two change places."""
+        if self.ids is None:
+            return process
+        if self.ids.alone and not any(entry.startswith("APT_CONFIG=") for entry in process.env):
+            process = msgspec.structs.replace(process, env=(*process.env, "APT_CONFIG=/dev/apt.conf"))
+        who = process.user
+        if who.username or not who.uid:
+            return process
+        maps = IdMaps(_exchanged(who.uid, self.ids.uids), _exchanged(who.gid, self.ids.gids))
+        # The caller's other groups are nobody's in the namespace.
+        user = msgspec.structs.replace(who, additional_gids=(who.gid,))
+        return msgspec.structs.replace(process, user=user, within=maps)
+
+
+def _exchanged(own: int, ranges: Sequence[tuple[int, int]]) -> tuple[IdMap, ...]:
+    """Ids as they are, but ``own`` is root here, and root is whoever has ``own``, if anybody has."""
+    if own == 0:
+        return tuple(IdMap(first, first, size) for first, size in ranges)
+    end = sum(size for _, size in ranges)  # from 0 on there are all
+    parts = [IdMap(own, 0, 1), IdMap(1, 1, min(own, end) - 1)]
+    if own < end:
+        parts += [IdMap(0, own, 1), IdMap(own + 1, own + 1, end - own - 1)]
+    return tuple(sorted((part for part in parts if part.size > 0), key=lambda part: part.inside))
+
+
+def _fitted(mount: Mount, ids: userns.Ids, ours: set[str]) -> Mount | None:
+    """The mount as it can be made; ``ours`` are the kinds of namespaces that the container has not of the host."""
+    if mount.type == "devpts" and not ids.has_group(_TERMINALS_GROUP):
+        options = tuple(option for option in mount.options if not option.startswith("gid="))
+        return Mount(mount.type, mount.source, mount.target, options)
+    if mount.type in _SHOWS and _SHOWS[mount.type] not in ours:
+        # The host's own; message queues are not mounted on every machine, and are reached without that too.
+        return Mount("bind", mount.target, mount.target, ("rbind", *mount.options)) if mount.type != "mqueue" else None
+    return mount
+
+
+def _replaced(spec: RuntimeSpec, **changes: object) -> Linux:
+    return msgspec.structs.replace(spec.linux, **changes)
+
+
+def look() -> Means:
+    """This process's means."""
+    ids = userns.limited_ids()
+    return Means(ids is None, cgroup.detect().mode != "none", ids)

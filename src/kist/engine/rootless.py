@@ -1,0 +1,181 @@
+"""An ordinary user's engine: the user namespace in which it is root, entered before anything else is done.
+
+There is one ladder. On its first step the user's subordinate ids (subuid(5)) are the namespace's, written by
+``newuidmap`` and ``newgidmap``; on the second one, where there are none, the user alone is its root. All that comes
+after is the same code as for the machine's root.
+
+An engine that finds living containers of the user's enters the namespace that they are in: its keeper tells which.
+"""
+
+import logging
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kist.engine import state
+from kist.engine.listing import names_in
+from kist.errors import Forbidden, KistError
+from kist.kernel import files, userns
+from kist.runtime import launch
+from kist.spec import roots
+
+_log = logging.getLogger(__name__)
+_HELPERS = ("newuidmap", "newgidmap")
+# Where distributions put them: a batch job's PATH may be shorter.
+_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Why the kernel refuses user namespaces, and what mends it: a file of /proc, the value that forbids, the command.
+_REFUSALS = (
+    ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+    ("/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+)
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a user can be.
+
+    Attributes:
+        uid, gid: the user's own ids, root's in the namespace.
+        uids, gids: subordinate ranges, ``(start, size)``; empty on the second step.
+        lacks: why it is the second step.
+    """
+
+    uid: int
+    gid: int
+    uids: tuple[Range, ...] = ()
+    gids: tuple[Range, ...] = ()
+    lacks: str = ""
+
+    def maps(self) -> tuple[tuple[tuple[int, int, int], ...], tuple[tuple[int, int, int], ...]]:
+        """The users' and the groups' maps, ``(inside, outside, size)``."""
+        return _stacked(self.uid, self.uids), _stacked(self.gid, self.gids)
+
+
+def _stacked(own: int, ranges: Sequence[Range]) -> tuple[tuple[int, int, int], ...]:
+    """The own id as 0, and the ranges one after the other behind it."""
+    found = [(0, own, 1)]
+    for start, size in ranges:
+        inside = found[-1][0] + found[-1][2]
+        found.append((inside, start, size))
+    return tuple(found)
+
+
+def standing(uid: int, gid: int, name: str, subuid: str, subgid: str, found: Mapping[str, str | None]) -> Standing:
+    """Which step of the ladder a user stands on.
+
+    Args:
+        uid: the user's.
+        gid: the user's.
+        name: the user's; empty where nobody knows it.
+        subuid: the text of /etc/subuid.
+        subgid: and of /etc/subgid.
+        found: where ``newuidmap`` and ``newgidmap`` are, if they are.
+    """
+    missing = [helper for helper in _HELPERS if not found.get(helper)]
+    uids, gids = _granted(subuid, name, uid), _granted(subgid, name, uid)
+    if not uids or not gids:
+        file = "/etc/subuid" if not uids else "/etc/subgid"
+        return Standing(uid, gid, lacks=f"{file} gives {name or uid} no ids")
+    if missing:
+        return Standing(uid, gid, lacks=f"{missing[0]} is not installed")
+    return Standing(uid, gid, uids, gids)
+
+
+def _granted(text: str, name: str, uid: int) -> tuple[Range, ...]:
+    """The ranges of the lines for a user, by name or by number."""
+    ranges = []
+    for line in text.splitlines():
+        who, *numbers = line.split("#")[0].strip().split(":")
+        known = who and who in {name, str(uid)}
+        if known and len(numbers) == 2 and all(number.isascii() and number.isdecimal() for number in numbers):
+            ranges.append((int(numbers[0]), int(numbers[1])))
+    return tuple(ranges)
+
+
+def enter(run_root: str) -> None:
+    """Be root, in a user namespace where this process is not root already; to be called before there are threads.
+
+    Raises:
+        Forbidden: this machine makes no user namespaces for its users, and what its administrator can do.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0:
+        return
+    # Settings are the user's, whatever the user is called from here on.
+    os.environ.setdefault("KIST_CONFIG", roots.config_file(os.environ, uid))
+    for pid in _inhabitants(run_root):
+        try:
+            userns.join(pid)
+        except ProcessLookupError:
+            continue  # it ended just now
+        return
+    chosen = _look(uid, gid)
+
+    def write_maps(pid: int) -> str:
+        if chosen.uids:
+            return _write_maps(pid, chosen)
+        userns.write_own_map(pid, uid, gid)
+        return ""
+
+    try:
+        userns.become_root(write_maps)
+    except OSError as error:
+        raise _refused(error) from error
+
+
+def _inhabitants(run_root: str) -> Iterator[int]:
+    """Processes that live in the namespace of an earlier engine: its keeper, or a container's own where that died."""
+    if keeper := launch.keeper_pid(run_root):
+        yield keeper
+    for name in names_in(os.path.join(run_root, "containers")):
+        yield from state.left(os.path.join(run_root, "containers", name))
+
+
+def _look(uid: int, gid: int) -> Standing:
+    path = f"{os.environ.get('PATH', '')}:{_PLACES}"
+    found = {helper: shutil.which(helper, path=path) for helper in _HELPERS}
+    return standing(uid, gid, _name(uid), files.read_text("/etc/subuid"), files.read_text("/etc/subgid"), found)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+def _write_maps(pid: int, chosen: Standing) -> str:
+    """Write the maps of a process's new user namespace; what went wrong, or nothing."""
+    path = f"{os.environ.get('PATH', '')}:{_PLACES}"
+    for number, (helper, entries) in enumerate(zip(_HELPERS, chosen.maps(), strict=True)):
+        words = [str(each) for entry in entries for each in entry]
+        program = shutil.which(helper, path=path) or helper
+        done = subprocess.run([program, str(pid), *words], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            continue
+        told = f"{helper}: {done.stderr.strip() or done.returncode}"
+        if number:
+            return told
+        # Without its rights (in a container, on a file system without set-uid programs) it is as if it were not there.
+        _log.warning("%s: there is one id only", told)
+        userns.write_own_map(pid, chosen.uid, chosen.gid)
+        return ""
+    return ""
+
+
+def _refused(error: OSError) -> KistError:
+    for path, value, command in _REFUSALS:
+        if files.read_text(path).strip() == value:
+            return Forbidden(f"this machine makes no user namespaces for ordinary users: {path} is {value}",
+                             hint=f"ask its administrator for: {command}")  # fmt: skip
+    return Forbidden(f"no user namespace could be made: {error.strerror}", hint="user_namespaces(7) tells the reasons")

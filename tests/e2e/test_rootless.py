@@ -1,0 +1,392 @@
+"""An ordinary user's engine, with subordinate ids and without: everything as a user sees it."""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import BUSYBOX, busybox_tar
+from ordinary import FIRST, GID, NAME, UID, Ordinary
+
+pytestmark = pytest.mark.root
+
+BOTH = pytest.mark.parametrize("user", ["range", "alone"], indirect=True)
+RANGE = pytest.mark.parametrize("user", ["range"], indirect=True)
+ALONE = pytest.mark.parametrize("user", ["alone"], indirect=True)
+QUIET = ("--network", "none")
+
+
+@dataclass(frozen=True)
+class User:
+    """The command line of an ordinary user."""
+
+    who: Ordinary
+
+    @property
+    def run_root(self) -> Path:
+        return self.who.directory / "run"
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*self.who.command, sys.executable, "-m", "kist.cli", *arguments],
+            input=stdin,
+            capture_output=True,
+            env=self.who.environment | {"KIST_RUN": str(self.run_root)},
+            timeout=60,
+            check=False,
+        )
+
+    def good(self, *arguments: str, stdin: bytes = b"") -> str:
+        done = self(*arguments, stdin=stdin)
+        assert done.returncode == 0, (arguments, done)
+        return done.stdout.decode().strip()
+
+    def refused(self, *arguments: str) -> str:
+        done = self(*arguments)
+        assert done.returncode != 0, (arguments, done)
+        return done.stderr.decode()
+
+    def file(self, name: str, content: str = "") -> Path:
+        path = self.who.home / name
+        path.write_text(content)
+        os.chown(path, UID, GID)
+        return path
+
+    def engine_pid(self) -> int:
+        return int((self.run_root / "engine.pid").read_text())
+
+
+@contextlib.contextmanager
+def made(directory: Path, *, range_: bool, group: str = "") -> Iterator[User]:
+    if range_ and shutil.which("newuidmap") is None:
+        pytest.skip("needs newuidmap (Debian: uidmap)")
+    who = Ordinary(directory, range_, group)
+    who.make()
+    (directory / "run").mkdir()
+    os.chown(directory / "run", UID, GID)
+    user = User(who)
+    try:
+        archive = directory / "busybox.tar"
+        archive.write_bytes(busybox_tar())
+        archive.chmod(0o644)
+        user.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+        yield user
+    finally:
+        if left := user("ps", "-aq").stdout.decode().split():
+            user("rm", "-f", *left)
+        user("engine", "stop")
+
+
+@pytest.fixture(scope="session")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], User]]:
+    """One user of each kind for the session."""
+    with contextlib.ExitStack() as stack:
+        known: dict[str, User] = {}
+
+        def get(kind: str) -> User:
+            if kind not in known:
+                directory = tmp_path_factory.mktemp(kind)
+                known[kind] = stack.enter_context(made(directory, range_=kind == "range"))
+            return known[kind]
+
+        yield get
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest, users: Callable[[str], User]) -> User:
+    return users(request.param)
+
+
+@pytest.fixture
+def idle(user: User) -> Iterator[str]:
+    name = user.good("run", "-d", *QUIET, BUSYBOX, "sleep", "1000")
+    yield name
+    user("rm", "-f", name)
+
+
+# one life
+
+
+@BOTH
+def test_a_container_runs_and_tells(user: User) -> None:
+    script = "id -u; echo err >&2; touch /made; hostname; exit 3"
+    done = user("run", "--rm", "--hostname", "box", *QUIET, BUSYBOX, "sh", "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"0\nbox\n", b"err\n")
+
+
+@BOTH
+def test_info_tells_the_step_of_the_ladder(user: User) -> None:
+    assert f"Rootless:       yes, {'65537 ids' if user.who.range_ else 'one id'}" in user.good("info")
+
+
+@BOTH
+def test_a_run_root_of_somebody_else_is_not_used(user: User) -> None:
+    theirs = user.who.directory / "theirs"
+    theirs.mkdir(exist_ok=True)
+    os.chown(theirs, UID + 1, GID)
+    done = subprocess.run(
+        [*user.who.command, sys.executable, "-m", "kist.cli", "ps"],
+        env=user.who.environment | {"KIST_RUN": str(theirs / "kist")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert str(theirs) in done.stderr
+
+
+@BOTH
+def test_exec_logs_and_the_rest_of_a_life(user: User) -> None:
+    user.good(
+        "run", "-d", "--name", "life", *QUIET, BUSYBOX, "sh", "-c", "trap 'exit 7' TERM; echo up; sleep 99 & wait"
+    )
+    assert user.good("exec", "life", "sh", "-c", "echo $$; cat", stdin=b"fed").split() != []
+    assert user.good("exec", "-i", "life", "cat", stdin=b"fed") == "fed"
+    assert user("exec", "life", "false").returncode == 1
+    assert user.good("logs", "life") == "up"
+    assert "sleep 99" in user.good("top", "life")
+    assert user.good("pause", "life") == "life"
+    assert user.good("inspect", "-f", "{{.State.Status}}", "life") == "paused"
+    user.good("unpause", "life")
+    assert user.good("restart", "life") == "life"
+    user.good("stop", "life")
+    assert user.good("wait", "life") == "7"
+    user.good("start", "life")
+    user.good("kill", "life")
+    assert user.good("inspect", "-f", "{{.State.ExitCode}}", "life") == "137"
+    user.good("rm", "life")
+
+
+@BOTH
+def test_files_go_in_and_out(user: User, idle: str) -> None:
+    source = user.file("source", "content\n")
+    user.good("cp", str(source), f"{idle}:/tmp/there")
+    assert user.good("exec", idle, "cat", "/tmp/there") == "content"
+    user.good("cp", f"{idle}:/tmp/there", str(user.who.home / "back"))
+    back = user.who.home / "back"
+    assert (back.read_text(), back.stat().st_uid, back.stat().st_gid) == ("content\n", UID, GID)
+    assert "A /tmp/there" in user.good("diff", idle)
+    image = user.good("commit", idle)
+    assert user.good("run", "--rm", *QUIET, image, "cat", "/tmp/there") == "content"
+    user.good("rmi", "-f", image)
+
+
+@BOTH
+def test_an_image_is_built_saved_and_loaded(user: User) -> None:
+    context = user.who.home / "context"
+    context.mkdir(exist_ok=True)
+    (context / "file").write_text("copied\n")
+    (context / "Dockerfile").write_text(
+        f"FROM {BUSYBOX}\nRUN mkdir /d && chown user /d\nCOPY --chown=user file /d/\nCMD cat /d/file\n"
+    )
+    user.good("build", "-t", "built", str(context))
+    assert user.good("run", "--rm", *QUIET, "built") == "copied"
+    archive = str(user.who.home / "built.tar")
+    user.good("save", "-o", archive, "built")
+    user.good("rmi", "built")
+    user.good("load", "-i", archive)
+    assert user.good("run", "--rm", *QUIET, "built") == "copied"
+    user.good("rmi", "built")
+
+
+# whose files
+
+
+@BOTH
+def test_what_the_containers_root_makes_is_the_callers(user: User) -> None:
+    user.good("run", "--rm", *QUIET, "-v", f"{user.who.home}:/data", BUSYBOX, "touch", "/data/by-root")
+    status = (user.who.home / "by-root").stat()
+    assert (status.st_uid, status.st_gid) == (UID, GID)
+
+
+@BOTH
+@pytest.mark.parametrize("option", ["--as-me", "--userns=keep-id"])
+def test_the_caller_is_the_caller(user: User, option: str) -> None:
+    script = "id -u; id -g; id -un; touch /data/by-me; stat -c %u:%g /data"
+    out = user.good("run", "--rm", option, *QUIET, "-v", f"{user.who.home}:/data", BUSYBOX, "sh", "-c", script)
+    assert out.split() == [str(UID), str(GID), NAME, f"{UID}:{GID}"]
+    status = (user.who.home / "by-me").stat()
+    assert (status.st_uid, status.st_gid) == (UID, GID)
+
+
+@BOTH
+def test_who_is_executed_in_a_callers_container_is_the_caller_too(user: User) -> None:
+    name = user.good("run", "-d", "--as-me", *QUIET, BUSYBOX, "sleep", "1000")
+    assert user.good("exec", name, "id", "-u") == str(UID)
+    assert user.good("exec", "-u", "root", name, "id", "-u") == "0"
+    user.good("rm", "-f", name)
+
+
+@RANGE
+def test_other_users_of_the_image_have_ids_of_the_range(user: User) -> None:
+    box = user.who.home / "box"
+    box.mkdir(mode=0o777)
+    box.chmod(0o777)
+    script = "touch /data/by-user; stat -c %u /data/by-user"
+    out = user.good("run", "--rm", "-u", "user", *QUIET, "-v", f"{box}:/data", BUSYBOX, "sh", "-c", script)
+    assert out == "1000"
+    assert (box / "by-user").stat().st_uid == FIRST + 999
+
+
+@ALONE
+def test_alone_nobody_else_can_be(user: User) -> None:
+    assert "has no id in this engine's user namespace" in user.refused(
+        "run", "--rm", "-u", "user", *QUIET, BUSYBOX, "id"
+    )
+
+
+@ALONE
+def test_alone_owners_change_for_who_asks_and_not_in_truth(user: User) -> None:
+    script = "touch /f && chown 33:33 /f && chgrp 7 /f && mknod /dev/x c 1 3; stat -c %u:%g /f"
+    assert user.good("run", "--rm", *QUIET, BUSYBOX, "sh", "-c", script) == "0:0"
+
+
+@BOTH
+def test_an_archive_keeps_the_owners_that_the_disk_cannot(user: User, tmp_path: Path) -> None:
+    layer = io.BytesIO(busybox_tar())
+    with tarfile.open(fileobj=layer, mode="a") as archive:
+        for name, kind, owner in (("theirs", tarfile.REGTYPE, 70), ("far", tarfile.REGTYPE, 3_000_000)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.uid, entry.gid = kind, owner, owner
+            archive.addfile(entry)
+    path = tmp_path / "layer.tar"
+    path.write_bytes(layer.getvalue())
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    path.chmod(0o644)
+    image = user.good("import", str(path))
+    name = user.good("create", *QUIET, image, "sh")
+    with tarfile.open(fileobj=io.BytesIO(user("export", name).stdout)) as exported:
+        assert {exported.getmember(each).uid for each in ("theirs", "far")} == {70, 3_000_000}
+    user.good("rm", name)
+
+
+@BOTH
+def test_the_hosts_files_are_as_safe_as_before(user: User) -> None:
+    before = Path("/etc/passwd").read_bytes()
+    done = user("run", "--rm", "--privileged", *QUIET, "-v", "/etc:/mnt", BUSYBOX, "sh", "-c", "echo x >> /mnt/passwd")
+    assert done.returncode != 0
+    assert Path("/etc/passwd").read_bytes() == before
+    assert user("run", "--rm", *QUIET, "-v", "/etc:/mnt", BUSYBOX, "cat", "/mnt/shadow").returncode != 0
+
+
+# what cannot be
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--userns", "auto"), "--userns auto"),
+        (("-p", "8080:80"), "publishing ports"),
+        (("--oom-score-adj", "-500"), "--oom-score-adj"),
+    ],
+)
+def test_what_an_ordinary_user_cannot_have_is_told(user: User, words: tuple[str, ...], text: str) -> None:
+    assert text in user.refused("run", "--rm", *words, BUSYBOX, "true")
+
+
+@BOTH
+def test_the_default_network_is_the_hosts_with_a_word(user: User) -> None:
+    done = user("run", "--rm", BUSYBOX, "sh", "-c", "ls /sys/class/net")
+    assert done.returncode == 0
+    assert sorted(done.stdout.decode().split()) == sorted(os.listdir("/sys/class/net"))
+    assert b"the host's network" in done.stderr
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--pid", "host"),
+        ("--ipc", "host"),
+        ("--uts", "host"),
+        ("--privileged",),
+        ("--read-only",),
+        ("--init",),
+        ("--cap-drop", "ALL"),
+        ("--tmpfs", "/x"),
+        ("--device", "/dev/null:/dev/mine"),
+        ("--mount", "type=volume,src=kept,dst=/kept"),
+        ("-m", "100m"),
+    ],
+)
+def test_options_work_as_for_root(user: User, words: tuple[str, ...]) -> None:
+    assert user.good("run", "--rm", *QUIET, *words, BUSYBOX, "echo", "ran") == "ran"
+
+
+# control groups
+
+
+@pytest.fixture
+def delegated(tmp_path: Path) -> Iterator[User]:
+    """A user to whom a group of version 2 is delegated, as systemd does it for a session."""
+    root = Path("/sys/fs/cgroup")
+    if not (root / "cgroup.controllers").exists():
+        pytest.skip("needs cgroup v2 alone: see script/test-cgroup2")
+    group = root / "kist-ordinary"
+    (root / "cgroup.subtree_control").write_text("+memory +pids")
+    (group / "session").mkdir(parents=True)
+    for place in (group, group / "session"):
+        for name in (".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+            os.chown(place / name, UID, GID)
+    try:
+        with made(tmp_path, range_=True, group=str(group / "session")) as user:
+            yield user
+    finally:
+        for place in sorted(group.rglob("*/"), reverse=True):
+            place.rmdir()
+        group.rmdir()
+
+
+def test_limits_hold_where_a_group_is_delegated(delegated: User) -> None:
+    assert "Cgroups:        v2" in delegated.good("info")
+    words = ("run", "-d", "-m", "50m", "--pids-limit", "7", *QUIET, BUSYBOX, "sleep", "1000")
+    name = delegated.good(*words)
+    group = next(Path("/sys/fs/cgroup/kist-ordinary").rglob(name))
+    assert (group / "memory.max").read_text().strip() == str(50 << 20)
+    assert (group / "pids.max").read_text().strip() == "7"
+    assert delegated.good("exec", name, "cat", "/proc/self/cgroup") == "0::/"
+    delegated.good("pause", name)
+    assert (group / "cgroup.freeze").read_text().strip() == "1"
+    delegated.good("unpause", name)
+    assert "50MiB" in delegated.good("stats", "--no-stream", name)
+    delegated.good("rm", "-f", name)
+    assert not group.exists()
+
+
+# nothing is lost
+
+
+@BOTH
+def test_containers_outlive_their_engine_and_the_next_one_has_them(user: User, idle: str) -> None:
+    os.kill(user.engine_pid(), signal.SIGKILL)
+    assert user.good("exec", idle, "echo", "still") == "still"
+    user.good("cp", f"{idle}:/etc/passwd", str(user.who.home / "passwd"))
+    user.good("stop", "-t", "0", idle)
+
+
+@BOTH
+def test_a_monitor_and_a_keeper_that_die_are_replaced(user: User, idle: str) -> None:
+    pid = int(user.good("inspect", "-f", "{{.State.Pid}}", idle))
+    os.kill(_parent(pid), signal.SIGKILL)
+    assert user.good("exec", idle, "echo", "still") == "still"
+    os.kill(_parent(_parent(pid)), signal.SIGKILL)
+    os.kill(user.engine_pid(), signal.SIGKILL)
+    assert user.good("exec", idle, "echo", "still") == "still"
+    assert "found" not in user.good("system", "check")
+
+
+def _parent(pid: int) -> int:
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("PPid:"))

@@ -1,0 +1,121 @@
+"""An ordinary user who is on no machine: ``ordinary.py DIRECTORY COMMAND…`` runs a command as one.
+
+The user exists in mounts of the command's own: copies of /etc/passwd and its like, which the directory holds, lie over
+the machine's. There too the way to this interpreter is opened where a directory above it is closed to others. Nothing
+of the machine is changed, and all of it ends with the command and what it has started.
+"""
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kist.kernel import mounts, namespaces
+
+UID, GID = 51234, 51235
+NAME = "kist-ordinary"
+FIRST, COUNT = 1_500_000_000, 65536
+_MS_BIND = 0x1000
+_GROUP = "KIST_TESTS_GROUP"
+_FILES = ("passwd", "group", "subuid", "subgid")
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """The user, as the tests have it.
+
+    Args:
+        directory: of the tests; the user gets a home in it.
+        range_: whether there are subordinate ids for it.
+        group: the directory of a control group that it is in; empty for the machine's.
+    """
+
+    directory: Path
+    range_: bool
+    group: str = ""
+
+    @property
+    def home(self) -> Path:
+        return self.directory / "home"
+
+    @property
+    def command(self) -> list[str]:
+        """What goes before a command line."""
+        return [sys.executable, __file__, str(self.directory)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.home),
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "LC_ALL": "C.UTF-8",
+            "NO_COLOR": "1",
+            **({_GROUP: self.group} if self.group else {}),
+        }
+
+    def make(self) -> None:
+        """The home, and the files that name the user."""
+        own = f"{NAME}:{FIRST}:{COUNT}\n" if self.range_ else ""
+        lines = {
+            "passwd": f"{NAME}:x:{UID}:{GID}::{self.home}:/bin/sh\n",
+            "group": f"{NAME}:x:{GID}:\n",
+            "subuid": own,
+            "subgid": own,
+        }
+        for name, line in lines.items():
+            machines = Path("/etc", name)
+            before = machines.read_text(encoding="utf-8") if machines.exists() else ""
+            (self.directory / name).write_text(before + line, encoding="utf-8")
+        self.home.mkdir()
+        os.chown(self.home, UID, GID)
+        # The tests' own directories on the way are for root alone.
+        for above in (self.directory, *self.directory.parents):
+            if above.stat().st_mode & 0o001 == 0 and above.is_relative_to("/tmp"):
+                above.chmod(stat.S_IMODE(above.stat().st_mode) | 0o011)
+
+
+def _closed(path: str) -> str:
+    """The first directory on the way to ``path`` that others may not enter; empty when there is none."""
+    for above in reversed(Path(path).parents):
+        if not above.stat().st_mode & 0o001:
+            return str(above)
+    return ""
+
+
+def _open_ways(paths: list[str]) -> None:
+    """Put the directories at these paths into empty ones, where the way to them is closed."""
+    wanted: dict[str, dict[str, int]] = {}
+    for path in paths:
+        if closed := _closed(path):
+            wanted.setdefault(closed, {})[path] = mounts.clone_tree(path)
+    for closed, trees in wanted.items():
+        mounts.mount("tmpfs", closed, "tmpfs", 0, "mode=755")
+        for path, tree in trees.items():
+            os.makedirs(path, exist_ok=True)
+            mounts.attach_tree(tree, path)
+            os.close(tree)
+
+
+def main(directory: str, command: list[str]) -> None:
+    """Become the user, and execute the command."""
+    if group := os.environ.pop(_GROUP, ""):
+        Path(group, "cgroup.procs").write_text("0")
+    namespaces.unshare(namespaces.CLONE_NEWNS)
+    mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+    for name in _FILES:
+        if os.path.exists(f"/etc/{name}"):  # a machine without it has no subordinate ids for anybody
+            mounts.mount(f"{directory}/{name}", f"/etc/{name}", None, _MS_BIND)
+    project = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    _open_ways(sorted({os.path.realpath(sys.base_prefix), sys.prefix, project, directory}))
+    os.chdir("/")
+    os.umask(0o022)
+    os.setgroups(())
+    os.setresgid(GID, GID, GID)
+    os.setresuid(UID, UID, UID)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
