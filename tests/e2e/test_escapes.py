@@ -407,3 +407,37 @@ def test_the_data_root_is_nobody_elses(engine: Engine) -> None:
     """A set-uid program that a container makes is on the host's disk, where no user gets at it."""
     Tally.tried += 1
     assert os.stat(engine.store.root).st_mode & 0o077 == 0
+
+
+TRACER = """
+import os, time
+own = {os.stat(place).st_dev for place in ('/', '/proc', '/dev', '/dev/shm', '/sys')}
+end = time.monotonic() + 100
+seen = set()
+while time.monotonic() < end and not os.path.exists('/tmp/stop'):
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        if int(pid) == os.getpid(): continue
+        seen.add(pid)
+        for place in ('root', 'cwd', *(f'fd/{n}' for n in range(3, 40))):
+            try:
+                directory = os.open(f'/proc/{pid}/{place}', os.O_RDONLY | os.O_DIRECTORY)
+            except OSError: continue
+            if os.fstat(directory).st_dev not in own: print('OUT', place, os.listdir(directory)[:5], flush=True)
+            os.close(directory)
+print('SEEN', len(seen), flush=True)
+"""
+
+
+def test_who_may_trace_finds_nothing_of_the_hosts_in_an_execd_process(
+    engine: Engine, running: Callable[..., Container]
+) -> None:
+    """CVE-2016-9962: descriptors of the host in a process that has come into the container and not executed yet."""
+    container = running(PYTHON, "-I", "-S", "-c", TRACER, cap_add=("SYS_PTRACE",))
+    for _ in range(60):
+        Tally.tried += 1
+        engine.exec(container, ExecOptions(("/bin/busybox", "true")))
+    engine.exec(container, ExecOptions(("/bin/busybox", "touch", "/tmp/stop")))
+    engine.wait(container)
+    said = logged(engine, container)
+    assert int(said.partition("SEEN ")[2]) > 10, said
+    assert "OUT" not in said, said

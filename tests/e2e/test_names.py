@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from kist.engine import Engine
-from kist.errors import Conflict, NotFound
+from kist.errors import Conflict, InvalidInput
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.networking import Networking
 
@@ -86,7 +86,7 @@ def test_a_link_gives_name_and_environment_and_follows_a_restart(engine: Engine,
 
 
 def test_a_link_to_nobody_and_to_a_stopped_one(engine: Engine, busybox: str):
-    with pytest.raises(NotFound, match="nosuch"):
+    with pytest.raises(InvalidInput, match="nosuch"):
         engine.create(ContainerOptions(image=busybox, networking=Networking(links=("nosuch:db",))))
     stopped = engine.create(ContainerOptions(image=busybox, name="stopped", command=("true",)))
     linking = engine.create(

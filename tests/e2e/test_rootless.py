@@ -369,6 +369,37 @@ def test_limits_hold_where_a_group_is_delegated(delegated: User) -> None:
 
 
 @BOTH
+def test_what_a_container_of_the_hosts_processes_leaves_is_ended(user: User) -> None:
+    user.good("run", "--rm", "--pid", "host", *QUIET, BUSYBOX, "sh", "-c", "sleep 61234 & echo")
+    assert not [text for text in map(_command_line, filter(str.isdigit, os.listdir("/proc"))) if "sleep 61234" in text]
+
+
+@BOTH
+def test_a_pause_stops_nobody_elses_processes(user: User, idle: str) -> None:
+    words = ("run", "-d", "--pid", f"container:{idle}", *QUIET, BUSYBOX, "sleep", "1000")
+    guest = user.good(*words)
+    user.good("pause", guest)
+    assert _state(int(user.good("inspect", "-f", "{{.State.Pid}}", guest))) == "T"
+    assert _state(int(user.good("inspect", "-f", "{{.State.Pid}}", idle))) == "S"
+    user.good("rm", "-f", guest)
+
+
+@BOTH
+@pytest.mark.parametrize("options", [(), ("--as-me",)])
+def test_a_container_that_has_lost_everybody_is_found_and_runs_nothing_of_its_own(
+    user: User, options: tuple[str, ...]
+) -> None:
+    name = user.good("run", "-d", *options, *QUIET, BUSYBOX, "sleep", "1000")
+    pid = int(user.good("inspect", "-f", "{{.State.Pid}}", name))
+    monitor = _parent(pid)
+    for each in (user.engine_pid(), _parent(monitor), monitor):
+        os.kill(each, signal.SIGKILL)
+    assert user.good("exec", name, "echo", "still") == "still"
+    assert os.readlink(f"/proc/{user.engine_pid()}/ns/mnt") != os.readlink(f"/proc/{pid}/ns/mnt")
+    user.good("rm", "-f", name)
+
+
+@BOTH
 def test_containers_outlive_their_engine_and_the_next_one_has_them(user: User, idle: str) -> None:
     os.kill(user.engine_pid(), signal.SIGKILL)
     assert user.good("exec", idle, "echo", "still") == "still"
@@ -385,6 +416,17 @@ def test_a_monitor_and_a_keeper_that_die_are_replaced(user: User, idle: str) -> 
     os.kill(user.engine_pid(), signal.SIGKILL)
     assert user.good("exec", idle, "echo", "still") == "still"
     assert "found" not in user.good("system", "check")
+
+
+def _command_line(pid: str) -> str:
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
 
 
 def _parent(pid: int) -> int:

@@ -86,7 +86,7 @@ def test_volumes_of_another_container(engine: Engine, busybox: str, tmp_path: os
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"volumes_from": ("nosuch",)}, NotFound, "nosuch"),
+        ({"volumes_from": ("nosuch",)}, InvalidInput, "nosuch"),
         ({"volumes_from": ("holder:rx",)}, InvalidInput, "invalid mode for volumes-from: 'holder:rx'"),
         ({"volume_driver": "rexray"}, Unsupported, "rexray"),
         ({"mounts": (volume("a b", "/x"),)}, InvalidInput, '"a b" includes invalid characters'),

@@ -55,7 +55,7 @@ _LIFE_OPTIONS = (
     Option("--timeout", "Seconds after which it is ended; 0 for never", "SECONDS",
            parse=values.whole(0, "a time"), group=_LIFE),
     Option("--stop-signal", "Signal that stops it (default: the image's, else TERM)", "SIGNAL",
-           parse=values.signal_name, group=_LIFE),
+           parse=values.known_signal, group=_LIFE),
     Option("--stop-timeout", "Seconds between the stop signal and KILL (default: 10)", "SECONDS",
            parse=values.whole(-1, "a time"), group=_LIFE),
     Option("-l --label", "Label of the container", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment, group=_LIFE),

@@ -149,17 +149,28 @@ def capability(text: str) -> str:
     return name
 
 
+_SIGNAL = "a signal is a name like TERM or SIGTERM, or a number from 1 to 64"
+
+
 def signal_name(text: str) -> str:
-    """A signal as the API takes it: a name with or without ``SIG``, or a number."""
+    """A signal as the API takes it: a name with or without ``SIG``, or a number; the engine knows which there are."""
     if text.isdigit() and text.isascii() and 1 <= int(text) <= 64:
         return text
+    name = text.upper().removeprefix("SIG")
+    plain = name.replace("RTMIN+", "").replace("RTMAX-", "")
+    if not plain.isalnum() or text.isdigit() or not text.isascii():
+        raise ValueError(_SIGNAL)
+    return name
+
+
+def known_signal(text: str) -> str:
+    """The same, of a signal that there is: for an option that is told wrong before anything is made."""
     from kist.cli import signals  # noqa: PLC0415 - for names only
 
-    name = text.upper().removeprefix("SIG")
-    real_time = name[6:] if name.startswith(("RTMIN+", "RTMAX-")) else ""
-    known = signals.exists(name) or (real_time.isdigit() and real_time.isascii())
-    if text.isdigit() or not known:
-        raise ValueError("a signal is a name like TERM or SIGTERM, or a number from 1 to 64")
+    name = signal_name(text)
+    number = name.removeprefix("RTMIN+").removeprefix("RTMAX-")
+    if not number.isdigit() and not signals.exists(name):
+        raise ValueError(_SIGNAL)
     return name
 
 

@@ -52,13 +52,15 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
     import fcntl  # noqa: PLC0415 - a shared object to load, for the command that starts the engine only
 
     try:
+        # The mode is that of the last directory only, so the one above is made first.
+        os.makedirs(os.path.dirname(run_root), mode=0o700, exist_ok=True)
         os.makedirs(run_root, mode=0o700, exist_ok=True)
+        _check_owner(run_root)
         lock = os.open(run_root + "/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Unavailable(
             f"cannot start the engine: {error.strerror}: {error.filename}", hint="choose another place with KIST_RUN"
         ) from None
-    _check_owner(run_root)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -85,10 +87,10 @@ def _check_owner(run_root: str) -> None:
     uid = os.geteuid()
     for path in (run_root, os.path.dirname(run_root)) if uid else ():
         status = os.lstat(path)
-        if status.st_uid not in {uid, 0} or (status.st_mode & 0o022 and not status.st_mode & 0o1000):
-            raise Forbidden(
-                f"{path} belongs to another user, or others may write to it", hint="choose another place with KIST_RUN"
-            )
+        if status.st_uid not in {uid, 0}:
+            raise Forbidden(f"{path} belongs to another user", hint="choose another place with KIST_RUN")
+        if status.st_mode & 0o002 and not status.st_mode & 0o1000:
+            raise Forbidden(f"everybody may write to {path}", hint=f"chmod o-w {path}, or set KIST_RUN")
 
 
 def _launch(data_root: str, run_root: str) -> None:

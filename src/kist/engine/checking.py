@@ -137,8 +137,10 @@ class Checker:
                 problem = Problem("container", container.id, "has a record and no directory: its log is lost")
                 yield Finding(problem, "made an empty one", places.make)
                 continue
+            found: list[Finding] = []
             with contextlib.suppress(NotFound), self._containers.alone(container):
-                yield from list(self._one(container))
+                found = list(self._one(container))
+            yield from found  # mending takes the lock itself
 
     def _one(self, container: Container) -> Iterator[Finding]:
         places = self._containers.places(container)

@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundle, top
+from kist.engine import bundle, namespaces, top
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.lifetime import need_process
 from kist.engine.limits import cgroup_limits, merge, without_devices
 from kist.engine.machine import MachineLimits
 from kist.errors import Conflict
-from kist.kernel import cgroup, members
+from kist.kernel import cgroup
 from kist.spec.container import Container, RestartPolicy
 from kist.spec.json import to_builtins
 from kist.spec.resources import Resources
@@ -89,7 +89,7 @@ class Controls:
         if found.mode != "none":
             pids = cgroup.Cgroup(found, bundle.cgroup_path(container)).pids()
         else:
-            pids = sorted(members.of(container.state.pid))
+            pids = sorted(namespaces.members(container).pids())
         return top.table(pids, arguments)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kist.errors import Conflict, InvalidInput, KistError, NotFound
 from kist.kernel import process
+from kist.kernel.members import Members
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.runtime import Joined
 
@@ -121,6 +122,11 @@ def _joined(get: Callable[[str], Container], identifier: str, kinds: list[str]) 
     except ProcessLookupError:
         raise Conflict(f"cannot join {kinds[0]} of a non running container: {identifier}") from None
     return Joined(pid, started, tuple(kinds))
+
+
+def members(container: Container) -> Members:
+    """The processes of a running container that has no control group."""
+    return Members(container.state.pid, own_pids=not container.options.namespaces.pid)
 
 
 def first_process(container: Container, get: Callable[[str], Container]) -> tuple[int, int]:

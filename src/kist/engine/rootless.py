@@ -7,12 +7,13 @@ after is the same code as for the machine's root.
 An engine that finds living containers of the user's enters the namespace that they are in: its keeper tells which.
 """
 
+import contextlib
 import logging
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kist.engine import state
@@ -113,11 +114,7 @@ def enter(run_root: str) -> None:
         return
     # Settings are the user's, whatever the user is called from here on.
     os.environ.setdefault("KIST_CONFIG", roots.config_file(os.environ, uid))
-    for pid in _inhabitants(run_root):
-        try:
-            userns.join(pid)
-        except ProcessLookupError:
-            continue  # it ended just now
+    if _join(run_root):
         return
     chosen = _look(uid, gid)
 
@@ -133,12 +130,21 @@ def enter(run_root: str) -> None:
         raise _refused(error) from error
 
 
-def _inhabitants(run_root: str) -> Iterator[int]:
-    """Processes that live in the namespace of an earlier engine: its keeper, or a container's own where that died."""
+def _join(run_root: str) -> bool:
+    """Enter the namespace of an earlier engine, if somebody lives there: its keeper, or what a container has left.
+
+    Of containers only the user namespace: their mounts are theirs, and what is found there is not to be run here.
+    """
     if keeper := launch.keeper_pid(run_root):
-        yield keeper
+        with contextlib.suppress(ProcessLookupError):
+            userns.join(keeper, mounts_too=True)
+            return True
     for name in names_in(os.path.join(run_root, "containers")):
-        yield from state.left(os.path.join(run_root, "containers", name))
+        for pid, started in state.left(os.path.join(run_root, "containers", name)):
+            with contextlib.suppress(ProcessLookupError):
+                userns.join(pid, started, mounts_too=False)
+                return True
+    return False
 
 
 def _look(uid: int, gid: int) -> Standing:

@@ -5,12 +5,14 @@ A mark in the container's directory tells an engine that comes after one that wa
 
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Iterator
 
-from kist.engine import bundle
+from kist.engine import bundle, namespaces
 from kist.errors import Unavailable
-from kist.kernel import cgroup, members
+from kist.kernel import cgroup, process
+from kist.runtime import messages
 from kist.spec.container import Container
 
 _MARK = "standstill"
@@ -27,11 +29,14 @@ def standing_still(container: Container, directory: str) -> Iterator[None]:
     Raises:
         Unavailable: a process does not stop, or this machine cannot freeze processes.
     """
-    with open(os.path.join(directory, _MARK), "wb"):
+    mark = os.path.join(directory, _MARK)
+    with open(mark, "wb"):
         pass
     try:
         try:
-            _freeze(container, frozen=True)
+            stopped = _freeze(container)
+            if stopped is not None:
+                messages.write_json(mark, stopped)
         except OSError as error:
             raise Unavailable(
                 f"cannot pause container {container.name}: {(error.strerror or str(error)).lower()}",
@@ -48,7 +53,7 @@ def let_go(container: Container, directory: str) -> None:
     if not os.path.exists(mark):
         return
     try:
-        _freeze(container, frozen=False)
+        _thaw(container, mark)
     except OSError as error:
         if error.errno not in {errno.ENOENT, errno.ENODEV}:  # it has ended meanwhile
             raise
@@ -56,9 +61,19 @@ def let_go(container: Container, directory: str) -> None:
         os.unlink(mark)
 
 
-def _freeze(container: Container, *, frozen: bool) -> None:
+def _freeze(container: Container) -> list[int] | None:
+    """Stop them; which ones, where there is no control group that knows."""
     found = cgroup.detect()
-    if found.mode != "none":
-        cgroup.Cgroup(found, bundle.cgroup_path(container)).freeze(frozen=frozen)
+    if found.mode == "none":
+        return namespaces.members(container).stop()
+    cgroup.Cgroup(found, bundle.cgroup_path(container)).freeze(frozen=True)
+    return None
+
+
+def _thaw(container: Container, mark: str) -> None:
+    found = cgroup.detect()
+    if found.mode == "none":
+        text = process.read_file(mark)
+        namespaces.members(container).go_on(json.loads(text) if text else None)
     else:
-        (members.stop if frozen else members.go_on)(container.state.pid)
+        cgroup.Cgroup(found, bundle.cgroup_path(container)).freeze(frozen=False)

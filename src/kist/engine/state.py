@@ -60,14 +60,17 @@ def left_alone(run_directory: str) -> dict[str, Any]:
     return found if process_lives and not _is_watched(found) else {}
 
 
-def left(run_directory: str) -> Iterator[int]:
-    """The living processes of what was started last in this run directory: its monitor, its first process."""
+def left(run_directory: str) -> Iterator[tuple[int, int]]:
+    """The living processes of what was started last in this run directory, its monitor and its first one.
+
+    Each with the time when it began (``process.start_time``).
+    """
     try:
         found = _load(run_directory)
         known = [(found["monitor"], found["monitor_start"]), (found["pid"], found["pid_start"])]
     except (ValueError, KeyError):
         return
-    yield from (pid for pid, started in known if process.lives(pid, started))
+    yield from ((pid, started) for pid, started in known if process.lives(pid, started))
 
 
 def is_guarded(run_directory: str) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from kist.image import tar
 from kist.image.lowers import Found
-from kist.image.pretence import keep, told
+from kist.image.pretence import ATTRIBUTE, keep, told
 from kist.image.tar import Entry
-from kist.kernel import files
+from kist.kernel import files, userns
 
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,7 +31,8 @@ _NOT_KEPT = ("trusted.overlay.", "user.overlay.", "security.selinux")
 
 def kept(xattrs: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """The extended attributes that belong to the file itself."""
-    return ((name, value) for name, value in xattrs.items() if not name.startswith(_NOT_KEPT))
+    left_out = _NOT_KEPT if userns.limited_ids() is not None else (*_NOT_KEPT, ATTRIBUTE)
+    return ((name, value) for name, value in xattrs.items() if not name.startswith(left_out))
 
 
 def write(file: int, data: memoryview) -> None:

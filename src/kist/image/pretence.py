@@ -1,8 +1,11 @@
 """What a user namespace cannot hold of a file: an owner that it has no id for, a device.
 
-Such a file is the namespace's root's, and a device is an empty file; what it would be is kept in an attribute of it,
-where the file system has attributes for users, so that an archive made of it tells the truth again. Symbolic links
-have no such attributes: theirs is lost.
+Such a file is the namespace's root's, and a device is an empty file that nobody may open; what it would be is kept in
+an attribute of it, where the file system has attributes for users, so that an archive made of it tells the truth again.
+Symbolic links, pipes and sockets have no such attributes: theirs is lost.
+
+Who may write to a file may write its attributes. So the attribute is believed of root's own files alone, of a device
+only where nobody may write to it, and never by an engine that has all ids: there nobody has to pretend anything.
 """
 
 import os
@@ -16,22 +19,32 @@ from kist.kernel.userns import Ids
 
 ATTRIBUTE = "user.kist.pretended"
 _DEVICES = (tar.CHARACTER, tar.BLOCK_DEVICE)
+_WITHOUT_ATTRIBUTES = (tar.SYMBOLIC_LINK, tar.FIFO)
+_LAST_ID = 2**31 - 1
+_LAST_MAJOR, _LAST_MINOR = 0xFFF, 0xFFFFF
 
 
 def pretended(entry: Entry, ids: Ids) -> Entry:
-    """The entry as it can be made here."""
+    """The entry as it can be made here; what an archive itself says of a pretence is left out."""
     foreign = not ids.holds(entry.uid, entry.gid)
     device = entry.kind in _DEVICES
     if not foreign and not device:
-        return entry
+        return without(entry)
     words = [f"{entry.uid}:{entry.gid}"]
-    changed = msgspec.structs.replace(entry, uid=0, gid=0) if foreign else entry
+    changed = msgspec.structs.replace(without(entry), uid=0, gid=0)
     if device:
-        words += [entry.kind.decode(), *map(str, entry.device)]
-        changed = msgspec.structs.replace(changed, kind=tar.REGULAR, device=(0, 0), size=0)
-    elif entry.kind is tar.SYMBOLIC_LINK:
+        words += [entry.kind.decode(), *map(str, entry.device), str(entry.mode)]
+        changed = msgspec.structs.replace(changed, kind=tar.REGULAR, device=(0, 0), size=0, mode=0)
+    elif entry.kind in _WITHOUT_ATTRIBUTES:
         return changed
-    return msgspec.structs.replace(changed, xattrs={**entry.xattrs, ATTRIBUTE: ":".join(words).encode()})
+    return msgspec.structs.replace(changed, xattrs={**changed.xattrs, ATTRIBUTE: ":".join(words).encode()})
+
+
+def without(entry: Entry) -> Entry:
+    """The entry without any word of a pretence."""
+    if ATTRIBUTE not in entry.xattrs:
+        return entry
+    return msgspec.structs.replace(entry, xattrs={n: v for n, v in entry.xattrs.items() if n != ATTRIBUTE})
 
 
 def told(entry: Entry) -> Entry:
@@ -39,16 +52,21 @@ def told(entry: Entry) -> Entry:
     text = entry.xattrs.get(ATTRIBUTE)
     if text is None:
         return entry
-    xattrs = {name: value for name, value in entry.xattrs.items() if name != ATTRIBUTE}
+    plain = without(entry)
     words = text.decode("ascii", "replace").split(":")
-    numbers = [word for place, word in enumerate(words) if place != 2]
-    if len(words) not in {2, 5} or not all(word.isdecimal() for word in numbers):
-        return msgspec.structs.replace(entry, xattrs=xattrs)  # somebody else's words
-    told = msgspec.structs.replace(entry, uid=int(words[0]), gid=int(words[1]), xattrs=xattrs)
-    if len(words) == 5 and entry.kind is tar.REGULAR and not entry.size:
-        kind = next((kind for kind in _DEVICES if kind == words[2].encode()), tar.REGULAR)
-        told = msgspec.structs.replace(told, kind=kind, device=(int(words[3]), int(words[4])))
-    return told
+    numbers = [int(word) if word.isascii() and word.isdecimal() and len(word) <= 10 else -1 for word in words]
+    # A file that has got another owner since is that owner's, and whoever has it wrote the attribute, maybe.
+    if (entry.uid, entry.gid) != (0, 0) or len(words) not in {2, 6} or not all(0 <= n <= _LAST_ID for n in numbers[:2]):
+        return plain
+    owned = msgspec.structs.replace(plain, uid=numbers[0], gid=numbers[1])
+    if len(words) == 2:
+        return owned
+    kind = next((kind for kind in _DEVICES if kind == words[2].encode()), None)
+    _, _, _, major, minor, mode = numbers
+    sound = 0 <= major <= _LAST_MAJOR and 0 <= minor <= _LAST_MINOR and 0 <= mode <= 0o7777
+    if kind is None or not sound or entry.kind is not tar.REGULAR or entry.size or entry.mode:
+        return plain
+    return msgspec.structs.replace(owned, kind=kind, device=(major, minor), mode=mode)
 
 
 def give(file: int, uid: int, gid: int) -> None:
@@ -69,9 +87,18 @@ def give_link(parent: int, name: str | bytes, uid: int, gid: int) -> None:
 
 
 def keep(file: int, attribute: str, value: bytes) -> None:
-    """Set an extended attribute of an open file; what only tells of a pretence may be lost where there are none."""
+    """Set an extended attribute of an open file.
+
+    One that only tells of a pretence may be lost where there are none, and those of the machine's root (``trusted.``)
+    are left out by who is root of a user namespace.
+    """
     try:
         os.setxattr(file, attribute, value)
     except OSError:
-        if attribute != ATTRIBUTE:
+        if attribute != ATTRIBUTE and not is_left_out(attribute):
             raise
+
+
+def is_left_out(attribute: str) -> bool:
+    """Whether an attribute is one that only the machine's root may set, and this engine is not that."""
+    return attribute.startswith("trusted.") and userns.limited_ids() is not None

@@ -17,7 +17,7 @@ import msgspec
 from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, KistError
 from kist.image import tar
 from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write
-from kist.image.pretence import keep, pretended
+from kist.image.pretence import is_left_out, keep, pretended, without
 from kist.image.tar import Entry, TarReader, shown
 from kist.image.tree import Tree, components, is_whiteout, remove_at, remove_unmounted, status_at
 from kist.image.whiteouts import PREFIX, Whiteouts
@@ -102,8 +102,7 @@ class Unpacker:
             OSError: ENOSPC and other troubles of the machine.
         """
         try:
-            if self._ids is not None:
-                entry = pretended(entry, self._ids)
+            entry = pretended(entry, self._ids) if self._ids is not None else without(entry)
             self._add(entry if self._manner is None else _owned(entry, self._manner), reader)
         except KistError as error:
             raise type(error)(f"{self._what}: {error.message} (member {shown(entry.name)})", hint=error.hint) from error
@@ -242,7 +241,8 @@ class Unpacker:
         if entry.kind is not tar.SYMBOLIC_LINK and (not self._fresh or entry.mode & _SPECIAL):
             os.chmod(name, entry.mode, dir_fd=parent)
         for attribute, value in kept(entry.xattrs):
-            files.set_xattr_at(parent, name, attribute, value)
+            if not is_left_out(attribute):
+                files.set_xattr_at(parent, name, attribute, value)
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
 
     def _clear(self, parent: int, name: bytes, *, by_directory: bool = False) -> None:

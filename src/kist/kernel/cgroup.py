@@ -59,14 +59,19 @@ class Entrance:
             self.close()
             raise
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All of its open files."""
+        return tuple(self._tasks) if self.born is None else (self.born, *self._tasks)
+
     def enter(self) -> None:
-        """Move the calling process in, which must have one thread, and was made with ``born``."""
+        """Move the calling process in, which must have one thread, unless it is made with ``born``."""
         for descriptor in self._tasks:
             os.write(descriptor, b"0")
 
     def close(self) -> None:
         """Let go of it."""
-        for descriptor in self._tasks if self.born is None else (self.born, *self._tasks):
+        for descriptor in self.descriptors:
             os.close(descriptor)
 
 

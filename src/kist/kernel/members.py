@@ -1,6 +1,7 @@
-"""A container's processes where it has no control group: those in the pid namespace of its first one.
+"""A container's processes where it has no control group.
 
-Where it has the host's pid namespace, they are the first process and its descendants.
+They are those in its mount namespace, which no other container has, whoever their parents are; and those in its pid
+namespace, where that is its own.
 """
 
 from __future__ import annotations
@@ -12,84 +13,96 @@ import time
 from kist.kernel import process
 from kist.kernel.lean import signal
 
-# What stop waits for, as the freezer of a control group does, and how long between looks.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# What stop and kill wait for, as the freezer of a control group does, and how long between looks.
 _PATIENCE = 2.0
 _MOMENT = 0.002
-_AT_REST = frozenset((b"T", b"t", b"Z", b"X"))
+_STOPPED = frozenset((b"T", b"t"))
+_GONE = frozenset((b"Z", b"X"))
 
 
-def of(first: int) -> list[int]:
-    """The numbers of all of them, here; empty when the first one has ended."""
-    space = _namespace(first)
-    if not space:
-        return []
-    numbers = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-    if space != _namespace(os.getpid()):
-        return [pid for pid in numbers if _namespace(pid) == space]
-    return _descendants(first, numbers)
+class Members:
+    """The processes of one container.
 
-
-def stop(first: int) -> None:
-    """Stop all of them where they are (SIGSTOP), and return when they have stopped.
-
-    Raises:
-        OSError: EBUSY when one does not within two seconds; all go on then.
+    Args:
+        first: its first process, which lives.
+        own_pids: whether it has a pid namespace of its own.
     """
-    end = time.monotonic() + _PATIENCE
-    while busy := [pid for pid in of(first) if _state(pid) not in _AT_REST]:
-        if time.monotonic() > end:
-            go_on(first)
-            raise OSError(errno.EBUSY, "a process does not stop", f"/proc/{busy[0]}")
-        _signal(first, busy, signal.SIGSTOP)
-        time.sleep(_MOMENT)
+
+    def __init__(self, first: int, *, own_pids: bool) -> None:
+        self._mounts = _space(first, "mnt")
+        self._pids = _space(first, "pid") if own_pids else ""
+
+    def pids(self) -> list[int]:
+        """Their numbers here; empty when there are none (any more)."""
+        numbers = (int(name) for name in os.listdir("/proc") if name.isdecimal())
+        return [pid for pid in numbers if self._has(pid)]
+
+    def stop(self) -> list[int]:
+        """Stop all of them where they are (SIGSTOP), and return when they have stopped.
+
+        Returns:
+            Those that ran until now.
+
+        Raises:
+            OSError: EBUSY when one does not within two seconds; all go on then.
+        """
+        stopped: list[int] = []
+        end = time.monotonic() + _PATIENCE
+        while busy := [pid for pid in self.pids() if _state(pid) not in _STOPPED | _GONE]:
+            if time.monotonic() > end:
+                self.go_on(stopped)
+                raise OSError(errno.EBUSY, "a process does not stop", f"/proc/{busy[0]}")
+            self._signal(busy, signal.SIGSTOP)
+            stopped += (pid for pid in busy if pid not in stopped)
+            time.sleep(_MOMENT)
+        return stopped
+
+    def go_on(self, stopped: Iterable[int] | None = None) -> None:
+        """Let those that ``stop`` has stopped go on (SIGCONT); all when it is not known which these are."""
+        self._signal(self.pids() if stopped is None else stopped, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill all of them (SIGKILL), and return when they have ended, or after two seconds."""
+        end = time.monotonic() + _PATIENCE
+        while (living := [pid for pid in self.pids() if _state(pid) not in _GONE]) and time.monotonic() < end:
+            self._signal(living, signal.SIGKILL)
+            time.sleep(_MOMENT)
+
+    def _signal(self, pids: Iterable[int], number: int) -> None:
+        for pid in pids:
+            try:
+                held = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            try:
+                # Looked at again: the descriptor may be that of another process, which got the number.
+                if self._has(pid):
+                    signal.pidfd_send_signal(held, number)
+            except ProcessLookupError:
+                continue  # it has ended
+            finally:
+                os.close(held)
+
+    def _has(self, pid: int) -> bool:
+        return (bool(self._mounts) and _space(pid, "mnt") == self._mounts) or (
+            bool(self._pids) and _space(pid, "pid") == self._pids
+        )
 
 
-def go_on(first: int) -> None:
-    """Let all of them go on (SIGCONT)."""
-    _signal(first, of(first), signal.SIGCONT)
-
-
-def _signal(first: int, pids: list[int], number: int) -> None:
-    for pid in pids:
-        try:
-            held = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            # Looked at again: the descriptor may be that of another process, which got the number.
-            if pid == first or pid in of(first):
-                signal.pidfd_send_signal(held, number)
-        except ProcessLookupError:
-            continue  # it has ended
-        finally:
-            os.close(held)
-
-
-def _namespace(pid: int) -> str:
+def _space(pid: int, kind: str) -> str:
+    """The name of a namespace of a process; empty when it has ended, or is none of ours."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
     except OSError:
-        return ""  # it has ended, or is none of ours
-
-
-def _descendants(first: int, numbers: list[int]) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for pid in numbers:
-        if fields := _fields(pid):
-            children.setdefault(int(fields[1]), []).append(pid)
-    found = [first]
-    for pid in found:
-        found += children.get(pid, ())
-    return found
+        return ""
 
 
 def _state(pid: int) -> bytes:
-    fields = _fields(pid)
-    return fields[0] if fields else b"X"
-
-
-def _fields(pid: int) -> list[bytes]:
     try:
-        return process.read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        return process.read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0]
     except OSError:
-        return []
+        return b"X"

@@ -26,9 +26,6 @@ CLONE_INTO_CGROUP = 0x200000000
 
 # Where /proc/PID/ns calls them otherwise.
 _FILES = {"network": "net", "mount": "mnt"}
-# What ``clone_inside`` enters.
-INSIDE = CLONE_NEWNS | CLONE_NEWPID
-
 # The runtime specification's words (config-linux.md, "Namespaces").
 FLAGS = {
     "pid": CLONE_NEWPID,
@@ -81,46 +78,6 @@ def clone(flags: int, *, cgroup: int | None = None) -> tuple[int, int]:
     return (pid, pidfd.value) if pid else (0, -1)
 
 
-def clone_inside(process: int, *, cgroup: int | None = None) -> tuple[int, int]:
-    """As ``clone``, and the child is in the mount and the pid namespace of another process, from its first moment.
-
-    The caller goes there and comes back, for a process cannot change its own pid namespace, only its children's; only
-    the machine's root may come back to the machine's. The others in that pid namespace never see a process whose root
-    is the host's.
-
-    Args:
-        process: a pidfd.
-        cgroup: as for ``clone``.
-
-    Raises:
-        OSError: there is no child, and the caller is where it was.
-        RuntimeError: the caller is lost in the other's mounts, and should end.
-    """
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    own = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("mnt", "pid")]
-    pid = pidfd = -1
-    try:
-        setns(process, INSIDE)
-        pid, pidfd = clone(0, cgroup=cgroup)
-    finally:
-        if pid != 0:
-            _return(root, own)
-    return pid, pidfd
-
-
-def _return(root: int, own: list[int]) -> None:
-    try:
-        for descriptor in own:
-            setns(descriptor, 0)
-            os.close(descriptor)
-        # A mount namespace's root is not ours where somebody has changed it (chroot).
-        os.fchdir(root)
-        os.chroot(".")
-        os.close(root)
-    except OSError as error:
-        raise RuntimeError(f"no way back from another mount namespace: {error}") from error
-
-
 def unshare(flags: int) -> None:
     """Give the calling thread namespaces of its own."""
     libc.call("unshare", flags)
@@ -129,6 +86,23 @@ def unshare(flags: int) -> None:
 def setns(descriptor: int, flags: int) -> None:
     """Enter namespaces: ``descriptor`` is a namespace's file or a pidfd; ``flags`` says which ones."""
     libc.call("setns", descriptor, flags)
+
+
+def enter(pid: int, pidfd: int, flags: int) -> None:
+    """Enter namespaces of a process, and its root directory where its mounts are among them.
+
+    Args:
+        pid: the process.
+        pidfd: a descriptor of it.
+        flags: of the namespaces.
+    """
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if flags & CLONE_NEWNS else -1
+    setns(pidfd, flags)
+    if root >= 0:
+        # Not the root of the mount namespace, which is another one where the engine runs in a chroot.
+        os.fchdir(root)
+        os.chroot(".")
+        os.close(root)
 
 
 def set_domain_name(name: str) -> None:

@@ -180,17 +180,33 @@ def write_own_map(pid: int, uid: int, gid: int) -> None:
     _write(f"/proc/{pid}/gid_map", f"0 {gid} 1")
 
 
-def join(pid: int) -> None:
-    """Enter the user and the mount namespace of a process, of which this user is root or the maker.
+def join(pid: int, started: int = 0, *, mounts_too: bool) -> None:
+    """Enter the user namespace that a process's mounts belong to, of which this user is root or the maker.
+
+    Args:
+        pid: the process.
+        started: when it began (``process.start_time``); 0 where nobody else can have the number.
+        mounts_too: enter its mount namespace too, where that is an engine's; otherwise have a new one.
 
     Raises:
-        OSError: ESRCH when it has ended.
+        ProcessLookupError: it has ended.
     """
-    pidfd = os.pidfd_open(pid)
     try:
-        namespaces.setns(pidfd, namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
-    finally:
-        os.close(pidfd)
+        space = process.namespace_descriptor(pid, "mnt")
+        if started and process.start_time(pid) != started:
+            raise ProcessLookupError(f"process {pid} is another one by now")
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"process {pid} has ended") from error
+    # Not its own: it may be in one within (``keep-id``).
+    owner = owner_of(space)
+    namespaces.setns(owner, namespaces.CLONE_NEWUSER)
+    if mounts_too:
+        namespaces.setns(space, namespaces.CLONE_NEWNS)
+    else:
+        namespaces.unshare(namespaces.CLONE_NEWNS)
+        mounts.set_propagation("/", mounts.MS_REC | mounts.MS_SLAVE)
+    os.close(owner)
+    os.close(space)
 
 
 def enter(descriptor: int) -> None:

@@ -116,6 +116,38 @@ def _put_together(
         return mounts.clone_tree("", dir_fd=root)
 
 
+def in_chroot() -> bool:
+    """Whether this process's root is not that of its mount namespace: chroot(2) has put it elsewhere.
+
+    A container's mount namespace is a copy of ours. Its root, which pivot_root(2) cannot exchange then, would stay the
+    host's.
+    """
+
+    def root_of_namespace() -> int:
+        own = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            namespaces.unshare(_CLONE_FS)
+            namespaces.setns(own, namespaces.CLONE_NEWNS)  # which makes that root this thread's
+        finally:
+            os.close(own)
+        return _mount_of_root()
+
+    try:
+        return _in_thread(root_of_namespace) != _mount_of_root()
+    except PermissionError:
+        return False  # who may not even do that starts no container
+
+
+def _mount_of_root() -> int:
+    """The number of the mount that this thread's root is on (proc_pid_fdinfo(5))."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/thread-self/fdinfo/{root}", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
+    finally:
+        os.close(root)
+
+
 def _place(root: int, target: str, *, directory: bool) -> int:
     try:
         return paths.open_in_root(root, target, os.O_PATH)

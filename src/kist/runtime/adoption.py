@@ -100,6 +100,7 @@ class Successor:
     def _go_on(self, first: Held) -> None:
         monitor = self._monitor
         self._take(monitor.first, first)
+        monitor.know_members()
         if "inside" in first.fds:
             monitor.first.inside = monitor.record.state["pid"]
         faults.point("successor: took over")

@@ -83,11 +83,11 @@ class Child:
             self.streams.await_terminal()
 
         context = operations.Context(theirs, cgroup)
+        context.needs = (theirs.fileno(), *(pipes.child_ends if pipes is not None else ()))
 
         def become() -> NoReturn:
             # Until it executes: what nobody watches is not to become a container.
             process.set_parent_death_signal(signal.SIGKILL)
-            ours.close()
             stdio = pipes.child_ends if pipes else None
             init.run(context.text or init_text(plan), context, stdio)
 
@@ -298,39 +298,44 @@ def flags_of(kinds: Iterable[str]) -> int:
     return flags
 
 
-def clone_into(first: Child, kinds: list[str], cgroup: Cgroup | None, *, is_root: bool) -> Clone:
-    """How an exec'd process is made: a clone inside the container.
+def clone_into(first: Child, kinds: list[str], cgroup: Cgroup | None) -> Clone:
+    """How an exec'd process is made: a clone by a helper that has gone into the container.
+
+    In the container's pid namespace others may be allowed to look into it (CAP_SYS_PTRACE) from its first moment. So it
+    is born with nothing of the host's: in the container's root, and without any descriptor but those that it is given.
 
     Args:
         first: the container's first process.
         kinds: of the namespaces that it enters.
         cgroup: that it enters; None for none.
-        is_root: whether this process, as the machine's root, can go into the container and come back; otherwise a
-            helper goes, for the pid namespace here is not the engine's own to return to, nor are others that the
-            container has of the host.
     """
 
     def clone(become: Callable[[], NoReturn], context: operations.Context) -> tuple[int, int]:
         entrance = cgroup.open_entrance() if cgroup is not None else None
-        born = entrance.born if entrance is not None else None
+        others = {*namespaces.others(first.command_pid, kinds)}
+        # By a descriptor of its own: who is in the container's user namespace may not look at its first process.
+        last = process.namespace_descriptor(first.command_pid, "cgroup") if "cgroup" in others else -1
 
-        def enter(wanted: int) -> None:
+        def enter(_: operations.Context) -> None:
+            held = [first.command_fd, *(entrance.descriptors if entrance is not None else ()), *([last] * (last >= 0))]
+            process.close_all_but(context.helper, *context.needs, *held)
             if entrance is not None:
                 entrance.enter()
-            namespaces.setns(first.command_fd, wanted)
+            namespaces.enter(first.command_pid, first.command_fd, flags_of(others - {"cgroup"}))
 
+        def enter_last() -> None:
+            # In a cgroup namespace nothing could have been born into a group any more.
+            if last >= 0:
+                namespaces.setns(last, namespaces.CLONE_NEWCGROUP)
+
+        context.enter = enter_last
         try:
-            if not is_root:
-                others = flags_of(namespaces.others(first.command_pid, kinds))
-                return clone_after(lambda _: enter(others), 0, born)(become, context)
-            context.enter = lambda: enter(flags_of(kinds) & ~namespaces.INSIDE)
-            pid, child = namespaces.clone_inside(first.command_fd, cgroup=born)
-            if pid == 0:
-                become()
+            return clone_after(enter, 0, entrance.born if entrance is not None else None)(become, context)
         finally:
+            if last >= 0:
+                os.close(last)
             if entrance is not None:
                 entrance.close()
-        return pid, child
 
     return clone
 
@@ -350,6 +355,7 @@ def clone_after(enter: Callable[[operations.Context], None], flags: int, into: i
         ours, theirs = messages.pair()
         helper = os.fork()
         if helper == 0:
+            context.helper = theirs.fileno()
             _helper(theirs, lambda: enter(context), flags | namespaces.CLONE_PARENT, into, become)
         theirs.close()
         message, descriptors = messages.receive(ours)

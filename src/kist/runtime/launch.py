@@ -346,6 +346,8 @@ def converse(connecting: Callable[[], socket.socket], message: dict[str, Any]) -
         raise Conflict("the container is not running")
     if "error" in answer:
         connection.close()
+        if answer.get("errno") == errno.ESRCH:  # its first process ended just now
+            raise Conflict("the container is not running")
         raise KistError(answer["error"])
     return connection, answer
 

@@ -15,13 +15,11 @@ class Machine:
 
     Attributes:
         hierarchies: of control groups.
-        is_root: whether we are the machine's root, and not that of a user namespace.
         words: what a container's state says of where it runs: ``boot`` (the boot id), and ``keeper``, the process id
             and the start time of the process that made this object.
     """
 
     def __init__(self) -> None:
         self.hierarchies = cgroup.detect()
-        self.is_root = process.in_initial_user_namespace()
         own = os.getpid()
         self.words = {"boot": process.boot_id(), "keeper": [own, process.start_time(own)]}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from kist.kernel.members import Members
     from kist.runtime.execs import Exec
     from kist.runtime.guard import Guard
     from kist.runtime.machine import Machine
@@ -63,7 +64,6 @@ class Monitor:
         self.guard = guard
         self.loop = events.Loop()
         self.cgroup = cgroup.Cgroup(machine.hierarchies, plan["cgroup"]) if plan["cgroup"] else None
-        self._is_root = machine.is_root
         self.record = Record(plan["id"], machine.words, directory, run_directory)
         self.control = Control(self.loop, control, self._engine_said)
         self.door = Door(self.loop, run_directory, self._visited)
@@ -73,6 +73,7 @@ class Monitor:
         self.notices = Notices(self.control, self.waiters)
         self.execs: dict[str, Exec] = {}
         self.ports: Ports | None = None
+        self._members: Members | None = None
         self.usage = Usage(self)
         self.life = Life(self, plan.get("life"))
         # Another one where nothing is to be started (see ``kist.runtime.rehearsal``).
@@ -162,7 +163,16 @@ class Monitor:
         self.record.state["keeper"] = [keeper, process.start_time(keeper)]
         self.record.write(self.run_directory)
 
+    def know_members(self) -> None:
+        """Remember how the container's processes are told where they have no control group, while the first lives."""
+        if self.cgroup is None:
+            from kist.kernel.members import Members  # noqa: PLC0415 - for containers without a control group
+
+            own_pids = "pid" in self.plan["namespaces"] and "runtime" not in self.plan
+            self._members = Members(self.first.command_pid, own_pids=own_pids)
+
     def _note_running(self) -> None:
+        self.know_members()
         self.record.note_running(self.first.command_pid, self.streams.pipes())
 
     def _start(self) -> tuple[str, ...]:
@@ -184,7 +194,7 @@ class Monitor:
 
     def clone_into(self, kinds: list[str]) -> child.Clone:
         """How further processes of the container are made, which enter these namespaces of it."""
-        return child.clone_into(self.first, kinds, self.cgroup, is_root=self._is_root)
+        return child.clone_into(self.first, kinds, self.cgroup)
 
     def start_again(self) -> None:
         """Start the first process once more, after a rest, as it was started before."""
@@ -246,12 +256,13 @@ class Monitor:
 
     def freeze(self, *, frozen: bool) -> None:
         """Stop all processes where they are, or let them go on."""
+        state = self.record.state
         if self.cgroup is not None:
             self.cgroup.freeze(frozen=frozen)
-        else:
-            from kist.kernel import members  # noqa: PLC0415 - for containers without a control group
-
-            (members.stop if frozen else members.go_on)(self.first.command_pid)
+        elif self._members is not None and frozen:
+            state["stopped"] = self._members.stop()
+        elif self._members is not None:
+            self._members.go_on(state.pop("stopped", None))
         self.record.note(status="paused" if frozen else "running")
 
     def thaw(self) -> None:
@@ -310,9 +321,12 @@ class Monitor:
 
     def _over(self, exit_code: int) -> None:
         self.record.note_end(exit_code, self.usage.end())
-        if self.cgroup is not None and "pid" not in self.plan["namespaces"]:
+        if "pid" not in self.plan["namespaces"]:
             # The end of a namespace's first process ends all in it; here what the command started has to be ended.
-            self.cgroup.kill()
+            if self.cgroup is not None:
+                self.cgroup.kill()
+            elif self._members is not None:
+                self._members.kill()
         # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
         self.streams.drain()
         faults.point("monitor: drained the streams")

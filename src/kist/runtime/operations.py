@@ -47,6 +47,8 @@ class Context:
         owner: what the container's root is on the host: user and group.
         text: what init reads of its plan, where it may not open the file any more; empty where it does.
         enter: what the child does first, to be all where it belongs.
+        needs: the descriptors that the child is given.
+        helper: in a helper, its descriptor to the monitor.
     """
 
     def __init__(self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None) -> None:
@@ -60,6 +62,8 @@ class Context:
         self.owner = (0, 0)
         self.text = ""
         self.enter: Callable[[], None] = lambda: None
+        self.needs: tuple[int, ...] = ()
+        self.helper = -1
 
 
 # cgroups and namespaces

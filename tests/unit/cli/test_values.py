@@ -50,10 +50,21 @@ def test_signals(text: str, expected: str) -> None:
     assert values.signal_name(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "0", "65", "TE RM", "-9", "²", "FOO", "RTMIN+", "RTMIN+x", "_DFL"])
+@pytest.mark.parametrize("text", ["", "0", "65", "TE RM", "-9", "²"])
 def test_what_is_no_signal(text: str) -> None:
     with pytest.raises(ValueError, match="a signal is"):
         values.signal_name(text)
+
+
+@pytest.mark.parametrize("text", ["TERM", "sigterm", "9", "RTMIN+3", "rtmax-1"])
+def test_signals_that_there_are(text: str) -> None:
+    assert values.known_signal(text) == values.signal_name(text)
+
+
+@pytest.mark.parametrize("text", ["FOO", "RTMIN+", "RTMIN+x", "_DFL", "TE RM"])
+def test_signals_that_there_are_not(text: str) -> None:
+    with pytest.raises(ValueError, match="a signal is"):
+        values.known_signal(text)
 
 
 @pytest.mark.parametrize("text", ["web", "a1", "0x_.-y"])

@@ -207,6 +207,8 @@ def describe_status(state: ContainerState, now: int) -> str:
         return "Created"
     if state.status == "dead":
         return "Dead"
+    if not state.finished_at:  # nobody saw it
+        return f"Exited ({state.exit_code})"
     return f"Exited ({state.exit_code}) {describe_duration(now - state.finished_at)} ago"
 
 

@@ -135,6 +135,7 @@ def test_a_container_in_the_list():
 def test_the_status_tells_how_long_ago():
     assert describe_status(ContainerState(), 0) == "Created"
     assert describe_status(ContainerState("dead"), 0) == "Dead"
+    assert describe_status(ContainerState("exited", exit_code=255), 10**18) == "Exited (255)"
     ended = ContainerState("exited", exit_code=137, finished_at=SECOND)
     assert describe_status(ended, 4 * SECOND) == "Exited (137) 3 seconds ago"
 

@@ -1,0 +1,76 @@
+"""The processes of a container without a control group, found, stopped and ended."""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from kist.kernel.members import Members
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def family() -> Iterator[int]:
+    """A process in a mount namespace of its own, with two that it has started; one is somebody else's child by now."""
+    script = "(sleep 100 &); sleep 100 & echo; wait"
+    started = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE)
+    assert started.stdout is not None
+    started.stdout.readline()
+    members = Members(started.pid, own_pids=False)
+    yield started.pid
+    members.kill()
+    started.communicate()
+
+
+def state(pid: int) -> str:
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def test_they_are_found_whoever_their_parents_are(family: int) -> None:
+    found = Members(family, own_pids=False).pids()
+    assert family in found
+    assert len(found) == 3
+    assert os.getpid() not in found
+
+
+def test_they_stop_and_go_on_but_who_had_stopped_before(family: int) -> None:
+    members = Members(family, own_pids=False)
+    (before, *_) = (pid for pid in members.pids() if pid != family)
+    os.kill(before, signal.SIGSTOP)
+    end = time.monotonic() + 10
+    while state(before) != "T":
+        assert time.monotonic() < end
+    stopped = members.stop()
+    assert {state(pid) for pid in members.pids()} == {"T"}
+    assert before not in stopped
+    members.go_on(stopped)
+    while "T" in {state(pid) for pid in stopped}:
+        assert time.monotonic() < end
+    assert state(before) == "T"
+
+
+def test_they_are_killed_when_the_first_has_ended(family: int) -> None:
+    members = Members(family, own_pids=False)
+    held = [os.pidfd_open(pid) for pid in members.pids()]
+    os.kill(family, signal.SIGKILL)
+    members.kill()
+    poll = select.poll()
+    for descriptor in held:
+        poll.register(descriptor, select.POLLIN)
+    assert len(poll.poll(0)) == 3
+    for descriptor in held:
+        os.close(descriptor)
+
+
+def test_of_who_has_ended_there_is_nobody() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    members = Members(ended.pid, own_pids=True)
+    assert members.pids() == []
+    assert members.stop() == []
