@@ -76,6 +76,8 @@ _PROCESS_OPTIONS = (
     Option("-e --env", "Environment variable; without a value, the caller's", "NAME[=VALUE]", kind=REPEAT,
            parse=values.assignment, group=_PROCESS),
     Option("--env-file", "File with one environment variable per line", "FILE", kind=REPEAT, group=_PROCESS),
+    Option("--env-host", "The caller's variables whose names match; none without this", "PATTERN", kind=REPEAT,
+           parse=values.variables, group=_PROCESS),
     Option("-w --workdir", "Working directory in the container", "PATH", parse=values.absolute, group=_PROCESS),
     Option("-u --user", "User, and group, that the command runs as: names or ids", "USER[:GROUP]", group=_PROCESS),
     Option("--group-add", "Further group of the command: a name or an id", "GROUP", kind=REPEAT, group=_PROCESS),

@@ -82,7 +82,7 @@ HOST_FIELDS = {
 _OTHER = frozenset(
     {
         "as_me", "detach", "detach_keys", "disable_content_trust", "dry_run", "entrypoint", "env", "env_file",
-        "interactive", "kernel_memory", "label", "label_file", "mount", "name", "platform", "pull", "quiet", "replace",
+        "env_host", "interactive", "kernel_memory", "label", "label_file", "mount", "name", "platform", "pull", "quiet", "replace",
         "rootfs", "sig_proxy", "tmpfs", "volume",
     }
 )  # fmt: skip
@@ -183,7 +183,10 @@ def caller(environment: "Mapping[str, str]") -> "dict[str, Any]":
 
 
 def environment_of(arguments: "Arguments", environment: "Mapping[str, str]") -> list[str]:
-    """The variables of ``--env-file`` and then of ``-e``; a bare name takes the caller's value, if there is one."""
+    """The variables of ``--env-host``, then of ``--env-file``, then of ``-e``, without those that are given anew.
+
+    A bare name takes the caller's value, if there is one.
+    """
     lines = [line for path in arguments.all("env_file") for line in read_env_file(path)]
     given = []
     for line in (*lines, *arguments.all("env")):
@@ -191,7 +194,12 @@ def environment_of(arguments: "Arguments", environment: "Mapping[str, str]") -> 
             given.append(line)
         elif line in environment:
             given.append(f"{line}={environment[line]}")
-    return given
+    if not (patterns := arguments.all("env_host")):
+        return given
+    from kist.cli.host_environment import chosen  # noqa: PLC0415 - for --env-host only
+
+    named = {line.partition("=")[0] for line in given}
+    return [f"{name}={value}" for name, value in chosen(patterns, environment).items() if name not in named] + given
 
 
 def read_env_file(path: str, what: str = "variable") -> list[str]:

@@ -108,6 +108,13 @@ def assignment(text: str) -> str:
     return text
 
 
+def variables(text: str) -> str:
+    """A pattern of names of variables: ``OMP_*``."""
+    if not text or "=" in text:
+        raise ValueError("it is a pattern of names, such as OMP_*, without a value")
+    return text
+
+
 def pair(text: str) -> "tuple[str, str]":
     """``NAME=VALUE``, taken apart."""
     name, equals, value = text.partition("=")

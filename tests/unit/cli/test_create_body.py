@@ -117,6 +117,38 @@ def test_variables_come_from_files_first_and_from_the_caller_by_name(tmp_path: P
     assert made["Env"] == ["A=file", "HOME=/h", "B= spaced ", "A=line", "HOME=/h"]
 
 
+HOST = {"OMP_B": "2", "OMP_A": "1", "omp_c": "3", "PATH": "/bin", "SECRET": "s", "ODD[1]": "x"}
+
+
+@pytest.mark.parametrize(
+    ("options", "env"),
+    [
+        ((), None),
+        (("OMP_*",), ["OMP_A=1", "OMP_B=2"]),
+        (("OMP_?", "PATH", "NOPE_*"), ["OMP_A=1", "OMP_B=2", "PATH=/bin"]),
+        (("[Oo]mp_c", "ODD[[]1]"), ["ODD[1]=x", "omp_c=3"]),
+        (("*",), [f"{name}={HOST[name]}" for name in sorted(HOST)]),
+        (("OMP",), None),
+    ],
+)
+def test_the_callers_environment_gets_in_by_pattern_alone(options: tuple[str, ...], env: list[str] | None) -> None:
+    words = [word for option in options for word in ("--env-host", option)]
+    assert body(*words, "i", environment=HOST).get("Env") == env
+
+
+def test_what_is_given_in_words_goes_before_the_callers(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.write_text("OMP_A=file\n")
+    made = body("--env-host", "OMP_*", "--env-file", str(path), "-e", "OMP_B=line", "i", environment=HOST)
+    assert made["Env"] == ["OMP_A=file", "OMP_B=line"]
+
+
+@pytest.mark.parametrize("text", ["", "OMP_A=1"])
+def test_a_pattern_that_is_none_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match="pattern of names"):
+        body("--env-host", text, "i")
+
+
 @pytest.mark.parametrize(
     ("content", "text"), [(b"ok=1\na b=2\n", ":2: 'a b'"), (b"=x\n", ":1: ''"), (b"\xff", "not UTF-8")]
 )

@@ -75,6 +75,13 @@ COMMAND = Command(
         Option("-t --tty", "Give the command a terminal"),
         Option("-e --env", "Environment variable", "NAME[=VALUE]", kind=REPEAT, parse=values.assignment),
         Option("--env-file", "File with one environment variable per line", "FILE", kind=REPEAT),
+        Option(
+            "--env-host",
+            "The caller's variables whose names match; none without this",
+            "PATTERN",
+            kind=REPEAT,
+            parse=values.variables,
+        ),
         Option("-u --user", "User, and group, that the command runs as: names or ids", "USER[:GROUP]"),
         Option("-w --workdir", "Working directory in the container", "PATH", parse=values.absolute),
         Option("--privileged", "Give the command all capabilities, and no seccomp filter"),

@@ -28,6 +28,7 @@ BY_KEY: "Mapping[str, tuple[str, ...]]" = {
     "context": ("default",),
     "device": (":files",),
     "env": ("@variables",),
+    "env_host": ("@variables",),
     "gpus": ("all",),
     "group_add": ("audio", "disk", "keep-groups", "users", "video"),
     "health_on_failure": ("none", "kill", "restart", "stop"),
