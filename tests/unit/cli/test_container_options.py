@@ -171,7 +171,7 @@ ROWS: list[tuple[list[str], dict[str, Any]]] = [
 # Of the client alone, or tested elsewhere because they need more than a row.
 ELSEWHERE = {
     "name", "replace", "label_file", "pull", "platform", "quiet", "disable_content_trust", "use_api_socket", "env_file",
-    "as_me", "rootfs",
+    "env_host", "as_me", "rootfs",
 }  # fmt: skip
 
 
