@@ -1,5 +1,6 @@
 """Engines for the tests that start real containers."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from harness import BUSYBOX, Cli, a_cli, an_engine, busybox_tar, import_busybox
 from kist.engine import Engine
 from kist.spec.container import ContainerOptions
+from rootless_user import User, made
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +62,18 @@ def run(engine: Engine, busybox: str) -> Callable[..., tuple[int, str, str]]:
         return result.exit_code, result.stdout, result.stderr
 
     return run_script
+
+
+@pytest.fixture(scope="session")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], User]]:
+    """One user of each kind for the session."""
+    with contextlib.ExitStack() as stack:
+        known: dict[str, User] = {}
+
+        def get(kind: str) -> User:
+            if kind not in known:
+                directory = tmp_path_factory.mktemp(kind)
+                known[kind] = stack.enter_context(made(directory, range_=kind == "range"))
+            return known[kind]
+
+        yield get

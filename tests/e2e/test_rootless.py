@@ -1,21 +1,19 @@
 """An ordinary user's engine, with subordinate ids and without: everything as a user sees it."""
 
-import contextlib
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from harness import BUSYBOX, busybox_tar
-from ordinary import FIRST, GID, NAME, UID, Ordinary
+from ordinary import FIRST, GID, NAME, UID
+from rootless_user import User, made
 
 pytestmark = pytest.mark.root
 
@@ -23,82 +21,6 @@ BOTH = pytest.mark.parametrize("user", ["range", "alone"], indirect=True)
 RANGE = pytest.mark.parametrize("user", ["range"], indirect=True)
 ALONE = pytest.mark.parametrize("user", ["alone"], indirect=True)
 QUIET = ("--network", "none")
-
-
-@dataclass(frozen=True)
-class User:
-    """The command line of an ordinary user."""
-
-    who: Ordinary
-
-    @property
-    def run_root(self) -> Path:
-        return self.who.directory / "run"
-
-    def __call__(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [*self.who.command, sys.executable, "-m", "kist.cli", *arguments],
-            input=stdin,
-            capture_output=True,
-            env=self.who.environment | {"KIST_RUN": str(self.run_root)},
-            timeout=60,
-            check=False,
-        )
-
-    def good(self, *arguments: str, stdin: bytes = b"") -> str:
-        done = self(*arguments, stdin=stdin)
-        assert done.returncode == 0, (arguments, done)
-        return done.stdout.decode().strip()
-
-    def refused(self, *arguments: str) -> str:
-        done = self(*arguments)
-        assert done.returncode != 0, (arguments, done)
-        return done.stderr.decode()
-
-    def file(self, name: str, content: str = "") -> Path:
-        path = self.who.home / name
-        path.write_text(content)
-        os.chown(path, UID, GID)
-        return path
-
-    def engine_pid(self) -> int:
-        return int((self.run_root / "engine.pid").read_text())
-
-
-@contextlib.contextmanager
-def made(directory: Path, *, range_: bool, group: str = "") -> Iterator[User]:
-    if range_ and shutil.which("newuidmap") is None:
-        pytest.skip("needs newuidmap (Debian: uidmap)")
-    who = Ordinary(directory, range_, group)
-    who.make()
-    (directory / "run").mkdir()
-    os.chown(directory / "run", UID, GID)
-    user = User(who)
-    try:
-        archive = directory / "busybox.tar"
-        archive.write_bytes(busybox_tar())
-        archive.chmod(0o644)
-        user.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
-        yield user
-    finally:
-        if left := user("ps", "-aq").stdout.decode().split():
-            user("rm", "-f", *left)
-        user("engine", "stop")
-
-
-@pytest.fixture(scope="session")
-def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], User]]:
-    """One user of each kind for the session."""
-    with contextlib.ExitStack() as stack:
-        known: dict[str, User] = {}
-
-        def get(kind: str) -> User:
-            if kind not in known:
-                directory = tmp_path_factory.mktemp(kind)
-                known[kind] = stack.enter_context(made(directory, range_=kind == "range"))
-            return known[kind]
-
-        yield get
 
 
 @pytest.fixture

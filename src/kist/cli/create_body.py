@@ -113,6 +113,8 @@ def create_body(arguments: "Arguments", environment: "Mapping[str, str]", direct
     if arguments.flag("as_me") and "user" in arguments.values:
         raise InvalidInput("conflicting options: --as-me and --user", hint="--as-me is the caller's own user")
     if arguments.flag("as_me") or arguments.text("userns").startswith("keep-id"):
+        from kist.cli.caller import caller  # noqa: PLC0415 - for these options only
+
         body["KistCaller"] = caller(environment)
     if rare:
         from kist.cli.rare_body import add_rare  # noqa: PLC0415 - few give such options
@@ -167,19 +169,6 @@ def _refuse_conflicts(arguments: "Arguments") -> None:
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value
-
-
-def caller(environment: "Mapping[str, str]") -> "dict[str, Any]":
-    """Who calls: ids, supplementary groups, login name and home."""
-    import pwd  # noqa: PLC0415 - for --as-me only
-
-    uid, gid = os.getuid(), os.getgid()
-    try:
-        entry = pwd.getpwuid(uid)
-        name, home = entry.pw_name, entry.pw_dir
-    except KeyError:  # a user that the machine has no entry for, as in batch systems
-        name, home = environment.get("USER") or f"user{uid}", environment.get("HOME") or "/"
-    return {"uid": uid, "gid": gid, "groups": os.getgroups(), "name": name, "home": home}
 
 
 def environment_of(arguments: "Arguments", environment: "Mapping[str, str]") -> list[str]:

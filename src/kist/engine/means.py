@@ -13,7 +13,7 @@ from kist.engine import sysctls
 from kist.engine import userns as own_ids
 from kist.errors import Unsupported
 from kist.kernel import cgroup, userns
-from kist.spec.container import ContainerOptions
+from kist.spec.container import Caller, ContainerOptions
 from kist.spec.mount import Mount
 from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
 
@@ -106,6 +106,10 @@ class Means:
         # The caller's other groups are nobody's in the namespace.
         user = msgspec.structs.replace(who, additional_gids=(who.gid,))
         return msgspec.structs.replace(process, user=user, within=maps)
+
+    def owner_of(self, caller: Caller) -> tuple[int, int]:
+        """Whose the caller's own files are while a container is set up: root's, where the two change places."""
+        return (caller.uid, caller.gid) if self.ids is None else (0, 0)
 
 
 def _exchanged(own: int, ranges: Sequence[tuple[int, int]]) -> tuple[IdMap, ...]:

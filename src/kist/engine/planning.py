@@ -113,7 +113,7 @@ class Planning:
         options = container.options
         spec = self._means.fit(spec)
         caller = userns.caller_of(options)
-        passwd = to_builtins(caller) if caller is not None else None
+        passwd = None if caller is None else to_builtins(caller) | {"owner": self._means.owner_of(caller)}
         environment = self._linking.environment(container)
         check = plan_check(container, environment, self.hostname(container), self._means, spec.linux.ids)
         return plan.make_plan(

@@ -78,26 +78,41 @@ def group_numbers(names: Sequence[str], group: str = "/etc/group", root: str = "
     return [_group_number(name, group, root) for name in names]
 
 
-def add_user(name: str, uid: int, gid: int, groups: Sequence[int], home: str, owner: tuple[int, int]) -> None:
-    """Add lines to passwd and group for ids that have none, and make the home; runs inside the container's root.
+def add_user(name: str, uid: int, gid: int, groups: Sequence[int], home: str) -> None:
+    """Have passwd and group know these ids by this name and home; runs inside the container's root.
 
-    ``owner`` is whose the home is to be, in the ids of this process.
+    Where the image has another user of this id, the new line goes before that one's: the id is called so, and the
+    image's name still means the same id. Root stays as the image calls it.
     """
     users, known = list(_entries("/etc/passwd", 7)), list(_entries("/etc/group", 4))
-    taken = {entry[0] for entry in users}
-    if not any(entry[2] == str(uid) for entry in users):
-        _append("/etc/passwd", f"{_free(name, taken)}:x:{uid}:{gid}::{home}:/bin/sh\n")
+    found = next((entry for entry in users if int(entry[2]) == uid), None)
+    if found is None or (uid and (found[0], found[5]) != (name, home)):
+        line = f"{_free(name, {entry[0] for entry in users if int(entry[2]) != uid})}:x:{uid}:{gid}::{home}:/bin/sh\n"
+        _add_line("/etc/passwd", line, first=found is not None)
     group_names = {entry[0] for entry in known}
-    numbers = {entry[2] for entry in known}
-    if str(gid) not in numbers:
-        _append("/etc/group", f"{_free(name, group_names)}:x:{gid}:\n")
+    numbers = {int(entry[2]) for entry in known}
+    if gid not in numbers:
+        _add_line("/etc/group", f"{_free(name, group_names)}:x:{gid}:\n")
     for extra in groups:
-        if str(extra) not in numbers and extra != gid:
-            _append("/etc/group", f"{_free(f'group{extra}', group_names)}:x:{extra}:{name}\n")
-    if not os.path.lexists(home):
+        if extra not in numbers and extra != gid:
+            _add_line("/etc/group", f"{_free(f'group{extra}', group_names)}:x:{extra}:{name}\n")
+
+
+def make_home(home: str, owner: Sequence[int]) -> None:
+    """Make a home where there is none; what is mounted read-only there has none then.
+
+    ``owner`` is whose it is to be, user and group, in the ids of this process.
+    """
+    if os.path.lexists(home):
+        return
+    try:
         os.makedirs(home, 0o755)
-        os.chown(home, *owner)
-        os.chmod(home, 0o700)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return
+    os.chown(home, *owner)
+    os.chmod(home, 0o700)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -185,7 +200,7 @@ def _open(path: str, flags: int, root: str = "/", *, same_mount: bool = False) -
     return -1
 
 
-def _append(path: str, line: str) -> None:
+def _add_line(path: str, line: str, *, first: bool = False) -> None:
     """Add a line to a file of the root file system itself: what is mounted on it, or a pipe, is left alone."""
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -193,9 +208,11 @@ def _append(path: str, line: str) -> None:
     finally:
         os.close(root)
     content = _text(path)
-    if content and not content.endswith("\n"):
+    if first:
+        line += content  # longer than what is there, so nothing of that is left behind it
+    elif content and not content.endswith("\n"):
         line = "\n" + line
-    file = _open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, same_mount=True)
+    file = _open(path, os.O_RDWR | os.O_CREAT | (0 if first else os.O_APPEND), same_mount=True)
     if file < 0:
         return
     try:

@@ -316,6 +316,11 @@ def wait_for_network(context: Context) -> None:
         raise ConnectionAbortedError(errno.ECONNABORTED, "the engine did not attach the network")
 
 
+def home(context: Context, path: str, owner: list[int]) -> None:  # noqa: ARG001
+    """Make the caller's home where the image has none, owned by these ids (user and group) of this process."""
+    identity.make_home(path, owner)
+
+
 def passwd_entry(
     context: Context,  # noqa: ARG001
     name: str,
@@ -323,13 +328,14 @@ def passwd_entry(
     gid: int,
     groups: list[int],
     home: str,
-    owner: int = -1,
+    owner: list[int],
 ) -> None:
-    """Make the caller known in the container: lines in passwd and group where the ids have none, and a home.
+    """Make the caller known in the container: lines in passwd and group, and a home where a mount has hidden it.
 
     ``owner`` is what the caller is here, where that is another id than in the container (``user_namespace``).
     """
-    identity.add_user(name, uid, gid, groups, home, (uid, gid) if owner < 0 else (owner, owner))
+    identity.add_user(name, uid, gid, groups, home)
+    identity.make_home(home, owner)
 
 
 def terminal(context: Context, height: int = 0, width: int = 0) -> None:
@@ -466,7 +472,7 @@ OPERATIONS: dict[str, Callable[..., None]] = {
         join_cgroup, new_namespace,
         detach_mounts, open_tree, open_cgroup, mount_root, pivot, detach_old_root, root_read_only,
         mount, attach, device, symlink, file, cgroup_mounts, mask, read_only,
-        hostname, domainname, sysctl, loopback, wait_for_network, passwd_entry, terminal, console,
+        hostname, domainname, sysctl, loopback, wait_for_network, home, passwd_entry, terminal, console,
         rlimit, oom_score, user, directory, no_new_privileges, user_namespace, privileges,
     )
 }  # fmt: skip

@@ -211,7 +211,9 @@ class _Guard:
             try:
                 os.chroot(self._root)
                 os.chdir("/")
+                owner = entry.pop("owner")
                 identity.add_user(**entry)
+                identity.make_home(entry["home"], owner)
                 os._exit(0)
             finally:
                 os._exit(1)

@@ -351,6 +351,9 @@ def _operations(
     # At once: until then the host's root lies over this one, and "/.." in a link of the image leads there. (What a user
     # namespace may mount only while it sees the host's /proc is opened before the pivot, as binds are.)
     yield "detach_old_root", {}
+    if passwd is not None:
+        # Before there are mounts: a bind below the home makes directories on its way that are root's.
+        yield "home", {"path": passwd["home"], "owner": passwd["owner"]}
     yield from _file_systems(spec)
     if spec.hostname and "uts" in linux.namespaces:
         yield "hostname", {"name": spec.hostname}
@@ -362,7 +365,7 @@ def _operations(
     yield "read_only", {"paths": list(linux.readonly_paths)}
     if passwd is not None:
         # After /proc is closed to writes, since it writes where the image says that /etc/passwd is.
-        yield "passwd_entry", {**passwd, "owner": 0} if spec.process.within is not None else passwd
+        yield "passwd_entry", passwd
     if spec.process.terminal:
         yield "terminal", {}
         yield "console", {}

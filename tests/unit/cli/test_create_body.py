@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kist.cli.commands.run import COMMAND, with_tag
-from kist.cli.create_body import caller, create_body, read_env_file
+from kist.cli.create_body import create_body, read_env_file
 from kist.cli.parser import parse
 from kist.cli.usage import UsageError
 from kist.errors import InvalidInput, KistError
@@ -176,12 +176,6 @@ def test_as_me_tells_who_calls() -> None:
     assert set(made.caller.groups) == set(os.getgroups())
     with pytest.raises(KistError, match="conflicting"):
         body("--as-me", "-u", "1", "i")
-
-
-def test_a_caller_without_an_entry_has_a_name_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "getuid", lambda: 54321)
-    assert caller({"USER": "batch", "HOME": "/scratch"})["name"] == "batch"
-    assert caller({})["home"] == "/"
 
 
 @pytest.mark.parametrize(

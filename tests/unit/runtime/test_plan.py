@@ -57,6 +57,7 @@ def the(plan: Plan, name: str) -> dict[str, Any]:
     return found
 
 
+ME = {"name": "me", "uid": 1, "gid": 1, "groups": [], "home": "/home/me", "owner": (1, 1)}
 FULL = Made(
     process=Process(
         args=("sh",),
@@ -75,7 +76,7 @@ FULL = Made(
 
 
 def test_every_operation_is_one_that_init_knows() -> None:
-    plan = FULL.plan(wait_for_network=True, passwd={"name": "me", "uid": 1, "gid": 1, "groups": [], "home": "/"})
+    plan = FULL.plan(wait_for_network=True, passwd=ME)
     known = set(operations.OPERATIONS)
     assert set(names(plan)) <= known
     # What the fullest plan lacks is the variants of what it has.
@@ -94,6 +95,9 @@ def test_every_operation_is_one_that_init_knows() -> None:
         ("detach_old_root", "mount"),
         ("detach_old_root", "attach"),
         ("detach_old_root", "passwd_entry"),
+        ("detach_old_root", "home"),
+        ("home", "mount"),
+        ("home", "attach"),
         ("detach_old_root", "directory"),
         ("mount", "mask"),
         ("attach", "mask"),
@@ -112,7 +116,7 @@ def test_every_operation_is_one_that_init_knows() -> None:
     ],
 )
 def test_what_has_to_come_before_what(before: str, after: str) -> None:
-    found = names(FULL.plan(wait_for_network=True, passwd={}))
+    found = names(FULL.plan(wait_for_network=True, passwd=ME))
     last_before = len(found) - 1 - found[::-1].index(before)
     assert last_before < found.index(after)
 
