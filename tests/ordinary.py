@@ -70,10 +70,14 @@ class Ordinary:
             (self.directory / name).write_text(before + line, encoding="utf-8")
         self.home.mkdir()
         os.chown(self.home, UID, GID)
-        # The tests' own directories on the way are for root alone.
-        for above in (self.directory, *self.directory.parents):
-            if above.stat().st_mode & 0o001 == 0 and above.is_relative_to("/tmp"):
-                above.chmod(stat.S_IMODE(above.stat().st_mode) | 0o011)
+        open_above(self.directory)
+
+
+def open_above(directory: Path) -> None:
+    """Let others enter a directory of the tests' own: these, and those on the way, are for root alone."""
+    for above in (directory, *directory.parents):
+        if above.stat().st_mode & 0o001 == 0 and above.is_relative_to("/tmp"):
+            above.chmod(stat.S_IMODE(above.stat().st_mode) | 0o011)
 
 
 def _closed(path: str) -> str:
@@ -98,6 +102,12 @@ def _open_ways(paths: list[str]) -> None:
             os.close(tree)
 
 
+def open_ways_to_python(directory: str) -> None:
+    """Let others reach this interpreter, this project and a directory of the tests."""
+    project = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    _open_ways(sorted({os.path.realpath(sys.base_prefix), sys.prefix, project, directory}))
+
+
 def main(directory: str, command: list[str]) -> None:
     """Become the user, and execute the command."""
     if group := os.environ.pop(_GROUP, ""):
@@ -107,8 +117,7 @@ def main(directory: str, command: list[str]) -> None:
     for name in _FILES:
         if os.path.exists(f"/etc/{name}"):  # a machine without it has no subordinate ids for anybody
             mounts.mount(f"{directory}/{name}", f"/etc/{name}", None, _MS_BIND)
-    project = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    _open_ways(sorted({os.path.realpath(sys.base_prefix), sys.prefix, project, directory}))
+    open_ways_to_python(directory)
     os.chdir("/")
     os.umask(0o022)
     os.setgroups(())

@@ -12,10 +12,11 @@ from aiohttp.web_response import StreamResponse
 
 from kist.api.call import Call
 from kist.api.failures import FailedExecs
+from kist.api.guests import admit
 from kist.api.hijack import Hangups, Session
 from kist.api.protocol import HttpServer, Protocol, error_response
 from kist.api.routes import ROUTES
-from kist.api.routing import Router
+from kist.api.routing import Route, Router
 from kist.api.workers import Workers
 from kist.errors import KistError, NotFound
 from kist.spec.docker.versions import LATEST, check_version
@@ -71,7 +72,12 @@ class Api:
         if found is None:
             raise NotFound("page not found")
         route, fields = found
-        return route.handler(Call(self, request, query, fields, version))
+        call = Call(self, request, query, fields, version)
+        return route.handler(call) if call.is_owners else self._for_guest(call, route)
+
+    async def _for_guest(self, call: Call, route: Route) -> StreamResponse:
+        await admit(call, route)
+        return await route.handler(call)
 
     def adopt(self, session: Session) -> None:
         """Let a hijacked stream run until either end is done with it."""

@@ -1,9 +1,8 @@
 """One request on its way: its path's fields, its query, its body, and the engine."""
 
 import asyncio
+import os
 import re
-import socket
-import struct
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs
@@ -12,6 +11,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
+from kist.engine.policy import peers
 from kist.errors import InvalidInput
 from kist.spec.docker.versions import API_VERSION
 from kist.spec.json import decode, encode
@@ -67,16 +67,20 @@ class Call:
         self._query_text = query
         self._query: dict[str, list[str]] | None = None
 
-    # the query
+    # the caller
 
-    def peer_uid(self) -> int:
-        """The user at the other end of the Unix socket (unix(7), SO_PEERCRED); -1 where there is none."""
+    @property
+    def connection(self) -> "peers.Connection | None":
+        """The caller's socket; None when it has gone."""
         transport = self.request.transport
-        connection = transport.get_extra_info("socket") if transport is not None else None
-        if connection is None:
-            return -1
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", credentials)[1])
+        return transport.get_extra_info("socket") if transport is not None else None
+
+    @property
+    def is_owners(self) -> bool:
+        """Whether the engine's own user calls."""
+        return peers.uid_of(self.connection) == os.geteuid()
+
+    # the query
 
     def values(self, name: str) -> list[str]:
         """All values of a repeated query parameter."""

@@ -7,21 +7,27 @@ import stat
 from types import TracebackType
 from typing import Self
 
-from kist.errors import Conflict, InvalidInput, Unavailable
+from kist.errors import Conflict, Forbidden, InvalidInput, Unavailable
 
 _LONGEST = 103  # sun_path of unix(7) has 108 bytes: the end and the suffix below take five
 
 
 class Listener:
-    """The socket at ``path``, mode 0600. As a context manager it removes it at the end, if it is still its own."""
+    """The socket at ``path``. As a context manager it removes it at the end, if it is still its own.
 
-    def __init__(self, path: str) -> None:
+    Args:
+        path: where it is.
+        group: whose members may connect too, by number; -1 for nobody's but the own user.
+    """
+
+    def __init__(self, path: str, group: int = -1) -> None:
         if len(os.fsencode(path)) > _LONGEST:
             raise InvalidInput(
                 f"the path of the socket is longer than {_LONGEST} bytes: {path}",
                 hint="choose a shorter one with KIST_RUN",
             )
         self.path = path
+        self._group = group
         self._identity: tuple[int, int] | None = None
 
     def __enter__(self) -> Self:
@@ -45,6 +51,9 @@ class Listener:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside)
             listening.bind(aside)
+            if self._group >= 0:
+                os.chown(aside, -1, self._group)
+                os.chmod(aside, 0o660)
         except OSError as error:
             listening.close()
             raise Unavailable(f"cannot listen at {self.path}: {error.strerror}") from error
@@ -87,3 +96,22 @@ class Listener:
             except (ConnectionRefusedError, FileNotFoundError):
                 return False
         return True
+
+
+def shared_place(run_root: str) -> str:
+    """The directory of the socket that others may use, beside the run root, which nobody else may enter; made.
+
+    Raises:
+        Forbidden: somebody else has made it, or could put another socket there.
+        Unavailable: it cannot be made.
+    """
+    place = f"{run_root}-shared"
+    try:
+        os.makedirs(place, exist_ok=True)
+        status = os.lstat(place)
+    except OSError as error:
+        raise Unavailable(f"cannot make {place}: {error.strerror}", hint="choose another with KIST_RUN") from error
+    if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o022:
+        raise Forbidden(f"{place} belongs to somebody else, or others may write to it", hint=f"remove {place}")
+    os.chmod(place, 0o755)  # noqa: S103 - who may connect is the socket's own mode
+    return place

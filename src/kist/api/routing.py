@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
+from kist.api.access import Access
+
 if TYPE_CHECKING:
     from aiohttp.web_response import StreamResponse
 
@@ -22,11 +24,13 @@ class Route(NamedTuple):
         method: of HTTP; HEAD is answered by GET's handler where it has none.
         pattern: ``/containers/{id}/json``; ``{name:*}`` spans slashes, as names of images do.
         handler: what makes the answer.
+        access: what it is to callers who are not the engine's own user; None, the engine's user's alone.
     """
 
     method: str
     pattern: str
     handler: Handler
+    access: Access | None = None
 
 
 class Router:

@@ -7,12 +7,16 @@ backwards; containers go on.
 
 import asyncio
 import gc
+import grp
 import os
 import signal
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from kist.api.listener import Listener
+from kist.api.listener import Listener, shared_place
 from kist.api.runlock import RunLock
+from kist.errors import NotFound
 
 if TYPE_CHECKING:
     from kist.engine import Engine
@@ -22,7 +26,7 @@ _GRACE_SECONDS = 5.0
 _BACKLOG = 1024
 
 
-def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = -1) -> None:
+def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = -1, group: str = "") -> None:
     """Be the engine until a signal ends it.
 
     Args:
@@ -30,21 +34,25 @@ def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = 
         run_root: where the lock, the log, the process id and, by default, the socket are; made with mode 0700.
         socket_path: where to listen; ``engine.sock`` in the run root when empty.
         ready_fd: a descriptor that is told ``ready`` once the socket takes connections, and closed then.
+        group: whose members may use the engine too, within its policy, by a second socket: ``engine.sock`` in a
+            directory of the run root's name with ``-shared`` behind it.
 
     Raises:
         Conflict: an engine serves this run root already, or somebody else listens at ``socket_path``.
         Unavailable: a directory or the socket cannot be made.
+        NotFound: there is no such group.
         InvalidInput: the socket's path is longer than the kernel takes.
     """
     with RunLock(run_root) as lock:
         _log_to(os.path.join(run_root, "engine.log"))
         listener = Listener(socket_path or os.path.join(run_root, "engine.sock"))
+        shared = _shared(run_root, group) if group else None
         from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
 
-        with Engine(data_root, run_root, shared=True) as engine, listener:
+        with Engine(data_root, run_root, shared=True) as engine, listener, shared or nullcontext():
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
-            asyncio.run(_serve(engine, listener, ready_fd))
+            asyncio.run(_serve(engine, [listener, shared] if shared else [listener], ready_fd))
 
 
 def _log_to(path: str) -> None:
@@ -53,7 +61,16 @@ def _log_to(path: str) -> None:
     log_to(path)
 
 
-async def _serve(engine: "Engine", listener: Listener, ready_fd: int) -> None:
+def _shared(run_root: str, group: str) -> Listener:
+    """The socket for a group's members."""
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise NotFound(f"there is no group {group!r}", hint=f"make it: groupadd --system {group}") from None
+    return Listener(os.path.join(shared_place(run_root), "engine.sock"), number)
+
+
+async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int) -> None:
     from kist.api.app import Api  # noqa: PLC0415 - see above
 
     loop = asyncio.get_running_loop()
@@ -61,14 +78,20 @@ async def _serve(engine: "Engine", listener: Listener, ready_fd: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     api = Api(engine)
-    server = await loop.create_unix_server(api.http, sock=listener.open(_BACKLOG), backlog=_BACKLOG)
+    servers = [
+        await loop.create_unix_server(api.http, sock=listener.open(_BACKLOG), backlog=_BACKLOG)
+        for listener in listeners
+    ]
     gc.collect()
     gc.freeze()  # what is loaded now stays: no collection has to look at it again, or to dirty its pages
-    listener.publish()
+    for listener in listeners:
+        listener.publish()
     _tell_ready(ready_fd)
     await stop.wait()
-    server.close()
-    listener.withdraw()
+    for server in servers:
+        server.close()
+    for listener in listeners:
+        listener.withdraw()
     await api.shutdown(_GRACE_SECONDS)
 
 

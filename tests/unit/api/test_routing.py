@@ -11,6 +11,10 @@ async def one(call: Call) -> None: ...  # type: ignore[misc]
 async def two(call: Call) -> None: ...  # type: ignore[misc]
 
 
+def test_every_route_says_what_it_is_to_guests():
+    assert [f"{route.method} {route.pattern}" for route in ROUTES if route.access is None] == []
+
+
 TABLE = Router(
     [
         Route("GET", "/containers/{id}/json", one),

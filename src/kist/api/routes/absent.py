@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.routing import Handler, Route
 from kist.errors import Unavailable, Unsupported
@@ -97,6 +98,9 @@ def _routes(table: str) -> Iterator[tuple[str, str]]:
 
 
 ROUTES = (
-    *(Route(method, pattern, _absent(f"{method} {pattern.replace(':*', '')}")) for method, pattern in _routes(_LATER)),
-    *(Route(method, pattern, _no_swarm) for method, pattern in _routes(_SWARM)),
+    *(
+        Route(method, pattern, _absent(f"{method} {pattern.replace(':*', '')}"), Access.ANYBODY)
+        for method, pattern in _routes(_LATER)
+    ),
+    *(Route(method, pattern, _no_swarm, Access.ANYBODY) for method, pattern in _routes(_SWARM)),
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.hijack import hijack, stream_type
 from kist.api.logstream import LogForm, LogStream
@@ -105,7 +106,7 @@ async def attach_websocket(_call: Call) -> StreamResponse:
 
 
 ROUTES = (
-    Route("POST", "/containers/{id}/attach", attach),
-    Route("GET", "/containers/{id}/attach/ws", attach_websocket),
-    Route("POST", "/containers/{id}/wait", wait),
+    Route("POST", "/containers/{id}/attach", attach, Access.THEIRS),
+    Route("GET", "/containers/{id}/attach/ws", attach_websocket, Access.THEIRS),
+    Route("POST", "/containers/{id}/wait", wait, Access.THEIRS),
 )

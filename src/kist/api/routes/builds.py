@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.bodies import with_upload
 from kist.api.call import Call
 from kist.api.jobs import Emit, stream_job
@@ -47,7 +48,7 @@ async def build_here(call: Call) -> StreamResponse:
 
 
 def _same_directory(call: Call) -> str:
-    if call.peer_uid() != os.geteuid():
+    if not call.is_owners:
         raise Forbidden("only the engine's own user may name a directory", hint="send the build context")
     directory = call.text("context")
     seen = (call.integer("device"), call.integer("inode"))
@@ -85,4 +86,4 @@ def _write_quietly(event: Event) -> list[dict[str, Any]]:
     return [line for line in write_build_event(event) if "error" in line]
 
 
-ROUTES = (Route("POST", "/build", build), Route("POST", "/kist/build", build_here))
+ROUTES = (Route("POST", "/build", build, Access.CHECKED), Route("POST", "/kist/build", build_here, Access.OWNER))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.routing import Route
 from kist.errors import InvalidInput
@@ -56,4 +57,4 @@ def _config(container: Container, body: dict[str, Any], changes: list[str]) -> C
     return read_changes(changes, config)
 
 
-ROUTES = (Route("POST", "/commit", commit),)
+ROUTES = (Route("POST", "/commit", commit, Access.CHECKED),)

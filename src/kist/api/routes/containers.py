@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.routing import Route
 from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unsupported
@@ -166,14 +167,14 @@ def read_size(call: Call) -> tuple[int, int]:
 
 
 ROUTES = (
-    Route("GET", "/containers/json", list_containers),
-    Route("POST", "/containers/create", create),
-    Route("GET", "/containers/{id}/json", inspect),
-    Route("POST", "/containers/{id}/start", start),
-    Route("POST", "/containers/{id}/stop", stop),
-    Route("POST", "/containers/{id}/restart", restart),
-    Route("POST", "/containers/{id}/kill", kill),
-    Route("POST", "/containers/{id}/resize", resize),
-    Route("POST", "/containers/{id}/rename", rename),
-    Route("DELETE", "/containers/{id}", remove),
+    Route("GET", "/containers/json", list_containers, Access.CHECKED),
+    Route("POST", "/containers/create", create, Access.CHECKED),
+    Route("GET", "/containers/{id}/json", inspect, Access.THEIRS),
+    Route("POST", "/containers/{id}/start", start, Access.THEIRS),
+    Route("POST", "/containers/{id}/stop", stop, Access.THEIRS),
+    Route("POST", "/containers/{id}/restart", restart, Access.THEIRS),
+    Route("POST", "/containers/{id}/kill", kill, Access.THEIRS),
+    Route("POST", "/containers/{id}/resize", resize, Access.THEIRS),
+    Route("POST", "/containers/{id}/rename", rename, Access.THEIRS),
+    Route("DELETE", "/containers/{id}", remove, Access.THEIRS),
 )

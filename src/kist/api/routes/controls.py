@@ -2,6 +2,7 @@
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.routing import Route
 from kist.spec.docker.resources import read_update
@@ -33,8 +34,8 @@ async def top(call: Call) -> StreamResponse:
 
 
 ROUTES = (
-    Route("POST", "/containers/{id}/pause", pause),
-    Route("POST", "/containers/{id}/unpause", unpause),
-    Route("POST", "/containers/{id}/update", update),
-    Route("GET", "/containers/{id}/top", top),
+    Route("POST", "/containers/{id}/pause", pause, Access.THEIRS),
+    Route("POST", "/containers/{id}/unpause", unpause, Access.THEIRS),
+    Route("POST", "/containers/{id}/update", update, Access.THEIRS),
+    Route("GET", "/containers/{id}/top", top, Access.THEIRS),
 )

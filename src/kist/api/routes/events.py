@@ -6,6 +6,7 @@ import time
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import VALUE_TYPE, Call
 from kist.api.routing import Route
 from kist.spec.docker.events import match_event, read_event_filters, write_event
@@ -53,4 +54,4 @@ async def events(call: Call) -> StreamResponse:
                     await woken.wait()
 
 
-ROUTES = (Route("GET", "/events", events),)
+ROUTES = (Route("GET", "/events", events, Access.OWNER),)

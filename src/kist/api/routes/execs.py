@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.hijack import hijack, stream_type
 from kist.api.routes.containers import read_size
@@ -83,8 +84,8 @@ async def resize(call: Call) -> StreamResponse:
 
 
 ROUTES = (
-    Route("POST", "/containers/{id}/exec", create),
-    Route("POST", "/exec/{id}/start", start),
-    Route("POST", "/exec/{id}/resize", resize),
-    Route("GET", "/exec/{id}/json", inspect),
+    Route("POST", "/containers/{id}/exec", create, Access.THEIRS),
+    Route("POST", "/exec/{id}/start", start, Access.THEIR_EXEC),
+    Route("POST", "/exec/{id}/resize", resize, Access.THEIR_EXEC),
+    Route("GET", "/exec/{id}/json", inspect, Access.THEIR_EXEC),
 )

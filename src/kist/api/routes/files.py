@@ -4,6 +4,7 @@ from typing import BinaryIO
 
 from aiohttp.web_response import Response, StreamResponse
 
+from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import HEADERS, Call
 from kist.api.routing import Route
@@ -56,9 +57,9 @@ async def changes(call: Call) -> StreamResponse:
 
 
 ROUTES = (
-    Route("HEAD", "/containers/{id}/archive", stat),
-    Route("GET", "/containers/{id}/archive", get_archive),
-    Route("PUT", "/containers/{id}/archive", put_archive),
-    Route("GET", "/containers/{id}/export", export),
-    Route("GET", "/containers/{id}/changes", changes),
+    Route("HEAD", "/containers/{id}/archive", stat, Access.THEIRS),
+    Route("GET", "/containers/{id}/archive", get_archive, Access.THEIRS),
+    Route("PUT", "/containers/{id}/archive", put_archive, Access.THEIRS),
+    Route("GET", "/containers/{id}/export", export, Access.THEIRS),
+    Route("GET", "/containers/{id}/changes", changes, Access.THEIRS),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 from aiohttp.web_response import Response, StreamResponse
 
+from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import HEADERS, Call
 from kist.api.routing import Route
@@ -173,13 +174,13 @@ def _read_changes(changes: list[str]) -> ContainerConfig:
 
 
 ROUTES = (
-    Route("GET", "/images/json", list_images),
-    Route("GET", "/images/get", save_many),
-    Route("POST", "/images/load", load),
-    Route("POST", "/images/create", create),
-    Route("GET", "/images/{name:*}/json", inspect),
-    Route("GET", "/images/{name:*}/history", history),
-    Route("GET", "/images/{name:*}/get", save_one),
-    Route("POST", "/images/{name:*}/tag", tag),
-    Route("DELETE", "/images/{name:*}", remove),
+    Route("GET", "/images/json", list_images, Access.CHECKED),
+    Route("GET", "/images/get", save_many, Access.CHECKED),
+    Route("POST", "/images/load", load, Access.CHECKED),
+    Route("POST", "/images/create", create, Access.CHECKED),
+    Route("GET", "/images/{name:*}/json", inspect, Access.CHECKED),
+    Route("GET", "/images/{name:*}/history", history, Access.CHECKED),
+    Route("GET", "/images/{name:*}/get", save_one, Access.CHECKED),
+    Route("POST", "/images/{name:*}/tag", tag, Access.CHECKED),
+    Route("DELETE", "/images/{name:*}", remove, Access.CHECKED),
 )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.jobs import Emit, stream_job
 from kist.api.routing import Route
@@ -69,11 +70,11 @@ async def version(call: Call) -> StreamResponse:
 
 
 ROUTES = (
-    Route("POST", "/kist/bootstrap", bootstrap),
-    Route("POST", "/kist/plan", plan),
-    Route("POST", "/kist/spec", spec),
-    Route("POST", "/kist/exec/{id}/leave", leave_exec),
-    Route("GET", "/kist/info", info),
-    Route("POST", "/kist/check", check),
-    Route("GET", "/kist/version", version),
+    Route("POST", "/kist/bootstrap", bootstrap, Access.OWNER),
+    Route("POST", "/kist/plan", plan, Access.CHECKED),
+    Route("POST", "/kist/spec", spec, Access.OWNER),
+    Route("POST", "/kist/exec/{id}/leave", leave_exec, Access.THEIR_EXEC),
+    Route("GET", "/kist/info", info, Access.ANYBODY),
+    Route("POST", "/kist/check", check, Access.OWNER),
+    Route("GET", "/kist/version", version, Access.ANYBODY),
 )

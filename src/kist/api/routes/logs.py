@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.hijack import stream_type
 from kist.api.logstream import LogStream, read_form, read_query
@@ -58,4 +59,4 @@ async def _grown(call: Call, follower: socket.socket, until: int) -> bool:
         return False
 
 
-ROUTES = (Route("GET", "/containers/{id}/logs", logs),)
+ROUTES = (Route("GET", "/containers/{id}/logs", logs, Access.THEIRS),)

@@ -7,6 +7,7 @@ import time
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.routing import Route
 from kist.errors import InvalidInput
@@ -65,10 +66,10 @@ async def unused(call: Call) -> StreamResponse:
 _KEEPS = ("max-used-space", "reserved-space", "keep-storage")
 
 ROUTES = (
-    Route("GET", "/system/df", usage),
-    Route("POST", "/containers/prune", containers),
-    Route("POST", "/images/prune", images),
-    Route("POST", "/volumes/prune", volumes),
-    Route("POST", "/build/prune", build_cache),
-    Route("GET", "/kist/unused", unused),
+    Route("GET", "/system/df", usage, Access.OWNER),
+    Route("POST", "/containers/prune", containers, Access.OWNER),
+    Route("POST", "/images/prune", images, Access.OWNER),
+    Route("POST", "/volumes/prune", volumes, Access.OWNER),
+    Route("POST", "/build/prune", build_cache, Access.OWNER),
+    Route("GET", "/kist/unused", unused, Access.OWNER),
 )

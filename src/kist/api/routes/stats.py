@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web_response import StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import VALUE_TYPE, Call
 from kist.api.routing import Route
 from kist.errors import NotFound
@@ -118,6 +119,6 @@ def _wanted(call: Call, names: list[str], everything: bool) -> set[str]:
 
 
 ROUTES = (
-    Route("GET", "/containers/{id}/stats", stats),
-    Route("GET", "/kist/stats", all_stats),
+    Route("GET", "/containers/{id}/stats", stats, Access.THEIRS),
+    Route("GET", "/kist/stats", all_stats, Access.CHECKED),
 )

@@ -6,6 +6,7 @@ import time
 
 from aiohttp.web_response import Response, StreamResponse
 
+from kist.api.access import Access
 from kist.api.call import HEADERS, Call
 from kist.api.routing import Route
 from kist.spec.docker.system import write_info, write_version
@@ -57,7 +58,7 @@ def _operating_system() -> str:
 
 
 ROUTES = (
-    Route("GET", "/_ping", ping),
-    Route("GET", "/version", version),
-    Route("GET", "/info", info),
+    Route("GET", "/_ping", ping, Access.ANYBODY),
+    Route("GET", "/version", version, Access.ANYBODY),
+    Route("GET", "/info", info, Access.ANYBODY),
 )

@@ -24,10 +24,10 @@ def run(context: "Context", arguments: "Arguments") -> int:
     if arguments.flag("detach") and os.fork():
         # The parent's end tells the starter that the engine is nobody's child; the child says when it is ready.
         os._exit(0)
-    return _serve(context, arguments.get("ready_fd", -1))
+    return _serve(context, arguments.get("ready_fd", -1), arguments.text("group"))
 
 
-def _serve(context: "Context", ready_fd: int) -> int:
+def _serve(context: "Context", ready_fd: int, group: str) -> int:
     from kist.api.server import serve  # noqa: PLC0415 - the whole engine
     from kist.client.endpoint import data_root, resolve, run_root  # noqa: PLC0415 - for this verb only
     from kist.engine import rootless  # noqa: PLC0415 - the same
@@ -40,8 +40,10 @@ def _serve(context: "Context", ready_fd: int) -> int:
     os.chdir("/")
     os.umask(0o022)
     try:
+        if group and uid:
+            raise Unsupported("--group: an ordinary user's engine serves that user alone", hint="root's can be shared")
         rootless.enter(run_directory)
-        serve(data, run_directory, socket_path, ready_fd)
+        serve(data, run_directory, socket_path, ready_fd, group)
     except KistError as error:
         context.fail(error)
         return 1
@@ -101,6 +103,7 @@ COMMAND = Command(
     "[stop]",
     most=1,
     options=(
+        Option("--group", "Let this group's members use root's engine, within its policy", "NAME"),
         Option("--detach", "Go to the background", hidden=True),
         Option(
             "--ready-fd", "Descriptor that is told when it serves", "FD", parse=whole(0, "a descriptor"), hidden=True

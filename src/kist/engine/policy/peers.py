@@ -1,0 +1,56 @@
+"""Who is at the other end of the engine's socket, as the kernel noted it when they connected (unix(7))."""
+
+import socket
+import struct
+from typing import NamedTuple, Protocol
+
+# include/uapi/asm-generic/socket.h; Python has no name for it.
+_SO_PEERGROUPS = 59
+_CREDENTIALS = struct.Struct("3i")
+_GROUP = struct.calcsize("I")
+# Python takes answers of a kibibyte.
+_MOST_GROUPS = 1024 // _GROUP
+
+
+class Connection(Protocol):
+    """A socket, or what an event loop shows of one."""
+
+    @property
+    def family(self) -> int:
+        """AF_UNIX for one whose other end is known."""
+
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """The bytes of an option."""
+
+
+class Peer(NamedTuple):
+    """A process as it was when it connected; ``groups`` are its supplementary ones."""
+
+    pid: int
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+def uid_of(connection: Connection | None) -> int:
+    """The user at the other end; -1 where that cannot be known."""
+    if connection is None or connection.family != socket.AF_UNIX:
+        return -1
+    return int(_CREDENTIALS.unpack(_credentials(connection))[1])
+
+
+def look(connection: Connection | None) -> Peer | None:
+    """The process at the other end; None where that cannot be known, its groups included."""
+    if uid_of(connection) < 0:
+        return None
+    assert connection is not None
+    pid, uid, gid = _CREDENTIALS.unpack(_credentials(connection))
+    try:
+        groups = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_GROUPS * _GROUP)
+    except OSError:
+        return None  # ERANGE: it has more
+    return Peer(pid, uid, gid, struct.unpack(f"{len(groups) // _GROUP}I", groups))
+
+
+def _credentials(connection: Connection) -> bytes:
+    return connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
