@@ -77,3 +77,9 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
             return known[kind]
 
         yield get
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest, users: Callable[[str], User]) -> User:
+    """The one of the kind that the test is parametrised with."""
+    return users(request.param)

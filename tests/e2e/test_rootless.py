@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,6 @@ BOTH = pytest.mark.parametrize("user", ["range", "alone"], indirect=True)
 RANGE = pytest.mark.parametrize("user", ["range"], indirect=True)
 ALONE = pytest.mark.parametrize("user", ["alone"], indirect=True)
 QUIET = ("--network", "none")
-
-
-@pytest.fixture
-def user(request: pytest.FixtureRequest, users: Callable[[str], User]) -> User:
-    return users(request.param)
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ _STREAM_OPTIONS = (
 )  # fmt: skip
 
 _FILE_OPTIONS = (
-    Option("-v --volume", "Show a host path, or a volume, in the container", "SOURCE:TARGET[:ro]", kind=REPEAT,
+    Option("-v --volume", "Show a host path, or a volume, in the container", "SOURCE:TARGET[:ro,U]", kind=REPEAT,
            parse=values.volume, group=_FILES),
     Option("--mount", "Mount in words: type=bind,source=PATH,target=PATH[,readonly]", "WORDS",
            kind=REPEAT, parse=_later("mounts", "mount"), group=_FILES),

@@ -7,6 +7,7 @@ from typing import Any
 
 from kist.engine import bundle, isolation, lifetime, logconfig, namespaces, outside, publishing, roots, starter, userns
 from kist.engine.creation import Creation
+from kist.engine.handover import hand_over
 from kist.engine.health import plan_check
 from kist.engine.linking import Linking
 from kist.engine.means import Means
@@ -62,7 +63,8 @@ class Planning:
         else:
             surroundings = borrowed_surroundings(self._roster.places(giver), giver, root, volumes)
         surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
-        spec = bundle.runtime_spec(container, surroundings)
+        spec = self._means.fit(bundle.runtime_spec(container, surroundings))
+        hand_over(container.options.mounts, spec, volumes, self._means, self._store.root)
         publish = publishing.wanted(container, network.address) if network is not None else ()
         return self._make_plan(container, spec, places, connected=network is not None, publish=publish)
 
@@ -95,7 +97,7 @@ class Planning:
             options = container.options
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
         surroundings = isolation.with_shared(container, surroundings, self._roster.get)
-        spec = bundle.runtime_spec(container, surroundings)
+        spec = self._means.fit(bundle.runtime_spec(container, surroundings))
         connected = options.network == "bridge"
         publish = publishing.wanted(container, "ADDRESS") if connected else ()
         places = Places("DATA", "RUN", "RUN/root")
@@ -111,7 +113,6 @@ class Planning:
         publish: Sequence[dict[str, Any]],
     ) -> plan.Plan:
         options = container.options
-        spec = self._means.fit(spec)
         caller = userns.caller_of(options)
         passwd = None if caller is None else to_builtins(caller) | {"owner": self._means.owner_of(caller)}
         environment = self._linking.environment(container)

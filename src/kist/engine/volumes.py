@@ -148,7 +148,12 @@ def read_volumes_from(text: str) -> tuple[str, str]:
 def _others(mounts: Iterable[Mount], mode: str, own: Iterable[Mount]) -> list[Mount]:
     """Another container's mounts, but for those in memory and those whose place is taken."""
     taken = {mount.target for mount in own}
-    found = [mount for mount in mounts if mount.type != "tmpfs" and mount.target not in taken]
+    # The owner was changed for the other one's user, if at all.
+    found = [
+        msgspec.structs.replace(mount, options=tuple(option for option in mount.options if option != "U"))
+        for mount in mounts
+        if mount.type != "tmpfs" and mount.target not in taken
+    ]
     if mode != "ro":
         return found
     return [

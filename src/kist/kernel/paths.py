@@ -40,6 +40,11 @@ def reopen(descriptor: int, flags: int) -> int:
     return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
 
 
+def place_of(descriptor: int) -> str:
+    """Where what a descriptor stands for is now, as this process sees it, without symbolic links."""
+    return os.readlink(f"/proc/self/fd/{descriptor}")
+
+
 def make_directories(root_fd: int, path: str, mode: int = 0o755) -> None:
     """``mkdir -p`` inside the root; existing parts may be symbolic links to directories inside it."""
     done = ""

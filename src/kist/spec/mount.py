@@ -16,7 +16,8 @@ class Mount(msgspec.Struct, frozen=True):
         source: host path, volume name, or the file system's own word.
         target: absolute path in the container; empty for the root.
         options: mount(8) words (``ro``, ``rbind``, ``size=64m``, ``lowerdir=…``), in order; ``bind`` leaves out what is
-            mounted below the source, ``ro-top`` lets that be written to, ``create`` makes a source that is missing.
+            mounted below the source, ``ro-top`` lets that be written to, ``create`` makes a source that is missing,
+            ``U`` gives the source to the container's user.
     """
 
     type: str

@@ -40,6 +40,8 @@ def mount(text: str) -> "dict[str, Any]":
     for name, value, given in commas.pairs(text):
         if name in {"readonly", "ro"}:
             entry["ReadOnly"] = commas.truth(name, value, given=given)
+        elif name in {"u", "chown"}:  # as Podman spells it
+            entry["KistChown"] = commas.truth(name, value, given=given)
         elif name in _PLAIN:
             if not value:
                 raise ValueError(f"{name} needs a value: {name}=…")
@@ -53,7 +55,9 @@ def mount(text: str) -> "dict[str, Any]":
 def _special(entry: "dict[str, Any]", used: "dict[str, str]", name: str, value: str, *, given: bool) -> None:
     kind = name.partition("-")[0]
     if name not in _SPECIAL:
-        raise ValueError(f"unknown word {name!r}: allowed are {', '.join((*_PLAIN, 'readonly', 'ro', *_SPECIAL))}")
+        raise ValueError(
+            f"unknown word {name!r}: allowed are {', '.join((*_PLAIN, 'readonly', 'ro', 'U', 'chown', *_SPECIAL))}"
+        )
     if not given and name not in _SWITCHES:
         raise ValueError(f"{name} needs a value: {name}=…")
     used.setdefault(kind, name)
@@ -69,6 +73,8 @@ def _check(entry: "dict[str, Any]", used: "dict[str, str]") -> None:
     for other, word in used.items():
         if other != kind:
             raise ValueError(f"{word} is for mounts of type {other}, and this one is of type {kind}")
+    if entry.get("KistChown") and kind not in {"bind", "volume"}:
+        raise ValueError(f"U is for mounts of type bind and volume, and this one is of type {kind}")
     source = entry.get("Source", "")
     if kind in {"bind", "image"} and not source:
         raise ValueError(f"a mount of type {kind} needs a source")

@@ -9,7 +9,7 @@ from kist.spec.mount import Mount, check_target, parse_volume
 
 _PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _MOUNT_FIELDS = frozenset(
-    {"Type", "Source", "Target", "ReadOnly", "Consistency", "BindOptions", "VolumeOptions", "TmpfsOptions"}
+    {"Type", "Source", "Target", "ReadOnly", "Consistency", "BindOptions", "VolumeOptions", "TmpfsOptions", "KistChown"}
 )
 
 
@@ -65,8 +65,12 @@ def _read_mount(entry: Any) -> Mount:
     if kind not in readers:
         known = ", ".join(readers)
         raise Unsupported(f"mount type {kind!r} is not supported yet", hint=f"the types that work are {known}")
-    read_only = ("ro",) if fields.flag(entry, "ReadOnly") else ()
-    return readers[kind](entry, target, read_only)
+    words = ("ro",) if fields.flag(entry, "ReadOnly") else ()
+    if fields.flag(entry, "KistChown"):
+        if kind == "tmpfs":
+            raise InvalidInput("KistChown is for mounts of type bind or volume")
+        words = (*words, "U")
+    return readers[kind](entry, target, words)
 
 
 _BIND_FLAGS = {
@@ -87,10 +91,10 @@ def _read_bind_mount(entry: dict[str, Any], target: str, options: tuple[str, ...
     if propagation and propagation not in _PROPAGATIONS:
         raise InvalidInput(f"invalid propagation mode: {propagation}", hint=", ".join(sorted(_PROPAGATIONS)))
     flags = {word for name, word in _BIND_FLAGS.items() if fields.flag(bind, name)}
-    if flags & {"ro-top", "ro-forced"} and not options:
+    if flags & {"ro-top", "ro-forced"} and "ro" not in options:
         raise InvalidInput("ReadOnlyNonRecursive and ReadOnlyForceRecursive are for a mount that is ReadOnly")
     if "ro-top" in flags:
-        options = ("ro-top",)
+        options = ("ro-top", *(option for option in options if option != "ro"))
     # A read-only mount is so with all that is below it, or it is not made at all: nothing is left to be forced.
     words = tuple(sorted(flags & {"bind", "create"}))
     return Mount("bind", source, target, (*options, *words, *((propagation,) if propagation else ())))
@@ -142,6 +146,8 @@ def _write_mount(mount: Mount) -> dict[str, Any]:
     entry: dict[str, Any] = {"Type": mount.type, "Source": mount.source, "Target": mount.target}
     if mount.read_only:
         entry["ReadOnly"] = True
+    if "U" in mount.options:
+        entry["KistChown"] = True
     bind: dict[str, Any] = {name: True for name, word in _BIND_FLAGS.items() if word in mount.options}
     propagation = next((option for option in mount.options if option in _PROPAGATIONS), "")
     if propagation:
