@@ -23,6 +23,7 @@ __all__ = [
     "Unsupported",
     "by_name",
     "from_os_error",
+    "see_doctor",
 ]
 
 
@@ -149,6 +150,17 @@ def by_name(name: str) -> type[KistError]:
     return found if isinstance(found, type) and issubclass(found, KistError) else KistError
 
 
+def see_doctor(code: str, hint: str = "") -> str:
+    """A hint for what the machine lacks: it ends with the command that tells its cost and what mends it.
+
+    Args:
+        code: a finding of ``kist.doctor`` (a test compares).
+        hint: what there is to say beside.
+    """
+    more = f"`kist doctor {code}` tells more"
+    return f"{hint}; {more}" if hint else more
+
+
 def from_os_error(error: OSError, doing: str) -> KistError:
     """The error of ours that tells a failed system call: what was being done, the cause, the way out.
 
@@ -159,9 +171,12 @@ def from_os_error(error: OSError, doing: str) -> KistError:
     where = f" {error.filename}" if error.filename else ""
     message = f"{doing}{where}: {(error.strerror or str(error)).lower()}"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return Unavailable(message, hint="free some space there, or choose another data root with KIST_ROOT")
+        return Unavailable(
+            message, hint=see_doctor("space", "free some space there, or choose another data root with KIST_ROOT")
+        )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return Forbidden(message, hint="run as a user who may write there, or choose another data root with KIST_ROOT")
+        hint = "run as a user who may write there, or choose another data root with KIST_ROOT"
+        return Forbidden(message, hint=see_doctor("data-root", hint))
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
         return Unavailable(message)
     return KistError(message)

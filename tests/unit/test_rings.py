@@ -31,11 +31,12 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "build": VALUES | MECHANISMS | {"engine"},
     "bootstrap": VALUES | MECHANISMS | {"engine"},
     "compose": VALUES,
+    "doctor": VALUES | MECHANISMS | {"engine", "bootstrap"},
     # ring 3: faces
     "api": VALUES | {"engine", "build", "bootstrap", "compose"},
     "client": VALUES,
     "local": VALUES | {"engine", "build", "bootstrap"},
-    "cli": VALUES | {"client", "compose", "engine", "api"},
+    "cli": VALUES | {"client", "compose", "engine", "api", "doctor"},
 }
 """Each package and what it may import of the others (itself always)."""
 

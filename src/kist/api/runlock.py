@@ -6,7 +6,7 @@ import os
 from types import TracebackType
 from typing import Self
 
-from kist.errors import Conflict, Unavailable
+from kist.errors import Conflict, Unavailable, see_doctor
 
 
 class RunLock:
@@ -34,7 +34,8 @@ class RunLock:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Unavailable(
-                f"cannot use the run root: {error.strerror}: {error.filename}", hint="choose another with KIST_RUN"
+                f"cannot use the run root: {error.strerror}: {error.filename}",
+                hint=see_doctor("run-root", "choose another with KIST_RUN"),
             ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -26,7 +26,9 @@ _GRACE_SECONDS = 5.0
 _BACKLOG = 1024
 
 
-def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = -1, group: str = "") -> None:
+def serve(
+    data_root: str, run_root: str, socket_path: str = "", ready_fd: int = -1, group: str = "", lacks: str = ""
+) -> None:
     """Be the engine until a signal ends it.
 
     Args:
@@ -36,6 +38,7 @@ def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = 
         ready_fd: a descriptor that is told ``ready`` once the socket takes connections, and closed then.
         group: whose members may use the engine too, within its policy, by a second socket: ``engine.sock`` in a
             directory of the run root's name with ``-shared`` behind it.
+        lacks: why there is one id only, for ``info`` to tell.
 
     Raises:
         Conflict: an engine serves this run root already, or somebody else listens at ``socket_path``.
@@ -49,7 +52,8 @@ def serve(data_root: str, run_root: str, socket_path: str = "", ready_fd: int = 
         shared = _shared(run_root, group) if group else None
         from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
 
-        with Engine(data_root, run_root, shared=True) as engine, listener, shared or nullcontext():
+        made = Engine(data_root, run_root, shared=True, lacks=lacks)
+        with made as engine, listener, shared or nullcontext():
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
             asyncio.run(_serve(engine, [listener, shared] if shared else [listener], ready_fd))

@@ -13,7 +13,7 @@ import msgspec
 
 from kist.bootstrap.aptconf import Settings
 from kist.bootstrap.cache import PackageCache
-from kist.errors import Corrupt, NotFound, Unavailable
+from kist.errors import Corrupt, NotFound, Unavailable, see_doctor
 
 T = TypeVar("T")
 
@@ -23,7 +23,9 @@ _CHUNK = 1 << 18
 _MAX_RELEASE = 16 << 20
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=20, sock_read=60)
-_OTHER_MIRROR = "check the network and the mirror's name, or name another mirror with --mirror URL"
+_OTHER_MIRROR = see_doctor(
+    "dns mirrors", "check the network and the mirror's name, or name another mirror with --mirror URL"
+)
 
 
 class Wanted(msgspec.Struct, frozen=True):

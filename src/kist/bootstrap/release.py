@@ -11,7 +11,7 @@ import msgspec
 
 from kist.bootstrap import deb822
 from kist.bootstrap.distribution import Archive
-from kist.errors import Corrupt, NotFound, Unavailable
+from kist.errors import Corrupt, NotFound, Unavailable, see_doctor
 
 # A mirror's clock may be a little ahead of ours.
 _CLOCK_LEEWAY = 300
@@ -76,13 +76,16 @@ def check_release(release: ReleaseFile, archive: Archive, *, now: float) -> None
     if archive.check_date and release.date > now + _CLOCK_LEEWAY:
         raise Unavailable(
             f"{release.url} is from the future: it was made on {_show(release.date)}, and it is {_show(now)} here",
-            hint="set this machine's clock",
+            hint=see_doctor("clock", "set this machine's clock"),
         )
     if archive.check_valid_until and release.valid_until and release.valid_until < now:
         raise Unavailable(
             f"{release.url} expired on {_show(release.valid_until)}, and it is {_show(now)} here",
-            hint="the mirror is not updated any more, or the clock is wrong: name another mirror with --mirror URL, "
-            "or an old state of the archive with --snapshot DATE",
+            hint=see_doctor(
+                "clock",
+                "the mirror is not updated any more, or the clock is wrong: name another mirror with --mirror URL, "
+                "or an old state of the archive with --snapshot DATE",
+            ),
         )
 
 

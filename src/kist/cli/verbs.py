@@ -62,6 +62,7 @@ _ROWS = (
     ("image inspect", "inspect:IMAGE", GROUPED, "Show all details of images as JSON"),
     ("events, system events", "events", ENGINE, "Show what happens, and what happened"),
     ("info, system info", "info", ENGINE, "Show the engine, its store and the machine"),
+    ("doctor", "doctor", ENGINE, "Show what this machine lacks for containers, and the commands that mend it"),
     ("system check", "check", GROUPED, "Find what killed processes have left, and mend it"),
     ("version", "version", ENGINE, "Show the versions of Kist and what it stands on"),
     ("completion", "completion", ENGINE, "Print what a shell needs to complete words of kist"),

@@ -4,7 +4,7 @@ import os
 import sys
 
 from kist.client.transport import Connection
-from kist.errors import Forbidden, Unavailable
+from kist.errors import Forbidden, Unavailable, see_doctor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
         lock = os.open(run_root + "/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Unavailable(
-            f"cannot start the engine: {error.strerror}: {error.filename}", hint="choose another place with KIST_RUN"
+            f"cannot start the engine: {error.strerror}: {error.filename}",
+            hint=see_doctor("run-root", "choose another place with KIST_RUN"),
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -173,7 +174,9 @@ def _failed(log_path: str, began: int, *, late: bool) -> Unavailable:
     except OSError as error:
         text = f"({error.strerror})"
     lines = "".join(f"\n  {line}" for line in text.splitlines()) or "\n  (nothing)"
-    return Unavailable(f"{cause}; the end of {log_path}:{lines}")
+    return Unavailable(
+        f"{cause}; the end of {log_path}:{lines}", hint="`kist doctor` tells what this machine lacks, and what mends it"
+    )
 
 
 def _forbidden(path: str) -> Forbidden:

@@ -43,11 +43,15 @@ class Connection:
 
     __slots__ = ("_buffer", "_socket", "reusable")
 
-    def __init__(self, path: str) -> None:
-        """Connect to the socket at ``path``; raises OSError (ENOENT, ECONNREFUSED, EACCES, …)."""
+    def __init__(self, path: str, timeout: "float | None" = None) -> None:
+        """Connect to the socket at ``path``; raises OSError (ENOENT, ECONNREFUSED, EACCES, …).
+
+        With ``timeout``, in seconds, whatever takes longer raises ``TimeoutError``.
+        """
         self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         self._buffer = b""
         self.reusable = True
+        self._socket.settimeout(timeout)
         try:
             self._socket.connect(path)
         except OSError:

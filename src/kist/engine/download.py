@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Any, BinaryIO, cast
 
-from kist.errors import InvalidInput, NotFound, Unavailable
+from kist.errors import InvalidInput, NotFound, Unavailable, see_doctor
 
 _TIMEOUT = 30.0
 # Not all that urllib knows: a redirect must not lead to a file of this machine, or to FTP.
@@ -84,13 +84,15 @@ def open_url(url: str, directory: str) -> BinaryIO:
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         cause = getattr(reason, "strerror", None) or str(reason)
-        raise Unavailable(f"Get {url!r}: {cause.lower()}", hint="check the address and the network") from error
+        raise Unavailable(
+            f"Get {url!r}: {cause.lower()}", hint=see_doctor("dns", "check the address and the network")
+        ) from error
     download = Download(url, cast("http.client.HTTPResponse", response))
     free = shutil.disk_usage(directory).free
     if download.size is not None and download.size > free:
         download.close()
         raise Unavailable(
             f"{url} has {download.size} bytes, and {directory} has room for {free}",
-            hint="free some space there: kist system prune --dry-run tells what would go",
+            hint=see_doctor("space", "free some space there: kist system prune --dry-run tells what would go"),
         )
     return cast("BinaryIO", io.BufferedReader(download, 1 << 20))

@@ -80,9 +80,10 @@ class Engine:
         run_root: what a restart of the machine may take; empty for the default (``$KIST_RUN``, else by user).
         shared: this is the engine that serves the run root: it goes on with the keeper of the one before. Otherwise its
             containers are this process's own descendants.
+        lacks: why an ordinary user has one id only, as ``rootless.enter`` told it.
     """
 
-    def __init__(self, data_root: str = "", run_root: str = "", *, shared: bool = False) -> None:
+    def __init__(self, data_root: str = "", run_root: str = "", *, shared: bool = False, lacks: str = "") -> None:
         if os.geteuid() != 0:
             raise Unsupported(
                 "an engine within this process needs root for now",
@@ -109,7 +110,7 @@ class Engine:
         self._networks = Networks(self.store)
         start = Starter(self.spawner, self._networks)
         self.machine = MachineLimits()
-        self.means = means.look()
+        self.means = means.look(lacks)
         self._containers = Containers(
             self.store,
             self.catalogue,
@@ -553,6 +554,7 @@ class Engine:
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
             rootless=not self.means.root,
             ids=self.means.ids.count if self.means.ids is not None else 0,
+            lacks=self.means.lacks,
             log_driver=self.settings.log.driver,
             log_drivers=logconfig.DRIVERS,
         )

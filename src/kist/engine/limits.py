@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from kist.errors import Conflict, InvalidInput
+from kist.errors import Conflict, InvalidInput, see_doctor
 from kist.spec.resources import DeviceRate, Resources
 from kist.spec.runtime import BlockDeviceLimit, LinuxResources
 
@@ -182,7 +182,8 @@ def _verify_cpus(asked: Resources, machine: Machine, changes: dict[str, Any], wa
         )
     if asked.nano_cpus and "cpu_cfs" not in machine.keeps:
         raise InvalidInput(
-            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted"
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
+            hint=see_doctor("cgroups", "leave --cpus out"),
         )
     if asked.cpu_period and not _LEAST_PERIOD <= asked.cpu_period <= _MOST_PERIOD:
         raise InvalidInput(
@@ -208,7 +209,9 @@ def _verify_realtime(asked: Resources, machine: Machine) -> None:
         what = "period" if asked.cpu_realtime_period else "runtime"
         raise InvalidInput(
             f"Your kernel does not support CPU real-time {what}",
-            hint="it takes cgroup v1 and a kernel with CONFIG_RT_GROUP_SCHED; leave --cpu-rt-* out",
+            hint=see_doctor(
+                "cgroups", "it takes cgroup v1 and a kernel with CONFIG_RT_GROUP_SCHED; leave --cpu-rt-* out"
+            ),
         )
     if asked.cpu_realtime_period and asked.cpu_realtime_runtime > asked.cpu_realtime_period:
         raise InvalidInput("cpu real-time runtime cannot be higher than cpu real-time period",

@@ -4,7 +4,7 @@ import os
 import threading
 
 from kist.engine.limits import Machine, is_limited, verify
-from kist.errors import from_os_error
+from kist.errors import from_os_error, see_doctor
 from kist.kernel import cgroup, cgroup_features
 from kist.spec.resources import Resources
 
@@ -44,4 +44,6 @@ def _look() -> Machine:
             keeps=keeps,
         )
     except OSError as error:
-        raise from_os_error(error, "look at the machine's cgroups") from error
+        failure = from_os_error(error, "look at the machine's cgroups")
+        failure.hint = see_doctor("cgroups")
+        raise failure from error

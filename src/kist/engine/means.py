@@ -33,11 +33,13 @@ class Means:
         root: whether this is the machine's root, and not root of a user namespace.
         cgroups: whether containers have control groups.
         ids: that there are; None for all.
+        lacks: why there is one only, where that is known.
     """
 
     root: bool = True
     cgroups: bool = True
     ids: userns.Ids | None = None
+    lacks: str = ""
 
     def check(self, options: ContainerOptions) -> None:
         """Refuse what cannot be done here.
@@ -138,7 +140,7 @@ def _replaced(spec: RuntimeSpec, **changes: object) -> Linux:
     return msgspec.structs.replace(spec.linux, **changes)
 
 
-def look() -> Means:
-    """This process's means."""
+def look(lacks: str = "") -> Means:
+    """This process's means; ``lacks`` is why there is one id only (``rootless.enter``)."""
     ids = userns.limited_ids()
-    return Means(ids is None, cgroup.detect().mode != "none", ids)
+    return Means(ids is None, cgroup.detect().mode != "none", ids, lacks)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kist.errors import Conflict, InvalidInput, KistError, Unsupported
+from kist.errors import Conflict, InvalidInput, KistError, Unsupported, see_doctor
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.networking import PortBinding
 
@@ -93,4 +93,5 @@ def failure(path: str, number: int) -> KistError:
         )
     if number == errno.EADDRNOTAVAIL:
         return InvalidInput(f"Bind for {path} failed: this machine has no such address", hint="`ip addr` shows them")
-    return KistError(f"Bind for {path} failed: {os.strerror(number).lower()}")
+    hint = see_doctor("low-ports", "choose one from 1024 on") if number in {errno.EACCES, errno.EPERM} else ""
+    return KistError(f"Bind for {path} failed: {os.strerror(number).lower()}", hint=hint)

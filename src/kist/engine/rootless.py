@@ -18,23 +18,25 @@ from dataclasses import dataclass
 
 from kist.engine import state
 from kist.engine.listing import names_in
-from kist.errors import Forbidden, KistError
+from kist.errors import Forbidden, KistError, see_doctor
 from kist.kernel import files, userns
 from kist.runtime import launch
 from kist.spec import roots
 
 _log = logging.getLogger(__name__)
-_HELPERS = ("newuidmap", "newgidmap")
+HELPERS = ("newuidmap", "newgidmap")
 # Where distributions put them: a batch job's PATH may be shorter.
 _PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Why the kernel refuses user namespaces, and what mends it: a file of /proc, the value that forbids, the command.
-_REFUSALS = (
-    ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
-    ("/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
+# Why the kernel refuses user namespaces, and what mends it: a file of /proc, the value that forbids, the name of the
+# setting, and a value that allows.
+REFUSALS = (
+    ("/proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone", "1"),
+    ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces", "15000"),
     (
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",
-        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        "kernel.apparmor_restrict_unprivileged_userns",
+        "0",
     ),
 )
 
@@ -82,8 +84,8 @@ def standing(uid: int, gid: int, name: str, subuid: str, subgid: str, found: Map
         subgid: and of /etc/subgid.
         found: where ``newuidmap`` and ``newgidmap`` are, if they are.
     """
-    missing = [helper for helper in _HELPERS if not found.get(helper)]
-    uids, gids = _granted(subuid, name, uid), _granted(subgid, name, uid)
+    missing = [helper for helper in HELPERS if not found.get(helper)]
+    uids, gids = granted(subuid, name, uid), granted(subgid, name, uid)
     if not uids or not gids:
         file = "/etc/subuid" if not uids else "/etc/subgid"
         return Standing(uid, gid, lacks=f"{file} gives {name or uid} no ids")
@@ -92,7 +94,7 @@ def standing(uid: int, gid: int, name: str, subuid: str, subgid: str, found: Map
     return Standing(uid, gid, uids, gids)
 
 
-def _granted(text: str, name: str, uid: int) -> tuple[Range, ...]:
+def granted(text: str, name: str, uid: int) -> tuple[Range, ...]:
     """The ranges of the lines for a user, by name or by number."""
     ranges = []
     for line in text.splitlines():
@@ -103,31 +105,42 @@ def _granted(text: str, name: str, uid: int) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
-def enter(run_root: str) -> None:
+def enter(run_root: str) -> str:
     """Be root, in a user namespace where this process is not root already; to be called before there are threads.
+
+    Returns:
+        Why there is one id only, where there is; empty otherwise.
 
     Raises:
         Forbidden: this machine makes no user namespaces for its users, and what its administrator can do.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
-        return
+        return ""
     # Settings are the user's, whatever the user is called from here on.
     os.environ.setdefault("KIST_CONFIG", roots.config_file(os.environ, uid))
-    if _join(run_root):
-        return
-    chosen = _look(uid, gid)
+    chosen = look(uid, gid)
+    if not _join(run_root):
 
-    def write_maps(pid: int) -> str:
-        if chosen.uids:
-            return _write_maps(pid, chosen)
-        userns.write_own_map(pid, uid, gid)
+        def write_maps(pid: int) -> str:
+            if chosen.uids:
+                return _write_maps(pid, chosen)
+            userns.write_own_map(pid, uid, gid)
+            return ""
+
+        try:
+            userns.become_root(write_maps)
+        except OSError as error:
+            raise _refused(error) from error
+        return _lacks(chosen, f"{HELPERS[0]} does not work")
+    return _lacks(chosen, "its containers began before there were more")
+
+
+def _lacks(chosen: Standing, otherwise: str) -> str:
+    """Why there is one id here, where there is; ``otherwise`` where there should be more."""
+    if not userns.ids_here().alone:
         return ""
-
-    try:
-        userns.become_root(write_maps)
-    except OSError as error:
-        raise _refused(error) from error
+    return chosen.lacks or otherwise
 
 
 def _join(run_root: str) -> bool:
@@ -147,41 +160,60 @@ def _join(run_root: str) -> bool:
     return False
 
 
-def _look(uid: int, gid: int) -> Standing:
-    path = f"{os.environ.get('PATH', '')}:{_PLACES}"
-    found = {helper: shutil.which(helper, path=path) for helper in _HELPERS}
-    return standing(uid, gid, _name(uid), files.read_text("/etc/subuid"), files.read_text("/etc/subgid"), found)
+def look(uid: int, gid: int) -> Standing:
+    """Which step of the ladder this machine has for a user."""
+    found = {helper: program(helper) for helper in HELPERS}
+    return standing(uid, gid, name_of(uid), files.read_text("/etc/subuid"), files.read_text("/etc/subgid"), found)
 
 
-def _name(uid: int) -> str:
+def name_of(uid: int) -> str:
+    """The user's name; empty where nobody knows it."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return ""
 
 
+def program(name: str) -> str | None:
+    """Where a program is, also in directories that a batch job's PATH may lack."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+
+
 def _write_maps(pid: int, chosen: Standing) -> str:
     """Write the maps of a process's new user namespace; what went wrong, or nothing."""
-    path = f"{os.environ.get('PATH', '')}:{_PLACES}"
-    for number, (helper, entries) in enumerate(zip(_HELPERS, chosen.maps(), strict=True)):
-        words = [str(each) for entry in entries for each in entry]
-        program = shutil.which(helper, path=path) or helper
-        done = subprocess.run([program, str(pid), *words], capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            continue
-        told = f"{helper}: {done.stderr.strip() or done.returncode}"
-        if number:
-            return told
-        # Without its rights (in a container, on a file system without set-uid programs) it is as if it were not there.
-        _log.warning("%s: there is one id only", told)
-        userns.write_own_map(pid, chosen.uid, chosen.gid)
-        return ""
+    told, written = run_helpers(pid, chosen)
+    if not told or written:
+        return told
+    # Without its rights (in a container, on a file system without set-uid programs) it is as if it were not there.
+    _log.warning("%s: there is one id only", told)
+    userns.write_own_map(pid, chosen.uid, chosen.gid)
     return ""
 
 
+def run_helpers(pid: int, chosen: Standing) -> tuple[str, int]:
+    """Have the helpers write the maps of a process's new user namespace.
+
+    Returns:
+        What went wrong, or nothing; and how many of the two maps are written.
+    """
+    for number, (helper, entries) in enumerate(zip(HELPERS, chosen.maps(), strict=True)):
+        words = [str(each) for entry in entries for each in entry]
+        done = subprocess.run(
+            [program(helper) or helper, str(pid), *words], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            return f"{helper}: {done.stderr.strip() or done.returncode}", number
+    return "", len(HELPERS)
+
+
 def _refused(error: OSError) -> KistError:
-    for path, value, command in _REFUSALS:
+    for path, value, name, wanted in REFUSALS:
         if files.read_text(path).strip() == value:
-            return Forbidden(f"this machine makes no user namespaces for ordinary users: {path} is {value}",
-                             hint=f"ask its administrator for: {command}")  # fmt: skip
-    return Forbidden(f"no user namespace could be made: {error.strerror}", hint="user_namespaces(7) tells the reasons")
+            return Forbidden(
+                f"this machine makes no user namespaces for ordinary users: {path} is {value}",
+                hint=see_doctor("userns", f"ask its administrator for: sysctl -w {name}={wanted}"),
+            )
+    return Forbidden(
+        f"no user namespace could be made: {error.strerror}",
+        hint=see_doctor("userns", "user_namespaces(7) tells the reasons"),
+    )

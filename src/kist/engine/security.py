@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput, Unsupported, see_doctor
 from kist.spec.container import ContainerOptions
 from kist.spec.truth import FALSE, TRUE
 
@@ -67,11 +67,12 @@ def check_confinement(options: ContainerOptions, active: frozenset[str]) -> None
     held = read(options)
     if "apparmor" in active and held.apparmor not in {"", "unconfined"}:
         raise Unsupported(f"--security-opt apparmor={held.apparmor}: Kist does not apply AppArmor's profiles yet",
-                          hint="leave it out; capabilities, seccomp and masked paths hold as always")  # fmt: skip
+                          hint=see_doctor("lsm", "leave it out; capabilities, seccomp and masked paths hold "
+                                          "as always"))  # fmt: skip
     labels = [label for label in held.labels if label != "disable"]
     if "selinux" in active and labels:
         raise Unsupported(f"--security-opt label={labels[0]}: Kist does not set SELinux's labels yet",
-                          hint="leave it out, or write label=disable")  # fmt: skip
+                          hint=see_doctor("lsm", "leave it out, or write label=disable"))  # fmt: skip
 
 
 def _split(text: str) -> tuple[str, str]:

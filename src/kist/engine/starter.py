@@ -20,6 +20,7 @@ from kist.errors import (
     NotFound,
     Unavailable,
     Unsupported,
+    see_doctor,
 )
 from kist.kernel import faults, userns
 from kist.runtime import launch, messages, seccomp
@@ -144,7 +145,7 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
     if failure["errno"] == errno.EOPNOTSUPP and operation in {"open_tree", "map_layers", "open_root"}:
         raise Unsupported(
             f"the file system of {path} cannot show its files to a user namespace of the container's own",
-            hint="run with --userns host, or keep the files on ext4, xfs, btrfs or tmpfs",
+            hint=see_doctor("mapped-mounts", "run with --userns host, or keep the files on ext4, xfs, btrfs or tmpfs"),
         )
     if operation == "open_tree" and failure["errno"]:
         raise NotFound(
@@ -159,8 +160,11 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
     if operation == "privileges" and failure["errno"] == errno.EINVAL:
         raise InvalidInput(
             "the user that the container is to run as has no id in this engine's user namespace",
-            hint="run it as root, which is you, or ask the administrator for a range of ids for you in /etc/subuid and "
-            "/etc/subgid",
+            hint=see_doctor(
+                "subids",
+                "run it as root, which is you, or ask the administrator for a range of ids for you in /etc/subuid and "
+                "/etc/subgid",
+            ),
         )
     if operation == "publish":
         raise publishing.failure(path, failure["errno"])
@@ -171,9 +175,29 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
     if option := _option_of(operation, arguments, path):
         raise InvalidInput(f"the kernel refuses the value of {option}: {reason}")
     place = f" {path}" if path else ""
+    hint = "`kist run --dry-run` shows all operations"
+    code = _cause_of(operation, arguments, path, failure["errno"])
     raise KistError(
-        f"failed to start the container: {operation}{place}: {reason}", hint="`kist run --dry-run` shows all operations"
+        f"failed to start the container: {operation}{place}: {reason}", hint=see_doctor(code, hint) if code else hint
     )
+
+
+# Operations that fail where the machine lacks something, and the doctor's code for that.
+_CAUSES = {
+    "mount_root": "overlay", "join_cgroup": "cgroups", "open_cgroup": "cgroups", "user_namespace": "userns",
+    "privileges": "seccomp",
+}  # fmt: skip
+
+
+def _cause_of(operation: str, arguments: dict[str, Any], path: str, number: int) -> str:
+    """The doctor's code for what may be lacking; empty where it is hardly the machine's."""
+    if number in {errno.ENOSPC, errno.EDQUOT} and "cgroup" not in path:
+        return "space"
+    if operation == "prepare" and "cgroup" in path:
+        return "cgroups"
+    if operation == "mount" and arguments.get("type") == "proc":
+        return "proc"
+    return _CAUSES.get(operation, "")
 
 
 # Files of control groups, and whose values they get.

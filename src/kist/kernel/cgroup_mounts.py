@@ -57,8 +57,12 @@ class CgroupMount:
         self.controllers = controllers
 
 
-def detect() -> Hierarchies:
-    """Look at /proc/self/mountinfo, /proc/self/cgroup and what this process may write."""
+def detect(*, ordinary: bool = False) -> Hierarchies:
+    """Look at /proc/self/mountinfo, /proc/self/cgroup and what this process may write.
+
+    Args:
+        ordinary: as the root of a user namespace that this user makes will find them.
+    """
     mounts = [mount for mount in parse_mounts(files.read("/proc/self/mountinfo")) if _visible(mount)]
     own = parse_own(files.read("/proc/self/cgroup"))
     v1: dict[tuple[str, ...], str] = {}
@@ -70,7 +74,7 @@ def detect() -> Hierarchies:
             v1.setdefault(mount.controllers, mount.point)
     found = tuple((point, controllers) for controllers, point in v1.items())
     base = choose_base(v2.point, inside(v2, own.get("", "/"))) if v2 is not None else ""
-    if not process.in_initial_user_namespace():
+    if ordinary or not process.in_initial_user_namespace():
         # An ordinary user has what was delegated; to root it is worth telling why a group cannot be made.
         found = tuple((point, controllers) for point, controllers in found if os.access(point, os.W_OK))
         base = base if base and _writable(base) else ""

@@ -14,7 +14,7 @@ import errno
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_interface
 
-from kist.errors import Conflict, Forbidden, Unavailable
+from kist.errors import Conflict, Forbidden, Unavailable, see_doctor
 from kist.kernel import netns, nftables, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Request, Socket
 from kist.kernel.rtnetlink import Link
@@ -312,13 +312,15 @@ def _explained(purpose: str) -> Iterator[None]:
     except PermissionError as error:
         raise Forbidden(
             f"cannot {purpose}: {_reason(error)}",
-            hint="bridge networks need CAP_NET_ADMIN (root); --network host and --network none do not",
+            hint=see_doctor(
+                "bridge", "bridge networks need CAP_NET_ADMIN (root); --network host and --network none do not"
+            ),
         ) from error
     except OSError as error:
         full = error.errno == errno.EXFULL
         raise Unavailable(
             f"cannot {purpose}: {_reason(error)}",
-            hint="a bridge has room for 1023 containers: stop some" if full else "",
+            hint="a bridge has room for 1023 containers: stop some" if full else see_doctor("bridge"),
         ) from error
 
 
@@ -331,8 +333,11 @@ def _explained_rules(bridge: str) -> Iterator[None]:
     except OSError as error:
         raise Unavailable(
             f"cannot set up address translation for the bridge {bridge}: {_reason(error)}",
-            hint="the kernel must have nf_tables with NAT and connection tracking (modules nf_tables, nft_chain_nat, "
-            "nft_masq, nft_ct); --network host and --network none work without",
+            hint=see_doctor(
+                "nftables",
+                "the kernel must have nf_tables with NAT and connection tracking (modules nf_tables, nft_chain_nat, "
+                "nft_masq, nft_ct); --network host and --network none work without",
+            ),
         ) from error
 
 

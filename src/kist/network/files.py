@@ -10,6 +10,11 @@ UPSTREAM_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 HOST_GATEWAY = "host-gateway"
 
 
+def name_servers(resolv_conf: str) -> list[str]:
+    """All name servers of a resolv.conf, in order."""
+    return _values(resolv_conf, "nameserver")
+
+
 def host_resolvers(resolv_conf: str) -> list[str]:
     """The name servers of a resolv.conf that a container can reach: all but the host's loopback ones."""
     return [server for server in _values(resolv_conf, "nameserver") if _reachable(server)]

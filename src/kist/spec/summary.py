@@ -50,7 +50,8 @@ class Info(msgspec.Struct, frozen=True):
     """The machine and the store, as ``kist info`` prints them; sizes in bytes.
 
     ``running`` counts those that are not paused; ``limits`` are words of ``kist.kernel.cgroup_features``: what the
-    machine's cgroups can keep; ``event_readers`` are those who listen to events now.
+    machine's cgroups can keep; ``event_readers`` are those who listen to events now; ``lacks`` says why an ordinary
+    user has one id, empty where there are more.
     """
 
     version: Version
@@ -65,6 +66,7 @@ class Info(msgspec.Struct, frozen=True):
     memory: int
     rootless: bool
     ids: int = 0
+    lacks: str = ""
     log_driver: str = ""
     log_drivers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

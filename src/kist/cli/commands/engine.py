@@ -42,8 +42,8 @@ def _serve(context: "Context", ready_fd: int, group: str) -> int:
     try:
         if group and uid:
             raise Unsupported("--group: an ordinary user's engine serves that user alone", hint="root's can be shared")
-        rootless.enter(run_directory)
-        serve(data, run_directory, socket_path, ready_fd, group)
+        lacks = rootless.enter(run_directory)
+        serve(data, run_directory, socket_path, ready_fd, group, lacks)
     except KistError as error:
         context.fail(error)
         return 1

@@ -37,13 +37,17 @@ def run(context: "Context", arguments: "Arguments") -> int:
         context.say(f"{name + ':':<16}{value}")
     for warning in info["warnings"]:
         context.warn(warning)
+    if info["warnings"]:
+        context.note("`kist doctor cgroups` tells more")
     return 0
 
 
 def _rootless(info: "dict[str, Any]") -> str:
     if not info["rootless"]:
         return "no"
-    return f"yes, {info['ids']} ids" if info["ids"] > 1 else "yes, one id (no subordinate ids, see subuid(5))"
+    if info["ids"] > 1:
+        return f"yes, {info['ids']} ids"
+    return f"yes, one id ({info['lacks'] or 'there are no more here'}; see `kist doctor subids newuidmap`)"
 
 
 def client_info(context: "Context") -> "dict[str, Any]":

@@ -83,6 +83,13 @@ _CAPABILITIES = (
 )
 
 
+def codes(_context: "Context") -> "Candidates":
+    """Codes of the doctor's findings."""
+    from kist.cli.commands.doctor import codes as known  # noqa: PLC0415 - for this verb only
+
+    return list(known())
+
+
 SOURCES: "Mapping[str, Callable[[Context], Candidates]]" = {
     "containers": containers,
     "images": images,
@@ -92,4 +99,5 @@ SOURCES: "Mapping[str, Callable[[Context], Candidates]]" = {
     "variables": variables,
     "signals": signals,
     "capabilities": capabilities,
+    "codes": codes,
 }

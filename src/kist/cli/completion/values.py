@@ -97,6 +97,7 @@ OPERANDS: "Mapping[str, tuple[str, ...]]" = {
     "SOURCE": ("@images",),
     "DISTRIBUTION": ("debian:12", "debian:13"),
     "SHELL": ("bash", "fish", "zsh"),
+    "CODE": ("@codes",),
     "stop": ("stop",),
     "PATH": (":dirs",),
     "CONTAINER:PATH": ("@containers", ":files"),

@@ -111,6 +111,7 @@ def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_s
         "ContainerdCommit": {"ID": "", "Expected": ""},
         "RuncCommit": {"ID": "", "Expected": ""},
         "InitCommit": {"ID": "", "Expected": ""},
+        **({"RootlessIds": {"Count": info.ids, "Lacks": info.lacks}} if info.rootless else {}),
         "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=rootless"] if info.rootless else [])],
         "Warnings": [f"WARNING: {warning}" for warning in info.warnings] or None,
     }  # fmt: skip

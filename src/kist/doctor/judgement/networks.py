@@ -1,0 +1,112 @@
+"""Networks of containers, and what Kist itself reaches."""
+
+from kist.doctor.distribution import Distribution, keep_module, keep_setting
+from kist.doctor.facts import Links, Mirrors, Names, Person
+from kist.doctor.finding import LACKING, Finding, commands, ok
+from kist.doctor.judgement.machine import device
+
+_NO_BRIDGE = "containers have no network of their own: --network none and --network host work"
+_RULES = ("nf_tables", "nft_chain_nat", "nft_masq", "nft_ct")
+_OUT = "containers on a bridge of yours reach nothing outside of it, and publish no ports"
+_PRIVILEGED_PORTS = 1024
+_WEB = 80
+
+
+def bridge(found: Links) -> Finding:
+    """Whether bridges can be made."""
+    if not found.bridge:
+        return ok("bridge", "bridges and cables to them can be made")
+    return Finding("bridge", LACKING, f"no bridge can be made: {found.bridge}", _NO_BRIDGE,
+                   (keep_module("bridge", "veth"),))  # fmt: skip
+
+
+def nftables(found: Links) -> Finding:
+    """Whether packet rules can be set."""
+    if not found.rules:
+        return ok("nftables", "the kernel has packet rules with address translation")
+    return Finding("nftables", LACKING, f"packet rules cannot be set: {found.rules}", _NO_BRIDGE,
+                   (keep_module(*_RULES),),
+                   advice="the modules may be in a package of their own: linux-modules-extra on Ubuntu, "
+                   "kernel-modules-extra on Fedora")  # fmt: skip
+
+
+def outward(name: str, person: Person, distribution: Distribution, found: Links) -> Finding:
+    """Whether ``pasta`` or ``slirp4netns`` is there: one of them connects a user's bridges with the world."""
+    path = found.programs.get(name, "")
+    if person.root:
+        return ok(name, "not needed: you are root")
+    if path:
+        return ok(name, path)
+    other = next((other for other, there in found.programs.items() if there), "")
+    if other and name == "slirp4netns":
+        return ok(name, f"not installed, and not needed beside {other}")
+    cost = "slirp4netns does its work, more slowly" if other else _OUT
+    fix = commands(distribution.install(name))
+    return Finding(name, LACKING, "not installed", cost, fix,
+                   advice="" if fix else f"install {'passt' if name == 'pasta' else name}")  # fmt: skip
+
+
+def tun(person: Person, found: Links) -> Finding:
+    """Whether network devices of programs can be made."""
+    if person.root and found.tun:
+        return device("tun", "/dev/net/tun", found.tun, "containers cannot have it (--device /dev/net/tun)", "tun")
+    return device("tun", "/dev/net/tun", found.tun, f"pasta and slirp4netns cannot work: {_OUT}", "tun")
+
+
+def low_ports(person: Person, found: Links) -> Finding:
+    """Whether ports below 1024 can be published."""
+    if person.root:
+        return ok("low-ports", "all ports can be published")
+    if found.first_port <= _WEB:
+        return ok("low-ports", f"ports from {found.first_port} on can be published")
+    return Finding(
+        "low-ports",
+        LACKING,
+        f"ports below {found.first_port} are root's (net.ipv4.ip_unprivileged_port_start)",
+        f"-p 80:80 is refused; -p 8080:80 and all from {found.first_port} on work",
+        (keep_setting("net.ipv4.ip_unprivileged_port_start", str(_WEB), "ports"),),
+    )
+
+
+def ping(person: Person, found: Links) -> Finding:
+    """Whether ping works for who shares the host's network."""
+    first, last = found.pingers
+    if person.root:
+        return ok("ping", "root may ping")
+    if first <= person.gid <= last:
+        return ok("ping", "you may ping")
+    return Finding(
+        "ping",
+        LACKING,
+        f"net.ipv4.ping_group_range ({first} to {last}) does not have your group {person.gid}",
+        "ping fails in containers that have the host's network; on networks of their own it works",
+        (keep_setting("net.ipv4.ping_group_range", "0 2147483647", "ping"),),
+    )
+
+
+def dns(found: Names) -> Finding:
+    """Whether names are found."""
+    answers = found.answers
+    cost = "names of mirrors and registries are not found, and containers find none outside"
+    if not answers:
+        return Finding("dns", LACKING, "/etc/resolv.conf names no server", cost,
+                       advice="write `nameserver ADDRESS` into it, as the network's administrator tells")  # fmt: skip
+    dead = {server: answer for server, answer in answers.items() if answer}
+    if not dead:
+        return ok("dns", f"{', '.join(answers)} answer{'s' if len(answers) == 1 else ''} about {found.asked}")
+    told = "; ".join(f"{server}: {answer}" for server, answer in dead.items())
+    if len(dead) < len(answers):
+        cost = "each name that is looked up there first takes seconds"
+    return Finding("dns", LACKING, f"asked about {found.asked}: {told}", cost,
+                   advice="/etc/resolv.conf names the servers; is this machine's network up?")  # fmt: skip
+
+
+def mirrors(found: Mirrors) -> Finding:
+    """Whether packages can be had."""
+    dead = {mirror: answer for mirror, answer in found.answers.items() if answer}
+    if not dead:
+        return ok("mirrors", f"{', '.join(found.answers)} can be reached ({found.configured})")
+    told = "; ".join(f"{mirror}: {answer}" for mirror, answer in dead.items())
+    return Finding("mirrors", LACKING, f"{told} ({found.configured})", "kist bootstrap cannot make base images",
+                   advice="`kist bootstrap --mirror URL` names another mirror; a proxy is read from apt's "
+                   "configuration; images can also come from files (kist load, kist import)")  # fmt: skip

@@ -1,0 +1,49 @@
+"""User namespaces and subordinate ids."""
+
+import os
+from functools import partial
+
+from kist.doctor.facts import Helper, Namespaces, SubordinateIds
+from kist.doctor.looking.machine import words
+from kist.engine import rootless
+from kist.kernel import files, marks, process, trials, userns
+
+_MOST = "/proc/sys/user/max_user_namespaces"
+
+
+def namespaces(data_root: str) -> Namespaces:
+    """Make a user namespace, and in it what a container needs.
+
+    Args:
+        data_root: an existing directory of the file system that images are on.
+    """
+    machines_root = os.geteuid() == 0 and process.in_initial_user_namespace()
+    made = words(trials.attempt(trials.user_namespace))
+    return Namespaces(
+        made=made,
+        settings={path: marks.setting(path) for path, *_ in rootless.REFUSALS},
+        most=marks.setting(_MOST),
+        proc="" if made and not machines_root else words(trials.attempt(trials.proc)),
+        mapped=words(trials.attempt(partial(trials.mapped_mount, data_root))) if machines_root else None,
+    )
+
+
+def subordinate() -> SubordinateIds:
+    """The user's subordinate ids; where the engine would take them, they are taken in a trial."""
+    uid, gid = os.geteuid(), os.getegid()
+    standing = rootless.look(uid, gid)
+    found = {name: rootless.program(name) for name in rootless.HELPERS}
+    tried = words(trials.attempt(partial(_take, standing))) if standing.uids and uid else None
+    return SubordinateIds(
+        subuid=files.read_text("/etc/subuid"),
+        subgid=files.read_text("/etc/subgid"),
+        count=1 if tried else sum(size for *_, size in standing.maps()[0]),
+        helpers={name: Helper(path, marks.sets_ids(path)) if path else None for name, path in found.items()},
+        locked=marks.no_new_privileges(),
+        mapped=tried,
+    )
+
+
+def _take(standing: rootless.Standing) -> None:
+    """Be root of a user namespace with the whole range."""
+    userns.become_root(lambda pid: rootless.run_helpers(pid, standing)[0])

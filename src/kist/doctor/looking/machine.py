@@ -1,0 +1,72 @@
+"""The person, the machine as a whole, control groups and the clock."""
+
+import os
+import pathlib
+import shutil
+import time
+
+from kist.doctor import distribution
+from kist.doctor.facts import Clock, Controls, Machine, Person
+from kist.engine import rootless
+from kist.kernel import cgroup_mounts, files, lsm, marks, process, trials
+
+_SYSTEMD = "/run/systemd/system"
+
+
+def person() -> Person:
+    """Who this process is."""
+    uid = os.geteuid()
+    name = rootless.name_of(uid)
+    return Person(
+        uid=uid,
+        gid=os.getegid(),
+        name=name,
+        local=any(line.startswith(f"{name}:") for line in files.read_text("/etc/passwd").splitlines()),
+        machines_root=uid == 0 and process.in_initial_user_namespace(),
+        sudo="" if uid == 0 else next((word for word in ("sudo", "doas") if shutil.which(word)), ""),
+    )
+
+
+def machine() -> Machine:
+    """The kernel and what runs on it."""
+    return Machine(
+        kernel=os.uname().release,
+        distribution=distribution.read(
+            files.read_text("/etc/os-release") or files.read_text("/usr/lib/os-release"),
+        ),
+        confining=lsm.active(),
+        modules=marks.security_modules(),
+        seccomp=words(trials.attempt(trials.seccomp_filter)),
+        fuse=opened("/dev/fuse"),
+        systemd=os.path.isdir(_SYSTEMD),
+    )
+
+
+def controls() -> Controls:
+    """The control groups of this user's containers."""
+    mounted = cgroup_mounts.detect()
+    found = cgroup_mounts.detect(ordinary=os.geteuid() != 0)
+    controllers = {name for _, names in found.v1 for name in names}
+    version = 1 if mounted.v1 else 2 if mounted.v2 else 0
+    return Controls(found.mode, frozenset({*controllers, *found.v2_controllers}), version)
+
+
+def clock() -> Clock:
+    """The clock, beside the files that must be older: this program's, and the distribution's name."""
+    dated = [str(pathlib.Path(__file__)), "/etc/os-release"]
+    newest = max(os.stat(path).st_mtime for path in dated if os.path.exists(path))
+    return Clock(time.time(), newest, marks.clock_is_kept())
+
+
+def opened(path: str) -> str:
+    """Open a device for reading and writing, and close it; the refusal in words."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError as error:
+        return words(error)
+    return ""
+
+
+def words(refused: OSError | None) -> str:
+    """The kernel's words for an error; empty for none."""
+    return "" if refused is None else refused.strerror or str(refused)

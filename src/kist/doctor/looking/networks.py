@@ -1,0 +1,36 @@
+"""Bridges, packet rules, the programs that connect a user's bridges with the world, and what is reached from here."""
+
+import os
+from functools import partial
+
+from kist.doctor.facts import Links
+from kist.doctor.looking.machine import opened, words
+from kist.engine import rootless
+from kist.kernel import marks, netlink, nftables, trials
+from kist.network import firewall
+from kist.network.plan import BridgeNetwork
+
+_TRIAL = BridgeNetwork(name="kist-doctor", bridge="kist-doctor", subnet="10.254.254.0/24", gateway="10.254.254.1")
+_PROGRAMS = ("pasta", "slirp4netns")
+_FIRST_PORT = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+_PINGERS = "/proc/sys/net/ipv4/ping_group_range"
+
+
+def links() -> Links:
+    """Make a bridge and its rules in a network namespace that ends at once."""
+    first_port = marks.setting(_FIRST_PORT)
+    pingers = marks.setting(_PINGERS).split()
+    bridge = words(trials.attempt(trials.bridge))
+    return Links(
+        bridge=bridge,
+        rules=bridge or words(trials.attempt(partial(trials.bridge, _set_rules))),
+        programs={name: rootless.program(name) or "" for name in _PROGRAMS},
+        tun=opened("/dev/net/tun"),
+        first_port=int(first_port) if first_port.isdecimal() else 0,
+        pingers=(int(pingers[0]), int(pingers[1])) if len(pingers) == 2 else (0, os.getegid()),
+    )
+
+
+def _set_rules() -> None:
+    with netlink.Socket(netlink.NETLINK_NETFILTER) as connection:
+        nftables.ensure(connection, firewall.TABLE, firewall.chains(_TRIAL))

@@ -1,0 +1,79 @@
+"""The data root and the run root, and what the file system there can do."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from kist.doctor.facts import Place, Storage
+from kist.doctor.looking.machine import words
+from kist.kernel import marks, process, trials
+
+_PREFIX = ".kist-doctor-"
+_SAMPLE = 4096
+
+
+def place(path: str, variable: str) -> Place:
+    """A directory of Kist's, which need not be there yet."""
+    existing = nearest(path)
+    found = os.statvfs(existing)
+    refusal = ""
+    try:
+        with tempfile.TemporaryFile(prefix=_PREFIX, dir=existing):
+            pass
+    except OSError as error:
+        refusal = words(error)
+    return Place(
+        path=path,
+        variable=variable,
+        existing=existing,
+        refusal=refusal,
+        file_system=marks.file_system(existing),
+        free=found.f_bavail * found.f_frsize,
+        free_inodes=found.f_favail,
+        inodes=found.f_files,
+    )
+
+
+def nearest(path: str) -> str:
+    """The directory itself, or the nearest above it that is there."""
+    path = os.path.abspath(path)
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def storage(existing: str) -> Storage:
+    """Try what layers need, in a directory that is gone afterwards."""
+    try:
+        with _scratch(existing) as directory:
+            return _tried(directory)
+    except OSError as error:
+        return Storage(words(error), words(error), words(error), words(error))
+
+
+def _tried(directory: str) -> Storage:
+    source, target = os.path.join(directory, "source"), os.path.join(directory, "target")
+    with open(source, "wb") as file:
+        file.write(b"x" * _SAMPLE)
+    stacked = os.path.join(directory, "layers")
+    os.mkdir(stacked)
+    machines_root = os.geteuid() == 0 and process.in_initial_user_namespace()
+    trusted = words(trials.attempt(partial(trials.attribute, source, "trusted.kist")))
+    return Storage(
+        overlay=words(trials.attempt(partial(trials.overlay, stacked))),
+        attributes=words(trials.attempt(partial(trials.attribute, source, "user.kist"))),
+        trusted=trusted if machines_root else None,
+        reflink=words(trials.attempt(partial(trials.reflink, source, target))),
+    )
+
+
+@contextmanager
+def _scratch(existing: str) -> Iterator[str]:
+    directory = tempfile.mkdtemp(prefix=_PREFIX, dir=existing)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
