@@ -52,9 +52,10 @@ class Call:
         request: aiohttp's view of the request.
         fields: the path's fields, percent-decoded.
         version: of the API, from the path's prefix; the newest where there is none.
+        patient: whether its short calls too have threads of their own.
     """
 
-    __slots__ = ("_query", "_query_text", "api", "engine", "fields", "request", "version")
+    __slots__ = ("_query", "_query_text", "api", "engine", "fields", "patient", "request", "version")
 
     def __init__(
         self, api: "Api", request: BaseRequest, query: str, fields: dict[str, str], version: tuple[int, int]
@@ -64,6 +65,7 @@ class Call:
         self.request = request
         self.fields = fields
         self.version = version
+        self.patient = False
         self._query_text = query
         self._query: dict[str, list[str]] | None = None
 
@@ -159,6 +161,8 @@ class Call:
 
     async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """The result of a short blocking call."""
+        if self.patient:
+            return await self.run_long(function, *arguments, **options)
         return await self.api.workers.run(function, *arguments, **options)
 
     async def run_long(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

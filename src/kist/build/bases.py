@@ -28,7 +28,7 @@ class Bases:
         """
         if name not in self._images:
             try:
-                self._images[name] = self._engine.catalogue.get(name)
+                self._images[name] = self._engine.catalogue.to_run(name)
             except NotFound as error:
                 raise NotFound(error.message, hint="; ".join(filter(None, (error.hint, _way_to(name))))) from error
         return self._images[name]

@@ -66,10 +66,11 @@ class StepCache:
         self._store = engine.store
         self._images = engine.catalogue
         self._bypass = bypass
+        self._scope = engine.catalogue.scope
 
     def get(self, step_key: str, below: tuple[Layer, ...]) -> Made | None:
         """What was made under this key on top of ``below``, if its layer is still there."""
-        value = None if self._bypass else self._store.records.cache_get(step_key)
+        value = None if self._bypass else self._store.records.cache_get(self._scope + step_key)
         if value is None:
             return None
         made = decode(value, Made, what="build cache record")
@@ -81,4 +82,4 @@ class StepCache:
 
     def put(self, step_key: str, made: Made) -> None:
         """Keep what was made."""
-        self._store.records.cache_put(step_key, encode(made))
+        self._store.records.cache_put(self._scope + step_key, encode(made))

@@ -114,6 +114,7 @@ def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpe
             devices=surroundings.devices,
             seccomp=held.seccomp,
             ids=surroundings.ids,
+            owner=container.owner,
         ),
         hooks=surroundings.hooks,
     )

@@ -39,6 +39,7 @@ from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
 from kist.errors import InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
+from kist.spec.owner import Owner
 from kist.spec.runtime import IdMaps
 from kist.store import Store
 
@@ -151,17 +152,17 @@ class Containers:
 
     # making and starting
 
-    def create(self, options: ContainerOptions) -> Container:
-        """Make a container of an image that is here."""
+    def create(self, options: ContainerOptions, owner: Owner | None = None) -> Container:
+        """Make a container of an image that is here; ``owner`` is whose it is, where not the engine's user's."""
         self._linking.check(options)
-        container = self._creation.create(options, self.get)
+        container = self._creation.create(options, self.get, owner)
         self._linking.note(container)
         self._events.container("create", container)
         return self._roster.with_state(container)
 
-    def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
+    def dry_run(self, options: ContainerOptions, owner: Owner | None = None) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""
-        return self._planning.dry_run(options)
+        return self._planning.dry_run(options, owner)
 
     def spec(self, options: ContainerOptions, directory: str) -> dict[str, Any]:
         """The OCI bundle of a container with these options (see ``kist.engine.bundles``)."""

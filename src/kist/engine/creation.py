@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -21,6 +21,7 @@ from kist.spec.container import Container, ContainerOptions, LogConfig
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
+from kist.spec.owner import Owner
 from kist.spec.platform import Platform
 from kist.store import Store, directories
 
@@ -66,8 +67,10 @@ class Creation:
         self._volumes = volumes
         self._log = log
 
-    def create(self, options: ContainerOptions, get: Callable[[str], Container]) -> Container:
-        """Make a container of an image that is here; ``get`` finds others by name.
+    def create(
+        self, options: ContainerOptions, get: Callable[[str], Container], owner: Owner | None = None
+    ) -> Container:
+        """Make a container of an image that is here; ``get`` finds others by name, ``owner`` is whose it is to be.
 
         Raises:
             Conflict: its name is taken.
@@ -75,7 +78,7 @@ class Creation:
             NotFound: there is no such image.
         """
         options = structs.replace(options, log=logconfig.with_default(options.log, self._log))
-        base = self.base(options)
+        base = self.base(options, owner)
         options = self.limited(options)
         config, argv = bundle.effective_config(options, base.config)
         check_name(options.name)
@@ -85,10 +88,11 @@ class Creation:
             if not options.rootfs:
                 root = self._store.snapshots.prepare(identifier, self.chain(base))
             faults.point("create: prepared the snapshot")
-            with self._volumes.settled(options, config, get) as settled:
+            with self._volumes.settled(options, config, get, owner) as settled:
                 faults.point("create: settled the volumes")
                 self._volumes.fill(settled.mounts, root)
-                return self._record(identifier, settled, base.image_id, config, argv)
+                made = Container(identifier, "", base.image_id, 0, settled, config, argv, owner=owner)
+                return self._record(made)
 
     def limited(self, options: ContainerOptions) -> ContainerOptions:
         """The same options with the limits that this machine keeps, and the network that can be had."""
@@ -96,12 +100,13 @@ class Creation:
         resources, _ = self._machine.verify(options.resources)
         return options if resources is options.resources else structs.replace(options, resources=resources)
 
-    def base(self, options: ContainerOptions) -> "Base":
+    def base(self, options: ContainerOptions, owner: Owner | None = None) -> "Base":
         """What a container of these options, which are checked, would be made on.
 
         Raises:
             InvalidInput, Unsupported: an option cannot be right, or is not done.
             NotFound: there is no such image, or no such directory.
+            Forbidden: the image's name is neither the engine's user's nor the owner's.
         """
         bundle.check(options)
         self._means.check(options)
@@ -109,7 +114,7 @@ class Creation:
         if options.rootfs:
             roots.check_directory(options)
             return Base(roots.NO_IMAGE, ContainerConfig())
-        image = self._images.get(options.image)
+        image = self._images.to_run(options.image, 0 if owner is None else owner.uid)
         _check_platform(image.config.platform, options)
         return Base(image.id, image.config.config)
 
@@ -117,26 +122,18 @@ class Creation:
         """The snapshot to put a container on, unpacked; the caller holds the store's lock."""
         return self._images.chain(self._images.get(base.image_id))
 
-    def _record(
-        self, identifier: str, options: ContainerOptions, image_id: Any, config: ContainerConfig, argv: tuple[str, ...]
-    ) -> Container:
+    def _record(self, made: Container) -> Container:
+        """The container with a name and a time, and its record."""
+        identifier, wanted = made.id, made.options.name
         try:
             while True:
-                container = Container(
-                    id=identifier,
-                    name=options.name or names.invent(),
-                    image_id=image_id,
-                    created_at=time.time_ns(),
-                    options=options,
-                    config=config,
-                    argv=argv,
-                )
+                container = structs.replace(made, name=wanted or names.invent(), created_at=time.time_ns())
                 self._roster.places_of(identifier).make()
                 faults.point("create: made the directories")
                 try:
                     self._store.records.add_container(container)
                 except Conflict:
-                    if options.name:
+                    if wanted:
                         raise
                 else:
                     faults.point("create: wrote the record")

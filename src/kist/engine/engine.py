@@ -30,6 +30,7 @@ from kist.engine.limits import missing_limits
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
 from kist.engine.networks import Networks
+from kist.engine.policy.reading import PolicyFile
 from kist.engine.prune import Prune
 from kist.engine.standstill import standing_still
 from kist.engine.starter import Starter
@@ -102,6 +103,7 @@ class Engine:
             )
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.settings = settings.read(roots.config_file(os.environ, os.geteuid()))
+        self.policy = PolicyFile(roots.policy_file(os.environ))
         self.store = Store(self.data_root)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
         self.event_log = Events(self.store.events)

@@ -32,11 +32,11 @@ class _Tee:
         return data
 
 
-def load_archive(store: Store, stream: BinaryIO, host: Platform) -> tuple[Image, ...]:
-    """Keep all images of an archive; the records are the last that is written."""
+def load_archive(store: Store, stream: BinaryIO, host: Platform, owner: int = 0) -> tuple[Image, ...]:
+    """Keep all images of an archive for a user; the records are the last that is written."""
     with store.writing(), ExitStack() as stack:
         archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host)
-        return tuple(_keep(store, image) for image in archived)
+        return tuple(_keep(store, image, owner) for image in archived)
 
 
 def unpack_tree(store: Store, stream: BinaryIO, key: str) -> tuple[Digest, int, int]:
@@ -73,7 +73,7 @@ def nanoseconds(text: str) -> int:
     return max(0, seconds * 1_000_000_000 + int((digits + "000000000")[:9]))
 
 
-def _keep(store: Store, image: ArchivedImage) -> Image:
+def _keep(store: Store, image: ArchivedImage, owner: int) -> Image:
     """Blobs are synced in a thread, while the layers are unpacked."""
     diff_ids = image.config.rootfs.diff_ids
     packed = [
@@ -95,7 +95,7 @@ def _keep(store: Store, image: ArchivedImage) -> Image:
         size=unpacked_size(store, image.config),
         config=image.config,
     )
-    store.records.add_image(kept)
+    store.records.add_image(kept, owner)
     return store.records.image(config) or kept
 
 

@@ -10,7 +10,7 @@ from kist.engine.events import Events
 from kist.engine.image_files import load_archive, nanoseconds, save_images, unpack_tree
 from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
-from kist.errors import Conflict, InvalidInput, NotFound
+from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
 from kist.image.diff import diff, is_unchanged
 from kist.spec import json
 from kist.spec.digest import Digest, chain_id, chain_ids
@@ -34,13 +34,22 @@ from kist.store import Store, Without
 
 
 class Images:
-    """The images of a store. Safe from many threads; an image is named by id, unique start of an id, or reference."""
+    """The images of a store. Safe from many threads; an image is named by id, unique start of an id, or reference.
+
+    Attributes:
+        scope: what the keys of a build's steps begin with: nobody finds what somebody else's command has made.
+        may_fetch: whether who has them may have the engine fetch from an address.
+    """
+
+    scope = ""
+    may_fetch = True
 
     def __init__(self, store: Store, events: Events | None = None) -> None:
         self._store = store
         self._events = events or Events(store.events)
         self._records = store.records
         self._host = Platform.of_machine(os.uname().machine)
+        self._owner = 0  # whose the images and names are that are made here; another's in ``GuestImages``
 
     def get(self, name: str | Image) -> Image:
         """The image of this name.
@@ -50,6 +59,25 @@ class Images:
             InvalidInput: several ids begin so.
         """
         return find_image(self._records, name)
+
+    def to_run(self, name: str | Image, owner: int = -1) -> Image:
+        """The image of this name, for a container or a build of a user's (by default whose these images are).
+
+        Who runs an image by a name trusts who gave it: the engine's user, or oneself. Others name it by its id.
+
+        Raises:
+            NotFound, InvalidInput: as ``get``.
+            Forbidden: the name is somebody else's.
+        """
+        image = self.get(name)
+        reference = find_reference(image, name)
+        giver = self._records.name_owner(reference) if reference else 0
+        if giver not in {0, self._owner if owner < 0 else owner}:
+            raise Forbidden(
+                f"the name {Reference.parse(reference).familiar} was given by another user ({giver})",
+                hint=f"if you trust the image, name it by its id: {image.id.short}",
+            )
+        return image
 
     def of_platform(self, name: str | Image, platform: Platform | None) -> Image:
         """The image of this name, which must be for the platform where one is given.
@@ -76,7 +104,7 @@ class Images:
         if parsed.digest is not None:
             raise InvalidInput(f"refusing to create a tag with a digest reference: {reference}")
         image = self.get(name)
-        self._records.set_reference(str(parsed), image.id)
+        self._records.set_reference(str(parsed), image.id, self._owner)
         self._events.image("tag", image, parsed.familiar)
 
     def remove(
@@ -189,7 +217,7 @@ class Images:
             Unavailable: the disk is full; nothing is left of the archive.
         """
         before = {image.id: image.manifest for image in self.list()}
-        images = load_archive(self._store, stream, platform or self._host)
+        images = load_archive(self._store, stream, platform or self._host, self._owner)
         self._store.flush_soon()
         for image in images:
             self._events.image("load", image, _first_name(image))
@@ -314,7 +342,8 @@ class Images:
                     created_at=nanoseconds(config.created),
                     size=unpacked_size(self._store, config),
                     config=config,
-                )
+                ),
+                self._owner,
             )
             self._records.end_leases([*(layer.digest for layer in layers), *chain_ids(config.rootfs.diff_ids)])
         self._store.flush_soon()

@@ -128,4 +128,8 @@ def _maps(container: Container, records: Records | None) -> IdMaps:
         return userns.choose(userns.allowed_ranges(), busy, mode.size, first)
 
     start, _ = records.lease_ids(container.id, choose) if records is not None else choose(())
-    return userns.maps(mode, container.options.caller, start)
+    caller = container.options.caller
+    if container.owner is not None:
+        inside = (0, 0) if caller is None else (caller.uid, caller.gid)
+        return userns.maps_of_owner(container.owner, inside, start, mode.size)
+    return userns.maps(mode, caller, start)

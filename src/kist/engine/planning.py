@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from kist.engine import bundle, isolation, lifetime, logconfig, namespaces, outside, publishing, roots, starter, userns
 from kist.engine.creation import Creation
 from kist.engine.handover import hand_over
@@ -21,6 +23,7 @@ from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
+from kist.spec.owner import Owner
 from kist.spec.runtime import RuntimeSpec
 from kist.store import Store
 
@@ -56,7 +59,7 @@ class Planning:
         """
         get = self._roster.get
         root = roots.root_mounts(self._store, container)
-        volumes = self._volumes.paths(container.options.mounts)
+        volumes = self._volumes.paths(container.options.mounts, container.owner)
         giver = namespaces.network_giver(container, get)
         if giver is None:
             surroundings = write_surroundings(places, container, network, root, self._linking.of(container), volumes)
@@ -69,9 +72,11 @@ class Planning:
         return self._make_plan(container, spec, places, connected=network is not None, publish=publish)
 
     @contextlib.contextmanager
-    def draft(self, options: ContainerOptions) -> Iterator[tuple[Container, tuple[Mount, ...]]]:
+    def draft(
+        self, options: ContainerOptions, owner: Owner | None = None
+    ) -> Iterator[tuple[Container, tuple[Mount, ...]]]:
         """The container that these options would make, and its root, which is there within the block; nothing stays."""
-        base = self._creation.base(options)
+        base = self._creation.base(options, owner)
         options = self._creation.limited(options)
         config, argv = bundle.effective_config(options, base.config)
         container = Container("0" * 64, options.name or "NAME", base.image_id, 0, options, config, argv)
@@ -91,10 +96,11 @@ class Planning:
         with self._volumes.settled(options, ContainerConfig(), self._roster.get) as settled:
             return settled, self._volumes.paths(settled.mounts)
 
-    def dry_run(self, options: ContainerOptions) -> tuple[str, ...]:
+    def dry_run(self, options: ContainerOptions, owner: Owner | None = None) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""
-        with self.draft(options) as (container, root):
-            options = container.options
+        with self.draft(options, owner) as (drafted, root):
+            options = drafted.options
+        container = msgspec.structs.replace(drafted, owner=owner)
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
         surroundings = isolation.with_shared(container, surroundings, self._roster.get)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))

@@ -83,6 +83,7 @@ class Roster:
             attachments,
             self.log_path(container),
             self._volume_root,
+            container.owner,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from kist.engine import publishing
 from kist.engine.networks import Networks
+from kist.engine.policy import binds
 from kist.errors import (
     CommandNotExecutable,
     CommandNotFound,
@@ -142,18 +143,13 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
         raise KistError(message, hint=hint or "these are the runtime's own words")
     operation, arguments, path = failure["operation"], failure["arguments"], failure["path"]
     reason = os.strerror(failure["errno"]).lower() if failure["errno"] else message
-    if failure["errno"] == errno.EOPNOTSUPP and operation in {"open_tree", "map_layers", "open_root"}:
+    if failure["errno"] == errno.EOPNOTSUPP and operation in {"open_for", "open_tree", "map_layers", "open_root"}:
         raise Unsupported(
             f"the file system of {path} cannot show its files to a user namespace of the container's own",
             hint=see_doctor("mapped-mounts", "run with --userns host, or keep the files on ext4, xfs, btrfs or tmpfs"),
         )
-    if operation == "open_tree" and failure["errno"]:
-        raise NotFound(
-            f"bind source path does not exist: {arguments.get('source', path)}"
-            if reason == "no such file or directory"
-            else f"bind source {arguments.get('source', path)}: {reason}",
-            hint="create it first, or correct the path after -v or --mount",
-        )
+    if operation in {"open_for", "open_tree"} and failure["errno"]:
+        raise _bind_failure(failure, reason)
     if operation == "user" and not failure["errno"]:
         file = "/etc/group" if "group" in message.split(":")[0] else "/etc/passwd"
         raise InvalidInput(message, hint=f"use a name of the image's {file}, or a number")
@@ -198,6 +194,18 @@ def _cause_of(operation: str, arguments: dict[str, Any], path: str, number: int)
     if operation == "mount" and arguments.get("type") == "proc":
         return "proc"
     return _CAUSES.get(operation, "")
+
+
+def _bind_failure(failure: dict[str, Any], reason: str) -> KistError:
+    if failure["operation"] == "open_for":
+        return binds.refusal(failure["errno"], reason, failure["arguments"])
+    source = failure["arguments"].get("source", failure["path"])
+    return NotFound(
+        f"bind source path does not exist: {source}"
+        if reason == "no such file or directory"
+        else f"bind source {source}: {reason}",
+        hint="create it first, or correct the path after -v or --mount",
+    )
 
 
 # Files of control groups, and whose values they get.

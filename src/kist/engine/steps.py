@@ -4,19 +4,20 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
-from kist.engine import bundle, mountpoints, roots, starter
+from kist.engine import bundle, isolation, mountpoints, roots, starter
 from kist.engine.frames import read_frames
 from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import write_surroundings
-from kist.errors import Unavailable
+from kist.errors import NotFound, Unavailable
 from kist.runtime import messages, plan
 from kist.runtime.launch import Attachment
-from kist.spec.container import Container, ContainerOptions, NetworkMode
+from kist.spec.container import Container, ContainerOptions, Namespaces, NetworkMode
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
+from kist.spec.owner import Owner
 from kist.store import Store, directories
 
 
@@ -40,6 +41,7 @@ class Steps:
         mounts: Sequence[Mount] = (),
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
+        owner: Owner | None = None,
     ) -> int:
         """Run ``argv`` and give its exit code; nothing of it remains but the snapshot's changes.
 
@@ -51,6 +53,7 @@ class Steps:
             mounts: further mounts.
             output: called with ``stdout`` or ``stderr`` and bytes; what it raises ends the command and is raised again.
             hostname: the name that the command sees.
+            owner: whose command it is; one that is not the engine's user's has ids of its own, as containers have.
         """
         identifier = secrets.token_hex(32)
         directory = f"{self._run_root}/containers/{identifier}"
@@ -58,35 +61,40 @@ class Steps:
             places = Places(data, directory, f"{self._run_root}/root")
             places.make()
             try:
-                return self._run(
-                    identifier, places, snapshot, tuple(argv), config, network, tuple(mounts), output, hostname
+                options = ContainerOptions(
+                    image="",
+                    network=network,
+                    mounts=tuple(mounts),
+                    hostname=hostname,
+                    namespaces=Namespaces(user="" if owner is None else "auto"),
                 )
+                env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
+                config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
+                step = Container(
+                    identifier,
+                    "",
+                    roots.NO_IMAGE,
+                    0,
+                    self._means.fit_options(options),
+                    config,
+                    tuple(argv),
+                    owner=owner,
+                )
+                return self._run(step, places, snapshot, output)
             finally:
+                self._store.records.release_ids(identifier)
                 self._networks.release(identifier)
                 directories.remove_tree(directory)
 
-    def _run(
-        self,
-        identifier: str,
-        places: Places,
-        snapshot: str,
-        argv: tuple[str, ...],
-        config: ContainerConfig,
-        network: NetworkMode,
-        mounts: tuple[Mount, ...],
-        output: Callable[[str, bytes], None],
-        hostname: str,
-    ) -> int:
-        env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
-        config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
-        options = ContainerOptions(image="", network=network, mounts=mounts, hostname=hostname)
-        options = self._means.fit_options(options)
-        container = Container(identifier, "", roots.NO_IMAGE, 0, options, config, argv)
+    def _run(self, container: Container, places: Places, snapshot: str, output: Callable[[str, bytes], None]) -> int:
+        identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
         with mountpoints.borrowed(root):
-            attachment = self._networks.lease(identifier) if options.network == "bridge" else None
+            attachment = self._networks.lease(identifier) if container.options.network == "bridge" else None
             over = roots.over_mountpoints(self._store, snapshot, root)
             surroundings = write_surroundings(places, container, attachment, over)
+            if container.owner is not None:
+                surroundings = isolation.with_shared(container, surroundings, _nobody, self._store.records)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
             made = plan.make_plan(
                 identifier,
@@ -108,6 +116,10 @@ class Steps:
                     _end(places, control)
                     raise
                 return _exit_code(control)
+
+
+def _nobody(name: str) -> Container:
+    raise NotFound(f"No such container: {name}")
 
 
 def _end(places: Places, control: socket.socket) -> None:

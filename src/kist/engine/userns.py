@@ -13,6 +13,7 @@ import msgspec
 from kist.errors import InvalidInput, Unavailable, Unsupported
 from kist.kernel import files
 from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
+from kist.spec.owner import Owner
 from kist.spec.runtime import IdMap, IdMaps
 
 # Where /etc/subuid names none: what systemd leaves to nobody, 4096 ranges of the usual size, below 2^31.
@@ -169,6 +170,27 @@ def maps(mode: Mode, caller: Caller | None, start: int) -> IdMaps:
     return IdMaps(
         uids, gids, _on_binds(caller.uid, uid, start, mode.size), _on_binds(caller.gid, gid, start, mode.size)
     )
+
+
+def maps_of_owner(owner: Owner, inside: tuple[int, int], start: int, size: int) -> IdMaps:
+    """The maps of a guest's container: ids of a range, and on binds nobody but the guest.
+
+    Args:
+        owner: the guest.
+        inside: which ids of the container have the guest's files there: root's, or those of ``--as-me``.
+        start: of the range.
+        size: and how many ids it has; the last one stands for an id inside that is beyond the range.
+    """
+    (uids, uid), (gids, gid) = (_reaching(number, start, size) for number in inside)
+    return IdMaps(uids, gids, (IdMap(owner.uid, uid, 1),), (IdMap(owner.gid, gid, 1),))
+
+
+def _reaching(inside: int, start: int, size: int) -> tuple[tuple[IdMap, ...], int]:
+    """A range that has an id inside, and what that id is on the host."""
+    if inside < size:
+        return (IdMap(0, start, size),), start + inside
+    last = start + size - 1
+    return (IdMap(0, start, size - 1), IdMap(inside, last, 1)), last
 
 
 def _keeping(outside: int, inside: int, start: int, size: int) -> tuple[IdMap, ...]:

@@ -199,6 +199,8 @@ def _stopped_root(containers: Containers, store: Store, container: Container, *,
             (f"{data}/{file}", target, False) for file, target in _ETC.items() if os.path.exists(f"{data}/{file}")
         ]
         for each in container.options.mounts:
+            if each.type == "bind" and container.owner is not None:
+                continue  # only the container's own start opens it with its owner's rights, and maps it
             source = each.source if each.type == "bind" else store.volumes.path(each.source)
             if each.type in {"bind", "volume"} and os.path.exists(source):
                 binds.append((source, each.target, each.read_only))

@@ -6,11 +6,12 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from kist.errors import InvalidInput, NotFound, Unsupported
+from kist.errors import Forbidden, InvalidInput, NotFound, Unsupported
 from kist.kernel import copying, paths, trees
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
+from kist.spec.owner import Owner
 from kist.store import Store
 from kist.store.failures import reported
 
@@ -25,7 +26,11 @@ class ContainerVolumes:
 
     @contextmanager
     def settled(
-        self, options: ContainerOptions, image: ContainerConfig, get: Callable[[str], Container]
+        self,
+        options: ContainerOptions,
+        image: ContainerConfig,
+        get: Callable[[str], Container],
+        owner: Owner | None = None,
     ) -> Iterator[ContainerOptions]:
         """The options with every volume named: those of ``--volumes-from`` and of the image are among the mounts.
 
@@ -36,6 +41,7 @@ class ContainerVolumes:
             NotFound: there is no such container.
             InvalidInput: of ``--volumes-from``, or a volume's name.
             Unsupported: another driver than ``local``.
+            Forbidden: a volume is somebody else's than ``owner``'s (None: the engine's user).
         """
         if options.volume_driver not in _LOCAL:
             raise Unsupported(f"volume driver {options.volume_driver!r} is not supported", hint="the driver is local")
@@ -44,7 +50,7 @@ class ContainerVolumes:
             with self._store.volumes.kept():
                 wanted = self._wanted(options, image, get)
                 # One by one, so that what was made before a name that cannot be is known.
-                made.extend(self._named(mount) if mount.type == "volume" else mount for mount in wanted)
+                made.extend(self._named(mount, owner) if mount.type == "volume" else mount for mount in wanted)
                 yield msgspec.structs.replace(options, mounts=tuple(made))
         except BaseException:
             self._forget(made)
@@ -65,8 +71,12 @@ class ContainerVolumes:
         taken = {mount.target for mount in mounts}
         return mounts + [Mount("volume", "", target) for target in sorted(image.volumes or {}) if target not in taken]
 
-    def _named(self, mount: Mount) -> Mount:
-        volume = self._store.volumes.create(mount.source)
+    def _named(self, mount: Mount, owner: Owner | None) -> Mount:
+        uid = 0 if owner is None else owner.uid
+        volume = self._store.volumes.create(mount.source, owner=uid)
+        if volume.owner != uid:
+            whose = "the engine's user" if volume.owner == 0 else f"the user {volume.owner}"
+            raise Forbidden(f"the volume {volume.name} belongs to {whose}", hint="choose another name for your own")
         return Mount("volume", volume.name, mount.target, mount.options)
 
     def fill(self, mounts: Iterable[Mount], root: tuple[Mount, ...]) -> None:
@@ -103,10 +113,10 @@ class ContainerVolumes:
         finally:
             os.close(source)
 
-    def paths(self, mounts: Iterable[Mount]) -> dict[str, str]:
+    def paths(self, mounts: Iterable[Mount], owner: Owner | None = None) -> dict[str, str]:
         """The directories of the volumes, made again where somebody has removed one behind the engine's back."""
-        names = [mount.source for mount in mounts if mount.type == "volume"]
-        return {name: self._store.volumes.create(name).mountpoint for name in names}
+        named = [self._named(mount, owner) for mount in mounts if mount.type == "volume"]
+        return {mount.source: self._store.volumes.path(mount.source) for mount in named}
 
     def users(self, name: str) -> tuple[Container, ...]:
         """The containers that have this volume."""

@@ -13,7 +13,7 @@ import os
 import resource
 import stat
 
-from kist.kernel import libc, mounts, userns
+from kist.kernel import libc, mounts, rights, userns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,55 @@ def raise_rlimit(context: Context, type: str, hard: int) -> None:  # noqa: A002,
             return  # without CAP_SYS_RESOURCE; the operation that sets it does what can be done
 
 
-def open_root(context: Context, type: str, source: str, options: Sequence[str], at: str) -> None:  # noqa: A002
+def open_for(
+    context: Context,
+    slot: str,
+    source: str,
+    access: str,
+    user: str,  # noqa: ARG001 - for who reads the plan, or the error
+    uid: int,
+    gid: int,
+    groups: Sequence[int],
+    *,
+    within: str = "",
+    closed: Sequence[str] = (),
+) -> None:
+    """Take hold of a host path that a user could open so, or that is in a directory granted to it (``within``).
+
+    ``access`` is ``ro`` or ``rw``.
+
+    What is mounted is what was looked at, whatever is at the path by then. Its files are shown as the container's where
+    they are the user's, and nobody's otherwise, so root's rights count for nothing on it.
+
+    Raises:
+        OSError: EACCES and its kin; EXDEV in a directory that is closed to it; see ``rights.open_as``.
+    """
+    writable = access == "rw"
+    held = (
+        rights.open_beneath(within, source) if within else rights.open_as(source, uid, gid, groups, writable=writable)
+    )
+    try:
+        if closed and rights.is_closed(held, closed):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+        tree = mounts.clone_tree("", dir_fd=held)
+    finally:
+        os.close(held)
+    attributes = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | (0 if writable else mounts.MOUNT_ATTR_RDONLY)
+    # Before it is mapped: what is mounted below the source from now on does not come after it.
+    mounts.set_attributes("", attributes, recursive=True, propagation=mounts.MS_PRIVATE, dir_fd=tree)
+    map_tree(tree, context, "callers", source, recursive=True)
+    context.trees[slot] = tree
+
+
+def open_root(
+    context: Context,
+    type: str,  # noqa: A002
+    source: str,
+    options: Sequence[str],
+    at: str,
+    *,
+    nodev: bool = False,
+) -> None:
     """Take hold of the root file system, and go to where it is to be mounted first."""
     if type == "bind":
         tree = mounts.clone_tree(source, recursive=False)
@@ -77,6 +125,8 @@ def open_root(context: Context, type: str, source: str, options: Sequence[str], 
             mounts.mount_layers(type, source, options, at)
         tree = mounts.clone_tree(at, recursive=False)
         mounts.unmount(at, mounts.MNT_DETACH)
+    if nodev:
+        mounts.set_attributes("", mounts.MOUNT_ATTR_NODEV, dir_fd=tree)
     context.trees["root"] = tree
     os.chdir(at)
 
@@ -129,5 +179,5 @@ def place_root(context: Context) -> None:
 
 OPERATIONS: dict[str, Callable[..., None]] = {
     function.__name__: function
-    for function in (raise_rlimit, map_layers, open_root, open_devices, open_file_system, place_root)
+    for function in (raise_rlimit, map_layers, open_for, open_root, open_devices, open_file_system, place_root)
 }

@@ -9,6 +9,7 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec import json
 from kist.spec.mount import Mount
+from kist.spec.owner import Owner
 from kist.spec.runtime import DeviceNode, IdMaps, Joined, Process, RuntimeSpec
 
 # mount(2) flags by their words in mount(8).
@@ -422,7 +423,8 @@ def _outside(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
     root = _root(spec)
     if root.type == "overlay":
         yield "map_layers", {"paths": _layer_directories(root)}
-    yield "open_root", {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+    opened = {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+    yield "open_root", opened | ({"nodev": True} if spec.linux.owner is not None else {})
 
 
 def _device_directory(spec: RuntimeSpec) -> list[dict[str, Any]]:
@@ -476,12 +478,23 @@ def _enter_cgroup(spec: RuntimeSpec) -> Iterator[Step]:
 def _open_host_paths(spec: RuntimeSpec, *, shared: bool) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
         if mount.type == "bind" and bool(_SHARED & set(mount.options)) == shared:
+            if spec.linux.owner is not None and "callers" in mount.options:
+                yield "open_for", _for_owner(f"bind{number}", mount, spec.linux.owner)
+                continue
             arguments: dict[str, Any] = {"slot": f"bind{number}", "source": mount.source}
             if "bind" in mount.options:
                 arguments["recursive"] = False
             if spec.linux.ids is not None:
                 arguments["ids"] = "callers" if "callers" in mount.options else "inside"
             yield "open_tree", arguments
+
+
+def _for_owner(slot: str, mount: Mount, owner: Owner) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"slot": slot, "source": mount.source, "access": "ro" if mount.read_only else "rw"}
+    arguments |= {"user": owner.name, "uid": owner.uid, "gid": owner.gid, "groups": list(owner.groups)}
+    if within := owner.grant(mount.source, writable=not mount.read_only):
+        arguments["within"] = within
+    return arguments | ({"closed": list(owner.closed)} if owner.closed else {})
 
 
 def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:

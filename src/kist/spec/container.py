@@ -9,6 +9,7 @@ from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig, Healthcheck
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment, Networking, PublishedPort
+from kist.spec.owner import Owner
 from kist.spec.resources import Resources
 from kist.spec.truth import TRUE
 
@@ -256,6 +257,7 @@ class Container(msgspec.Struct, frozen=True):
         argv: entrypoint and command together.
         log_path: the current log file on the engine's machine.
         volume_root: the directory of all volumes there.
+        owner: who made it; None for the engine's own user.
     """
 
     id: str
@@ -269,6 +271,7 @@ class Container(msgspec.Struct, frozen=True):
     networks: tuple[NetworkAttachment, ...] = ()
     log_path: str = ""
     volume_root: str = ""
+    owner: Owner | None = None
 
 
 class RunResult(msgspec.Struct, frozen=True):

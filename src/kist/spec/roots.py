@@ -36,6 +36,11 @@ def run_root(environment: "Mapping[str, str]", uid: int) -> str:
     return (environment.get("XDG_RUNTIME_DIR") or f"/tmp/kist-run-{uid}") + "/kist"  # noqa: S108 - made with 0700
 
 
+def policy_file(environment: "Mapping[str, str]") -> str:
+    """What callers of root's engine who are not root may do: ``$KIST_POLICY``, else ``/etc/kist/policy.toml``."""
+    return environment.get("KIST_POLICY") or "/etc/kist/policy.toml"
+
+
 def config_file(environment: "Mapping[str, str]", uid: int) -> str:
     """The engine's settings: ``$KIST_CONFIG``, else ``/etc/kist/engine.toml`` for root, else of the user (XDG).
 

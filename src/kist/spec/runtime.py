@@ -4,6 +4,7 @@ import msgspec
 
 from kist.spec.cdi import Hook
 from kist.spec.mount import Mount
+from kist.spec.owner import Owner
 
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -163,6 +164,7 @@ class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
             sysfs are mounted while the host's are in sight (mount_namespaces(7), "Restrictions on mount namespaces").
         ids: of its user namespace; None for the host's.
         seccomp: ``default``, a profile in Docker's JSON, or empty for no filter.
+        owner: with whose rights binds are opened; None for the engine's.
     """
 
     namespaces: tuple[str, ...] = ("pid", "network", "mount", "ipc", "uts", "cgroup")
@@ -177,6 +179,7 @@ class Linux(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     confined: bool = False
     ids: IdMaps | None = None
     seccomp: str = "default"
+    owner: Owner | None = None
 
 
 class RuntimeSpec(msgspec.Struct, frozen=True, omit_defaults=True):

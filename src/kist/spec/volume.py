@@ -13,6 +13,7 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
         driver: ``local``, the only one.
         labels, options: as they were given.
         mountpoint: the directory on the engine's machine.
+        owner: the user who made it; 0 for the engine's own.
     """
 
     name: str
@@ -22,3 +23,4 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
     labels: dict[str, str] = {}
     options: dict[str, str] = {}
     mountpoint: str = ""
+    owner: int = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from kist.errors import Conflict, InvalidInput, NotFound
+from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
 from kist.spec import json
 from kist.spec.container import Container, ContainerState
 from kist.spec.digest import Digest
@@ -32,16 +32,26 @@ class Records:
 
     # images and their names
 
-    def add_image(self, image: Image) -> None:
-        """Keep an image and point its references at it, away from whatever they named before."""
+    def add_image(self, image: Image, owner: int = 0) -> None:
+        """Keep an image and point its references at it, away from whatever they named before.
+
+        Args:
+            image: with its references.
+            owner: whose these are; others' names are taken by the engine's user (0) alone.
+
+        Raises:
+            Forbidden: a reference is somebody else's.
+        """
         config = json.encode(image.config)
         with self._database.transaction(durable=True) as db:
             db.execute(
-                "INSERT INTO images VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, size = excluded.size",
-                (image.id, image.manifest, image.created_at, image.size, config),
+                "INSERT INTO images (id, manifest, created_at, size, config, owner) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, size = excluded.size, "
+                "owner = min(owner, excluded.owner) WHERE excluded.owner IN (0, images.owner)",
+                (image.id, image.manifest, image.created_at, image.size, config, owner),
             )
-            db.executemany("INSERT OR REPLACE INTO names VALUES (?, ?)", [(n, image.id) for n in image.references])
+            for name in image.references:
+                _name(db, name, image.id, owner)
 
     def images(self) -> tuple[Image, ...]:
         """All images, the newest first."""
@@ -73,13 +83,23 @@ class Records:
         row = self._database.row("SELECT image FROM names WHERE name = ?", name)
         return Digest(row[0]) if row else None
 
-    def set_reference(self, name: str, identity: Digest) -> None:
-        """Point a full reference at an image, which must exist (``NotFound``)."""
+    def set_reference(self, name: str, identity: Digest, owner: int = 0) -> None:
+        """Point a full reference at an image, which must exist (``NotFound``); ``owner`` as in ``add_image``."""
         try:
             with self._database.transaction(durable=True) as db:
-                db.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, identity))
+                _name(db, name, identity, owner)
         except sqlite3.IntegrityError as error:
             raise NotFound(f"No such image: {identity}") from error
+
+    def name_owner(self, name: str) -> int:
+        """The user who gave an image this full reference; 0 for the engine's own, also where there is none."""
+        row = self._database.row("SELECT owner FROM names WHERE name = ?", name)
+        return int(row[0]) if row else 0
+
+    def image_owner(self, identity: Digest) -> int:
+        """The user who made an image; 0 for the engine's own, also where there is none."""
+        row = self._database.row("SELECT owner FROM images WHERE id = ?", identity)
+        return int(row[0]) if row else 0
 
     def remove_references(self, names: Iterable[str]) -> None:
         """Forget these references; their images stay."""
@@ -319,6 +339,18 @@ class Records:
         with self._database.transaction() as db:
             db.execute("DELETE FROM leases WHERE expires_at <= ?", (int(time.time()),))
             return tuple(Digest(digest) for (digest,) in db.execute("SELECT digest FROM leases").fetchall())
+
+
+def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> None:
+    """Point a name at an image; in a transaction, so that nobody else can have taken it meanwhile."""
+    done = db.execute(
+        "INSERT INTO names (name, image, owner) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
+        "SET image = excluded.image, owner = excluded.owner WHERE excluded.owner IN (0, names.owner)",
+        (name, identity, owner),
+    )
+    known = db.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
+    if not done.rowcount and known[0] != identity:
+        raise Forbidden(f"the name {name} belongs to somebody else", hint="choose a name of your own")
 
 
 def _image(row: Row, names: Iterable[str]) -> Image:

@@ -81,4 +81,9 @@ MIGRATIONS = (
         size INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    # Who made an image, and who gave it a name: a user of the host, 0 for the engine's own.
+    """
+    ALTER TABLE images ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE names ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
+    """,
 )

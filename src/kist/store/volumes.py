@@ -35,9 +35,11 @@ class Volumes:
         self._lock = StoreLock(f"{root}.lock")
 
     def create(
-        self, name: str = "", *, labels: Mapping[str, str] = _NONE, options: Mapping[str, str] = _NONE
+        self, name: str = "", *, labels: Mapping[str, str] = _NONE, options: Mapping[str, str] = _NONE, owner: int = 0
     ) -> Volume:
         """The volume of this name, made when there is none; without a name a new, anonymous one.
+
+        Whose it is by then, the caller has to look at: nobody takes one over by its name.
 
         Raises:
             InvalidInput: a name that no volume can have.
@@ -49,7 +51,12 @@ class Volumes:
                 hint="to show a host directory, write its absolute path",
             )
         volume = Volume(
-            name or secrets.token_hex(32), time.time_ns(), not name, labels=dict(labels), options=dict(options)
+            name or secrets.token_hex(32),
+            time.time_ns(),
+            not name,
+            labels=dict(labels),
+            options=dict(options),
+            owner=owner,
         )
         with reported("make volume"):
             path = self.path(volume.name)
@@ -131,4 +138,5 @@ class Volumes:
             volume.labels,
             volume.options,
             self.path(volume.name),
+            volume.owner,
         )

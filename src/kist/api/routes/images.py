@@ -11,7 +11,7 @@ from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import HEADERS, Call
 from kist.api.routing import Route
-from kist.errors import InvalidInput, NotFound
+from kist.errors import Forbidden, InvalidInput, NotFound
 from kist.spec.docker.filters import Filters, match_image, matching_references, read_image_filters
 from kist.spec.docker.images import write_history, write_inspect, write_removed, write_summary
 from kist.spec.docker.platforms import read_platform
@@ -152,6 +152,8 @@ async def create(call: Call) -> StreamResponse:
 
     if source == "-":
         image = await with_upload(call, work)
+    elif not call.engine.catalogue.may_fetch:
+        raise Forbidden("only the engine's own user may have it fetch what is to be imported", hint="send the archive")
     else:
         message = message or f"Imported from {source}"
         image = await call.run_long(_from_url, call.engine, source, work)

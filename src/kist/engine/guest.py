@@ -1,0 +1,246 @@
+"""Root's engine as a guest sees it: what the guest owns, and nothing of anybody else's.
+
+A guest is a caller who has reached the engine's socket and is not its own user. What it makes is marked as its own, and
+what it asks for is judged (``kist.engine.policy``) before the engine hears of it.
+"""
+
+import grp
+import os
+import pwd
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import msgspec
+
+from kist.engine import logconfig, top
+from kist.engine.engine import Engine
+from kist.engine.images import Images
+from kist.engine.policy.judgement import Guest, judge, judge_resources
+from kist.engine.policy.peers import Peer
+from kist.engine.policy.rights import Who
+from kist.errors import Forbidden
+from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, NetworkMode, RestartPolicy
+from kist.spec.image import ContainerConfig
+from kist.spec.mount import Mount
+from kist.spec.owner import Owner
+from kist.spec.reference import Reference
+from kist.spec.resources import Resources
+from kist.spec.summary import Image
+
+
+def admit(engine: Engine, peer: Peer) -> Engine:
+    """The engine as a caller gets it who is not its own user.
+
+    Raises:
+        Forbidden: this engine has no guests, nobody knows the caller, or the policy cannot be read.
+    """
+    if not engine.means.root:
+        raise Forbidden("this engine serves the user who started it alone", hint="start one of your own: leave -H out")
+    who = _known(peer)
+    rights = engine.policy.read().rights(who)
+    if rights.trusted:
+        return engine
+    owner = msgspec.structs.replace(who.owner, granted=rights.granted, closed=rights.closed)
+    return GuestEngine(engine, Guest(owner, rights))
+
+
+def _known(peer: Peer) -> Who:
+    """Who a caller is in the user database.
+
+    Somebody may take on ids that are nobody's (subordinate ones) and keep a group: rules for users would not hold them.
+    """
+    try:
+        entry = pwd.getpwuid(peer.uid)
+    except KeyError:
+        raise Forbidden(
+            f"nobody knows who calls: there is no user {peer.uid}",
+            hint="call as yourself: not from a user namespace, and not from a container",
+        ) from None
+    owner = Owner(peer.uid, peer.gid, peer.groups, entry.pw_name)
+    listed = os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return Who(owner, _names((peer.gid, *peer.groups)), _names(listed))
+
+
+def _names(groups: Sequence[int]) -> frozenset[str]:
+    return frozenset(name for group in groups if (name := _name(group)))
+
+
+def _name(group: int) -> str:
+    try:
+        return grp.getgrgid(group).gr_name
+    except KeyError:
+        return ""
+
+
+class GuestEngine(Engine):
+    """A view of an engine. What it does not override is no way to others' things, or not a guest's to ask for.
+
+    (``kist.api.access`` says of each route which it is.)
+    """
+
+    def __init__(self, engine: Engine, guest: Guest) -> None:
+        self.__dict__.update(engine.__dict__)
+        self._guest = guest
+        self.catalogue = GuestImages(engine.catalogue, guest)
+
+    # containers
+
+    def container(self, name: str | Container) -> Container:
+        """One of the guest's containers.
+
+        Raises:
+            Forbidden: it is somebody else's.
+        """
+        found = super().container(name)
+        if found.owner is None or found.owner.uid != self._guest.owner.uid:
+            raise self._guest.rights.refuse(f"the container {found.name}", "it is somebody else's")
+        return found
+
+    def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
+        """The guest's containers."""
+        uid = self._guest.owner.uid
+        return tuple(each for each in super().containers(all=all) if each.owner is not None and each.owner.uid == uid)
+
+    def create(self, options: ContainerOptions) -> Container:
+        """Make a container of the guest's."""
+        return self._containers.create(self._judged(options), self._guest.owner)
+
+    def plan(self, options: ContainerOptions) -> tuple[str, ...]:
+        """What a start of such a container would do."""
+        return self._containers.dry_run(self._judged(options), self._guest.owner)
+
+    def _judged(self, options: ContainerOptions) -> ContainerOptions:
+        self._guest.rights.check("everything", "a container")
+        log = options.log
+        if log.driver or log.options:
+            log = logconfig.with_default(log, self.settings.log)
+        judged = judge(msgspec.structs.replace(options, log=log), self._guest, self.container)
+        return msgspec.structs.replace(judged, log=options.log)
+
+    def start(self, name: str | Container) -> None:
+        """Start a container of the guest's, with the rights that the guest has now."""
+        container = self._judged_again(name)
+        if container.owner != self._guest.owner:
+            with self._containers.alone(container):
+                kept = self.store.records.container(container.id)
+                self.store.records.replace_container(msgspec.structs.replace(kept, owner=self._guest.owner))
+        super().start(container)
+
+    def _judged_again(self, name: str | Container) -> Container:
+        """A container that the guest still may have; whose volumes it has, and where its output goes, is settled."""
+        container = self.container(name)
+        judge(msgspec.structs.replace(container.options, volumes_from=(), log=LogConfig()), self._guest, self.container)
+        return container
+
+    def restart(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
+        """Stop a container of the guest's if it runs, and start it."""
+        container = self._judged_again(name)
+        super().restart(container, timeout=timeout, signal=signal)
+
+    def update(
+        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+    ) -> tuple[str, ...]:
+        """Change limits and the restart policy of a container of the guest's."""
+        judge_resources(changes, self._guest)
+        return super().update(self.container(name), changes, restart)
+
+    def top(self, name: str | Container, arguments: str = "") -> tuple[list[str], list[list[str]]]:
+        """Its processes, in columns that take no program of the host's."""
+        if arguments and top.columns_of(arguments) is None:
+            raise self._guest.rights.refuse(f"ps {arguments}", "root would run ps with these words")
+        return super().top(self.container(name), arguments)
+
+    def exec_create(self, name: str | Container, options: ExecOptions) -> str:
+        """Note a further process in a container of the guest's."""
+        if options.privileged:
+            raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
+        return super().exec_create(self.container(name), options)
+
+    # images
+
+    def import_image(
+        self,
+        source: BinaryIO,
+        reference: str = "",
+        *,
+        config: ContainerConfig | None = None,
+        message: str = "",
+        platform: str = "",
+    ) -> Image:
+        """Make an image of the guest's from a tar of a file system."""
+        self._guest.rights.check("load", "import")
+        return super().import_image(source, reference, config=config, message=message, platform=platform)
+
+    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
+        """Take in the images of an archive."""
+        self._guest.rights.check("load", "load")
+        return super().load(source, platform=platform)
+
+    def commit_config(
+        self,
+        name: str | Container,
+        reference: str = "",
+        *,
+        config: ContainerConfig | None = None,
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container of the guest's."""
+        self._guest.rights.check("commit", "commit")
+        container = self.container(name)
+        return super().commit_config(container, reference, config=config, author=author, message=message, pause=pause)
+
+    def run_step(
+        self,
+        snapshot: str,
+        argv: Sequence[str],
+        *,
+        config: ContainerConfig,
+        network: NetworkMode = "bridge",
+        mounts: Sequence[Mount] = (),
+        output: Callable[[str, bytes], None],
+        hostname: str = "kist-build",
+    ) -> int:
+        """Run a command of a build, with ids of its own."""
+        self._guest.rights.check("build", "build")
+        return self._steps.run(
+            snapshot,
+            argv,
+            config=config,
+            network="none" if "network" in self._guest.rights.denied else network,
+            mounts=mounts,
+            output=output,
+            hostname=hostname,
+            owner=self._guest.owner,
+        )
+
+
+class GuestImages(Images):
+    """The images, of which all are shown to a guest; what it makes and names is its own, and only that it removes."""
+
+    may_fetch = False
+
+    def __init__(self, images: Images, guest: Guest) -> None:
+        self.__dict__.update(images.__dict__)
+        self.scope = f"{guest.owner.uid}/"
+        self._guest = guest
+        self._owner = guest.owner.uid
+
+    def tag(self, name: str | Image, reference: str) -> None:
+        """Give an image a further name of the guest's."""
+        self._guest.rights.check("everything", "tag")
+        super().tag(name, reference)
+
+    def _removal(self, name: str | Image, *, force: bool, running: Callable[[str], bool] | None) -> tuple[Image, str]:
+        """As for everybody, but that names of others stay, and images that others made or use."""
+        del force  # others may have made containers of it
+        image, taken = super()._removal(name, force=False, running=running)
+        for reference in [taken] if taken else image.references:
+            if self._records.name_owner(reference) != self._owner:
+                raise self._guest.rights.refuse(f"the name {Reference.parse(reference).familiar}", "another gave it")
+        if taken or self._records.image_owner(image.id) == self._owner:
+            return image, taken
+        if len(image.references) == 1:
+            return image, image.references[0]
+        raise self._guest.rights.refuse(f"the image {image.id.short}", "somebody else made it")
