@@ -25,7 +25,7 @@ def connect(endpoint: "Endpoint") -> Connection:
     """
     try:
         connection = Connection(endpoint.socket)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         if endpoint.roots is None:
             raise Unavailable(
                 f"cannot connect to the engine at unix://{endpoint.socket}: nobody listens there",

@@ -154,6 +154,10 @@ CHECKS: Mapping[str, Check] = {
         "A file system that shares blocks copies files at once.",
         lambda sight: storage.reflink(sight.data, sight.storage),
     ),
+    "exec": Check(
+        "Programs in volumes are executed from the data root's file system.",
+        lambda sight: storage.executables(sight.data),
+    ),
     "space": Check(
         "Room on the disk.",
         lambda sight: storage.space(sight.data, sight.run),

@@ -117,7 +117,9 @@ class Place:
         existing: the nearest directory that is there.
         refusal: a file was made there.
         file_system: its type.
-        free: bytes that this user may still write.
+        mount_point: where that is mounted.
+        noexec: it is mounted so that no program on it can be executed.
+        free, size: bytes that this user may still write, and all; 0 of 0 where the file system does not count them.
         free_inodes, inodes: files; 0 of 0 where the file system does not count them.
     """
 
@@ -126,7 +128,10 @@ class Place:
     existing: str
     refusal: str = ""
     file_system: str = ""
+    mount_point: str = "/"
+    noexec: bool = False
     free: int = 0
+    size: int = 0
     free_inodes: int = 0
     inodes: int = 0
 

@@ -156,7 +156,9 @@ def test_where_the_package_is_not_known_its_usual_names_are_told() -> None:
 
 # storage
 
-PLACE = Place("/data", "KIST_ROOT", "/data", file_system="ext4", free=50 << 30, free_inodes=10**6, inodes=10**7)
+PLACE = Place(
+    "/data", "KIST_ROOT", "/data", "", "ext4", "/", free=50 << 30, size=90 << 30, free_inodes=10**6, inodes=10**7
+)
 
 
 def test_a_place_that_cannot_be_written_is_told_with_the_variable_that_chooses_another() -> None:
@@ -200,10 +202,11 @@ def test_attributes_of_files(person: Person, attributes: str, trusted: str | Non
         (900 << 20, 1 << 30, LACKING),
         (50 << 30, 1 << 20, LACKING),
         (0, 1 << 30, BROKEN),
+        (50 << 30, 0, BROKEN),
     ],
 )
 def test_room_on_the_disk(data: int, run: int, state: str) -> None:
-    finding = storage.space(replace(PLACE, free=data), replace(PLACE, free=run))
+    finding = storage.space(replace(PLACE, free=data), replace(PLACE, path="/run", existing="/run", free=run))
     tells(finding, state, fix="" if state == OK else "kist system prune")
     assert finding.state == OK or not finding.as_root
 
@@ -213,6 +216,18 @@ def test_room_on_the_disk(data: int, run: int, state: str) -> None:
 )
 def test_room_for_files(free: int, all_: int, state: str) -> None:
     tells(storage.inodes(replace(PLACE, free_inodes=free, inodes=all_), replace(PLACE, inodes=0)), state)
+
+
+def test_a_file_system_that_does_not_count_has_room() -> None:
+    uncounted = replace(PLACE, free=0, size=0)
+    tells(storage.space(uncounted, uncounted), OK)
+    tells(storage.space(uncounted, replace(PLACE, free=0)), BROKEN)
+
+
+def test_a_data_root_without_programs_is_mounted_anew() -> None:
+    tells(storage.executables(PLACE), OK)
+    found = replace(PLACE, noexec=True, mount_point="/my disk")
+    tells(storage.executables(found), LACKING, cost="volumes", fix="mount -o remount,exec '/my disk'")
 
 
 def test_blocks_that_cannot_be_shared_are_told() -> None:

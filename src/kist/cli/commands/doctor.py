@@ -68,7 +68,7 @@ def _ask_engine(context: "Context") -> "EngineAnswer":
     path = context.wire.endpoint.socket
     try:
         connection = Connection(path, timeout=_ENGINE_SECONDS)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return EngineAnswer(path)
     except OSError as error:
         return EngineAnswer(path, refusal=error.strerror or str(error))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 
 from kist.doctor.distribution import keep_module
 from kist.doctor.facts import Person, Place, Storage
@@ -87,15 +88,33 @@ def reflink(place: Place, found: Storage) -> Finding:
     )
 
 
+def executables(place: Place) -> Finding:
+    """Whether programs in volumes can be executed."""
+    if not place.noexec:
+        return ok("exec", f"programs below {place.mount_point} can be executed")
+    return Finding(
+        "exec",
+        LACKING,
+        f"{place.mount_point} is mounted noexec",
+        "programs in volumes cannot be executed (Permission denied); those of images can",
+        (f"mount -o remount,exec {shlex.quote(place.mount_point)}",),
+        advice="for good, take noexec out of its line in /etc/fstab; KIST_ROOT chooses another data root",
+    )
+
+
 def space(data: Place, run: Place) -> Finding:
     """Whether there is room for bytes."""
-    found = f"{_size(data.free)} are free for images ({data.existing}), {_size(run.free)} in {run.existing}"
-    little = data.free < _LITTLE_DATA or run.free < _LITTLE_RUN
+    counted = [place for place in (data, run) if place.size]
+    if not counted:
+        return ok("space", "these file systems have no limit on what is written")
+    free = {place.existing: place.free for place in counted}
+    found = ", ".join(f"{_size(count)} are free in {where}" for where, count in free.items())
+    little = [place for place in counted if place.free < (_LITTLE_DATA if place is data else _LITTLE_RUN)]
     if not little:
         return ok("space", found)
-    state = LACKING if data.free and run.free else BROKEN
+    state = LACKING if all(place.free for place in counted) else BROKEN
     cost = "an image of a distribution takes some 200 MB, and a build several times that"
-    if run.free < _LITTLE_RUN:
+    if data not in little:
         cost = "a container that starts needs some 100 kB of the run root"
     return Finding("space", state, found, cost, _PRUNE, as_root=False,
                    advice="`kist system prune --dry-run` tells what would go, `kist system df` what takes space; "

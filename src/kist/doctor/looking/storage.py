@@ -1,5 +1,6 @@
 """The data root and the run root, and what the file system there can do."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from functools import partial
 
 from kist.doctor.facts import Place, Storage
 from kist.doctor.looking.machine import words
-from kist.kernel import marks, process, trials
+from kist.kernel import marks, mount_table, process, trials
 
 _PREFIX = ".kist-doctor-"
 _SAMPLE = 4096
@@ -17,10 +18,11 @@ _SAMPLE = 4096
 
 def place(path: str, variable: str) -> Place:
     """A directory of Kist's, which need not be there yet."""
-    existing = nearest(path)
+    existing = _nearest(path)
     found = os.statvfs(existing)
     refusal = ""
     try:
+        _below(path, existing)
         with tempfile.TemporaryFile(prefix=_PREFIX, dir=existing):
             pass
     except OSError as error:
@@ -31,18 +33,28 @@ def place(path: str, variable: str) -> Place:
         existing=existing,
         refusal=refusal,
         file_system=marks.file_system(existing),
+        mount_point=mount_table.mount_of(existing).point,
+        noexec=bool(found.f_flag & os.ST_NOEXEC),
         free=found.f_bavail * found.f_frsize,
+        size=found.f_blocks * found.f_frsize,
         free_inodes=found.f_favail,
         inodes=found.f_files,
     )
 
 
-def nearest(path: str) -> str:
+def _nearest(path: str) -> str:
     """The directory itself, or the nearest above it that is there."""
     path = os.path.abspath(path)
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
+
+
+def _below(path: str, existing: str) -> None:
+    """See that what comes next on the way can be made: neither a file is there nor a link that leads nowhere."""
+    rest = os.path.relpath(os.path.abspath(path), existing).partition("/")[0]
+    if os.path.lexists(os.path.join(existing, rest)) and not os.path.isdir(os.path.join(existing, rest)):
+        raise NotADirectoryError(errno.ENOTDIR, f"{rest} is no directory")
 
 
 def storage(existing: str) -> Storage:
