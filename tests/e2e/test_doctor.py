@@ -15,6 +15,7 @@ import pytest
 
 from harness import BUSYBOX, Cli, busybox_tar
 from kist.doctor import CHECKS
+from ordinary import UID
 from patient import NAME, Patient
 
 pytestmark = pytest.mark.root
@@ -220,6 +221,9 @@ def test_user_namespaces_that_are_forbidden_are_allowed_by_the_fix(patient: Pati
     done = patient.kist("doctor", "--json", "userns")
     found = finding(done.stdout)
     assert (done.returncode, found["state"]) == (1, "broken")
+    for code in ("overlay", "proc", "bridge"):
+        blamed = finding(patient.kist("doctor", "--json", code).stdout)
+        assert (blamed["fix"], blamed["advice"]) == ([], "`kist doctor userns` tells more"), blamed
 
     for command in found["fix"]:
         patient.follow(command)
@@ -227,6 +231,17 @@ def test_user_namespaces_that_are_forbidden_are_allowed_by_the_fix(patient: Pati
     assert (done.returncode, finding(done.stdout)["state"]) == (0, "ok")
     assert patient.kist("ps").returncode == 0
     assert Path(limit).read_text(encoding="ascii") == here, "the machine's own limit is another one"
+
+
+def test_a_run_root_of_somebody_else_is_broken(patient: Patient) -> None:
+    patient.follow(f"chown {UID + 1} {patient.directory}/run")
+    refused = patient.kist("ps")
+    assert "it belongs to another user" in refused.stderr
+    assert "`kist doctor run-root` tells more" in refused.stderr
+    done = patient.kist("doctor", "--json", "run-root")
+    assert (done.returncode, finding(done.stdout)["state"]) == (1, "broken")
+    patient.follow(f"chown {UID} {patient.directory}/run")
+    assert patient.kist("doctor", "run-root").returncode == 0
 
 
 def test_who_may_get_no_rights_gets_no_range(patient: Patient) -> None:

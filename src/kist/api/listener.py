@@ -7,7 +7,7 @@ import stat
 from types import TracebackType
 from typing import Self
 
-from kist.errors import Conflict, Forbidden, InvalidInput, Unavailable
+from kist.errors import Conflict, Forbidden, InvalidInput, Unavailable, see_doctor
 
 _LONGEST = 103  # sun_path of unix(7) has 108 bytes: the end and the suffix below take five
 
@@ -56,7 +56,8 @@ class Listener:
                 os.chmod(aside, 0o660)
         except OSError as error:
             listening.close()
-            raise Unavailable(f"cannot listen at {self.path}: {error.strerror}") from error
+            hint = see_doctor("run-root")
+            raise Unavailable(f"cannot listen at {self.path}: {error.strerror}", hint=hint) from error
         finally:
             os.umask(umask)
         listening.listen(backlog)

@@ -22,7 +22,7 @@ from kist.bootstrap.select import package_url
 from kist.bootstrap.steps import Step, Steps
 from kist.bootstrap.tree import Tree
 from kist.bootstrap.unpack import Unpacked, merge_usr, unpack_all
-from kist.errors import NotFound, Unavailable
+from kist.errors import NotFound, Unavailable, see_doctor
 from kist.spec.image import ContainerConfig, History, ImageConfig, Layer, RootFS
 from kist.spec.platform import Platform
 from kist.spec.summary import Image
@@ -56,7 +56,7 @@ def dated(lock: Lock, cache: PackageCache) -> Lock:
     if lock.date > time.time():
         raise Unavailable(
             f"the packages are of {_rfc3339(lock.date)}, which this machine's clock says is in the future",
-            hint="set this machine's clock",
+            hint=see_doctor("clock", "set this machine's clock"),
         )
     return lock
 

@@ -5,6 +5,7 @@ import sys
 
 from kist.client.transport import Connection
 from kist.errors import Forbidden, Unavailable, see_doctor
+from kist.spec.roots import fault_of_run_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,18 +81,17 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
 
 
 def _check_owner(run_root: str) -> None:
-    """Refuse a run root that somebody else has made or could change: in /tmp anybody could have been there first.
+    """Refuse a run root that somebody else has made or could change.
 
     Raises:
         Forbidden: names the directory.
     """
-    uid = os.geteuid()
-    for path in (run_root, os.path.dirname(run_root)) if uid else ():
+    for path in (run_root, os.path.dirname(run_root)):
         status = os.lstat(path)
-        if status.st_uid not in {uid, 0}:
-            raise Forbidden(f"{path} belongs to another user", hint="choose another place with KIST_RUN")
-        if status.st_mode & 0o002 and not status.st_mode & 0o1000:
-            raise Forbidden(f"everybody may write to {path}", hint=f"chmod o-w {path}, or set KIST_RUN")
+        if fault := fault_of_run_root(status.st_uid, status.st_mode, os.geteuid()):
+            raise Forbidden(
+                f"the engine cannot be in {path}: {fault}", hint=see_doctor("run-root", "choose another with KIST_RUN")
+            )
 
 
 def _launch(data_root: str, run_root: str) -> None:

@@ -48,7 +48,7 @@ class Sight:
     @cached_property
     def subordinate(self) -> facts.SubordinateIds:
         """Subordinate ids."""
-        return look_ids.subordinate()
+        return look_ids.subordinate(trial=not self.namespaces.made)
 
     @cached_property
     def data(self) -> facts.Place:
@@ -58,7 +58,7 @@ class Sight:
     @cached_property
     def run(self) -> facts.Place:
         """The run root."""
-        return look_storage.place(self._run_root, "KIST_RUN")
+        return look_storage.run_place(self._run_root)
 
     @cached_property
     def storage(self) -> facts.Storage:
@@ -103,10 +103,12 @@ class Check:
     Attributes:
         about: what it is for, as a sentence.
         judge: the finding.
+        within: for an ordinary user, it is tried in a user namespace.
     """
 
     about: str
     judge: Callable[[Sight], Finding]
+    within: bool = False
 
 
 CHECKS: Mapping[str, Check] = {
@@ -121,6 +123,7 @@ CHECKS: Mapping[str, Check] = {
     "proc": Check(
         "Each container has a /proc of its own processes.",
         lambda sight: ids.proc(sight.namespaces),
+        within=True,
     ),
     "subids": Check(
         "Subordinate ids are the other users and groups of an ordinary user's containers.",
@@ -145,6 +148,7 @@ CHECKS: Mapping[str, Check] = {
     "overlay": Check(
         "A container's files are the layers of its image, stacked by overlayfs.",
         lambda sight: storage.overlay(sight.data, sight.storage),
+        within=True,
     ),
     "xattrs": Check(
         "Extended attributes of files say what a layer replaces, and owners that the disk cannot hold.",
@@ -181,10 +185,12 @@ CHECKS: Mapping[str, Check] = {
     "bridge": Check(
         "A bridge connects containers with each other and with what is outside.",
         lambda sight: networks.bridge(sight.links),
+        within=True,
     ),
     "nftables": Check(
         "Packet rules give what leaves a bridge the host's address, and protect the containers.",
         lambda sight: networks.nftables(sight.links),
+        within=True,
     ),
     "pasta": Check(
         "pasta connects an ordinary user's bridges with what is outside.",
@@ -234,4 +240,10 @@ def examine(sight: Sight, codes: Iterable[str] = ()) -> Iterator[Finding]:
     wanted = set(codes) or CHECKS.keys()
     for code, check in CHECKS.items():
         if code in wanted:
-            yield check.judge(sight)
+            yield _finding(code, check, sight)
+
+
+def _finding(code: str, check: Check, sight: Sight) -> Finding:
+    if check.within and not sight.person.root and sight.namespaces.made:
+        return ids.untried(code)
+    return check.judge(sight)

@@ -76,9 +76,12 @@ def _outcome(read: int, pid: int, seconds: float) -> OSError | None:
     words = os.read(read, 4096)
     if words == _DONE:
         return None
+    if not words:
+        # As a filter of system calls may do it that some service or batch system has put on us.
+        return OSError(errno.EPERM, "the process that tried it was killed")
     number, _, text = words.decode(errors="replace").partition(" ")
-    if not text or number == "-1":
-        raise RuntimeError(text or "the child was killed")
+    if number == "-1":
+        raise RuntimeError(text)
     return OSError(int(number), text)
 
 

@@ -41,6 +41,18 @@ def policy_file(environment: "Mapping[str, str]") -> str:
     return environment.get("KIST_POLICY") or "/etc/kist/policy.toml"
 
 
+def fault_of_run_root(owner: int, mode: int, uid: int) -> str:
+    """Why an ordinary user's engine cannot be in a directory, by who owns it and who may write to it; empty if it can.
+
+    In /tmp anybody could have been there first.
+    """
+    if uid and owner not in {uid, 0}:
+        return "it belongs to another user"
+    if uid and mode & 0o002 and not mode & 0o1000:
+        return "everybody may write to it"
+    return ""
+
+
 def config_file(environment: "Mapping[str, str]", uid: int) -> str:
     """The engine's settings: ``$KIST_CONFIG``, else ``/etc/kist/engine.toml`` for root, else of the user (XDG).
 

@@ -36,8 +36,9 @@ def test_what_takes_too_long_is_ended() -> None:
 
 
 def test_a_child_that_is_killed_has_not_worked() -> None:
-    with pytest.raises(RuntimeError, match="killed"):
-        trials.attempt(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    found = trials.attempt(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert found is not None
+    assert "killed" in str(found)
 
 
 def test_a_mistake_of_ours_is_no_refusal() -> None:

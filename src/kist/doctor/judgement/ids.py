@@ -9,6 +9,7 @@ from kist.doctor.distribution import Distribution, keep_setting, script
 from kist.doctor.facts import Namespaces, Person, SubordinateIds
 from kist.doctor.finding import BROKEN, LACKING, Finding, commands, ok
 from kist.engine import rootless
+from kist.errors import see_doctor
 
 _ONE_ID = (
     "containers have one id: other users of an image cannot be had (-u USER is refused), and chown is answered with "
@@ -43,6 +44,17 @@ def userns(person: Person, found: Namespaces) -> Finding:
         return Finding(code, state, f"all {found.most} that a user may have are in use", cost, (fix,))
     advice = "user_namespaces(7) tells the reasons; within a container it is often the seccomp profile of that"
     return Finding(code, state, f"refused: {found.made}", cost, advice=advice)
+
+
+def untried(code: str) -> Finding:
+    """What would be tried in a user namespace, where there is none."""
+    return Finding(
+        code,
+        LACKING,
+        "not tried: it takes a user namespace, and none can be made",
+        "unknown as yet",
+        advice=see_doctor("userns"),
+    )
 
 
 def proc(found: Namespaces) -> Finding:

@@ -23,17 +23,17 @@ def namespaces(data_root: str) -> Namespaces:
         made=made,
         settings={path: marks.setting(path) for path, *_ in rootless.REFUSALS},
         most=marks.setting(_MOST),
-        proc="" if made and not machines_root else words(trials.attempt(trials.proc)),
+        proc=words(trials.attempt(trials.proc)),
         mapped=words(trials.attempt(partial(trials.mapped_mount, data_root))) if machines_root else None,
     )
 
 
-def subordinate() -> SubordinateIds:
-    """The user's subordinate ids; where the engine would take them, they are taken in a trial."""
+def subordinate(*, trial: bool) -> SubordinateIds:
+    """The user's subordinate ids; with ``trial`` they are taken as the engine would take them."""
     uid, gid = os.geteuid(), os.getegid()
     standing = rootless.look(uid, gid)
     found = {name: rootless.program(name) for name in rootless.HELPERS}
-    tried = words(trials.attempt(partial(_take, standing))) if standing.uids and uid else None
+    tried = words(trials.attempt(partial(_take, standing))) if standing.uids and uid and trial else None
     return SubordinateIds(
         subuid=files.read_text("/etc/subuid"),
         subgid=files.read_text("/etc/subgid"),

@@ -6,11 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from kist.doctor.facts import Place, Storage
 from kist.doctor.looking.machine import words
 from kist.kernel import marks, mount_table, process, trials
+from kist.spec import roots
 
 _PREFIX = ".kist-doctor-"
 _SAMPLE = 4096
@@ -40,6 +42,17 @@ def place(path: str, variable: str) -> Place:
         free_inodes=found.f_favail,
         inodes=found.f_files,
     )
+
+
+def run_place(path: str) -> Place:
+    """The run root, which nobody else may have made or be able to change."""
+    found = place(path, "KIST_RUN")
+    for directory in (path, os.path.dirname(path)):
+        if not found.refusal and os.path.isdir(directory):
+            status = os.lstat(directory)
+            fault = roots.fault_of_run_root(status.st_uid, status.st_mode, os.geteuid())
+            found = replace(found, refusal=fault, existing=directory if fault else found.existing)
+    return found
 
 
 def _nearest(path: str) -> str:
