@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness import BUSYBOX, Cli, busybox_tar
-from kist.doctor import CHECKS
+from kist.doctor.codes import ABOUT
 from ordinary import UID
 from patient import NAME, Patient
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.root
 
 # These ask beyond the loopback device; test_reach asks servers of its own.
 OUTSIDE = {"dns", "mirrors"}
-HERE = tuple(code for code in CHECKS if code not in OUTSIDE)
+HERE = tuple(code for code in ABOUT if code not in OUTSIDE)
 QUIET = ("--network", "none")
 
 
@@ -74,7 +74,7 @@ def test_all_that_root_needs_is_here_and_looking_leaves_nothing(tmp_path: Path) 
 def test_a_finding_in_full_says_what_it_is_for(tmp_path: Path) -> None:
     out = doctor(tmp_path, "overlay").stdout
     assert out.startswith("ok       overlay        layers can be stacked on ")
-    assert CHECKS["overlay"].about in out
+    assert ABOUT["overlay"] in out
 
 
 def test_an_unknown_code_is_told_with_the_nearest(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """An ordinary user's engine, with subordinate ids and without: everything as a user sees it."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -268,6 +269,9 @@ def delegated(tmp_path: Path) -> Iterator[User]:
 
 def test_limits_hold_where_a_group_is_delegated(delegated: User) -> None:
     assert "Cgroups:        v2" in delegated.good("info")
+    # The doctor sees what was delegated, and what was not.
+    [found] = json.loads(delegated.good("doctor", "--json", "cgroups"))
+    assert (found["state"], "memory, pids" in found["found"], "CPU time" in found["cost"]) == ("lacking", True, True)
     words = ("run", "-d", "-m", "50m", "--pids-limit", "7", *QUIET, BUSYBOX, "sleep", "1000")
     name = delegated.good(*words)
     group = next(Path("/sys/fs/cgroup/kist-ordinary").rglob(name))

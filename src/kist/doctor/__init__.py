@@ -3,9 +3,3 @@
 ``looking`` finds facts, ``judgement`` makes findings of them and is pure, ``distribution`` knows what things are called
 where. Nothing is started and nothing stays behind: it is for machines on which no engine starts.
 """
-
-from kist.doctor.checks import CHECKS, Check, Sight, examine
-from kist.doctor.facts import EngineAnswer
-from kist.doctor.finding import BROKEN, LACKING, OK, Finding
-
-__all__ = ["BROKEN", "CHECKS", "LACKING", "OK", "Check", "EngineAnswer", "Finding", "Sight", "examine"]

@@ -1,10 +1,11 @@
-"""All that the doctor looks at, in the order in which it tells it."""
+"""How each code comes to its finding."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from kist.doctor import facts
+from kist.doctor.codes import ABOUT
 from kist.doctor.finding import Finding
 from kist.doctor.judgement import ids, machine, networks, storage
 from kist.doctor.looking import ids as look_ids
@@ -101,146 +102,55 @@ class Check:
     """One thing to look at.
 
     Attributes:
-        about: what it is for, as a sentence.
         judge: the finding.
         within: for an ordinary user, it is tried in a user namespace.
     """
 
-    about: str
     judge: Callable[[Sight], Finding]
     within: bool = False
 
 
 CHECKS: Mapping[str, Check] = {
-    "kernel": Check(
-        "Kist needs a Linux that is new enough.",
-        lambda sight: machine.kernel(sight.machine),
-    ),
-    "userns": Check(
-        "An ordinary user's engine is root of a user namespace; root's containers may have one each.",
-        lambda sight: ids.userns(sight.person, sight.namespaces),
-    ),
-    "proc": Check(
-        "Each container has a /proc of its own processes.",
-        lambda sight: ids.proc(sight.namespaces),
-        within=True,
-    ),
-    "subids": Check(
-        "Subordinate ids are the other users and groups of an ordinary user's containers.",
-        lambda sight: ids.subids(sight.person, sight.subordinate),
-    ),
-    "newuidmap": Check(
-        "newuidmap and newgidmap hand the subordinate ids to the engine.",
-        lambda sight: ids.newuidmap(sight.person, sight.machine.distribution, sight.subordinate),
-    ),
-    "mapped-mounts": Check(
-        "With --userns auto, files keep their owners on the disk and have others in the container.",
-        lambda sight: ids.mapped_mounts(sight.person, sight.namespaces),
-    ),
-    "data-root": Check(
-        "Images, volumes and what containers have written.",
-        lambda sight: storage.data_root(sight.data),
-    ),
-    "run-root": Check(
-        "What an engine and its containers need while they run.",
-        lambda sight: storage.run_root(sight.run),
-    ),
-    "overlay": Check(
-        "A container's files are the layers of its image, stacked by overlayfs.",
-        lambda sight: storage.overlay(sight.data, sight.storage),
-        within=True,
-    ),
-    "xattrs": Check(
-        "Extended attributes of files say what a layer replaces, and owners that the disk cannot hold.",
-        lambda sight: storage.attributes(sight.person, sight.data, sight.storage),
-    ),
-    "reflink": Check(
-        "A file system that shares blocks copies files at once.",
-        lambda sight: storage.reflink(sight.data, sight.storage),
-    ),
-    "exec": Check(
-        "Programs in volumes are executed from the data root's file system.",
-        lambda sight: storage.executables(sight.data),
-    ),
-    "space": Check(
-        "Room on the disk.",
-        lambda sight: storage.space(sight.data, sight.run),
-    ),
-    "inodes": Check(
-        "Room for files: many file systems have a limit on their number.",
-        lambda sight: storage.inodes(sight.data, sight.run),
-    ),
-    "cgroups": Check(
-        "Control groups limit and measure what a container uses.",
-        lambda sight: machine.cgroups(sight.person, sight.machine, sight.controls),
-    ),
-    "seccomp": Check(
-        "Containers may make only the system calls that programs need.",
-        lambda sight: machine.seccomp(sight.machine),
-    ),
-    "lsm": Check(
-        "Security modules of the kernel confine programs beside all that Kist does.",
-        lambda sight: machine.modules(sight.machine),
-    ),
-    "bridge": Check(
-        "A bridge connects containers with each other and with what is outside.",
-        lambda sight: networks.bridge(sight.links),
-        within=True,
-    ),
-    "nftables": Check(
-        "Packet rules give what leaves a bridge the host's address, and protect the containers.",
-        lambda sight: networks.nftables(sight.links),
-        within=True,
-    ),
-    "pasta": Check(
-        "pasta connects an ordinary user's bridges with what is outside.",
-        lambda sight: networks.outward("pasta", sight.person, sight.machine.distribution, sight.links),
-    ),
+    "kernel": Check(lambda sight: machine.kernel(sight.machine)),
+    "userns": Check(lambda sight: ids.userns(sight.person, sight.namespaces)),
+    "proc": Check(lambda sight: ids.proc(sight.namespaces), within=True),
+    "subids": Check(lambda sight: ids.subids(sight.person, sight.subordinate)),
+    "newuidmap": Check(lambda sight: ids.newuidmap(sight.person, sight.machine.distribution, sight.subordinate)),
+    "mapped-mounts": Check(lambda sight: ids.mapped_mounts(sight.person, sight.namespaces)),
+    "data-root": Check(lambda sight: storage.data_root(sight.data)),
+    "run-root": Check(lambda sight: storage.run_root(sight.run)),
+    "overlay": Check(lambda sight: storage.overlay(sight.data, sight.storage), within=True),
+    "xattrs": Check(lambda sight: storage.attributes(sight.person, sight.data, sight.storage)),
+    "reflink": Check(lambda sight: storage.reflink(sight.data, sight.storage)),
+    "exec": Check(lambda sight: storage.executables(sight.data)),
+    "space": Check(lambda sight: storage.space(sight.data, sight.run)),
+    "inodes": Check(lambda sight: storage.inodes(sight.data, sight.run)),
+    "cgroups": Check(lambda sight: machine.cgroups(sight.person, sight.machine, sight.controls)),
+    "seccomp": Check(lambda sight: machine.seccomp(sight.machine)),
+    "lsm": Check(lambda sight: machine.modules(sight.machine)),
+    "bridge": Check(lambda sight: networks.bridge(sight.links), within=True),
+    "nftables": Check(lambda sight: networks.nftables(sight.links), within=True),
+    "pasta": Check(lambda sight: networks.outward("pasta", sight.person, sight.machine.distribution, sight.links)),
     "slirp4netns": Check(
-        "slirp4netns does the work of pasta where that is not installed, more slowly.",
-        lambda sight: networks.outward("slirp4netns", sight.person, sight.machine.distribution, sight.links),
+        lambda sight: networks.outward("slirp4netns", sight.person, sight.machine.distribution, sight.links)
     ),
-    "tun": Check(
-        "By /dev/net/tun, programs make network devices.",
-        lambda sight: networks.tun(sight.person, sight.links),
-    ),
-    "low-ports": Check(
-        "Ports that only root may have unless the kernel is told otherwise.",
-        lambda sight: networks.low_ports(sight.person, sight.links),
-    ),
-    "ping": Check(
-        "The groups whose members may send echo requests.",
-        lambda sight: networks.ping(sight.person, sight.links),
-    ),
-    "fuse": Check(
-        "By /dev/fuse, programs are file systems.",
-        lambda sight: machine.fuse(sight.machine),
-    ),
-    "clock": Check(
-        "Signatures and certificates are compared with the time.",
-        lambda sight: machine.clock(sight.machine, sight.clock),
-    ),
-    "engine": Check(
-        "The engine does the work of all commands.",
-        lambda sight: machine.engine(sight.engine, 0 if sight.person.root else sight.subordinate.count),
-    ),
-    "dns": Check(
-        "Name servers are asked for the addresses of mirrors.",
-        lambda sight: networks.dns(sight.names),
-    ),
-    "mirrors": Check(
-        "kist bootstrap takes packages from a mirror of the distribution.",
-        lambda sight: networks.mirrors(sight.mirrors),
-    ),
+    "tun": Check(lambda sight: networks.tun(sight.person, sight.links)),
+    "low-ports": Check(lambda sight: networks.low_ports(sight.person, sight.links)),
+    "ping": Check(lambda sight: networks.ping(sight.person, sight.links)),
+    "fuse": Check(lambda sight: machine.fuse(sight.machine)),
+    "clock": Check(lambda sight: machine.clock(sight.machine, sight.clock)),
+    "engine": Check(lambda sight: machine.engine(sight.engine, 0 if sight.person.root else sight.subordinate.count)),
+    "dns": Check(lambda sight: networks.dns(sight.names)),
+    "mirrors": Check(lambda sight: networks.mirrors(sight.mirrors)),
 }
 
 
 def examine(sight: Sight, codes: Iterable[str] = ()) -> Iterator[Finding]:
-    """The findings of these codes, or of all, in the order of ``CHECKS``; nothing else is looked at."""
-    wanted = set(codes) or CHECKS.keys()
-    for code, check in CHECKS.items():
+    """The findings of these codes, or of all, in the order of ``ABOUT``; nothing else is looked at."""
+    wanted = set(codes) or ABOUT.keys()
+    for code in ABOUT:
         if code in wanted:
-            yield _finding(code, check, sight)
+            yield _finding(code, CHECKS[code], sight)
 
 
 def _finding(code: str, check: Check, sight: Sight) -> Finding:

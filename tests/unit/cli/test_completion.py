@@ -50,6 +50,8 @@ def words(tmp_path: Path, line: str) -> list[str]:
         ("kist ps --format ", ["json", "table"], []),
         ("kist inspect --type ", ["container", "image"], []),
         ("kist completion ", ["bash", "fish", "zsh"], []),
+        ("kist doctor sub", ["subids"], []),
+        ("kist doctor subids newu", ["newuidmap"], []),
         ("kist build ", [":dirs"], []),
         ("kist load -i ", [":files"], []),
         ("kist engine ", ["stop"], []),

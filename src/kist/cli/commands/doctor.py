@@ -9,11 +9,13 @@ from kist.spec.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
-    from kist.doctor import EngineAnswer, Finding, Sight
+    from kist.doctor.checks import Sight
+    from kist.doctor.facts import EngineAnswer
+    from kist.doctor.finding import Finding
 
 _ENGINE_SECONDS = 5.0
 _COLOURS = {"ok": "\x1b[32m", "lacking": "\x1b[33m", "broken": "\x1b[1;31m"}
@@ -27,27 +29,29 @@ _ENDLESS = 1 << 16
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Print what this machine has for containers; 1 when something that every container needs is not there."""
-    from kist import doctor  # noqa: PLC0415 - most of the engine's parts, for this verb only
-    from kist.client.endpoint import data_root, run_root  # noqa: PLC0415 - the same
+    from kist.client.endpoint import data_root, run_root  # noqa: PLC0415 - for this verb only
+    from kist.doctor.codes import ABOUT  # noqa: PLC0415 - the same
 
     codes = arguments.operands
-    if unknown := [code for code in codes if code not in doctor.CHECKS]:
-        raise _unknown(unknown[0], tuple(doctor.CHECKS))
+    if unknown := [code for code in codes if code not in ABOUT]:
+        raise _unknown(unknown[0], tuple(ABOUT))
+    from kist.doctor import checks  # noqa: PLC0415 - most of the engine's parts
+
     uid = os.getuid()
     places = [os.path.abspath(find(context.environment, uid)) for find in (data_root, run_root)]
-    sight = doctor.Sight(places[0], places[1], lambda: _ask_engine(context))
-    findings = doctor.examine(sight, codes)
+    sight = checks.Sight(places[0], places[1], lambda: _ask_engine(context))
+    findings = checks.examine(sight, codes)
     if arguments.flag("json"):
         seen = list(findings)
-        context.say(dumps([{**_fields(finding), "about": doctor.CHECKS[finding.code].about} for finding in seen]))
+        context.say(dumps([{**_fields(finding), "about": ABOUT[finding.code]} for finding in seen]))
     else:
         seen = []
         for finding in findings:
             seen.append(finding)
-            _show(context, sight, finding, doctor.CHECKS[finding.code].about if codes else "")
+            _show(context, sight, finding, ABOUT[finding.code] if codes else "")
         if not codes:
             _sum_up(context, seen)
-    return 1 if any(finding.state == doctor.BROKEN for finding in seen) else 0
+    return 1 if any(finding.state == "broken" for finding in seen) else 0
 
 
 def _unknown(code: str, known: "Sequence[str]") -> UsageError:
@@ -61,7 +65,7 @@ def _unknown(code: str, known: "Sequence[str]") -> UsageError:
 def _ask_engine(context: "Context") -> "EngineAnswer":
     """What the engine that runs tells of itself; none is started."""
     from kist.client.transport import Connection  # noqa: PLC0415 - for this verb only
-    from kist.doctor import EngineAnswer  # noqa: PLC0415 - the same
+    from kist.doctor.facts import EngineAnswer  # noqa: PLC0415 - the same
     from kist.errors import KistError  # noqa: PLC0415 - the same
     from kist.spec.jsontext import loads  # noqa: PLC0415 - the same
 
@@ -138,13 +142,6 @@ def _sum_up(context: "Context", seen: "Sequence[Finding]") -> None:
     broken = counts[-1][0]
     verdict = "no container can run until what is broken is mended" if broken else "containers can run"
     context.note(f"{len(seen)} looked at: {told}; {verdict}")
-
-
-def codes() -> "Iterator[tuple[str, str]]":
-    """Each code and what it is about, for completion."""
-    from kist.doctor import CHECKS  # noqa: PLC0415 - for the shell only
-
-    yield from ((code, check.about) for code, check in CHECKS.items())
 
 
 COMMAND = Command(

@@ -85,9 +85,9 @@ _CAPABILITIES = (
 
 def codes(_context: "Context") -> "Candidates":
     """Codes of the doctor's findings."""
-    from kist.cli.commands.doctor import codes as known  # noqa: PLC0415 - for this verb only
+    from kist.doctor.codes import ABOUT  # noqa: PLC0415 - for this verb only
 
-    return list(known())
+    return [*ABOUT.items()]
 
 
 SOURCES: "Mapping[str, Callable[[Context], Candidates]]" = {
