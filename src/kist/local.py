@@ -1,6 +1,6 @@
 """The engine in this process: ``kist.engine`` with the verbs that stand on it (``build``, ``bootstrap``).
 
-Containers are then descendants of this process until their monitors outlive it.
+Containers are descendants of this process, in its control groups, and end with it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,15 @@ from kist.spec.summary import Image
 
 
 class LocalEngine(Engine):
-    """``kist.spec.interface.EngineInterface`` in process."""
+    """``kist.spec.interface.EngineInterface`` in process.
+
+    Args:
+        data_root: where images and containers are kept.
+        run_root: as for every engine.
+    """
+
+    def __init__(self, data_root: str, run_root: str) -> None:
+        super().__init__(data_root, run_root, bound=True)
 
     def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
         """Build the Dockerfile in the directory ``context``."""

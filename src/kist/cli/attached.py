@@ -32,6 +32,7 @@ class Session:
         resize_path: where a new terminal size is posted.
         kill: passes a signal on; None to let signals end us as usual.
         keys: the sequence that detaches.
+        bound: the container ends with us.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Session:
         resize_path: str = "",
         kill: "Callable[[str], None] | None" = None,
         keys: bytes = b"\x10\x11",
+        bound: bool = False,
     ) -> None:
         self._context = context
         self._stream = stream
@@ -52,6 +54,7 @@ class Session:
         self._resize_path = resize_path
         self._kill = kill
         self._keys = keys
+        self._bound = bound
         self._demultiplexer = Demultiplexer()
         self.ended_by = 0  # the signal that ended us, or DETACHED
         self._interrupts = 0
@@ -114,7 +117,8 @@ class Session:
             return True
         self._interrupts += number in signals.INTERRUPTS
         if self._interrupts >= _LAST_INTERRUPT:
-            self._context.note(f"kist: {_LAST_INTERRUPT} interrupts: leaving, and the container goes on")
+            what = "killing the container" if self._bound else "leaving, and the container goes on"
+            self._context.note(f"kist: {_LAST_INTERRUPT} interrupts: {what}")
             self.ended_by = number
             return True
         try:

@@ -268,4 +268,6 @@ CONTAINER_OPTIONS = (
 )
 
 DRY_RUN = Option("--dry-run", "Print the operations of the container's set-up and stop", group=_LIFE)
+LOCAL = Option("--local", "Run it as a part of this command, without an engine process: it ends with its caller, and "
+               "is in its control group", group=_LIFE)  # fmt: skip
 DETACH = Option("-d --detach", "Run in the background and print the container's id", group=_LIFE)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from kist.cli.in_process import InProcess
     from kist.cli.option import Arguments
     from kist.client.wire import Wire
     from kist.errors import KistError
@@ -57,6 +58,10 @@ class Context:
 
             self._wire = Wire(resolve(self.environment, os.getuid(), self.host))
         return self._wire
+
+    def use(self, wire: "Wire | InProcess") -> None:
+        """Talk to this one in place of the engine at the endpoint."""
+        self._wire = wire  # type: ignore[assignment]  # it does what ``run`` asks of a wire
 
     def settings(self) -> "dict[str, Any]":
         """Docker's client configuration (``config.json``); empty where there is none.

@@ -82,7 +82,7 @@ HOST_FIELDS = {
 _OTHER = frozenset(
     {
         "as_me", "detach", "detach_keys", "disable_content_trust", "dry_run", "entrypoint", "env", "env_file",
-        "env_host", "interactive", "kernel_memory", "label", "label_file", "mount", "name", "platform", "pull",
+        "env_host", "interactive", "kernel_memory", "label", "label_file", "local", "mount", "name", "platform", "pull",
         "quiet", "replace", "rootfs", "sig_proxy", "tmpfs", "volume",
     }
 )  # fmt: skip

@@ -67,6 +67,8 @@ class Foreground:
     def stay(self) -> int:
         """Until the container's end; its exit code. 0 when the reader detached, 128 + n when signal n ended us."""
         assert self._stream is not None
+        bound = self._arguments.flag("local")
+        keys = self._context.detach_keys(self._arguments) if self._tty and not bound else b""
         session = Session(
             self._context,
             self._stream,
@@ -74,7 +76,8 @@ class Foreground:
             stdin=self._stdin,
             resize_path=container_path(self._container, "resize"),
             kill=self._killer() if self._arguments.get("sig_proxy", True) else None,
-            keys=self._context.detach_keys(self._arguments) if self._tty else b"",
+            keys=keys,
+            bound=bound,
         )
         if not session.run():
             return 0 if session.ended_by == DETACHED else 128 + session.ended_by

@@ -52,11 +52,8 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
     """
     import fcntl  # noqa: PLC0415 - a shared object to load, for the command that starts the engine only
 
+    make_run_root(run_root)
     try:
-        # The mode is that of the last directory only, so the one above is made first.
-        os.makedirs(os.path.dirname(run_root), mode=0o700, exist_ok=True)
-        os.makedirs(run_root, mode=0o700, exist_ok=True)
-        _check_owner(run_root)
         lock = os.open(run_root + "/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Unavailable(
@@ -78,6 +75,24 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
         raise _forbidden(socket_path) from None
     finally:
         os.close(lock)
+
+
+def make_run_root(run_root: str) -> None:
+    """Make the directory where it is missing.
+
+    Raises:
+        Unavailable: that is not possible.
+        Forbidden: somebody else has made it, or could change it.
+    """
+    try:
+        # The mode is that of the last directory only, so the one above is made first.
+        os.makedirs(os.path.dirname(run_root), mode=0o700, exist_ok=True)
+        os.makedirs(run_root, mode=0o700, exist_ok=True)
+        _check_owner(run_root)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot start the engine: {error.strerror}: {error.filename}", hint="choose another place with KIST_RUN"
+        ) from None
 
 
 def _check_owner(run_root: str) -> None:

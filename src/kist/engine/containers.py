@@ -18,6 +18,7 @@ import msgspec
 
 from kist.engine import bundles, isolation
 from kist.engine.attaching import Attaching
+from kist.engine.bonds import Bonds
 from kist.engine.creation import Creation, check_name
 from kist.engine.ending import Ending
 from kist.engine.events import Events
@@ -37,11 +38,13 @@ from kist.engine.starting import Starting
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
-from kist.errors import InvalidInput, NotFound
+from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
 from kist.spec.owner import Owner
 from kist.spec.runtime import IdMaps
 from kist.store import Store
+
+_UNKNOWN = 255
 
 
 class Containers:
@@ -58,8 +61,11 @@ class Containers:
         log: LogConfig,
         machine: MachineLimits,
         means: Means,
+        *,
+        bound: bool = False,
     ) -> None:
         self._records = store.records
+        self._bonds = Bonds(run_root, binds=bound)
         self._events = events
         volumes = ContainerVolumes(store)
         roster = self._roster = Roster(
@@ -70,11 +76,11 @@ class Containers:
             mounted_at=os.path.join(run_root, "root"),
         )
         self._locks = Locks(roster)
-        self._creation = Creation(store, images, volumes, machine, roster, log, means)
+        self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds)
         self._remnants = Remnants(store, roster, self._creation, connected)
         self._linking = Linking(roster)
         self._planning = Planning(store, roster, self._creation, self._linking, volumes, means)
-        self._waiting = Waiting(store, roster, events, start.spawner, self._on_exit)
+        self._waiting = Waiting(store, roster, events, start.spawner, self._bonds, self._on_exit)
         self._attaching = Attaching(roster, self.guardians, events)
         self._starting = Starting(
             store,
@@ -87,6 +93,7 @@ class Containers:
             connected,
             events,
             self._waiting.watcher,
+            self._bonds,
         )
         self._ending = Ending(
             store,
@@ -100,7 +107,15 @@ class Containers:
             events,
         )
         self._reconciling = Reconciling(
-            store, roster, self._linking, self._waiting, self._starting, self._ending, self._remnants, connected
+            store,
+            roster,
+            self._linking,
+            self._waiting,
+            self._starting,
+            self._ending,
+            self._remnants,
+            connected,
+            self._bonds,
         )
 
     def reconcile(self) -> None:
@@ -108,7 +123,11 @@ class Containers:
         self._reconciling.reconcile()
 
     def close(self) -> None:
-        """Let go; containers go on."""
+        """Let go; containers go on, but for those that are bound to this process: they are killed."""
+        for identifier in self._bonds.held():
+            with contextlib.suppress(NotFound, Conflict):
+                self._ending.end(self.get(identifier))
+            self._bonds.drop(identifier)
         self._waiting.watcher.close()
         self._attaching.close()
 
@@ -120,6 +139,7 @@ class Containers:
 
     def list(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""
+        self._reconciling.settle_abandoned()
         return self._roster.list(everything=all)
 
     def places(self, container: Container) -> Places:
@@ -154,6 +174,7 @@ class Containers:
 
     def create(self, options: ContainerOptions, owner: Owner | None = None) -> Container:
         """Make a container of an image that is here; ``owner`` is whose it is, where not the engine's user's."""
+        self._reconciling.settle_abandoned()  # one of them may have the name
         self._linking.check(options)
         container = self._creation.create(options, self.get, owner)
         self._linking.note(container)
@@ -274,6 +295,8 @@ class Containers:
         try:
             container = self.get(identifier)
         except NotFound:
+            # Another engine was first: what it may have told its own waiters, ours are to hear too.
+            self._waiting.watcher.tell(identifier, int(found.get("exit_code", _UNKNOWN)), removed=True)
             return
         if not found and container.state.running:
             # The monitor died, and the container has another one by now, or gets it.

@@ -4,14 +4,13 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundle, namespaces, top
+from kist.engine import namespaces, state, top
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.lifetime import need_process
 from kist.engine.limits import cgroup_limits, merge, without_devices
 from kist.engine.machine import MachineLimits
 from kist.errors import Conflict
-from kist.kernel import cgroup
 from kist.spec.container import Container, RestartPolicy
 from kist.spec.json import to_builtins
 from kist.spec.resources import Resources
@@ -85,11 +84,8 @@ class Controls:
         """Titles and rows of a container's processes, as ps shows them on the host."""
         container = self._containers.get(name)
         need_process(container)
-        found = cgroup.detect()
-        if found.mode != "none":
-            pids = cgroup.Cgroup(found, bundle.cgroup_path(container)).pids()
-        else:
-            pids = sorted(namespaces.members(container).pids())
+        group = state.group(self._containers.places(container).run)
+        pids = sorted(namespaces.members(container).pids()) if group.is_none else group.pids()
         return top.table(pids, arguments)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from kist.engine import bundle, isolation, logconfig, names, roots
+from kist.engine.bonds import Bonds
 from kist.engine.images import Images
 from kist.engine.machine import MachineLimits
 from kist.engine.means import Means
@@ -47,6 +48,7 @@ class Creation:
         roster: where the containers' directories are.
         log: the log driver of containers that name none.
         means: what can be done here.
+        bonds: of containers to this process.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class Creation:
         roster: Roster,
         log: LogConfig,
         means: Means,
+        bonds: Bonds,
     ) -> None:
         self._store = store
         self._means = means
+        self._bonds = bonds
         self._images = images
         self._machine = machine
         self._roster = roster
@@ -83,6 +87,7 @@ class Creation:
         config, argv = bundle.effective_config(options, base.config)
         check_name(options.name)
         identifier = secrets.token_hex(32)
+        self._bonds.take(identifier)
         with self._store.writing():
             root: tuple[Mount, ...] = (Mount("bind", options.rootfs),)
             if not options.rootfs:
@@ -149,6 +154,7 @@ class Creation:
         places = self._roster.places_of(identifier)
         for directory in (places.data, places.run):
             directories.remove_tree(directory)
+        self._bonds.drop(identifier)
 
 
 def check_name(name: str) -> None:

@@ -85,6 +85,13 @@ class Ending:
         self._end(container, chosen, container.options.stop_timeout if timeout is None else timeout)
         self._events.container("stop", container)
 
+    def end(self, container: Container) -> None:
+        """Kill it if it runs, and remove it if it was made with ``--rm``."""
+        if container.options.auto_remove:
+            self.remove(container, force=True)
+        elif container.state.running:
+            self._end(container, signal.SIGKILL, -1)
+
     def _end(self, container: Container, number: int, patience: int) -> None:
         """Have the container end for good, and wait for that."""
         with self._waiting.open(container, "ended") as ended:
@@ -129,7 +136,7 @@ class Ending:
 
     def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
         faults.point("remove: begins")
-        end_orphans(container)
+        end_orphans(container, self._roster.places(container))
         self._networks.release(container.id)
         faults.point("remove: gave the address back")
         self._records.release_ids(container.id)
@@ -163,14 +170,17 @@ class Ending:
         with self._lock:
             kept = container.id in self._kept
         if container.options.auto_remove and not kept:
-            with contextlib.suppress(NotFound, Conflict):
-                self.remove(container)
+            with contextlib.suppress(Conflict):
+                try:
+                    self.remove(container)
+                except NotFound:  # another engine was first
+                    self._waiting.watcher.tell(container.id, ended.exit_code, removed=True)
             return False
         with contextlib.suppress(NotFound), self._locks.alone(container):
             # Whoever heard of the end may have started it again by now.
             container = self._roster.get(container)
             if not container.state.running:
-                end_orphans(container)
+                end_orphans(container, self._roster.places(container))
                 self._networks.release(container.id)
                 faults.point("end: gave the address back")
                 clear_run(self._roster.places(container))

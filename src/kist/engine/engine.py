@@ -82,13 +82,24 @@ class Engine:
         shared: this is the engine that serves the run root: it goes on with the keeper of the one before. Otherwise its
             containers are this process's own descendants.
         lacks: why an ordinary user has one id only, as ``rootless.enter`` told it.
+        bound: its containers end with this process, at the latest, and are in control groups below this process's own.
+        spawner: one that was started ahead, for this run root.
     """
 
-    def __init__(self, data_root: str = "", run_root: str = "", *, shared: bool = False, lacks: str = "") -> None:
+    def __init__(
+        self,
+        data_root: str = "",
+        run_root: str = "",
+        *,
+        shared: bool = False,
+        lacks: str = "",
+        bound: bool = False,
+        spawner: Spawner | None = None,
+    ) -> None:
         if os.geteuid() != 0:
             raise Unsupported(
-                "an engine within this process needs root for now",
-                hint="leave local=True out: kist.Engine() talks to an engine of your own",
+                "the engine's code runs as root, of the machine or of a user namespace",
+                hint="kist.Engine(local=True) sees to that in a process of its own",
             )
         if views.in_chroot():
             raise Unsupported(
@@ -108,11 +119,11 @@ class Engine:
         os.makedirs(self.run_root, 0o700, exist_ok=True)
         self.event_log = Events(self.store.events)
         self.catalogue = Images(self.store, self.event_log)
-        self.spawner = Spawner(os.path.join(self.run_root, "engine.log"), shared=shared)
+        self.spawner = spawner or Spawner(os.path.join(self.run_root, "engine.log"), shared=shared, bound=bound)
         self._networks = Networks(self.store)
         start = Starter(self.spawner, self._networks)
-        self.machine = MachineLimits()
-        self.means = means.look(lacks)
+        self.means = means.look(lacks, bound=bound)
+        self.machine = MachineLimits(self.means.bound)
         self._containers = Containers(
             self.store,
             self.catalogue,
@@ -123,6 +134,7 @@ class Engine:
             self.settings.log,
             self.machine,
             self.means,
+            bound=bound,
         )
         self._controls = Controls(self._containers, self.store, self.event_log, self.machine)
         self._stats = Stats(self._containers)
@@ -144,7 +156,7 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Let go of everything; containers go on."""
+        """Let go of everything; containers go on, unless they are bound to this process."""
         self._containers.close()
         self.spawner.close()
         self.store.close()
@@ -362,7 +374,7 @@ class Engine:
             return self._containers.alone(container)
         if not pause or container.state.status == "paused":
             return nullcontext()
-        return standing_still(container, self._containers.places(container).data)
+        return standing_still(container, self._containers.places(container))
 
     # space
 

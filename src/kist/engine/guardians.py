@@ -44,9 +44,12 @@ class Guardians:
         self._on_new_keeper()
 
     def adopt(self, places: Places) -> bool:
-        """Have a monitor for a container that runs without; False when there is no such process any more."""
+        """Have a monitor for a container that runs without; False when there is no such process any more.
+
+        An engine that its containers end with adopts none: it would end them.
+        """
         found = state.left_alone(places.run)
-        if not found:
+        if not found or self._spawner.bound:
             return False
         request = {
             "plan": os.path.join(places.run, launch.PLAN),

@@ -12,7 +12,9 @@ from kist.spec.resources import Resources
 class MachineLimits:
     """The machine's limits, for checks of what is asked for. Safe from many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, below: cgroup.Hierarchies | None = None) -> None:
+        """``below``: where control groups are made; None for the machine's roots."""
+        self._below = below
         self._lock = threading.Lock()
         self._machine: Machine | None = None
 
@@ -25,7 +27,7 @@ class MachineLimits:
         """
         with self._lock:
             if self._machine is None:
-                self._machine = _look()
+                self._machine = _look(self._below)
             return self._machine
 
     def verify(self, resources: Resources, *, update: bool = False) -> tuple[Resources, tuple[str, ...]]:
@@ -33,10 +35,11 @@ class MachineLimits:
         return verify(resources, self.machine, update=update) if is_limited(resources) else (resources, ())
 
 
-def _look() -> Machine:
-    hierarchies = cgroup.detect()
+def _look(below: cgroup.Hierarchies | None) -> Machine:
+    hierarchies = below or cgroup.detect()
+    prefix = "kist/" if below is None else "kist-"
     try:
-        keeps = cgroup_features.features(hierarchies) if hierarchies.mode != "none" else frozenset()
+        keeps = cgroup_features.features(hierarchies, prefix) if hierarchies.mode != "none" else frozenset()
         return Machine(
             cpus=len(os.sched_getaffinity(0)),
             cpu_list=cgroup_features.cpu_list(hierarchies),

@@ -4,6 +4,7 @@ A container is described as for root (``bundle``) and then fitted: what cannot b
 is one that serves as well.
 """
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from kist.engine import sysctls
 from kist.engine import userns as own_ids
 from kist.errors import Unsupported
 from kist.kernel import cgroup, userns
-from kist.spec.container import Caller, ContainerOptions
+from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
 from kist.spec.mount import Mount
 from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
 
@@ -34,12 +35,14 @@ class Means:
         cgroups: whether containers have control groups.
         ids: that there are; None for all.
         lacks: why there is one only, where that is known.
+        bound: containers end with this process; their control groups are below these.
     """
 
     root: bool = True
     cgroups: bool = True
     ids: userns.Ids | None = None
     lacks: str = ""
+    bound: cgroup.Hierarchies | None = None
 
     def check(self, options: ContainerOptions) -> None:
         """Refuse what cannot be done here.
@@ -53,12 +56,19 @@ class Means:
                 hint="leave it out: containers are in a user namespace of yours already",
             )
 
+        if self.bound is not None:
+            _check_bound(options)
         asked = options.networking
         if not self.root and options.network == "bridge" and (asked.ports or asked.publish_all):
             raise Unsupported(
                 "publishing ports needs a bridge, which an ordinary user's engine does not make yet",
                 hint="leave -p out: with --network host the container's ports are the host's",
             )
+
+    @property
+    def hierarchies(self) -> dict[str, object] | None:
+        """Where control groups are made, as a plan tells it; None for the machine's roots."""
+        return self.bound.told() if self.bound is not None else None
 
     def fit_options(self, options: ContainerOptions) -> ContainerOptions:
         """The same options with a network that can be had."""
@@ -77,6 +87,10 @@ class Means:
         if not self.cgroups:
             mounts = tuple(mount for mount in spec.mounts if mount.type != "cgroup")
             spec = msgspec.structs.replace(spec, mounts=mounts, linux=_replaced(spec, cgroups_path=""))
+        elif self.bound is not None:
+            # One level, so that no parent is left in a group that is not ours.
+            path = f"kist-{posixpath.basename(spec.linux.cgroups_path)}"
+            spec = msgspec.structs.replace(spec, linux=_replaced(spec, cgroups_path=path))
         if self.ids is None:
             return spec
         ours = {*spec.linux.namespaces, *(kind for other in spec.linux.joined for kind in other.kinds)}
@@ -114,6 +128,30 @@ class Means:
         return (caller.uid, caller.gid) if self.ids is None else (0, 0)
 
 
+def _check_bound(options: ContainerOptions) -> None:
+    """Refuse what needs somebody who outlives the calling process."""
+    if options.restart.name != "no":
+        raise Unsupported(
+            "a restart policy cannot be kept by an engine that ends with the calling process",
+            hint="leave --restart or --local out",
+        )
+    if options.health_on_failure == "restart":
+        raise Unsupported(
+            "--health-on-failure restart cannot be done by an engine that ends with the calling process",
+            hint="choose none, kill or stop, or leave --local out",
+        )
+    if options.cgroup_parent:
+        raise Unsupported(
+            "--cgroup-parent: a container of the calling process is in that process's own control group",
+            hint="leave --cgroup-parent or --local out",
+        )
+    if options.runtime not in OWN_RUNTIMES:
+        raise Unsupported(
+            "--runtime: an outside runtime does not put a container into the calling process's control group",
+            hint="leave --runtime or --local out",
+        )
+
+
 def _exchanged(own: int, ranges: Sequence[tuple[int, int]]) -> tuple[IdMap, ...]:
     """Ids as they are, but ``own`` is root here, and root is whoever has ``own``, if anybody has."""
     if own == 0:
@@ -140,7 +178,13 @@ def _replaced(spec: RuntimeSpec, **changes: object) -> Linux:
     return msgspec.structs.replace(spec.linux, **changes)
 
 
-def look(lacks: str = "") -> Means:
-    """This process's means; ``lacks`` is why there is one id only (``rootless.enter``)."""
+def look(lacks: str = "", *, bound: bool = False) -> Means:
+    """This process's means.
+
+    Args:
+        lacks: why there is one id only (``rootless.enter``).
+        bound: for an engine whose containers end with it.
+    """
     ids = userns.limited_ids()
-    return Means(ids is None, cgroup.detect().mode != "none", ids, lacks)
+    below = cgroup.below_own() if bound else None
+    return Means(ids is None, (below or cgroup.detect()).mode != "none", ids, lacks, below)

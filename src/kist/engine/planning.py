@@ -130,6 +130,8 @@ class Planning:
             limits=to_builtins(spec.linux.resources),
             seccomp=starter.filter_for(spec),
             wait_for_network=connected,
+            ends_with_engine=self._means.bound is not None,
+            hierarchies=self._means.hierarchies,
             stdin=options.open_stdin,
             stdin_once=options.stdin_once,
             init=options.init,

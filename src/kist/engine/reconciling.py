@@ -5,6 +5,7 @@ import os
 import time
 
 from kist.engine import mountpoints, standstill, state
+from kist.engine.bonds import Bonds
 from kist.engine.boots import Boots
 from kist.engine.ending import Ending
 from kist.engine.linking import Linking
@@ -31,6 +32,7 @@ class Reconciling:
         ending: Ending,
         remnants: Remnants,
         connected: Networks,
+        bonds: Bonds,
     ) -> None:
         self._store = store
         self._roster = roster
@@ -40,15 +42,22 @@ class Reconciling:
         self._ending = ending
         self._remnants = remnants
         self._networks = connected
+        self._bonds = bonds
 
     def reconcile(self) -> None:
-        """Find the containers that run, give back what ended ones held, and take away what has no record."""
+        """Find the containers that run, give back what ended ones held, and take away what has no record.
+
+        An engine that its containers are bound to looks after those alone, and after such whose engine has died.
+        """
+        self.settle_abandoned()
+        if self._bonds.binds:
+            return
         ended = []
         for container in self._store.records.containers():
             self._linking.note(container)
             now = self._roster.state_of(container)
             if now.running:
-                standstill.let_go(container, self._roster.places(container).data)
+                standstill.let_go(container, self._roster.places(container))
                 self._waiting.take_over(container)
             else:
                 ended.append((now.finished_at or time.time_ns(), container, now))
@@ -66,9 +75,27 @@ class Reconciling:
             with contextlib.suppress(NotFound, Conflict):  # another engine was first
                 self._ending.remove(container)
         else:
-            end_orphans(self._roster.with_state(container))
+            end_orphans(self._roster.with_state(container), self._roster.places(container))
             if has_address:
                 self._networks.release(container.id)
+
+    def settle_abandoned(self) -> None:
+        """Do for containers that were bound to a process what that could not do any more."""
+        self._bonds.settle(self._settle_abandoned)
+
+    def _settle_abandoned(self, identifier: str) -> bool:
+        try:
+            container = self._roster.get(identifier)
+        except NotFound:
+            return self._remnants.discard_if_dead(identifier)
+        if container.state.running:
+            return False  # its monitor is about to end it
+        with contextlib.suppress(NotFound, Conflict):
+            if container.state.status != "created":
+                self._ending.ended(container, {})
+            elif container.options.auto_remove:
+                self._ending.remove(container)
+        return True
 
     def _sweep(self) -> None:
         with self._store.quiet() as quiet:  # what is just being created has no record yet

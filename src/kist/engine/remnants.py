@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from kist.engine import bundle, state
+from kist.engine import state
 from kist.engine.creation import Creation
 from kist.engine.listing import names_in
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.starter import Places
 from kist.errors import Conflict
-from kist.kernel import cgroup
 from kist.runtime import launch
 from kist.spec.container import Container
 from kist.store import Store, directories
@@ -31,24 +30,24 @@ class Remnants:
 
     def discard(self, identifier: str) -> None:
         """Take away all that is left of something without a record, its processes too."""
-        path = state.cgroup_path(self._roster.places_of(identifier).run)
-        if path:
-            _clear_group(path)
+        _clear_group(self._roster.places_of(identifier))
         self._networks.release(identifier)
         self._creation.discard(identifier)
 
-    def discard_if_dead(self, identifier: str) -> None:
+    def discard_if_dead(self, identifier: str) -> bool:
         """Take away what removed containers and cut-off build steps left; a living monitor keeps its own."""
         try:
             launch.connect(self._roster.places_of(identifier).run).close()
         except Conflict:
             self.discard(identifier)
+            return True
+        return False
 
 
-def end_orphans(container: Container) -> None:
+def end_orphans(container: Container, places: Places) -> None:
     """Take away what is left of a container whose end nobody wrote: nobody else will."""
     if container.state.status == "exited" and not container.state.finished_at:
-        _clear_group(bundle.cgroup_path(container))
+        _clear_group(places)
 
 
 def clear_run(places: Places) -> None:
@@ -57,8 +56,8 @@ def clear_run(places: Places) -> None:
         directories.remove_tree(places.run)
 
 
-def _clear_group(path: str) -> None:
+def _clear_group(places: Places) -> None:
     """End what runs in a container's cgroup, and remove it."""
-    group = cgroup.Cgroup(cgroup.detect(), path)
+    group = state.group(places.run)
     group.kill()
     group.remove()

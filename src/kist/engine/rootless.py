@@ -105,8 +105,12 @@ def granted(text: str, name: str, uid: int) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
-def enter(run_root: str) -> str:
+def enter(run_root: str, *, mounts_too: bool = True) -> str:
     """Be root, in a user namespace where this process is not root already; to be called before there are threads.
+
+    Args:
+        run_root: where an earlier engine of the user's may be, whose namespace is entered then.
+        mounts_too: see what that engine sees mounted; otherwise what this process sees.
 
     Returns:
         Why there is one id only, where there is; empty otherwise.
@@ -120,7 +124,7 @@ def enter(run_root: str) -> str:
     # Settings are the user's, whatever the user is called from here on.
     os.environ.setdefault("KIST_CONFIG", roots.config_file(os.environ, uid))
     chosen = look(uid, gid)
-    if not _join(run_root):
+    if not _join(run_root, mounts_too=mounts_too):
 
         def write_maps(pid: int) -> str:
             if chosen.uids:
@@ -143,14 +147,14 @@ def _lacks(chosen: Standing, otherwise: str) -> str:
     return chosen.lacks or otherwise
 
 
-def _join(run_root: str) -> bool:
+def _join(run_root: str, *, mounts_too: bool) -> bool:
     """Enter the namespace of an earlier engine, if somebody lives there: its keeper, or what a container has left.
 
     Of containers only the user namespace: their mounts are theirs, and what is found there is not to be run here.
     """
     if keeper := launch.keeper_pid(run_root):
         with contextlib.suppress(ProcessLookupError):
-            userns.join(keeper, mounts_too=True)
+            userns.join(keeper, mounts_too=mounts_too)
             return True
     for name in names_in(os.path.join(run_root, "containers")):
         for pid, started in state.left(os.path.join(run_root, "containers", name)):

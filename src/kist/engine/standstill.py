@@ -9,9 +9,10 @@ import json
 import os
 from collections.abc import Iterator
 
-from kist.engine import bundle, namespaces
+from kist.engine import namespaces, state
+from kist.engine.starter import Places
 from kist.errors import Unavailable
-from kist.kernel import cgroup, process
+from kist.kernel import process
 from kist.runtime import messages
 from kist.spec.container import Container
 
@@ -19,22 +20,22 @@ _MARK = "standstill"
 
 
 @contextlib.contextmanager
-def standing_still(container: Container, directory: str) -> Iterator[None]:
+def standing_still(container: Container, places: Places) -> Iterator[None]:
     """Stop a container's processes where they are, for the length of a block.
 
     Args:
         container: runs, and is not paused.
-        directory: its own.
+        places: its directories.
 
     Raises:
         Unavailable: a process does not stop, or this machine cannot freeze processes.
     """
-    mark = os.path.join(directory, _MARK)
+    mark = os.path.join(places.data, _MARK)
     with open(mark, "wb"):
         pass
     try:
         try:
-            stopped = _freeze(container)
+            stopped = _freeze(container, places)
             if stopped is not None:
                 messages.write_json(mark, stopped)
         except OSError as error:
@@ -44,16 +45,16 @@ def standing_still(container: Container, directory: str) -> Iterator[None]:
             ) from error
         yield
     finally:
-        let_go(container, directory)
+        let_go(container, places)
 
 
-def let_go(container: Container, directory: str) -> None:
+def let_go(container: Container, places: Places) -> None:
     """Let the processes go on, if they were stopped; nothing happens otherwise."""
-    mark = os.path.join(directory, _MARK)
+    mark = os.path.join(places.data, _MARK)
     if not os.path.exists(mark):
         return
     try:
-        _thaw(container, mark)
+        _thaw(container, places, mark)
     except OSError as error:
         if error.errno not in {errno.ENOENT, errno.ENODEV}:  # it has ended meanwhile
             raise
@@ -61,19 +62,19 @@ def let_go(container: Container, directory: str) -> None:
         os.unlink(mark)
 
 
-def _freeze(container: Container) -> list[int] | None:
+def _freeze(container: Container, places: Places) -> list[int] | None:
     """Stop them; which ones, where there is no control group that knows."""
-    found = cgroup.detect()
-    if found.mode == "none":
+    group = state.group(places.run)
+    if group.is_none:
         return namespaces.members(container).stop()
-    cgroup.Cgroup(found, bundle.cgroup_path(container)).freeze(frozen=True)
+    group.freeze(frozen=True)
     return None
 
 
-def _thaw(container: Container, mark: str) -> None:
-    found = cgroup.detect()
-    if found.mode == "none":
+def _thaw(container: Container, places: Places, mark: str) -> None:
+    group = state.group(places.run)
+    if group.is_none:
         text = process.read_file(mark)
         namespaces.members(container).go_on(json.loads(text) if text else None)
     else:
-        cgroup.Cgroup(found, bundle.cgroup_path(container)).freeze(frozen=False)
+        group.freeze(frozen=False)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from kist.engine import lifetime, state
 from kist.engine.attaching import Attaching
+from kist.engine.bonds import Bonds
 from kist.engine.events import Events
 from kist.engine.linking import Linking
 from kist.engine.locks import Locks
@@ -38,6 +39,7 @@ class Starting:
         connected: Networks,
         events: Events,
         watcher: Watcher,
+        bonds: Bonds,
     ) -> None:
         self._records = store.records
         self._roster = roster
@@ -49,6 +51,7 @@ class Starting:
         self._networks = connected
         self._events = events
         self._watcher = watcher
+        self._bonds = bonds
 
     def start(self, name: str | Container) -> None:
         """Start a container that does not run; nothing happens when it runs."""
@@ -60,6 +63,7 @@ class Starting:
                                hint=f"kist unpause {container.name}")  # fmt: skip
             if container.state.running:
                 return
+            self._bonds.take(container.id)
             places = self._roster.places(container)
             if container.state.status != "created":
                 self._starter.settle(places)
@@ -67,7 +71,7 @@ class Starting:
             faults.point("start: made the directories")
             attached = self._attaching.take(container)
             try:
-                end_orphans(container)
+                end_orphans(container, places)
                 network = self._lease(container)
                 faults.point("start: leased an address")
                 made = self._planning.make(container, places, network)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kist.kernel import process
+from kist.kernel import cgroup, process
 from kist.runtime import messages
 from kist.spec.container import ContainerState, Health, Usage
 from kist.spec.json import convert
@@ -81,12 +81,23 @@ def is_guarded(run_directory: str) -> bool:
         return False
 
 
-def cgroup_path(run_directory: str) -> str:
-    """The cgroup of what was started last in this run directory; empty when that is not known."""
+def group(run_directory: str, usual: cgroup.Hierarchies | None = None) -> cgroup.Cgroup:
+    """The cgroup of what was started last in this run directory; in no hierarchy when it has none.
+
+    Args:
+        run_directory: of the container.
+        usual: the machine's hierarchies, where the caller has looked already.
+    """
     try:
-        return str(_load(run_directory, "plan.json")["cgroup"])
+        plan = _load(run_directory, "plan.json")
+        path = plan["cgroup"]
     except (KeyError, ValueError):
-        return ""
+        path = ""
+    if not path:
+        return cgroup.Cgroup(cgroup.Hierarchies(), "")
+    if "hierarchies" in plan:
+        return cgroup.Cgroup(cgroup.Hierarchies(**plan["hierarchies"]), path)
+    return cgroup.Cgroup(usual or cgroup.detect(), path)
 
 
 def keep_end(directory: str, run_directory: str) -> bool:

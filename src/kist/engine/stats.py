@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
-from kist.engine import bundle
+from kist.engine import state
 from kist.engine.containers import Containers
 from kist.errors import KistError
 from kist.kernel import cgroup, cgroup_stats, processes
@@ -120,7 +120,7 @@ class Stats:
     def _measure(self, container: Container, before: Sample | None) -> Sample:
         if not container.state.running:
             return _of_usage(container)
-        group = cgroup.Cgroup(self._hierarchies, bundle.cgroup_path(container))
+        group = state.group(self._containers.places(container).run, self._hierarchies)
         found = cgroup_stats.read(group)
         memory = found.get("memory", {})
         if memory and not 0 < memory["limit"] < processes.total_memory():

@@ -104,6 +104,7 @@ class Steps:
                 seccomp=starter.filter_for(spec),
                 wait_for_network=attachment is not None,
                 ends_with_engine=True,
+                hierarchies=self._means.hierarchies,
                 log=None,
             )
             ours, theirs = socket.socketpair()

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kist.engine.bonds import Bonds
 from kist.engine.events import Events, of_container
 from kist.engine.guardians import Guardians
 from kist.engine.roster import Roster
@@ -24,6 +25,7 @@ class Waiting:
         roster: finds containers.
         events: where what monitors tell is noted.
         spawner: this engine's line to its keeper.
+        bonds: of containers to this process.
         on_exit: as for ``Watcher``.
     """
 
@@ -33,11 +35,13 @@ class Waiting:
         roster: Roster,
         events: Events,
         spawner: Spawner,
+        bonds: Bonds,
         on_exit: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._records = store.records
         self._roster = roster
         self._events = events
+        self._bonds = bonds
         self._on_exit = on_exit
         self.watcher = Watcher(on_exit, self._on_notice)
         self.guardians = Guardians(spawner, self.watcher, self._take_back)
@@ -82,8 +86,11 @@ class Waiting:
         self.guardians.guard(self._roster.places(container))
 
     def _take_back(self) -> None:
-        """The keeper has died and another one is here: put all that runs under it."""
+        """The keeper has died and another one is here: put all that runs under it, or what is bound to this process."""
+        ours = self._bonds.held()
         for container in self._records.containers():
+            if self._bonds.binds and container.id not in ours:
+                continue
             if self._roster.state_of(container).running:
                 self.take_over(container)
 

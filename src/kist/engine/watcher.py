@@ -114,6 +114,8 @@ class Watcher:
         self._pool.shutdown(wait=True)
         with self._lock:
             for _, connection in self._watched:
+                with contextlib.suppress(OSError):  # the other end has gone
+                    connection.shutdown(socket.SHUT_RDWR)  # a fork of this process may hold it open
                 connection.close()
             for descriptor in self._processes:
                 os.close(descriptor)

@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 
-from kist.kernel.cgroup_mounts import Hierarchies, detect
+from kist.kernel.cgroup_mounts import Hierarchies, below_own, detect
 from kist.kernel.cgroup_v1 import Version1
 from kist.kernel.cgroup_v2 import Version2
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["Cgroup", "Hierarchies", "detect"]
+__all__ = ["Cgroup", "Hierarchies", "below_own", "detect"]
 
 # For each limit: its controller, and how a warning calls it.
 _LIMITS = {
@@ -84,14 +84,20 @@ class Cgroup:
     Every method may be called by a process that did not create the cgroup.
     """
 
-    __slots__ = ("_v1", "_v2", "path")
+    __slots__ = ("_hierarchies", "_v1", "_v2", "path")
 
     def __init__(self, hierarchies: Hierarchies, path: str) -> None:
         self.path = path
+        self._hierarchies = hierarchies
         v1 = Version1(hierarchies.v1, path)
         self._v1 = v1 if v1.controllers else None
         v2 = Version2(hierarchies.v2, frozenset(hierarchies.v2_controllers) - v1.controllers, path)
         self._v2 = v2 if hierarchies.v2 and (v2.controllers or self._v1 is None) else None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it is in no hierarchy, so that it cannot be."""
+        return self._v1 is None and self._v2 is None
 
     def create(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
         """Make the cgroup and limit what will run in it; nothing is left behind on failure.
@@ -107,7 +113,7 @@ class Cgroup:
             OSError: with errno and path: EACCES, EPERM or EROFS without the permission, EBUSY when a cgroup of this
                 name has processes, EINVAL for a value that the kernel does not take, ENODEV when there is no hierarchy.
         """
-        if self._v1 is None and self._v2 is None:
+        if self.is_none:
             raise OSError(errno.ENODEV, "no cgroup hierarchy is mounted", "/sys/fs/cgroup")
         warnings = self._missing(limits)
         if self._v1 is not None:
@@ -177,8 +183,8 @@ class Cgroup:
                 return []
             own = self._v2.directory
             return [("", self._v2.base if whole else own)]
-        depth = self.path.strip("/").count("/") + 1
-        return [(directory.split("/")[-depth - 1], directory) for directory in self._v1.directories]
+        name = self._hierarchies.name
+        return [(name(directory.removesuffix(f"/{self.path}")), directory) for directory in self._v1.directories]
 
     def kill(self) -> None:
         """Send SIGKILL to every process in the cgroup and below; does not wait for their end (``remove`` does)."""

@@ -36,17 +36,17 @@ _BFQ = {
 }
 
 
-def features(hierarchies: Hierarchies, parent: str = "kist") -> frozenset[str]:
+def features(hierarchies: Hierarchies, prefix: str = "kist/") -> frozenset[str]:
     """The words of the limits that can be kept (``memory``, ``swap``, ``cpuset``, ``read_bps`` and their like).
 
     Args:
         hierarchies: where cgroups are.
-        parent: the cgroup below which one is made for a moment; it stays.
+        prefix: what the path of the cgroup begins with that is made for a moment; a parent stays.
 
     Raises:
         OSError: cgroups cannot be made here.
     """
-    group = Cgroup(hierarchies, f"{parent}/look-{os.getpid()}")
+    group = Cgroup(hierarchies, f"{prefix}look-{os.getpid()}")
     group.create({"cpus": cpu_list(hierarchies), "mems": memory_nodes(hierarchies)})
     try:
         directories = group.directories()

@@ -9,7 +9,8 @@ from kist.kernel import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
 
 class Hierarchies:
@@ -19,16 +20,30 @@ class Hierarchies:
         v1: the directory to make cgroups in, and the controllers, for each version 1 hierarchy.
         v2: the directory to make cgroups in, in the unified hierarchy; empty when that is not mounted.
         v2_controllers: what ``v2`` can hand on.
+        names: of a directory of ``v1`` that is not the root of its hierarchy, the name of that root.
     """
 
-    __slots__ = ("v1", "v2", "v2_controllers")
+    __slots__ = ("names", "v1", "v2", "v2_controllers")
 
     def __init__(
-        self, v1: tuple[tuple[str, tuple[str, ...]], ...] = (), v2: str = "", v2_controllers: tuple[str, ...] = ()
+        self,
+        v1: Sequence[tuple[str, Sequence[str]]] = (),
+        v2: str = "",
+        v2_controllers: Sequence[str] = (),
+        names: Mapping[str, str] | None = None,
     ) -> None:
-        self.v1 = v1
+        self.v1 = tuple((directory, tuple(controllers)) for directory, controllers in v1)
         self.v2 = v2
-        self.v2_controllers = v2_controllers
+        self.v2_controllers = tuple(v2_controllers)
+        self.names = dict(names or {})
+
+    def told(self) -> dict[str, Any]:
+        """The same as JSON has it: ``Hierarchies(**told)`` is this again."""
+        return {"v1": self.v1, "v2": self.v2, "v2_controllers": self.v2_controllers, "names": self.names}
+
+    def name(self, directory: str) -> str:
+        """How the hierarchy of a directory of ``v1`` is called below /sys/fs/cgroup: ``cpu,cpuacct``."""
+        return self.names.get(directory) or os.path.basename(directory)
 
     @property
     def mode(self) -> str:
@@ -63,22 +78,50 @@ def detect(*, ordinary: bool = False) -> Hierarchies:
     Args:
         ordinary: as the root of a user namespace that this user makes will find them.
     """
-    mounts = [mount for mount in parse_mounts(files.read("/proc/self/mountinfo")) if _visible(mount)]
+    v1, v2 = _mounted()
     own = parse_own(files.read("/proc/self/cgroup"))
-    v1: dict[tuple[str, ...], str] = {}
-    v2: CgroupMount | None = None
-    for mount in mounts:
-        if mount.version == 2:
-            v2 = v2 or mount
-        elif mount.controllers:
-            v1.setdefault(mount.controllers, mount.point)
-    found = tuple((point, controllers) for controllers, point in v1.items())
+    found = tuple((mount.point, mount.controllers) for mount in v1)
     base = choose_base(v2.point, inside(v2, own.get("", "/"))) if v2 is not None else ""
     if ordinary or not process.in_initial_user_namespace():
         # An ordinary user has what was delegated; to root it is worth telling why a group cannot be made.
         found = tuple((point, controllers) for point, controllers in found if os.access(point, os.W_OK))
         base = base if base and _writable(base) else ""
     return Hierarchies(found, base, tuple(files.read(base + "/cgroup.controllers").split()) if base else ())
+
+
+def below_own() -> Hierarchies:
+    """The hierarchies with the cgroup that this process is in, in each, in place of their roots.
+
+    A user namespace has none: what is made in it stays in the cgroup of who made it. Of version 2 there are those
+    controllers that the own cgroup hands on; it has processes, so none can be added, but in a hierarchy's root.
+    """
+    if not process.in_initial_user_namespace():
+        return Hierarchies()
+    v1, v2 = _mounted()
+    own = parse_own(files.read("/proc/self/cgroup"))
+    found, names = [], {}
+    for mount in v1:
+        directory = inside(mount, own.get(mount.controllers[0], "/"))
+        found.append((directory, mount.controllers))
+        names[directory] = os.path.basename(mount.point)
+    base = inside(v2, own.get("", "/")) if v2 is not None else ""
+    # The root of all has no type, and its processes do not stand against its controllers.
+    handed = "cgroup.subtree_control" if base and os.path.exists(f"{base}/cgroup.type") else "cgroup.controllers"
+    return Hierarchies(found, base, tuple(files.read(f"{base}/{handed}").split()) if base else (), names)
+
+
+def _mounted() -> tuple[list[CgroupMount], CgroupMount | None]:
+    """The hierarchies of version 1 that have controllers, one mount of each; and the unified one."""
+    v1: dict[tuple[str, ...], CgroupMount] = {}
+    v2: CgroupMount | None = None
+    for mount in parse_mounts(files.read("/proc/self/mountinfo")):
+        if not _visible(mount):
+            continue
+        if mount.version == 2:
+            v2 = v2 or mount
+        elif mount.controllers:
+            v1.setdefault(mount.controllers, mount)
+    return list(v1.values()), v2
 
 
 def parse_mounts(mountinfo: str) -> Iterator[CgroupMount]:

@@ -34,6 +34,16 @@ class Control:
         self._loop = loop
         self._connection = connection
         self._on_go = on_go
+        self._engine = -1
+
+    def end_with_engine(self) -> None:
+        """Take the end of the engine's process for the end of the line, which forks of that process may hold open."""
+        assert self._connection is not None
+        try:
+            self._engine = os.pidfd_open(messages.peer(self._connection))
+        except ProcessLookupError:
+            return  # the line says so, as soon as it is listened to
+        self._loop.watch(self._engine, events.READ, lambda _: self._gone())
 
     def created(self, pid: int, warnings: Sequence[str], *, with_network: bool) -> None:
         """Tell that there is a first process, and listen from now on."""
@@ -74,12 +84,19 @@ class Control:
             self._loop.forget(self._connection.fileno())
             self._connection.close()
             self._connection = None
+        if self._engine >= 0:
+            self._loop.forget(self._engine)
+            os.close(self._engine)
+            self._engine = -1
+
+    def _gone(self) -> None:
+        self.forget()
+        self._on_go(None)
 
     def _ready(self, _events: int) -> None:
         assert self._connection is not None
         message, _ = messages.receive(self._connection)
         if message is None:
-            self.forget()
-            self._on_go(None)
+            self._gone()
         else:
             self._on_go(bool(message.get("go")))

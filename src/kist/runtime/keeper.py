@@ -12,6 +12,7 @@ answers
 ``settle``  a container's run directory: ``settled`` when it is not known (any more)
 ``adopt``   a container whose monitor and keeper died: its request, its process and the pipes of that; ``adopted``
 ``leave``   the engine goes: ``stays`` when there is a reason to stay, else the connection's end
+``end``     the engine goes, and what it has started ends with it
 
 and a monitor whose keeper died says what it says to its guard (``kist.runtime.guard``).
 """
@@ -42,7 +43,7 @@ _MOST_SUCCESSORS = 20
 _MOST_BEFORE_START = 3
 
 
-def main(requests: int, taken: int, engine: int, run_root: str, name: str) -> None:
+def main(requests: int, taken: int, engine: int, run_root: str, name: str, *, rehearsed: bool = True) -> None:
     """Be the keeper.
 
     Args:
@@ -51,6 +52,7 @@ def main(requests: int, taken: int, engine: int, run_root: str, name: str) -> No
         engine: the connection to the engine that started this process.
         run_root: the engine's; monitors take their first steps there.
         name: of the socket in it.
+        rehearsed: be as small and fast for each container as can be; it pays for those who have many.
     """
     process.set_title("kist-keeper")
     # Nobody but root looks into these processes: not the container's processes that share a pid namespace with init.
@@ -64,10 +66,11 @@ def main(requests: int, taken: int, engine: int, run_root: str, name: str) -> No
     # Reference cycles are rare here, and a collection would copy every page that the monitors share.
     gc.disable()
     machine = Machine()
-    rehearse(machine, os.path.join(run_root, f"rehearsal-{os.getpid()}"))
-    gc.collect()
-    libc.trim()
-    gathering.fill_gaps()
+    if rehearsed:
+        rehearse(machine, os.path.join(run_root, f"rehearsal-{os.getpid()}"))
+        gc.collect()
+        libc.trim()
+        gathering.fill_gaps()
     gc.freeze()
     Keeper(machine, run_root, name, requests, taken).run(socket.socket(fileno=engine))
 
@@ -293,7 +296,7 @@ class Keeper:
                 return
             except OSError:
                 message, descriptors = None, []
-            if message is None or ("leave" in message and not self._kept):
+            if message is None or "end" in message or ("leave" in message and not self._kept):
                 self._part(connection)
             elif "leave" in message:
                 _tell(connection, {"stays": True})

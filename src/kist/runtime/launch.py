@@ -48,12 +48,14 @@ class Spawner:
         error_log: where the processes write what goes wrong; its directory is the run root.
         shared: use the keeper that an earlier engine of this run root left (there is one such engine at a time);
             otherwise the keeper, and with it the containers, are this process's own descendants.
+        bound: the containers end with this process, so ``close`` waits for their ends, and for the keeper's.
     """
 
-    def __init__(self, error_log: str, *, shared: bool = False) -> None:
+    def __init__(self, error_log: str, *, shared: bool = False, bound: bool = False) -> None:
         self._error_log = error_log
         self.run_root = os.path.dirname(os.path.abspath(error_log))
         self._shared = shared
+        self.bound = bound
         self.name = keeper_name() if shared else keeper_name(f"{os.getpid()}-{next(_numbers)}")
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,9 +125,14 @@ class Spawner:
         return bool(self._ask(message).get("adopted"))
 
     def close(self) -> None:
-        """Let go of the keeper, which ends unless there are containers; monitors and containers go on."""
+        """Let go of the keeper, which ends unless there are containers; those go on unless they are bound to us."""
         with self._lock:
             if self._connection is None:
+                return
+            if self.bound:
+                with contextlib.suppress(OSError):  # a fork of this process may hold the line open
+                    messages.send(self._connection, {"end": True})
+                self._let_go(wait=True)
                 return
             stays = False
             with contextlib.suppress(OSError):
@@ -189,7 +196,7 @@ class Spawner:
             arguments = ", ".join(map(repr, [*numbers, self.run_root, self.name]))
             code = (
                 f"import os, sys; os.closerange({program}, {program + 1}); sys.path.append({source!r}); "
-                f"from kist.runtime.keeper import main; main({arguments})"
+                f"from kist.runtime.keeper import main; main({arguments}, rehearsed={not self.bound})"
             )
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-X", "no_debug_ranges", "-c", code],

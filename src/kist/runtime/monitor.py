@@ -63,7 +63,8 @@ class Monitor:
         self.run_directory: str = run_directory
         self.guard = guard
         self.loop = events.Loop()
-        self.cgroup = cgroup.Cgroup(machine.hierarchies, plan["cgroup"]) if plan["cgroup"] else None
+        roots = cgroup.Hierarchies(**plan["hierarchies"]) if "hierarchies" in plan else machine.hierarchies
+        self.cgroup = cgroup.Cgroup(roots, plan["cgroup"]) if plan["cgroup"] else None
         self.record = Record(plan["id"], machine.words, directory, run_directory)
         self.control = Control(self.loop, control, self._engine_said)
         self.door = Door(self.loop, run_directory, self._visited)
@@ -100,6 +101,8 @@ class Monitor:
             if "publish" in self.plan:
                 self.publish(self.plan["publish"])
             self.door.open()
+            if self.plan["ends_with_engine"]:
+                self.control.end_with_engine()
             warnings = self._start()
         except OSError as error:
             self.fail(_failure_of(error))
@@ -287,12 +290,20 @@ class Monitor:
 
     def _engine_said(self, go: bool | None) -> None:
         if go is None and self.plan["ends_with_engine"]:
-            self.first.signal(signal.SIGKILL)
+            self._end_with_engine()
         if go:
             self.first.go()
         else:
             # Nobody will attach the network now; a container that already runs does not mind.
             self.first.abandon()
+
+    def _end_with_engine(self) -> None:
+        if self.first.pidfd >= 0:
+            try:
+                self.first.signal(signal.SIGKILL)
+            except ProcessLookupError:
+                return  # it ended by itself, which is about to be heard
+            self.thaw()  # frozen, it would not even notice
 
     # the container's life
 

@@ -18,7 +18,7 @@ import struct
 
 from kist.kernel import cgroup, mounts, namespaces, paths, process, seccomp, tty, userns
 from kist.kernel import sysctl as kernel_sysctl
-from kist.kernel.lean import socket
+from kist.kernel.lean import signal, socket
 from kist.runtime import identity, messages
 
 TYPE_CHECKING = False
@@ -418,8 +418,10 @@ def no_new_privileges(context: Context) -> None:  # noqa: ARG001
     process.set_no_new_privileges()
 
 
-def privileges(context: Context, capabilities: list[str], seccomp_filter: str = "", *, locked: bool = False) -> None:
-    """Drop to the command's capabilities, filter and ids, for good.
+def privileges(
+    context: Context, capabilities: list[str], seccomp_filter: str = "", *, locked: bool = False, bound: bool = False
+) -> None:
+    """Drop to the command's capabilities, filter and ids, for good; ``bound`` to the monitor's life.
 
     The filter comes as late as can be, for it may refuse what this process does itself: only capset(2) and execve(2)
     are left to do. Loading it takes CAP_SYS_ADMIN, kept until then, unless no_new_privs makes that needless
@@ -437,8 +439,9 @@ def privileges(context: Context, capabilities: list[str], seccomp_filter: str = 
     process.set_keep_capabilities(keep=False)
     # As in Docker, a command that is not root's holds none (the bounding set is what set-uid programs may get back).
     held = mask_ if who.uid == 0 else 0
-    # From here on it is the command, and goes on when the monitor does not.
-    process.set_parent_death_signal(0)
+    # From here on it is the command, and goes on when the monitor does not; unless nobody may be left, where all are
+    # killed at once that would end it.
+    process.set_parent_death_signal(signal.SIGKILL if bound else 0)
     if seccomp_filter:
         loading = held if locked else held | _SYS_ADMIN
         process.set_capabilities(loading, loading, 0)

@@ -47,7 +47,7 @@ LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command", "outside")
-_FOR_FEW = ("joined", "publish", "ids", "runtime")
+_FOR_FEW = ("joined", "publish", "ids", "runtime", "hierarchies")
 _NOT_HELD = (*_FOR_INIT, "bundle")
 # What the monitor reads of the plan of a health check.
 _FOR_CHECK = ("namespaces", "terminal", "stdin")
@@ -150,9 +150,11 @@ class Plan(msgspec.Struct, frozen=True):
         ids: of its user namespace; None for the host's.
         outside: what takes the host's root where it has one, done before the clone.
         cgroup: its path below the hierarchies' roots; empty for none.
+        hierarchies: other roots than the machine's (``kist.kernel.cgroup_mounts.Hierarchies.told``).
         limits: ``LinuxResources`` as JSON has it.
         wait_for_network: whether an operation waits for the engine to attach the network.
-        ends_with_engine: whether the process is killed when the engine that started it has gone (build steps).
+        ends_with_engine: whether the process is killed when the engine that started it has gone, or its monitor (build
+            steps, containers of an engine that is a part of another program).
         terminal, stdin, stdin_once: how the standard streams are made.
         log: None for output that is only passed on.
         publish: ports that the monitor carries (see ``kist.runtime.ports``).
@@ -182,6 +184,7 @@ class Plan(msgspec.Struct, frozen=True):
     outside: tuple[Step, ...] = ()
     runtime: OutsideRuntime | None = None
     bundle: dict[str, Any] | None = None
+    hierarchies: dict[str, Any] | None = None
 
     def message(self) -> dict[str, Any]:
         """What the monitor reads, as plain JSON values; it keeps them, so what few plans have is left out."""
@@ -236,6 +239,7 @@ def make_plan(
     seccomp: bytes,
     wait_for_network: bool,
     ends_with_engine: bool = False,
+    hierarchies: dict[str, Any] | None = None,
     stdin: bool = False,
     stdin_once: bool = False,
     init: bool = False,
@@ -255,6 +259,7 @@ def make_plan(
         seccomp: the compiled filter; empty for none.
         wait_for_network: the engine attaches a network before the command runs.
         ends_with_engine: kill the process when the engine has gone.
+        hierarchies: where the cgroup is; None for the machine's roots.
         stdin: keep standard input open.
         stdin_once: only until the first client that feeds it has ended.
         init: a reaper as the first process.
@@ -277,13 +282,14 @@ def make_plan(
         stdin=stdin,
         stdin_once=stdin_once,
         log=log,
-        operations=tuple(_operations(spec, root_at, seccomp, passwd, wait_for_network=wait_for_network)),
+        operations=tuple(_operations(spec, root_at, seccomp, passwd, wait_for_network, ends_with_engine)),
         command=Command(spec.process.args, spec.process.env, init),
         life=life,
         joined=spec.linux.joined,
         publish=tuple(publish),
         ids=spec.linux.ids,
         outside=tuple(_outside(spec, root_at)) if spec.linux.ids is not None else (),
+        hierarchies=hierarchies if spec.linux.cgroups_path else None,
     )
     return made if runtime is None else _with_runtime(made, spec, runtime, passwd)
 
@@ -338,7 +344,12 @@ def make_exec_plan(
 
 
 def _operations(
-    spec: RuntimeSpec, root_at: str, seccomp: bytes, passwd: dict[str, Any] | None, *, wait_for_network: bool
+    spec: RuntimeSpec,
+    root_at: str,
+    seccomp: bytes,
+    passwd: dict[str, Any] | None,
+    wait_for_network: bool,
+    bound: bool,
 ) -> Iterator[Step]:
     linux = spec.linux
     if linux.ids is None:
@@ -378,7 +389,7 @@ def _operations(
         yield "root_read_only", {}
     if wait_for_network:
         yield "wait_for_network", {}
-    yield from _drop(spec.process, seccomp)
+    yield from _drop(spec.process, seccomp, bound=bound)
 
 
 def _root(spec: RuntimeSpec) -> Mount:
@@ -585,7 +596,7 @@ def _process(process: Process) -> Iterator[Step]:
     yield "directory", {"path": process.cwd}
 
 
-def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
+def _drop(process: Process, seccomp: bytes, *, bound: bool = False) -> Iterator[Step]:
     # As late as can be: they are the command's, and opening one more file may be beyond them.
     yield from _rlimits(process)
     if process.no_new_privileges:
@@ -603,6 +614,8 @@ def _drop(process: Process, seccomp: bytes) -> Iterator[Step]:
         arguments["seccomp_filter"] = binascii.b2a_base64(seccomp, newline=False).decode()
     if process.no_new_privileges:
         arguments["locked"] = True
+    if bound:
+        arguments["bound"] = True
     yield "privileges", arguments
 
 

@@ -64,7 +64,7 @@ def test_run_has_all_its_options() -> None:
 
 def test_create_has_those_of_run_but_for_the_foreground() -> None:
     of_run = {option.key for option in load("run").options}
-    assert of_run - {option.key for option in load("create").options} == {"detach", "sig_proxy", "detach_keys"}
+    assert of_run - {option.key for option in load("create").options} == {"detach", "local", "sig_proxy", "detach_keys"}
 
 
 def test_the_reference_page_is_up_to_date() -> None:

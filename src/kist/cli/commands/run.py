@@ -3,7 +3,7 @@
 import os
 
 from kist.cli.common import container_path
-from kist.cli.container_options import CONTAINER_OPTIONS, DETACH, DRY_RUN
+from kist.cli.container_options import CONTAINER_OPTIONS, DETACH, DRY_RUN, LOCAL
 from kist.cli.create_body import create_body
 from kist.cli.option import Command
 from kist.cli.streams import DETACH_KEYS, SIG_PROXY, check_terminal
@@ -24,6 +24,8 @@ def run(context: "Context", arguments: "Arguments") -> int:
 
     def act() -> int:
         body = create_body(arguments, context.environment, os.getcwd())
+        if arguments.flag("local"):
+            return _local(context, arguments, body)
         if arguments.flag("dry_run"):
             return dry_run(context, body)
         if arguments.flag("detach"):
@@ -33,6 +35,21 @@ def run(context: "Context", arguments: "Arguments") -> int:
         return _in_foreground(context, arguments, body)
 
     return with_docker_codes(context, arguments, act)
+
+
+def _local(context: "Context", arguments: "Arguments", body: "dict[str, Any]") -> int:
+    """The same without an engine process."""
+    from kist.cli import in_process  # noqa: PLC0415 - for --local only
+
+    in_process.check(context, arguments)
+    body.update(attached_streams(arguments, body))
+    check_terminal(body)
+    engine = in_process.begin(context)
+    context.use(engine)
+    try:
+        return dry_run(context, body) if arguments.flag("dry_run") else _in_foreground(context, arguments, body)
+    finally:
+        engine.close()
 
 
 def with_docker_codes(context: "Context", arguments: "Arguments", act: "Callable[[], int]") -> int:
@@ -137,7 +154,7 @@ COMMAND = Command(
     "run",
     run,
     "IMAGE [COMMAND] [ARG...]",
-    options=(DETACH, *CONTAINER_OPTIONS, SIG_PROXY, DETACH_KEYS, DRY_RUN),
+    options=(DETACH, LOCAL, *CONTAINER_OPTIONS, SIG_PROXY, DETACH_KEYS, DRY_RUN),
     ends_at_operand=True,
     about="The exit code is the command's; 125 when Kist itself failed, 126 when the command cannot be executed, "
     "127 when it is not in the image, 128 + n when signal n ended it.",
