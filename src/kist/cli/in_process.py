@@ -34,6 +34,8 @@ def check(context: "Context", arguments: "Arguments") -> None:
     """
     if arguments.flag("detach"):
         raise UsageError("conflicting options: --local and -d", hint="with --local a container ends with its caller")
+    if "detach_keys" in arguments.values:
+        raise UsageError("conflicting options: --local and --detach-keys", hint="nobody can detach from its container")
     if context.host:
         raise UsageError("conflicting options: --local and -H", hint="--local talks to no engine")
 

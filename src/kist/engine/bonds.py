@@ -7,12 +7,16 @@ do any more, whoever finds the file unlocked does: another process of this kind 
 import contextlib
 import fcntl
 import os
+import re
 import threading
 from collections.abc import Callable
 
 from kist.engine.listing import names_in
+from kist.kernel import process
+from kist.runtime import launch
 
 _DIRECTORY = "bonds"
+_KEEPER = re.compile(launch.keeper_name(r"(\d+)-\d+").replace(".", r"\."))
 
 
 class Bonds:
@@ -25,6 +29,7 @@ class Bonds:
 
     def __init__(self, run_root: str, *, binds: bool = False) -> None:
         self.binds = binds
+        self._run_root = run_root
         self._directory = os.path.join(run_root, _DIRECTORY)
         # Protects the dictionary.
         self._lock = threading.Lock()
@@ -79,3 +84,11 @@ class Bonds:
                 continue  # its process lives, or somebody else has just done it
             finally:
                 os.close(descriptor)
+
+    def tidy(self) -> None:
+        """Take away the sockets of keepers that were killed together with the process that they were for."""
+        for name in names_in(self._run_root):
+            found = _KEEPER.fullmatch(name)
+            if found and not process.exists(int(found[1])) and not launch.listens(self._run_root, name):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._run_root, name))

@@ -38,6 +38,8 @@ class Guardians:
         self._spawner = spawner
         self._on_new_keeper = on_new_keeper
         spawner.on_keeper = lambda pid: watcher.watch_process(pid, self._keeper_died)
+        if spawner.pid:  # it was started ahead
+            spawner.on_keeper(spawner.pid)
 
     def _keeper_died(self) -> None:
         self._spawner.start()

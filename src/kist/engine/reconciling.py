@@ -82,6 +82,7 @@ class Reconciling:
     def settle_abandoned(self) -> None:
         """Do for containers that were bound to a process what that could not do any more."""
         self._bonds.settle(self._settle_abandoned)
+        self._bonds.tidy()
 
     def _settle_abandoned(self, identifier: str) -> bool:
         try:
