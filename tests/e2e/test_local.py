@@ -123,14 +123,22 @@ def below(pid: int) -> list[int]:
     return found
 
 
+def command_line(pid: int) -> bytes:
+    """Empty once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def sleeper(pid: int) -> int:
     """The container's command below a caller."""
-    (found,) = [each for each in below(pid) if Path(f"/proc/{each}/cmdline").read_bytes() == b"sleep\x001000\x00"]
+    (found,) = [each for each in below(pid) if command_line(each) == b"sleep\x001000\x00"]
     return found
 
 
 def keepers(pid: int) -> list[int]:
-    return [each for each in below(pid) if Path(f"/proc/{each}/cmdline").read_bytes().startswith(b"kist-keeper")]
+    return [each for each in below(pid) if command_line(each).startswith(b"kist-keeper")]
 
 
 def groups(pid: int) -> dict[str, str]:
@@ -246,7 +254,7 @@ def test_a_terminal_is_one(caller: Caller) -> None:
 def test_all_of_it_descends_from_the_caller_and_is_in_its_control_groups(caller: Caller) -> None:
     with caller.running() as running:
         own, found = groups(running.pid), below(running.pid)
-        titles = b" ".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found)
+        titles = b" ".join(map(command_line, found))
         assert b"kist-monitor" in titles
         assert b"kist-keeper" in titles
         assert sleeper(running.pid) in found
@@ -273,7 +281,7 @@ def test_a_caller_in_a_control_group_has_its_container_below_it(caller: Caller) 
         assert done.returncode == 0, done
         assert ":pids:/\n" in done.stdout  # it sees its own as the root
         with subprocess.Popen([*words[:-2], "sleep", "1000"], env=caller.environment) as running:
-            until(lambda: b"sleep\x001000\x00" in [Path(f"/proc/{p}/cmdline").read_bytes() for p in below(running.pid)])
+            until(lambda: b"sleep\x001000\x00" in map(command_line, below(running.pid)))
             assert groups(sleeper(running.pid))["pids"].startswith(f"/{group.name}/kist-")
             # As a batch system ends a job: all that is in the group, in one go.
             inside = [*below(running.pid)]
