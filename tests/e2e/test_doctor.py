@@ -140,6 +140,20 @@ def test_a_full_file_system_and_one_without_programs_are_found(tmp_path: Path) -
     assert (exec_["code"], exec_["fix"]) == ("exec", [f"mount -o remount,exec {tmp_path}"])
 
 
+def test_settings_that_stop_an_engine_are_broken(tmp_path: Path) -> None:
+    (tmp_path / "engine.toml").write_text("[logs]\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "kist.cli", "doctor", "settings", "engine"],
+        env=environment(tmp_path, KIST_CONFIG=str(tmp_path / "engine.toml"), DOCKER_HOST="tcp://127.0.0.1:1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, ""), done
+    assert "there is no setting 'logs'" in done.stdout
+    assert "only Unix sockets are supported yet" in done.stdout
+
+
 # an engine that does not answer
 
 
@@ -195,11 +209,10 @@ def test_an_ordinary_user_is_told_of_ids_and_gets_them_by_the_fix(patient: Patie
 
     for command in found["fix"]:
         patient.follow(command)
-    assert finding(patient.kist("doctor", "--json", "subids").stdout)["state"] == "ok"
-    assert finding(patient.kist("doctor", "--json", "newuidmap").stdout)["state"] == "ok"
-
     # The engine that runs began without them, and the doctor knows.
-    engine = finding(patient.kist("doctor", "--json", "engine").stdout)
+    after = json.loads(patient.kist("doctor", "--json", "subids", "newuidmap", "engine").stdout)
+    assert [each["state"] for each in after] == ["ok", "ok", "lacking"]
+    engine = after[-1]
     assert (engine["state"], engine["fix"]) == ("lacking", ["kist engine stop"])
     assert patient.kist("engine", "stop").returncode == 0
     ran = patient.kist(*words)
@@ -218,11 +231,11 @@ def test_user_namespaces_that_are_forbidden_are_allowed_by_the_fix(patient: Pati
     refused = patient.kist("ps")
     assert refused.returncode == 1
     assert "`kist doctor userns` tells more" in refused.stderr
-    done = patient.kist("doctor", "--json", "userns")
-    found = finding(done.stdout)
+    done = patient.kist("doctor", "--json", "userns", "overlay", "proc", "bridge")
+    found, *others = json.loads(done.stdout)
     assert (done.returncode, found["state"]) == (1, "broken")
-    for code in ("overlay", "proc", "bridge"):
-        blamed = finding(patient.kist("doctor", "--json", code).stdout)
+    assert len(others) == 3
+    for blamed in others:
         assert (blamed["fix"], blamed["advice"]) == ([], "`kist doctor userns` tells more"), blamed
 
     for command in found["fix"]:

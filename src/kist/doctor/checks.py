@@ -82,6 +82,11 @@ class Sight:
         return look_machine.clock()
 
     @cached_property
+    def settings(self) -> facts.Settings:
+        """The engine's settings."""
+        return look_machine.settings()
+
+    @cached_property
     def engine(self) -> facts.EngineAnswer:
         """The engine."""
         return self._ask_engine()
@@ -112,6 +117,7 @@ class Check:
 
 CHECKS: Mapping[str, Check] = {
     "kernel": Check(lambda sight: machine.kernel(sight.machine)),
+    "chroot": Check(lambda sight: machine.chroot(sight.person, sight.machine)),
     "userns": Check(lambda sight: ids.userns(sight.person, sight.namespaces)),
     "proc": Check(lambda sight: ids.proc(sight.namespaces), within=True),
     "subids": Check(lambda sight: ids.subids(sight.person, sight.subordinate)),
@@ -139,6 +145,7 @@ CHECKS: Mapping[str, Check] = {
     "ping": Check(lambda sight: networks.ping(sight.person, sight.links)),
     "fuse": Check(lambda sight: machine.fuse(sight.machine)),
     "clock": Check(lambda sight: machine.clock(sight.machine, sight.clock)),
+    "settings": Check(lambda sight: machine.settings(sight.settings)),
     "engine": Check(lambda sight: machine.engine(sight.engine, 0 if sight.person.root else sight.subordinate.count)),
     "dns": Check(lambda sight: networks.dns(sight.names)),
     "mirrors": Check(lambda sight: networks.mirrors(sight.mirrors)),

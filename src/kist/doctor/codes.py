@@ -6,6 +6,7 @@ if TYPE_CHECKING:
 
 ABOUT: "Mapping[str, str]" = {
     "kernel": "Kist needs a Linux that is new enough.",
+    "chroot": "In a chroot containers could reach what is outside of it.",
     "userns": "An ordinary user's engine is root of a user namespace; root's containers may have one each.",
     "proc": "Each container has a /proc of its own processes.",
     "subids": "Subordinate ids are the other users and groups of an ordinary user's containers.",
@@ -31,6 +32,7 @@ ABOUT: "Mapping[str, str]" = {
     "ping": "The groups whose members may send echo requests.",
     "fuse": "By /dev/fuse, programs are file systems.",
     "clock": "Signatures and certificates are compared with the time.",
+    "settings": "engine.toml is what the administrator, or the user, sets for all containers.",
     "engine": "The engine does the work of all commands.",
     "dns": "Name servers are asked for the addresses of mirrors.",
     "mirrors": "kist bootstrap takes packages from a mirror of the distribution.",

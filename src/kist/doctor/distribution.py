@@ -127,3 +127,10 @@ def keep_module(*names: str) -> str:
     lines = " ".join(names)
     file = f"/etc/modules-load.d/kist-{names[0]}.conf"
     return script(f"modprobe -a {lines}", rf'printf "%s\n" {lines} > {file}')
+
+
+def keep_device(path: str) -> str:
+    """The command that opens a device to everybody, now and at every start of the machine (udev(7))."""
+    name = path.rpartition("/")[2]
+    rule = rf'printf "KERNEL==\"%s\", MODE=\"0666\"\n" {name} > /etc/udev/rules.d/60-kist-{name}.rules'
+    return script(f"chmod a+rw {path}", "mkdir -p /etc/udev/rules.d", rule)

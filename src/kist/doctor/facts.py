@@ -47,6 +47,7 @@ class Machine:
         seccomp: a filter was set.
         fuse: /dev/fuse can be opened.
         systemd: whether it runs.
+        chroot: whether this process is in a chroot.
     """
 
     kernel: str
@@ -56,6 +57,7 @@ class Machine:
     seccomp: str = ""
     fuse: str = ""
     systemd: bool = True
+    chroot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +214,22 @@ class EngineAnswer:
     """The engine as a client sees it, nothing being started for it.
 
     Attributes:
-        socket: where it listens.
+        socket: where it listens; empty where that cannot be told.
         refusal: why it did not answer; empty when it did or none runs.
         info: what it told of itself (``/kist/info``); None when it did not.
+        hint: what is to be done where it cannot be told.
     """
 
     socket: str
     refusal: str = ""
     info: Mapping[str, Any] | None = None
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The file of the engine's settings: what is wrong there, and what is to be done; empty for nothing."""
+
+    path: str
+    fault: str = ""
+    hint: str = ""

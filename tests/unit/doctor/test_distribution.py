@@ -1,10 +1,12 @@
 """Which distribution it is, and what things are called there."""
 
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from kist.doctor.distribution import Distribution, keep_module, keep_setting, read, script
+from kist.doctor.distribution import Distribution, keep_device, keep_module, keep_setting, read, script
 
 FAMILIES = ("debian", "fedora", "suse", "arch", "alpine")
 
@@ -58,6 +60,7 @@ def test_every_known_family_has_a_package_for_each_thing(thing: str) -> None:
         *(Distribution("x", family).start_clock() for family in FAMILIES),
         keep_setting("net.ipv4.ping_group_range", "0 2147483647", "ping"),
         keep_module("nf_tables", "nft_ct"),
+        keep_device("/dev/net/tun"),
         script("true", "false"),
     ],
 )
@@ -71,6 +74,15 @@ def test_sudo_can_stand_before_a_command(command: str) -> None:
 def test_a_setting_is_kept_and_takes_effect_at_once() -> None:
     *_, inner = shlex.split(keep_setting("a.b", "1", "topic"))
     assert inner == 'echo "a.b = 1" > /etc/sysctl.d/60-kist-topic.conf && sysctl -p /etc/sysctl.d/60-kist-topic.conf'
+
+
+def test_a_device_is_open_to_all_after_the_next_start_too(tmp_path: Path) -> None:
+    (tmp_path / "tun").touch(mode=0o600)
+    *_, inner = shlex.split(keep_device(f"{tmp_path}/tun"))
+    subprocess.run(["sh", "-c", inner.replace("/etc/", f"{tmp_path}/")], check=True)
+    assert (tmp_path / "tun").stat().st_mode & 0o777 == 0o666
+    rule = (tmp_path / "udev/rules.d/60-kist-tun.rules").read_text(encoding="utf-8")
+    assert rule == 'KERNEL=="tun", MODE="0666"\n'
 
 
 def test_grub_gets_its_own_variable_and_not_the_shells() -> None:

@@ -22,6 +22,7 @@ from kist.doctor.facts import (
     Namespaces,
     Person,
     Place,
+    Settings,
     Storage,
     SubordinateIds,
 )
@@ -318,10 +319,23 @@ RUNS = {"running": 1, "containers": 2, "ids": 1}
         (EngineAnswer("/s", info=RUNS), 65537, LACKING, "has 1 ids where it could have 65537"),
         (EngineAnswer("/s", info=RUNS | {"ids": 0}), 0, OK, "it runs"),
         (EngineAnswer("/s", refusal="nothing in 5 s"), 1, BROKEN, "nothing in 5 s"),
+        (EngineAnswer("", refusal="cannot connect to 'tcp://a'", hint="unset it"), 1, BROKEN, "connect to 'tcp://a'"),
     ],
 )
 def test_the_engine(answer: EngineAnswer, ids_: int, state: str, found: str) -> None:
     tells(machine.engine(answer, ids_), state, found=found)
+
+
+def test_settings_that_cannot_be_read_keep_every_engine_from_starting() -> None:
+    tells(machine.settings(Settings("/etc/kist/engine.toml")), OK, found="/etc/kist/engine.toml")
+    tells(machine.settings(Settings("")), OK)
+    tells(machine.settings(Settings("/x", "/x: there is no setting 'y'", "remove it")), BROKEN, found="setting 'y'")
+
+
+def test_no_engine_starts_in_a_chroot() -> None:
+    tells(machine.chroot(ROOT, MACHINE), OK)
+    tells(machine.chroot(ROOT, replace(MACHINE, chroot=True)), BROKEN)
+    tells(machine.chroot(ANNA, MACHINE), OK, found="userns")
 
 
 # networks

@@ -69,7 +69,10 @@ def _ask_engine(context: "Context") -> "EngineAnswer":
     from kist.errors import KistError  # noqa: PLC0415 - the same
     from kist.spec.jsontext import loads  # noqa: PLC0415 - the same
 
-    path = context.wire.endpoint.socket
+    try:
+        path = context.wire.endpoint.socket
+    except KistError as error:
+        return EngineAnswer("", refusal=str(error), hint=error.hint)
     try:
         connection = Connection(path, timeout=_ENGINE_SECONDS)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):

@@ -42,7 +42,10 @@ def userns(person: Person, found: Namespaces) -> Finding:
     if found.made == _FULL and found.most.isdecimal():
         fix = keep_setting("user.max_user_namespaces", str(max(_WIDE, 2 * int(found.most))), "userns")
         return Finding(code, state, f"all {found.most} that a user may have are in use", cost, (fix,))
-    advice = "user_namespaces(7) tells the reasons; within a container it is often the seccomp profile of that"
+    advice = (
+        "user_namespaces(7) tells the reasons; within a container it is often the seccomp profile of that, and in a "
+        "chroot there are none"
+    )
     return Finding(code, state, f"refused: {found.made}", cost, advice=advice)
 
 

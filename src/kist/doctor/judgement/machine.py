@@ -3,8 +3,8 @@
 import re
 import time
 
-from kist.doctor.distribution import keep_module, script
-from kist.doctor.facts import Clock, Controls, EngineAnswer, Machine, Person
+from kist.doctor.distribution import keep_device, keep_module, script
+from kist.doctor.facts import Clock, Controls, EngineAnswer, Machine, Person, Settings
 from kist.doctor.finding import BROKEN, LACKING, Finding, commands, ok
 
 _LEAST_KERNEL = (5, 12)
@@ -29,6 +29,16 @@ def kernel(machine: Machine) -> Finding:
     least = ".".join(map(str, _LEAST_KERNEL))
     return Finding("kernel", BROKEN, f"Linux {machine.kernel}", f"Kist needs Linux {least} or later",
                    advice="install a newer kernel, or a newer release of the distribution")  # fmt: skip
+
+
+def chroot(person: Person, machine: Machine) -> Finding:
+    """Whether the root directory is the machine's, or a container's."""
+    if not person.root:
+        return ok("chroot", "of root's concern; to others the kernel gives no user namespace in one (userns)")
+    if not machine.chroot:
+        return ok("chroot", "this is no chroot")
+    advice = "give it mounts of its own instead: unshare --mount, and pivot_root in place of chroot"
+    return Finding("chroot", BROKEN, "this is a chroot", "no engine starts in it, so no container can", advice=advice)
 
 
 def modules(machine: Machine) -> Finding:
@@ -63,7 +73,7 @@ def device(code: str, path: str, refusal: str, cost: str, module: str) -> Findin
     """Whether a device can be opened; where it is not there, its module is not loaded."""
     if not refusal:
         return ok(code, f"{path} can be opened")
-    fix = f"chmod a+rw {path}" if "denied" in refusal else keep_module(module)
+    fix = keep_device(path) if "denied" in refusal else keep_module(module)
     return Finding(code, LACKING, f"{path} cannot be opened: {refusal}", cost, (fix,))
 
 
@@ -125,6 +135,13 @@ def clock(machine: Machine, found: Clock) -> Finding:
     )
 
 
+def settings(found: Settings) -> Finding:
+    """Whether the engine's settings can be read."""
+    if not found.fault:
+        return ok("settings", f"{found.path} sets nothing wrong" if found.path else "there are none")
+    return Finding("settings", BROKEN, found.fault, "no engine can start, so no container can", advice=found.hint)
+
+
 def engine(found: EngineAnswer, ids: int) -> Finding:
     """Whether an engine runs and answers.
 
@@ -132,6 +149,8 @@ def engine(found: EngineAnswer, ids: int) -> Finding:
         found: what it answered.
         ids: how many ids a new engine would have; 0 for all.
     """
+    if found.refusal and not found.socket:
+        return Finding("engine", BROKEN, found.refusal, "no command of Kist's works", advice=found.hint)
     if found.refusal:
         return Finding("engine", BROKEN, f"the engine at {found.socket} does not answer: {found.refusal}",
                        "no command of Kist's works", ("kist engine stop",), as_root=False,

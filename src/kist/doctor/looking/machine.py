@@ -6,9 +6,12 @@ import shutil
 import time
 
 from kist.doctor import distribution
-from kist.doctor.facts import Clock, Controls, Machine, Person
+from kist.doctor.facts import Clock, Controls, Machine, Person, Settings
 from kist.engine import rootless
-from kist.kernel import cgroup_mounts, files, lsm, marks, process, trials
+from kist.engine.settings import read as read_settings
+from kist.errors import KistError
+from kist.kernel import cgroup_mounts, files, lsm, marks, process, trials, views
+from kist.spec import roots
 
 _SYSTEMD = "/run/systemd/system"
 
@@ -39,7 +42,18 @@ def machine() -> Machine:
         seccomp=words(trials.attempt(trials.seccomp_filter)),
         fuse=opened("/dev/fuse"),
         systemd=os.path.isdir(_SYSTEMD),
+        chroot=views.in_chroot(),
     )
+
+
+def settings() -> Settings:
+    """The engine's settings, as it would read them."""
+    path = roots.config_file(os.environ, os.geteuid())
+    try:
+        read_settings(path)
+    except KistError as error:
+        return Settings(path, str(error), error.hint)
+    return Settings(path)
 
 
 def controls() -> Controls:
