@@ -115,12 +115,12 @@ class Context:
         """A line of progress or warning, on standard error."""
         sys.stderr.write(text + "\n")
 
-    def warn(self, text: str) -> None:
-        """A warning, on standard error; ``--log-level error`` leaves it out."""
+    def warn(self, text: str, *, mark: bool = True) -> None:
+        """A warning, on standard error; ``--log-level error`` leaves it out. Without the mark, its second line."""
         if not self._warns:
             return
-        mark = f"{_YELLOW}warning:{_OFF}" if self.colour(2) else "warning:"
-        self.note(f"{mark} {text}")
+        word = f"{_YELLOW}warning:{_OFF}" if self.colour(2) else "warning:"
+        self.note(f"{word} {text}" if mark else text)
 
     def fail(self, error: "KistError", look_up: str = "") -> None:
         """Show an error: the cause, the hint on a line of its own, and the command to look it up with."""

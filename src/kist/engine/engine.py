@@ -38,7 +38,7 @@ from kist.engine.stats import Stats, Watch
 from kist.engine.steps import Steps
 from kist.engine.usage import Usage
 from kist.engine.watcher import Condition
-from kist.errors import InvalidInput, NotFound, Unsupported
+from kist.errors import InvalidInput, NotFound, Unsupported, see_doctor
 from kist.kernel import cgroup, process, views
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
@@ -104,7 +104,9 @@ class Engine:
         if views.in_chroot():
             raise Unsupported(
                 "the engine runs in a chroot, where containers could reach what is outside of it",
-                hint="give it mounts of its own instead: unshare --mount, and pivot_root in place of chroot",
+                hint=see_doctor(
+                    "chroot", "give it mounts of its own instead: unshare --mount, and pivot_root in place of chroot"
+                ),
             )
         self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
         if set(self.data_root) & set(":,\\"):

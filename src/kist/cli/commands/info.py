@@ -3,6 +3,7 @@
 from kist.cli.documents import FORMAT, show
 from kist.cli.option import Command
 from kist.cli.units import binary_size
+from kist.cli.warnings import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +36,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     ]
     for name, value in rows:
         context.say(f"{name + ':':<16}{value}")
-    for warning in info["warnings"]:
-        context.warn(warning)
-    if info["warnings"]:
-        context.note("`kist doctor cgroups` tells more")
+    tell(context, info["warnings"])
     return 0
 
 

@@ -99,8 +99,10 @@ def _create(context: "Context", arguments: "Arguments", body: "dict[str, Any]") 
             raise
         context.wire.call("DELETE", container_path(arguments.text("name")), [("force", 1)])
         made = context.wire.call("POST", "/containers/create", query, body)
-    for warning in made.get("Warnings") or ():
-        context.warn(warning)
+    if warnings := made.get("Warnings"):
+        from kist.cli.warnings import tell  # noqa: PLC0415 - there are seldom any
+
+        tell(context, warnings)
     return str(made["Id"])
 
 

@@ -5,6 +5,7 @@ from kist.cli.container_options import CONTAINER_OPTIONS
 from kist.cli.create_body import HOST_FIELDS
 from kist.cli.option import Command
 from kist.cli.usage import UsageError
+from kist.cli.warnings import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
 
     def update(name: str) -> str:
         answer = context.wire.call("POST", container_path(name, "update"), value=body)
-        for warning in (answer or {}).get("Warnings") or ():
-            context.warn(warning)
+        tell(context, (answer or {}).get("Warnings") or ())
         return name
 
     return each(context, arguments.operands, update)
