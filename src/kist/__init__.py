@@ -55,14 +55,16 @@ def Engine(  # noqa: N802 - it stands for the class that it chooses
     """The engine, to be used in a ``with`` block.
 
     Args:
-        local: False talks to the engine over its socket and starts it when it does not run; True makes an engine in
-            this process: the containers are then this process's descendants.
+        local: False talks to the engine over its socket and starts it when it does not run; True makes an engine that
+            is a part of this process, or of a child of it where this is an ordinary user's: the containers are then
+            this process's descendants, in its control groups, and end with it.
         host: another engine's socket (``unix:///path``); not with ``local``.
         data_root: where images and containers are kept; empty for ``$KIST_ROOT``, else the usual place.
         run_root: the directory of the socket; empty for ``$KIST_RUN``, else the default.
 
     Raises:
         Unsupported: a host that is not a Unix socket.
+        Forbidden: with ``local``: this machine makes no user namespaces for its users.
     """
     import os  # noqa: PLC0415 - nothing is imported for those who only look
 
@@ -71,10 +73,15 @@ def Engine(  # noqa: N802 - it stands for the class that it chooses
     given = {"KIST_ROOT": data_root, "KIST_RUN": run_root}
     environment = {**os.environ, **{name: value for name, value in given.items() if value}}
     if local:
+        uid = os.geteuid()
+        places = endpoint.data_root(environment, uid), endpoint.run_root(environment, uid)
+        if uid:
+            from kist.client.private import PrivateEngine  # noqa: PLC0415 - msgspec
+
+            return PrivateEngine(*places)
         from kist.local import LocalEngine  # noqa: PLC0415 - the whole engine
 
-        uid = os.getuid()
-        return LocalEngine(endpoint.data_root(environment, uid), endpoint.run_root(environment, uid))
+        return LocalEngine(*places)
     from kist.client.client import Client  # noqa: PLC0415 - msgspec
 
     if run_root and not host:

@@ -14,7 +14,8 @@ from kist.client.endpoint import Endpoint
 from kist.client.http1 import quote
 from kist.client.output import communicate, framed_records, raw_records
 from kist.client.packing import pack
-from kist.client.transport import FileBody
+from kist.client.start import connect
+from kist.client.transport import Connection, FileBody
 from kist.client.wire import Wire
 from kist.errors import KistError, NotFound
 from kist.spec.build import BootstrapOptions, BuildOptions
@@ -52,10 +53,14 @@ class Client:
     """The engine at an endpoint, which is started by the first request when it is Kist's own and does not run.
 
     Blocking, and safe from many threads. Errors are those of the engine: ``kist.errors``.
+
+    Args:
+        endpoint: of the engine.
+        connecting: makes connections to it.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._wire = Wire(endpoint)
+    def __init__(self, endpoint: Endpoint, connecting: Callable[[Endpoint], Connection] = connect) -> None:
+        self._wire = Wire(endpoint, connecting)
 
     def __enter__(self) -> Self:
         """Itself; nothing is connected before the first request."""

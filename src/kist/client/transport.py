@@ -43,14 +43,18 @@ class Connection:
 
     __slots__ = ("_buffer", "_socket", "reusable")
 
-    def __init__(self, path: str, timeout: "float | None" = None) -> None:
+    def __init__(self, path: str = "", timeout: "float | None" = None, *, connected: int = -1) -> None:
         """Connect to the socket at ``path``; raises OSError (ENOENT, ECONNREFUSED, EACCES, …).
 
-        With ``timeout``, in seconds, whatever takes longer raises ``TimeoutError``.
+        With ``timeout``, in seconds, whatever takes longer raises ``TimeoutError``. ``connected`` is the descriptor of
+        a socket that is connected already, and is this object's from then on.
         """
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         self._buffer = b""
         self.reusable = True
+        if connected >= 0:
+            self._socket = _socket.socket(fileno=connected)
+            return
+        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         self._socket.settimeout(timeout)
         try:
             self._socket.connect(path)

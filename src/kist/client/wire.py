@@ -11,7 +11,7 @@ from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from kist.client.endpoint import Endpoint
@@ -29,8 +29,9 @@ _MAX_IDLE = 4
 class Wire:
     """The engine at an endpoint. Safe from many threads: each request has a connection of its own while it lasts."""
 
-    def __init__(self, endpoint: "Endpoint") -> None:
+    def __init__(self, endpoint: "Endpoint", connecting: "Callable[[Endpoint], Connection]" = connect) -> None:
         self.endpoint = endpoint
+        self._connect = connecting
         self._idle: list[Connection] = []
         self._pid = os.getpid()
 
@@ -122,7 +123,7 @@ class Wire:
             if not connection.is_stale():
                 return connection
             connection.close()
-        return connect(self.endpoint)
+        return self._connect(self.endpoint)
 
     def release(self, connection: "Connection") -> None:
         """Keep a connection for the next request, or close it when it cannot serve one."""

@@ -24,7 +24,31 @@ def run(context: "Context", arguments: "Arguments") -> int:
     if arguments.flag("detach") and os.fork():
         # The parent's end tells the starter that the engine is nobody's child; the child says when it is ready.
         os._exit(0)
+    if (caller := arguments.get("caller_fd", -1)) >= 0:
+        return _serve_caller(context, caller)
     return _serve(context, arguments.get("ready_fd", -1), arguments.text("group"))
+
+
+def _serve_caller(context: "Context", descriptor: int) -> int:
+    """Be the engine of one process alone."""
+    import socket  # noqa: PLC0415 - for this verb only
+
+    from kist.api.private import serve, tell_failure  # noqa: PLC0415 - the whole engine
+    from kist.client.endpoint import data_root, run_root  # noqa: PLC0415 - for this verb only
+    from kist.engine import rootless  # noqa: PLC0415 - the same
+
+    uid = os.getuid()
+    data, run_directory = data_root(context.environment, uid), run_root(context.environment, uid)
+    os.set_inheritable(descriptor, False)
+    os.chdir("/")
+    os.umask(0o022)
+    with socket.socket(fileno=descriptor) as line:
+        try:
+            serve(data, run_directory, line, rootless.enter(run_directory, mounts_too=False))
+        except KistError as error:
+            tell_failure(line, error)
+            return 1
+    return 0
 
 
 def _serve(context: "Context", ready_fd: int, group: str) -> int:
@@ -107,6 +131,13 @@ COMMAND = Command(
         Option("--detach", "Go to the background", hidden=True),
         Option(
             "--ready-fd", "Descriptor that is told when it serves", "FD", parse=whole(0, "a descriptor"), hidden=True
+        ),
+        Option(
+            "--caller-fd",
+            "Socket to the one process that this is for",
+            "FD",
+            parse=whole(0, "a descriptor"),
+            hidden=True,
         ),
     ),
     about="Every command starts the engine when it does not run, so this is for service managers and for looking at "

@@ -39,6 +39,11 @@ def uid_of(connection: Connection | None) -> int:
     return int(_CREDENTIALS.unpack(_credentials(connection))[1])
 
 
+def pid_of(connection: Connection) -> int:
+    """The process at the other end."""
+    return int(_CREDENTIALS.unpack(_credentials(connection))[0])
+
+
 def look(connection: Connection | None) -> Peer | None:
     """The process at the other end; None where that cannot be known, its groups included."""
     if uid_of(connection) < 0:
