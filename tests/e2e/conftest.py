@@ -1,11 +1,13 @@
 """Engines for the tests that start real containers."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from callers import Caller
 from harness import BUSYBOX, Cli, a_cli, an_engine, busybox_tar, import_busybox
 from kist.engine import Engine
 from kist.spec.container import ContainerOptions
@@ -83,3 +85,31 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 def user(request: pytest.FixtureRequest, users: Callable[[str], User]) -> User:
     """The one of the kind that the test is parametrised with."""
     return users(request.param)
+
+
+@pytest.fixture(scope="session")
+def callers(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Caller]]:
+    """One of each kind for the session, without an engine that runs."""
+    with contextlib.ExitStack() as stack:
+        known: dict[str, Caller] = {}
+
+        def ordinary(kind: str) -> Caller:
+            user: User = stack.enter_context(made(tmp_path_factory.mktemp(kind), range_=kind == "range"))
+            python = [*user.who.command, sys.executable]
+            return Caller(python, user.who.environment | {"KIST_RUN": str(user.run_root)}, user.run_root, user.who.home)
+
+        def get(kind: str) -> Caller:
+            if kind not in known:
+                root = Caller([sys.executable], cli.environment, cli.directory / "run", cli.directory)
+                known[kind] = root if kind == "root" else ordinary(kind)
+            return known[kind]
+
+        yield get
+
+
+@pytest.fixture
+def caller(request: pytest.FixtureRequest, callers: Callable[[str], Caller]) -> Caller:
+    found = callers(request.param)
+    if found.engine_runs():
+        found.stop_engine()
+    return found
