@@ -19,12 +19,11 @@ from typing import Any
 from kist.engine import state
 from kist.engine.containers import Containers
 from kist.engine.listing import names_in
-from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.remnants import clear_run
 from kist.errors import Conflict, KistError, NotFound
 from kist.kernel import cgroup, leftovers, mounts, process
-from kist.network import apply, plan
+from kist.network import plan, room
 from kist.runtime import launch, messages
 from kist.spec.check import Check, Problem
 from kist.spec.container import Container, ContainerState
@@ -48,9 +47,8 @@ class Finding:
 class Checker:
     """Looks at everything that belongs to one data root and one run root."""
 
-    def __init__(self, store: Store, containers: Containers, networks: Networks, run_root: str, means: Means) -> None:
+    def __init__(self, store: Store, containers: Containers, networks: Networks, run_root: str) -> None:
         self._store = store
-        self._means = means
         self._containers = containers
         self._networks = networks
         self._run_root = run_root
@@ -219,19 +217,21 @@ class Checker:
                 yield Finding(problem, "removed", partial(leftovers.remove_groups, places))
 
     def _interfaces(self) -> Iterator[Finding]:
-        if not self._means.root:
-            return  # the host's are none of ours
         cables = self._networks.cables()
         here = {plan.veth_name(identifier) for identifier in self._present()}
         for name in cables:
             self._counts["interface"] += 1
             if name not in here:
                 problem = Problem("interface", name, "on our bridge, and of no running container")
-                yield Finding(problem, "removed", partial(apply.remove_link, name))
-        for chains in apply.stray_chains():
+                yield Finding(problem, "removed", partial(self._networks.remove_cable, name))
+        for chains in self._networks.stray_chains():
             self._counts["rules"] += 1
             problem = Problem("rules", ", ".join(chains), "packet rules of a bridge that does not exist")
-            yield Finding(problem, "removed", partial(apply.remove_chains, chains))
+            yield Finding(problem, "removed", partial(self._networks.remove_chains, chains))
+        for note, running in self._networks.stray_ways():
+            self._counts["process"] += 1
+            problem = Problem("process", f"{running.name} {running.pid}", "serves a network that nobody has any more")
+            yield Finding(problem, "ended", partial(room.end, note, running))
 
     def _addresses(self) -> Iterator[Finding]:
         holders = self._networks.holders()
@@ -252,6 +252,8 @@ class Checker:
         places = [os.path.join(self._store.root, name) for name in ("snapshots", "tmp", "containers")]
         for place in (*places, self._run_root):
             for point in leftovers.mounts_below(place):
+                if point == self._networks.room_path:
+                    continue  # in an ordinary user's mounts, which nobody else sees
                 self._counts["mount"] += 1
                 problem = Problem("mount", point, "is mounted on the host")
                 yield Finding(problem, "unmounted", partial(mounts.unmount, point, mounts.MNT_DETACH))

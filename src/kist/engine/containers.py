@@ -79,7 +79,7 @@ class Containers:
         self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds)
         self._remnants = Remnants(store, roster, self._creation, connected)
         self._linking = Linking(roster)
-        self._planning = Planning(store, roster, self._creation, self._linking, volumes, means)
+        self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, connected.room_path)
         self._waiting = Waiting(store, roster, events, start.spawner, self._bonds, self._on_exit)
         self._attaching = Attaching(roster, self.guardians, events)
         self._starting = Starting(

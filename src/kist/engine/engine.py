@@ -40,6 +40,7 @@ from kist.engine.usage import Usage
 from kist.engine.watcher import Condition
 from kist.errors import InvalidInput, NotFound, Unsupported, see_doctor
 from kist.kernel import cgroup, process, views
+from kist.network.room import Room
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
 from kist.spec import roots
@@ -122,9 +123,10 @@ class Engine:
         self.event_log = Events(self.store.events)
         self.catalogue = Images(self.store, self.event_log)
         self.spawner = spawner or Spawner(os.path.join(self.run_root, "engine.log"), shared=shared, bound=bound)
-        self._networks = Networks(self.store)
-        start = Starter(self.spawner, self._networks)
         self.means = means.look(lacks, bound=bound)
+        own_room = None if self.means.root else Room(self.run_root, os.environ, self.spawner.mind)
+        self._networks = Networks(self.store, own_room)
+        start = Starter(self.spawner, self._networks)
         self.machine = MachineLimits(self.means.bound)
         self._containers = Containers(
             self.store,
@@ -146,7 +148,7 @@ class Engine:
         self.files = Files(self._containers, self.store, self.event_log, self.usage)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
-        self._checker = Checker(self.store, self._containers, self._networks, self.run_root, self.means)
+        self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
         self._containers.reconcile()
 
     def __enter__(self) -> Self:

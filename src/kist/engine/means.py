@@ -4,6 +4,7 @@ A container is described as for root (``bundle``) and then fitted: what cannot b
 is one that serves as well.
 """
 
+import os
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from kist.engine import sysctls
 from kist.engine import userns as own_ids
 from kist.errors import Unsupported
 from kist.kernel import cgroup, userns
+from kist.network import outward
 from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
 from kist.spec.mount import Mount
+from kist.spec.networking import Networking
 from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
 
 # Whose terminals are, by convention (the group tty).
@@ -55,15 +58,17 @@ class Means:
                 "--userns auto: the ids of an ordinary user are one range, which all containers have",
                 hint="leave it out: containers are in a user namespace of yours already",
             )
-
         if self.bound is not None:
             _check_bound(options)
-        asked = options.networking
-        if not self.root and options.network == "bridge" and (asked.ports or asked.publish_all):
-            raise Unsupported(
-                "publishing ports needs a bridge, which an ordinary user's engine does not make yet",
-                hint="leave -p out: with --network host the container's ports are the host's",
-            )
+
+    @property
+    def way_out(self) -> str:
+        """The program that carries packets out of an ordinary user's bridge; empty where there is none to be had.
+
+        It is looked for each time: what is installed meanwhile is taken.
+        """
+        helper = None if self.root else outward.find(os.environ)
+        return helper.name if helper is not None else ""
 
     @property
     def hierarchies(self) -> dict[str, object] | None:
@@ -72,15 +77,21 @@ class Means:
 
     def fit_options(self, options: ContainerOptions) -> ContainerOptions:
         """The same options with a network that can be had."""
-        if self.root or options.network != "bridge":
+        if self.root or options.network != "bridge" or _needs_bridge(options.networking) or self.way_out:
             return options
         return msgspec.structs.replace(options, network="host")
 
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         """What of these options is had in another way."""
-        if self.fit_options(options) is options:
+        if self.root or options.network != "bridge" or self.way_out:
             return ()
-        return ("The container has the host's network: an ordinary user's engine does not make a bridge yet.",)
+        if os.path.exists(outward.TUN) and not os.access(outward.TUN, os.R_OK | os.W_OK):
+            missing = f"{outward.TUN} is closed to you (chmod 666 {outward.TUN} opens it)"
+        else:
+            missing = "neither pasta (of the package passt) nor slirp4netns is installed"
+        if _needs_bridge(options.networking):
+            return (f"The container reaches nothing outside of its bridge: {missing}.",)
+        return (f"The container has the host's network, not a bridge: {missing}.",)
 
     def fit(self, spec: RuntimeSpec) -> RuntimeSpec:
         """The same container, as far as it can be made here."""
@@ -150,6 +161,11 @@ def _check_bound(options: ContainerOptions) -> None:
             "--runtime: an outside runtime does not put a container into the calling process's control group",
             hint="leave --runtime or --local out",
         )
+
+
+def _needs_bridge(asked: Networking) -> bool:
+    """Whether something is asked for that only a container with an address of its own can have."""
+    return bool(asked.ports or asked.publish_all or asked.ip or asked.mac or asked.links)
 
 
 def _exchanged(own: int, ranges: Sequence[tuple[int, int]]) -> tuple[IdMap, ...]:

@@ -39,9 +39,11 @@ class Planning:
         linking: Linking,
         volumes: ContainerVolumes,
         means: Means,
+        room: str,
     ) -> None:
         self._store = store
         self._means = means
+        self._room = room
         self._roster = roster
         self._creation = creation
         self._linking = linking
@@ -139,5 +141,6 @@ class Planning:
             passwd=passwd,
             runtime=outside.for_plan(container, spec, places),
             publish=publish,
+            room=self._room,
             life=lifetime.life(container, check),
         )

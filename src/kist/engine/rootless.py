@@ -148,19 +148,21 @@ def _lacks(chosen: Standing, otherwise: str) -> str:
 
 
 def _join(run_root: str, *, mounts_too: bool) -> bool:
-    """Enter the namespace of an earlier engine, if somebody lives there: its keeper, or what a container has left.
+    """Enter the namespace of an earlier engine, if somebody lives there: its keeper, a monitor, or a container.
 
-    Of containers only the user namespace: their mounts are theirs, and what is found there is not to be run here.
+    Of a container only the user namespace: its mounts are its own, and what is found there is not to be run here.
     """
     if keeper := launch.keeper_pid(run_root):
         with contextlib.suppress(ProcessLookupError):
             userns.join(keeper, mounts_too=mounts_too)
             return True
-    for name in names_in(os.path.join(run_root, "containers")):
-        for pid, started in state.left(os.path.join(run_root, "containers", name)):
-            with contextlib.suppress(ProcessLookupError):
-                userns.join(pid, started, mounts_too=False)
-                return True
+    places = [os.path.join(run_root, "containers", name) for name in names_in(os.path.join(run_root, "containers"))]
+    for theirs_too, living in ((mounts_too, state.living_monitor), (False, state.living_container)):
+        for place in places:
+            for pid, started in living(place):
+                with contextlib.suppress(ProcessLookupError):
+                    userns.join(pid, started, mounts_too=theirs_too)
+                    return True
     return False
 
 

@@ -60,17 +60,24 @@ def left_alone(run_directory: str) -> dict[str, Any]:
     return found if process_lives and not _is_watched(found) else {}
 
 
-def left(run_directory: str) -> Iterator[tuple[int, int]]:
-    """The living processes of what was started last in this run directory, its monitor and its first one.
+def living_monitor(run_directory: str) -> Iterator[tuple[int, int]]:
+    """The monitor of what was started last here, and when it began (``process.start_time``); nothing if it is dead."""
+    yield from _living(run_directory, "monitor", "monitor_start")
 
-    Each with the time when it began (``process.start_time``).
-    """
+
+def living_container(run_directory: str) -> Iterator[tuple[int, int]]:
+    """The first process of what was started last here, in the same way."""
+    yield from _living(run_directory, "pid", "pid_start")
+
+
+def _living(run_directory: str, pid: str, started: str) -> Iterator[tuple[int, int]]:
     try:
         found = _load(run_directory)
-        known = [(found["monitor"], found["monitor_start"]), (found["pid"], found["pid_start"])]
+        known = (found[pid], found[started])
     except (ValueError, KeyError):
         return
-    yield from ((pid, started) for pid, started in known if process.lives(pid, started))
+    if process.lives(*known):
+        yield known
 
 
 def is_guarded(run_directory: str) -> bool:

@@ -25,8 +25,9 @@ def write_surroundings(
     The container may write to them, so they are where its other files are: what it fills is not the machine's /run.
     """
     options = container.options
+    resolver = network.resolver if network is not None else ""
     texts = {
-        "resolv.conf": networks.resolv_conf(options.network, options.networking),
+        "resolv.conf": networks.resolv_conf(options.network, options.networking, resolver),
         "hostname": files.hostname_file(hostname_of(container)),
         "hosts": hosts_text(container, network, linked),
     }

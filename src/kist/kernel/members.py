@@ -93,6 +93,12 @@ class Members:
         )
 
 
+def lives_anybody(mount_namespace: int, *, but: int) -> bool:
+    """Whether a process other than ``but`` is in the mount namespace of this inode number."""
+    name = f"mnt:[{mount_namespace}]"
+    return any(_space(int(pid), "mnt") == name for pid in os.listdir("/proc") if pid.isdecimal() and int(pid) != but)
+
+
 def _space(pid: int, kind: str) -> str:
     """The name of a namespace of a process; empty when it has ended, or is none of ours."""
     try:

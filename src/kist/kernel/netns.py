@@ -1,4 +1,8 @@
-"""Network namespaces: a socket in another one, and a lock on the one that the caller is in."""
+"""Network namespaces: work done in another one, one that is kept, and a lock on the one that the caller is in.
+
+Whoever has entered one of an ordinary user's may not come back to the host's (setns(2)), so it is never the caller's
+thread that goes there, but one of its own that ends there.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,78 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from kist.kernel import namespaces
+from kist.kernel import mounts, namespaces
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
+
+T = TypeVar("T")
+
+_NS_GET_NSTYPE = 0xB703
 
 
 def socket_inside(netns_fd: int, protocol: int = NETLINK_ROUTE) -> Socket:
-    """A socket in another network namespace; the caller's thread stays where it is.
+    """A socket in another network namespace: it belongs to the namespace of the thread that makes it."""
+    return inside(netns_fd, lambda: Socket(protocol))
 
-    A socket belongs to the namespace of the thread that makes it, so a thread of its own goes there and ends.
+
+def inside(netns_fd: int, work: Callable[[], T]) -> T:
+    """Do something in another network namespace, and give or raise what it gives or raises."""
+
+    def enter() -> T:
+        namespaces.setns(netns_fd, namespaces.CLONE_NEWNET)
+        return work()
+
+    return _in_thread(enter)
+
+
+def keep_new(path: str) -> None:
+    """Make a network namespace, kept by a mount over the file ``path``: as long as this mount namespace has it.
+
+    Whose it is follows from the user namespace of this process.
     """
-    made: list[Socket | OSError] = []
 
-    def enter() -> None:
+    def make() -> None:
+        namespaces.unshare(namespaces.CLONE_NEWNET)
+        mounts.mount("/proc/thread-self/ns/net", path, None, mounts.MS_BIND)
+
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    _in_thread(make)
+
+
+def kept_at(path: str) -> int:
+    """A descriptor of the network namespace that is mounted here; -1 where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+    try:
+        if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) == namespaces.CLONE_NEWNET:
+            return descriptor
+    except OSError:
+        pass  # ENOTTY: an ordinary file, where the mount of an earlier engine was
+    os.close(descriptor)
+    return -1
+
+
+def _in_thread(work: Callable[[], T]) -> T:
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
         try:
-            namespaces.setns(netns_fd, namespaces.CLONE_NEWNET)
-            made.append(Socket(protocol))
-        except OSError as error:
-            made.append(error)
+            done.append(work())
+        except BaseException as error:  # raised again by whoever waits
+            failed.append(error)
 
-    thread = threading.Thread(target=enter, name="netns", daemon=True)
+    thread = threading.Thread(target=run, name="netns", daemon=True)
     thread.start()
     thread.join()
-    result = made[0]
-    if isinstance(result, OSError):
-        raise result
-    return result
+    if failed:
+        raise failed[0]
+    return done[0]
 
 
 def current() -> int:

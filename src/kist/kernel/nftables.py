@@ -18,6 +18,7 @@ from kist.kernel import netlink
 from kist.kernel.netlink import Request, Socket
 from kist.kernel.nftables_expressions import be32
 
+HOOK_INPUT = 1
 HOOK_FORWARD = 2
 HOOK_POSTROUTING = 4
 PRIORITY_FILTER = 0

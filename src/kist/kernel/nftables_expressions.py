@@ -19,6 +19,7 @@ _META_OIFNAME = 7
 _PAYLOAD_NETWORK_HEADER = 1
 _IPV4_SOURCE_OFFSET = 12
 _CT_STATE = 0
+_CT_STATE_INVALID = 1
 _CT_STATE_ESTABLISHED = 2
 _CT_STATE_RELATED = 4
 _EQUAL = 0
@@ -54,10 +55,18 @@ def source_subnet(address: str, prefix: int) -> bytes:
 
 def established() -> bytes:
     """The packet belongs to a connection that was let through before, or is related to one."""
+    return _connection_state(_CT_STATE_ESTABLISHED | _CT_STATE_RELATED)
+
+
+def invalid() -> bytes:
+    """The packet fits no connection, and is none's first: addresses are not translated back in it."""
+    return _connection_state(_CT_STATE_INVALID)
+
+
+def _connection_state(states: int) -> bytes:
     load = expression("ct", be32(1, _REGISTER_1), be32(2, _CT_STATE))
     # Connection tracking keeps its state as a number of the machine's byte order.
-    mask = struct.pack("=I", _CT_STATE_ESTABLISHED | _CT_STATE_RELATED)
-    return load + _masked(mask) + _compare(_NOT_EQUAL, bytes(4))
+    return load + _masked(struct.pack("=I", states)) + _compare(_NOT_EQUAL, bytes(4))
 
 
 def masquerade() -> bytes:

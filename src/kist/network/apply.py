@@ -11,14 +11,14 @@ Raises, everywhere:
 
 import contextlib
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_interface
 
 from kist.errors import Conflict, Forbidden, Unavailable, see_doctor
 from kist.kernel import netns, nftables, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Request, Socket
 from kist.kernel.rtnetlink import Link
-from kist.network import firewall
+from kist.network import firewall, outward
 from kist.network.plan import (
     CABLE_PREFIX,
     BridgeNetwork,
@@ -37,19 +37,23 @@ _LARGEST_MTU = 1500
 _LOOPBACK_INDEX = 1  # in every network namespace
 
 
-def default_network(bridge: str = "kist0", name: str = "bridge") -> BridgeNetwork:
+def default_network(
+    bridge: str = "kist0", name: str = "bridge", *, avoid: Iterable[str] = (), largest: int = _LARGEST_MTU
+) -> BridgeNetwork:
     """The network on this bridge: as it is, or made now on a subnet to which the host has no route.
 
     Args:
         bridge: the device; ``plan.bridge_name`` tells which one is an engine's own.
         name: what users call the network.
+        avoid: destinations beside those of this namespace that the subnet must not hide.
+        largest: the MTU where no way out has a smaller one.
 
     Raises:
         Conflict: a device of this name is no bridge.
         Unavailable: no subnet is free.
     """
     with _explained(f"set up the bridge {bridge}"), netns.locked(), Socket(NETLINK_ROUTE) as connection:
-        network = _existing(connection, bridge, name) or _free_network(connection, bridge, name)
+        network = _existing(connection, bridge, name) or _free_network(connection, bridge, name, avoid, largest)
         _make(connection, network)
     return network
 
@@ -134,6 +138,12 @@ def remove_chains(names: Sequence[str]) -> None:
         nftables.remove(connection, firewall.TABLE, names)
 
 
+def guard_way_out() -> None:
+    """Have the rules of an ordinary user's way out in place."""
+    with _explained_rules(outward.DEVICE), netns.locked(), Socket(NETLINK_NETFILTER) as connection:
+        nftables.ensure(connection, firewall.TABLE, [firewall.way_out_chain(outward.DEVICE)])
+
+
 def remove_bridge(network: BridgeNetwork) -> None:
     """Remove the bridge and its rules, if they are there. Forwarding stays on: others may rely on it by now."""
     with _explained(f"remove the bridge {network.bridge}"), netns.locked():
@@ -172,13 +182,13 @@ def _existing(connection: Socket, bridge: str, name: str) -> BridgeNetwork | Non
     return None
 
 
-def _free_network(connection: Socket, bridge: str, name: str) -> BridgeNetwork:
+def _free_network(connection: Socket, bridge: str, name: str, avoid: Iterable[str], largest: int) -> BridgeNetwork:
     routes = rtnetlink.routes(connection)
-    subnet = choose_subnet(route.destination for route in routes)
+    subnet = choose_subnet([*(route.destination for route in routes), *avoid])
     outward = {route.ifindex for route in routes if route.destination == "0.0.0.0/0"}
     sizes = [link.mtu for link in rtnetlink.links(connection) if link.ifindex in outward]
     # Packets that are too large for the way out get lost where a firewall swallows the ICMP messages that say so.
-    mtu = min([_LARGEST_MTU, *sizes])
+    mtu = min([largest, *sizes])
     return BridgeNetwork(name=name, bridge=bridge, subnet=subnet, gateway=first_address(subnet), mtu=mtu)
 
 
@@ -332,7 +342,7 @@ def _explained_rules(bridge: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise Unavailable(
-            f"cannot set up address translation for the bridge {bridge}: {_reason(error)}",
+            f"cannot set up the packet rules of {bridge}: {_reason(error)}",
             hint=see_doctor(
                 "nftables",
                 "the kernel must have nf_tables with NAT and connection tracking (modules nf_tables, nft_chain_nat, "

@@ -20,7 +20,7 @@ def host_resolvers(resolv_conf: str) -> list[str]:
     return [server for server in _values(resolv_conf, "nameserver") if _reachable(server)]
 
 
-def resolv_file(host: str, upstream: str = "", wanted: Networking = NOTHING) -> str:
+def resolv_file(host: str, upstream: str = "", wanted: Networking = NOTHING, resolver: str = "") -> str:
     """A container's /etc/resolv.conf.
 
     Args:
@@ -28,7 +28,10 @@ def resolv_file(host: str, upstream: str = "", wanted: Networking = NOTHING) -> 
         upstream: the text of ``UPSTREAM_RESOLV_CONF`` where it exists: what systemd-resolved itself asks. It counts
             where the host's has loopback servers only.
         wanted: ``dns``, ``dns_search`` and ``dns_options``, each in place of what the host has.
+        resolver: a name server on the network that asks the host's, for a host whose own are all loopback ones.
     """
+    if resolver and not host_resolvers(host):
+        return _resolv_text(wanted.dns or [resolver], host, wanted)
     source = host if host_resolvers(host) or not host_resolvers(upstream) else upstream
     return _resolv_text(wanted.dns or host_resolvers(source), source, wanted)
 

@@ -11,6 +11,7 @@ from kist.kernel.nftables_expressions import (
     drop,
     established,
     input_device,
+    invalid,
     masquerade,
     output_device,
     source_subnet,
@@ -43,4 +44,19 @@ def chains(network: BridgeNetwork) -> tuple[BaseChain, ...]:
                 ("nothing else to containers", output_device(bridge) + drop()),
             ),
         ),
+    )
+
+
+def way_out_chain(device: str) -> BaseChain:
+    """What is dropped of what comes in by the device of an ordinary user's way out.
+
+    pasta sends segments that connection tracking takes for none of its own. Their addresses are not translated back, so
+    they seem meant for this namespace, which would answer that there is no such connection, and end it.
+    """
+    return BaseChain(
+        name=f"{device}-input",
+        type="filter",
+        hook=nftables.HOOK_INPUT,
+        priority=nftables.PRIORITY_FILTER,
+        rules=(("of no connection", input_device(device) + invalid() + drop()),),
     )

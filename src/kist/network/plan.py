@@ -145,13 +145,14 @@ def fixed_address(subnet: str, gateway: str, used: Collection[str], wanted: str)
     return wanted
 
 
-def attachment(network: BridgeNetwork, address: str, mac: str = "") -> NetworkAttachment:
+def attachment(network: BridgeNetwork, address: str, mac: str = "", resolver: str = "") -> NetworkAttachment:
     """A container's end on the network, at ``address`` (without prefix length)."""
     return NetworkAttachment(
         network=network.name,
         address=f"{address}/{network.prefix}",
         gateway=network.gateway,
         mac=mac or mac_for(address),
+        resolver=resolver,
     )
 
 

@@ -129,6 +129,7 @@ class Successor:
                 self._monitor.publish([each])
             except OSError as error:
                 messages.complain(error)
+        self._monitor.enter_room()
 
     def _open_door(self) -> None:
         descriptor = self._kept.held[""].fds.pop("door", -1) if "" in self._kept.held else -1

@@ -13,6 +13,7 @@ answers
 ``adopt``   a container whose monitor and keeper died: its request, its process and the pipes of that; ``adopted``
 ``leave``   the engine goes: ``stays`` when there is a reason to stay, else the connection's end
 ``end``     the engine goes, and what it has started ends with it
+``mind``    (no answer) a descriptor of a process that is to be ended when this one's work is over
 
 and a monitor whose keeper died says what it says to its guard (``kist.runtime.guard``).
 """
@@ -91,6 +92,7 @@ class Keeper:
         self._connections: set[socket.socket] = set()
         self._settling: dict[str, list[socket.socket]] = {}
         self._spawner = 0
+        self._minded = -1
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         # The spawner sees this process's end by it.
         self._life, self._dies = os.pipe2(os.O_CLOEXEC)
@@ -108,6 +110,11 @@ class Keeper:
         while self._connections or self._kept:
             self._loop.turn()
         unlink("/".join(self._place))
+        if self._minded >= 0:
+            try:
+                signal.pidfd_send_signal(self._minded, signal.SIGTERM)
+            except ProcessLookupError:
+                return  # it has ended before
 
     # children
 
@@ -304,6 +311,10 @@ class Keeper:
                 self._settle(connection, message["settle"])
             elif "adopt" in message:
                 self._adopt(connection, message)
+            elif "mind" in message:
+                if self._minded >= 0:
+                    os.close(self._minded)
+                self._minded = descriptors[0]
             else:
                 self._note(message, descriptors, connection)
 

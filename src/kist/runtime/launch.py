@@ -63,6 +63,7 @@ class Spawner:
         self._requests: socket.socket | None = None
         self._pid = 0
         self._greeted = True
+        self._minded = -1
         self.on_keeper: Callable[[int], None] = lambda _: None
         """Called with the process id of each keeper that this engine comes to have."""
 
@@ -115,6 +116,23 @@ class Spawner:
         faults.point("engine: sent the request")
         return ours
 
+    def mind(self, pidfd: int) -> None:
+        """Have a process ended when no engine is there any more and no container: the last one that was named.
+
+        Args:
+            pidfd: a descriptor of it, which stays the caller's.
+        """
+        with self._lock:
+            if self._minded >= 0:
+                os.close(self._minded)
+            self._minded = os.dup(pidfd)
+            self._tell_whom_to_mind()
+
+    def _tell_whom_to_mind(self) -> None:
+        if self._minded >= 0 and self._connection is not None:
+            with contextlib.suppress(OSError):  # it has died, and the next one is told
+                messages.send(self._connection, {"mind": True}, [self._minded])
+
     def settle(self, run_directory: str) -> None:
         """Wait until the keeper has no part in this container any more: its end, or that of its start, is on disk."""
         self._ask({"settle": run_directory})
@@ -135,6 +153,9 @@ class Spawner:
                 self._let_go(wait=True)
                 return
             stays = False
+            if self._minded >= 0:
+                os.close(self._minded)
+                self._minded = -1
             with contextlib.suppress(OSError):
                 self._await_greeting()
                 messages.send(self._connection, {"leave": True})
@@ -166,6 +187,7 @@ class Spawner:
                 self._let_go(wait=True)
             if self._requests is None:
                 self._requests = (self._find() if self._shared else None) or self._start()
+                self._tell_whom_to_mind()
             return self._requests
 
     def _find(self) -> socket.socket | None:

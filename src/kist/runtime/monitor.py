@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from kist.kernel import cgroup, faults, process
+from kist.kernel import cgroup, faults, namespaces, process
 from kist.kernel.lean import signal, socket
 from kist.runtime import child, logwriter, messages, requests
 from kist.runtime import loop as events
@@ -100,6 +100,7 @@ class Monitor:
         try:
             if "publish" in self.plan:
                 self.publish(self.plan["publish"])
+                self.enter_room()
             self.door.open()
             if self.plan["ends_with_engine"]:
                 self.control.end_with_engine()
@@ -246,6 +247,16 @@ class Monitor:
             raise
         self.record.state["publish"] = self.ports.taken
         self.record.state["ports"] = self.ports.published
+
+    def enter_room(self) -> None:
+        """Go where the published ports' container is reached from, for good: nobody may return to the host's network.
+
+        What listens on the host has been made by now, and what is logged elsewhere is connected.
+        """
+        if "room" in self.plan:
+            room = os.open(self.plan["room"], os.O_RDONLY | os.O_CLOEXEC)
+            namespaces.setns(room, namespaces.CLONE_NEWNET)
+            os.close(room)
 
     @property
     def state(self) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command", "outside")
-_FOR_FEW = ("joined", "publish", "ids", "runtime", "hierarchies")
+_FOR_FEW = ("joined", "publish", "room", "ids", "runtime", "hierarchies")
 _NOT_HELD = (*_FOR_INIT, "bundle")
 # What the monitor reads of the plan of a health check.
 _FOR_CHECK = ("namespaces", "terminal", "stdin")
@@ -158,6 +158,7 @@ class Plan(msgspec.Struct, frozen=True):
         terminal, stdin, stdin_once: how the standard streams are made.
         log: None for output that is only passed on.
         publish: ports that the monitor carries (see ``kist.runtime.ports``).
+        room: the file of the network namespace from which it reaches the container; empty for the host's.
         life: None for a process that lives once, and that nobody stops (build steps, exec'd processes).
         operations: what init does, in order.
         command: what it becomes.
@@ -180,6 +181,7 @@ class Plan(msgspec.Struct, frozen=True):
     life: Life | None = None
     joined: tuple[Joined, ...] = ()
     publish: tuple[dict[str, Any], ...] = ()
+    room: str = ""
     ids: IdMaps | None = None
     outside: tuple[Step, ...] = ()
     runtime: OutsideRuntime | None = None
@@ -247,6 +249,7 @@ def make_plan(
     passwd: dict[str, Any] | None = None,
     life: Life | None = None,
     publish: Sequence[dict[str, Any]] = (),
+    room: str = "",
     runtime: dict[str, Any] | None = None,
 ) -> Plan:
     """The plan of a container's first process.
@@ -267,6 +270,7 @@ def make_plan(
         passwd: arguments of the operation ``passwd_entry``, for ``--as-me``.
         life: how it is stopped, and what the monitor does by itself.
         publish: ports that the monitor carries.
+        room: the file of the network namespace from which it reaches the container; empty for the host's.
         runtime: for an outside one: ``program``, its path; ``directory``, the container's run directory;
             ``config``, the bundle's (``kist.spec.oci_config``), its user as far as it is known.
     """
@@ -287,6 +291,7 @@ def make_plan(
         life=life,
         joined=spec.linux.joined,
         publish=tuple(publish),
+        room=room if publish else "",
         ids=spec.linux.ids,
         outside=tuple(_outside(spec, root_at)) if spec.linux.ids is not None else (),
         hierarchies=hierarchies if spec.linux.cgroups_path else None,

@@ -66,9 +66,18 @@ class PublishedPort(msgspec.Struct, frozen=True):
 
 
 class NetworkAttachment(msgspec.Struct, frozen=True):
-    """A container's end on a network; ``address`` as ``10.88.0.2/16``."""
+    """A container's end on a network.
+
+    Attributes:
+        network: its name.
+        address: ``10.88.0.2/16``.
+        gateway: the bridge's address.
+        mac: the device's.
+        resolver: a name server on the way out, where containers cannot reach the host's own; empty for none.
+    """
 
     network: str
     address: str
     gateway: str
     mac: str
+    resolver: str = ""

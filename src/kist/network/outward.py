@@ -1,0 +1,226 @@
+"""The way out of an ordinary user's network namespace: a program that carries its packets as connections of its own.
+
+A bridge in such a namespace ends there, for the user has no say over the machine's devices. pasta (of passt) or
+slirp4netns, where one is installed, puts a device ``tap0`` into the namespace and opens ordinary sockets on the host for
+whatever leaves by it. Neither reaches the host's loopback addresses: what listens there is not meant for containers.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from kist.errors import Unavailable
+from kist.kernel import process
+from kist.network.plan import overlapping, parse_subnet
+
+DEVICE = "tap0"
+TUN = "/dev/net/tun"
+# The largest packet that both take: the fewer packets, the more bytes in a second.
+MTU = 65520
+
+_SUBNETS = ("10.0.2.0/24", "10.0.3.0/24", "172.31.252.0/24", "192.168.252.0/24")
+# As slirp4netns numbers them within its subnet.
+_GATEWAY, _RESOLVER, _OWN = 2, 3, 100
+# Where distributions put them: a batch job's PATH may be shorter.
+_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SECONDS = 10
+
+# The faster one first: pasta moves several times what slirp4netns does.
+Program = Literal["pasta", "slirp4netns"]
+_PROGRAMS: tuple[Program, ...] = ("pasta", "slirp4netns")
+
+
+class Helper(msgspec.Struct, frozen=True):
+    """A program that can be the way out."""
+
+    name: Program
+    path: str
+
+
+class Subnet(msgspec.Struct, frozen=True):
+    """The addresses on the tap device: the namespace's own, the program's, and its name server's."""
+
+    text: str
+
+    def _at(self, number: int) -> str:
+        return str(parse_subnet(self.text)[number])
+
+    @property
+    def gateway(self) -> str:
+        """The next hop of all that leaves."""
+        return self._at(_GATEWAY)
+
+    @property
+    def resolver(self) -> str:
+        """A name server that asks the host's."""
+        return self._at(_RESOLVER)
+
+    @property
+    def own(self) -> str:
+        """The namespace's."""
+        return self._at(_OWN)
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A program that runs.
+
+    Attributes:
+        name: which one.
+        pid, started: the process (``process.start_time``).
+        resolver: the address of a name server that asks the host's; empty where that is not needed.
+    """
+
+    name: Program
+    pid: int
+    started: int
+    resolver: str = ""
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still does."""
+        return process.lives(self.pid, self.started)
+
+
+def find(environment: Mapping[str, str]) -> Helper | None:
+    """The program to take, if there is one that can work: both need the device that makes tap devices."""
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        return None
+    path = f"{environment.get('PATH', '')}:{_PLACES}"
+    found = ((name, shutil.which(name, path=path)) for name in _PROGRAMS)
+    return next((Helper(name, place) for name, place in found if place), None)
+
+
+def choose_subnet(routed: Iterable[str]) -> Subnet:
+    """Addresses that hide none of the host's destinations from containers.
+
+    Raises:
+        Unavailable: all of them would.
+    """
+    destinations = frozenset(routed)
+    for candidate in _SUBNETS:
+        if not overlapping(candidate, destinations):
+            return Subnet(candidate)
+    raise Unavailable(
+        f"no free subnet for {DEVICE}: this machine has routes to all of {', '.join(_SUBNETS)}",
+        hint="run with --network host",
+    )
+
+
+def pasta_command(
+    helper: Helper, subnet: Subnet, namespace: str, log: str, pid_file: str, *, resolves: bool
+) -> list[str]:
+    """passt(1): it goes to the background when the device is configured.
+
+    Where it resolves, old ones let answers of the host's own name server come from their address whoever was asked.
+    """
+    return [
+        helper.path, "--quiet", "--log-file", log, "--pid", pid_file,
+        "--ipv4-only", "--config-net", "--ns-ifname", DEVICE, "--mtu", str(MTU),
+        "--address", subnet.own, "--netmask", str(parse_subnet(subnet.text).prefixlen), "--gateway", subnet.gateway,
+        *(["--dns-forward", subnet.resolver] if resolves else []), "--no-map-gw", "--no-netns-quit",
+        "--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none",
+        "--netns", namespace,
+    ]  # fmt: skip
+
+
+def slirp_command(helper: Helper, subnet: Subnet, namespace: str, ready: int) -> list[str]:
+    """slirp4netns(1): it writes to ``ready`` when the device is configured, and stays."""
+    return [
+        helper.path, "--configure", f"--mtu={MTU}", f"--cidr={subnet.text}", "--disable-host-loopback",
+        f"--ready-fd={ready}", "--netns-type=path", namespace, DEVICE,
+    ]  # fmt: skip
+
+
+def start(helper: Helper, subnet: Subnet, namespace: str, run_root: str, *, resolves: bool) -> Running:
+    """Start the program for the namespace that is mounted at ``namespace``, and wait until its device is there.
+
+    Args:
+        helper: the program.
+        subnet: on the device.
+        namespace: the file.
+        run_root: for what it writes.
+        resolves: have it ask the host's name servers, for a host whose own are all on loopback addresses.
+
+    Raises:
+        Unavailable: it could not be started; with its own words.
+    """
+    if helper.name == "pasta":
+        pid = _start_pasta(helper, subnet, namespace, run_root, resolves=resolves)
+    else:
+        pid = _start_slirp(helper, subnet, namespace, run_root)
+    try:
+        return Running(helper.name, pid, process.start_time(pid), subnet.resolver if resolves else "")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise _failed(helper, "it ended at once") from error
+
+
+def _start_pasta(helper: Helper, subnet: Subnet, namespace: str, run_root: str, *, resolves: bool) -> int:
+    pid_file = os.path.join(run_root, f"pasta-{os.getpid()}.pid")
+    log = os.path.join(run_root, "pasta.log")
+    command = pasta_command(helper, subnet, namespace, log, pid_file, resolves=resolves)
+    try:
+        # What it says goes to a file: a pipe would stay open with the process that goes on.
+        with open(os.path.join(run_root, "pasta.err"), "w+b") as words:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, check=False,
+                                  start_new_session=True, timeout=_SECONDS)  # fmt: skip
+            words.seek(0)
+            if done.returncode:
+                raise _failed(helper, _last_line(words.read()))
+        with open(pid_file, encoding="ascii") as file:
+            return int(file.read())
+    except subprocess.TimeoutExpired as error:
+        raise _failed(helper, f"it was not ready after {_SECONDS} s") from error
+    finally:
+        for path in (pid_file, os.path.join(run_root, "pasta.err")):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _start_slirp(helper: Helper, subnet: Subnet, namespace: str, run_root: str) -> int:
+    ready, tell = os.pipe2(os.O_CLOEXEC)
+    try:
+        with open(os.path.join(run_root, "slirp4netns.log"), "w+b") as words:
+            child = subprocess.Popen(slirp_command(helper, subnet, namespace, tell), stdin=subprocess.DEVNULL,
+                                     stdout=words, stderr=words, pass_fds=[tell], start_new_session=True)  # fmt: skip
+            os.close(tell)
+            tell = -1
+            if select.select([ready], [], [], _SECONDS)[0] and os.read(ready, 1):
+                _children.append(child)
+                return child.pid
+            child.kill()
+            child.wait()
+            words.seek(0)
+            raise _failed(helper, _last_line(words.read()))
+    finally:
+        for descriptor in (ready, tell):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+# Looked at again where the next one is started, so that no dead one stays a zombie.
+_children: "list[subprocess.Popen[bytes]]" = []
+
+
+def reap() -> None:
+    """Take the ends of those that have ended."""
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _last_line(words: bytes) -> str:
+    lines = words.decode(errors="replace").strip().splitlines()
+    # Where there is no system logger, passt tells of that after every line.
+    told = [line for line in lines if "syslog" not in line]
+    return told[-1].strip() if told else "it says nothing"
+
+
+def _failed(helper: Helper, words: str) -> Unavailable:
+    return Unavailable(
+        f"{helper.name} cannot be the way out of the containers' network: {words}",
+        hint="--network host and --network none work without it",
+    )

@@ -1,0 +1,187 @@
+"""An ordinary user's own network: a namespace with the bridges, the containers' cables, and the way out.
+
+The namespace is kept by a mount over a file of the run root, which is seen in the mount namespace that the engine has
+made: by the engines, keepers and monitors that live there, and it ends with the last of them. What carries packets out
+of it is a process of its own, noted beside it, and mended when it has died.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from kist.kernel import ends, members, netns, rtnetlink
+from kist.kernel import files as kernel_files
+from kist.kernel.netlink import NETLINK_ROUTE, Socket
+from kist.network import apply, files, outward
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_NOTE = "outward-"
+_LOOPBACK_INDEX = 1  # in every network namespace
+
+
+class Room:
+    """One of them, made when the first container needs it.
+
+    Args:
+        run_root: where the file and the notes are.
+        environment: in whose PATH the programs are looked for.
+        mind: called with a descriptor of each program that is started or found: who ends it with the last container.
+    """
+
+    def __init__(self, run_root: str, environment: Mapping[str, str], mind: Callable[[int], None]) -> None:
+        self._run_root = run_root
+        self._environment = environment
+        self._mind = mind
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._outward: outward.Running | None = None
+        self.path = os.path.join(run_root, "netns")
+
+    @property
+    def resolver(self) -> str:
+        """The address of a name server in it that asks the host's; empty where there is no way out."""
+        return self._outward.resolver if self._outward is not None else ""
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do something in the namespace; it is made if need be, and its way out.
+
+        Raises:
+            Unavailable: the program that carries packets out does not start.
+        """
+        return netns.inside(self._ready(), work)
+
+    def look(self, work: Callable[[], T], otherwise: T) -> T:
+        """The same where the namespace is there already."""
+        with self._lock:
+            descriptor = self._descriptor if self._descriptor >= 0 else netns.kept_at(self.path)
+            self._descriptor = descriptor
+        return netns.inside(descriptor, work) if descriptor >= 0 else otherwise
+
+    def routes_outside(self) -> tuple[str, ...]:
+        """The host's destinations: a subnet here must not hide one of them."""
+        with Socket(NETLINK_ROUTE) as connection:
+            return tuple(route.destination for route in rtnetlink.routes(connection))
+
+    def strays(self) -> Iterator[tuple[str, outward.Running]]:
+        """Notes of programs that live on where nobody else does, whose namespace nobody can reach any more."""
+        for path, here, running in self._notes():
+            if here != _here() and running.lives and not members.lives_anybody(here, but=running.pid):
+                yield path, running
+
+    def end_strays(self) -> None:
+        """End them, and forget those that have ended."""
+        for path, running in list(self.strays()):
+            end(path, running)
+        for path, _, running in list(self._notes()):
+            if not running.lives:
+                end(path, running)
+
+    def close(self) -> None:
+        """Let go of it; it goes on as long as anybody has it."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _ready(self) -> int:
+        with self._lock, self._alone():
+            if self._descriptor < 0:
+                self._descriptor = self._open()
+            if self._outward is None or not self._outward.lives:
+                self._outward = self._found() or self._started()
+            return self._descriptor
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep out other engines of this run root: they may live in the same mounts."""
+        if self._descriptor >= 0 and self._outward is not None and self._outward.lives:
+            yield
+            return
+        lock = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _open(self) -> int:
+        if (found := netns.kept_at(self.path)) >= 0:
+            return found
+        self.end_strays()
+        netns.keep_new(self.path)
+        descriptor = netns.kept_at(self.path)
+        netns.inside(descriptor, _set_up_loopback)
+        return descriptor
+
+    def _found(self) -> outward.Running | None:
+        """The program that an earlier engine has started."""
+        for path, here, running in self._notes():
+            if here == _here():
+                if running.lives:
+                    self._tell(running)
+                    return running
+                os.unlink(path)
+        return None
+
+    def _started(self) -> outward.Running | None:
+        outward.reap()
+        helper = outward.find(self._environment)
+        if helper is None or not any(route == "0.0.0.0/0" for route in self.routes_outside()):
+            return None  # nor has the host a way out
+        subnet = outward.choose_subnet(self.routes_outside())
+        resolves = not files.host_resolvers(kernel_files.read_text("/etc/resolv.conf"))
+        running = outward.start(helper, subnet, self.path, self._run_root, resolves=resolves)
+        _log.info("the way out of the containers' network is %s, process %d", running.name, running.pid)
+        with open(os.path.join(self._run_root, f"{_NOTE}{_here()}.json"), "wb") as file:
+            file.write(msgspec.json.encode(running))
+        netns.inside(self._descriptor, apply.guard_way_out)
+        self._tell(running)
+        return running
+
+    def _tell(self, running: outward.Running) -> None:
+        pidfd = ends.open_process(running.pid, running.started)
+        if pidfd is not None:
+            self._mind(pidfd)
+            os.close(pidfd)
+
+    def _notes(self) -> Iterator[tuple[str, int, outward.Running]]:
+        """Each with its path and the mount namespace that it is of."""
+        for name in os.listdir(self._run_root):
+            if not name.startswith(_NOTE):
+                continue
+            path = os.path.join(self._run_root, name)
+            try:
+                with open(path, "rb") as file:
+                    running = msgspec.json.decode(file.read(), type=outward.Running)
+                yield path, int(name.removeprefix(_NOTE).removesuffix(".json")), running
+            except (FileNotFoundError, msgspec.DecodeError, ValueError):
+                _log.warning("%s is damaged", path)
+
+
+def end(path: str, running: outward.Running) -> None:
+    """End a program, and forget it."""
+    pidfd = ends.open_process(running.pid, running.started)
+    if pidfd is not None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        os.close(pidfd)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _here() -> int:
+    return os.stat("/proc/self/ns/mnt").st_ino
+
+
+def _set_up_loopback() -> None:
+    with Socket(NETLINK_ROUTE) as connection:
+        connection.transact([rtnetlink.set_up(_LOOPBACK_INDEX, "lo")])
