@@ -1,15 +1,17 @@
-"""Which ports of a container are published, and where on the host they may be: pure."""
+"""Which ports of a container are published, where on the host they may be, and why not."""
 
 import errno
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kist.errors import Conflict, InvalidInput, KistError, Unsupported, see_doctor
+from kist.errors import Conflict, Forbidden, InvalidInput, KistError, Unsupported, see_doctor
+from kist.kernel import sysctl
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.networking import PortBinding
 
 _LARGEST = 0xFFFF
+_FIRST = "net.ipv4.ip_unprivileged_port_start"
 _CARRIED = frozenset({"tcp", "udp"})
 
 
@@ -93,5 +95,18 @@ def failure(path: str, number: int) -> KistError:
         )
     if number == errno.EADDRNOTAVAIL:
         return InvalidInput(f"Bind for {path} failed: this machine has no such address", hint="`ip addr` shows them")
-    hint = see_doctor("low-ports", "choose one from 1024 on") if number in {errno.EACCES, errno.EPERM} else ""
-    return KistError(f"Bind for {path} failed: {os.strerror(number).lower()}", hint=hint)
+    if number in {errno.EACCES, errno.EPERM}:
+        port = path.rpartition(":")[2].partition("-")[0]
+        return Forbidden(
+            f"Bind for {path} failed: ports below {_first_free()} are the administrator's",
+            hint=see_doctor("low-ports", f"choose a higher one, or ask for: sysctl -w {_FIRST}={port}"),
+        )
+    return KistError(f"Bind for {path} failed: {os.strerror(number).lower()}")
+
+
+def _first_free() -> str:
+    """From which port on everybody may listen."""
+    try:
+        return sysctl.get(_FIRST)
+    except OSError:
+        return "1024"

@@ -11,6 +11,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import TypeVar
 
 from kist.kernel import mounts, namespaces
@@ -67,21 +68,19 @@ def kept_at(path: str) -> int:
 
 
 def _in_thread(work: Callable[[], T]) -> T:
-    done: list[T] = []
-    failed: list[BaseException] = []
+    done: Future[T] = Future()
 
     def run() -> None:
         try:
-            done.append(work())
-        except BaseException as error:  # raised again by whoever waits
-            failed.append(error)
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            done.set_exception(error)
 
+    # Not one of a pool: it cannot be used again.
     thread = threading.Thread(target=run, name="netns", daemon=True)
     thread.start()
     thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
+    return done.result()
 
 
 def current() -> int:
