@@ -16,9 +16,8 @@ from kist.kernel import mounts, namespaces
 UID, GID = 51234, 51235
 NAME = "kist-ordinary"
 FIRST, COUNT = 1_500_000_000, 65536
-_MS_BIND = 0x1000
-_GROUP = "KIST_TESTS_GROUP"
-_FILES = ("passwd", "group", "subuid", "subgid")
+_GROUP, _NETWORK, _HIDDEN, _TUN = (f"KIST_TESTS_{name}" for name in ("GROUP", "NETWORK", "HIDDEN", "TUN"))
+_FILES = ("passwd", "group", "subuid", "subgid", "resolv.conf")
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,17 @@ class Ordinary:
         directory: of the tests; the user gets a home in it.
         range_: whether there are subordinate ids for it.
         group: the directory of a control group that it is in; empty for the machine's.
+        network: the file of a network namespace that it is in; empty for the machine's.
+        hidden: programs that it has not.
+        tun: whether it may make tap devices, as on most machines.
     """
 
     directory: Path
     range_: bool
     group: str = ""
+    network: str = ""
+    hidden: tuple[str, ...] = ()
+    tun: bool = False
 
     @property
     def home(self) -> Path:
@@ -52,7 +57,16 @@ class Ordinary:
             "PYTHONPATH": os.pathsep.join(sys.path),
             "LC_ALL": "C.UTF-8",
             "NO_COLOR": "1",
-            **({_GROUP: self.group} if self.group else {}),
+            **{
+                name: value
+                for name, value in (
+                    (_GROUP, self.group),
+                    (_NETWORK, self.network),
+                    (_HIDDEN, ":".join(self.hidden)),
+                    (_TUN, "1" if self.tun else ""),
+                )
+                if value
+            },
         }
 
     def make(self) -> None:
@@ -108,15 +122,33 @@ def open_ways_to_python(directory: str) -> None:
     _open_ways(sorted({os.path.realpath(sys.base_prefix), sys.prefix, project, directory}))
 
 
+def _open_tun(directory: str) -> None:
+    """Open the device to everybody, as udev does."""
+    place = f"{directory}/dev"
+    os.makedirs(place, exist_ok=True)
+    mounts.mount("tmpfs", place, "tmpfs", 0, "mode=755")
+    os.mknod(f"{place}/tun", stat.S_IFCHR | 0o666, os.stat("/dev/net/tun").st_rdev)
+    os.chmod(f"{place}/tun", 0o666)
+    mounts.mount(f"{place}/tun", "/dev/net/tun", None, mounts.MS_BIND)
+
+
 def main(directory: str, command: list[str]) -> None:
     """Become the user, and execute the command."""
     if group := os.environ.pop(_GROUP, ""):
         Path(group, "cgroup.procs").write_text("0")
+    if network := os.environ.pop(_NETWORK, ""):
+        with open(network, "rb") as file:
+            namespaces.setns(file.fileno(), namespaces.CLONE_NEWNET)
     namespaces.unshare(namespaces.CLONE_NEWNS)
     mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+    if os.environ.pop(_TUN, ""):
+        _open_tun(directory)
+    for path in filter(None, os.environ.pop(_HIDDEN, "").split(":")):
+        mounts.mount(f"{directory}/subuid", path, None, mounts.MS_BIND)  # what is there cannot be executed
     for name in _FILES:
-        if os.path.exists(f"/etc/{name}"):  # a machine without it has no subordinate ids for anybody
-            mounts.mount(f"{directory}/{name}", f"/etc/{name}", None, _MS_BIND)
+        # A machine without it has no subordinate ids for anybody.
+        if os.path.exists(f"/etc/{name}") and os.path.exists(f"{directory}/{name}"):
+            mounts.mount(f"{directory}/{name}", f"/etc/{name}", None, mounts.MS_BIND)
     open_ways_to_python(directory)
     os.chdir("/")
     os.umask(0o022)

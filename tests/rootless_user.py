@@ -56,10 +56,10 @@ class User:
 
 
 @contextlib.contextmanager
-def made(directory: Path, *, range_: bool, group: str = "") -> Iterator[User]:
+def made(directory: Path, *, range_: bool, group: str = "", who: Ordinary | None = None) -> Iterator[User]:
     if range_ and shutil.which("newuidmap") is None:
         pytest.skip("needs newuidmap (Debian: uidmap)")
-    who = Ordinary(directory, range_, group)
+    who = who or Ordinary(directory, range_, group)
     who.make()
     (directory / "run").mkdir()
     os.chown(directory / "run", UID, GID)

@@ -1,6 +1,5 @@
 """Bridge networks between network namespaces that the tests make: a host, containers, and the outside."""
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -8,57 +7,27 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import pytest
 
 from kist.errors import Conflict, Forbidden, KistError, Unavailable
-from kist.kernel import namespaces, netlink, netns, nftables, process, rtnetlink, sysctl
+from kist.kernel import netns, nftables, process, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.nftables_expressions import be32
 from kist.network import apply, firewall, plan
 from kist.network.plan import BridgeNetwork
+from machines import SECONDS, Namespace, fetch, join, server, transact
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root"),
 ]
 
-T = TypeVar("T")
 NETWORK = BridgeNetwork(name="test", bridge="kisttest0", subnet="10.88.0.0/16", gateway="10.88.0.1")
 OUTSIDE_PORT = 8080
-SECONDS = 10.0
-
-
-class Namespace:
-    """A network namespace and a way to run something in it."""
-
-    def __init__(self) -> None:
-        self.descriptor = in_thread(self._make)
-
-    @staticmethod
-    def _make() -> int:
-        namespaces.unshare(namespaces.CLONE_NEWNET)
-        return netns.current()
-
-    def run(self, function: Callable[[], T]) -> T:
-        def entered() -> T:
-            namespaces.setns(self.descriptor, namespaces.CLONE_NEWNET)
-            return function()
-
-        return in_thread(entered)
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-
-
-def in_thread(function: Callable[[], T]) -> T:
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(function).result()
 
 
 @pytest.fixture
@@ -112,11 +81,6 @@ def chains_of(space: Namespace) -> set[tuple[str, str]]:
     return space.run(look)
 
 
-def transact(*requests: netlink.Request) -> None:
-    with Socket(NETLINK_ROUTE) as connection:
-        connection.transact(requests)
-
-
 def ping(address: str) -> None:
     """Wait for the answer to an ICMP echo request (RFC 792)."""
     header = struct.pack("!BBHHH", 8, 0, 0, 0x4B49, 1)
@@ -130,38 +94,6 @@ def ping(address: str) -> None:
             pass
 
 
-@contextlib.contextmanager
-def server(space: Namespace, address: str) -> Iterator[tuple[int, list[str]]]:
-    """A TCP server in the namespace that answers ``hello``; gives its port and the addresses that it saw."""
-    listener = space.run(lambda: socket.create_server((address, 0)))
-    seen: list[str] = []
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, (peer, _) = listener.accept()
-                seen.append(peer)
-                with connection:
-                    connection.sendall(b"hello")
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield listener.getsockname()[1], seen
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        listener.close()
-
-
-def fetch(space: Namespace, address: str, port: int, timeout: float = SECONDS) -> bytes:
-    def read() -> bytes:
-        with socket.create_connection((address, port), timeout=timeout) as connection:
-            return connection.recv(100)
-
-    return space.run(read)
-
-
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
     while not condition():
@@ -173,22 +105,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def outside(host: Namespace, spaces: Callable[[], Namespace]) -> Namespace:
     """A machine next to the host: host 192.0.2.1, itself 192.0.2.2."""
     space = spaces()
-
-    def cable() -> None:
-        made = rtnetlink.new_veth(
-            "kisttestup", master=0, mtu=1400, peer="up0", peer_mac="02:00:00:00:00:02", peer_netns=space.descriptor
-        )
-        transact(made)
-        give("kisttestup", "192.0.2.1")
-
-    def give(name: str, address: str) -> None:
-        with Socket(NETLINK_ROUTE) as connection:
-            link = rtnetlink.find_link(connection, name)
-            assert link is not None
-            connection.transact([rtnetlink.set_up(link.ifindex), rtnetlink.add_address(link.ifindex, address, 24)])
-
-    host.run(cable)
-    space.run(lambda: give("up0", "192.0.2.2"))
+    join(host, "192.0.2.1", space, "192.0.2.2")
     return space
 
 
@@ -468,7 +385,7 @@ def foreign_chain(table: str, name: str, *, policy: int, hook: int) -> None:
 
 def test_rules_that_cannot_be_set_name_cause_and_fix(host: Namespace) -> None:
     host.run(lambda: foreign_chain("kist", "kisttest0-forward", policy=nftables.POLICY_ACCEPT, hook=1))
-    with pytest.raises(Unavailable, match="address translation for the bridge kisttest0") as caught:
+    with pytest.raises(Unavailable, match="packet rules of kisttest0") as caught:
         host.run(lambda: apply.ensure_bridge(NETWORK))
     assert "nf_tables" in caught.value.hint
 

@@ -206,7 +206,6 @@ def test_the_hosts_files_are_as_safe_as_before(user: User) -> None:
     ("words", "text"),
     [
         (("--userns", "auto"), "--userns auto"),
-        (("-p", "8080:80"), "publishing ports"),
         (("--oom-score-adj", "-500"), "--oom-score-adj"),
     ],
 )

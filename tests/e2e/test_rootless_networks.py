@@ -1,0 +1,329 @@
+"""The networks of an ordinary user's containers, on a machine of the tests' own with another one behind it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import BUSYBOX
+from kist.kernel import rtnetlink
+from machines import SECONDS, Namespace, fetch, join, server, transact
+from ordinary import Ordinary
+from rootless_user import User, made
+
+pytestmark = pytest.mark.root
+
+PROGRAMS = {"pasta": "/usr/bin/pasta", "slirp4netns": "/usr/bin/slirp4netns"}
+HERE, BEHIND = "198.51.100.1", "198.51.100.2"
+
+
+class Machine:
+    """A machine, the one that it reaches the rest of the world by, and users of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.space, self.behind = Namespace(), Namespace()
+        join(self.space, HERE, self.behind, BEHIND)
+        self.space.run(lambda: transact(rtnetlink.set_up(1), rtnetlink.add_default_route(BEHIND)))
+        self._directory = directory
+        self._stack = contextlib.ExitStack()
+        self._users: dict[tuple[str, str], User] = {}
+
+    def user(self, kind: str, program: str) -> User:
+        """A user of this kind (``range``, ``alone``) who has this one program for the way out; empty for none."""
+        key = (kind, program)
+        if key not in self._users:
+            if program and shutil.which(program) is None:
+                pytest.skip(f"needs {program}")
+            directory = self._directory / f"{kind}-{program}"
+            directory.mkdir()
+            if program and kind == "range":  # this one's name server is on its loopback address
+                (directory / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+            hidden = tuple(path for name, path in PROGRAMS.items() if name != program and os.path.exists(path))
+            network = f"/proc/{os.getpid()}/fd/{self.space.descriptor}"
+            who = Ordinary(directory, kind == "range", network=network, hidden=hidden, tun=True)
+            self._users[key] = self._stack.enter_context(made(directory, range_=who.range_, who=who))
+        return self._users[key]
+
+    def close(self) -> None:
+        self._stack.close()
+        self.space.close()
+        self.behind.close()
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    found = Machine(tmp_path_factory.mktemp("machine"))
+    yield found
+    found.close()
+
+
+def _users(*pairs: tuple[str, str]) -> pytest.MarkDecorator:
+    names = [f"{kind}-{program or 'nothing'}" for kind, program in pairs]
+    return pytest.mark.parametrize("user", pairs, indirect=True, ids=names)
+
+
+ALL = _users(("range", "slirp4netns"), ("range", "pasta"), ("alone", "slirp4netns"), ("alone", "pasta"))
+BOTH = _users(("range", "slirp4netns"), ("alone", "slirp4netns"))
+ONE = _users(("range", "slirp4netns"))
+NOTHING = _users(("range", ""), ("alone", ""))
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest, machine: Machine) -> User:
+    return machine.user(*request.param)
+
+
+@pytest.fixture
+def web(user: User) -> Iterator[tuple[str, int]]:
+    """A container that answers on a published port of the machine: its name, and the port."""
+    script = "while true; do echo hello | nc -l -p 80; done"
+    name = user.good("run", "-d", "-p", "80", BUSYBOX, "sh", "-c", script)
+    port = int(user.good("port", name, "80").splitlines()[0].rpartition(":")[2])
+    yield name, port
+    user("rm", "-f", name)
+
+
+def hello(space: Namespace, address: str, port: int) -> bytes:
+    """What is answered there; a server that has answered takes a moment to listen again."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            if answer := fetch(space, address, port, timeout=1):
+                return answer
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
+
+
+def ways_out(user: User) -> list[int]:
+    """The programs that carry this user's packets."""
+    marker = str(user.run_root / "netns").encode()
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            words = Path("/proc", pid, "cmdline").read_bytes()
+            if marker in words and b"python" not in words:
+                found.append(int(pid))
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# the way out
+
+
+@ALL
+def test_a_container_reaches_what_is_behind_the_machine(user: User, machine: Machine) -> None:
+    with server(machine.behind, BEHIND) as (port, seen):
+        assert user.good("run", "--rm", BUSYBOX, "nc", "-w", "5", BEHIND, str(port)) == "hello"
+    assert seen == [HERE]
+
+
+@BOTH
+def test_a_build_step_reaches_it_too(user: User, machine: Machine) -> None:
+    context = user.who.home / "context"
+    context.mkdir(exist_ok=True)
+    with server(machine.behind, BEHIND) as (port, _):
+        text = f"FROM {BUSYBOX}\nRUN nc -w 5 {BEHIND} {port} > /answer\n"
+        (context / "Dockerfile").write_text(text)
+        user.good("build", "--no-cache", "-t", "fetched", str(context))
+    assert user.good("run", "--rm", "--network", "none", "fetched", "cat", "/answer") == "hello"
+    user.good("rmi", "fetched")
+
+
+@ALL
+def test_what_listens_on_the_machines_loopback_is_not_for_containers(user: User, machine: Machine) -> None:
+    with server(machine.space, "127.0.0.1") as (port, seen):
+        for address in ("10.0.2.2", "127.0.0.1"):
+            user("run", "--rm", BUSYBOX, "nc", "-w", "1", address, str(port))
+    assert seen == []
+
+
+def answer_names(space: Namespace, address: str, stop: threading.Event) -> threading.Thread:
+    """A name server (RFC 1035) that gives every name the address of the machine behind."""
+    listening = space.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    listening.bind((address, 53))
+    listening.settimeout(0.1)
+
+    def serve() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                question, peer = listening.recvfrom(512)
+                record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(BEHIND)
+                end = question.index(b"\0", 12) + 5
+                is_address = question[end - 4 : end - 2] == b"\0\1"
+                head = question[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_address else b"\0\0") + b"\0\0\0\0"
+                listening.sendto(head + question[12:end] + (record if is_address else b""), peer)
+        listening.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+@_users(("range", "slirp4netns"), ("range", "pasta"))
+def test_names_are_resolved_by_a_server_on_the_machines_loopback(user: User, machine: Machine) -> None:
+    stop = threading.Event()
+    thread = answer_names(machine.space, "127.0.0.53", stop)
+    try:
+        out = user.good("run", "--rm", BUSYBOX, "sh", "-c", "cat /etc/resolv.conf; nslookup anything.test")
+    finally:
+        stop.set()
+        thread.join()
+    assert "nameserver 10.0.2.3" in out
+    assert BEHIND in out
+
+
+@ALL
+def test_a_way_out_that_was_killed_is_there_again_for_the_next_one(user: User, machine: Machine) -> None:
+    user.good("run", "--rm", BUSYBOX, "true")
+    (killed,) = ways_out(user)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: killed not in ways_out(user))
+    with server(machine.behind, BEHIND) as (port, _):
+        assert user.good("run", "--rm", BUSYBOX, "nc", "-w", "5", BEHIND, str(port)) == "hello"
+
+
+@ALL
+def test_it_ends_with_the_engine_and_the_last_container(user: User) -> None:
+    name = user.good("run", "-d", BUSYBOX, "sleep", "1000")
+    before = ways_out(user)
+    user.good("engine", "stop")
+    assert ways_out(user) == before
+    user.good("rm", "-f", name)
+    user.good("engine", "stop")
+    wait_for(lambda: not ways_out(user))
+
+
+@ONE
+def test_one_that_serves_nobody_any_more_is_ended_by_the_next_engine(user: User) -> None:
+    user.good("run", "--rm", BUSYBOX, "true")
+    (left,) = ways_out(user)
+    engine = user.engine_pid()
+    for pid in (*_children(engine), engine):
+        os.kill(pid, signal.SIGKILL)
+    assert ways_out(user) == [left]
+    user.good("ps")
+    wait_for(lambda: left not in ways_out(user))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+# the bridge
+
+
+@BOTH
+def test_containers_reach_each_other_at_addresses_of_their_own(user: User) -> None:
+    name = user.good("run", "-d", BUSYBOX, "sh", "-c", "echo hello | nc -l -p 7000")
+    address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
+    script = f"until nc -w 5 {address} 7000; do sleep 0.1; done"
+    assert user.good("run", "--rm", BUSYBOX, "sh", "-c", script) == "hello"
+    user.good("rm", "-f", name)
+
+
+@BOTH
+def test_links_and_fixed_addresses(user: User) -> None:
+    name = user.good("run", "-d", "--name", "first", BUSYBOX, "sleep", "1000")
+    address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
+    wanted = address.rpartition(".")[0] + ".200"
+    out = user.good("run", "--rm", "--link", "first:other", "--ip", wanted, BUSYBOX, "sh", "-c",
+                    "ip addr show eth0; cat /etc/hosts; ping -c 1 -W 5 other")  # fmt: skip
+    assert f"inet {wanted}/16" in out
+    assert f"{address}\tother" in out.replace(" first", "")
+    user.good("rm", "-f", name)
+
+
+# ports
+
+
+@BOTH
+@pytest.mark.usefixtures("user")
+def test_a_published_port_is_the_machines(web: tuple[str, int], machine: Machine) -> None:
+    for space, address in ((machine.space, "127.0.0.1"), (machine.behind, HERE)):
+        assert hello(space, address, web[1]) == b"hello\n"
+
+
+@BOTH
+def test_a_published_port_outlives_monitor_keeper_and_engine(
+    user: User, web: tuple[str, int], machine: Machine
+) -> None:
+    name, port = web
+    first = int(user.good("inspect", "-f", "{{.State.Pid}}", name))
+    os.kill(_parent(first), signal.SIGKILL)
+    assert hello(machine.space, "127.0.0.1", port) == b"hello\n"
+    engine = user.engine_pid()
+    for pid in (*_children(engine), engine):
+        os.kill(pid, signal.SIGKILL)
+    assert hello(machine.space, "127.0.0.1", port) == b"hello\n"
+    # The next engine is in the same network.
+    address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
+    script = f"until nc -w 5 {address} 80; do sleep 0.1; done"
+    assert user.good("run", "--rm", BUSYBOX, "sh", "-c", script) == "hello"
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@BOTH
+def test_a_port_stays_the_same_when_the_container_starts_again_by_itself(user: User, machine: Machine) -> None:
+    words = ("run", "-d", "--restart", "always", "-p", "80", BUSYBOX, "sh", "-c", "echo hello | nc -l -p 80")
+    name = user.good(*words)
+    port = int(user.good("port", name, "80").splitlines()[0].rpartition(":")[2])
+    assert [hello(machine.space, "127.0.0.1", port) for _ in range(2)] == [b"hello\n"] * 2
+    user.good("rm", "-f", name)
+
+
+@ONE
+def test_a_low_port_is_refused_with_what_allows_it(user: User) -> None:
+    told = user.refused("run", "--rm", "-p", "80:80", BUSYBOX, "true")
+    assert "ports below 1024 are the administrator's" in told
+    assert "sysctl -w net.ipv4.ip_unprivileged_port_start=80" in told
+
+
+@ONE
+def test_a_port_that_is_taken_is_told(user: User, web: tuple[str, int]) -> None:
+    assert "port is already allocated" in user.refused("run", "--rm", "-p", f"{web[1]}:80", BUSYBOX, "true")
+
+
+# without a way out
+
+
+@NOTHING
+def test_without_a_program_the_default_network_is_the_machines_with_a_word(user: User) -> None:
+    done = user("run", "--rm", BUSYBOX, "ip", "addr")
+    assert HERE.encode() in done.stdout
+    assert b"the host's network" in done.stderr
+    assert b"passt" in done.stderr
+
+
+@NOTHING
+def test_without_a_program_ports_are_published_all_the_same(user: User, web: tuple[str, int], machine: Machine) -> None:
+    assert hello(machine.space, "127.0.0.1", web[1]) == b"hello\n"
+    done = user("run", "--rm", "-p", "80", BUSYBOX, "nc", "-w", "1", BEHIND, "1")
+    assert b"reaches nothing outside" in done.stderr
+
+
+# order
+
+
+@BOTH
+def test_the_check_finds_what_is_in_the_users_own_network(user: User, web: tuple[str, int]) -> None:
+    out = user.good("system", "check")
+    assert "interface" in out
+    assert web[0][:12] not in out
