@@ -9,7 +9,8 @@ from kist.engine.bundle import Surroundings, runtime_spec
 from kist.engine.starter import Places, filter_for
 from kist.runtime import messages
 from kist.runtime.launch import Spawner
-from kist.runtime.plan import Log, Plan, make_plan
+from kist.runtime.plan import Log, Plan
+from kist.runtime.planner import make_plan
 from kist.spec import json
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.digest import Digest

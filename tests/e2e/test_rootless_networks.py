@@ -317,7 +317,7 @@ def test_without_a_program_the_default_network_is_the_machines_with_a_word(user:
     done = user("run", "--rm", BUSYBOX, "ip", "addr")
     assert HERE.encode() in done.stdout
     assert b"the host's network" in done.stderr
-    assert b"passt" in done.stderr
+    assert b"kist doctor pasta" in done.stderr
 
 
 @NOTHING

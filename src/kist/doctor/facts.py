@@ -171,6 +171,7 @@ class Links:
         bridge: a bridge with a cable was made.
         rules: packet rules with address translation were set.
         programs: ``pasta`` and ``slirp4netns``, and where they are; empty where they are not.
+        old_pasta: pasta is one of those that slirp4netns is better than.
         tun: /dev/net/tun was opened.
         first_port: the lowest that an ordinary user may have.
         pingers: the first and last group whose members may ping.
@@ -179,6 +180,7 @@ class Links:
     bridge: str
     rules: str
     programs: Mapping[str, str]
+    old_pasta: bool
     tun: str
     first_port: int
     pingers: tuple[int, int]

@@ -13,7 +13,7 @@ from kist.engine.planning import Planning
 from kist.errors import Conflict, InvalidInput
 from kist.kernel import copying, trees
 from kist.runtime import bundle as oci_bundle
-from kist.runtime.plan import user_arguments
+from kist.runtime.planner import user_arguments
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.mount import Mount
 from kist.spec.runtime import RuntimeSpec

@@ -38,8 +38,8 @@ from kist.engine.stats import Stats, Watch
 from kist.engine.steps import Steps
 from kist.engine.usage import Usage
 from kist.engine.watcher import Condition
-from kist.errors import InvalidInput, NotFound, Unsupported, see_doctor
-from kist.kernel import cgroup, process, views
+from kist.errors import InvalidInput, NotFound
+from kist.kernel import cgroup, process
 from kist.network.room import Room
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
@@ -97,18 +97,7 @@ class Engine:
         bound: bool = False,
         spawner: Spawner | None = None,
     ) -> None:
-        if os.geteuid() != 0:
-            raise Unsupported(
-                "the engine's code runs as root, of the machine or of a user namespace",
-                hint="kist.Engine(local=True) sees to that in a process of its own",
-            )
-        if views.in_chroot():
-            raise Unsupported(
-                "the engine runs in a chroot, where containers could reach what is outside of it",
-                hint=see_doctor(
-                    "chroot", "give it mounts of its own instead: unshare --mount, and pivot_root in place of chroot"
-                ),
-            )
+        means.check_process()
         self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
         if set(self.data_root) & set(":,\\"):
             raise InvalidInput(
@@ -573,6 +562,7 @@ class Engine:
             rootless=not self.means.root,
             ids=self.means.ids.count if self.means.ids is not None else 0,
             lacks=self.means.lacks,
+            way_out=self.means.way_out,
             log_driver=self.settings.log.driver,
             log_drivers=logconfig.DRIVERS,
         )

@@ -12,7 +12,7 @@ from kist.engine.events import Events
 from kist.engine.means import Means
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import faults, process
-from kist.runtime import plan
+from kist.runtime import plan, planner
 from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
 
@@ -64,7 +64,7 @@ class Execs:
         hostname = self._containers.hostname(container)
         command = self._means.fit_process(bundle.exec_process(container, options, linked, hostname))
         ids = self._containers.ids(container)
-        made = plan.make_exec_plan(
+        made = planner.make_exec_plan(
             identifier,
             command,
             plan.EXEC_NAMESPACES,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kist.engine import bundle, lifetime, security, starter
 from kist.engine.means import Means
-from kist.runtime import plan
+from kist.runtime import plan, planner
 from kist.spec.container import Container, ExecOptions
 from kist.spec.runtime import IdMaps
 
@@ -27,4 +27,4 @@ def plan_check(
     process = means.fit_process(bundle.exec_process(container, ExecOptions(command=command), linked, hostname))
     profile = security.read(container.options).seccomp
     seccomp = starter.seccomp_filter(profile, frozenset(process.capabilities))
-    return plan.make_exec_plan(container.id, process, plan.EXEC_NAMESPACES, seccomp=seccomp, stdin=False, ids=ids)
+    return planner.make_exec_plan(container.id, process, plan.EXEC_NAMESPACES, seccomp=seccomp, stdin=False, ids=ids)

@@ -6,15 +6,15 @@ is one that serves as well.
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from kist.engine import sysctls
 from kist.engine import userns as own_ids
-from kist.errors import Unsupported
-from kist.kernel import cgroup, userns
+from kist.errors import Unsupported, see_doctor
+from kist.kernel import cgroup, userns, views
 from kist.network import outward
 from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
 from kist.spec.mount import Mount
@@ -39,6 +39,7 @@ class Means:
         ids: that there are; None for all.
         lacks: why there is one only, where that is known.
         bound: containers end with this process; their control groups are below these.
+        look_for_way_out: finds the program that carries packets out of an ordinary user's bridge.
     """
 
     root: bool = True
@@ -46,6 +47,7 @@ class Means:
     ids: userns.Ids | None = None
     lacks: str = ""
     bound: cgroup.Hierarchies | None = None
+    look_for_way_out: Callable[[], outward.Helper | None] = lambda: None
 
     def check(self, options: ContainerOptions) -> None:
         """Refuse what cannot be done here.
@@ -67,7 +69,7 @@ class Means:
 
         It is looked for each time: what is installed meanwhile is taken.
         """
-        helper = None if self.root else outward.find(os.environ)
+        helper = None if self.root else self.look_for_way_out()
         return helper.name if helper is not None else ""
 
     @property
@@ -86,9 +88,9 @@ class Means:
         if self.root or options.network != "bridge" or self.way_out:
             return ()
         if os.path.exists(outward.TUN) and not os.access(outward.TUN, os.R_OK | os.W_OK):
-            missing = f"{outward.TUN} is closed to you (chmod 666 {outward.TUN} opens it)"
+            missing = f"{outward.TUN} is closed to you ({see_doctor('tun')})"
         else:
-            missing = "neither pasta (of the package passt) nor slirp4netns is installed"
+            missing = f"neither pasta nor slirp4netns is installed ({see_doctor('pasta')})"
         if _needs_bridge(options.networking):
             return (f"The container reaches nothing outside of its bridge: {missing}.",)
         return (f"The container has the host's network, not a bridge: {missing}.",)
@@ -194,6 +196,26 @@ def _replaced(spec: RuntimeSpec, **changes: object) -> Linux:
     return msgspec.structs.replace(spec.linux, **changes)
 
 
+def check_process() -> None:
+    """Refuse a process that no engine can be in.
+
+    Raises:
+        Unsupported: says why, and what to do.
+    """
+    if os.geteuid() != 0:
+        raise Unsupported(
+            "the engine's code runs as root, of the machine or of a user namespace",
+            hint="kist.Engine(local=True) sees to that in a process of its own",
+        )
+    if views.in_chroot():
+        raise Unsupported(
+            "the engine runs in a chroot, where containers could reach what is outside of it",
+            hint=see_doctor(
+                "chroot", "give it mounts of its own instead: unshare --mount, and pivot_root in place of chroot"
+            ),
+        )
+
+
 def look(lacks: str = "", *, bound: bool = False) -> Means:
     """This process's means.
 
@@ -203,4 +225,5 @@ def look(lacks: str = "", *, bound: bool = False) -> Means:
     """
     ids = userns.limited_ids()
     below = cgroup.below_own() if bound else None
-    return Means(ids is None, (below or cgroup.detect()).mode != "none", ids, lacks, below)
+    cgroups = (below or cgroup.detect()).mode != "none"
+    return Means(ids is None, cgroups, ids, lacks, below, lambda: outward.find(os.environ))

@@ -81,7 +81,7 @@ def configuration(container: Container, spec: RuntimeSpec, root: str = "rootfs")
 
 
 def for_plan(container: Container, spec: RuntimeSpec, places: starter.Places) -> dict[str, Any] | None:
-    """What ``kist.runtime.plan.make_plan`` is told of an outside runtime; None for Kist's own."""
+    """What ``kist.runtime.planner.make_plan`` is told of an outside runtime; None for Kist's own."""
     program = find(container.options.runtime)
     if not program:
         return None

@@ -17,7 +17,7 @@ from kist.engine.roster import Roster
 from kist.engine.starter import Places
 from kist.engine.surroundings import borrowed_surroundings, hostname_of, write_surroundings
 from kist.engine.volumes import ContainerVolumes
-from kist.runtime import plan
+from kist.runtime import plan, planner
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
@@ -125,7 +125,7 @@ class Planning:
         passwd = None if caller is None else to_builtins(caller) | {"owner": self._means.owner_of(caller)}
         environment = self._linking.environment(container)
         check = plan_check(container, environment, self.hostname(container), self._means, spec.linux.ids)
-        return plan.make_plan(
+        return planner.make_plan(
             container.id,
             spec,
             root_at=places.root,

@@ -11,7 +11,7 @@ from kist.engine.networks import Networks
 from kist.engine.starter import Places, Starter
 from kist.engine.surroundings import write_surroundings
 from kist.errors import NotFound, Unavailable
-from kist.runtime import messages, plan
+from kist.runtime import messages, planner
 from kist.runtime.launch import Attachment
 from kist.spec.container import Container, ContainerOptions, Namespaces, NetworkMode
 from kist.spec.image import ContainerConfig
@@ -96,7 +96,7 @@ class Steps:
             if container.owner is not None:
                 surroundings = isolation.with_shared(container, surroundings, _nobody, self._store.records)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
-            made = plan.make_plan(
+            made = planner.make_plan(
                 identifier,
                 spec,
                 root_at=places.root,

@@ -93,6 +93,11 @@ class Members:
         )
 
 
+def own_mount_namespace() -> int:
+    """The inode number of this process's mount namespace."""
+    return os.stat("/proc/self/ns/mnt").st_ino
+
+
 def lives_anybody(mount_namespace: int, *, but: int) -> bool:
     """Whether a process other than ``but`` is in the mount namespace of this inode number."""
     name = f"mnt:[{mount_namespace}]"

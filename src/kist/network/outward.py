@@ -98,14 +98,22 @@ def find(environment: Mapping[str, str]) -> Helper | None:
         return None
     path = f"{environment.get('PATH', '')}:{_PLACES}"
     pasta, slirp = shutil.which("pasta", path=path), shutil.which("slirp4netns", path=path)
-    if pasta and (not slirp or is_good_pasta(_version(pasta, os.stat(pasta).st_mtime_ns))):
+    if pasta and (not slirp or not is_old(pasta)):
         return Helper("pasta", pasta)
     return Helper("slirp4netns", slirp) if slirp else None
 
 
+def is_old(pasta: str) -> bool:
+    """Whether the pasta at this path is one that slirp4netns is better than."""
+    return not is_good_pasta(_version(pasta, os.stat(pasta).st_mtime_ns))
+
+
 @functools.lru_cache(maxsize=4)
 def _version(program: str, _changed: int) -> str:
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=_SECONDS)
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{program}: {error}"
     return done.stdout
 
 

@@ -74,7 +74,11 @@ class Room:
     def strays(self) -> Iterator[tuple[str, outward.Running]]:
         """Notes of programs that live on where nobody else does, whose namespace nobody can reach any more."""
         for path, here, running in self._notes():
-            if here != _here() and running.lives and not members.lives_anybody(here, but=running.pid):
+            if (
+                here != members.own_mount_namespace()
+                and running.lives
+                and not members.lives_anybody(here, but=running.pid)
+            ):
                 yield path, running
 
     def end_strays(self) -> None:
@@ -125,7 +129,7 @@ class Room:
     def _found(self) -> outward.Running | None:
         """The program that an earlier engine has started."""
         for path, here, running in self._notes():
-            if here == _here():
+            if here == members.own_mount_namespace():
                 if running.lives:
                     self._tell(running)
                     return running
@@ -141,7 +145,7 @@ class Room:
         resolves = not files.host_resolvers(kernel_files.read_text("/etc/resolv.conf"))
         running = outward.start(helper, subnet, self.path, self._run_root, resolves=resolves)
         _log.info("the way out of the containers' network is %s, process %d", running.name, running.pid)
-        with open(os.path.join(self._run_root, f"{_NOTE}{_here()}.json"), "wb") as file:
+        with open(os.path.join(self._run_root, f"{_NOTE}{members.own_mount_namespace()}.json"), "wb") as file:
             file.write(msgspec.json.encode(running))
         netns.inside(self._descriptor, apply.guard_way_out)
         self._tell(running)
@@ -176,10 +180,6 @@ def end(path: str, running: outward.Running) -> None:
         os.close(pidfd)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def _here() -> int:
-    return os.stat("/proc/self/ns/mnt").st_ino
 
 
 def _set_up_loopback() -> None:

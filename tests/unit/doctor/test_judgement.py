@@ -340,7 +340,7 @@ def test_no_engine_starts_in_a_chroot() -> None:
 
 # networks
 
-LINKS = Links("", "", {"pasta": "/usr/bin/pasta", "slirp4netns": ""}, "", 80, (0, 2**31 - 1))
+LINKS = Links("", "", {"pasta": "/usr/bin/pasta", "slirp4netns": ""}, False, "", 80, (0, 2**31 - 1))
 
 
 def test_bridges_and_rules_name_their_modules() -> None:
@@ -351,21 +351,24 @@ def test_bridges_and_rules_name_their_modules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "person", "there", "state", "fix"),
+    ("name", "person", "there", "old", "state", "fix"),
     [
-        ("pasta", ROOT, (), OK, ""),
-        ("pasta", ANNA, ("pasta",), OK, ""),
-        ("pasta", ANNA, ("slirp4netns",), LACKING, "apt-get install passt"),
-        ("pasta", ANNA, (), LACKING, "apt-get install passt"),
-        ("slirp4netns", ANNA, ("pasta",), OK, ""),
-        ("slirp4netns", ANNA, (), LACKING, "apt-get install slirp4netns"),
+        ("pasta", ROOT, (), False, OK, ""),
+        ("pasta", ANNA, ("pasta",), False, OK, ""),
+        ("pasta", ANNA, ("pasta",), True, LACKING, "apt-get install slirp4netns"),
+        ("pasta", ANNA, ("pasta", "slirp4netns"), True, OK, ""),
+        ("pasta", ANNA, ("slirp4netns",), False, LACKING, "apt-get install passt"),
+        ("pasta", ANNA, (), False, LACKING, "apt-get install passt"),
+        ("slirp4netns", ANNA, ("pasta",), False, OK, ""),
+        ("slirp4netns", ANNA, ("pasta",), True, LACKING, "apt-get install slirp4netns"),
+        ("slirp4netns", ANNA, (), False, LACKING, "apt-get install slirp4netns"),
     ],
 )
 def test_one_program_that_leads_out_is_enough(
-    name: str, person: Person, there: tuple[str, ...], state: str, fix: str
+    name: str, person: Person, there: tuple[str, ...], old: bool, state: str, fix: str
 ) -> None:
     programs = {each: f"/usr/bin/{each}" if each in there else "" for each in ("pasta", "slirp4netns")}
-    tells(networks.outward(name, person, DEBIAN, replace(LINKS, programs=programs)), state, fix=fix)
+    tells(networks.outward(name, person, DEBIAN, replace(LINKS, programs=programs, old_pasta=old)), state, fix=fix)
 
 
 @pytest.mark.parametrize(

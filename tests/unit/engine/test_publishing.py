@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from kist.engine import publishing
-from kist.errors import Conflict, InvalidInput, Unsupported
+from kist.errors import Conflict, Forbidden, InvalidInput, Unsupported
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
@@ -65,7 +65,7 @@ def test_one_host_port_for_two_protocols_or_addresses() -> None:
     [
         (errno.EADDRINUSE, Conflict, "Bind for 0.0.0.0:80 failed: port is already allocated"),
         (errno.EADDRNOTAVAIL, InvalidInput, "no such address"),
-        (errno.EACCES, Exception, "permission denied"),
+        (errno.EACCES, Forbidden, "are the administrator's"),
     ],
 )
 def test_a_port_that_cannot_be_had(number: int, error: type[Exception], words: str) -> None:

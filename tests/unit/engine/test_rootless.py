@@ -9,6 +9,7 @@ from kist.engine import bundle, rootless
 from kist.engine.means import Means
 from kist.errors import Unsupported
 from kist.kernel.userns import Ids
+from kist.network import outward
 from kist.spec.container import Caller, Container, ContainerOptions, Namespaces
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
@@ -104,20 +105,37 @@ def test_what_shows_a_namespace_of_the_hosts_is_the_hosts(options: dict[str, obj
     assert ("/dev/mqueue" in found) == ("namespaces" not in options or options["namespaces"].ipc != "host")  # type: ignore[attr-defined]
 
 
-def test_the_default_network_is_the_hosts_and_that_is_told() -> None:
-    means, options = Means(False, False, MANY), ContainerOptions(image="x")
-    assert means.fit_options(options).network == "host"
-    assert len(means.warnings(options)) == 1
-    assert not means.warnings(ContainerOptions(image="x", network="none"))
-    assert Means().fit_options(options) is options
+PLAIN = ContainerOptions(image="x")
+NO_WAY = Means(False, False, MANY)
+WAY = Means(False, False, MANY, look_for_way_out=lambda: outward.Helper("pasta", "/usr/bin/pasta"))
+PUBLISHED = ContainerOptions(image="x", networking=Networking(ports=(PortBinding(80),)))
+
+
+@pytest.mark.parametrize(
+    ("means", "options", "network", "told"),
+    [
+        (Means(), PLAIN, "bridge", ""),
+        (WAY, PLAIN, "bridge", ""),
+        (WAY, PUBLISHED, "bridge", ""),
+        (NO_WAY, PLAIN, "host", "the host's network"),
+        (NO_WAY, PUBLISHED, "bridge", "nothing outside"),
+        (NO_WAY, ContainerOptions(image="x", networking=Networking(publish_all=True)), "bridge", "nothing outside"),
+        (NO_WAY, ContainerOptions(image="x", networking=Networking(ip="10.88.0.9")), "bridge", "nothing outside"),
+        (NO_WAY, ContainerOptions(image="x", network="none"), "none", ""),
+        (NO_WAY, ContainerOptions(image="x", network="host"), "host", ""),
+    ],
+)
+def test_the_default_network_is_the_hosts_where_a_bridge_leads_nowhere(
+    means: Means, options: ContainerOptions, network: str, told: str
+) -> None:
+    assert means.fit_options(options).network == network
+    assert [told in warning for warning in means.warnings(options)] == ([True] if told else [])
 
 
 @pytest.mark.parametrize(
     ("options", "word"),
     [
         (ContainerOptions(image="x", namespaces=Namespaces(user="auto")), "--userns auto"),
-        (ContainerOptions(image="x", networking=Networking(ports=(PortBinding(80),))), "publishing ports"),
-        (ContainerOptions(image="x", networking=Networking(publish_all=True)), "publishing ports"),
     ],
 )
 def test_what_cannot_be_done_is_refused(options: ContainerOptions, word: str) -> None:

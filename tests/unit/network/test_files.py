@@ -25,6 +25,14 @@ def test_what_is_asked_for_stands_in_place_of_what_the_host_has(wanted: Networki
     assert files.host_resolv_file(HOST, wanted).splitlines() == expected
 
 
+def test_a_resolver_of_the_network_stands_for_those_on_the_hosts_loopback() -> None:
+    loopback = "nameserver 127.0.0.53\nsearch example.org\n"
+    assert files.resolv_file(loopback, resolver="10.0.2.3") == "nameserver 10.0.2.3\nsearch example.org\n"
+    asked = Networking(dns=("198.51.100.1",))
+    assert files.resolv_file(loopback, wanted=asked, resolver="10.0.2.3").splitlines()[0] == "nameserver 198.51.100.1"
+    assert files.resolv_file(HOST, resolver="10.0.2.3").splitlines()[0] == "nameserver 192.0.2.1"
+
+
 def test_in_the_hosts_network_the_file_is_the_hosts_own() -> None:
     loopback = "nameserver 127.0.0.53\n# as it is\n"
     assert files.host_resolv_file(loopback, Networking()) == loopback

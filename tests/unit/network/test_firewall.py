@@ -13,6 +13,12 @@ def test_a_network_has_a_chain_for_translation_and_one_for_forwarding() -> None:
     ]
 
 
+def test_what_connection_tracking_does_not_know_is_dropped_at_the_way_out() -> None:
+    chain = firewall.way_out_chain("tap0")
+    assert (chain.name, chain.type, chain.hook) == ("tap0-input", "filter", nftables.HOOK_INPUT)
+    assert [comment.split(" #")[0] for comment in chain.comments()] == ["of no connection"]
+
+
 def test_networks_share_no_chain() -> None:
     assert not {chain.name for chain in firewall.chains(ONE)} & {chain.name for chain in firewall.chains(TWO)}
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from kist.errors import InvalidInput
 from kist.runtime import mapped, operations
-from kist.runtime.plan import Log, Plan, make_exec_plan, make_plan, split_options
+from kist.runtime.mount_words import split_options
+from kist.runtime.plan import Log, Plan
+from kist.runtime.planner import make_exec_plan, make_plan
 from kist.spec.mount import Mount
 from kist.spec.runtime import DeviceNode, IdMap, IdMaps, Linux, Process, Rlimit, RuntimeSpec, User
 

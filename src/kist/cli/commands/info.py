@@ -28,6 +28,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         ("Storage driver", info["storage_driver"]),
         ("Cgroups", info["cgroup_version"]),
         ("Rootless", _rootless(info)),
+        *((("Networks", _networks(info)),) if info["rootless"] else ()),
         ("Kernel", version["kernel"]),
         ("OS/Arch", f"{version['os']}/{version['architecture']}"),
         ("Python", version["python"]),
@@ -46,6 +47,12 @@ def _rootless(info: "dict[str, Any]") -> str:
     if info["ids"] > 1:
         return f"yes, {info['ids']} ids"
     return f"yes, one id ({info['lacks'] or 'there are no more here'}; see `kist doctor subids newuidmap`)"
+
+
+def _networks(info: "dict[str, Any]") -> str:
+    if info["way_out"]:
+        return f"bridges, and {info['way_out']} for what is outside"
+    return "bridges with no way out (see `kist doctor pasta slirp4netns tun`), or the host's"
 
 
 def client_info(context: "Context") -> "dict[str, Any]":

@@ -7,7 +7,8 @@ from kist.doctor.judgement.machine import device
 
 _NO_BRIDGE = "containers have no network of their own: --network none and --network host work"
 _RULES = ("nf_tables", "nft_chain_nat", "nft_masq", "nft_ct")
-_OUT = "containers on a bridge of yours reach nothing outside of it, and publish no ports"
+_OUT = "a container has the host's network unless it publishes ports; on a bridge it reaches nothing outside"
+_OLD = "what containers send is slow, and the end of a connection that they closed halfway is lost"
 _PRIVILEGED_PORTS = 1024
 _WEB = 80
 
@@ -35,12 +36,18 @@ def outward(name: str, person: Person, distribution: Distribution, found: Links)
     path = found.programs.get(name, "")
     if person.root:
         return ok(name, "not needed: you are root")
+    other = next((other for other, there in found.programs.items() if there and other != name), "")
+    if name == "pasta" and path and found.old_pasta:
+        told = f"{path} is older than 2024"
+        if other:
+            return ok(name, f"{told}, so {other} is taken")
+        return Finding(name, LACKING, told, _OLD, commands(distribution.install("slirp4netns")),
+                       advice="a newer one is better still")  # fmt: skip
     if path:
         return ok(name, path)
-    other = next((other for other, there in found.programs.items() if there), "")
-    if other and name == "slirp4netns":
-        return ok(name, f"not installed, and not needed beside {other}")
-    cost = "slirp4netns does its work, more slowly" if other else _OUT
+    if other == "pasta" and not found.old_pasta:
+        return ok(name, "not installed, and not needed beside pasta")
+    cost = {"": _OUT, "pasta": _OLD}.get(other, "slirp4netns does its work, more slowly")
     fix = commands(distribution.install(name))
     return Finding(name, LACKING, "not installed", cost, fix,
                    advice="" if fix else f"install {'passt' if name == 'pasta' else name}")  # fmt: skip
