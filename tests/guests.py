@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 import ordinary
-from harness import BUSYBOX, busybox_tar, clean_up, until
 from kist.kernel import mounts, namespaces
 
 GROUP, GROUP_ID = "kist-guests", 51300
-PEOPLE = {"root": 0, "ada": 51301, "bob": 51302, "eve": 51303}
-# Who may connect; eve may not.
-MEMBERS = ("ada", "bob")
+PEOPLE = {"root": 0, "ada": 51301, "bob": 51302, "eve": 51303, "nobody": 51304}
+# Who may connect; eve may not, and nobody is in no database.
+MEMBERS = ("ada", "bob", "nobody")
 _MS_BIND = 0x1000
 
 
@@ -118,7 +115,9 @@ class Room:
     def make(self) -> None:
         """Everybody's homes, and the files that name them."""
         people = "".join(
-            f"{name}:x:{uid}:{uid}::{self.directory / name}:/bin/sh\n" for name, uid in PEOPLE.items() if uid
+            f"{name}:x:{uid}:{uid}::{self.directory / name}:/bin/sh\n"
+            for name, uid in PEOPLE.items()
+            if uid and name != "nobody"
         )
         groups = "".join(f"{name}:x:{uid}:\n" for name, uid in PEOPLE.items() if uid)
         lines = {"passwd": people, "group": f"{groups}{GROUP}:x:{GROUP_ID}:{','.join(MEMBERS)}\n"}
@@ -136,6 +135,10 @@ class Room:
 @contextlib.contextmanager
 def a_room(directory: Path) -> Iterator[Room]:
     """A room with an engine in it, which has the small image; at the end nothing of it is left."""
+    import pytest  # this file is a command too, which each call of somebody's starts
+
+    from harness import BUSYBOX, busybox_tar, clean_up, until  # see above
+
     if os.geteuid() != 0:
         pytest.skip("needs root")
     room = Room(directory)

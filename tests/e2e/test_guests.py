@@ -1,13 +1,17 @@
 """Callers of root's engine who are not root: what they get, and what no trick gives them."""
 
+import contextlib
+import io
+import os
 import stat
 import sys
+import tarfile
 from collections.abc import Iterator
 
 import pytest
 
-from guests import Room, a_room
-from harness import BUSYBOX
+from guests import GROUP, Room, a_room
+from harness import BUSYBOX, busybox_tar, until
 
 pytestmark = pytest.mark.root
 
@@ -212,3 +216,292 @@ def test_a_guests_own_container_is_a_guests(room: Room) -> None:
         room.ada.good("start", name)
     finally:
         room.ada.good("rm", "-f", name)
+
+
+# images, and what is built
+
+
+def context(dockerfile: str, links: dict[str, str] | None = None) -> bytes:
+    """A build context as a tar: a Dockerfile, and symbolic links."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(dockerfile)
+        archive.addfile(entry, io.BytesIO(dockerfile.encode()))
+        for name, target in (links or {}).items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+    return made.getvalue()
+
+
+def test_a_guest_names_images_and_takes_no_name_over(room: Room) -> None:
+    room.root.good("tag", BUSYBOX, "roots:1")
+    identity = room.root.good("image", "inspect", "-f", "{{.Id}}", BUSYBOX)
+    room.ada.good("import", "-", "adas:1", stdin=busybox_tar())
+    other = io.BytesIO(busybox_tar())
+    with tarfile.open(fileobj=other, mode="a") as archive:
+        archive.addfile(tarfile.TarInfo("planted"))
+    evil = room.bob.good("import", "-", "bobs:1", stdin=other.getvalue())
+    room.root.good("tag", "bobs:1", "passing:1")
+    room.root.good("save", "-o", str(room.directory / "evil.tar"), "passing:1")
+    (room.directory / "evil.tar").chmod(0o644)
+    room.root.good("rmi", "passing:1")
+    room.root.good("tag", BUSYBOX, "passing:1")
+    for name in ("roots:1", "adas:1", BUSYBOX):
+        assert "belongs to somebody else" in room.bob.refused("tag", "bobs:1", name)
+        assert "belongs to somebody else" in room.bob.refused("import", "-", name, stdin=other.getvalue())
+        assert "another gave it" in room.bob.refused("rmi", "-f", name)
+    assert "belongs to somebody else" in room.bob.refused("load", "-i", str(room.directory / "evil.tar"))
+    for name in ("roots:1", "passing:1", BUSYBOX):
+        assert room.root.good("image", "inspect", "-f", "{{.Id}}", name) == identity
+    room.bob.good("tag", BUSYBOX, "bobs:2")
+    for name in (evil, evil[7:19]):
+        assert "refused to ada" in room.ada.refused("rmi", "-f", name)
+    room.bob.good("rmi", "bobs:2", "bobs:1")
+    room.root.good("rmi", "roots:1", "passing:1", "adas:1")
+    assert room.root.good("images", "-q", BUSYBOX)
+
+
+def test_who_runs_a_name_trusts_who_gave_it(room: Room) -> None:
+    room.ada.good("import", "-c", 'CMD ["sh"]', "-", "planted:1", stdin=busybox_tar())
+    identity = room.ada.good("image", "inspect", "-f", "{{.Id}}", "planted:1")
+    try:
+        room.ada.good("run", "--rm", "planted:1", "true")
+        for person in (room.root, room.bob):
+            assert "was given by another user" in person.refused("run", "--rm", "planted:1", "true")
+            assert "was given by another user" in person.refused("build", "-", stdin=context("FROM planted:1\n"))
+            person.good("run", "--rm", identity, "true")
+    finally:
+        room.ada.good("rmi", "planted:1")
+
+
+def test_a_build_of_a_guest_is_nobody_on_the_host(room: Room) -> None:
+    room.root.good("tag", BUSYBOX, "kept:1")
+    plain = context(f"FROM {BUSYBOX}\nRUN cat /proc/self/uid_map > /map && id -u > /who && chown 5:5 /who\n")
+    room.ada.good("build", "--no-cache", "-t", "built:1", "-", stdin=plain)
+    inside = room.ada.good("run", "--rm", "built:1", "sh", "-c", "cat /map /who; stat -c %u /who").split()
+    assert (inside[0], inside[2:]) == ("0", ["65536", "0", "5"])
+    assert inside[1] != "0"
+    room.ada.good("rmi", "built:1")
+    for target in ("/etc/shadow", "../../../../../../../../etc/shadow"):
+        linked = context(f"FROM {BUSYBOX}\nCOPY link /copied\n", {"link": target})
+        assert "outside of" in room.ada.refused("build", "-", stdin=linked)
+    assert "belongs to somebody else" in room.ada.refused("build", "-t", "kept:1", "-", stdin=plain)
+    room.root.good("rmi", "kept:1")
+
+
+def test_a_guests_steps_are_not_found_by_others(room: Room) -> None:
+    dockerfile = context(f"FROM {BUSYBOX}\nRUN echo $http_proxy > /made\n")
+    room.ada.good("build", "--build-arg", "http_proxy=http://planted", "-t", "adas-proxy:1", "-", stdin=dockerfile)
+    room.root.good("build", "-t", "roots-proxy:1", "-", stdin=dockerfile)
+    assert room.ada.good("run", "--rm", "adas-proxy:1", "cat", "/made") == "http://planted"
+    assert room.root.good("run", "--rm", "roots-proxy:1", "cat", "/made") == ""
+    room.root.good("rmi", "adas-proxy:1", "roots-proxy:1")
+
+
+def test_a_commit_is_a_guests_too(room: Room) -> None:
+    name = room.ada.good("run", "-d", BUSYBOX, "sleep", "1000")
+    try:
+        assert "belongs to somebody else" in room.ada.refused("commit", "-c", "ENV A=B", name, BUSYBOX)
+        room.ada.good("commit", name, "committed:1")
+        assert room.ada.good("run", "--rm", "committed:1", "cat", "/proc/self/uid_map").split()[1] != "0"
+        room.ada.good("rmi", "-f", "committed:1")
+    finally:
+        room.ada.good("rm", "-f", name)
+
+
+def test_root_fetches_nothing_for_a_guest(room: Room) -> None:
+    assert "fetch" in room.ada.refused("import", "http://127.0.0.1:1/x.tar", "fetched:1")
+
+
+# tricks with time and with places
+
+
+def test_a_link_that_changes_while_containers_start_leads_nowhere(room: Room) -> None:
+    room.ada.file("swap", "mine")
+    program = """
+import os, sys
+os.chdir(sys.argv[1])
+while True:
+    for target in ("swap", "/etc/shadow"):
+        os.symlink(target, "aside")
+        os.rename("aside", "turning")
+"""
+    os.symlink(room.ada.home / "swap", room.ada.home / "turning")
+    swapper = room.ada.popen(sys.executable, "-c", program, str(room.ada.home))
+    seen = set()
+    try:
+        # Both ways the link has led, some times each; one start in two meets either.
+        number = 0
+        while number < 6 or seen != {"", "mine"}:
+            number += 1
+            access = ":ro" if number % 2 else ""
+            words = ("--network", "none", "-v", f"{room.ada.home}/turning:/mnt{access}")
+            done = room.ada.kist("run", "--rm", *words, BUSYBOX, "cat", "/mnt")
+            seen.add(done.stdout)
+            assert done.stdout in {"", "mine"}, done
+            assert done.returncode == 0 or "refused to ada" in done.stderr, done
+    finally:
+        swapper.kill()
+        swapper.wait()
+
+
+def test_a_restart_looks_at_the_source_anew(room: Room) -> None:
+    place = room.ada.home / "restarted"
+    place.mkdir()
+    os.chown(place, room.ada.uid, room.ada.uid)
+    (place / "shadow").write_text("mine\n")
+    words = ("-d", "--restart", "on-failure:3", "-v", f"{place}:/mnt:ro", "--network", "none")
+    script = "cat /mnt/shadow; until test -e /mnt/go; do sleep 0.05; done; exit 1"
+    name = room.ada.good("run", *words, BUSYBOX, "sh", "-c", script)
+    try:
+        until(lambda: "mine" in room.ada.good("logs", name))
+        moved = place.rename(room.ada.home / "moved")
+        os.symlink("/root", place)
+        (moved / "go").write_text("")
+        until(lambda: room.ada.good("inspect", "-f", "{{.State.Status}}", name) == "exited")
+        assert set(room.ada.good("logs", name).split()) == {"mine"}
+    finally:
+        room.ada.good("rm", "-f", name)
+
+
+def devices() -> bytes:
+    """An archive with a device that everybody may read."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo("device")
+        entry.type, entry.mode, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 0o666, 1, 3
+        archive.addfile(entry)
+    return made.getvalue()
+
+
+def test_a_device_does_not_get_onto_a_guests_bind(room: Room) -> None:
+    """Root would make it, and it would be the guest's, on the host too."""
+    name = room.ada.good("run", "-d", "-v", f"{room.ada.home}:/mnt", "-v", "devices:/data", BUSYBOX, "sleep", "1000")
+    try:
+        for person in (room.ada, room.root):
+            for place in ("/mnt", "/dev", "/data", "/"):
+                said = person.refused("cp", "-", f"{name}:{place}", stdin=devices())
+                assert "a device node is not allowed here" in said
+        assert not (room.ada.home / "device").exists()
+        image = room.ada.good("import", "-", stdin=devices())
+        assert "nodev" in room.ada.good("exec", name, "grep", " /data ", "/proc/self/mounts")
+        assert "nodev" in room.ada.good("exec", name, "grep", " / ", "/proc/self/mounts")
+        room.ada.good("rmi", image)
+    finally:
+        room.ada.good("rm", "-f", name)
+
+
+def test_files_of_a_container_that_does_not_run_are_its_own(room: Room) -> None:
+    name = room.ada.good("create", "-v", "/etc:/mnt:ro", "-v", "/root:/roots", BUSYBOX, "true")
+    try:
+        for path in ("/mnt/shadow", "/mnt/passwd", "/roots/."):
+            for person in (room.ada, room.root):
+                done = person.kist("cp", f"{name}:{path}", "-")
+                assert "root:" not in done.stdout, (path, done)
+        planted = room.ada.file("planted", "x")
+        room.ada.kist("cp", str(planted), f"{name}:/roots/kist-planted")
+        room.root.kist("cp", str(planted), f"{name}:/roots/kist-planted")
+        assert not os.path.exists("/root/kist-planted")
+    finally:
+        room.ada.good("rm", "-f", name)
+
+
+def test_files_of_a_running_container_are_the_guests_on_binds_too(room: Room) -> None:
+    name = room.ada.good("run", "-d", "-v", "/etc:/mnt:ro", "-v", f"{room.ada.home}:/home", BUSYBOX, "sleep", "1000")
+    try:
+        assert "root:" not in room.ada.kist("cp", f"{name}:/mnt/shadow", "-").stdout
+        assert "root:" not in room.ada.kist("cp", f"{name}:/proc/1/root/mnt/shadow", "-").stdout
+        room.ada.good("exec", name, "ln", "-s", "/mnt/shadow", "/home/leads")
+        assert "root:" not in room.ada.kist("cp", "-L", f"{name}:/home/leads", "-").stdout
+        planted = room.ada.file("planted", "x")
+        room.ada.kist("cp", str(planted), f"{name}:/mnt/kist-planted")
+        assert not os.path.exists("/etc/kist-planted")
+    finally:
+        room.ada.good("rm", "-f", name)
+
+
+# the administrator's policy
+
+
+@contextlib.contextmanager
+def policy(room: Room, text: str, mode: int = 0o644) -> Iterator[None]:
+    """This policy, for a while: the engine reads it at the next call."""
+    room.policy.write_text(text)
+    room.policy.chmod(mode)
+    try:
+        yield
+    finally:
+        room.policy.unlink()
+
+
+def test_a_refusal_says_the_lines_that_grant_it(room: Room) -> None:
+    said = room.ada.refused("run", "--rm", "--cap-add", "NET_ADMIN", BUSYBOX, "true")
+    lines = said[said.index("[[allow]]") :]
+    with policy(room, lines):
+        room.ada.good("run", "--rm", "--cap-add", "NET_ADMIN", BUSYBOX, "true")
+        room.bob.refused("run", "--rm", "--cap-add", "NET_ADMIN", BUSYBOX, "true")
+    room.ada.refused("run", "--rm", "--cap-add", "NET_ADMIN", BUSYBOX, "true")
+
+
+def test_somebody_trusted_is_as_root(room: Room) -> None:
+    lines = room.ada.refused("run", "--rm", "--privileged", BUSYBOX, "true")
+    with policy(room, lines[lines.index("[[allow]]") :]):
+        script = "cat /proc/self/uid_map; cat /mnt/shadow >/dev/null && echo read"
+        said = room.ada.good("run", "--rm", "--privileged", "-v", "/etc:/mnt", BUSYBOX, "sh", "-c", script).split()
+        assert (said[1], said[-1]) == ("0", "read")
+
+
+def test_directories_are_opened_and_closed(room: Room) -> None:
+    hidden = room.directory / "root" / "open"
+    hidden.mkdir()
+    hidden.chmod(0o755)
+    (hidden / "file").write_text("shown")
+    os.symlink("/root", hidden / "out")
+    words = ("run", "--rm", "-v", f"{hidden}:/mnt:ro", BUSYBOX, "cat", "/mnt/file")
+    assert "refused to ada" in room.ada.refused(*words)
+    with policy(room, f'[[allow]]\ngroups = ["{GROUP}"]\npaths = ["{hidden}:ro"]\n'):
+        assert room.ada.good(*words) == "shown"
+        assert "refused to ada" in room.ada.refused("run", "--rm", "-v", f"{hidden}:/mnt", BUSYBOX, "true")
+        assert "refused to ada" in room.ada.refused("run", "--rm", "-v", f"{hidden}/out:/mnt:ro", BUSYBOX, "true")
+    closed = room.ada.home / "closed"
+    closed.mkdir()
+    os.chown(closed, room.ada.uid, room.ada.uid)
+    os.symlink(closed, room.ada.home / "way")
+    with policy(room, f'[[deny]]\nusers = ["ada"]\npaths = ["{closed}"]\n'):
+        for source in (closed, room.ada.home, room.ada.home / "way"):
+            said = room.ada.refused("run", "--rm", "-v", f"{source}:/mnt:ro", BUSYBOX, "true")
+            assert "the policy closes" in said
+        room.bob.good("run", "--rm", "-v", f"{room.bob.home}:/mnt:ro", BUSYBOX, "true")
+    with policy(room, '[[deny]]\nusers = ["ada"]\noptions = ["bind", "build"]\n'):
+        assert "denies 'bind'" in room.ada.refused("run", "--rm", "-v", f"{room.ada.home}:/mnt", BUSYBOX, "true")
+        assert "denies 'build'" in room.ada.refused("build", "-", stdin=context(f"FROM {BUSYBOX}\nRUN echo denied\n"))
+    with policy(room, '[[deny]]\nusers = ["ada"]\noptions = ["everything"]\n'):
+        assert "denies 'everything'" in room.ada.refused("run", "--rm", BUSYBOX, "true")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        ("[[allow]]\n", 0o666, "could be written by others than root"),
+        ('[[allow]]\nusers = ["ada"]\noption = ["trusted"]\n', 0o644, "policy.toml:3: there is no key 'option'"),
+    ],
+)
+def test_a_policy_that_cannot_be_believed_allows_nothing(room: Room, text: str, mode: int, said: str) -> None:
+    with policy(room, text, mode):
+        assert said in room.ada.refused("run", "--rm", BUSYBOX, "true")
+        room.root.good("run", "--rm", BUSYBOX, "true")
+
+
+def test_who_is_nobody_here_is_refused(room: Room) -> None:
+    """Ids that are no user's, of a user namespace say, may have kept the group."""
+    assert "nobody knows who calls" in room.nobody.refused("ps")
+
+
+def test_as_me_is_the_guest(room: Room) -> None:
+    room.ada.file("as-me", "mine", 0o600)
+    script = "id -u; cat /mnt/as-me; echo > /mnt/as-me-made"
+    said = room.ada.good("run", "--rm", "--as-me", "-v", f"{room.ada.home}:/mnt", BUSYBOX, "sh", "-c", script)
+    assert said.split() == [str(room.ada.uid), "mine"]
+    assert (room.ada.home / "as-me-made").stat().st_uid == room.ada.uid

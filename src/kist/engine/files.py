@@ -106,8 +106,11 @@ class Files:
             held = _extraction_point(view, wanted)
             try:
                 root = view.owners_outside(0, 0)
-                manner = Manner(_owners(view, as_user=as_user), keep_kinds, (view.root, wanted), root)
-                unpack(plain(source), held, devices=True, what="the archive", manner=manner)
+                # On a bind of a guest's, a device that root makes would be the guest's, outside of the container too.
+                theirs = view.container.owner is not None
+                owners = _owners(view, as_user=as_user)
+                manner = Manner(owners, keep_kinds, (view.root, wanted), root, harmless=theirs)
+                unpack(plain(source), held, devices=not theirs, what="the archive", manner=manner)
             finally:
                 os.close(held)
         self._usage.forget(view.container)

@@ -77,6 +77,8 @@ def unpack(
         del exact  # a directory that was there may have a default ACL or the set-group-id bit
         if manner is not None and manner.acts_as != (0, 0):
             files.make_files_as(*manner.acts_as)  # this thread ends with the archive
+        if manner is not None and manner.harmless:
+            files.only_owned_files()
         with Unpacker(directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner) as unpacker:
             return unpack_all(TarReader(stream, what=what, end_mark=True), unpacker)
 

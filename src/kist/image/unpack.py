@@ -40,12 +40,14 @@ class Manner(msgspec.Struct, frozen=True):
         keep_kinds: refuse to replace a directory by something else, or the other way round.
         within: see ``Tree``.
         acts_as: the ids on the disk for root's, where they are others.
+        harmless: no more is made than the tree's own root could make: no devices, none of the kernel's attributes.
     """
 
     owners: Callable[[int, int], tuple[int, int]]
     keep_kinds: bool = False
     within: tuple[int, str] | None = None
     acts_as: tuple[int, int] = (0, 0)
+    harmless: bool = False
 
 
 class Unpacker:

@@ -35,6 +35,20 @@ def make_files_as(uid: int, gid: int) -> None:
     process.set_capabilities(held, held, 0)
 
 
+_OVER_OWNED_FILES = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP",
+)  # fmt: skip
+
+
+def only_owned_files() -> None:
+    """Leave the calling thread no capabilities but those over files that belong to ids its mounts know.
+
+    It makes no device nodes, and sets no attributes that are the kernel's (``trusted``, ``security``).
+    """
+    held = process.permitted_capabilities() & process.capability_mask(_OVER_OWNED_FILES)
+    process.set_capabilities(held, held, 0)
+
+
 def sync_file_system(path: str) -> None:
     """Write all that the file system of ``path`` holds in memory to its disk (syncfs(2))."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -311,7 +311,7 @@ def _for_owner(slot: str, mount: Mount, owner: Owner) -> dict[str, Any]:
 def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
         if mount.type == "bind":
-            yield "attach", _bind_arguments(f"bind{number}", mount)
+            yield "attach", _bind_arguments(f"bind{number}", mount, nodev=spec.linux.owner is not None)
             continue
         if mount.type == "joined":
             yield "attach", {"slot": "shm", "target": mount.target}
@@ -348,9 +348,9 @@ def _device(node: DeviceNode) -> Step:
     return "device", arguments
 
 
-def _bind_arguments(slot: str, mount: Mount) -> dict[str, Any]:
+def _bind_arguments(slot: str, mount: Mount, *, nodev: bool) -> dict[str, Any]:
     arguments: dict[str, Any] = {"slot": slot, "target": mount.target}
-    attributes = 0
+    attributes = ATTRIBUTES["nodev"] if nodev else 0
     propagation = PROPAGATION["private"]
     for option in mount.options:
         attributes |= ATTRIBUTES.get(option, 0)
