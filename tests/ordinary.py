@@ -16,7 +16,8 @@ from kist.kernel import mounts, namespaces
 UID, GID = 51234, 51235
 NAME = "kist-ordinary"
 FIRST, COUNT = 1_500_000_000, 65536
-_GROUP, _NETWORK, _HIDDEN, _TUN = (f"KIST_TESTS_{name}" for name in ("GROUP", "NETWORK", "HIDDEN", "TUN"))
+_NAMES = ("GROUP", "NETWORK", "HIDDEN", "TUN", "MOUNTS")
+_GROUP, _NETWORK, _HIDDEN, _TUN, _MOUNTS = (f"KIST_TESTS_{name}" for name in _NAMES)
 _FILES = ("passwd", "group", "subuid", "subgid", "resolv.conf")
 
 
@@ -31,6 +32,7 @@ class Ordinary:
         network: the file of a network namespace that it is in; empty for the machine's.
         hidden: programs that it has not.
         tun: whether it may make tap devices, as on most machines.
+        mounts: the file of a mount namespace whose mounts it has; empty for the machine's.
     """
 
     directory: Path
@@ -39,6 +41,7 @@ class Ordinary:
     network: str = ""
     hidden: tuple[str, ...] = ()
     tun: bool = False
+    mounts: str = ""
 
     @property
     def home(self) -> Path:
@@ -64,6 +67,7 @@ class Ordinary:
                     (_NETWORK, self.network),
                     (_HIDDEN, ":".join(self.hidden)),
                     (_TUN, "1" if self.tun else ""),
+                    (_MOUNTS, self.mounts),
                 )
                 if value
             },
@@ -82,7 +86,7 @@ class Ordinary:
             machines = Path("/etc", name)
             before = machines.read_text(encoding="utf-8") if machines.exists() else ""
             (self.directory / name).write_text(before + line, encoding="utf-8")
-        self.home.mkdir()
+        self.home.mkdir(exist_ok=True)
         os.chown(self.home, UID, GID)
         open_above(self.directory)
 
@@ -139,6 +143,9 @@ def main(directory: str, command: list[str]) -> None:
     if network := os.environ.pop(_NETWORK, ""):
         with open(network, "rb") as file:
             namespaces.setns(file.fileno(), namespaces.CLONE_NEWNET)
+    if theirs := os.environ.pop(_MOUNTS, ""):
+        with open(theirs, "rb") as file:
+            namespaces.setns(file.fileno(), namespaces.CLONE_NEWNS)
     namespaces.unshare(namespaces.CLONE_NEWNS)
     mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
     if os.environ.pop(_TUN, ""):

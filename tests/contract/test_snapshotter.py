@@ -14,28 +14,33 @@ import pytest
 
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.mount import Mount
-from kist.store import OverlaySnapshotter
+from kist.store import Snapshots
 from kist.store.database import Database
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
 
 
-def overlay(root: str) -> OverlaySnapshotter:
+def opened(root: str, storage: str) -> Snapshots:
     os.makedirs(f"{root}/snapshots", exist_ok=True)
-    return OverlaySnapshotter(f"{root}/snapshots", Database(f"{root}/kist.db"))
+    return Snapshots(f"{root}/snapshots", Database(f"{root}/kist.db"), storage)
 
 
-IMPLEMENTATIONS: dict[str, Callable[[str], OverlaySnapshotter]] = {"overlay": overlay}
+IMPLEMENTATIONS = ("overlay", "copy")
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def again(request, tmp_path) -> Callable[[], OverlaySnapshotter]:
-    """Opens the same snapshots, as a further process would."""
-    return lambda: IMPLEMENTATIONS[request.param](str(tmp_path))
+def storage(request) -> str:
+    return request.param
 
 
 @pytest.fixture
-def snapshots(again) -> Iterator[OverlaySnapshotter]:
+def again(storage, tmp_path) -> Callable[[], Snapshots]:
+    """Opens the same snapshots, as a further process would."""
+    return lambda: opened(str(tmp_path), storage)
+
+
+@pytest.fixture
+def snapshots(again) -> Iterator[Snapshots]:
     made = again()
     yield made
     made._database.close()
@@ -58,7 +63,7 @@ def inside(mounts: Sequence[Mount], script: str, target: str = "/mnt") -> str:
     return done.stdout
 
 
-def fill(snapshots: OverlaySnapshotter, name: str, parent: str | None, script: str) -> None:
+def fill(snapshots: Snapshots, name: str, parent: str | None, script: str) -> None:
     inside(snapshots.prepare(f"{name}-active", parent), script)
     snapshots.commit(name, f"{name}-active")
 
@@ -184,19 +189,20 @@ def test_another_process_sees_the_same(snapshots, again):
     other._database.close()
 
 
-def test_processes_that_prepare_at_once_get_snapshots_of_their_own(snapshots, tmp_path):
+def test_processes_that_prepare_at_once_get_snapshots_of_their_own(snapshots, storage, tmp_path):
     fill(snapshots, "base", None, "echo x > x")
     program = (
-        "import sys, json; from kist.store import OverlaySnapshotter; from kist.store.database import Database\n"
-        f"s = OverlaySnapshotter({str(tmp_path / 'snapshots')!r}, Database({str(tmp_path / 'kist.db')!r}))\n"
-        "print(json.dumps([s.prepare(f'{sys.argv[1]}-{n}', 'base')[0].option('upperdir') for n in range(20)]))"
+        "import sys, json; from kist.store import Snapshots; from kist.store.database import Database\n"
+        f"s = Snapshots({str(tmp_path / 'snapshots')!r}, Database({str(tmp_path / 'kist.db')!r}), {storage!r})\n"
+        "mounts = [s.prepare(f'{sys.argv[1]}-{n}', 'base')[0] for n in range(20)]\n"
+        "print(json.dumps([mount.option('upperdir') or mount.source for mount in mounts]))"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", program, str(number)], stdout=subprocess.PIPE, text=True)
         for number in range(3)
     ]
-    uppers = [upper for process in running for upper in json.loads(process.communicate()[0])]
-    assert len(set(uppers)) == 60
+    places = [place for process in running for place in json.loads(process.communicate()[0])]
+    assert len(set(places)) == 60
     assert len(snapshots.list()) == 61
 
 

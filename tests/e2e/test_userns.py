@@ -37,7 +37,8 @@ def ids_of(container: Container) -> list[list[int]]:
 
 
 def upper(engine: Engine, container: Container) -> Path:
-    return Path(engine.store.snapshots.mounts(container.id)[0].option("upperdir") or "")
+    mount = engine.store.snapshots.mounts(container.id)[0]
+    return Path(mount.option("upperdir") or mount.source)
 
 
 @pytest.fixture

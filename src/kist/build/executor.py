@@ -19,7 +19,7 @@ from kist.build.result import Result
 from kist.build.target import Target
 from kist.build.tree import Tree
 from kist.errors import KistError, StepFailed, from_os_error
-from kist.image.layers import directories_of
+from kist.image.filling import filling_of
 from kist.kernel.trees import open_tree_of
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
@@ -122,7 +122,7 @@ class Executor:
         """Take away what a failed step left; what went wrong before is what counts, so nothing is raised."""
         with suppress(KistError, OSError):
             # The files first: a full disk has no room even for the note that the snapshot is gone.
-            directories.remove_tree(directories_of(mounts)[0])
+            directories.remove_tree(filling_of(mounts).directory)
             self._engine.catalogue.discard_snapshot(snapshot)
 
     def _command(self, step_id: str, action: Run) -> Fill:

@@ -192,4 +192,4 @@ def _copy_attributes(source: int, target: int) -> None:
         raise
     for name in names:
         if name.startswith(_KEPT_ATTRIBUTES):
-            os.setxattr(target, name, os.getxattr(source, name))
+            pretence.keep(target, name, os.getxattr(source, name))

@@ -14,7 +14,7 @@ ABOUT: "Mapping[str, str]" = {
     "mapped-mounts": "With --userns auto, files keep their owners on the disk and have others in the container.",
     "data-root": "Images, volumes and what containers have written.",
     "run-root": "What an engine and its containers need while they run.",
-    "overlay": "A container's files are the layers of its image, stacked by overlayfs.",
+    "overlay": "A container's files are the layers of its image, stacked by overlayfs, or a copy.",
     "xattrs": "Extended attributes of files say what a layer replaces, and owners that the disk cannot hold.",
     "reflink": "A file system that shares blocks copies files at once.",
     "exec": "Programs in volumes are executed from the data root's file system.",

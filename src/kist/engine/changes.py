@@ -9,9 +9,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
-from kist.image.layers import directories_of
+from kist.image.comparison import differences
+from kist.image.filling import Filling, filling_of
 from kist.image.tree import is_whiteout
-from kist.kernel import trees
+from kist.kernel import files, trees
 from kist.spec.files import Change, ChangeKind
 from kist.store import Store
 
@@ -21,7 +22,10 @@ _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def changes(store: Store, key: str) -> tuple[Change, ...]:
     """The changes in an active snapshot, sorted by path; it may be in use."""
-    upper, _, opaque = directories_of(store.snapshots.mounts(key))
+    filling = filling_of(store.snapshots.mounts(key))
+    if filling.copy_of:
+        return _of_copy(filling)
+    upper, opaque = filling.directory, filling.opaque
     parent = store.snapshots.parent(key)
     with ExitStack() as stack:
         mine = os.open(upper, _READ)
@@ -35,13 +39,27 @@ def changes(store: Store, key: str) -> tuple[Change, ...]:
         return tuple(sorted(found, key=lambda change: change.path))
 
 
+def _of_copy(filling: Filling) -> tuple[Change, ...]:
+    kinds = {"added": ChangeKind.ADDED, "changed": ChangeKind.MODIFIED, "gone": ChangeKind.DELETED}
+    found = {f"/{os.fsdecode(each.path)}": each for each in differences(filling)}
+    told: list[Change] = []
+    above: set[str] = set()
+    for path in sorted(found, reverse=True):  # what is in a directory comes before it
+        each = found[path]
+        # A directory's time alone is no change.
+        if each.kind != "changed" or path in above or each.before is None or _differs(each.status, each.before):
+            told.append(Change(path, kinds[each.kind]))
+            above.add(os.path.dirname(path))
+    return tuple(reversed(told))
+
+
 def _below(mine: int, base: int, path: str, opaque: str) -> Iterator[Change]:
     """The changes in an open directory of the upper one; ``base`` is the image's of the same path, -1 for none."""
     names = os.listdir(mine)
     for name in names:
         with suppress(FileNotFoundError):  # gone since
             yield from _entry(mine, base, name, f"{path}/{name}", opaque)
-    if base >= 0 and path and opaque in os.listxattr(mine):
+    if base >= 0 and path and opaque in files.xattr_names(mine):
         listed = os.open(".", _READ, dir_fd=base)
         try:
             for name in set(os.listdir(listed)).difference(names):

@@ -107,7 +107,7 @@ class Engine:
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.settings = settings.read(roots.config_file(os.environ, os.geteuid()))
         self.policy = PolicyFile(roots.policy_file(os.environ))
-        self.store = Store(self.data_root)
+        self.store = Store(self.data_root, self.settings.storage)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
         self.event_log = Events(self.store.events)
         self.catalogue = Images(self.store, self.event_log)
@@ -555,7 +555,7 @@ class Engine:
             images=len(self.catalogue.list()),
             data_root=self.data_root,
             run_root=self.run_root,
-            storage_driver="overlay",
+            storage_driver=self.store.snapshots.driver,
             cgroup_version=cgroup.detect().mode,
             cpus=os.cpu_count() or 1,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),

@@ -180,7 +180,7 @@ def _extraction_point(view: View, path: str) -> int:
         raise InvalidInput("extraction point is not a directory") from error
     try:
         if os.fstatvfs(held).f_flag & os.ST_RDONLY:
-            own = os.fstat(held).st_dev == os.fstat(view.root).st_dev
+            own = paths.mount_id(held) == paths.mount_id(view.root)
             raise InvalidInput(f"{'container rootfs' if own else 'mounted volume'} is marked read-only")
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held)
     finally:

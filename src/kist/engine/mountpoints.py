@@ -1,8 +1,9 @@
 """Mount points that every container needs and an image may lack, without leaving them in the image.
 
 An overlay gets one more lower layer on top, with just the missing ones, so that neither ``diff`` nor a build step
-ever shows them. It is made once for each image (``<data root>/mountpoints/<chain>``). A root without layers (``FROM
-scratch``, a bootstrap) is a plain directory: there, what was missing is made and taken away again.
+ever shows them. It is made once for each image (``<data root>/mountpoints/<chain>``). In a copy of the image they are
+made, and a comparison with the image leaves them out while they are empty. A build step's root that is a plain
+directory (``FROM scratch``, a bootstrap, a copy) gets what is missing, and loses it again.
 """
 
 import os
@@ -13,10 +14,8 @@ from contextlib import contextmanager
 
 from kist.kernel import paths, trees
 from kist.spec.mount import Mount
+from kist.spec.mountpoints import DIRECTORIES, FILES
 from kist.store import directories
-
-DIRECTORIES = ("proc", "sys", "dev", "etc")
-FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
 
 
 def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mount, ...]:
@@ -29,6 +28,8 @@ def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mou
     """
     mount = root[0]
     if mount.type != "overlay":
+        if mount.option("copy-of"):
+            _complete(mount.source)
         return tuple(root)
     layer = os.path.join(cache, chain.replace(":", "-"))
     if not os.path.isdir(layer):
@@ -53,21 +54,58 @@ def forget_unused(cache: str, exists: Callable[[str], bool]) -> None:
 
 @contextmanager
 def borrowed(root: Sequence[Mount]) -> Iterator[None]:
-    """While a plain directory serves as a root: take away at the end what was missing and is still empty."""
+    """While a plain directory serves as a root: take away at the end what was missing and is still empty.
+
+    The times of the directories that it lies in are as before, unless the command made or removed something there.
+    """
     if root[0].type == "overlay":
         yield
         return
     directory = root[0].source
-    missing = [path for path in (*DIRECTORIES, *FILES) if not os.path.lexists(os.path.join(directory, path))]
+    made = _complete(directory)
     try:
         yield
     finally:
         root_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for path in reversed(missing):
+            for path in reversed(made):
                 _remove_if_empty(root_fd, path)
         finally:
             os.close(root_fd)
+
+
+def _complete(directory: str) -> list[str]:
+    """Make what is missing in a tree that nobody uses; what was made."""
+    made = []
+    tree = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in (*DIRECTORIES, *FILES):
+            etc = _status(tree, "etc") if path in FILES else None
+            # Behind a link init makes what it needs.
+            if _status(tree, path) is None and (etc is None or stat.S_ISDIR(etc.st_mode)):
+                _make_in(tree, path)
+                made.append(path)
+    finally:
+        os.close(tree)
+    return made
+
+
+def _make_in(tree: int, path: str) -> None:
+    """Make an empty directory or file, and leave the time of the directory that it lies in."""
+    above, name = os.path.split(path)
+    parent = paths.open_in_root(tree, above or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        before = os.fstat(parent)
+        if path in DIRECTORIES:
+            os.mkdir(name, dir_fd=parent)
+            os.chmod(name, 0o755, dir_fd=parent)  # noqa: S103 - every user of the container enters it
+        else:
+            file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent)
+            os.fchmod(file, 0o644)
+            os.close(file)
+        os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    finally:
+        os.close(parent)
 
 
 def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
@@ -144,16 +182,18 @@ def _copy_attributes(status: os.stat_result, path: str) -> None:
 def _remove_if_empty(root_fd: int, path: str) -> None:
     """Remove a directory or file below the root; the command may have put links on the way there."""
     try:
-        parent = paths.open_in_root(root_fd, os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY)
+        parent = paths.open_in_root(root_fd, os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return  # replaced by the command: then it is the command's
     name = os.path.basename(path)
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        before = os.fstat(parent)
         if stat.S_ISDIR(status.st_mode):
             os.rmdir(name, dir_fd=parent)
         elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
             os.unlink(name, dir_fd=parent)
+        os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))
     except OSError:
         return  # filled or replaced by the command
     finally:

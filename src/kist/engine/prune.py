@@ -39,7 +39,7 @@ class Prune:
             used = self._usage.of_container(container)
             if dry_run or self._remove(container):
                 deleted.append(container.id)
-                size += used.written + used.log
+                size += used.size
         return self._told("container", Pruned(tuple(deleted), (), size), dry_run=dry_run)
 
     def _remove(self, container: Container) -> bool:

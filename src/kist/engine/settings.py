@@ -7,14 +7,21 @@ from typing import Any
 from kist.engine import logconfig
 from kist.errors import InvalidInput, KistError
 from kist.spec.container import LogConfig
+from kist.store.choice import STORAGES
 
 _LOG = ("driver", "options")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of one engine; ``log`` is for containers that name no driver of their own."""
+    """The settings of one engine.
 
+    Attributes:
+        log: for containers that name no driver of their own.
+        storage: how the files of images and containers are kept, ``overlay`` or ``copy``; empty for what works.
+    """
+
+    storage: str = ""
     log: LogConfig = field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
 
 
@@ -33,11 +40,17 @@ def read(path: str) -> Settings:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
-    unknown = [name for name in content if name != "log"]
+    unknown = [name for name in content if name not in {"log", "storage"}]
     if unknown:
-        raise InvalidInput(f"{path}: there is no setting {unknown[0]!r}", hint="the tables of this file are: [log]")
+        raise InvalidInput(f"{path}: there is no setting {unknown[0]!r}", hint="this file has: storage, [log]")
+    storage = content.get("storage", "")
+    if storage not in {"", *STORAGES}:
+        raise InvalidInput(
+            f"{path}: storage is {' or '.join(STORAGES)}, not {storage!r}",
+            hint='leave it out, or write storage = "copy"',
+        )
     try:
-        return Settings(log=_log(content.get("log", {})))
+        return Settings(storage, _log(content.get("log", {})))
     except KistError as error:
         raise InvalidInput(f"{path}: [log]: {error}", hint=error.hint) from None
 

@@ -56,10 +56,11 @@ class Usage:
         try:
             written = self.written(container)
             below = self._store.snapshots.usage_below(container.id)
+            again = self._store.snapshots.again(container.id)
         except NotFound:
-            written = below = 0
+            written = below = again = 0
         log = _measure(self._containers.places(container).data)
-        return ContainerUsage(container, written, written + below, log)
+        return ContainerUsage(container, written, written + below, log, again)
 
     def of_images(self) -> tuple[ImageUsage, ...]:
         """The space of all images, the newest first."""
@@ -81,7 +82,7 @@ class Usage:
     def all(self) -> DiskUsage:
         """The space of everything under the data root."""
         images = self.of_images()
-        sizes: dict[str, int] = dict(self._store.snapshots.sizes())
+        sizes = self._store.snapshots.sizes_on_disk()
         needed: set[str] = set()
         active: set[str] = set()
         for each in images:
@@ -103,7 +104,7 @@ class Usage:
 
     def of_cache(self) -> tuple[tuple[CacheUsage, ...], int]:
         """The space of the build cache's entries, the longest unused first, and what they alone keep."""
-        sizes: dict[str, int] = dict(self._store.snapshots.sizes())
+        sizes = self._store.snapshots.sizes_on_disk()
         needed = set().union(*(self._parts(image, sizes) for image in self._images.list()))
         return self._cache(sizes, needed)
 
@@ -120,7 +121,7 @@ class Usage:
 
     def cache_keys(self, until: int, images: Sequence[Image]) -> list[str]:
         """The entries of the build cache that were not used since a moment and keep nothing of these images."""
-        sizes: dict[str, int] = dict(self._store.snapshots.sizes())
+        sizes = self._store.snapshots.sizes_on_disk()
         needed = set().union(*(self._parts(image, sizes) for image in images)) if images else set()
         return [
             key

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 
 from kist.errors import Unavailable, Unsupported, from_os_error
 from kist.image import tar
-from kist.image.layers import directories_of
+from kist.image.comparison import differences
+from kist.image.filling import Filling, filling_of
 from kist.image.nodes import KINDS, entry_of, kept
 from kist.image.tar import shown
 from kist.image.tarwriter import TarWriter
@@ -30,10 +31,12 @@ _INCOMPLETE = ("overlay.redirect", "overlay.metacopy")
 
 
 def is_unchanged(mounts: Sequence[Mount]) -> bool:
-    """Whether an active snapshot is as it was prepared: nothing in its upper directory, which itself looks the same."""
-    upper, lowers, _ = directories_of(mounts)
-    with os.scandir(upper) as entries:
-        return next(entries, None) is None and _root_is_plain(upper, lowers)
+    """Whether an active snapshot is as it was prepared: it has nothing of its own, and its root looks the same."""
+    filling = filling_of(mounts)
+    if filling.copy_of:
+        return _root_is_plain(filling) and next(differences(filling), None) is None
+    with os.scandir(filling.directory) as entries:
+        return next(entries, None) is None and _root_is_plain(filling)
 
 
 def diff(
@@ -53,14 +56,17 @@ def diff(
             directories are nested too deep.
         Unavailable: a file became shorter while it was read.
     """
-    upper, lowers, opaque = directories_of(mounts)
+    filling = filling_of(mounts)
     try:
-        root = os.open(upper, _DIRECTORY)
+        root = os.open(filling.directory, _DIRECTORY)
         try:
-            walk = _Walk(TarWriter(write), opaque if lowers else None, mtime, moving=moving)
-            if not _root_is_plain(upper, lowers):
+            walk = _Walk(TarWriter(write), filling.opaque if filling.lowers else None, mtime, moving=moving)
+            if not _root_is_plain(filling):
                 walk.root(root)
-            walk.directory(root, b"")
+            if filling.copy_of:
+                walk.differences(filling)
+            else:
+                walk.directory(root, b"")
             walk.close()
         finally:
             os.close(root)
@@ -101,10 +107,29 @@ class _Walk:
                 if self._opaque is not None:
                     self._writer.file(prefix + written, b"")
             elif name.startswith(PREFIX):
-                raise Unsupported(f"{shown(prefix + name)}: a layer cannot hold a file whose name begins with '.wh.'")
+                raise _unsayable(prefix + name)
             else:
                 with self._left_out:
                     self._member(directory, name, prefix + name, status)
+
+    def differences(self, filling: Filling) -> None:
+        """Everything that is not as in the tree that this one began as a copy of."""
+        for found in differences(filling):
+            prefix = found.path[: -len(found.name)]
+            if found.kind == "gone":
+                self._writer.file(prefix + PREFIX + found.name, b"")
+                continue
+            if found.name.startswith(PREFIX):
+                raise _unsayable(found.path)
+            with self._left_out:
+                if stat.S_ISDIR(found.status.st_mode):
+                    directory = os.open(found.name, _DIRECTORY, dir_fd=found.parent)
+                    try:
+                        self._start_directory(directory, found.path + b"/")
+                    finally:
+                        os.close(directory)
+                else:
+                    self._member(found.parent, found.name, found.path, found.status)
 
     def close(self) -> None:
         """End the archive."""
@@ -185,9 +210,14 @@ class _Walk:
             setter((status.st_atime_ns, self._clamp))
 
 
-def _root_is_plain(upper: str, lowers: Sequence[str]) -> bool:
+def _unsayable(path: bytes) -> Unsupported:
+    return Unsupported(f"{shown(path)}: a layer cannot hold a file whose name begins with '.wh.'")
+
+
+def _root_is_plain(filling: Filling) -> bool:
     """Whether the snapshot's root looks like the one below, or like a new directory of root's."""
-    mine = os.stat(upper)
+    mine = os.stat(filling.directory)
+    lowers = filling.lowers or ((filling.copy_of,) if filling.copy_of else ())
     if not lowers:
         return (mine.st_uid, mine.st_gid, stat.S_IMODE(mine.st_mode)) == (os.geteuid(), os.getegid(), 0o755)
     below = os.stat(lowers[0])
@@ -195,14 +225,14 @@ def _root_is_plain(upper: str, lowers: Sequence[str]) -> bool:
 
 
 def _xattr_names(file: int) -> list[bytes]:
-    return [os.fsencode(name) for name in os.listxattr(file)]
+    return [os.fsencode(name) for name in files.xattr_names(file)]
 
 
 def _xattrs(file: int, path: bytes) -> dict[str, bytes]:
-    names = os.listxattr(file)
-    if any(name.endswith(_INCOMPLETE) for name in names):
+    found = files.xattrs_of(file)
+    if any(name.endswith(_INCOMPLETE) for name in found):
         raise Unsupported(
             f"{shown(path)}: overlayfs keeps a part of it below (redirect_dir or metacopy is on)",
             hint="turn them off: echo N > /sys/module/overlay/parameters/redirect_dir (and metacopy)",
         )
-    return dict(kept({name: os.getxattr(file, name) for name in names}))
+    return dict(kept(found))

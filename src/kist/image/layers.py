@@ -10,7 +10,9 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from kist.errors import InvalidInput, from_os_error
+from kist.errors import from_os_error
+from kist.image.deletions import Deletions
+from kist.image.filling import filling_of
 from kist.image.lowers import Lowers
 from kist.image.tar import TarReader
 from kist.image.unpack import Manner, Unpacker
@@ -41,15 +43,24 @@ def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer", end
         Unavailable: the disk is full.
         Forbidden: a device or an owner that this user may not make.
     """
-    upper, lowers, opaque = directories_of(mounts)
+    filling = filling_of(mounts)
+    # In a directory that began as a copy there are default ACLs and set-group-id bits.
+    born_right = not filling.copy_of
 
     def work(*, exact: bool) -> Applied:
         reader = TarReader(stream, what=what, end_mark=end_mark)
         with ExitStack() as stack:
-            below = stack.enter_context(Lowers(lowers, opaque))
-            whiteouts = Whiteouts(below, opaque) if lowers else Whiteouts(None, opaque)
-            ids = userns.limited_ids()
-            unpacker = stack.enter_context(Unpacker(upper, what, whiteouts=whiteouts, fresh=exact, ids=ids))
+            below = stack.enter_context(Lowers(filling.lowers, filling.opaque))
+            whiteouts = Whiteouts(below if filling.lowers else None, filling.opaque)
+            unpacker = stack.enter_context(
+                Unpacker(
+                    filling.directory,
+                    what,
+                    whiteouts=Deletions() if filling.copy_of else whiteouts,
+                    fresh=exact and born_right,
+                    ids=userns.limited_ids(),
+                )
+            )
             applied = unpack_all(reader, unpacker)
         reader.drain()
         return applied
@@ -94,17 +105,6 @@ def unpack_all(reader: TarReader, unpacker: Unpacker) -> Applied:
         entries += 1
     unpacker.finish()
     return Applied(size, entries)
-
-
-def directories_of(mounts: Sequence[Mount]) -> tuple[str, tuple[str, ...], str]:
-    """Of a writable snapshot's mounts: the upper directory, the lower ones, and overlayfs's name of the opaque mark."""
-    if len(mounts) == 1 and mounts[0].type == "bind" and not mounts[0].read_only:
-        return mounts[0].source, (), "trusted.overlay.opaque"
-    if len(mounts) == 1 and mounts[0].type == "overlay" and (upper := mounts[0].option("upperdir")):
-        below = mounts[0].option("lowerdir") or ""
-        space = "user" if "userxattr" in mounts[0].options else "trusted"
-        return upper, tuple(filter(None, below.split(":"))), f"{space}.overlay.opaque"
-    raise InvalidInput("these mounts are not those of an active snapshot")
 
 
 def _with_exact_modes(work: Callable[..., T], doing: str) -> T:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from kist.image.tree import is_whiteout
+from kist.kernel import files
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -67,7 +68,7 @@ class Lowers:
         return merged
 
     def _is_opaque(self, descriptor: int) -> bool:
-        return self._opaque in os.listxattr(descriptor) and os.getxattr(descriptor, self._opaque) == b"y"
+        return self._opaque in files.xattr_names(descriptor) and os.getxattr(descriptor, self._opaque) == b"y"
 
     def _forget(self) -> None:
         while self._opened:

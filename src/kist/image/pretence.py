@@ -8,6 +8,7 @@ Who may write to a file may write its attributes. So the attribute is believed o
 only where nobody may write to it, and never by an engine that has all ids: there nobody has to pretend anything.
 """
 
+import errno
 import os
 
 import msgspec
@@ -89,13 +90,13 @@ def give_link(parent: int, name: str | bytes, uid: int, gid: int) -> None:
 def keep(file: int, attribute: str, value: bytes) -> None:
     """Set an extended attribute of an open file.
 
-    One that only tells of a pretence may be lost where there are none, and those of the machine's root (``trusted.``)
-    are left out by who is root of a user namespace.
+    Where the file system has none, none is kept; and those of the machine's root (``trusted.``) are left out by who is
+    root of a user namespace. One that tells of a pretence is never worth a failure.
     """
     try:
         os.setxattr(file, attribute, value)
-    except OSError:
-        if attribute != ATTRIBUTE and not is_left_out(attribute):
+    except OSError as error:
+        if attribute != ATTRIBUTE and not is_left_out(attribute) and error.errno != errno.EOPNOTSUPP:
             raise
 
 

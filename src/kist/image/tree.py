@@ -32,12 +32,20 @@ class Tree:
             directory's path as components.
         within: a descriptor and a path: what the links that members lie behind are resolved against, and where this
             directory is there; by default the directory itself.
+        gives_way: whether what is no directory, at these components, goes where members lie in it.
     """
 
-    def __init__(self, root: str | int, implicit: MakeDirectory, within: tuple[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: str | int,
+        implicit: MakeDirectory,
+        within: tuple[int, str] | None = None,
+        gives_way: Callable[[tuple[bytes, ...]], bool] | None = None,
+    ) -> None:
         self.root = os.open(root, _DIRECTORY) if isinstance(root, str) else os.dup(root)
         self._base, self._prefix = (self.root, "") if within is None else (within[0], within[1].rstrip("/") + "/")
         self._implicit = implicit
+        self._gives_way = gives_way
         self._names: list[bytes] = []
         self._fds: list[int] = [self.root]
 
@@ -97,7 +105,11 @@ class Tree:
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
-            return self._through_link(parts)
+            if self._gives_way is None or not self._gives_way(parts):
+                return self._through_link(parts)
+            os.unlink(name, dir_fd=parent)
+            self._implicit(parent, parts)
+            return os.open(name, _DIRECTORY, dir_fd=parent)
 
     def _through_link(self, parts: tuple[bytes, ...]) -> int:
         found = self.open(parts)

@@ -16,6 +16,7 @@ import msgspec
 
 from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, KistError
 from kist.image import tar
+from kist.image.deletions import Deletions
 from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write
 from kist.image.pretence import is_left_out, keep, pretended, without
 from kist.image.tar import Entry, TarReader, shown
@@ -68,7 +69,7 @@ class Unpacker:
         root: str | int,
         what: str,
         *,
-        whiteouts: Whiteouts | None,
+        whiteouts: Whiteouts | Deletions | None,
         fresh: bool,
         devices: bool = True,
         manner: Manner | None = None,
@@ -81,10 +82,14 @@ class Unpacker:
         self._devices = devices
         self._owner = (os.geteuid(), os.getegid())
         self._directories: dict[tuple[bytes, ...], Entry] = {}
+        # Directories of the layers below, by device and inode: what they were like keeps their time, whatever is made
+        # in them. Links may lead to one from several paths.
+        self._times: dict[tuple[int, int], tuple[tuple[bytes, ...], os.stat_result]] = {}
         self._resources = ExitStack()
         self._manner = manner
         within = manner.within if manner is not None else None
-        self._tree = self._resources.enter_context(Tree(root, self._make_implicit, within))
+        gives_way = whiteouts.is_below if isinstance(whiteouts, Deletions) else None
+        self._tree = self._resources.enter_context(Tree(root, self._make_implicit, within, gives_way))
         self._head: bytes | None = None  # the last member's directory as it was written,
         self._parent = -1  # and its descriptor
 
@@ -116,6 +121,16 @@ class Unpacker:
 
     def finish(self) -> None:
         """Give the directories their attributes."""
+        for identity, (parts, before) in self._times.items():
+            directory = self._tree.open(parts)
+            if directory is not None:
+                try:
+                    status = os.fstat(directory)
+                    if (status.st_dev, status.st_ino) == identity:
+                        os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
+                finally:
+                    os.close(directory)
+        self._times.clear()
         for parts, entry in self._directories.items():
             directory = self._tree.open(parts)
             if directory is None:  # a later member took its place
@@ -138,12 +153,19 @@ class Unpacker:
                 return
             self._head = None
             self._parent = parent = self._tree.enter(parts[:-1])
+            if self._whiteouts is not None and self._whiteouts.in_place:
+                status = os.fstat(parent)
+                self._times.setdefault((status.st_dev, status.st_ino), (parts[:-1], status))
             if name == parts[-1]:
                 self._head = head
             name = parts[-1]
         if name.startswith(PREFIX) and self._whiteouts is not None:
-            self._whiteouts.apply(parent, name)
-        elif kind is tar.REGULAR:
+            self._whiteouts.note(components(head))  # a deletion brings the directories on its way
+            self._whiteouts.apply(parent, name, components(head))
+            return
+        if self._whiteouts is not None:
+            self._whiteouts.note(components(entry.name))
+        if kind is tar.REGULAR:
             self._add_file(parent, name, entry, reader)
         elif kind is tar.DIRECTORY:
             self._add_directory(parent, name, entry)
@@ -194,7 +216,15 @@ class Unpacker:
                 os.mkdir(name, 0o700 | entry.mode & 0o777, dir_fd=parent)
                 if self._whiteouts is not None and is_whiteout(status):
                     self._whiteouts.hide_below(self._tree.enter(parts))
+            elif self._whiteouts is not None and self._whiteouts.in_place:
+                self._forget_attributes(parts)
         self._directories[parts] = entry
+
+    def _forget_attributes(self, parts: tuple[bytes, ...]) -> None:
+        """A directory that the layer brings has its attributes, and not those of the one below."""
+        directory = self._tree.enter(parts)
+        for attribute, _ in kept(files.xattrs_of(directory)):
+            os.removexattr(directory, attribute)
 
     def _add_hard_link(self, parent: int, name: bytes, entry: Entry) -> None:
         target = components(entry.link)
@@ -276,6 +306,8 @@ class Unpacker:
                 os.chmod(parts[-1], 0o755, dir_fd=parent)  # noqa: S103 - what tar and Docker give such directories
             if self._manner is not None:
                 os.chown(parts[-1], *self._manner.owners(0, 0), dir_fd=parent, follow_symlinks=False)
+            elif not self._fresh:  # a set-group-id bit of the directory above has said otherwise
+                os.chown(parts[-1], *self._owner, dir_fd=parent, follow_symlinks=False)
             return
         self._directories[parts] = directory_like(found, parts)
 

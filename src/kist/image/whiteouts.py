@@ -13,11 +13,13 @@ from kist.image.tree import status_at
 
 PREFIX = b".wh."
 OPAQUE = b".wh..wh..opq"
-_AUFS = b".wh..wh."  # its own book-keeping, of which only the opaque mark means something
+AUFS = b".wh..wh."  # its own book-keeping, of which only the opaque mark means something
 
 
 class Whiteouts:
     """Deletions on top of ``below``; None for the lowest layer, where there is nothing to delete."""
+
+    in_place = False
 
     def __init__(self, below: Lowers | None, opaque: str) -> None:
         self._below = below
@@ -27,11 +29,15 @@ class Whiteouts:
         """What the layers below have at this path."""
         return None if self._below is None else self._below.find(parts)
 
-    def apply(self, parent: int, name: bytes) -> None:
-        """Do what the member ``name`` (which begins with ``PREFIX``) of the directory ``parent`` says."""
+    def note(self, path: tuple[bytes, ...]) -> None:
+        """A member that the layer has brought: it lies apart from those below, so nothing has to be remembered."""
+
+    def apply(self, parent: int, name: bytes, above: tuple[bytes, ...]) -> None:
+        """Do what the member ``name`` (which begins with ``PREFIX``) of the directory ``parent`` at ``above`` says."""
+        del above
         if name == OPAQUE:
             self.hide_below(parent)
-        elif not name.startswith(_AUFS):
+        elif not name.startswith(AUFS):
             self._hide(parent, name[len(PREFIX) :])
 
     def hide_below(self, directory: int) -> None:

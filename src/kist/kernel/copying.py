@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 30
+_FICLONE = 0x40049409
+_BLOCK = 512  # of ``st_blocks``
 # What a file system may lack or keep for itself; a copy without it is still the file.
 _NO_ATTRIBUTE = frozenset({errno.ENOTSUP, errno.EPERM, errno.EINVAL, errno.ENODATA})
 # Between two file systems, and on those that cannot.
-_NOT_BY_REFERENCE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_NOT_BY_REFERENCE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY})
 
 
-def copy_tree(source: int, target: int) -> None:
+def copy_tree(source: int, target: int) -> int:
     """Fill the empty directory ``target`` with what the directory ``source`` holds, and give it the same attributes.
 
     Both are descriptors that can be read. Links are copied as links and followed nowhere; hard links within the tree
     stay; sockets are left out. Nobody else may change ``target`` meanwhile.
 
+    Returns:
+        The bytes of the files that take space twice now: the file system could not share them.
+
     Raises:
         OSError: something could not be read or written; ``target`` holds a part then.
     """
-    _Copy(target).directory(source, target)
+    copy = _Copy(target)
+    copy.directory(source, target)
+    return copy.content.copied
 
 
 class _Copy:
@@ -32,6 +40,7 @@ class _Copy:
         self._root = root
         # Device and inode of a file with several names -> its first copy's directory and name.
         self._seen: dict[tuple[int, int], str] = {}
+        self.content = _Content()
 
     def directory(self, source: int, target: int, above: str = "") -> None:
         for name in sorted(os.listdir(source)):
@@ -56,7 +65,7 @@ class _Copy:
             return
         self._seen[identity] = path
         if kind == stat.S_IFREG:
-            _copy_file(source, target, name, status)
+            self._file(source, target, name, status)
         elif kind == stat.S_IFLNK:
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         else:
@@ -72,33 +81,75 @@ class _Copy:
             stack.callback(os.close, made)
             self.directory(inner, made, f"{path}/")
 
-
-def _copy_file(source: int, target: int, name: str, status: os.stat_result) -> None:
-    reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
-    try:
-        writing = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
+    def _file(self, source: int, target: int, name: str, status: os.stat_result) -> None:
+        reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
         try:
-            _copy_content(reading, writing, status.st_size)
-            # Owner before attributes: a change of owner takes a file's capabilities away.
-            os.fchown(writing, status.st_uid, status.st_gid)
-            _copy_xattrs(reading, writing)
+            writing = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
+            try:
+                self.content.copy(reading, writing, status)
+                # Owner before attributes: a change of owner takes a file's capabilities away.
+                os.fchown(writing, status.st_uid, status.st_gid)
+                _copy_xattrs(reading, writing)
+            finally:
+                os.close(writing)
         finally:
-            os.close(writing)
-    finally:
-        os.close(reading)
+            os.close(reading)
 
 
-def _copy_content(reading: int, writing: int, size: int) -> None:
-    """By reference where the file system can (copy_file_range(2)), else through the page cache (sendfile(2))."""
-    left = size
+class _Content:
+    """The bytes of files: shared where the file system can (ioctl_ficlone(2)), else copied, holes left as holes."""
+
+    def __init__(self) -> None:
+        self._shares = True
+        self.copied = 0
+
+    def copy(self, reading: int, writing: int, status: os.stat_result) -> None:
+        size = status.st_size
+        if not size or (self._shares and self._shared(reading, writing)):
+            return
+        self.copied += size
+        if status.st_blocks * _BLOCK >= size:
+            _copy_range(reading, writing, 0, size)
+            return
+        end = 0
+        while end < size and (begin := _next(reading, end, os.SEEK_DATA)) is not None:
+            end = _next(reading, begin, os.SEEK_HOLE) or size
+            _copy_range(reading, writing, begin, end)
+        os.ftruncate(writing, size)
+
+    def _shared(self, reading: int, writing: int) -> bool:
+        try:
+            fcntl.ioctl(writing, _FICLONE, reading)
+        except OSError as error:
+            if error.errno not in _NOT_BY_REFERENCE:
+                raise
+            self._shares = error.errno == errno.EINVAL  # of this one file, maybe
+            return False
+        return True
+
+
+def _next(file: int, begin: int, what: int) -> int | None:
+    """Where the next data or hole of a file begins; None behind the last data."""
     try:
-        while left > 0 and (done := os.copy_file_range(reading, writing, min(left, _CHUNK))):
-            left -= done
+        return os.lseek(file, begin, what)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise
+
+
+def _copy_range(reading: int, writing: int, begin: int, end: int) -> None:
+    """In the kernel (copy_file_range(2)), else through the page cache (sendfile(2))."""
+    place = begin
+    try:
+        while place < end and (done := os.copy_file_range(reading, writing, min(end - place, _CHUNK), place, place)):
+            place += done
     except OSError as error:
         if error.errno not in _NOT_BY_REFERENCE:
             raise
-        while left > 0 and (done := os.sendfile(writing, reading, None, min(left, _CHUNK))):
-            left -= done
+        os.lseek(writing, place, os.SEEK_SET)
+        while place < end and (done := os.sendfile(writing, reading, place, min(end - place, _CHUNK))):
+            place += done
 
 
 def _copy_status(target: int, name: str, status: os.stat_result) -> None:

@@ -96,5 +96,25 @@ def xattrs_at(directory_fd: int, name: bytes) -> dict[str, bytes]:
         raise
 
 
+def xattrs_of(file: int) -> dict[str, bytes]:
+    """All extended attributes of an open file; none where the file system has none."""
+    try:
+        return {attribute: os.getxattr(file, attribute) for attribute in os.listxattr(file)}
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return {}
+        raise
+
+
+def xattr_names(file: int) -> list[str]:
+    """The names of an open file's extended attributes; none where the file system has none."""
+    try:
+        return os.listxattr(file)
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return []
+        raise
+
+
 def _beside(directory_fd: int, name: bytes) -> bytes:
     return b"/proc/self/fd/%d/%s" % (directory_fd, name)

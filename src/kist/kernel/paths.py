@@ -45,6 +45,12 @@ def place_of(descriptor: int) -> str:
     return os.readlink(f"/proc/self/fd/{descriptor}")
 
 
+def mount_id(descriptor: int) -> str:
+    """Which mount a descriptor is on, as the kernel numbers them: two mounts may be of one file system."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii", errors="replace") as file:
+        return next((line.split()[1] for line in file if line.startswith("mnt_id:")), "")
+
+
 def make_directories(root_fd: int, path: str, mode: int = 0o755) -> None:
     """``mkdir -p`` inside the root; existing parts may be symbolic links to directories inside it."""
     done = ""

@@ -117,19 +117,22 @@ def proc() -> None:
 
 
 def overlay(directory: str) -> None:
-    """Mount an overlay of directories below an empty one, and remove a file of its lower layer in it."""
+    """Mount an overlay of directories below an empty one, and make a directory of its lower layer anew in it.
+
+    A mount alone tells too little: without extended attributes one is made, and then a directory cannot be replaced.
+    """
     become_root()
     layers = {name: os.path.join(directory, name) for name in ("lower", "upper", "work", "merged")}
     for each in layers.values():
         os.mkdir(each)
-    with open(os.path.join(layers["lower"], "file"), "wb"):
-        pass
+    os.mkdir(os.path.join(layers["lower"], "directory"))
     own = "" if process.in_initial_user_namespace() else ",userxattr"
     options = f"lowerdir={layers['lower']},upperdir={layers['upper']},workdir={layers['work']}{own}"
     try:
         mounts.mount("overlay", layers["merged"], "overlay", 0, options)
         try:
-            os.unlink(os.path.join(layers["merged"], "file"))
+            os.rmdir(os.path.join(layers["merged"], "directory"))
+            os.mkdir(os.path.join(layers["merged"], "directory"))
         finally:
             mounts.unmount(layers["merged"], mounts.MNT_DETACH)
     finally:

@@ -47,12 +47,25 @@ class ImageUsage(msgspec.Struct, frozen=True):
 
 
 class ContainerUsage(msgspec.Struct, frozen=True):
-    """The space of one container: what it has written over its image, what it and its image have, and its log."""
+    """The space of one container.
+
+    Attributes:
+        written: what it has written over its image.
+        root: what it and its image have.
+        log: and its log.
+        again: what of its image it takes once more, where its files are a copy.
+    """
 
     container: Container
     written: int
     root: int
     log: int
+    again: int = 0
+
+    @property
+    def size(self) -> int:
+        """What is given back when it is removed."""
+        return self.written + self.log + self.again
 
 
 class CacheUsage(msgspec.Struct, frozen=True):
@@ -100,12 +113,12 @@ class DiskUsage(msgspec.Struct, frozen=True):
     @property
     def containers_size(self) -> int:
         """Of what containers have written, and their logs."""
-        return sum(each.written + each.log for each in self.containers)
+        return sum(each.size for each in self.containers)
 
     @property
     def containers_reclaimable(self) -> int:
         """Of those that do not run."""
-        return sum(each.written + each.log for each in self.containers if not each.container.state.running)
+        return sum(each.size for each in self.containers if not each.container.state.running)
 
     @property
     def volumes_size(self) -> int:

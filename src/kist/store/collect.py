@@ -11,8 +11,8 @@ from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
 from kist.store.blobs import Blobs
-from kist.store.overlay import OverlaySnapshotter
 from kist.store.records import Records
+from kist.store.snapshots import Snapshots
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
@@ -33,12 +33,12 @@ class Without(msgspec.Struct, frozen=True):
     cache: frozenset[str] = frozenset()
 
 
-def survey(blobs: Blobs, snapshots: OverlaySnapshotter, records: Records, without: Without) -> Collected:
+def survey(blobs: Blobs, snapshots: Snapshots, records: Records, without: Without) -> Collected:
     """What a collection would remove if these records were gone; nothing is removed."""
     live = _live(blobs, records, without)
     dead = [digest for digest in blobs.list() if digest not in live]
     gone = _dead_snapshots(snapshots, live)
-    size = sum(map(blobs.size, dead)) + sum(map(snapshots.usage, gone))
+    size = sum(map(blobs.size, dead)) + sum(map(snapshots.usage, gone)) + sum(map(snapshots.again, gone))
     return Collected(tuple(dead), tuple(gone), size)
 
 
@@ -47,7 +47,7 @@ def digests_in(value: bytes) -> tuple[str, ...]:
     return tuple(found.decode() for found in _DIGEST.findall(value))
 
 
-def collect(blobs: Blobs, snapshots: OverlaySnapshotter, records: Records) -> Collected:
+def collect(blobs: Blobs, snapshots: Snapshots, records: Records) -> Collected:
     """Remove what is not needed; the caller holds the store's lock alone."""
     live = _live(blobs, records, Without())
     dead = [digest for digest in blobs.list() if digest not in live]
@@ -57,7 +57,7 @@ def collect(blobs: Blobs, snapshots: OverlaySnapshotter, records: Records) -> Co
         blobs.remove(digest)
     gone = _dead_snapshots(snapshots, live)
     for key in gone:
-        freed += snapshots.usage(key)
+        freed += snapshots.usage(key) + snapshots.again(key)
         snapshots.remove(key)
     snapshots.sweep()
     return Collected(tuple(dead), tuple(gone), freed)
@@ -83,7 +83,7 @@ def needed_by(blobs: Blobs, image: Image) -> set[str]:
     return needed
 
 
-def _dead_snapshots(snapshots: OverlaySnapshotter, live: set[str]) -> list[str]:
+def _dead_snapshots(snapshots: Snapshots, live: set[str]) -> list[str]:
     """The newest first, so that whatever stood on a snapshot has gone, or keeps it."""
     gone: list[str] = []
     parents = {key: snapshots.parent(key) for key in snapshots.list()}

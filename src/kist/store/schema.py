@@ -86,4 +86,10 @@ MIGRATIONS = (
     ALTER TABLE images ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE names ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
     """,
+    # Whether a snapshot is a whole tree of its own (the storage "copy"), or a layer on those below.
+    # And the bytes of what is below that such a tree takes once more.
+    """
+    ALTER TABLE snapshots ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE snapshots ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+    """,
 )

@@ -17,18 +17,23 @@ from typing import Self
 from kist.errors import KistError
 from kist.store import directories
 from kist.store.blobs import Blobs
+from kist.store.choice import choose
 from kist.store.collect import Collected, Without, collect, survey
 from kist.store.database import Database
 from kist.store.events import EventLog
 from kist.store.failures import reported
 from kist.store.locks import StoreLock
-from kist.store.overlay import OverlaySnapshotter
 from kist.store.records import Records
+from kist.store.snapshots import Snapshots
 from kist.store.volumes import Volumes
 
 
 class Store:
     """The store at ``root``, made when there is none.
+
+    Args:
+        root: its directory.
+        storage: how snapshots are kept, ``overlay`` or ``copy``; empty for what works there.
 
     Attributes:
         blobs: content by digest.
@@ -43,7 +48,7 @@ class Store:
         Unavailable: its disk is full.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, storage: str = "") -> None:
         self.root = os.path.abspath(root)
         self._temporary = os.path.join(self.root, "tmp")
         self._pending = os.path.join(self.root, "collect-pending")
@@ -59,7 +64,9 @@ class Store:
         self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
         self.records = Records(self.database)
         self.events = EventLog(self.database)
-        self.snapshots = OverlaySnapshotter(f"{self.root}/snapshots", self.database)
+        with reported("open data root"), self._lock.shared():
+            chosen = choose(self.root, storage)
+        self.snapshots = Snapshots(f"{self.root}/snapshots", self.database, chosen)
         self.volumes = Volumes(f"{self.root}/volumes", self.database)
         self._flushing = threading.Lock()
         self._flusher: threading.Thread | None = None
@@ -149,7 +156,7 @@ class Store:
                 self.snapshots.remove(key)
 
     def flush_soon(self) -> None:
-        """Sync committed snapshots in the background (see ``OverlaySnapshotter``)."""
+        """Sync committed snapshots in the background (see ``Snapshots``)."""
         with self._flushing:
             if self._flusher is not None:
                 self._flusher.join()

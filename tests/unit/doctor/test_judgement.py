@@ -174,12 +174,13 @@ def test_a_data_root_that_overlay_cannot_name_is_broken(letter: str) -> None:
     tells(storage.data_root(replace(PLACE, path=f"/da{letter}ta")), BROKEN, found="overlay")
 
 
-def test_overlay_that_is_no_module_yet_is_loaded_and_on_a_wrong_file_system_another_one_is_taken() -> None:
+def test_overlay_that_is_no_module_yet_is_loaded_and_on_a_wrong_file_system_copies_are_made() -> None:
     fine = Storage("", "", "", "")
     tells(storage.overlay(PLACE, fine), OK)
-    tells(storage.overlay(PLACE, replace(fine, overlay=os.strerror(ENODEV))), BROKEN, fix="modprobe -a overlay")
+    tells(storage.overlay(PLACE, replace(fine, overlay=os.strerror(ENODEV))), LACKING, fix="modprobe -a overlay")
     finding = storage.overlay(replace(PLACE, file_system="nfs4"), replace(fine, overlay="Invalid argument"))
-    tells(finding, BROKEN, found="nfs4")
+    tells(finding, LACKING, found="nfs4")
+    assert "copy" in finding.cost
     assert "KIST_ROOT" in finding.advice
 
 

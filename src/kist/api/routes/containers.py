@@ -70,7 +70,7 @@ async def inspect(call: Call) -> StreamResponse:
     if call.wants_values:
         return call.reply_value(container)
     sizes = await call.run_long(_sizes, call.engine, container) if call.flag("size") else {}
-    return call.reply(write_inspect(container) | sizes)
+    return call.reply(write_inspect(container, driver=call.engine.store.snapshots.driver) | sizes)
 
 
 def _sizes(engine: "Engine", container: Container) -> dict[str, int]:

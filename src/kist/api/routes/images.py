@@ -48,8 +48,9 @@ def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
 
 async def inspect(call: Call) -> StreamResponse:
     """The whole of an image."""
+    driver = call.engine.store.snapshots.driver
     image = await _image(call)
-    return call.answer(image, lambda found: write_inspect(found, version=call.version))
+    return call.answer(image, lambda found: write_inspect(found, driver=driver, version=call.version))
 
 
 async def _image(call: Call) -> Image:

@@ -50,9 +50,10 @@ def overlay(place: Place, found: Storage) -> Finding:
     fix = (keep_module("overlay"),) if found.overlay == _UNKNOWN else ()
     return Finding(
         "overlay",
-        BROKEN,
+        LACKING,
         f"layers cannot be stacked on {kind} ({place.existing}): {found.overlay}",
-        "no image can be built and no container started",
+        "each layer and each container is a whole copy of what is below it: that takes time, and space where files "
+        "cannot share blocks",
         fix,
         advice="" if fix else _ELSEWHERE,
     )
@@ -68,7 +69,7 @@ def attributes(person: Person, place: Place, found: Storage) -> Finding:
         "xattrs",
         LACKING,
         f"files on {kind} cannot have attributes: {refused}",
-        "a directory of an image that a container removes cannot be made anew there, and with one id the owners of an "
+        "layers cannot be stacked there, programs have no capabilities of their own, and with one id the owners of an "
         "image's files are not kept",
         advice=_ELSEWHERE,
     )
@@ -83,7 +84,8 @@ def reflink(place: Place, found: Storage) -> Finding:
         "reflink",
         LACKING,
         f"copies of files on {kind} cannot share their blocks: {found.reflink}",
-        "a volume that begins with an image's files takes their whole size",
+        "a volume that begins with an image's files takes their whole size; so does each container where layers cannot "
+        "be stacked",
         advice="xfs and btrfs can, on a data root of their own (KIST_ROOT)",
     )
 

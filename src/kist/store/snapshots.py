@@ -1,0 +1,328 @@
+"""Snapshots: which there are, what stands on what, and how they come and go. How files lie is a storage's matter.
+
+A snapshot is one layer's files, or a container's, in a directory named by a number. An active one is filled by
+somebody, through the mounts that it gets or straight into the directory that they name; committing it changes its name,
+and nobody writes to it any more. A row of the database is what makes a snapshot exist: it goes before the directory
+goes, and a directory without a row is rubbish that the collector takes away. So is an active snapshot that is no
+container's (its key is no container's id), unless its maker holds the store's lock.
+
+Files of a committed snapshot are not synced one by one. Its row remembers the boot in which it was committed until
+``flush`` has synced the file system; after a crash, such a snapshot does not exist any more, and who wants it unpacks
+the layer's blob, which is durable, again. So it is with the layers of another storage than the one that is used now; a
+container that stands on them stays as it is.
+"""
+
+import os
+import sqlite3
+from typing import Protocol
+
+from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kist.kernel import files, process
+from kist.spec.mount import Mount
+from kist.store import directories
+from kist.store.copies import Copies
+from kist.store.database import Database
+from kist.store.failures import reported
+from kist.store.overlay import Overlay
+
+_LOWERS = """
+    WITH RECURSIVE stack (id, parent, depth) AS (
+        SELECT id, parent, 0 FROM snapshots WHERE id = ?
+        UNION ALL
+        SELECT snapshots.id, snapshots.parent, depth + 1 FROM snapshots JOIN stack ON snapshots.id = stack.parent
+    )
+    SELECT id FROM stack ORDER BY depth
+"""
+_SIZE_OF_STACK = f"SELECT SUM(size) FROM snapshots WHERE id IN ({_LOWERS})"  # noqa: S608 - two constants
+# What lies beside a snapshot's directory, of either storage.
+_BESIDE = ("", "-work", "-copied")
+
+
+class Storage(Protocol):
+    """How the files of snapshots lie. A stack is the directories of a snapshot and of all below it, topmost first.
+
+    Attributes:
+        name: what ``kist info`` calls it.
+        quick: whether a snapshot is made at once, so that others may wait for it.
+    """
+
+    name: str
+    quick: bool
+
+    def make(self, directory: str, below: str | None) -> int:
+        """The directory of a new snapshot, on top of another one's (None for an empty one).
+
+        Returns:
+            The bytes of what is below that it takes once more.
+        """
+
+    def mounts(self, directory: str, lowers: tuple[str, ...]) -> tuple[Mount, ...]:
+        """The mounts to fill an active snapshot on top of this stack."""
+
+    def view(self, stack: tuple[str, ...]) -> tuple[Mount, ...]:
+        """The mounts that show a committed snapshot read-only."""
+
+    def size(self, directory: str, below: str | None) -> int:
+        """Bytes of the snapshot's own files, without what is below."""
+
+
+class Snapshots:
+    """The snapshots below ``directory``; their rows are in ``database``.
+
+    Args:
+        directory: where they are.
+        database: where their rows are.
+        storage: how new ones are made: ``overlay`` or ``copy``.
+    """
+
+    def __init__(self, directory: str, database: Database, storage: str) -> None:
+        self._directory = directory
+        self._database = database
+        self._boot = process.boot_id()
+        self._storages: tuple[Storage, Storage] = (Overlay(), Copies())  # by the column ``copied``
+        self._copied = int(storage == Copies.name)
+        self._new = self._storages[self._copied]
+        self._forget_unsynced()
+
+    @property
+    def driver(self) -> str:
+        """How new snapshots are made: ``overlay`` or ``copy``."""
+        return self._new.name
+
+    def prepare(self, key: str, parent: str | None = None) -> tuple[Mount, ...]:
+        """A new active snapshot on top of a committed one (None for an empty one), and the mounts to fill it.
+
+        Raises:
+            Conflict: the key is in use.
+            NotFound: there is no such parent.
+            InvalidInput: the parent is not committed.
+            Unavailable: the disk is full.
+        """
+        below = self._committed(parent) if parent is not None else None
+        made = 0
+        try:
+            with self._database.transaction() as db:
+                cursor = db.execute(
+                    "INSERT INTO snapshots (key, parent, copied) VALUES (?, ?, ?)", (key, below, self._copied)
+                )
+                made = int(cursor.lastrowid or 0)
+                if self._new.quick:
+                    self._make(key, made, below)
+            if not self._new.quick and (again := self._make(key, made, below)):  # nobody has waited for that
+                with self._database.transaction() as db:
+                    db.execute("UPDATE snapshots SET again = ? WHERE id = ?", (again, made))
+        except sqlite3.IntegrityError as error:
+            raise Conflict(f"snapshot {key} exists already") from error
+        except BaseException:
+            if made:
+                self._take_back(made)
+            raise
+        return self._mounts(made, below, self._new)
+
+    def mounts(self, key: str) -> tuple[Mount, ...]:
+        """The mounts of an active snapshot, or ones that show a committed snapshot read-only.
+
+        Raises:
+            NotFound: there is no such snapshot.
+        """
+        number, below, committed = self._find(key)
+        storage = self._storage_of(number)
+        return storage.view(self._stack(number)) if committed else self._mounts(number, below, storage)
+
+    def commit(self, name: str, key: str, *, size: int | None = None) -> None:
+        """Give an active snapshot its final name; nothing may be written to it from here on.
+
+        Args:
+            name: the chain id.
+            key: of the active snapshot.
+            size: bytes of its files, when the caller has counted them.
+
+        Raises:
+            NotFound: there is no such active snapshot.
+            Conflict: ``name`` exists.
+        """
+        number, below, committed = self._find(key)
+        if committed:
+            raise InvalidInput(f"snapshot {key} is committed already")
+        size = self._size(number, below) if size is None else size
+        try:
+            with self._database.transaction() as db:
+                db.execute(
+                    "UPDATE snapshots SET key = ?, committed = 1, size = ?, boot = ? WHERE id = ?",
+                    (name, size, self._boot, number),
+                )
+        except sqlite3.IntegrityError as error:
+            raise Conflict(f"snapshot {name} exists already") from error
+        self._remove_trees(number, _BESIDE[1:])
+
+    def remove(self, key: str) -> None:
+        """Forget a snapshot and give its space back.
+
+        Raises:
+            NotFound: there is no such snapshot.
+            Conflict: others stand on it.
+        """
+        number, _, _ = self._find(key)
+        if self._database.row("SELECT 1 FROM snapshots WHERE parent = ?", number) is not None:
+            raise Conflict(f"snapshot {key} has others on top of it")
+        with reported(f"remove snapshot {key}"):
+            try:
+                self._forget(key, number)
+            except Unavailable:  # a full disk has no room for the database's own writing: make some
+                self._remove_trees(number)
+                self._forget(key, number)
+            self._remove_trees(number)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a snapshot of this key or name."""
+        return self._database.row("SELECT 1 FROM snapshots WHERE key = ?", key) is not None
+
+    def parent(self, key: str) -> str | None:
+        """The name of the snapshot below; ``NotFound`` when there is no such snapshot."""
+        _, below, _ = self._find(key)
+        row = self._database.row("SELECT key FROM snapshots WHERE id = ?", below) if below is not None else None
+        return str(row[0]) if row else None
+
+    def committed(self, key: str) -> bool:
+        """Whether a snapshot has got its final name; ``NotFound`` when there is none."""
+        return self._find(key)[2]
+
+    def usage(self, key: str) -> int:
+        """Bytes of the snapshot's own files, without those below; ``NotFound`` when there is no such snapshot."""
+        number, below, committed = self._find(key)
+        if not committed:
+            return self._size(number, below)
+        row = self._database.row("SELECT size FROM snapshots WHERE id = ?", number)
+        return int(row[0]) if row else 0
+
+    def usage_below(self, key: str) -> int:
+        """Bytes of the files in all snapshots below one; ``NotFound`` when there is no such snapshot."""
+        _, below, _ = self._find(key)
+        row = self._database.row(_SIZE_OF_STACK, below)
+        return int(row[0]) if row and row[0] else 0
+
+    def again(self, key: str) -> int:
+        """Bytes of what is below that a snapshot takes once more, being a copy; ``NotFound`` when there is none."""
+        number, _, _ = self._find(key)
+        row = self._database.row("SELECT again FROM snapshots WHERE id = ?", number)
+        return int(row[0]) if row else 0
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each committed snapshot's own files, by its name."""
+        return dict(self._database.rows("SELECT key, size FROM snapshots WHERE committed"))
+
+    def sizes_on_disk(self) -> dict[str, int]:
+        """The same, with what it takes once more of those below."""
+        return dict(self._database.rows("SELECT key, size + again FROM snapshots WHERE committed"))
+
+    def list(self) -> tuple[str, ...]:
+        """The keys of all snapshots, the oldest first."""
+        return tuple(key for (key,) in self._database.rows("SELECT key FROM snapshots ORDER BY id"))
+
+    def flush(self) -> None:
+        """Write the files of all committed snapshots to the disk, and remember that they are there."""
+        rows = self._database.rows("SELECT id FROM snapshots WHERE boot != ''")
+        if not rows:
+            return
+        with reported("sync snapshots"):
+            files.sync_file_system(self._directory)
+        with self._database.transaction() as db:
+            db.executemany("UPDATE snapshots SET boot = '' WHERE id = ?", rows)
+
+    def sweep(self) -> None:
+        """Remove directories that belong to no snapshot (a process died over them)."""
+        with self._database.transaction() as db:
+            numbers = [number for (number,) in db.execute("SELECT id FROM snapshots").fetchall()]
+            known = {f"{number}{beside}" for number in numbers for beside in _BESIDE}
+            with reported("remove leftover snapshots"):
+                for name in os.listdir(self._directory):
+                    if name not in known:
+                        directories.remove_tree(f"{self._directory}/{name}")
+
+    def rows(self) -> tuple[tuple[str, int, bool], ...]:
+        """Key, number and whether committed, of every snapshot."""
+        found = self._database.rows("SELECT key, id, committed FROM snapshots ORDER BY id")
+        return tuple((key, number, bool(committed)) for key, number, committed in found)
+
+    def directory(self, number: int) -> str:
+        """Where a snapshot's files are."""
+        return f"{self._directory}/{number}"
+
+    def strays(self) -> tuple[str, ...]:
+        """Paths in the snapshots' directory that belong to none."""
+        with self._database.transaction() as db:  # whoever makes a snapshot does so in a transaction
+            numbers = [number for (number,) in db.execute("SELECT id FROM snapshots").fetchall()]
+            known = {f"{number}{beside}" for number in numbers for beside in _BESIDE}
+            return tuple(f"{self._directory}/{name}" for name in os.listdir(self._directory) if name not in known)
+
+    def forget_lost(self, key: str) -> bool:
+        """Forget a layer whose directory is gone, so that it is unpacked again; False while others stand on it."""
+        number, _, committed = self._find(key)
+        if not committed or os.path.isdir(self.directory(number)):
+            return False
+        with self._database.transaction() as db:
+            db.execute("UPDATE snapshots SET key = 'lost-' || id WHERE id = ?", (number,))
+        return True
+
+    def _forget(self, key: str, number: int) -> None:
+        try:
+            with self._database.transaction() as db:
+                db.execute("DELETE FROM snapshots WHERE id = ?", (number,))
+        except sqlite3.IntegrityError as error:
+            raise Conflict(f"snapshot {key} has others on top of it") from error
+
+    def _forget_unsynced(self) -> None:
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE snapshots SET key = 'unsynced-' || id, boot = '' WHERE committed AND boot NOT IN ('', ?)",
+                (self._boot,),
+            )
+            db.execute("UPDATE snapshots SET key = 'elsewise-' || id WHERE committed AND copied != ?", (self._copied,))
+
+    def _find(self, key: str) -> tuple[int, int | None, bool]:
+        row = self._database.row("SELECT id, parent, committed FROM snapshots WHERE key = ?", key)
+        if row is None:
+            raise NotFound(f"no such snapshot: {key}")
+        return int(row[0]), row[1], bool(row[2])
+
+    def _committed(self, key: str) -> int:
+        number, _, committed = self._find(key)
+        if not committed:
+            raise InvalidInput(f"snapshot {key} is not committed and cannot be a parent")
+        return number
+
+    def _make(self, key: str, number: int, below: int | None) -> int:
+        with reported(f"prepare snapshot {key}"):
+            path = self.directory(number)
+            under = None if below is None else self.directory(below)
+            try:
+                return self._new.make(path, under)
+            except FileExistsError:  # of a process that died before its row was written
+                self._remove_trees(number)
+                return self._new.make(path, under)
+
+    def _take_back(self, number: int) -> None:
+        """After a failure: the row, where it was written, and the files."""
+        if not self._new.quick:
+            with self._database.transaction() as db:
+                db.execute("DELETE FROM snapshots WHERE id = ?", (number,))
+        self._remove_trees(number)
+
+    def _remove_trees(self, number: int, which: tuple[str, ...] = _BESIDE) -> None:
+        for beside in which:
+            directories.remove_tree(f"{self._directory}/{number}{beside}")
+
+    def _storage_of(self, number: int) -> Storage:
+        row = self._database.row("SELECT copied FROM snapshots WHERE id = ?", number)
+        return self._storages[int(row[0]) if row else 0]
+
+    def _mounts(self, number: int, below: int | None, storage: Storage) -> tuple[Mount, ...]:
+        return storage.mounts(self.directory(number), self._stack(below) if below is not None else ())
+
+    def _stack(self, number: int) -> tuple[str, ...]:
+        return tuple(self.directory(lower) for (lower,) in self._database.rows(_LOWERS, number))
+
+    def _size(self, number: int, below: int | None) -> int:
+        with reported("measure snapshot"):
+            under = None if below is None else self.directory(below)
+            return self._storage_of(number).size(self.directory(number), under)
