@@ -266,6 +266,32 @@ def test_an_engine_beside_it_shows_nothing_of_it_after_its_caller_was_killed(cal
     assert caller.left() == []
 
 
+@pytest.mark.parametrize("caller", ["range", "alone"], indirect=True)
+def test_an_engine_has_rights_over_all_that_began_at_once(caller: Caller) -> None:
+    with contextlib.ExitStack() as stack:
+        script = ("sh", "-c", "echo up; exec sleep 1000")
+        names = ("one", "two", "three")
+        started = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*caller.command, "run", "--local", "--rm", *QUIET, "--name", name, BUSYBOX, *script],
+                    env=caller.environment,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            for name in names
+        ]
+        try:
+            assert [running.stdout.readline() for running in started if running.stdout] == [b"up\n"] * 3
+            for name in names:
+                assert caller("cp", f"{name}:/etc/hostname", "-").returncode == 0
+                assert "sleep 1000" in caller("top", name).stdout
+        finally:
+            for running in started:
+                running.kill()
+    assert caller("ps", "-aq").stdout == ""
+
+
 @KINDS
 def test_an_engine_removes_it_by_force(caller: Caller) -> None:
     with caller.running("--name", "target") as running:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kist.engine import in_process
 from kist.engine.policy import peers
+from kist.engine.rootless import Entry
 from kist.errors import KistError
 from kist.spec.jsontext import dumps
 
@@ -26,14 +27,14 @@ _MOST = 64
 _CALLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def serve(data_root: str, run_root: str, line: socket.socket, lacks: str) -> None:
+def serve(data_root: str, run_root: str, line: socket.socket, entry: Entry) -> None:
     """Be the engine of the process at the other end, until that has ended.
 
     Args:
         data_root: where images and containers are kept.
         run_root: where the log is, among others.
         line: to the caller.
-        lacks: why there is one id only, for ``info`` to tell.
+        entry: what ``kist.engine.rootless.enter`` gave.
     """
     from kist.api.logfile import log_to  # noqa: PLC0415 - while the keeper gets ready
 
@@ -45,7 +46,7 @@ def serve(data_root: str, run_root: str, line: socket.socket, lacks: str) -> Non
     try:
         if os.getppid() != caller:
             return  # it died just now, and the number may be another's
-        with in_process.begin(data_root, run_root, lacks) as engine:
+        with in_process.begin(data_root, run_root, entry) as engine:
             log_to(os.path.join(run_root, "engine.log"))
             asyncio.run(_serve(engine, line, life))
     finally:

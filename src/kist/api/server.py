@@ -20,6 +20,7 @@ from kist.errors import NotFound
 
 if TYPE_CHECKING:
     from kist.engine import Engine
+    from kist.engine.rootless import Entry
 
 READY = b"ready\n"
 _GRACE_SECONDS = 5.0
@@ -27,18 +28,18 @@ _BACKLOG = 1024
 
 
 def serve(
-    data_root: str, run_root: str, socket_path: str = "", ready_fd: int = -1, group: str = "", lacks: str = ""
+    data_root: str, run_root: str, entry: "Entry", socket_path: str = "", ready_fd: int = -1, group: str = ""
 ) -> None:
     """Be the engine until a signal ends it.
 
     Args:
         data_root: where images and containers are kept.
         run_root: where the lock, the log, the process id and, by default, the socket are; made with mode 0700.
+        entry: what ``kist.engine.rootless.enter`` gave.
         socket_path: where to listen; ``engine.sock`` in the run root when empty.
         ready_fd: a descriptor that is told ``ready`` once the socket takes connections, and closed then.
         group: whose members may use the engine too, within its policy, by a second socket: ``engine.sock`` in a
             directory of the run root's name with ``-shared`` behind it.
-        lacks: why there is one id only, for ``info`` to tell.
 
     Raises:
         Conflict: an engine serves this run root already, or somebody else listens at ``socket_path``.
@@ -52,11 +53,11 @@ def serve(
         shared = _shared(run_root, group) if group else None
         from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
 
-        made = Engine(data_root, run_root, shared=True, lacks=lacks)
+        made = Engine(data_root, run_root, shared=True, lacks=entry.lacks)
         with made as engine, listener, shared or nullcontext():
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
-            asyncio.run(_serve(engine, [listener, shared] if shared else [listener], ready_fd))
+            asyncio.run(_serve(engine, [listener, shared] if shared else [listener], ready_fd, entry))
 
 
 def _log_to(path: str) -> None:
@@ -74,7 +75,7 @@ def _shared(run_root: str, group: str) -> Listener:
     return Listener(os.path.join(shared_place(run_root), "engine.sock"), number)
 
 
-async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int) -> None:
+async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int, entry: "Entry") -> None:
     from kist.api.app import Api  # noqa: PLC0415 - see above
 
     loop = asyncio.get_running_loop()
@@ -91,6 +92,8 @@ async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int)
     for listener in listeners:
         listener.publish()
     _tell_ready(ready_fd)
+    if entry.is_awaited:
+        await asyncio.to_thread(entry.settle, engine.spawner.be_ready)
     await stop.wait()
     for server in servers:
         server.close()

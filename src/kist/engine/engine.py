@@ -11,19 +11,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from importlib import metadata
+from functools import cached_property
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from kist.engine import isolation, logconfig, means, network_options, settings
 from kist.engine.checking import Checker
-from kist.engine.commit import commit
 from kist.engine.containers import Containers
 from kist.engine.controls import Controls
 from kist.engine.ending import check_removable
 from kist.engine.events import Events
 from kist.engine.execs import Execs
-from kist.engine.files import Files
 from kist.engine.frames import read_frames
 from kist.engine.images import Images
 from kist.engine.limits import missing_limits
@@ -69,6 +67,9 @@ from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
 from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, SystemPruned
 from kist.store import Store
+
+if TYPE_CHECKING:
+    from kist.engine.files import Files
 
 API_VERSION = "1.51"
 MIN_API_VERSION = "1.24"
@@ -134,7 +135,6 @@ class Engine:
         self._execs = Execs(self._containers, self.event_log, self.means)
         self._logs = Logs(self._containers)
         self.usage = Usage(self._containers, self.catalogue, self.store)
-        self.files = Files(self._containers, self.store, self.event_log, self.usage)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
         self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
@@ -153,6 +153,13 @@ class Engine:
         self._containers.close()
         self.spawner.close()
         self.store.close()
+
+    @cached_property
+    def files(self) -> "Files":
+        """Files of containers: what copies and compares them is a lot to import, and not every process does."""
+        from kist.engine.files import Files  # noqa: PLC0415 - see above
+
+        return Files(self._containers, self.store, self.event_log, self.usage)
 
     # images
 
@@ -346,6 +353,8 @@ class Engine:
         pause: bool = True,
     ) -> Image:
         """Make an image of a container as it is now; ``config`` replaces the container's own."""
+        from kist.engine.commit import commit  # noqa: PLC0415 - it loads what reads file trees
+
         container = self._containers.get(name)
         with self._held(container, pause=pause):
             image = commit(
@@ -525,6 +534,8 @@ class Engine:
 
     def version(self) -> Version:
         """Versions of the engine and what it stands on."""
+        from importlib import metadata  # noqa: PLC0415 - a tenth of what a local run would import
+
         system = os.uname()
         return Version(
             version=metadata.version("kist"),

@@ -7,8 +7,6 @@ from typing import BinaryIO, cast
 import msgspec
 
 from kist.errors import Conflict, Corrupt, NotFound
-from kist.image.compression import plain
-from kist.image.layers import apply
 from kist.spec.digest import Digest, chain_id, chain_ids
 from kist.spec.image import ImageConfig
 from kist.store import Store
@@ -77,6 +75,9 @@ def apply_verified(stream: BinaryIO, store: Store, key: str, diff_id: Digest | N
     Raises:
         Corrupt: it has another diff id than the one that is given.
     """
+    from kist.image.compression import plain  # noqa: PLC0415 - most who start containers unpack nothing
+    from kist.image.layers import apply  # noqa: PLC0415 - the same
+
     hashed = HashedStream(plain(stream))
     try:
         applied = apply(cast("BinaryIO", hashed), store.snapshots.mounts(key), what=_called(diff_id))
@@ -112,6 +113,8 @@ def discard(store: Store, key: str) -> None:
 
 
 def _unpack(store: Store, layer: PackedLayer, chain: Digest, parent: Digest | None) -> None:
+    from kist.image.layers import apply  # noqa: PLC0415 - see above
+
     key = f"unpack-{uuid.uuid4().hex}"
     store.snapshots.prepare(key, parent)
     try:

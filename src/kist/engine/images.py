@@ -1,4 +1,8 @@
-"""Images: named, found, loaded, saved, made of layers, removed."""
+"""Images: named, found, loaded, saved, made of layers, removed.
+
+What reads and writes archives and file trees is imported where it is used: a local run has all of this to import, and
+uses none of it.
+"""
 
 import os
 import uuid
@@ -7,11 +11,9 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from kist.engine.events import Events
-from kist.engine.image_files import load_archive, nanoseconds, save_images, unpack_tree
 from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
 from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
-from kist.image.diff import diff, is_unchanged
 from kist.spec import json
 from kist.spec.digest import Digest, chain_id, chain_ids
 from kist.spec.image import (
@@ -216,6 +218,8 @@ class Images:
             NotFound: an image is there for several platforms, but not for this machine's.
             Unavailable: the disk is full; nothing is left of the archive.
         """
+        from kist.engine.image_files import load_archive  # noqa: PLC0415 - see the top of this file
+
         before = {image.id: image.manifest for image in self.list()}
         images = load_archive(self._store, stream, platform or self._host, self._owner)
         self._store.flush_soon()
@@ -227,6 +231,8 @@ class Images:
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, platform: Platform | None = None) -> None:
         """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names."""
+        from kist.engine.image_files import save_images  # noqa: PLC0415 - see the top of this file
+
         chosen: dict[Digest, tuple[Image, list[str]]] = {}
         for name in names:
             image = self.of_platform(name, platform)
@@ -258,6 +264,8 @@ class Images:
         Raises:
             Corrupt, InvalidInput, Unsupported: the tar is damaged, or a member of it is refused; the message names it.
         """
+        from kist.engine.image_files import unpack_tree  # noqa: PLC0415 - see the top of this file
+
         names = [str(Reference.parse(reference))] if reference else []
         runs_on = platform or self._host
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -300,6 +308,8 @@ class Images:
         Raises:
             Unavailable: the disk is full; the snapshot is still active.
         """
+        from kist.image.diff import diff, is_unchanged  # noqa: PLC0415 - see the top of this file
+
         snapshots = self._store.snapshots
         with self._store.writing():
             mounts = snapshots.mounts(key)
@@ -326,6 +336,8 @@ class Images:
             layers: the blobs, from the lowest up.
             references: names, taken from whatever images have them.
         """
+        from kist.engine.image_files import nanoseconds  # noqa: PLC0415 - see the top of this file
+
         names = tuple(sorted({str(Reference.parse(name)) for name in references}))
         if len(layers) != len(config.rootfs.diff_ids):
             raise InvalidInput(f"an image with {len(layers)} layers and {len(config.rootfs.diff_ids)} diff ids")

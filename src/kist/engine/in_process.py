@@ -8,9 +8,10 @@ from kist.runtime.launch import Spawner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kist.engine import Engine
+    from kist.engine.rootless import Entry
 
 
-def begin(data_root: str, run_root: str, lacks: str) -> "Engine":
+def begin(data_root: str, run_root: str, entry: "Entry") -> "Engine":
     """The engine. To be called by a process that has nothing else to do, as root.
 
     Its keeper gets ready while the rest is imported. All that the keeper has started stays below this process, also
@@ -19,7 +20,7 @@ def begin(data_root: str, run_root: str, lacks: str) -> "Engine":
     Args:
         data_root: where images and containers are kept.
         run_root: as for every engine.
-        lacks: why an ordinary user has one id only (``kist.engine.rootless.enter``).
+        entry: what ``kist.engine.rootless.enter`` gave.
     """
     process.adopt_orphans()
     os.makedirs(run_root, 0o700, exist_ok=True)
@@ -28,7 +29,9 @@ def begin(data_root: str, run_root: str, lacks: str) -> "Engine":
     try:
         from kist.engine.engine import Engine  # noqa: PLC0415 - see above
 
-        return Engine(data_root, run_root, lacks=lacks, bound=True, spawner=spawner)
+        engine = Engine(data_root, run_root, lacks=entry.lacks, bound=True, spawner=spawner)
+        entry.settle(spawner.be_ready)
     except BaseException:
         spawner.close()
         raise
+    return engine

@@ -4,16 +4,18 @@ There is one ladder. On its first step the user's subordinate ids (subuid(5)) ar
 ``newuidmap`` and ``newgidmap``; on the second one, where there are none, the user alone is its root. All that comes
 after is the same code as for the machine's root.
 
-An engine that finds living containers of the user's enters the namespace that they are in: its keeper tells which.
+An engine that finds living containers of the user's enters the namespace that they are in: a keeper tells which. So
+that several that begin at once find each other, they enter one by one.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kist.engine import state
@@ -105,22 +107,48 @@ def granted(text: str, name: str, uid: int) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
-def enter(run_root: str, *, mounts_too: bool = True) -> str:
+class Entry:
+    """That a process has become root, and that others wait who want to be where it is.
+
+    Args:
+        lacks: why there is one id only, where there is; empty otherwise.
+        turn: a descriptor of the lock that others wait for; -1 where none do.
+    """
+
+    def __init__(self, lacks: str = "", turn: int = -1) -> None:
+        self.lacks = lacks
+        self._turn = turn
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether others wait."""
+        return self._turn >= 0
+
+    def settle(self, be_ready: Callable[[], None]) -> None:
+        """Let others in, once ``be_ready`` has seen to it that they find this process's keeper."""
+        if self.is_awaited:
+            with contextlib.suppress(OSError):  # the keeper has died: others do without
+                be_ready()
+            os.close(self._turn)
+            self._turn = -1
+
+
+def enter(run_root: str, *, mounts_too: bool = True) -> Entry:
     """Be root, in a user namespace where this process is not root already; to be called before there are threads.
 
     Args:
         run_root: where an earlier engine of the user's may be, whose namespace is entered then.
         mounts_too: see what that engine sees mounted; otherwise what this process sees.
 
-    Returns:
-        Why there is one id only, where there is; empty otherwise.
-
     Raises:
         Forbidden: this machine makes no user namespaces for its users, and what its administrator can do.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
-        return ""
+        return Entry()
+    os.makedirs(run_root, 0o700, exist_ok=True)
+    turn = os.open(os.path.join(run_root, "enter.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(turn, fcntl.LOCK_EX)
     # Settings are the user's, whatever the user is called from here on.
     os.environ.setdefault("KIST_CONFIG", roots.config_file(os.environ, uid))
     chosen = look(uid, gid)
@@ -136,8 +164,9 @@ def enter(run_root: str, *, mounts_too: bool = True) -> str:
             userns.become_root(write_maps)
         except OSError as error:
             raise _refused(error) from error
-        return _lacks(chosen, f"{HELPERS[0]} does not work")
-    return _lacks(chosen, "its containers began before there were more")
+        return Entry(_lacks(chosen, f"{HELPERS[0]} does not work"), turn)
+    os.close(turn)  # who comes next finds whom we have found
+    return Entry(_lacks(chosen, "its containers began before there were more"))
 
 
 def _lacks(chosen: Standing, otherwise: str) -> str:
@@ -148,14 +177,20 @@ def _lacks(chosen: Standing, otherwise: str) -> str:
 
 
 def _join(run_root: str, *, mounts_too: bool) -> bool:
-    """Enter the namespace of an earlier engine, if somebody lives there: its keeper, a monitor, or a container.
+    """Enter the namespace of an earlier engine, if somebody lives there: a keeper, a monitor, or a container.
 
-    Of a container only the user namespace: its mounts are its own, and what is found there is not to be run here.
+    Of a local run's keeper and of a container only the user namespace: what is found in their mounts, which are their
+    own, is not to be run here.
     """
     if keeper := launch.keeper_pid(run_root):
         with contextlib.suppress(ProcessLookupError):
             userns.join(keeper, mounts_too=mounts_too)
             return True
+    for name in launch.keepers_of_others(run_root):
+        if keeper := launch.keeper_pid(run_root, name):
+            with contextlib.suppress(ProcessLookupError):
+                userns.join(keeper, mounts_too=False)
+                return True
     places = [os.path.join(run_root, "containers", name) for name in names_in(os.path.join(run_root, "containers"))]
     for theirs_too, living in ((mounts_too, state.living_monitor), (False, state.living_container)):
         for place in places:

@@ -272,10 +272,16 @@ def listens(directory: str, name: str) -> bool:
     return True
 
 
-def keeper_pid(run_root: str) -> int:
-    """The process id of the keeper that engines of this run root share; 0 when there is none."""
+def keepers_of_others(run_root: str) -> list[str]:
+    """The sockets of keepers that were for one process each; it may be gone, and they too."""
+    first, last = keeper_name("\0").split("\0")
+    return [name for name in os.listdir(run_root) if name.startswith(first) and name.endswith(last)]
+
+
+def keeper_pid(run_root: str, name: str = "") -> int:
+    """The process id of the keeper with this socket, by default the one that engines share; 0 when there is none."""
     try:
-        with _reach(run_root, keeper_name(), socket.SOCK_SEQPACKET) as connection:
+        with _reach(run_root, name or keeper_name(), socket.SOCK_SEQPACKET) as connection:
             return messages.peer(connection)
     except OSError:
         return 0

@@ -66,8 +66,7 @@ def _serve(context: "Context", ready_fd: int, group: str) -> int:
     try:
         if group and uid:
             raise Unsupported("--group: an ordinary user's engine serves that user alone", hint="root's can be shared")
-        lacks = rootless.enter(run_directory)
-        serve(data, run_directory, socket_path, ready_fd, group, lacks)
+        serve(data, run_directory, rootless.enter(run_directory), socket_path, ready_fd, group)
     except KistError as error:
         context.fail(error)
         return 1
