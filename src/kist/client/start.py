@@ -91,7 +91,8 @@ def make_run_root(run_root: str) -> None:
         _check_owner(run_root)
     except OSError as error:
         raise Unavailable(
-            f"cannot start the engine: {error.strerror}: {error.filename}", hint="choose another place with KIST_RUN"
+            f"cannot start the engine: {error.strerror}: {error.filename}",
+            hint=see_doctor("run-root", "choose another place with KIST_RUN"),
         ) from None
 
 
