@@ -230,8 +230,9 @@ class EngineAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The file of the engine's settings: what is wrong there, and what is to be done; empty for nothing."""
+    """The file of the engine's settings, whether it is there, what is wrong in it, and what is to be done."""
 
     path: str
+    there: bool = True
     fault: str = ""
     hint: str = ""

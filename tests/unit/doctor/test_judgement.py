@@ -329,8 +329,10 @@ def test_the_engine(answer: EngineAnswer, ids_: int, state: str, found: str) -> 
 
 def test_settings_that_cannot_be_read_keep_every_engine_from_starting() -> None:
     tells(machine.settings(Settings("/etc/kist/engine.toml")), OK, found="/etc/kist/engine.toml")
-    tells(machine.settings(Settings("")), OK)
-    tells(machine.settings(Settings("/x", "/x: there is no setting 'y'", "remove it")), BROKEN, found="setting 'y'")
+    tells(machine.settings(Settings("/x", there=False)), OK, found="there are none")
+    tells(
+        machine.settings(Settings("/x", True, "/x: there is no setting 'y'", "remove it")), BROKEN, found="setting 'y'"
+    )
 
 
 def test_no_engine_starts_in_a_chroot() -> None:

@@ -138,7 +138,7 @@ def clock(machine: Machine, found: Clock) -> Finding:
 def settings(found: Settings) -> Finding:
     """Whether the engine's settings can be read."""
     if not found.fault:
-        return ok("settings", f"{found.path} sets nothing wrong" if found.path else "there are none")
+        return ok("settings", found.path if found.there else "there are none, so the usual ones hold")
     return Finding("settings", BROKEN, found.fault, "no engine can start, so no container can", advice=found.hint)
 
 

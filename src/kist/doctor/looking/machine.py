@@ -49,11 +49,12 @@ def machine() -> Machine:
 def settings() -> Settings:
     """The engine's settings, as it would read them."""
     path = roots.config_file(os.environ, os.geteuid())
+    there = os.path.exists(path)
     try:
         read_settings(path)
     except KistError as error:
-        return Settings(path, str(error), error.hint)
-    return Settings(path)
+        return Settings(path, there, str(error), error.hint)
+    return Settings(path, there)
 
 
 def controls() -> Controls:
