@@ -1,7 +1,10 @@
 """Snapshots as whole copies: chosen where overlayfs cannot do its work, as on a home without extended attributes."""
 
+import contextlib
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,22 +28,31 @@ CMD ls /d && stat -c %h /d/new && cat /d/file && ! cat /gone 2> /dev/null
 """
 
 
-@pytest.fixture(scope="module", params=["range", "alone"])
-def user(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    """An ordinary user whose home is on a file system without attributes, in mounts of the tests' own."""
-    directory = tmp_path_factory.mktemp("bare")
+WITHOUT_ATTRIBUTES = "mount -t ramfs kist-bare {home}; chown {uid}:{gid} {home}"
+# A mount that has an id for the user and for nobody else.
+OF_ONE_OWNER = """\
+mount -t tmpfs kist-mapped {home}; chown {uid}:{gid} {home}
+{python} -c 'from kist.kernel import mounts, userns
+tree = mounts.clone_tree("{home}")
+mounts.map_ids(tree, userns.make((({uid}, {uid}, 1),), (({gid}, {gid}, 1),)))
+mounts.attach_tree(tree, "{home}")'
+"""
+
+
+@contextlib.contextmanager
+def housed(directory: Path, mount: str, *, range_: bool) -> Iterator[User]:
+    """An ordinary user whose home is mounted by this script, in mounts of the tests' own."""
     home = directory / "home"
     home.mkdir()
-    script = f"mount -t ramfs kist-bare {home} && chown {UID}:{GID} {home} && echo ready && exec cat"
+    script = mount.format(home=home, uid=UID, gid=GID, python=sys.executable) + "\necho ready; exec cat"
     holder = subprocess.Popen(
         ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert holder.stdin is not None
     assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == b"ready\n"
-        range_ = request.param == "range"
         who = Ordinary(directory, range_, mounts=f"/proc/{holder.pid}/ns/mnt")
         with made(directory, range_=range_, who=who) as one:
             yield one
@@ -48,6 +60,13 @@ def user(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         holder.stdin.close()
         holder.wait()
         holder.stdout.close()
+
+
+@pytest.fixture(scope="module", params=["range", "alone"])
+def user(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """An ordinary user whose home is on a file system without attributes."""
+    with housed(tmp_path_factory.mktemp("bare"), WITHOUT_ATTRIBUTES, range_=request.param == "range") as one:
+        yield one
 
 
 def test_a_home_without_attributes_has_all_that_others_have(user: User) -> None:
@@ -74,6 +93,17 @@ def test_a_home_without_attributes_has_all_that_others_have(user: User) -> None:
     user.good("rmi", "committed", "built")
     user.good("builder", "prune", "-f")
     assert user.good("system", "check") == ""
+
+
+def test_on_a_home_that_holds_no_files_of_others_there_is_one_id(tmp_path: Path) -> None:
+    with housed(tmp_path, OF_ONE_OWNER, range_=True) as user:
+        info = user.good("info")
+        assert f"one id ({user.who.home}/.local/share/kist can hold no files of other ids: " in info
+        script = "touch /mine; chown user /mine && stat -c %u /mine"
+        assert user.good("run", "--rm", *QUIET, BUSYBOX, "sh", "-c", script) == "0"
+        found = {each["code"]: each for each in json.loads(user.good("doctor", "--json", "owners", "engine", "subids"))}
+        states = {code: each["state"] for code, each in found.items()}
+        assert states == {"owners": "lacking", "engine": "ok", "subids": "ok"}
 
 
 def test_who_asks_for_copies_gets_them_and_what_was_there_goes_on(

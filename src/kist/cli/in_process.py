@@ -48,7 +48,7 @@ def begin(context: "Context") -> "InProcess":
     data = os.path.abspath(data_root(context.environment, uid))
     run = os.path.abspath(run_root(context.environment, uid))
     make_run_root(run)
-    entry = rootless.enter(run, mounts_too=False)
+    entry = rootless.enter(run, data, mounts_too=False)
     os.umask(0o022)
     return InProcess(in_process.begin(data, run, entry))
 

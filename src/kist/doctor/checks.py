@@ -49,7 +49,7 @@ class Sight:
     @cached_property
     def subordinate(self) -> facts.SubordinateIds:
         """Subordinate ids."""
-        return look_ids.subordinate(trial=not self.namespaces.made)
+        return look_ids.subordinate(self.data.existing, trial=not self.namespaces.made)
 
     @cached_property
     def data(self) -> facts.Place:
@@ -122,6 +122,7 @@ CHECKS: Mapping[str, Check] = {
     "proc": Check(lambda sight: ids.proc(sight.namespaces), within=True),
     "subids": Check(lambda sight: ids.subids(sight.person, sight.subordinate)),
     "newuidmap": Check(lambda sight: ids.newuidmap(sight.person, sight.machine.distribution, sight.subordinate)),
+    "owners": Check(lambda sight: ids.owners(sight.person, sight.data, sight.subordinate)),
     "mapped-mounts": Check(lambda sight: ids.mapped_mounts(sight.person, sight.namespaces)),
     "data-root": Check(lambda sight: storage.data_root(sight.data)),
     "run-root": Check(lambda sight: storage.run_root(sight.run)),

@@ -11,6 +11,7 @@ ABOUT: "Mapping[str, str]" = {
     "proc": "Each container has a /proc of its own processes.",
     "subids": "Subordinate ids are the other users and groups of an ordinary user's containers.",
     "newuidmap": "newuidmap and newgidmap hand the subordinate ids to the engine.",
+    "owners": "Files of an ordinary user's images are of many users, who are subordinate ids.",
     "mapped-mounts": "With --userns auto, files keep their owners on the disk and have others in the container.",
     "data-root": "Images, volumes and what containers have written.",
     "run-root": "What an engine and its containers need while they run.",

@@ -98,6 +98,7 @@ class SubordinateIds:
         helpers: by name; None for one that is not installed.
         locked: this process may get no rights from set-uid programs.
         mapped: the range was written by the helpers; None where nothing was tried.
+        owned: a file of the data root was given to an id of the range; None as well.
     """
 
     subuid: str
@@ -107,6 +108,7 @@ class SubordinateIds:
     helpers: Mapping[str, Helper | None] = field(default_factory=dict)
     locked: bool = False
     mapped: str | None = None
+    owned: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

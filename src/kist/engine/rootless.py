@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kist.engine import state
+from kist.engine import range_on_disk, state
 from kist.engine.listing import names_in
 from kist.errors import Forbidden, KistError, see_doctor
 from kist.kernel import files, userns
@@ -133,11 +133,12 @@ class Entry:
             self._turn = -1
 
 
-def enter(run_root: str, *, mounts_too: bool = True) -> Entry:
+def enter(run_root: str, data_root: str, *, mounts_too: bool = True) -> Entry:
     """Be root, in a user namespace where this process is not root already; to be called before there are threads.
 
     Args:
         run_root: where an earlier engine of the user's may be, whose namespace is entered then.
+        data_root: where files of all ids are to be.
         mounts_too: see what that engine sees mounted; otherwise what this process sees.
 
     Raises:
@@ -153,6 +154,7 @@ def enter(run_root: str, *, mounts_too: bool = True) -> Entry:
     os.environ.setdefault("KIST_CONFIG", roots.config_file(os.environ, uid))
     chosen = look(uid, gid)
     if not _join(run_root, mounts_too=mounts_too):
+        chosen = fitting(chosen, data_root)
 
         def write_maps(pid: int) -> str:
             if chosen.uids:
@@ -205,6 +207,16 @@ def look(uid: int, gid: int) -> Standing:
     """Which step of the ladder this machine has for a user."""
     found = {helper: program(helper) for helper in HELPERS}
     return standing(uid, gid, name_of(uid), files.read_text("/etc/subuid"), files.read_text("/etc/subgid"), found)
+
+
+def fitting(chosen: Standing, data_root: str) -> Standing:
+    """The same step, or the second one where the data root can hold no files of the range's ids."""
+    if not chosen.uids:
+        return chosen
+    error = range_on_disk.refusal(data_root, lambda pid: _write_maps(pid, chosen))
+    if error is None:
+        return chosen
+    return Standing(chosen.uid, chosen.gid, lacks=f"{data_root} can hold no files of other ids: {error.strerror}")
 
 
 def name_of(uid: int) -> str:

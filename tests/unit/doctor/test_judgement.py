@@ -174,6 +174,15 @@ def test_a_data_root_that_overlay_cannot_name_is_broken(letter: str) -> None:
     tells(storage.data_root(replace(PLACE, path=f"/da{letter}ta")), BROKEN, found="overlay")
 
 
+@pytest.mark.parametrize(
+    ("person", "owned", "state"),
+    [(ANNA, None, OK), (ANNA, "", OK), (ANNA, os.strerror(EOPNOTSUPP), LACKING), (ROOT, None, OK)],
+)
+def test_a_place_that_keeps_no_other_owners_costs_the_range(person: Person, owned: str | None, state: str) -> None:
+    finding = ids.owners(person, replace(PLACE, file_system="nfs4"), replace(SubordinateIds("", ""), owned=owned))
+    tells(finding, state, found="nfs4" if state == LACKING else "")
+
+
 def test_overlay_that_is_no_module_yet_is_loaded_and_on_a_wrong_file_system_copies_are_made() -> None:
     fine = Storage("", "", "", "")
     tells(storage.overlay(PLACE, fine), OK)

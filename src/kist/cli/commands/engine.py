@@ -44,7 +44,7 @@ def _serve_caller(context: "Context", descriptor: int) -> int:
     os.umask(0o022)
     with socket.socket(fileno=descriptor) as line:
         try:
-            serve(data, run_directory, line, rootless.enter(run_directory, mounts_too=False))
+            serve(data, run_directory, line, rootless.enter(run_directory, data, mounts_too=False))
         except KistError as error:
             tell_failure(line, error)
             return 1
@@ -66,7 +66,7 @@ def _serve(context: "Context", ready_fd: int, group: str) -> int:
     try:
         if group and uid:
             raise Unsupported("--group: an ordinary user's engine serves that user alone", hint="root's can be shared")
-        serve(data, run_directory, rootless.enter(run_directory), socket_path, ready_fd, group)
+        serve(data, run_directory, rootless.enter(run_directory, data), socket_path, ready_fd, group)
     except KistError as error:
         context.fail(error)
         return 1

@@ -46,7 +46,7 @@ def _rootless(info: "dict[str, Any]") -> str:
         return "no"
     if info["ids"] > 1:
         return f"yes, {info['ids']} ids"
-    return f"yes, one id ({info['lacks'] or 'there are no more here'}; see `kist doctor subids newuidmap`)"
+    return f"yes, one id ({info['lacks'] or 'there are no more here'}; see `kist doctor subids newuidmap owners`)"
 
 
 def _networks(info: "dict[str, Any]") -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 from kist.doctor.distribution import Distribution, keep_setting, script
-from kist.doctor.facts import Namespaces, Person, SubordinateIds
+from kist.doctor.facts import Namespaces, Person, Place, SubordinateIds
 from kist.doctor.finding import BROKEN, LACKING, Finding, commands, ok
 from kist.engine import rootless
 from kist.errors import see_doctor
@@ -114,6 +114,25 @@ def newuidmap(person: Person, distribution: Distribution, found: SubordinateIds)
         return Finding(code, LACKING, f"it was tried: {found.mapped}", _ONE_ID, advice=advice)
     paths = " and ".join(helper.path for helper in found.helpers.values() if helper is not None)
     return ok(code, paths + (" work" if found.mapped is not None else " may set ids"))
+
+
+def owners(person: Person, place: Place, found: SubordinateIds) -> Finding:
+    """Whether the data root can hold files of the range's ids."""
+    code = "owners"
+    if person.root:
+        return ok(code, "not needed: you are root")
+    if found.owned is None:
+        return ok(code, "not needed: there is one id")
+    if not found.owned:
+        return ok(code, "files can be of your subordinate ids")
+    kind = place.file_system or "its file system"
+    return Finding(
+        code,
+        LACKING,
+        f"files on {kind} ({place.existing}) cannot be of your subordinate ids: {found.owned}",
+        _ONE_ID,
+        advice="KIST_ROOT chooses another data root: a local disk with ext4, xfs or btrfs takes them",
+    )
 
 
 def subids(person: Person, found: SubordinateIds) -> Finding:

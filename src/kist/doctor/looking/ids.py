@@ -5,7 +5,7 @@ from functools import partial
 
 from kist.doctor.facts import Helper, Namespaces, SubordinateIds
 from kist.doctor.looking.machine import words
-from kist.engine import rootless
+from kist.engine import range_on_disk, rootless
 from kist.kernel import files, marks, process, trials, userns
 
 _MOST = "/proc/sys/user/max_user_namespaces"
@@ -28,22 +28,35 @@ def namespaces(data_root: str) -> Namespaces:
     )
 
 
-def subordinate(*, trial: bool) -> SubordinateIds:
-    """The user's subordinate ids; with ``trial`` they are taken as the engine would take them."""
+def subordinate(data_root: str, *, trial: bool) -> SubordinateIds:
+    """The user's subordinate ids.
+
+    Args:
+        data_root: an existing directory of the file system that images are on.
+        trial: whether they are taken as the engine would take them.
+    """
     uid, gid = os.geteuid(), os.getegid()
     standing = rootless.look(uid, gid)
     found = {name: rootless.program(name) for name in rootless.HELPERS}
     tried = words(trials.attempt(partial(_take, standing))) if standing.uids and uid and trial else None
+    owned = None
+    if tried == "":
+        owned = words(range_on_disk.refusal(data_root, partial(_write_maps, standing)))
     return SubordinateIds(
         subuid=files.read_text("/etc/subuid"),
         subgid=files.read_text("/etc/subgid"),
-        count=1 if tried else sum(size for *_, size in standing.maps()[0]),
+        count=1 if tried or owned else sum(size for *_, size in standing.maps()[0]),
         helpers={name: Helper(path, marks.sets_ids(path)) if path else None for name, path in found.items()},
         locked=marks.no_new_privileges(),
         mapped=tried,
+        owned=owned,
     )
 
 
 def _take(standing: rootless.Standing) -> None:
     """Be root of a user namespace with the whole range."""
-    userns.become_root(lambda pid: rootless.run_helpers(pid, standing)[0])
+    userns.become_root(partial(_write_maps, standing))
+
+
+def _write_maps(standing: rootless.Standing, pid: int) -> str:
+    return rootless.run_helpers(pid, standing)[0]
