@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench import clients
+from bench import clients, users
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
 from bench.stage import Side, Stage
@@ -295,6 +295,19 @@ ROWS = (
     Row("help", "--help", "ms", (Budget(60),), _command("--help")),
     Row("ps", "ps", "ms", (Budget(60),), _command("ps")),
     Row("ps-many", f"ps -a with {MANY} containers", "ms", (Budget(1 / 3, "docker"),), _many),
+    Row("user-start", "a user's start beside root's, no network", "times", (Budget(1.3),), users.start("range")),
+    Row("user-start-alone", "the same with one id", "times", (Budget(1.3),), users.start("alone")),
+    Row(
+        "user-build", "a user's build beside root's", "times", (Budget(1.3),), users.build("range", "build", REBUILD),
+        rounds=7,
+    ),
+    Row("user-build-alone", "the same with one id", "times", (Budget(1.3),), users.build("alone", "build", REBUILD),
+        rounds=7,
+    ),
+    Row(
+        "user-bridge", "a user's time from container to container beside root's", "times", (Budget(1 / 0.9),),
+        users.throughput("range"), rounds=5,
+    ),
     Row("engine", "memory of the idle engine, after all that", "MB", (Budget(60),), _daemons, rounds=3, warm=False),
 )  # fmt: skip
 
