@@ -11,6 +11,7 @@ import pytest
 from kist.engine import Engine
 from kist.engine.frames import read_frames
 from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, InvalidInput, NotFound, StepFailed
+from kist.image.filling import filling_of
 from kist.runtime import launch
 from kist.spec.container import Caller, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
@@ -459,15 +460,15 @@ def test_an_image_of_many_layers_runs(engine: Engine, busybox: str) -> None:
         with engine.store.writing():
             for number in range(60):
                 key = f"many-{number}"
-                mount = engine.store.snapshots.prepare(key, chain)[0]
-                upper = next(option for option in mount.options if option.startswith("upperdir=")).partition("=")[2]
+                upper = filling_of(engine.store.snapshots.prepare(key, chain)).directory
                 Path(upper, f"file{number}").write_text(str(number), encoding="ascii")
                 engine.store.snapshots.commit(f"sha256:{number:064d}", key)
                 chain = f"sha256:{number:064d}"
                 keys.append(chain)
             engine.store.snapshots.prepare("many", chain)
             keys.append("many")
-            assert len(engine.store.snapshots.mounts("many")[0].options[0]) > 4096
+            if engine.store.snapshots.driver == "overlay":
+                assert len(engine.store.snapshots.mounts("many")[0].options[0]) > 4096
             printed: list[bytes] = []
             code = engine.run_step(
                 "many",
@@ -496,8 +497,7 @@ def test_a_mount_on_a_link_to_the_root_is_refused(engine: Engine, busybox: str, 
     )
     container = engine.create(options)
     try:
-        upper = engine.store.snapshots.mounts(container.id)[0].option("upperdir")
-        Path(str(upper), "link").symlink_to("/")
+        Path(filling_of(engine.store.snapshots.mounts(container.id)).directory, "link").symlink_to("/")
         with pytest.raises(InvalidInput, match="cannot mount on /link"):
             engine.start(container)
     finally:

@@ -73,7 +73,8 @@ def test_its_files_are_kept_under_the_ids_inside(engine: Engine, busybox: str) -
         found = {name: (files / name).stat() for name in ("root-file", "users", "tmp/f", "d/e")}
         owners = {name: (status.st_uid, status.st_gid) for name, status in found.items()}
         assert owners == {"root-file": (0, 0), "users": (1000, 2000), "tmp/f": (1000, 1000), "d/e": (0, 0)}
-        assert stat.S_ISCHR((files / "etc/group").lstat().st_mode)  # what overlayfs writes for a removed file
+        if engine.store.snapshots.driver == "overlay":
+            assert stat.S_ISCHR((files / "etc/group").lstat().st_mode)  # what is written for a removed file
 
 
 def test_the_range_stays_until_it_is_removed(engine: Engine, busybox: str) -> None:

@@ -113,7 +113,7 @@ def _give(mount: Mount, path: str, owner: tuple[int, int], data_root: str) -> No
         handover.give_tree(held, *owner)
     except PermissionError as error:
         raise Forbidden(
-            f"option U: {posixpath.join(path, error.filename or '')} is not yours to give away",
+            f"option U: {posixpath.normpath(posixpath.join(path, error.filename or ''))} is not yours to give away",
             hint="change its owner yourself, or leave U out",
         ) from error
     except OSError as error:

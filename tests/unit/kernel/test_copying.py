@@ -1,8 +1,11 @@
 """A copy of a tree has all that belongs to it."""
 
 import os
+import shutil
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,34 @@ def test_a_sparse_and_an_empty_file(tmp_path: Path) -> None:
     made = copied(source, tmp_path / "target")
     assert (made / "empty").read_bytes() == b""
     assert (made / "sparse").read_bytes() == (source / "sparse").read_bytes()
+
+
+COPY_AND_COUNT = """
+import os, sys
+from kist.kernel.copying import copy_tree
+os.mkdir("source")
+with open("source/file", "wb") as file:
+    file.write(os.urandom(8 << 20))
+os.mkdir("target")
+again = copy_tree(*(os.open(name, os.O_RDONLY) for name in ("source", "target")))
+with open("source/file", "rb") as one, open("target/file", "rb") as other:
+    print(again, one.read() == other.read(), os.path.getsize("target/file"))
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("make", ["mkfs.xfs", "mkfs.btrfs"])
+def test_bytes_are_shared_where_the_file_system_can(make: str, tmp_path: Path) -> None:
+    if os.geteuid() != 0 or shutil.which(make) is None:
+        pytest.skip(f"needs root and {make}")
+    script = f"""
+        truncate -s 400M {tmp_path}/kist.img; {make} -q {tmp_path}/kist.img; mkdir {tmp_path}/kist
+        mount -o loop {tmp_path}/kist.img {tmp_path}/kist; cd {tmp_path}/kist; {sys.executable} -c "$PROGRAM"
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
+        env=os.environ | {"PROGRAM": COPY_AND_COUNT, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done
+    assert done.stdout.splitlines()[-1] == f"0 True {8 << 20}"
