@@ -168,6 +168,13 @@ def test_others_containers_are_out_of_reach(room: Room, roots: str, words: tuple
     assert room.ada.good("ps", "-aq") == ""
 
 
+def test_a_name_is_not_the_id_of_anothers(room: Room, roots: str) -> None:
+    assert "beginning of an id" in room.ada.refused("create", "--name", roots[:12], BUSYBOX)
+    name = room.ada.good("create", BUSYBOX)
+    assert "beginning of an id" in room.ada.refused("rename", name, roots[:6])
+    room.ada.good("rm", name)
+
+
 def test_an_exec_of_roots_is_out_of_reach(room: Room, roots: str) -> None:
     program = """
 import http.client, json, socket, sys
@@ -243,7 +250,8 @@ def test_a_guest_names_images_and_takes_no_name_over(room: Room) -> None:
     with tarfile.open(fileobj=other, mode="a") as archive:
         archive.addfile(tarfile.TarInfo("planted"))
     evil = room.bob.good("import", "-", "bobs:1", stdin=other.getvalue())
-    room.root.good("tag", "bobs:1", "passing:1")
+    assert "was given by another user" in room.root.refused("tag", "bobs:1", "passing:1")
+    room.root.good("tag", evil, "passing:1")
     room.root.good("save", "-o", str(room.directory / "evil.tar"), "passing:1")
     (room.directory / "evil.tar").chmod(0o644)
     room.root.good("rmi", "passing:1")
@@ -255,6 +263,7 @@ def test_a_guest_names_images_and_takes_no_name_over(room: Room) -> None:
     assert "belongs to somebody else" in room.bob.refused("load", "-i", str(room.directory / "evil.tar"))
     for name in ("roots:1", "passing:1", BUSYBOX):
         assert room.root.good("image", "inspect", "-f", "{{.Id}}", name) == identity
+    assert "beginning of an id" in room.bob.refused("tag", evil, identity[7:19])
     room.bob.good("tag", BUSYBOX, "bobs:2")
     for name in (evil, evil[7:19]):
         assert "refused to ada" in room.ada.refused("rmi", "-f", name)

@@ -82,7 +82,8 @@ class _Bootstrap:
         with self._steps.step("release", f"Verify the archive of {self._release.codename}") as step:
             suites = read_suites(fetcher, archives, self._options.keyring, step)
             lists = package_lists(suites, self._architecture)
-        choice = "bootstrap-choice:" + choice_key(lists, self._options, self._architecture)
+        key = choice_key(lists, self._options, self._architecture)
+        choice = f"{self._engine.catalogue.scope}bootstrap-choice:{key}"
         with self._steps.step("resolve", "Choose the packages") as step:
             before = self._engine.store.records.cache_get(choice)
             if before is not None:
@@ -101,7 +102,7 @@ class _Bootstrap:
 
     def _known_image(self, lock: Lock) -> Image | None:
         """The image that this lock has made here before, under the names that are asked for now."""
-        found = self._engine.store.records.cache_get(_image_key(lock))
+        found = self._engine.store.records.cache_get(self._engine.catalogue.scope + _image_key(lock))
         if found is None:
             return None
         with suppress(NotFound):
@@ -117,7 +118,7 @@ class _Bootstrap:
         text = format_lock(lock)
         if choice:
             self._engine.store.records.cache_put(choice, text.encode())
-        self._engine.store.records.cache_put(_image_key(lock), image.id.hex.encode())
+        self._engine.store.records.cache_put(self._engine.catalogue.scope + _image_key(lock), image.id.hex.encode())
         keep_lock(self._engine, image, text)
         self._cache.trim()
 

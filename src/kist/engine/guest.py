@@ -7,6 +7,7 @@ what it asks for is judged (``kist.engine.policy``) before the engine hears of i
 import grp
 import os
 import pwd
+import re
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from kist.engine.policy.judgement import Guest, judge, judge_resources
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
 from kist.errors import Forbidden
+from kist.spec.build import BootstrapOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, NetworkMode, RestartPolicy
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
@@ -26,6 +28,8 @@ from kist.spec.owner import Owner
 from kist.spec.reference import Reference
 from kist.spec.resources import Resources
 from kist.spec.summary import Image
+
+_LIKE_AN_ID = re.compile(r"/?[0-9a-f]+")
 
 
 def admit(engine: Engine, peer: Peer) -> Engine:
@@ -72,6 +76,16 @@ def _name(group: int) -> str:
         return ""
 
 
+def _check_name(name: str) -> None:
+    """Refuse what somebody could type who means the beginning of an id of another container.
+
+    Raises:
+        Forbidden: it is one.
+    """
+    if _LIKE_AN_ID.fullmatch(name):
+        raise Forbidden(f"the name {name} could be meant as the beginning of an id", hint="choose another name")
+
+
 class GuestEngine(Engine):
     """A view of an engine. What it does not override is no way to others' things, or not a guest's to ask for.
 
@@ -109,8 +123,14 @@ class GuestEngine(Engine):
         """What a start of such a container would do."""
         return self._containers.dry_run(self._judged(options), self._guest.owner)
 
+    def rename(self, name: str | Container, new: str) -> None:
+        """Give a container of the guest's another name."""
+        _check_name(new)
+        super().rename(self.container(name), new)
+
     def _judged(self, options: ContainerOptions) -> ContainerOptions:
         self._guest.rights.check("everything", "a container")
+        _check_name(options.name)
         log = options.log
         if log.driver or log.options:
             log = logconfig.with_default(log, self.settings.log)
@@ -190,6 +210,13 @@ class GuestEngine(Engine):
         self._guest.rights.check("commit", "commit")
         container = self.container(name)
         return super().commit_config(container, reference, config=config, author=author, message=message, pause=pause)
+
+    def check_bootstrap(self, options: BootstrapOptions) -> None:
+        """Refuse to fetch from where a guest says: the engine may reach what the guest may not."""
+        self._guest.rights.check("bootstrap", "bootstrap")
+        for option in ("mirror", "keyring"):
+            if getattr(options, option):
+                raise self._guest.rights.refuse(f"--{option}", "the engine fetches from the machine's own mirrors")
 
     def run_step(
         self,

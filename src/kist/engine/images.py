@@ -63,7 +63,7 @@ class Images:
         return find_image(self._records, name)
 
     def to_run(self, name: str | Image, owner: int = -1) -> Image:
-        """The image of this name, for a container or a build of a user's (by default whose these images are).
+        """The image of this name, for a user's container, build or further name (by default of whose these images are).
 
         Who runs an image by a name trusts who gave it: the engine's user, or oneself. Others name it by its id.
 
@@ -101,11 +101,15 @@ class Images:
         return self._records.images()
 
     def tag(self, name: str | Image, reference: str) -> None:
-        """Give an image a further name, taking it from whatever image has it."""
+        """Give an image a further name, taking it from whatever image has it; by what name is trusted as by ``to_run``.
+
+        Raises:
+            NotFound, InvalidInput, Forbidden: as ``to_run``.
+        """
         parsed = Reference.parse(reference)
         if parsed.digest is not None:
             raise InvalidInput(f"refusing to create a tag with a digest reference: {reference}")
-        image = self.get(name)
+        image = self.to_run(name)
         self._records.set_reference(str(parsed), image.id, self._owner)
         self._events.image("tag", image, parsed.familiar)
 

@@ -1,8 +1,11 @@
 """Build steps: a command in a container that nobody sees, on a snapshot that somebody else owns."""
 
+import dataclasses
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+
+from msgspec import structs
 
 from kist.engine import bundle, isolation, mountpoints, roots, starter
 from kist.engine.frames import read_frames
@@ -94,6 +97,7 @@ class Steps:
             over = roots.over_mountpoints(self._store, snapshot, root)
             surroundings = write_surroundings(places, container, attachment, over)
             if container.owner is not None:
+                container, surroundings = _with_own_mounts(container, surroundings)
                 surroundings = isolation.with_shared(container, surroundings, _nobody, self._store.records)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
             made = planner.make_plan(
@@ -117,6 +121,19 @@ class Steps:
                     _end(places, control)
                     raise
                 return _exit_code(control)
+
+
+def _with_own_mounts(container: Container, surroundings: bundle.Surroundings) -> tuple[Container, bundle.Surroundings]:
+    """Binds of a step are the engine's, whosever the step is: files with the ids that they have in it, like a volume's.
+
+    Its owner could not open them.
+    """
+    named = {mount.source: mount.source for mount in container.options.mounts if mount.type == "bind"}
+    mounts = tuple(
+        structs.replace(mount, type="volume") if mount.type == "bind" else mount for mount in container.options.mounts
+    )
+    options = structs.replace(container.options, mounts=mounts)
+    return structs.replace(container, options=options), dataclasses.replace(surroundings, volumes=named)
 
 
 def _nobody(name: str) -> Container:

@@ -5,6 +5,7 @@ disk with the next checkpoint. Each method is one transaction; nothing here need
 """
 
 import difflib
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from kist.spec.summary import Image
 from kist.store.database import Database, Row
 
 _ADD_CONTAINER = "INSERT INTO containers (id, name, image, created_at, value) VALUES (?, ?, ?, ?, ?)"
+_LIKE_AN_ID = re.compile(r"docker\.io/library/[0-9a-f]+:latest\Z")
 _IMAGE = "SELECT id, manifest, created_at, size, config FROM images"
 
 
@@ -343,6 +345,8 @@ class Records:
 
 def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> None:
     """Point a name at an image; in a transaction, so that nobody else can have taken it meanwhile."""
+    if owner and _LIKE_AN_ID.match(name):
+        raise Forbidden(f"the name {name} could be meant as the beginning of an id", hint="choose another name")
     done = db.execute(
         "INSERT INTO names (name, image, owner) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
         "SET image = excluded.image, owner = excluded.owner WHERE excluded.owner IN (0, names.owner)",

@@ -98,6 +98,7 @@ def test_what_is_a_guests_own_is_left_alone(asked: dict[str, object]) -> None:
         {"namespaces": Namespaces(user="keep-id")},
         {"namespaces": Namespaces(user="container:x")},
         {"namespaces": Namespaces(user="auto:uidmapping=0:0:1")},
+        {"namespaces": Namespaces(user="auto:size=65537")},
         {"rootfs": "/"},
         {"runtime": "runc"},
         {"cgroup_parent": "/"},
@@ -198,6 +199,23 @@ def test_a_mistake_in_the_policy_is_told_with_its_place(text: str, said: str) ->
         parse(text, "p")
     assert said in told.value.message
     assert told.value.hint
+
+
+@pytest.mark.parametrize("name", ["ada", 'a"]\n[[allow]]\noptions = ["trusted"]\n#', "\\", "\x7f\x00", "ä"])
+def test_the_lines_that_grant_something_are_a_policy_whatever_is_in_them(name: str) -> None:
+    rights = Rights(name)
+    for lines in (rights.grant(options="low-ports"), rights.grant(paths=f"/srv/{name}")):
+        policy = parse(lines.partition("\n")[2])
+        assert [rule.users for rule in policy.allow] == [{name}]
+        assert not policy.rights(Who(Owner(1, 1, (), "bob"))).allowed
+
+
+@pytest.mark.parametrize("word", ["cap-add=CAP_SYS_ADMIN", "cap-add=CAP_NET_ADMIN", "low-ports"])
+def test_the_lines_that_grant_something_grant_it(word: str) -> None:
+    with pytest.raises(Forbidden) as refused:
+        Rights("ada").need(word, "it")
+    rights = parse(refused.value.hint.partition("\n")[2]).rights(Who(ADA))
+    assert rights.trusted or word in rights.allowed
 
 
 def test_there_need_be_no_policy() -> None:

@@ -31,6 +31,7 @@ async def bootstrap(call: Call) -> StreamResponse:
 def _bootstrap(engine: "Engine", options: BootstrapOptions, emit: Emit) -> Finished:
     from kist.bootstrap import bootstrap as run_bootstrap  # noqa: PLC0415 - loaded by the first bootstrap
 
+    engine.check_bootstrap(options)
     image = run_bootstrap(engine, options, emit)
     return Finished(str(image.id), image.references)
 
@@ -70,7 +71,7 @@ async def version(call: Call) -> StreamResponse:
 
 
 ROUTES = (
-    Route("POST", "/kist/bootstrap", bootstrap, Access.OWNER),
+    Route("POST", "/kist/bootstrap", bootstrap, Access.CHECKED),
     Route("POST", "/kist/plan", plan, Access.CHECKED),
     Route("POST", "/kist/spec", spec, Access.OWNER),
     Route("POST", "/kist/exec/{id}/leave", leave_exec, Access.THEIR_EXEC),

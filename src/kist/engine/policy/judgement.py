@@ -11,7 +11,7 @@ import msgspec
 
 from kist.engine import bundle, logconfig, publishing, security
 from kist.engine.policy.rights import Rights
-from kist.engine.userns import read
+from kist.engine.userns import USUAL_SIZE, read
 from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions, Namespaces
 from kist.spec.mount import Mount
 from kist.spec.owner import Owner
@@ -144,6 +144,8 @@ def _spaces(options: ContainerOptions, guest: Guest) -> None:
     ids = read(spaces.user)
     if spaces.user and (ids.kind != "auto" or ids.uids or ids.gids):
         raise guest.rights.refuse(f"--userns {spaces.user}", "a guest's containers have ids of their own (auto)")
+    if ids.size > USUAL_SIZE:
+        raise guest.rights.refuse(f"--userns {spaces.user}", f"a guest's containers have {USUAL_SIZE} ids")
 
 
 def _places(options: ContainerOptions, guest: Guest) -> None:

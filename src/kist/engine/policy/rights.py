@@ -3,6 +3,7 @@
 A guest is a caller of root's engine who is not root. ``docs/guide/shared-engine.md`` describes it all.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -116,6 +117,8 @@ class Rights:
         Raises:
             Forbidden: says the rule, and how an administrator grants it.
         """
+        if word not in self.allowed and not is_allowed_word(word):
+            raise self.refuse(asked, "no line of the policy gives it alone")
         if word not in self.allowed:
             raise Forbidden(f"{asked} is refused to {self.name}, who is not root: it is not in the policy ({word})",
                             hint=self.grant(options=word))  # fmt: skip
@@ -148,8 +151,13 @@ def grant_lines(path: str, name: str, *, options: str = "", paths: str = "", not
     key, value = ("options", options) if options else ("paths", paths)
     return (
         f"an administrator grants it by these lines in {path}:\n"
-        f'  [[allow]]\n  users = ["{name}"]\n  {key} = ["{value}"]{note}'
+        f"  [[allow]]\n  users = [{_quoted(name)}]\n  {key} = [{_quoted(value)}]{note}"
     )
+
+
+def _quoted(text: str) -> str:
+    """A string as TOML has it: one of JSON is one of TOML's, so what a guest has named adds no lines."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def is_allowed_word(word: str) -> bool:
