@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kist.image import tar
 from kist.image.lowers import Found
-from kist.image.pretence import ATTRIBUTE, keep, told
+from kist.image.pretence import ATTRIBUTE, keep, keep_at, told
 from kist.image.tar import Entry
 from kist.kernel import files, userns
 
@@ -80,7 +80,7 @@ def copy_up(found: Found, parent: int) -> None:
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
     for attribute, value in kept(files.xattrs_at(found.parent, name)):
-        files.set_xattr_at(parent, name, attribute, value)
+        keep_at(parent, name, attribute, value)
     os.utime(name, ns=(status.st_mtime_ns, status.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from kist.image import tar
 from kist.image.tar import Entry
-from kist.kernel import userns
+from kist.kernel import files, userns
 from kist.kernel.userns import Ids
 
 ATTRIBUTE = "user.kist.pretended"
@@ -97,6 +97,15 @@ def keep(file: int, attribute: str, value: bytes) -> None:
         os.setxattr(file, attribute, value)
     except OSError as error:
         if attribute != ATTRIBUTE and not is_left_out(attribute) and error.errno != errno.EOPNOTSUPP:
+            raise
+
+
+def keep_at(parent: int, name: bytes, attribute: str, value: bytes) -> None:
+    """The same for what a name in a directory is, a symbolic link itself."""
+    try:
+        files.set_xattr_at(parent, name, attribute, value)
+    except OSError as error:
+        if not is_left_out(attribute) and error.errno != errno.EOPNOTSUPP:
             raise
 
 

@@ -18,7 +18,7 @@ from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, KistError
 from kist.image import tar
 from kist.image.deletions import Deletions
 from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write
-from kist.image.pretence import is_left_out, keep, pretended, without
+from kist.image.pretence import keep, keep_at, pretended, without
 from kist.image.tar import Entry, TarReader, shown
 from kist.image.tree import Tree, components, is_whiteout, remove_at, remove_unmounted, status_at
 from kist.image.whiteouts import PREFIX, Whiteouts
@@ -273,8 +273,7 @@ class Unpacker:
         if entry.kind is not tar.SYMBOLIC_LINK and (not self._fresh or entry.mode & _SPECIAL):
             os.chmod(name, entry.mode, dir_fd=parent)
         for attribute, value in kept(entry.xattrs):
-            if not is_left_out(attribute):
-                files.set_xattr_at(parent, name, attribute, value)
+            keep_at(parent, name, attribute, value)
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
 
     def _clear(self, parent: int, name: bytes, *, by_directory: bool = False) -> None:

@@ -1,11 +1,14 @@
 """Files that a user namespace cannot hold, and what an archive tells of them."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kist.image import tar
-from kist.image.pretence import ATTRIBUTE, pretended, told
+from kist.image.pretence import ATTRIBUTE, keep, keep_at, pretended, told
 from kist.image.tar import Entry
 from kist.kernel.userns import Ids
 
@@ -82,3 +85,20 @@ def test_a_file_of_somebody_elses_is_that(owner: tuple[int, int]) -> None:
 def test_only_what_nobody_could_change_was_a_device(size: int, mode: int) -> None:
     found = told(Entry(b"name", tar.REGULAR, mode, 0, 0, size, 0, b"", (0, 0), {ATTRIBUTE: b"0:0:3:1:3:438"}))
     assert found.kind is tar.REGULAR
+
+
+def test_an_attribute_is_left_out_where_the_file_system_has_none_and_only_there(tmp_path: Path) -> None:
+    directory = os.open("/proc/self", os.O_RDONLY)
+    file = os.open("/proc/self/comm", os.O_RDONLY)
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for attribute in ("user.note", ATTRIBUTE):
+            keep(file, attribute, b"x")
+            keep_at(directory, b"comm", attribute, b"x")
+        with pytest.raises(FileNotFoundError):
+            keep_at(here, b"nothing", "user.note", b"x")
+        with pytest.raises(OSError, match="result out of range"):
+            keep(here, f"user.{'x' * 300}", b"x")
+    finally:
+        for descriptor in (directory, file, here):
+            os.close(descriptor)
