@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -283,6 +284,36 @@ def test_limits_hold_where_a_group_is_delegated(delegated: User) -> None:
     assert "50MiB" in delegated.good("stats", "--no-stream", name)
     delegated.good("rm", "-f", name)
     assert not group.exists()
+
+
+@BOTH
+def test_a_memory_limit_is_watched_where_there_are_no_groups(user: User) -> None:
+    if "Cgroups:        none" not in user.good("info"):
+        pytest.skip("there are control groups for users here")
+    hog = "dd if=/dev/zero of=/dev/null bs=300M count=1000000"
+    done = user("run", "--name", "hog", "-m", "64m", *QUIET, BUSYBOX, "sh", "-c", hog)
+    assert done.returncode == 137
+    assert b"watches its memory" in done.stderr
+    state = json.loads(user.good("inspect", "-f", "{{json .State}}", "hog"))
+    assert state["OOMKilled"]
+    assert state["Usage"]["MemoryPeak"] > 64 << 20
+    assert state["Usage"]["CPUTime"] > 0
+    user.good("rm", "hog")
+
+
+@BOTH
+def test_what_runs_is_measured_without_groups(user: User) -> None:
+    script = "dd if=/dev/zero of=/dev/null bs=30M count=1000000 & exec sleep 1000"
+    name = user.good("run", "-d", *QUIET, BUSYBOX, "sh", "-c", script)
+    row = json.loads(user.good("stats", "--no-stream", "--format", "json", name))
+    assert row["PIDs"] == "2"
+    assert row["MemUsage"].startswith("30.")
+    # The next look sees that there is less than what is used.
+    user.good("update", "-m", "10m", name)
+    deadline = time.monotonic() + 10
+    while json.loads(user.good("inspect", "-f", "{{json .State.OOMKilled}}", name)) is False:
+        assert time.monotonic() < deadline
+    user.good("rm", "-f", name)
 
 
 # nothing is lost

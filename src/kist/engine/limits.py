@@ -74,8 +74,14 @@ _MISSING = {
 }
 
 
+# What monitors keep where there are no cgroups (``kist.runtime.memory_watch``).
+WATCHED = frozenset({"memory"})
+
+
 def missing_limits(machine: Machine) -> tuple[str, ...]:
-    """In ``docker info``'s words, what this machine's cgroups cannot keep and others' can."""
+    """In ``docker info``'s words, what cgroups here cannot keep and others' can; one line where there are none."""
+    if machine.keeps == WATCHED:
+        return ("No control groups: of all limits only that of memory is kept, by each container's monitor",)
     return tuple(words for word, words in _MISSING.items() if word not in machine.keeps)
 
 

@@ -3,7 +3,7 @@
 import os
 import threading
 
-from kist.engine.limits import Machine, is_limited, verify
+from kist.engine.limits import WATCHED, Machine, is_limited, verify
 from kist.errors import from_os_error, see_doctor
 from kist.kernel import cgroup, cgroup_features
 from kist.spec.resources import Resources
@@ -39,7 +39,7 @@ def _look(below: cgroup.Hierarchies | None) -> Machine:
     hierarchies = below or cgroup.detect()
     prefix = "kist/" if below is None else "kist-"
     try:
-        keeps = cgroup_features.features(hierarchies, prefix) if hierarchies.mode != "none" else frozenset()
+        keeps = cgroup_features.features(hierarchies, prefix) if hierarchies.mode != "none" else WATCHED
         return Machine(
             cpus=len(os.sched_getaffinity(0)),
             cpu_list=cgroup_features.cpu_list(hierarchies),

@@ -23,6 +23,10 @@ from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
 
 # Whose terminals are, by convention (the group tty).
 _TERMINALS_GROUP = 5
+_WATCHED = (
+    "There are no control groups here: the container's monitor watches its memory, and kills what is above the limit "
+    f"within a moment ({see_doctor('cgroups')})."
+)
 # apt would become another user for its downloads, looks whether it has, and there is none here.
 _APT = {"apt.conf": 'APT::Sandbox::User "root";\n'}
 # File systems that show a namespace: only the root of that namespace mounts them.
@@ -85,6 +89,10 @@ class Means:
 
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         """What of these options is had in another way."""
+        watched = (_WATCHED,) if options.resources.memory > 0 and not self.cgroups else ()
+        return (*watched, *self._network_warnings(options))
+
+    def _network_warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         if self.root or options.network != "bridge" or self.way_out:
             return ()
         if os.path.exists(outward.TUN) and not os.access(outward.TUN, os.R_OK | os.W_OK):

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import msgspec
 
-from kist.engine import state
+from kist.engine import namespaces, state
 from kist.engine.containers import Containers
 from kist.errors import KistError
-from kist.kernel import cgroup, cgroup_stats, processes
+from kist.kernel import cgroup, cgroup_stats, consumption, processes
 from kist.spec.container import Container, Usage
 from kist.spec.stats import Sample
 
@@ -117,11 +117,15 @@ class Stats:
         for watch in watches:
             watch.tell(sample)
 
+    def _counted(self, container: Container) -> dict[str, Any]:
+        if self._hierarchies.mode == "none":
+            return _looked_at(container)
+        return cgroup_stats.read(state.group(self._containers.places(container).run, self._hierarchies))
+
     def _measure(self, container: Container, before: Sample | None) -> Sample:
         if not container.state.running:
             return _of_usage(container)
-        group = state.group(self._containers.places(container).run, self._hierarchies)
-        found = cgroup_stats.read(group)
+        found = self._counted(container)
         memory = found.get("memory", {})
         if memory and not 0 < memory["limit"] < processes.total_memory():
             memory["limit"] = processes.total_memory()
@@ -142,6 +146,20 @@ class Stats:
             networks=_networks(container),
             version=found["version"],
         )
+
+
+def _looked_at(container: Container) -> dict[str, Any]:
+    """What the processes of a container without a control group use, in the shape of ``cgroup_stats.read``."""
+    used = consumption.read(namespaces.members(container).pids())
+    blocks = [("0:0", "Read", used["block_read"]), ("0:0", "Write", used["block_write"])]
+    total = used["cpu_user"] + used["cpu_system"]
+    return {
+        "version": 2,
+        "cpu": {"total": total, "user": used["cpu_user"], "system": used["cpu_system"]},
+        "memory": {"usage": used["memory"], "limit": container.options.resources.memory, "stats": {}},
+        "blocks": {"bytes": blocks, "operations": []},
+        "pids": {"current": used["pids"], "limit": 0},
+    }
 
 
 def _networks(container: Container) -> dict[str, dict[str, int]]:

@@ -74,7 +74,7 @@ class Monitor:
         self.notices = Notices(self.control, self.waiters)
         self.execs: dict[str, Exec] = {}
         self.ports: Ports | None = None
-        self._members: Members | None = None
+        self.members: Members | None = None
         self.usage = Usage(self)
         self.life = Life(self, plan.get("life"))
         # Another one where nothing is to be started (see ``kist.runtime.rehearsal``).
@@ -113,6 +113,7 @@ class Monitor:
             self.first.on_inside = lambda: self._made_inside(warnings)
         else:
             self._tell_created(warnings)
+            self.know_members()
             self.usage.begin()
         # Written while init is at work on the other side: a state that says "running" a moment early harms nobody,
         # and a failure is written over it.
@@ -127,6 +128,7 @@ class Monitor:
     def _made_inside(self, warnings: tuple[str, ...]) -> None:
         """An outside runtime has made the container; its command does not run yet."""
         self.life.keep_network()
+        self.know_members()
         self.usage.begin()
         self._note_running()
         if not self.notices.begun:
@@ -173,10 +175,9 @@ class Monitor:
             from kist.kernel.members import Members  # noqa: PLC0415 - for containers without a control group
 
             own_pids = "pid" in self.plan["namespaces"] and "runtime" not in self.plan
-            self._members = Members(self.first.command_pid, own_pids=own_pids)
+            self.members = Members(self.first.command_pid, own_pids=own_pids)
 
     def _note_running(self) -> None:
-        self.know_members()
         self.record.note_running(self.first.command_pid, self.streams.pipes())
 
     def _start(self) -> tuple[str, ...]:
@@ -213,9 +214,10 @@ class Monitor:
         faults.point("monitor: cloned again")
         if self.plan["wait_for_network"]:
             self.first.go()  # it is there
-        self._note_running()
         if "runtime" not in self.plan:
+            self.know_members()
             self.usage.begin()
+        self._note_running()
         faults.point("monitor: noted that it runs again")
 
     def rest(self) -> None:
@@ -273,10 +275,10 @@ class Monitor:
         state = self.record.state
         if self.cgroup is not None:
             self.cgroup.freeze(frozen=frozen)
-        elif self._members is not None and frozen:
-            state["stopped"] = self._members.stop()
-        elif self._members is not None:
-            self._members.go_on(state.pop("stopped", None))
+        elif self.members is not None and frozen:
+            state["stopped"] = self.members.stop()
+        elif self.members is not None:
+            self.members.go_on(state.pop("stopped", None))
         self.record.note(status="paused" if frozen else "running")
 
     def thaw(self) -> None:
@@ -288,9 +290,9 @@ class Monitor:
     def update(self, limits: dict[str, Any]) -> tuple[str, ...]:
         """Set limits anew; sentences for those that this machine does not keep."""
         self.plan["limits"] |= limits
-        if self.cgroup is None or self.life.resting:
+        if self.life.resting:
             return ()  # the next run begins with them
-        warnings = self.cgroup.update(limits)
+        warnings = self.cgroup.update(limits) if self.cgroup is not None else ()
         self.usage.watch_memory()
         return warnings
 
@@ -347,8 +349,8 @@ class Monitor:
             # The end of a namespace's first process ends all in it; here what the command started has to be ended.
             if self.cgroup is not None:
                 self.cgroup.kill()
-            elif self._members is not None:
-                self._members.kill()
+            elif self.members is not None:
+                self.members.kill()
         # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
         self.streams.drain()
         faults.point("monitor: drained the streams")

@@ -86,7 +86,7 @@ def cgroups(person: Person, machine: Machine, found: Controls) -> Finding:
         return ok("cgroups", f"{words}, with {have}")
     if not words:
         what = f"version {found.mounted} is mounted, and nothing of it is yours" if found.mounted else "none is mounted"
-        cost = "containers have no limits (-m, --cpus, --pids-limit), and stats shows zeros"
+        cost = "of all limits only -m is kept, less exactly: monitors look at their containers' memory"
         return _mend(person, machine, found, f"no control groups for containers: {what}", cost)
     cost = "what cannot be limited: " + ", ".join(missing)
     return _mend(person, machine, found, f"{words}, with {have or 'no controllers'}", cost)
