@@ -285,9 +285,15 @@ ALL = frozenset({"memory", "cpu", "cpuset", "pids"})
         (ROOT, Controls("hybrid", ALL | {"blkio"}, 1), OK, "", ""),
         (ANNA, Controls("v2", ALL | {"io"}, 2), OK, "", ""),
         (ANNA, Controls("v2", frozenset({"memory", "pids"}), 2), LACKING, "CPU time", "Delegate=cpu cpuset io"),
-        (ANNA, Controls("none", frozenset(), 2), LACKING, "no limits", "systemd-run --user --scope -p Delegate=yes"),
-        (ANNA, Controls("none", frozenset(), 1), LACKING, "no limits", "systemd.unified_cgroup_hierarchy=1"),
-        (ROOT, Controls("none", frozenset(), 0), LACKING, "no limits", "systemd.unified_cgroup_hierarchy=1"),
+        (
+            ANNA,
+            Controls("none", frozenset(), 2),
+            LACKING,
+            "only -m is kept",
+            "systemd-run --user --scope -p Delegate=yes",
+        ),
+        (ANNA, Controls("none", frozenset(), 1), LACKING, "only -m is kept", "systemd.unified_cgroup_hierarchy=1"),
+        (ROOT, Controls("none", frozenset(), 0), LACKING, "only -m is kept", "systemd.unified_cgroup_hierarchy=1"),
         (ROOT, Controls("v2", frozenset({"memory"}), 2), LACKING, "pids", ""),
     ],
 )
