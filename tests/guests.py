@@ -110,7 +110,7 @@ class Room:
         if person.uid:
             return own | {"DOCKER_HOST": f"unix://{self.socket}"}
         roots = {"KIST_ROOT": str(self.directory / "data"), "KIST_RUN": str(self.run_root)}
-        return own | roots | {"KIST_POLICY": str(self.policy)}
+        return own | roots | {"KIST_POLICY": str(self.policy), "KIST_CONFIG": str(self.directory / "engine.toml")}
 
     def make(self) -> None:
         """Everybody's homes, and the files that name them."""
@@ -143,7 +143,8 @@ def a_room(directory: Path) -> Iterator[Room]:
         pytest.skip("needs root")
     room = Room(directory)
     room.make()
-    engine = room.root.popen(sys.executable, "-m", "kist.cli", "engine", "--group", GROUP)
+    (directory / "engine.toml").write_text(f'group = "{GROUP}"\n')
+    engine = room.root.popen(sys.executable, "-m", "kist.cli", "engine")
     try:
         until(lambda: room.socket.exists() or engine.poll() is not None)
         archive = directory / "busybox.tar"

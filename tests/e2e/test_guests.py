@@ -168,6 +168,11 @@ def test_others_containers_are_out_of_reach(room: Room, roots: str, words: tuple
     assert room.ada.good("ps", "-aq") == ""
 
 
+def test_others_containers_are_not_measured_or_listed(room: Room, roots: str) -> None:
+    assert roots[:12] not in room.ada.good("stats", "--no-stream", "--all")
+    assert room.ada.good("ps", "-a", "--filter", "volume=rootsdata", "-q") == ""
+
+
 def test_a_name_is_not_the_id_of_anothers(room: Room, roots: str) -> None:
     assert "beginning of an id" in room.ada.refused("create", "--name", roots[:12], BUSYBOX)
     name = room.ada.good("create", BUSYBOX)
@@ -321,6 +326,7 @@ def test_a_commit_is_a_guests_too(room: Room) -> None:
 
 
 def test_root_fetches_nothing_for_a_guest(room: Room) -> None:
+    assert "--mirror is refused" in room.ada.refused("bootstrap", "--mirror", "http://127.0.0.1:1", "debian:12")
     assert "fetch" in room.ada.refused("import", "http://127.0.0.1:1/x.tar", "fetched:1")
 
 
@@ -485,9 +491,10 @@ def test_directories_are_opened_and_closed(room: Room) -> None:
         room.bob.good("run", "--rm", "-v", f"{room.bob.home}:/mnt:ro", BUSYBOX, "true")
     with policy(room, '[[deny]]\nusers = ["ada"]\noptions = ["bind", "build"]\n'):
         assert "denies 'bind'" in room.ada.refused("run", "--rm", "-v", f"{room.ada.home}:/mnt", BUSYBOX, "true")
-        assert "denies 'build'" in room.ada.refused("build", "-", stdin=context(f"FROM {BUSYBOX}\nRUN echo denied\n"))
+        assert "denies 'build'" in room.ada.refused("build", "-", stdin=context(f"FROM {BUSYBOX}\n"))
     with policy(room, '[[deny]]\nusers = ["ada"]\noptions = ["everything"]\n'):
         assert "denies 'everything'" in room.ada.refused("run", "--rm", BUSYBOX, "true")
+        assert "denies 'everything'" in room.ada.refused("bootstrap", "debian:12")
 
 
 @pytest.mark.parametrize(
@@ -514,3 +521,10 @@ def test_as_me_is_the_guest(room: Room) -> None:
     said = room.ada.good("run", "--rm", "--as-me", "-v", f"{room.ada.home}:/mnt", BUSYBOX, "sh", "-c", script)
     assert said.split() == [str(room.ada.uid), "mine"]
     assert (room.ada.home / "as-me-made").stat().st_uid == room.ada.uid
+
+
+def test_a_group_has_to_be_one_and_the_engine_roots(room: Room) -> None:
+    words = (sys.executable, "-m", "kist.cli", "engine", "--group", "kist-no-such-group")
+    aside = ("env", f"KIST_ROOT={room.directory}/aside", f"KIST_RUN={room.directory}/aside-run")
+    assert "groupadd --system kist-no-such-group" in room.root.does(*aside, *words).stderr
+    assert "serves that user alone" in room.ada.does(*words).stderr

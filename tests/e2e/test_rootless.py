@@ -199,6 +199,46 @@ def test_the_hosts_files_are_as_safe_as_before(user: User) -> None:
     assert user("run", "--rm", *QUIET, "-v", "/etc:/mnt", BUSYBOX, "cat", "/mnt/shadow").returncode != 0
 
 
+@BOTH
+def test_no_trick_shows_the_user_a_hidden_file(user: User) -> None:
+    """The kin of the classic attack: links in contexts and volumes, and a device out of an archive."""
+    hidden = user.who.directory / "hidden"
+    hidden.write_text("secret")
+    hidden.chmod(0o600)
+    for words in (("--mount", f"type=bind,src={hidden},dst=/mnt"), ("--volume", f"{hidden}:/mnt:ro")):
+        assert b"secret" not in user("run", "--rm", *QUIET, "--privileged", *words, BUSYBOX, "cat", "/mnt").stdout
+    context = user.who.home / "planted"
+    context.mkdir()
+    os.symlink(hidden, context / "link")
+    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nCOPY link /copied\nRUN cat /copied\n")
+    assert "outside" in user.refused("build", str(context))
+    name = user.good("run", "-d", *QUIET, "--privileged", "-v", "data:/data", BUSYBOX, "sleep", "1000")
+    try:
+        user.good("exec", name, "sh", "-c", f"ln -s {hidden} /data/link; ln -s / /data/top")
+        for path in ("/data/link", f"/data/top/{hidden}", "/proc/1/root/data/link"):
+            assert b"secret" not in user("cp", "-L", f"{name}:{path}", "-").stdout
+        made = io.BytesIO()
+        with tarfile.open(fileobj=made, mode="w") as archive:
+            entry = tarfile.TarInfo("device")
+            entry.type, entry.mode, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 0o666, 1, 3
+            archive.addfile(entry)
+        user("cp", "-", f"{name}:/data", stdin=made.getvalue())
+        assert user.good("exec", name, "sh", "-c", "test -c /data/device && echo device || echo none") == "none"
+    finally:
+        user.good("rm", "-f", name)
+
+
+@BOTH
+def test_an_engine_of_ones_own_serves_nobody_else(user: User) -> None:
+    """Not even root, who has one too: what it would do, the user would do."""
+    user.good("info")
+    socket = f"unix://{user.run_root}/engine.sock"
+    done = subprocess.run(
+        [sys.executable, "-m", "kist.cli", "-H", socket, "ps"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "serves the user who started it alone" in done.stderr
+
+
 # what cannot be
 
 

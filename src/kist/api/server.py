@@ -11,12 +11,12 @@ import grp
 import os
 import signal
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from kist.api.listener import Listener, shared_place
 from kist.api.runlock import RunLock
-from kist.errors import NotFound
+from kist.errors import NotFound, Unsupported
 
 if TYPE_CHECKING:
     from kist.engine import Engine
@@ -39,22 +39,22 @@ def serve(
         socket_path: where to listen; ``engine.sock`` in the run root when empty.
         ready_fd: a descriptor that is told ``ready`` once the socket takes connections, and closed then.
         group: whose members may use the engine too, within its policy, by a second socket: ``engine.sock`` in a
-            directory of the run root's name with ``-shared`` behind it.
+            directory of the run root's name with ``-shared`` behind it. Empty for the setting's.
 
     Raises:
         Conflict: an engine serves this run root already, or somebody else listens at ``socket_path``.
         Unavailable: a directory or the socket cannot be made.
         NotFound: there is no such group.
+        Unsupported: a group, and this is an ordinary user's engine.
         InvalidInput: the socket's path is longer than the kernel takes.
     """
     with RunLock(run_root) as lock:
         _log_to(os.path.join(run_root, "engine.log"))
         listener = Listener(socket_path or os.path.join(run_root, "engine.sock"))
-        shared = _shared(run_root, group) if group else None
         from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
 
         made = Engine(data_root, run_root, shared=True, lacks=entry.lacks)
-        with made as engine, listener, shared or nullcontext():
+        with made as engine, listener, _shared(engine, group or engine.settings.group) as shared:
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
             asyncio.run(_serve(engine, [listener, shared] if shared else [listener], ready_fd, entry))
@@ -66,13 +66,17 @@ def _log_to(path: str) -> None:
     log_to(path)
 
 
-def _shared(run_root: str, group: str) -> Listener:
-    """The socket for a group's members."""
+def _shared(engine: "Engine", group: str) -> AbstractContextManager[Listener | None]:
+    """The socket for a group's members; None where there is no group."""
+    if not group:
+        return nullcontext()
+    if not engine.means.root:
+        raise Unsupported("an ordinary user's engine serves that user alone", hint="only root's is shared with a group")
     try:
         number = grp.getgrnam(group).gr_gid
     except KeyError:
         raise NotFound(f"there is no group {group!r}", hint=f"make it: groupadd --system {group}") from None
-    return Listener(os.path.join(shared_place(run_root), "engine.sock"), number)
+    return Listener(os.path.join(shared_place(engine.run_root), "engine.sock"), number)
 
 
 async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int, entry: "Entry") -> None:

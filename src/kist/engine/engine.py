@@ -42,7 +42,6 @@ from kist.network.room import Room
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
 from kist.spec import roots
-from kist.spec.build import BootstrapOptions
 from kist.spec.check import Check
 from kist.spec.container import (
     Container,
@@ -422,9 +421,6 @@ class Engine:
     def spec(self, options: ContainerOptions, directory: str = "") -> dict[str, Any]:
         """The config.json of an OCI bundle for these options; with a directory, the bundle is written there."""
         return self._containers.spec(options, directory)
-
-    def check_bootstrap(self, options: BootstrapOptions) -> None:
-        """Refuse what the caller may not have of a bootstrap; the engine's own user may have all."""
 
     def run_step(
         self,

@@ -20,7 +20,7 @@ from kist.engine.policy.judgement import Guest, judge, judge_resources
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
 from kist.errors import Forbidden
-from kist.spec.build import BootstrapOptions
+from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, NetworkMode, RestartPolicy
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
@@ -211,13 +211,6 @@ class GuestEngine(Engine):
         container = self.container(name)
         return super().commit_config(container, reference, config=config, author=author, message=message, pause=pause)
 
-    def check_bootstrap(self, options: BootstrapOptions) -> None:
-        """Refuse to fetch from where a guest says: the engine may reach what the guest may not."""
-        self._guest.rights.check("bootstrap", "bootstrap")
-        for option in ("mirror", "keyring"):
-            if getattr(options, option):
-                raise self._guest.rights.refuse(f"--{option}", "the engine fetches from the machine's own mirrors")
-
     def run_step(
         self,
         snapshot: str,
@@ -229,8 +222,7 @@ class GuestEngine(Engine):
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
     ) -> int:
-        """Run a command of a build, with ids of its own."""
-        self._guest.rights.check("build", "build")
+        """Run a command of a build or a bootstrap, with ids of its own."""
         return self._steps.run(
             snapshot,
             argv,
@@ -253,6 +245,14 @@ class GuestImages(Images):
         self.scope = f"{guest.owner.uid}/"
         self._guest = guest
         self._owner = guest.owner.uid
+
+    def check(self, options: BuildOptions | BootstrapOptions) -> None:
+        """Refuse what the policy denies, and to fetch from where a guest says: the engine may reach what it may not."""
+        is_build = isinstance(options, BuildOptions)
+        self._guest.rights.check(word := "build" if is_build else "bootstrap", word)
+        for option in () if is_build else ("mirror", "keyring"):
+            if getattr(options, option):
+                raise self._guest.rights.refuse(f"--{option}", "the engine fetches from the machine's own mirrors")
 
     def tag(self, name: str | Image, reference: str) -> None:
         """Give an image a further name of the guest's."""

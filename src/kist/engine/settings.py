@@ -18,10 +18,12 @@ class Settings:
 
     Attributes:
         log: for containers that name no driver of their own.
+        group: whose members may use root's engine too (see ``kist.api.server``); empty for none's.
         storage: how the files of images and containers are kept, ``overlay`` or ``copy``; empty for what works.
     """
 
     storage: str = ""
+    group: str = ""
     log: LogConfig = field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
 
 
@@ -40,17 +42,20 @@ def read(path: str) -> Settings:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
-    unknown = [name for name in content if name not in {"log", "storage"}]
+    unknown = [name for name in content if name not in {"group", "log", "storage"}]
     if unknown:
-        raise InvalidInput(f"{path}: there is no setting {unknown[0]!r}", hint="this file has: storage, [log]")
+        raise InvalidInput(f"{path}: there is no setting {unknown[0]!r}", hint="this file has: group, storage, [log]")
     storage = content.get("storage", "")
     if storage not in {"", *STORAGES}:
         raise InvalidInput(
             f"{path}: storage is {' or '.join(STORAGES)}, not {storage!r}",
             hint='leave it out, or write storage = "copy"',
         )
+    group = content.get("group", "")
+    if not isinstance(group, str):
+        raise InvalidInput(f"{path}: group is a name, not {group!r}", hint='write group = "kist"')
     try:
-        return Settings(storage, _log(content.get("log", {})))
+        return Settings(storage, group, _log(content.get("log", {})))
     except KistError as error:
         raise InvalidInput(f"{path}: [log]: {error}", hint=error.hint) from None
 

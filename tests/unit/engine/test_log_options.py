@@ -187,6 +187,7 @@ def test_the_default_driver_comes_from_the_settings(tmp_path: Path) -> None:
         ("[log]\ndriver = 1\n", "driver must be a string"),
         ("[log]\ndriver = 'splunk'\n", "no log driver named 'splunk'"),
         ("[log]\noptions = { max-file = 3 }\n", "the values of options must be strings"),
+        ("group = 1\n", "group is a name"),
         ("[log]\noptions = { max-file = '0' }\n", "invalid value for log opt 'max-file'"),
     ],
 )

@@ -73,6 +73,7 @@ def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) 
     from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
     from kist.build.upload import receive_context  # noqa: PLC0415 - see above
 
+    engine.catalogue.check(options)
     with engine.store.temporary() as directory:
         receive_context(body, directory)
         image = run_build(engine, directory, options, emit)

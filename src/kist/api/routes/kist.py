@@ -31,7 +31,7 @@ async def bootstrap(call: Call) -> StreamResponse:
 def _bootstrap(engine: "Engine", options: BootstrapOptions, emit: Emit) -> Finished:
     from kist.bootstrap import bootstrap as run_bootstrap  # noqa: PLC0415 - loaded by the first bootstrap
 
-    engine.check_bootstrap(options)
+    engine.catalogue.check(options)
     image = run_bootstrap(engine, options, emit)
     return Finished(str(image.id), image.references)
 
