@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from kist.runtime.monitor import Monitor
 
 
-# What an abandoned process has to end by itself.
-_GRACE = 10.0
-
-
 class Exec:
     """One exec'd process: from a request (``start``), or taken over from a monitor that died."""
 
@@ -76,13 +72,17 @@ class Exec:
         self.streams.on_vanished = lambda: None
 
     def _abandon(self) -> None:
-        """Whoever typed here has gone: as with a terminal that is hung up, the process is told, and must end."""
+        """Whoever typed here has gone: as with a terminal that is hung up, the process is told.
+
+        It must end, and has as long for that as a stop of its container.
+        """
         self.streams.on_vanished = lambda: None
         self.child.signal_group(signal.SIGHUP)
         if self.streams.terminal >= 0:
             self._monitor.guard.drops(self._id, "master", "slave")
             self.streams.close_terminal()
-        self._monitor.loop.after(_GRACE, lambda: self.child.signal_group(signal.SIGKILL))
+        if (patience := self._monitor.life.patience) >= 0:
+            self._monitor.loop.after(patience, lambda: self.child.signal_group(signal.SIGKILL))
 
     def write(self, *, running: bool, exit_code: int) -> None:
         """Say on disk what has become of it."""

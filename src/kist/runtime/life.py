@@ -62,6 +62,11 @@ class Life:
         """Descriptors of namespaces that outlive a run, by their kinds."""
         return {"network": self._network} if self._network >= 0 else {}
 
+    @property
+    def patience(self) -> int:
+        """Seconds that a process has to end by itself when it is asked to; negative for no end."""
+        return int(self._settings["stop_timeout"])
+
     # runs
 
     def begun(self) -> None:

@@ -17,6 +17,7 @@ from kist.runtime.logwriter import UNORDERED, LogWriter
 
 _SECOND = 1_000_000_000
 _START = 1_767_225_600 * _SECOND
+_LINES = 4_000
 
 
 class Clock:
@@ -25,13 +26,6 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = _START
         monkeypatch.setattr(logwriter.time, "time_ns", lambda: self.now)
-
-
-def wanted(path: Path, since: int = 0, until: int = 0) -> list[tuple[int, bytes]]:
-    """The slow way: everything is read and compared."""
-    with LogReader(str(path)) as reader:
-        everything = [(record.time, record.data) for run in reader.runs() for record in run.records()]
-    return [(time, data) for time, data in everything if time >= since and (not until or time <= until)]
 
 
 def found(path: Path, since: int = 0, until: int = 0) -> list[tuple[int, bytes]]:
@@ -98,19 +92,22 @@ def test_a_clock_that_jumps_hides_no_line(
     clock, chance = Clock(monkeypatch), random.Random(5)
     writer = LogWriter(str(tmp_path / "log"), max_bytes, 99, compress=compress)
     times = []
-    for number in range(20_000):
-        clock.now += chance.randrange(1, 3_000_000)
-        if chance.random() < 0.0008:
+    for number in range(_LINES):
+        clock.now += chance.randrange(1, 15_000_000)
+        if chance.random() < 0.004:
             clock.now += chance.randrange(-100, 100) * _SECOND
         times.append(clock.now)
-        writer.write("stdout", b"%d " % number + b"x" * 60 + b"\n")
+        writer.write("stdout", b"%d " % number + b"x" * 500 + b"\n")
     writer.close()
-    everything = wanted(tmp_path / "log")
-    assert [int(data.split()[0]) for _, data in everything] == list(range(20_000)), "their order is that of printing"
-    for _ in range(40):
-        since, until = sorted(chance.choice(times) + chance.randrange(-2, 3) for _ in range(2))
-        assert found(tmp_path / "log", since) == wanted(tmp_path / "log", since)
-        assert found(tmp_path / "log", since, until) == wanted(tmp_path / "log", since, until)
+    everything = found(tmp_path / "log")
+    assert [int(data.split()[0]) for _, data in everything] == list(range(_LINES)), "their order is that of printing"
+    # A few wide windows and many narrow ones, so that there are many edges and little to compare.
+    for width in [_LINES] * 6 + [80] * 60:
+        first = chance.randrange(len(times))
+        since, until = sorted(chance.choice(times[first : first + width]) + chance.randrange(-2, 3) for _ in range(2))
+        assert found(tmp_path / "log", since, until) == [each for each in everything if since <= each[0] <= until]
+        if width == _LINES:
+            assert found(tmp_path / "log", since) == [each for each in everything if each[0] >= since]
 
 
 def test_a_clock_that_jumps_to_and_fro_costs_few_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
