@@ -186,7 +186,8 @@ class Client:
         return self.container(self._create(options))
 
     def _create(self, options: ContainerOptions) -> str:
-        made = self._wire.call("POST", "/containers/create", [("name", options.name or None)], write_create(options))
+        query = [("name", options.name or None), ("platform", options.platform or None)]
+        made = self._wire.call("POST", "/containers/create", query, write_create(options))
         return str(made["Id"])
 
     def start(self, name: str | Container) -> None:

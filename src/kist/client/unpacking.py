@@ -86,6 +86,7 @@ class _Unpacker:
         self._name = name
         self._archive = archive
         self._warn = warn
+        self._told_of_owners = False
         self._made: dict[tuple[str, ...], tuple[int, int]] = {}
         self._directories: dict[tuple[str, ...], tarfile.TarInfo] = {}
 
@@ -180,7 +181,7 @@ class _Unpacker:
         elif member.issym():
             os.symlink(member.linkname, name, dir_fd=parent)
             if self._archive:
-                os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
+                self._give(member, lambda uid, gid: os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False))
             os.utime(name, ns=_times(member), dir_fd=parent, follow_symlinks=False)
         elif member.isdev():
             kind = stat.S_IFIFO if member.isfifo() else stat.S_IFCHR if member.ischr() else stat.S_IFBLK
@@ -214,10 +215,27 @@ class _Unpacker:
             os.close(directory)
 
     def _attributes(self, file: int, member: tarfile.TarInfo) -> None:
-        if self._archive:
-            os.fchown(file, member.uid, member.gid)
-        os.fchmod(file, self._mode(member))
+        mode = self._mode(member)
+        if self._archive and not self._give(member, lambda uid, gid: os.fchown(file, uid, gid)):
+            mode &= ~_SET_IDS
+        os.fchmod(file, mode)
         os.utime(file, ns=_times(member))
+
+    def _give(self, member: tarfile.TarInfo, change: "Callable[[int, int], None]") -> bool:
+        """Give what was made to its owner; False where it stays the caller's.
+
+        Only root gives files to others: what an ordinary user copies is theirs, as with cp(1) and tar(1).
+        """
+        try:
+            change(member.uid, member.gid)
+        except PermissionError:
+            if os.geteuid() == 0:
+                raise
+            if not self._told_of_owners:
+                self._warn("the files are yours: only root can keep their owners")
+            self._told_of_owners = True
+            return False
+        return True
 
     def _mode(self, member: tarfile.TarInfo) -> int:
         """A file of the caller's with set-id bits, made of what a container had, would be a way out."""

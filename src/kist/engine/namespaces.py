@@ -8,6 +8,8 @@ from kist.kernel.members import Members
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.runtime import Joined
 
+# What a container may have of the host and others may join, and how /proc/PID/ns calls it.
+_FILES = {"network": "net", "pid": "pid"}
 _CONTAINER = "container:"
 _MODES = {
     "IPC": ("none", "private", "shareable", "host"),
@@ -90,7 +92,8 @@ def join(
     if user_namespace_of is not None and user_namespace_of.id != container.id:
         giver = _sharing(container, "user", user_namespace_of.id, get)
         wanted.setdefault(giver.id, []).append("user")
-    return tuple(_joined(get, identifier, kinds) for identifier, kinds in wanted.items())
+    joined = (_joined(get, identifier, kinds) for identifier, kinds in wanted.items())
+    return tuple(other for other in joined if other.kinds)
 
 
 def _sharing(container: Container, kind: str, name: str, get: Callable[[str], Container]) -> Container:
@@ -116,10 +119,14 @@ def _sharing(container: Container, kind: str, name: str, get: Callable[[str], Co
 
 
 def _joined(get: Callable[[str], Container], identifier: str, kinds: list[str]) -> Joined:
-    """Who it is that is joined: looked at again, so that a number that means another process by now is not taken."""
+    """Who it is that is joined: looked at again, so that a number that means another process by now is not taken.
+
+    What the other one has of the host is had already, and only the machine's root could enter it.
+    """
     try:
         pid, started = first_process(get(identifier), get)
-    except ProcessLookupError:
+        kinds = [kind for kind in kinds if not (kind in _FILES and process.has_our_namespace(pid, _FILES[kind]))]
+    except (ProcessLookupError, FileNotFoundError):
         raise Conflict(f"cannot join {kinds[0]} of a non running container: {identifier}") from None
     return Joined(pid, started, tuple(kinds))
 

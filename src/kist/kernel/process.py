@@ -290,6 +290,11 @@ def namespace_descriptor(pid: int, name: str) -> int:
     return os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def has_our_namespace(pid: int, name: str) -> bool:
+    """Whether a process has the namespace ``name`` (``net``, ``ipc``, …) that this process has."""
+    return os.readlink(f"/proc/{pid}/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
+
+
 def _prctl(option: int, argument: object) -> None:
     value = ctypes.c_ulong(argument) if isinstance(argument, int) else argument
     zero = ctypes.c_ulong(0)
