@@ -1,5 +1,8 @@
 """What every test gets: a directory of the session's own, and at its end a look at what was left behind.
 
+``--as range`` and ``--as alone`` have the session as an ordinary user (``threefold``); ``@pytest.mark.root("why")`` and
+``@pytest.mark.ids("why")`` are for what such a user cannot have.
+
 All temporary files of a session, those of ``tmp_path`` too, lie under one short directory, so that whatever still runs,
 is mounted or lies around can be told by its paths. Leftovers fail the session. ``KIST_KEEP_TEMPORARY=1`` keeps files.
 ``KIST_TESTS_BESIDE_OTHERS=1`` is for a machine where other sessions run at the same time: what carries no such path
@@ -19,11 +22,15 @@ from dataclasses import dataclass, fields
 import pytest
 from hypothesis import HealthCheck, settings
 
+import threefold
+from told import Teller
+
 if os.environ.get("KIST_TESTS_BESIDE_OTHERS"):
     # How long an example takes says nothing on a machine that others keep busy.
     settings.register_profile("beside-others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("beside-others")
 
+LEFT = "the tests left something behind"
 PATIENCE = 5.0
 """Seconds for what is on its way out: a monitor that records the exit, a group that empties."""
 
@@ -118,26 +125,68 @@ class LeftoverCheck:
         self.before = Leftovers.look(directory)
         self.found: list[str] = []
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def finish(self) -> list[str]:
+        """Remove the directory; a line for each thing that is left."""
         deadline = time.monotonic() + PATIENCE
         while (found := Leftovers.look(self.directory).since(self.before)) and time.monotonic() < deadline:
             time.sleep(0.1)
         if not os.environ.get("KIST_KEEP_TEMPORARY"):
             shutil.rmtree(self.directory, onerror=lambda _, path, error: found.append(f"file: {path}: {error[1]}"))
-        self.found = found
-        if found and session.exitstatus == 0:
+        return found
+
+    @pytest.hookimpl(trylast=True)  # the processes that share the work have ended by then
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.found = self.finish()
+        if self.found and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.found:
-            terminalreporter.section("the tests left something behind", red=True, bold=True)
+            terminalreporter.section(LEFT, red=True, bold=True)
             for line in self.found:
                 terminalreporter.line(line)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help_ = "who runs the tests: root, or an ordinary user with subordinate ids (range) or without (alone)"
+    parser.addoption("--as", choices=threefold.WAYS, help=help_)
+    parser.addoption("--share", default="1/1", help="run a part of the tests: 1/2 and 2/2 have all between them")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if not threefold.wanted(config):
+        return None
+    check = LeftoverCheck(tempfile.mkdtemp(prefix="kist-t-", dir="/tmp"))
+    code = threefold.run(config, check.directory)
+    if found := check.finish():
+        print(f"{LEFT}:", *found, sep="\n")
+        code = code or pytest.ExitCode.TESTS_FAILED
+    return code
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything asks for a temporary directory."""
-    directory = tempfile.mkdtemp(prefix="kist-t-", dir="/tmp")  # short: a socket's path has 107 bytes
+    directory = os.environ.get(threefold.DIRECTORY, "")  # who made it looks at what is left in it
+    if not directory:
+        directory = tempfile.mkdtemp(prefix="kist-t-", dir="/tmp")  # short: a socket's path has 107 bytes
+        os.environ[threefold.DIRECTORY] = directory
+        config.pluginmanager.register(LeftoverCheck(directory), "leftover-check")
+    config.pluginmanager.register(Teller(), "teller")
     os.environ["TMPDIR"] = tempfile.tempdir = directory
-    config.pluginmanager.register(LeftoverCheck(directory), "leftover-check")
+    config.option.basetemp = config.option.basetemp or f"{directory}/t"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:], others = threefold.shared_out(items, config.getoption("--share"))
+    if others:
+        config.hook.pytest_deselected(items=others)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("root")
+    if marker and os.geteuid() != 0:
+        pytest.skip(f"needs root: {marker.args[0]}" if marker.args else "needs root")
+    marker = item.get_closest_marker("ids")
+    if marker and not threefold.has_ids():
+        pytest.skip(f"needs subordinate ids: {marker.args[0]}")

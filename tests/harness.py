@@ -1,6 +1,7 @@
 """Real engines on roots of their own, the command line on them, and a small image from the host's static busybox."""
 
 import contextlib
+import functools
 import glob
 import io
 import os
@@ -17,11 +18,16 @@ from pathlib import Path
 
 import pytest
 
+from kist.client.client import Client
+from kist.client.endpoint import Endpoint
 from kist.engine import Engine
+from kist.engine.events import Events
+from kist.engine.images import Images
 from kist.errors import KistError
 from kist.network import apply, plan
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
+from kist.store import Store
 
 BUSYBOX = "busybox:test"
 
@@ -74,19 +80,41 @@ def image_with_links(engine: Engine, links: dict[str, str]) -> str:
     return str(engine.import_image(archive, "", config=ContainerConfig(cmd=("sh",))).id)
 
 
+class Served(Client):
+    """An ordinary user's engine, with what tests look at of an engine in process."""
+
+    def __init__(self, directory: Path) -> None:
+        self.data_root, self.run_root = str(directory / "data"), str(directory / "run")
+        super().__init__(Endpoint(f"{self.run_root}/engine.sock", (self.data_root, self.run_root)))
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """The same store, opened beside the engine."""
+        return Store(self.data_root)
+
+    @functools.cached_property
+    def catalogue(self) -> Images:
+        """The images in it."""
+        return Images(self.store, Events(self.store.events))
+
+
 @contextlib.contextmanager
 def an_engine(directory: Path) -> Iterator[Engine]:
-    """An engine on a root of its own; at the end nothing of it is left."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: rootless engines come later")
+    """An engine on a root of its own; at the end nothing of it is left.
+
+    Root's is in this process, an ordinary user's is one that is served: only another process can be in a user namespace
+    and leave this one where it is. Both have the same methods.
+    """
     root = directory / "data"
-    with Engine(str(root), str(directory / "run")) as engine:
+    made = Engine(str(root), str(directory / "run")) if os.geteuid() == 0 else Served(directory)
+    with made as engine:
         try:
-            yield engine
+            yield engine  # type: ignore[misc]
         finally:
             for container in engine.containers(all=True):
                 with contextlib.suppress(KistError):
                     engine.remove(container, force=True)
+            Cli(directory).stop_engine()
     clean_up(root)
 
 
@@ -158,8 +186,6 @@ def _wait_for_end(descriptor: int) -> None:
 @contextlib.contextmanager
 def a_cli(directory: Path) -> Iterator[Cli]:
     """The command line on a fresh root; at the end its containers, its engine and its bridge are gone."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: rootless engines come later")
     cli = Cli(directory)
     try:
         yield cli

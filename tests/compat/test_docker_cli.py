@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import IMAGE, Docker
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
 
 def test_version_and_info_are_understood(docker: Docker):

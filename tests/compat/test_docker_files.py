@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import Docker, Server
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import Server
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
 _SERVE = "import sys; from kist.api.server import serve; serve(*sys.argv[1:])"
 

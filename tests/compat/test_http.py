@@ -20,7 +20,7 @@ from kist.spec.summary import Image
 
 from .conftest import IMAGE, Server, make_tar
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
 
 def receive_head(connection: socket.socket) -> tuple[int, bytes]:

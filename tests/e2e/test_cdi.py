@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from kist.engine import Engine, cdi
 from kist.errors import InvalidInput
 from kist.spec.container import ContainerOptions
 from kist.spec.devices import Device, DeviceRequest
-
-pytestmark = pytest.mark.root
 
 
 @pytest.fixture
@@ -30,6 +29,7 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cdi, "DIRECTORIES", (str(tmp_path / "cdi"),))
 
 
+@needs.IN_PROCESS
 @pytest.mark.usefixtures("described")
 @pytest.mark.parametrize(
     "asked",
@@ -46,6 +46,7 @@ def test_a_described_device(engine: Engine, busybox: str, asked: dict[str, objec
     assert "1234" in printed[3].split()
 
 
+@needs.IN_PROCESS
 def test_a_machine_without_a_description(engine: Engine, busybox: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cdi, "DIRECTORIES", (str(tmp_path),))
     request = DeviceRequest(count=-1, capabilities=(("gpu",),))

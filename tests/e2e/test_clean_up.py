@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
+import needs
 from harness import BUSYBOX, a_cli, an_engine, busybox_tar, import_busybox
 from kist.engine import Engine
 from kist.engine.standstill import standing_still
 from kist.spec.container import ContainerOptions, ExecOptions
-
-pytestmark = pytest.mark.root
 
 
 @pytest.fixture
@@ -90,13 +89,13 @@ def test_commit_pauses_what_runs_and_lets_it_go_on(kist: Any) -> None:
     assert 0 <= int(a) - int(b) <= 1
 
 
+@needs.IN_PROCESS
 def test_an_engine_that_died_while_it_committed_leaves_nothing_frozen(tmp_path: Path) -> None:
     with an_engine(tmp_path) as engine:
         options = ContainerOptions(image=import_busybox(engine), command=("sleep", "1000"), network="none")
         container = engine.create(options)
         engine.start(container)
-        directory = os.path.dirname(engine.container(container).log_path)
-        block = standing_still(engine.container(container), directory)
+        block = standing_still(engine.container(container), engine._containers.places(container))
         block.__enter__()  # and whoever was to leave it is killed
         with Engine(str(tmp_path / "data"), str(tmp_path / "run")) as next_one:
             assert next_one.exec(container, ExecOptions(command=("echo", "on"))).stdout == "on\n"

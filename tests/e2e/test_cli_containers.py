@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.root
-
 IMAGE = "busybox:test"
 QUIET = ("--network", "none")
 

@@ -8,8 +8,6 @@ import pytest
 
 from harness import kill_engine
 
-pytestmark = pytest.mark.root
-
 IMAGE = "busybox:test"
 
 

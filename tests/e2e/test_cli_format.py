@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.root
-
 IMAGE = "busybox:test"
 _ARRAYS = {"inspect", "image"}
 LABEL = "label=test=format"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.root
+import needs
 
 IMAGE = "busybox:test"
 QUIET = ("--network", "none")
@@ -358,7 +358,11 @@ def test_port_of_a_container_without_any(cli: Any, idle: str) -> None:
         (["--tmpfs", "/x:wrong"], "--tmpfs /x:wrong: invalid argument"),
         (["--sysctl", "net.no.such=1"], "--sysctl net.no.such=1: no such file"),
         (["--domainname", "x" * 80], "--domainname: invalid argument"),
-        (["--pids-limit", "99999999999999999999"], "--pids-limit: numerical result out of range"),
+        pytest.param(
+            ["--pids-limit", "99999999999999999999"],
+            "--pids-limit: numerical result out of range",
+            marks=needs.CONTROL_GROUPS,
+        ),
     ],
 )
 def test_what_cannot_be_is_told_with_125(cli: Any, words: list[str], text: str) -> None:
@@ -446,15 +450,17 @@ def test_an_interactive_exec_ends_with_its_client(cli: Any, idle: str, words: li
     assert inspect(cli, idle, "{{.State.Running}}") == "true"
 
 
-def test_an_exec_that_does_not_heed_the_hang_up_is_killed(cli: Any, idle: str) -> None:
+def test_an_exec_that_does_not_heed_the_hang_up_has_the_time_of_a_stop_and_is_killed(cli: Any) -> None:
+    name = cli.good("run", "-d", "--init", "--stop-timeout", "1", *QUIET, IMAGE, *SLEEP)
     client = subprocess.Popen(
-        [*cli.command, "exec", "-i", idle, "sh", "-c", "trap '' HUP; sleep 5432; sleep 5432"],
+        [*cli.command, "exec", "-i", name, "sh", "-c", "trap '' HUP; sleep 5432; sleep 5432"],
         stdin=subprocess.PIPE, env=cli.environment,
     )  # fmt: skip
-    _await_processes(cli, idle, "sleep 5432", 1)
+    _await_processes(cli, name, "sleep 5432", 1)
     client.kill()
     client.communicate()
-    _await_processes(cli, idle, "sleep 5432", 0)
+    _await_processes(cli, name, "sleep 5432", 0)
+    cli.good("rm", "-f", name)
 
 
 def test_an_exec_without_input_and_one_in_the_background_go_on(cli: Any, idle: str) -> None:

@@ -16,8 +16,6 @@ import pytest
 
 from harness import until
 
-pytestmark = pytest.mark.root
-
 IMAGE = "busybox:test"
 
 

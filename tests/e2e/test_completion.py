@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.root
-
 IMAGE = "busybox:test"
 
 

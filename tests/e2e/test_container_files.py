@@ -17,8 +17,6 @@ from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import ContainerOptions
 from kist.spec.files import go_mode
 
-pytestmark = pytest.mark.root
-
 IMAGE = "busybox:test"
 CHANGES = """
 rm -r /home; mkdir /home; echo x > /home/new

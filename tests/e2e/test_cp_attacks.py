@@ -14,8 +14,6 @@ from kist.engine import Engine
 from kist.errors import KistError
 from kist.spec.container import Container, ContainerOptions
 
-pytestmark = pytest.mark.root
-
 SECRET = b"of the host\n"
 ROUNDS = 400
 

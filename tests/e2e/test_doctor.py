@@ -18,7 +18,7 @@ from kist.doctor.codes import ABOUT
 from ordinary import UID
 from patient import NAME, Patient
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("makes a machine with users of its own")
 
 # These ask beyond the loopback device; test_reach asks servers of its own.
 OUTSIDE = {"dns", "mirrors"}

@@ -14,7 +14,6 @@ from kist.errors import InvalidInput
 from kist.spec.container import ContainerOptions, ExecOptions
 from kist.spec.event import SystemEvent
 
-pytestmark = pytest.mark.root
 PAST = ("--since", "1m", "--until", "0s", "--filter", "event=die")
 
 
@@ -151,7 +150,7 @@ def test_ends_without_an_engine_are_told_by_the_next_once_with_their_time(small:
     assert "exitCode=5" in next(line for line in found.splitlines() if "exec_die" in line)
     times = small.good("inspect", "early", "late").split("FinishedAt")
     for line, text in ((by_name["early"], times[1]), (by_name["late"], times[2])):
-        assert line[17:29].rstrip("0") == text[17 + 4 : 29 + 4].rstrip("0Z"), "the second of the end"
+        assert line[17:29].rstrip("0") == text[4:].partition("Z")[0][17:29].rstrip("0"), "the second of the end"
     small.good("engine", "stop")
     again = small.good(
         "events", "--since", "1m", "--until", "0s", "--filter", "event=die", "--filter", "event=exec_die"

@@ -4,7 +4,6 @@ The places are those of the source (``kist.kernel.faults``). At each, whoever pa
 (``script/test-faults``), the engine, the keeper or the command is killed at that moment instead. Counts are printed.
 """
 
-import contextlib
 import os
 import random
 import subprocess
@@ -15,8 +14,7 @@ import pytest
 
 from faultroom import Room, a_room, kill, points
 from harness import BUSYBOX, until
-
-pytestmark = pytest.mark.root
+from told import tell
 
 LONG = bool(os.environ.get("KIST_LONG_TESTS"))
 QUIET = ("--network", "none")
@@ -105,9 +103,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 @pytest.fixture(scope="module", autouse=True)
 def count(room: Room, request: pytest.FixtureRequest) -> Iterator[None]:
     yield
-    capture = request.config.pluginmanager.get_plugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        print(f"\n{room.kills} kills, after each of which everything was found in order")
+    tell(request.config, f"faults: {room.kills} kills, after each of which everything was found in order")
 
 
 @pytest.fixture(autouse=True)

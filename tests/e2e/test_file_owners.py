@@ -12,7 +12,7 @@ from kist.cli.caller import caller
 from ordinary import COUNT, FIRST, GID, UID
 from rootless_user import User
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("becomes everybody in turn")
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "file-owners.md"
 BEGIN, END = "<!-- file owners: written by tests/e2e/test_file_owners.py -->\n", "<!-- end of file owners -->\n"

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from harness import BUSYBOX, Cli, kill_and_see, until
-
-pytestmark = pytest.mark.root
 
 COUNTING = "n=0; while [ ! -e /go ]; do n=$((n+1)); echo line $n; sleep 0.05; done; echo last; exit 42"
 
@@ -140,6 +139,7 @@ def test_a_killed_keeper_is_replaced_and_takes_over_again(small: Cli, who: str) 
     assert small.good("wait", "kept") in ({"42", "141"} if who in ("monitor", "both") else {"42"})
 
 
+@needs.CONTROL_GROUPS
 @pytest.mark.skipif(not os.sched_getaffinity(0) >= {0, 1}, reason="needs processors 0 and 1")
 def test_a_taken_over_container_keeps_its_processors(small: Cli) -> None:
     small.good("run", "-d", "--name", "bound", "--network", "none", "--cpuset-cpus", "0", BUSYBOX, "sleep", "600")

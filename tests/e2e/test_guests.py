@@ -13,7 +13,7 @@ import pytest
 from guests import GROUP, Room, a_room
 from harness import BUSYBOX, busybox_tar, until
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("gives root's engine to others")
 
 
 @pytest.fixture(scope="session")

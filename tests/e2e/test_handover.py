@@ -13,7 +13,7 @@ from kist.kernel import handover
 from ordinary import FIRST, GID, UID
 from rootless_user import User
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("becomes ordinary users itself")
 
 QUIET = ("--network", "none")
 BOTH = pytest.mark.parametrize("user", ["range", "alone"], indirect=True)

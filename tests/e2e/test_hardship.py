@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from faultroom import left_by_us
 from harness import BUSYBOX, Cli, a_cli, busybox_tar, kill_and_see, until
 from kist.kernel import mounts
-
-pytestmark = pytest.mark.root
 
 LONG = bool(os.environ.get("KIST_LONG_TESTS"))
 QUIET = ("--network", "none")
@@ -68,6 +67,7 @@ def test_a_run_root_that_outlived_the_machine_is_not_believed(small: Cli) -> Non
     small.good("rm", "before")
 
 
+@needs.CONTROL_GROUPS
 def test_a_fork_bomb_under_a_limit_of_processes_disturbs_nobody(small: Cli) -> None:
     bomb = "bomb() { bomb | bomb & }; bomb; sleep 600"
     small.good("run", "-d", "--name", "bomb", "--pids-limit", "40", *QUIET, BUSYBOX, "sh", "-c", bomb)
@@ -77,6 +77,7 @@ def test_a_fork_bomb_under_a_limit_of_processes_disturbs_nobody(small: Cli) -> N
     assert left_by_us(small) == []
 
 
+@needs.CONTROL_GROUPS
 def test_memory_beyond_the_limit_is_told(small: Cli) -> None:
     done = small("run", "--name", "greedy", "-m", "32m", *QUIET, BUSYBOX, "tail", "/dev/zero")
     assert done.returncode == 137, done.stderr
@@ -108,6 +109,7 @@ def test_orphans_are_reaped_with_init(small: Cli) -> None:
     small.good("rm", "-f", "reaper")
 
 
+@pytest.mark.root("mounts a small file system")
 def test_a_full_disk_costs_log_lines_and_nothing_else(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import needs
 from harness import BUSYBOX, Cli, busybox_tar, kill_engine, until
 from kist.engine import Engine
 from kist.errors import InvalidInput
@@ -100,6 +101,7 @@ def test_a_check_that_cannot_run_has_failed(engine: Engine) -> None:
     engine.remove(container, force=True)
 
 
+@needs.USERS
 def test_a_check_has_the_containers_user_environment_and_directory_and_no_log(engine: Engine) -> None:
     check = Healthcheck(test=("CMD-SHELL", "id -u; echo $WHO; pwd"), interval=100 * MS)
     container = make(engine, check, env=("WHO=me",), user="1000", working_dir="/tmp")
@@ -129,6 +131,7 @@ def test_in_the_start_period_failures_do_not_count_and_looks_are_often(engine: E
     engine.remove(container, force=True)
 
 
+@needs.IN_PROCESS
 def test_the_images_check_holds_where_nothing_else_is_asked_for(engine: Engine) -> None:
 
     of_image = Healthcheck(test=("CMD", "true"), interval=3600 * 1000 * MS, retries=7)

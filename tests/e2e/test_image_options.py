@@ -15,8 +15,6 @@ from kist.engine import Engine
 from kist.engine.download import open_url
 from kist.errors import InvalidInput, NotFound, Unavailable
 
-pytestmark = pytest.mark.root
-
 
 def a_tar() -> bytes:
     made = io.BytesIO()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from harness import execute, running
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput, KistError, NotFound
@@ -16,8 +17,6 @@ from kist.spec.devices import Device
 from kist.spec.mount import Mount
 from kist.spec.networking import Networking
 from kist.spec.resources import Resources, Ulimit
-
-pytestmark = pytest.mark.root
 
 Run = Callable[..., tuple[int, str, str]]
 MS_SHARED = 1 << 20
@@ -59,6 +58,7 @@ def test_a_profile_of_ones_own_decides(run: Run) -> None:
     assert run("mkdir /tmp/x; unshare -U true", security_options=("seccomp=" + json.dumps(profile),))[0] == 0
 
 
+@needs.USERS
 def test_a_profile_may_refuse_what_kist_does_before(run: Run) -> None:
     """It is loaded last: setting up the container is not the command's doing."""
     names = ["mount", "setgroups", "setresuid", "setresgid", "capget", "chdir", "close_range", "openat2"]
@@ -97,12 +97,16 @@ def test_privileged_is_all_that_docker_gives(engine: Engine, busybox: str) -> No
             "grep ' /sys ' /proc/mounts; ls /dev"
         )
         out = execute(engine, container, script)
-        mine = Path("/proc/self/status").read_text(encoding="ascii")
-        full = next(line for line in mine.splitlines() if line.startswith("CapEff"))
+        if os.geteuid() == 0:
+            mine = Path("/proc/self/status").read_text(encoding="ascii")
+            full = next(line for line in mine.splitlines() if line.startswith("CapEff"))
+        else:  # all that there are, for they count in the user's own namespace
+            full = f"CapEff:\t{(2 << int(Path('/proc/sys/kernel/cap_last_cap').read_text(encoding='ascii'))) - 1:016x}"
         assert full in out
         assert "Seccomp:\t0" in out
         device = next(name for name in ("loop-control", "kmsg", "rtc0") if os.path.exists(f"/dev/{name}"))
-        for word in ("mounted", "proc", "cgroup", "sysfs /sys sysfs rw", device):
+        roots = ("proc", "cgroup") if os.geteuid() == 0 else ()  # what the kernel gives to the machine's root alone
+        for word in ("mounted", "sysfs /sys sysfs rw", device, *roots):
             assert word in out, word
 
 
@@ -139,6 +143,7 @@ def test_namespaces_of_the_host(engine: Engine, busybox: str) -> None:
         assert seen.split() == [os.uname().nodename, str(os.getpid())]
 
 
+@needs.CONTROL_GROUPS
 def test_what_was_started_in_the_hosts_pid_namespace_ends_with_the_container(engine: Engine, busybox: str) -> None:
     spaces = Namespaces(pid="host")
     with running(engine, busybox, namespaces=spaces, command=("sh", "-c", "setsid sleep 77 & sleep 66")) as container:
@@ -159,13 +164,21 @@ def test_namespaces_of_another_container(engine: Engine, busybox: str) -> None:
         with running(engine, busybox, network=f"container:{donor.id}", namespaces=spaces) as joined:
             for kind in ("ipc", "pid", "net"):
                 assert namespace(joined.state.pid, kind) == namespace(donor.state.pid, kind), kind
-            for kind in ("uts", "mnt", "cgroup"):
+            for kind in ("uts", "mnt") + (("cgroup",) if os.geteuid() == 0 else ()):
                 assert namespace(joined.state.pid, kind) != namespace(donor.state.pid, kind), kind
             script = "cat /dev/shm/word; hostname; cat /etc/hosts; ip addr show eth0; echo $HOSTNAME"
             out = execute(engine, joined, script)
             assert out.startswith("shared\ndonor\n")
             assert donor.networks[0].address.split("/")[0] in out
             assert out.endswith("donor\n")
+
+
+def test_what_another_container_has_of_the_host_is_joined_too(engine: Engine, busybox: str) -> None:
+    with running(engine, busybox, namespaces=Namespaces(pid="host"), network="host") as donor:
+        spaces = Namespaces(pid=f"container:{donor.id}")
+        with running(engine, busybox, network=f"container:{donor.id}", namespaces=spaces) as joined:
+            for kind in ("pid", "net"):
+                assert namespace(joined.state.pid, kind) == namespace("self", kind), kind
 
 
 def test_what_cannot_be_joined_is_told(engine: Engine, busybox: str) -> None:
@@ -215,6 +228,7 @@ def test_sysctls_of_the_machine_are_refused(engine: Engine, busybox: str, name: 
         engine.create(ContainerOptions(image=busybox, command=("true",), sysctls={name: "1"}))
 
 
+@needs.USERS
 def test_groups_are_added_by_name_and_number(run: Run) -> None:
     assert run("id -G", group_add=("extra", "77"))[1].split() == ["0", "77", "2000"]
     assert run("id -G", user="1000:1000", group_add=("77",))[1].split() == ["1000", "77"]
@@ -245,6 +259,7 @@ def test_limits_of_processes(engine: Engine, busybox: str) -> None:
 # devices
 
 
+@needs.DEVICES
 @needs_loop_devices
 def test_a_device_of_the_host(run: Run) -> None:
     node = Device("/dev/loop-control", "/dev/inside/control", "rw")
@@ -256,6 +271,7 @@ def test_a_device_of_the_host(run: Run) -> None:
     assert code != 0
 
 
+@needs.DEVICES
 @needs_loop_devices
 def test_access_to_a_device_is_as_asked(run: Run) -> None:
     code, out, _ = run("exec 3</dev/loop0 && echo read; exec 3>/dev/loop0", devices=(Device("/dev/loop0", "", "r"),))
@@ -269,6 +285,7 @@ def test_a_directory_of_devices(run: Run) -> None:
     assert set(out.split()) == set(os.listdir("/dev/cpu/0"))
 
 
+@needs.DEVICES
 def test_a_device_rule_alone(run: Run) -> None:
     rule = Resources(device_rules=("c 10:237 rwm",))
     assert run("mknod /tmp/c c 10 237; exec 3<>/tmp/c && echo open", resources=rule)[1] == "open\n"
@@ -303,6 +320,7 @@ def host_mount(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-R", str(place)], check=True)
 
 
+@needs.MOUNTS
 def test_mounts_travel_as_asked(engine: Engine, busybox: str, host_mount: Path) -> None:
     (host_mount / "sub").mkdir()
     (host_mount / "own").mkdir()
@@ -327,6 +345,7 @@ def test_mounts_travel_as_asked(engine: Engine, busybox: str, host_mount: Path) 
     assert seen("rshared") == (True, True)
 
 
+@needs.MOUNTS
 def test_propagation_that_the_host_does_not_have_is_refused(run: Run, tmp_path: Path) -> None:
     place = tmp_path / "private"
     place.mkdir()
@@ -341,6 +360,7 @@ def test_propagation_that_the_host_does_not_have_is_refused(run: Run, tmp_path: 
         subprocess.run(["umount", str(place)], check=True)
 
 
+@needs.MOUNTS
 def test_mounts_below_a_bind_come_or_stay(run: Run, host_mount: Path) -> None:
     (host_mount / "sub").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "kist-test", str(host_mount / "sub")], check=True)

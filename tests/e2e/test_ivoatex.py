@@ -16,7 +16,7 @@ from ordinary import GID, NAME, UID
 from rootless_user import made
 
 pytestmark = [
-    pytest.mark.root,
+    pytest.mark.root("becomes ordinary users itself"),
     pytest.mark.timeout(1200),
     pytest.mark.skipif("KIST_LONG_TESTS" not in os.environ, reason="takes minutes: KIST_LONG_TESTS=1 runs it"),
 ]

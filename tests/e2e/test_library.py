@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 import kist
-from harness import clean_up
+from harness import clean_up, until
 from kist.spec.image import ContainerConfig
 from kist.spec.progress import Event, Finished, StepFinished
-
-pytestmark = pytest.mark.root
 
 IMAGE = "busybox:test"
 
@@ -100,6 +98,7 @@ def test_a_container_through_its_life(library: kist.EngineInterface) -> None:
     assert container.id in [each.id for each in library.containers()]
     done = library.exec(container, kist.ExecOptions(command=("sh", "-c", "echo in; exit 3")))
     assert (done.exit_code, done.stdout) == (3, "in\n")
+    until(lambda: len(list(library.logs(container))) == 2)
     library.kill(container, "KILL")
     assert library.wait(container) == 137
     assert library.container("lib-life").state.exit_code == 137

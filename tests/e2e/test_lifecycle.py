@@ -6,11 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from harness import BUSYBOX, Cli, kill_engine, until
-
-pytestmark = pytest.mark.root
 
 
 def test_two_first_commands_start_one_engine(fresh_cli: Cli) -> None:

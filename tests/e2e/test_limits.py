@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import kist
+import needs
 from harness import BUSYBOX, Cli
 from kist.engine import Engine
 from kist.errors import InvalidInput
@@ -17,7 +18,7 @@ from kist.spec.container import Container, ContainerOptions, Namespaces
 from kist.spec.docker.create import write_create
 from kist.spec.resources import DeviceRate, Resources
 
-pytestmark = pytest.mark.root
+pytestmark = needs.CONTROL_GROUPS
 
 MIB = 1 << 20
 V1 = bool(detect().v1)

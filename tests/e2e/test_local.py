@@ -12,7 +12,7 @@ import pytest
 from callers import QUIET, Caller, below, command_line, gone, groups, keepers, sleeper
 from harness import BUSYBOX, kill_and_see, until
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("becomes ordinary users itself")
 
 KINDS = pytest.mark.parametrize("caller", ["root", "range", "alone"], indirect=True)
 # Where there is nothing that depends on how many ids there are.

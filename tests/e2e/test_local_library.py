@@ -12,7 +12,7 @@ import pytest
 from callers import Caller, below, command_line, gone, groups, parent
 from harness import BUSYBOX, kill_and_see, until
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("becomes ordinary users itself")
 
 KINDS = pytest.mark.parametrize("caller", ["root", "range", "alone"], indirect=True)
 # What is the same for both kinds of ordinary users is tested with one.

@@ -18,8 +18,6 @@ from kist.engine import Engine, logforwarding
 from kist.errors import InvalidInput, Unsupported
 from kist.spec.container import Container, ContainerOptions, LogConfig
 
-pytestmark = pytest.mark.root
-
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:

@@ -10,8 +10,6 @@ from kist.errors import Conflict, InvalidInput
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.networking import Networking
 
-pytestmark = pytest.mark.root
-
 
 @contextlib.contextmanager
 def started(engine: Engine, image: str, name: str, **options: object) -> Iterator[Container]:

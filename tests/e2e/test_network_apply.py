@@ -21,10 +21,7 @@ from kist.network import apply, firewall, plan
 from kist.network.plan import BridgeNetwork
 from machines import SECONDS, Namespace, fetch, join, server, transact
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root"),
-]
+pytestmark = pytest.mark.root("makes network namespaces")
 
 NETWORK = BridgeNetwork(name="test", bridge="kisttest0", subnet="10.88.0.0/16", gateway="10.88.0.1")
 OUTSIDE_PORT = 8080

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from harness import BUSYBOX, Cli, until
 from kist.engine import Engine
 from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError, Unsupported
@@ -81,6 +82,7 @@ def test_the_runtime_made_it(run: Run) -> None:
     assert "/dev/mqueue" in out
 
 
+@needs.USERS
 def test_environment_user_and_directory(run: Run) -> None:
     code, out, _ = run(
         "id -u; id -g; echo $HOME $NAME $PWD; grep -E 'CapEff|CapBnd' /proc/self/status",
@@ -156,6 +158,7 @@ def test_a_named_user_that_is_not_there_is_refused(engine: Engine) -> None:
         make(engine, "true", user="nobody-here")
 
 
+@needs.CONTROL_GROUPS
 def test_a_memory_limit_kills_and_is_told(engine: Engine) -> None:
     container = make(
         engine, "sh", "-c", "x=a; while :; do x=$x$x; done", resources=Resources(memory=16 << 20, memory_swap=16 << 20)

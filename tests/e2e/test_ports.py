@@ -15,7 +15,6 @@ from kist.errors import Conflict, InvalidInput
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.networking import Networking, PortBinding
 
-pytestmark = pytest.mark.root
 SERVE = "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
 
 
@@ -59,7 +58,7 @@ def test_a_published_port_is_reached_and_shown(engine: Engine, web: Container):
 
 def test_it_outlives_the_monitor(engine: Engine, web: Container):
     assert page(web) == "hello\n"
-    directory = engine._containers.places(web).run
+    directory = f"{engine.run_root}/containers/{web.id}"
     killed = _monitor(directory)
     os.kill(killed, signal.SIGKILL)
     until(lambda: _monitor(directory) != killed)

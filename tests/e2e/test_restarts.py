@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from harness import BUSYBOX, Cli, an_engine, busybox_tar, import_busybox, kill_engine, until
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput
@@ -128,6 +129,7 @@ def test_the_network_is_there_again_with_its_address(engine: Engine) -> None:
 # ends by hand
 
 
+@needs.IN_PROCESS
 def test_a_container_that_rests_counts_as_running_and_can_be_stopped(engine: Engine) -> None:
     container = resting(engine)
     found = engine.container(container)
@@ -206,6 +208,7 @@ def test_a_policy_excludes_removal(engine: Engine) -> None:
 # who waits and listens
 
 
+@needs.IN_PROCESS
 def test_who_waits_and_who_is_attached_sees_the_end_of_a_run(engine: Engine) -> None:
     container = make(engine, *FAILS, start=False, restart=ALWAYS)
     attached = engine.open_attach(container, stdin=False, stdout=True, stderr=True)
@@ -421,9 +424,8 @@ def _start_of(pid: int) -> int:
         return 0
 
 
+@needs.IN_PROCESS
 def test_after_a_restart_of_the_machine_policies_apply(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
     policies = ("no", "on-failure", "unless-stopped", "always")
     with Engine(str(tmp_path / "data"), str(tmp_path / "run")) as engine:
         import_busybox(engine)

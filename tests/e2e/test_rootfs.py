@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from harness import busybox_tar
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import ContainerOptions
-
-pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +49,7 @@ def test_a_read_only_one_is_not_written_to(engine: Engine, tree: Path):
     assert not (tree / "tmp" / "refused").exists()
 
 
+@needs.IN_PROCESS
 def test_its_plan_can_be_printed(engine: Engine, tree: Path):
     lines = engine.plan(ContainerOptions(image="", rootfs=str(tree), command=("true",)))
     assert any(line.startswith("mount_root type=bind") and str(tree) in line for line in lines)

@@ -17,7 +17,7 @@ from harness import BUSYBOX, busybox_tar
 from ordinary import FIRST, GID, NAME, UID
 from rootless_user import User, made
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("becomes ordinary users itself")
 
 BOTH = pytest.mark.parametrize("user", ["range", "alone"], indirect=True)
 RANGE = pytest.mark.parametrize("user", ["range"], indirect=True)

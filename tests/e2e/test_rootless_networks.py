@@ -18,7 +18,7 @@ from machines import SECONDS, Namespace, fetch, join, server, transact
 from ordinary import Ordinary
 from rootless_user import User, made
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("becomes ordinary users itself")
 
 PROGRAMS = {"pasta": "/usr/bin/pasta", "slirp4netns": "/usr/bin/slirp4netns"}
 HERE, BEHIND = "198.51.100.1", "198.51.100.2"

@@ -13,7 +13,6 @@ from harness import BUSYBOX, Cli
 
 RUNC = shutil.which("runc", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
 needs_runc = pytest.mark.skipif(RUNC is None, reason="needs runc (Debian: runc)")
-pytestmark = pytest.mark.root
 
 
 def config(cli: Cli, *arguments: str) -> dict[str, Any]:
@@ -28,6 +27,7 @@ def run_bundle(bundle: Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_runc
+@pytest.mark.root("a bundle is for root's runc")
 def test_runc_runs_a_bundle_as_it_is(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "file").write_text("of the host\n", encoding="utf-8")
@@ -47,6 +47,7 @@ def test_runc_runs_a_bundle_as_it_is(cli: Cli, tmp_path: Path) -> None:
 
 
 @needs_runc
+@pytest.mark.root("a bundle is for root's runc")
 def test_a_read_only_root_of_the_hosts_files(cli: Cli, tmp_path: Path) -> None:
     cli.good("spec", "-b", str(tmp_path / "first"), BUSYBOX)
     root, bundle = tmp_path / "first" / "rootfs", tmp_path / "second"

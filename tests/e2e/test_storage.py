@@ -16,7 +16,7 @@ from kist.spec.container import ContainerOptions
 from ordinary import GID, UID, Ordinary
 from rootless_user import User, made
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("becomes ordinary users itself")
 
 QUIET = ("--network", "none")
 DOCKERFILE = f"""\

@@ -19,7 +19,7 @@ from kist.spec.devices import Device
 from kist.spec.mount import Mount
 from kist.spec.resources import Resources, Ulimit
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("only root has ranges of ids to give away")
 
 AUTO = Namespaces(user="auto")
 ME = Caller(1234, 1235, (1234, 7), "someone", "/home/someone")

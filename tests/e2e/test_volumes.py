@@ -10,8 +10,6 @@ from kist.errors import Conflict, InvalidInput, NotFound, Unsupported
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.mount import Mount
 
-pytestmark = pytest.mark.root
-
 
 def volume(name: str, target: str, *options: str) -> Mount:
     return Mount("volume", name, target, options)

@@ -1,0 +1,73 @@
+"""A session of the tests as an ordinary user: ``pytest --as range`` or ``--as alone``, by root.
+
+The tests' own process is the user's, with all that it starts. The user is on no machine (``ordinary``). Root stays
+outside, and looks at what is left behind: the files of the user's subordinate ids are not the user's to remove.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+from kist.engine import rootless
+from ordinary import GID, UID, Ordinary
+
+WAYS = ("root", "range", "alone")
+"""Root; an ordinary user with subordinate ids; one without."""
+DIRECTORY = "KIST_TESTS_DIRECTORY"
+"""The variable that names the directory of a session to the processes that it starts for its work."""
+# Without control groups nothing else ends what multiplies in a container.
+_MOST_PROCESSES = 5_000
+_HANDED_ON = ("CI", "TERM", "COLUMNS", "FORCE_COLOR", "KIST_TESTS_BESIDE_OTHERS", "KIST_LONG_TESTS")
+
+
+def wanted(config: pytest.Config) -> bool:
+    """Whether this session is one to be had as somebody else."""
+    who = config.getoption("--as")
+    if who in {None, "root"} or DIRECTORY in os.environ:
+        return False
+    if os.geteuid() != 0:
+        raise pytest.UsageError("--as needs root, who can become somebody else; without it the tests run as you")
+    if who == "range" and shutil.which("newuidmap") is None:
+        raise pytest.UsageError("--as range needs newuidmap (Debian: uidmap)")
+    return True
+
+
+def run(config: pytest.Config, directory: str) -> int:
+    """Have the same session as the user, in a directory of root's; its exit code."""
+    who = Ordinary(Path(directory), range_=config.getoption("--as") == "range", tun=True)
+    who.make()
+    own = os.path.join(directory, "s")  # short: a socket's path has 107 bytes
+    os.mkdir(own)
+    os.chown(own, UID, GID)
+    environment = who.environment | {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    inside = ["prlimit", f"--nproc={_MOST_PROCESSES}"]
+    inside += ["env", "-C", str(config.invocation_params.dir), sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [*who.command, *inside, *map(str, config.invocation_params.args)],
+        env=environment | {DIRECTORY: own},
+        check=False,
+    ).returncode
+
+
+def shared_out(items: list[pytest.Item], share: str) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """The tests that are in a share and those that are not; ``2/3`` is the second of three that have all between them.
+
+    Which share a test is in hangs on its name alone, so that it is the same each time and in every process.
+    """
+    number, _, of = share.partition("/")
+    chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        chosen[zlib.crc32(item.nodeid.encode()) % int(of) == int(number) - 1].append(item)
+    return chosen[True], chosen[False]
+
+
+@functools.cache
+def has_ids() -> bool:
+    """Whether whoever runs the tests has more ids than one for containers."""
+    return os.geteuid() == 0 or bool(rootless.look(os.geteuid(), os.getegid()).uids)
