@@ -23,7 +23,12 @@ import pytest
 from kist.network import apply, plan
 
 IMAGE = "busybox:test"
-_SERVE = "import sys; from kist.api.server import serve; serve(sys.argv[1], sys.argv[2], ready_fd=int(sys.argv[3]))"
+_SERVE = """
+import sys
+from kist.api.server import serve
+from kist.engine.rootless import Entry
+serve(sys.argv[1], sys.argv[2], Entry(), ready_fd=int(sys.argv[3]))
+"""
 _APPLETS = (
     "sh",
     "cat",

@@ -13,7 +13,12 @@ from .conftest import Server
 
 pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
-_SERVE = "import sys; from kist.api.server import serve; serve(*sys.argv[1:])"
+_SERVE = """
+import sys
+from kist.api.server import serve
+from kist.engine.rootless import Entry
+serve(*sys.argv[1:], Entry())
+"""
 
 
 def test_a_second_engine_says_who_has_the_run_root(server: Server):
