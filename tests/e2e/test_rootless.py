@@ -326,6 +326,17 @@ def test_limits_hold_where_a_group_is_delegated(delegated: User) -> None:
     assert not group.exists()
 
 
+@RANGE
+def test_a_device_that_is_closed_to_the_user_is_told(user: User) -> None:
+    found = (Path("/dev", name) for name in sorted(os.listdir("/dev")))
+    closed = next((path for path in found if path.is_char_device() and not path.stat().st_mode & 0o006), None)
+    if closed is None:
+        pytest.skip("every device is open to everybody here")
+    done = user("run", "--rm", "--device", str(closed), "--device", "/dev/null", *QUIET, BUSYBOX, "true")
+    assert f"{closed} is closed to you: the container sees it, and cannot open it".encode() in done.stderr
+    assert b"/dev/null" not in done.stderr
+
+
 @BOTH
 def test_a_memory_limit_is_watched_where_there_are_no_groups(user: User) -> None:
     if "Cgroups:        none" not in user.good("info"):

@@ -17,6 +17,7 @@ from kist.errors import Unsupported, see_doctor
 from kist.kernel import cgroup, userns, views
 from kist.network import outward
 from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
+from kist.spec.devices import Device
 from kist.spec.mount import Mount
 from kist.spec.networking import Networking
 from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
@@ -29,6 +30,7 @@ _WATCHED = (
 )
 # apt would become another user for its downloads, looks whether it has, and there is none here.
 _APT = {"apt.conf": 'APT::Sandbox::User "root";\n'}
+_DOCTORS = {outward.TUN: "tun", "/dev/fuse": "fuse"}
 # File systems that show a namespace: only the root of that namespace mounts them.
 _SHOWS = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}
 
@@ -90,7 +92,8 @@ class Means:
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         """What of these options is had in another way."""
         watched = (_WATCHED,) if options.resources.memory > 0 and not self.cgroups else ()
-        return (*watched, *self._network_warnings(options))
+        closed = () if self.root else tuple(map(_closed, filter(_is_closed, options.devices)))
+        return (*watched, *closed, *self._network_warnings(options))
 
     def _network_warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         if self.root or options.network != "bridge" or self.way_out:
@@ -171,6 +174,18 @@ def _check_bound(options: ContainerOptions) -> None:
             "--runtime: an outside runtime does not put a container into the calling process's control group",
             hint="leave --runtime or --local out",
         )
+
+
+def _is_closed(device: Device) -> bool:
+    """Whether a device of the host's is there, and this user may not do with it what the container is to."""
+    wanted = os.R_OK * ("r" in device.access) | os.W_OK * ("w" in device.access)
+    return os.path.exists(device.source) and not os.access(device.source, wanted)
+
+
+def _closed(device: Device) -> str:
+    code = _DOCTORS.get(device.source)
+    more = f" ({see_doctor(code)})" if code else ""
+    return f"{device.source} is closed to you: the container sees it, and cannot open it{more}."
 
 
 def _needs_bridge(asked: Networking) -> bool:

@@ -248,8 +248,9 @@ def _device_directory(spec: RuntimeSpec) -> list[dict[str, Any]]:
 
 def _bound_devices(spec: RuntimeSpec) -> list[tuple[str, str]]:
     """Where devices are in the container and on the host, of one whose devices are the host's own."""
-    usual = [(f"/dev/{name}", f"/dev/{name}") for name in _DEVICES]
-    return usual + [(node.path, node.source or node.path) for node in spec.linux.devices]
+    usual = {f"/dev/{name}": f"/dev/{name}" for name in _DEVICES}
+    # One that is asked for stands in place of a usual one.
+    return list((usual | {node.path: node.source or node.path for node in spec.linux.devices}).items())
 
 
 def _layer_directories(root: Mount) -> list[str]:
