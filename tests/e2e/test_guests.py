@@ -77,34 +77,24 @@ def test_files_on_a_bind_are_the_guests_both_ways(room: Room) -> None:
     assert "refused to bob" in room.bob.refused("run", "--rm", "-v", f"{room.ada.home}:/home:ro", BUSYBOX, "true")
 
 
+# Of the options one of each kind: tests/unit/engine/test_policy.py has them all.
 REFUSED = [
     ("--privileged",),
     ("--pid", "host"),
-    ("--ipc", "host"),
-    ("--uts", "host"),
     ("--network", "host"),
-    ("--cgroupns", "host"),
     ("--userns", "host"),
-    ("--userns", "keep-id"),
     ("--cap-add", "SYS_ADMIN"),
-    ("--cap-add", "ALL"),
     ("--device", "/dev/null"),
-    ("--device-cgroup-rule", "a *:* rwm"),
-    ("--gpus", "all"),
     ("--security-opt", "seccomp=unconfined"),
     ("--security-opt", "systempaths=unconfined"),
     ("--cgroup-parent", "/"),
     ("--runtime", "runc"),
     ("--rootfs", "/"),
-    ("--oom-score-adj", "-900"),
-    ("--log-driver", "syslog"),
-    ("--ulimit", "rtprio=99"),
     ("-p", "80:80"),
     ("-v", "/etc:/mnt:ro,rshared"),
     ("-v", "/etc:/mnt:ro,U"),
     ("--mount", "type=bind,src=/etc,dst=/mnt,ro,bind-nonrecursive"),
     ("-v", "/dev:/mnt:ro"),
-    ("-v", "/proc:/mnt:ro"),
     ("-v", "/dev/null:/mnt:ro"),
     ("-v", "/proc/self/root:/mnt:ro"),
     ("-v", "/root:/mnt:ro"),
@@ -165,12 +155,11 @@ def test_others_containers_are_out_of_reach(room: Room, roots: str, words: tuple
     said = room.ada.refused(*words)
     assert "refused to ada" in said or "belongs to the engine's user" in said, said
     assert room.root.good("ps", "-q", "--no-trunc", "--filter", "name=roots") == roots
-    assert room.ada.good("ps", "-aq") == ""
 
 
 def test_others_containers_are_not_measured_or_listed(room: Room, roots: str) -> None:
     assert roots[:12] not in room.ada.good("stats", "--no-stream", "--all")
-    assert room.ada.good("ps", "-a", "--filter", "volume=rootsdata", "-q") == ""
+    assert roots[:12] not in room.ada.good("ps", "-aq")
 
 
 def test_a_name_is_not_the_id_of_anothers(room: Room, roots: str) -> None:
@@ -261,10 +250,10 @@ def test_a_guest_names_images_and_takes_no_name_over(room: Room) -> None:
     (room.directory / "evil.tar").chmod(0o644)
     room.root.good("rmi", "passing:1")
     room.root.good("tag", BUSYBOX, "passing:1")
-    for name in ("roots:1", "adas:1", BUSYBOX):
+    for name in ("roots:1", "adas:1"):
         assert "belongs to somebody else" in room.bob.refused("tag", "bobs:1", name)
-        assert "belongs to somebody else" in room.bob.refused("import", "-", name, stdin=other.getvalue())
         assert "another gave it" in room.bob.refused("rmi", "-f", name)
+    assert "belongs to somebody else" in room.bob.refused("import", "-", BUSYBOX, stdin=other.getvalue())
     assert "belongs to somebody else" in room.bob.refused("load", "-i", str(room.directory / "evil.tar"))
     for name in ("roots:1", "passing:1", BUSYBOX):
         assert room.root.good("image", "inspect", "-f", "{{.Id}}", name) == identity
