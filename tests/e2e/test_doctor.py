@@ -199,9 +199,8 @@ def test_an_ordinary_user_is_told_of_ids_and_gets_them_by_the_fix(patient: Patie
 
     refused = patient.kist(*words)
     assert "`kist doctor subids` tells more" in refused.stderr
-    assert (
-        f"one id (/etc/subuid gives {NAME} no ids; see `kist doctor subids newuidmap`)" in patient.kist("info").stdout
-    )
+    info = patient.kist("info").stdout
+    assert f"one id (/etc/subuid gives {NAME} no ids; see `kist doctor subids newuidmap owners`)" in info
     done = patient.kist("doctor", "--json", "subids")
     found = finding(done.stdout)
     assert (done.returncode, found["state"], found["as_root"]) == (0, "lacking", True)
