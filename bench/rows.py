@@ -72,6 +72,17 @@ def _command(*words: str, scale: float = 1000) -> Callable[[Stage], AbstractCont
 
 
 @contextmanager
+def _local(stage: Stage) -> Iterator[list[Side]]:
+    """A run without an engine process, beside the peers' usual one: Podman has none either."""
+
+    def side(engine: Engine) -> Side:
+        words = ("run", *(("--local",) if engine.name == "kist" else ()), "--rm", "--network", "none", IMAGE, "true")
+        return Side(engine.name, lambda: 1000 * engine.seconds(*words))
+
+    yield [side(engine) for engine in stage.engines]
+
+
+@contextmanager
 def _spawn(stage: Stage) -> Iterator[list[Side]]:
     """The bare runtimes on a ready bundle; Kist's side is its spawner, asked directly."""
     bundle = str(stage.things.bundle())
@@ -263,6 +274,7 @@ ROWS = (
         "run-none", "run --rm IMAGE true, no network", "ms", (Budget(1 / 5, "docker"), Budget(1 / 2, "podman")),
         _command(*_RUN, "--network", "none", IMAGE, "true"),
     ),
+    Row("local", "run --local --rm IMAGE true, no network", "ms", (Budget(2, "podman"),), _local),
     Row("spawn", "spawn of true, the runtime alone", "ms", (Budget(1 / 3, "runc"), Budget(1, "crun")), _spawn),
     Row("exec", "exec CONTAINER true", "ms", (Budget(1 / 4, "docker"),), _exec),
     Row("py-cycle", "create, start, wait, remove (docker-py)", "ms", (Budget(1 / 12, "docker"),), clients.cycle),

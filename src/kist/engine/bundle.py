@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -59,8 +58,7 @@ _SHM = "/dev/shm"  # noqa: S108 - in a container
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """What the engine prepared for one start.
 
     Attributes:
@@ -80,7 +78,7 @@ class Surroundings:
     hostname_file: str
     hosts: str
     env: tuple[str, ...] = ()
-    volumes: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = msgspec.field(default_factory=dict)
     hostname: str = ""
     joined: tuple[Joined, ...] = ()
     devices: tuple[DeviceNode, ...] = ()

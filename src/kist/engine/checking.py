@@ -12,9 +12,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from kist.engine import state
 from kist.engine.containers import Containers
@@ -35,8 +36,7 @@ _ASIDE = re.compile(r".*\.json\.(\d+)")
 _REHEARSAL = re.compile(r"rehearsal-(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """A problem, what it says when it has been mended, and how (None: only a person can)."""
 
     problem: Problem

@@ -28,7 +28,6 @@ from kist.engine.limits import missing_limits
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
 from kist.engine.networks import Networks
-from kist.engine.policy.reading import PolicyFile
 from kist.engine.prune import Prune
 from kist.engine.standstill import standing_still
 from kist.engine.starter import Starter
@@ -70,6 +69,7 @@ from kist.store import Store
 
 if TYPE_CHECKING:
     from kist.engine.files import Files
+    from kist.engine.policy.reading import PolicyFile
 
 API_VERSION = "1.51"
 MIN_API_VERSION = "1.24"
@@ -107,7 +107,6 @@ class Engine:
             )
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.settings = settings.read(roots.config_file(os.environ, os.geteuid()))
-        self.policy = PolicyFile(roots.policy_file(os.environ))
         self.store = Store(self.data_root, self.settings.storage)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
         self.event_log = Events(self.store.events)
@@ -160,6 +159,13 @@ class Engine:
         from kist.engine.files import Files  # noqa: PLC0415 - see above
 
         return Files(self._containers, self.store, self.event_log, self.usage)
+
+    @cached_property
+    def policy(self) -> "PolicyFile":
+        """What guests may; not every engine has any."""
+        from kist.engine.policy.reading import PolicyFile  # noqa: PLC0415 - see above
+
+        return PolicyFile(roots.policy_file(os.environ))
 
     # images
 

@@ -1,9 +1,10 @@
 """What a container may see and do, put together: checked before it is made, found out at each start."""
 
-import dataclasses
 import os
 import zlib
 from collections.abc import Callable, Sequence
+
+import msgspec
 
 from kist.engine import bundle, devices, namespaces, propagation, security, starter, ulimits, userns
 from kist.errors import InvalidInput
@@ -56,7 +57,7 @@ def with_shared(
     giver = user_namespace_of(container, get)
     ids = _maps(giver, records) if giver is not None else None
     joined = namespaces.join(container, get, giver)
-    made = dataclasses.replace(surroundings, joined=joined, devices=nodes, device_rules=rules, ids=ids)
+    made = msgspec.structs.replace(surroundings, joined=joined, devices=nodes, device_rules=rules, ids=ids)
     if options.device_requests or any(map(devices.is_cdi, options.devices)):
         made = _with_described(options, made)
     odd = [node.path for node in made.devices if not node.path.startswith("/dev/")]
@@ -73,7 +74,7 @@ def _with_described(options: ContainerOptions, surroundings: bundle.Surroundings
     if options.runtime in OWN_RUNTIMES:
         cdi.refuse_hooks(edits)
     nodes, rules = cdi.nodes(edits)
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         surroundings,
         env=(*surroundings.env, *edits.env),
         devices=(*surroundings.devices, *nodes),

@@ -7,7 +7,6 @@ is one that serves as well.
 import os
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -35,8 +34,7 @@ _DOCTORS = {outward.TUN: "tun", "/dev/fuse": "fuse"}
 _SHOWS = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(msgspec.Struct, frozen=True):
     """What can be done.
 
     Attributes:

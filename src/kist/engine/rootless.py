@@ -16,7 +16,8 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kist.engine import range_on_disk, state
 from kist.engine.listing import names_in
@@ -45,8 +46,7 @@ REFUSALS = (
 Range = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """What a user can be.
 
     Attributes:

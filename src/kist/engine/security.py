@@ -1,6 +1,6 @@
 """What ``--security-opt`` and ``--privileged`` say: pure."""
 
-from dataclasses import dataclass
+import msgspec
 
 from kist.errors import InvalidInput, Unsupported, see_doctor
 from kist.spec.container import ContainerOptions
@@ -10,8 +10,7 @@ _ALLOWED = "seccomp=PROFILE|unconfined, no-new-privileges[=true], apparmor=PROFI
 _BUILT_IN = frozenset({"", "builtin", "default"})
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
+class Security(msgspec.Struct, frozen=True):
     """What a container is held back by.
 
     Attributes:

@@ -1,8 +1,9 @@
 """What the machine's administrator, or the user, sets for all containers: ``engine.toml``."""
 
 import os
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from kist.engine import logconfig
 from kist.errors import InvalidInput, KistError
@@ -12,8 +13,7 @@ from kist.store.choice import STORAGES
 _LOG = ("driver", "options")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """The settings of one engine.
 
     Attributes:
@@ -24,7 +24,7 @@ class Settings:
 
     storage: str = ""
     group: str = ""
-    log: LogConfig = field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
+    log: LogConfig = msgspec.field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
 
 
 def read(path: str) -> Settings:

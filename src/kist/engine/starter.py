@@ -7,12 +7,12 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
+
+import msgspec
 
 from kist.engine import publishing
 from kist.engine.networks import Networks
-from kist.engine.policy import binds
 from kist.errors import (
     CommandNotExecutable,
     CommandNotFound,
@@ -33,8 +33,7 @@ from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """A container's directories.
 
     Attributes:
@@ -198,6 +197,8 @@ def _cause_of(operation: str, arguments: dict[str, Any], path: str, number: int)
 
 def _bind_failure(failure: dict[str, Any], reason: str) -> KistError:
     if failure["operation"] == "open_for":
+        from kist.engine.policy import binds  # noqa: PLC0415 - for guests only
+
         return binds.refusal(failure["errno"], reason, failure["arguments"])
     source = failure["arguments"].get("source", failure["path"])
     return NotFound(

@@ -1,6 +1,5 @@
 """Build steps: a command in a container that nobody sees, on a snapshot that somebody else owns."""
 
-import dataclasses
 import secrets
 import socket
 from collections.abc import Callable, Sequence
@@ -133,7 +132,7 @@ def _with_own_mounts(container: Container, surroundings: bundle.Surroundings) ->
         structs.replace(mount, type="volume") if mount.type == "bind" else mount for mount in container.options.mounts
     )
     options = structs.replace(container.options, mounts=mounts)
-    return structs.replace(container, options=options), dataclasses.replace(surroundings, volumes=named)
+    return structs.replace(container, options=options), structs.replace(surroundings, volumes=named)
 
 
 def _nobody(name: str) -> Container:

@@ -6,7 +6,6 @@ range it is given: mounts are mapped by the kernel, and no image is copied or ch
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -29,8 +28,7 @@ _FORM = "allowed are host, auto[:size=N,uidmapping=IN:OUT:N,gidmapping=…], kee
 Range = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(msgspec.Struct, frozen=True):
     """What ``--userns`` says.
 
     Attributes:
@@ -46,8 +44,8 @@ class Mode:
     size: int = USUAL_SIZE
     uid: int = -1
     gid: int = -1
-    uids: tuple[IdMap, ...] = field(default=())
-    gids: tuple[IdMap, ...] = field(default=())
+    uids: tuple[IdMap, ...] = msgspec.field(default=())
+    gids: tuple[IdMap, ...] = msgspec.field(default=())
 
 
 def read(text: str) -> Mode:

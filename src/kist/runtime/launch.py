@@ -11,8 +11,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 import kist
 from kist.errors import Conflict, InvalidInput, KistError
@@ -29,8 +30,7 @@ _numbers = itertools.count(1)
 _left: "list[subprocess.Popen[bytes]]" = []
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(msgspec.Struct, frozen=True):
     """A stream socket that is attached from before the first byte, and what it wants; it is handed over."""
 
     connection: socket.socket

@@ -1,8 +1,9 @@
 """Names of images (the ``distribution/reference`` grammar, with Docker's familiar short forms)."""
 
 import re
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from kist.errors import InvalidInput
 from kist.spec.digest import Digest
@@ -18,8 +19,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _MAX_NAME = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """A full image name: every part that the short form leaves out is filled in."""
 
     domain: str

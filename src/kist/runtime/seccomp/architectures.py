@@ -1,7 +1,8 @@
 """The machines whose system calls are known, and the 32-bit ones that they run too."""
 
-from dataclasses import dataclass
 from functools import cache
+
+import msgspec
 
 from kist.errors import Unsupported
 from kist.runtime.seccomp import tables
@@ -10,8 +11,7 @@ from kist.runtime.seccomp import tables
 PRIVATE = 0x0F0000
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
+class Architecture(msgspec.Struct, frozen=True):
     """One set of numbers: ``audit`` is what seccomp calls it (linux/audit.h, AUDIT_ARCH_*)."""
 
     audit: int

@@ -4,14 +4,14 @@ The words are wide enough for Docker's JSON profiles and the runtime specificati
 theirs: rules are in order here, and the first that applies decides.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "masked"]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """What the kernel does with a system call: the filter's return value (seccomp(2), SECCOMP_RET_*)."""
 
     value: int
@@ -34,8 +34,7 @@ def trace_action(number: int) -> Action:
     return Action(0x7FF00000 | number & 0xFFFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """One argument of the call, an unsigned number of 64 bits, against a value.
 
     ``masked`` holds when ``argument & mask == value``.
@@ -47,8 +46,7 @@ class Comparison:
     mask: int = 0xFFFFFFFFFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """What to do with some system calls, under conditions that must all hold.
 
     Attributes:
@@ -79,8 +77,7 @@ class Rule:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(msgspec.Struct, frozen=True):
     """A whole profile.
 
     Attributes:
