@@ -52,10 +52,13 @@ def test_an_empty_text_holds_no_paragraph() -> None:
         parse_one("\n# nothing\n\n")
 
 
-VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=["Z", "C"]), min_size=1)
+VALUES = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=["Z", "C"]), min_size=1, max_size=20
+)
+NAMES = st.from_regex(r"[A-Z][a-z]{0,8}", fullmatch=True)
 
 
-@given(st.lists(st.dictionaries(st.from_regex(r"[A-Z][a-z]{0,8}", fullmatch=True), VALUES, min_size=1), min_size=1))
+@given(st.lists(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4), min_size=1, max_size=4))
 def test_what_is_written_is_read(paragraphs: list[dict[str, str]]) -> None:
     text = "\n".join("".join(f"{name}: {value}\n" for name, value in p.items()) for p in paragraphs)
     assert [dict(paragraph) for paragraph in parse(text)] == paragraphs
