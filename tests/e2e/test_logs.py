@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.harness import BUSYBOX, a_cli, an_engine, busybox_tar, import_busybox
 
+import needs
 from kist.engine import Engine, logforwarding
 from kist.errors import InvalidInput, Unsupported
 from kist.spec.container import Container, ContainerOptions, LogConfig
@@ -316,6 +317,7 @@ def entry(datagram: bytes) -> dict[str, bytes]:
     return found
 
 
+@needs.IN_PROCESS
 def test_output_reaches_the_journal(engine: Engine, journal: Server) -> None:
     script = "echo out; echo err >&2; head -c 40000 /dev/zero | tr '\\0' x; echo"
     container = ran(engine, script, "journald", labels="tier", tag="t-{{.Name}}")
@@ -339,6 +341,7 @@ def test_output_reaches_the_journal(engine: Engine, journal: Server) -> None:
     engine.remove(container)
 
 
+@needs.IN_PROCESS
 def test_what_is_not_kept_here_cannot_be_read_here(engine: Engine, journal: Server) -> None:
     container = ran(engine, "echo out", "journald", cache_disabled="true")
     eventually(lambda: len(journal.datagrams) == 1)

@@ -65,7 +65,7 @@ class Control:
         try:
             messages.send(self._connection, message, descriptors)
         except OSError:
-            self.forget()
+            self._gone()  # whoever waits for its word is to know
 
     def notice(self, notice: dict[str, Any]) -> bool:
         """Tell what happened in the container; whether the engine hears it."""
