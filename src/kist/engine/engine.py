@@ -8,7 +8,6 @@ import os
 import platform
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -22,7 +21,7 @@ from kist.engine.controls import Controls
 from kist.engine.ending import check_removable
 from kist.engine.events import Events
 from kist.engine.execs import Execs
-from kist.engine.frames import read_frames
+from kist.engine.frames import communicate
 from kist.engine.images import Images
 from kist.engine.limits import missing_limits
 from kist.engine.logs import Logs, OpenLog
@@ -244,7 +243,7 @@ class Engine:
             except BaseException:
                 self.remove(container, force=True)
                 raise
-            printed = _communicate(attached, stdin)
+            printed = communicate(attached, stdin)
             code = int(launch.read_line(ended).get("StatusCode", 255))
         result = RunResult(container.id, code, *(text.decode(errors="replace") for text in printed))
         if check and code:
@@ -501,7 +500,7 @@ class Engine:
         connection = self._execs.start(identifier, detach=False)
         assert connection is not None
         with connection:
-            printed = _communicate(connection, b"", raw=options.tty)
+            printed = communicate(connection, b"", raw=options.tty)
         code = self._execs.inspect(identifier).exit_code or 0
         return RunResult(container.id, code, *(text.decode(errors="replace") for text in printed))
 
@@ -583,26 +582,3 @@ class Engine:
             log_driver=self.settings.log.driver,
             log_drivers=logconfig.DRIVERS,
         )
-
-
-def _communicate(connection: socket.socket, stdin: bytes, *, raw: bool = False) -> tuple[bytes, bytes]:
-    """Feed standard input from a thread of its own, and collect the output until its end."""
-
-    def feed() -> None:
-        try:
-            connection.sendall(stdin)
-            connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # the command has ended without reading all of it
-
-    feeder = threading.Thread(target=feed, name="kist-stdin")
-    feeder.start()
-    printed = {"stdout": bytearray(), "stderr": bytearray()}
-    if raw:
-        while data := connection.recv(1 << 16):
-            printed["stdout"] += data
-    else:
-        for stream, data in read_frames(connection):
-            printed[stream] += data
-    feeder.join()
-    return bytes(printed["stdout"]), bytes(printed["stderr"])
