@@ -294,6 +294,7 @@ def test_exec_in_what_is_stopped_is_told(cli: Any) -> None:
     cli.good("rm", "asleep")
 
 
+@needs.USERS
 def test_exec_has_its_own_environment_directory_and_user(cli: Any, idle: str, tmp_path: Path) -> None:
     (tmp_path / "env").write_text("A=file\nB=file\n")
     words = ["-e", "A=line", "--env-file", str(tmp_path / "env"), "-w", "/tmp", "-u", "user:extra"]
@@ -369,6 +370,13 @@ def test_what_cannot_be_is_told_with_125(cli: Any, words: list[str], text: str) 
     done = cli("run", *words, IMAGE, "true")
     assert done.returncode == 125
     assert text in done.stderr
+
+
+def test_a_start_that_fails_at_once_is_told_each_time(cli: Any) -> None:
+    """It may have failed before the monitor looks after its network."""
+    told = {cli("run", "--rm", "-v", "/no/such/place:/x", IMAGE, "true").stderr for _ in range(20)}
+    assert len(told) == 1
+    assert "/no/such/place" in told.pop()
 
 
 def test_a_start_that_fails_leaves_nothing_of_a_run(cli: Any) -> None:

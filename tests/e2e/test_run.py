@@ -88,7 +88,8 @@ def test_capabilities_are_dockers_default(engine: Engine, busybox: str) -> None:
 def test_capabilities_can_be_added_and_dropped(run: Run) -> None:
     code, _, _ = run("mount -t tmpfs none /tmp", cap_add=("sys_admin",))
     assert code == 0
-    code, _, err = run("chown 1 /tmp", cap_drop=("ALL",))
+    assert run("chroot / true")[0] == 0
+    code, _, err = run("chroot / true", cap_drop=("ALL",))
     assert code != 0
     assert "not permitted" in err.lower()
 
@@ -232,7 +233,8 @@ def test_as_me_gives_files_to_the_caller(run: Run, tmp_path: Path) -> None:
         caller=caller,
     )
     assert code == 0, err
-    assert "uid=4711(ada) gid=4712(ada) groups=4712(ada)" + ",4713(group4713)" * len(others) in out
+    assert "uid=4711(ada) gid=4712(ada)" in out
+    assert ("groups=4712(ada),4713(group4713)" in out) is bool(others)
     assert "/home/ada\nada\n" in out
     status = (tmp_path / "file").stat()
     assert (status.st_uid, status.st_gid) == owner

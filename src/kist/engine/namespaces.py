@@ -126,7 +126,7 @@ def _joined(get: Callable[[str], Container], identifier: str, kinds: list[str]) 
     try:
         pid, started = first_process(get(identifier), get)
         kinds = [kind for kind in kinds if not (kind in _FILES and process.has_our_namespace(pid, _FILES[kind]))]
-    except (ProcessLookupError, FileNotFoundError):
+    except (ProcessLookupError, FileNotFoundError, PermissionError):  # of a dead process only root may see them
         raise Conflict(f"cannot join {kinds[0]} of a non running container: {identifier}") from None
     return Joined(pid, started, tuple(kinds))
 

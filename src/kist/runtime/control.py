@@ -49,8 +49,9 @@ class Control:
         """Tell that there is a first process, and listen from now on."""
         try:
             namespace = process.namespace_descriptor(pid, "net") if with_network else -1
-        except FileNotFoundError:
-            namespace = -1  # init has failed already; what it reported comes next
+        except (FileNotFoundError, PermissionError):
+            # Init has failed already; what it reported comes next. Of a dead process only root may see the namespaces.
+            namespace = -1
         descriptors = [namespace] if namespace >= 0 else []
         self.tell({"event": "created", "pid": pid, "warnings": list(warnings)}, descriptors)
         if namespace >= 0:
