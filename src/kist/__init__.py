@@ -69,9 +69,10 @@ def Engine(  # noqa: N802 - it stands for the class that it chooses
     import os  # noqa: PLC0415 - nothing is imported for those who only look
 
     from kist.client import endpoint  # noqa: PLC0415 - the same
+    from kist.client.environment import settled  # noqa: PLC0415 - the same
 
     given = {"KIST_ROOT": data_root, "KIST_RUN": run_root}
-    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
+    environment = {**settled(os.environ, os.getuid()), **{name: value for name, value in given.items() if value}}
     if local:
         uid = os.geteuid()
         places = endpoint.data_root(environment, uid), endpoint.run_root(environment, uid)

@@ -96,6 +96,35 @@ def test_a_closed_pipe_is_quiet(cli: Any) -> None:
     assert "Broken" not in done.stderr
 
 
+@pytest.mark.parametrize("verb", [["run", "--rm", *QUIET, IMAGE, "echo", "x"], ["ps"]])
+def test_a_closed_output_is_as_if_it_went_to_dev_null(cli: Any, verb: list[str]) -> None:
+    line = " ".join([*cli.command, *verb, "<&- >&-"])
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=cli.environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("verb", [["run", "--rm", *QUIET, IMAGE, "echo", "x"], ["ps"]])
+def test_an_output_that_takes_no_more_is_told(cli: Any, verb: list[str]) -> None:
+    line = " ".join([*cli.command, *verb, "> /dev/full"])
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=cli.environment, check=False)
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert "standard output" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_directory_that_was_removed_is_in_nobodys_way(cli: Any, tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        line = ["sh", "-c", 'mkdir -p "$0" && cd "$0" && rmdir "$0" && exec "$@"', str(tmp_path / "gone")]
+        words = [*line, *cli.command, "run", "--rm", *QUIET, *arguments]
+        return subprocess.run(words, capture_output=True, text=True, env=cli.environment, check=False)
+
+    done = run(IMAGE, "echo", "x")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "x\n", "")
+    assert run("-v", "/usr:/a:ro", IMAGE, "true").returncode == 0
+    assert "./a: the current directory has been removed" in run("-v", "./a:/a", IMAGE, "true").stderr
+
+
 def test_a_container_in_the_background_through_its_life(cli: Any) -> None:
     script = "trap 'echo bye; exit 5' TERM; echo started; while :; do sleep 0.05; done"
     identity = cli.good("run", "-d", "--name", "life", *QUIET, IMAGE, "sh", "-c", script)

@@ -69,6 +69,13 @@ def test_diff_of_what_was_not_started_is_empty(cli: Any) -> None:
     cli.good("rm", "fresh")
 
 
+def test_diff_tells_names_that_are_no_unicode_as_they_are(cli: Any) -> None:
+    cli.good("run", "--network", "none", "--name", "bytes", IMAGE, "sh", "-c", "touch $(printf '/root/caf\\351')")
+    told = subprocess.run([*cli.command, "diff", "bytes"], capture_output=True, env=cli.environment, check=True)
+    cli.good("rm", "bytes")
+    assert told.stdout == b"C /root\nA /root/caf\xe9\n"
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_export_has_the_containers_own_files_only(cli: Any, changed: str, tmp_path: Path, *, running: bool) -> None:
     cli.good("start" if running else "kill", changed)

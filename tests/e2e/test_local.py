@@ -40,6 +40,22 @@ def test_what_cannot_be_run_has_dockers_codes(caller: Caller) -> None:
     assert caller.left() == []
 
 
+@PAIR
+def test_arguments_that_are_no_unicode_are_refused(caller: Caller) -> None:
+    done = caller.local(BUSYBOX, "echo", os.fsdecode(b"caf\xe9"))
+    assert (done.returncode, "not valid UTF-8" in done.stderr) == (125, True)
+    assert caller.left() == []
+
+
+@PAIR
+def test_a_closed_output_gets_nothing_of_the_stores(caller: Caller) -> None:
+    words = [*caller.command, "run", "--rm", *QUIET, "--local", BUSYBOX, "sh", "-c", "echo x; echo y >&2"]
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words]
+    done = subprocess.run(closed, capture_output=True, env=caller.environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert caller("system", "check").stdout.splitlines()[1:] == []
+
+
 @KINDS
 def test_files_on_a_bind_are_the_callers(caller: Caller) -> None:
     place = caller.home

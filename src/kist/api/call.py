@@ -14,7 +14,7 @@ from aiohttp.web_response import Response, StreamResponse
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
 from kist.spec.docker.versions import API_VERSION
-from kist.spec.json import decode, encode
+from kist.spec.json import decode, encode_escaped, encode_replaced
 
 if TYPE_CHECKING:
     from kist.api.app import Api
@@ -188,11 +188,11 @@ class Call:
 
     def reply(self, value: object, status: int = 200) -> Response:
         """An answer of JSON."""
-        return Response(body=encode(value), status=status, headers=_JSON_HEADERS)
+        return Response(body=encode_escaped(value), status=status, headers=_JSON_HEADERS)
 
     def reply_value(self, value: object) -> Response:
         """A value, or a tuple of them, in Kist's own JSON (``kist.spec.json``)."""
-        return Response(body=encode(value), headers={**HEADERS, "Content-Type": VALUE_TYPE})
+        return Response(body=encode_replaced(value), headers={**HEADERS, "Content-Type": VALUE_TYPE})
 
     def answer(self, value: T, write: Callable[[T], object], status: int = 200) -> Response:
         """A value as the client takes it: in Kist's own JSON, or as Docker's, which ``write`` makes of it."""

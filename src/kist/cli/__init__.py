@@ -14,10 +14,13 @@ def main() -> "NoReturn":
     import os  # noqa: PLC0415 - inside, so that importing this package costs nothing
     import sys  # noqa: PLC0415 - the same
 
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_what_is_closed()
     try:
         from kist.cli.dispatch import run  # noqa: PLC0415 - the same
+        from kist.client.environment import settled  # noqa: PLC0415 - the same
 
-        code = run(sys.argv[1:], os.environ)
+        code = run(sys.argv[1:], settled(os.environ, os.getuid()))
     except KeyboardInterrupt:
         os._exit(130)  # 128 + SIGINT; while the modules were read, or the last line was printed
     try:
@@ -25,5 +28,22 @@ def main() -> "NoReturn":
         sys.stderr.flush()
     except BrokenPipeError:
         code = 141  # 128 + SIGPIPE, as a shell sees a program that a closed pipe ended
+    except OSError as error:
+        os.write(2, f"kist: standard output: {error.strerror}\n".encode())
+        code = code or 1
     # Tearing the interpreter down takes 1.5 ms and does nothing that the end of the process does not.
     os._exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Have /dev/null for each standard stream that the process was started without.
+
+    The next file or socket would get its number otherwise, and a container's output would be written into that.
+    """
+    import os  # noqa: PLC0415 - as above
+    import sys  # noqa: PLC0415 - the same
+
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)  # the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))

@@ -1,5 +1,7 @@
 """What several verbs share."""
 
+import os
+
 from kist.client.http1 import quote
 from kist.errors import InvalidInput, KistError
 
@@ -10,6 +12,14 @@ if TYPE_CHECKING:
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
+
+
+def working_directory() -> str:
+    """What relative paths are relative to; empty where it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def container_path(name: str, rest: str = "") -> str:

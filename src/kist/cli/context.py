@@ -20,6 +20,7 @@ _RED = "\x1b[1;31m"
 _YELLOW = "\x1b[33m"
 _OFF = "\x1b[0m"
 _MAX_SETTINGS = 1 << 20
+_STREAMS = {1: "standard output", 2: "standard error"}
 
 
 class Context:
@@ -150,7 +151,16 @@ class Context:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write everything, however often the descriptor takes only a part."""
+    """Write everything, however often the descriptor takes only a part.
+
+    Raises:
+        OSError: it takes no more; the descriptor is named.
+    """
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        try:
+            view = view[os.write(fd, view) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, _STREAMS.get(fd, f"descriptor {fd}")) from None

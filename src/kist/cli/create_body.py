@@ -234,7 +234,16 @@ def _add_mounts(body: "dict[str, Any]", host: "dict[str, Any]", arguments: "Argu
 
 
 def host_path(path: str, directory: str) -> str:
-    """The absolute form of a path on this machine; ``~`` is the caller's home."""
+    """The absolute form of a path on this machine; ``~`` is the caller's home.
+
+    Raises:
+        InvalidInput: it is relative to a directory that is not there (``directory`` is empty).
+    """
     if path == "~" or path.startswith("~/"):
         path = os.path.expanduser(path)
+    if not directory and not path.startswith("/"):
+        raise InvalidInput(
+            f"{path}: the current directory has been removed",
+            hint="change to one that is there, or write the whole path",
+        )
     return os.path.normpath(os.path.join(directory, path))

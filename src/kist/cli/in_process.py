@@ -10,6 +10,7 @@ import os
 from kist.cli.usage import UsageError
 from kist.client.pump import Stream
 from kist.client.start import make_run_root
+from kist.client.wire import encode
 from kist.errors import KistError
 from kist.spec.roots import data_root, run_root
 
@@ -110,6 +111,7 @@ class InProcess:
 def _options(body: "dict[str, Any]", asked: "dict[str, Any]") -> "ContainerOptions":
     from kist.spec.docker.create import read_create  # noqa: PLC0415 - after the keeper has been started
 
+    encode(body)  # what no engine would be sent is refused here too
     return read_create(body, asked.get("name", ""), asked.get("platform", ""))
 
 

@@ -46,7 +46,7 @@ class Wire:
         Raises:
             KistError: the engine's error, as the class that it was there.
         """
-        body = None if value is None else _encode(value)
+        body = None if value is None else encode(value)
         response = self.request(method, path, query, body=body, headers=_JSON if body is not None else ())
         data = response.read()
         if not data:
@@ -97,7 +97,7 @@ class Wire:
 
     def begin_hijack(self, path: str, query: "Query" = (), value: "Any" = None) -> "Exchange":
         """The first half of ``hijack``; ``Exchange.stream`` is the second."""
-        body = None if value is None else _encode(value)
+        body = None if value is None else encode(value)
         return self.begin("POST", path, query, body=body, headers=(*_UPGRADE, *(_JSON if body is not None else ())))
 
     def lines(self, response: "Response") -> "Iterator[Any]":
@@ -166,7 +166,12 @@ class Exchange:
         self._connection.close()
 
 
-def _encode(value: "Any") -> bytes:
+def encode(value: "Any") -> bytes:
+    """The body of a request.
+
+    Raises:
+        InvalidInput: a string in it is no Unicode.
+    """
     try:
         return jsontext.dumps(value).encode()
     except UnicodeEncodeError as error:

@@ -3,6 +3,7 @@
 The encoding is canonical (keys in the order of the declaration, no white space), so equal values give equal digests.
 """
 
+import json
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,27 @@ T = TypeVar("T")
 def encode(value: Any) -> bytes:
     """The JSON text of a value, UTF-8."""
     return msgspec.json.encode(value, enc_hook=_encode_hook)
+
+
+def encode_escaped(value: Any) -> bytes:
+    """The same, where a string may come from a file's name, which can be any bytes (PEP 383).
+
+    What is no Unicode is escaped, one surrogate for each byte: readers in JavaScript and Python get the name as it is,
+    those in Go U+FFFD.
+    """
+    try:
+        return encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(to_builtins(value), separators=(",", ":")).encode()
+
+
+def encode_replaced(value: Any) -> bytes:
+    """The same for readers that take no surrogates: U+FFFD stands for each byte that is no Unicode."""
+    try:
+        return encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(to_builtins(value), separators=(",", ":"), ensure_ascii=False)
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
 
 
 def decode(data: bytes | str, kind: type[T], *, what: str = "JSON") -> T:

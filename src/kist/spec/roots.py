@@ -21,7 +21,7 @@ def data_root(environment: "Mapping[str, str]", uid: int) -> str:
         return share + "/kist"
     if home := environment.get("HOME"):
         return home + "/.local/share/kist"
-    raise InvalidInput("no place for images: neither KIST_ROOT, XDG_DATA_HOME nor HOME is set")
+    raise InvalidInput("no place for images: neither KIST_ROOT, XDG_DATA_HOME nor HOME is set", hint="set HOME")
 
 
 def run_root(environment: "Mapping[str, str]", uid: int) -> str:

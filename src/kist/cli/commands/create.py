@@ -1,8 +1,7 @@
 """``kist create``."""
 
-import os
-
 from kist.cli.commands import run as run_verb
+from kist.cli.common import working_directory
 from kist.cli.container_options import CONTAINER_OPTIONS, DRY_RUN
 from kist.cli.create_body import create_body
 from kist.cli.option import Command
@@ -17,7 +16,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     """Create and print the id."""
 
     def act() -> int:
-        body = create_body(arguments, context.environment, os.getcwd())
+        body = create_body(arguments, context.environment, working_directory())
         if arguments.flag("dry_run"):
             return run_verb.dry_run(context, body)
         body.update(run_verb.attached_streams(arguments, body))

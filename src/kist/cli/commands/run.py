@@ -1,8 +1,6 @@
 """``kist run``."""
 
-import os
-
-from kist.cli.common import container_path
+from kist.cli.common import container_path, working_directory
 from kist.cli.container_options import CONTAINER_OPTIONS, DETACH, DRY_RUN, LOCAL
 from kist.cli.create_body import create_body
 from kist.cli.option import Command
@@ -23,7 +21,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     """Create, attach, start and wait; the exit code is the command's, or 125 to 127 for failures of our own."""
 
     def act() -> int:
-        body = create_body(arguments, context.environment, os.getcwd())
+        body = create_body(arguments, context.environment, working_directory())
         if arguments.flag("local"):
             return _local(context, arguments, body)
         if arguments.flag("dry_run"):

@@ -3,6 +3,7 @@
 import os
 
 from kist.cli.commands.run import with_docker_codes
+from kist.cli.common import working_directory
 from kist.cli.container_options import CONTAINER_OPTIONS
 from kist.cli.create_body import create_body
 from kist.cli.option import Command, Option
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Write the bundle, or print its configuration."""
-    body = create_body(arguments, context.environment, os.getcwd())
+    body = create_body(arguments, context.environment, working_directory())
     alone = arguments.flag("config_only")
     directory = "" if alone else os.path.abspath(arguments.get("bundle") or ".")
 
