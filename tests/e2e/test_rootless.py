@@ -350,6 +350,22 @@ def test_a_memory_limit_is_watched_where_there_are_no_groups(user: User) -> None
     assert state["Usage"]["MemoryPeak"] > 64 << 20
     assert state["Usage"]["CPUTime"] > 0
     user.good("rm", "hog")
+    # One word for it, and no other about swap, of which nobody has asked.
+    assert done.stderr.count(b"warning") == 1
+
+
+@BOTH
+def test_those_who_fork_get_not_ahead_of_the_watch(user: User) -> None:
+    if "Cgroups:        none" not in user.good("info"):
+        pytest.skip("there are control groups for users here")
+    # Each of sixty has 30 MB, and a hundredth of a second goes by between two of them.
+    hogs = "for i in $(seq 60); do dd if=/dev/zero of=/dev/null bs=30M count=1000000 & usleep 10000; done; sleep 1"
+    name = user.good("run", "-d", "-m", "100m", *QUIET, BUSYBOX, "sh", "-c", hogs)
+    assert user.good("wait", name) == "0"
+    state = json.loads(user.good("inspect", "-f", "{{json .State}}", name))
+    user.good("rm", "-f", name)
+    assert state["Usage"]["OOMKills"] >= 50
+    assert state["Usage"]["MemoryPeak"] < 800 << 20
 
 
 @BOTH

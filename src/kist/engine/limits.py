@@ -132,7 +132,8 @@ def _verify_memory(
         memory = changes["memory"] = 0
         swap = changes["memory_swap"] = 0
     if memory and swap != -1 and "swap" not in machine.keeps:
-        warnings.append(_NO_SWAP)
+        if asked.memory_swap or machine.keeps != WATCHED:  # who watches says so; of swap nobody has asked
+            warnings.append(_NO_SWAP)
         swap = changes["memory_swap"] = -1
     if 0 < swap < memory:
         raise InvalidInput("Minimum memoryswap limit should be larger than memory limit, see usage",

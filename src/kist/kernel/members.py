@@ -1,7 +1,7 @@
 """A container's processes where it has no control group.
 
 They are those in its mount namespace, which no other container has, whoever their parents are; and those in its pid
-namespace, where that is its own.
+namespace, where that is its own, or in one below that.
 """
 
 from __future__ import annotations
@@ -39,7 +39,19 @@ class Members:
     def pids(self) -> list[int]:
         """Their numbers here; empty when there are none (any more)."""
         numbers = (int(name) for name in os.listdir("/proc") if name.isdecimal())
-        return [pid for pid in numbers if self._has(pid)]
+        found: list[int] = []
+        elsewhere: list[int] = []
+        here = _space(os.getpid(), "pid")
+        for pid in numbers:
+            if self._is_here(pid):
+                found.append(pid)
+            elif self._pids and _space(pid, "pid") not in {here, ""}:
+                elsewhere.append(pid)
+        return found + [pid for pid in elsewhere if self._is_below(pid)]
+
+    def has(self, pid: int) -> bool:
+        """Whether a process is one of them."""
+        return self._is_here(pid) or self._is_below(pid)
 
     def stop(self) -> list[int]:
         """Stop all of them where they are (SIGSTOP), and return when they have stopped.
@@ -80,17 +92,24 @@ class Members:
                 continue
             try:
                 # Looked at again: the descriptor may be that of another process, which got the number.
-                if self._has(pid):
+                if self.has(pid):
                     signal.pidfd_send_signal(held, number)
             except ProcessLookupError:
                 continue  # it has ended
             finally:
                 os.close(held)
 
-    def _has(self, pid: int) -> bool:
+    def _is_here(self, pid: int) -> bool:
         return (bool(self._mounts) and _space(pid, "mnt") == self._mounts) or (
             bool(self._pids) and _space(pid, "pid") == self._pids
         )
+
+    def _is_below(self, pid: int) -> bool:
+        """Whether an ancestor is one of them: the first process of a pid namespace is the child of one above."""
+        while self._pids and (pid := _parent(pid)) > 1:
+            if _space(pid, "pid") == self._pids:
+                return True
+        return False
 
 
 def own_mount_namespace() -> int:
@@ -110,6 +129,14 @@ def _space(pid: int, kind: str) -> str:
         return os.readlink(f"/proc/{pid}/ns/{kind}")
     except OSError:
         return ""
+
+
+def _parent(pid: int) -> int:
+    """0 when it has ended."""
+    try:
+        return int(process.read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _state(pid: int) -> bytes:

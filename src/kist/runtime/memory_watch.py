@@ -23,7 +23,7 @@ _TIMER = "memory"
 # What a few processors can fill in a second, and how soon and how late a look may be, in seconds.
 _FASTEST = 8 << 30
 _SOONEST, _LATEST = 0.02, 0.5
-# Looking takes at most this part of a processor.
+# Looking takes at most this part of a processor; where it is put off until the latest by that, at most half of one.
 _SHARE = 0.05
 
 
@@ -43,6 +43,7 @@ class MemoryWatch:
         self.limit = 0
         self.peak = 0
         self.kills = 0
+        self._dying: set[int] = set()
 
     def begin(self, limit: int) -> None:
         """Look from now on; with another limit where it has begun already, no more where that is not positive."""
@@ -58,14 +59,16 @@ class MemoryWatch:
 
     def _look(self) -> None:
         start = time.monotonic_ns()
-        pids = self._members.pids()
+        # Who was killed at the last look is about to give back what it has: nobody else has to die for that.
+        pids = [pid for pid in self._members.pids() if pid not in self._dying]
         used = {pid: consumption.memory(pid) for pid in pids}
         if sum(used.values()) > self.limit:
             used = {pid: consumption.shared_fairly(pid) for pid in pids}
         total = sum(used.values())
         self.peak = max(self.peak, total)
-        if total > self.limit:
-            self._kill(max(used, key=lambda pid: used[pid]))
+        self._dying = set(too_much(used, self.limit))
+        for pid in self._dying:
+            self._kill(pid)
         now = time.monotonic_ns()
         wait = next_look(self.limit - total, (now - start) / 1e9)
         self._loop.set_timer(_TIMER, now + round(wait * 1e9), self._look)
@@ -77,7 +80,7 @@ class MemoryWatch:
             return
         try:
             # Looked at again: the number may be another process's by now.
-            if pid in self._members.pids():
+            if self._members.has(pid):
                 signal.pidfd_send_signal(held, signal.SIGKILL)
                 self.kills += 1
                 self._on_kill()
@@ -94,4 +97,21 @@ def next_look(room: int, taken: float) -> float:
         room: bytes up to the limit; negative where it is exceeded.
         taken: seconds that the last look took.
     """
-    return max(min(max(room / _FASTEST, _SOONEST), _LATEST), taken / _SHARE)
+    return max(min(max(room / _FASTEST, _SOONEST), _LATEST), min(taken / _SHARE, _LATEST), taken)
+
+
+def too_much(used: dict[int, int], limit: int) -> list[int]:
+    """Whom to kill so that the rest is within the limit: the largest, and as few as can be.
+
+    Args:
+        used: what each process has; the sum is what all of them have.
+        limit: in the same unit.
+    """
+    over = sum(used.values()) - limit
+    chosen = []
+    for pid in sorted(used, key=lambda pid: used[pid], reverse=True):
+        if over <= 0:
+            break
+        chosen.append(pid)
+        over -= used[pid]
+    return chosen

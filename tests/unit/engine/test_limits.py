@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kist.engine.limits import Machine, cgroup_limits, is_limited, listed, merge, missing_limits, verify
+from kist.engine.limits import WATCHED, Machine, cgroup_limits, is_limited, listed, merge, missing_limits, verify
 from kist.errors import Conflict, InvalidInput
 from kist.kernel.cgroup_features import _FEATURES
 from kist.spec.resources import DeviceRate, Resources
@@ -109,6 +109,13 @@ def test_memory_on_a_machine_that_does_not_count_swap() -> None:
     assert (found.memory, found.memory_swap) == (8 * MIB, -1)
     assert warning.endswith("Memory limited without swap.")
     assert verify(Resources(memory=8 * MIB, memory_swap=-1), machine)[1] == ()
+
+
+def test_where_memory_is_watched_swap_is_told_of_only_if_it_was_asked_for() -> None:
+    machine = Machine(4, "0-3", "0", WATCHED)
+    assert verify(Resources(memory=8 * MIB), machine) == (Resources(memory=8 * MIB, memory_swap=-1), ())
+    _, [warning] = verify(Resources(memory=8 * MIB, memory_swap=16 * MIB), machine)
+    assert warning.endswith("Memory limited without swap.")
 
 
 def test_processes_that_wait_for_memory_without_a_limit_are_warned_of() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,28 @@ def test_they_are_found_whoever_their_parents_are(family: int) -> None:
     assert family in found
     assert len(found) == 3
     assert os.getpid() not in found
+
+
+def test_those_in_namespaces_of_their_own_below_are_found_too() -> None:
+    inner = "unshare -mpf --kill-child sh -c '(sleep 100 &); echo; exec sleep 100'"
+    words = ["unshare", "-mpf", "--kill-child", "sh", "-c", f"{inner} & wait"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        started.stdout.readline()
+        [first] = map(int, Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split())
+        members = Members(first, own_pids=True)
+        found = members.pids()
+        names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in found]
+        assert sorted(names) == ["sh", "sleep", "sleep", "unshare", "unshare"]
+        assert all(map(members.has, found))
+        assert not members.has(os.getpid())
+        members.stop()
+        assert {state(pid) for pid in found} == {"T"}
+        held = [os.pidfd_open(pid) for pid in found]
+        members.kill()
+        for descriptor in held:
+            assert select.select([descriptor], [], [], 20)[0]
+            os.close(descriptor)
 
 
 def test_they_stop_and_go_on_but_who_had_stopped_before(family: int) -> None:
