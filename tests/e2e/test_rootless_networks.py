@@ -1,6 +1,7 @@
 """The networks of an ordinary user's containers, on a machine of the tests' own with another one behind it."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from harness import BUSYBOX
 from kist.kernel import rtnetlink
+from kist.network import room
 from machines import SECONDS, Namespace, fetch, join, server, transact
 from ordinary import Ordinary
 from rootless_user import User, made
@@ -221,7 +223,7 @@ def test_one_that_serves_nobody_any_more_is_ended_by_the_next_engine(user: User)
     user.good("run", "--rm", BUSYBOX, "true")
     (left,) = ways_out(user)
     engine = user.engine_pid()
-    for pid in (*_children(engine), engine):
+    for pid in {*_children(engine), engine} - {left}:
         os.kill(pid, signal.SIGKILL)
     assert ways_out(user) == [left]
     user.good("ps")
@@ -336,3 +338,50 @@ def test_the_check_finds_what_is_in_the_users_own_network(user: User, web: tuple
     assert done.returncode == 0, done
     assert b"interface" in done.stderr
     assert web[0][:12] not in done.stdout.decode()
+
+
+@ONE
+def test_one_that_has_died_is_there_again_for_those_that_run(user: User, machine: Machine) -> None:
+    name = user.good("run", "-d", BUSYBOX, "sleep", "1000")
+    (killed,) = ways_out(user)
+    # One that dies as soon as it has started is not started again at once.
+    time.sleep(room._LEAST_SECONDS)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: bool(set(ways_out(user)) - {killed}))
+    with server(machine.behind, BEHIND) as (port, _):
+        wait_for(lambda: user("exec", name, *asking(BEHIND, port)).stdout == b"hello")
+    user.good("rm", "-f", name)
+
+
+@ONE
+def test_the_check_finds_a_way_out_that_has_died(user: User) -> None:
+    name = user.good("run", "-d", BUSYBOX, "sleep", "1000")
+    (killed,) = ways_out(user)
+    for pid in (user.engine_pid(), killed):
+        os.kill(pid, signal.SIGKILL)
+    user.good("rm", "-f", name)
+    assert user.good("system", "check") == ""
+
+
+@BOTH
+def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again(
+    user: User, web: tuple[str, int], machine: Machine
+) -> None:
+    name, port = web
+    other = user.good("run", "-d", BUSYBOX, "sleep", "1000")
+    engine = user.engine_pid()
+    ours = {engine, *_below(engine), *ways_out(user)}
+    living = {json.loads(user.good("inspect", "-f", "{{.State.Pid}}", each)) for each in (name, other)}
+    for pid in ours - living - {child for each in living for child in _below(each)}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert user.good("system", "check") == ""
+    assert hello(machine.space, HERE, port) == b"hello\n"
+    address = user.good("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)
+    wait_for(lambda: user("exec", other, *asking(address, 80)).stdout == b"hello\n")
+    user.good("rm", "-f", other)
+
+
+def _below(pid: int) -> set[int]:
+    children = set(_children(pid))
+    return children | {each for child in children for each in _below(child)}

@@ -65,6 +65,10 @@ class Bonds:
         with self._lock:
             return tuple(self._held)
 
+    def of_others(self) -> frozenset[str]:
+        """Those that are bound to another process."""
+        return names_in(self._directory) - frozenset(self.held())
+
     def settle(self, act: Callable[[str], bool]) -> None:
         """Have ``act`` called with each container whose process has died; where it is done, the bond ends.
 

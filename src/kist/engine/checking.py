@@ -224,6 +224,7 @@ class Checker:
             if name not in here:
                 problem = Problem("interface", name, "on our bridge, and of no running container")
                 yield Finding(problem, "removed", partial(self._networks.remove_cable, name))
+        yield from self._unplugged()
         for chains in self._networks.stray_chains():
             self._counts["rules"] += 1
             problem = Problem("rules", ", ".join(chains), "packet rules of a bridge that does not exist")
@@ -232,6 +233,24 @@ class Checker:
             self._counts["process"] += 1
             problem = Problem("process", f"{running.name} {running.pid}", "serves a network that nobody has any more")
             yield Finding(problem, "ended", partial(room.end, note, running))
+
+    def _unplugged(self) -> Iterator[Finding]:
+        """Running containers that reach nobody, or nothing outside."""
+        theirs = self._containers.bound_to_others()
+        running = {c.id: c for c in self._store.records.containers() if c.id not in theirs}
+        running = {key: c for key, c in running.items() if c.options.network == "bridge"}
+        pids = {key: now.pid for key, c in running.items() if (now := self._containers.state_of(c)).running}
+        for identifier in self._networks.unplugged(pids):
+            if self._containers.state_of(running[identifier]).pid != pids[identifier]:
+                continue  # it has just ended
+            problem = Problem("interface", identifier, "runs, and its cable to the bridge is gone: it reaches nobody")
+            wanted = running[identifier].options.networking
+            yield Finding(
+                problem, "connected", partial(self._networks.plug_again, identifier, pids[identifier], wanted)
+            )
+        if pids and self._networks.lacks_way_out:
+            problem = Problem("process", "way out", "containers run, and reach nothing outside: its program has died")
+            yield Finding(problem, "started", self._networks.be_ready)
 
     def _addresses(self) -> Iterator[Finding]:
         holders = self._networks.holders()

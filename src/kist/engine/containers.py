@@ -282,6 +282,10 @@ class Containers:
         """Nobody starts or removes the container meanwhile, in this process or another; ``NotFound`` when gone."""
         return self._locks.alone(container)
 
+    def bound_to_others(self) -> frozenset[str]:
+        """The ids of containers that end with another process than this one."""
+        return self._bonds.of_others()
+
     def strays(self) -> Sequence[str]:
         """Ids that have a directory and no record; one whose monitor lives is a build step's."""
         return self._remnants.strays()

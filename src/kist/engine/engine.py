@@ -149,6 +149,7 @@ class Engine:
     def close(self) -> None:
         """Let go of everything; containers go on, unless they are bound to this process."""
         self._containers.close()
+        self._networks.close()
         self.spawner.close()
         self.store.close()
 

@@ -1,10 +1,14 @@
 """The networks of this engine: for now its one bridge, on the host or in an ordinary user's own room."""
 
+import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_interface, ip_network
 from typing import TypeVar
 
+from kist.errors import Conflict
 from kist.kernel import files as kernel_files
+from kist.kernel import netns
 from kist.network import apply, files, outward, plan, room
 from kist.spec.networking import NOTHING, NetworkAttachment, Networking
 from kist.store import Store
@@ -53,6 +57,51 @@ class Networks:
         """All addresses that are leased now."""
         network = self._network()
         return Leases(network, self._store.records.addresses(network.name))
+
+    def unplugged(self, running: Iterable[str]) -> list[str]:
+        """Which of these containers have an address and no cable."""
+        held = [each for each in running if each in frozenset(self.holders())]
+        here = frozenset(self.cables()) if held else frozenset()
+        return [each for each in held if plan.veth_name(each) not in here]
+
+    def plug_again(self, container: str, pid: int, wanted: Networking = NOTHING) -> None:
+        """Connect a running container whose cable is gone: a user's own network ends when all die who have it.
+
+        Args:
+            container: its id.
+            pid: of its first process.
+            wanted: as it was at its start.
+
+        Raises:
+            Conflict: the address that it has is none of the network's any more.
+        """
+        for found in self.leases().attachments(container, wanted):
+            network = self._network()
+            if ip_interface(found.address) not in ip_network(network.subnet):
+                raise Conflict(
+                    f"{found.address} is not an address of {network.subnet}, where the containers' network is now",
+                    hint="restart the container, for another address",
+                )
+            descriptor = netns.of_process(pid)
+            try:
+                self.attach(descriptor, found, container)
+            finally:
+                os.close(descriptor)
+
+    @property
+    def lacks_way_out(self) -> bool:
+        """Whether the program has died by which an ordinary user's containers reach what is outside."""
+        return self._room is not None and self._room.lacks_way_out
+
+    def be_ready(self) -> None:
+        """Have the bridge and the way out that containers use which run already."""
+        self._network()
+        self._do(lambda: None)
+
+    def close(self) -> None:
+        """Let go of them, before the keeper is let go, who ends the way out with the last container."""
+        if self._room is not None:
+            self._room.close()
 
     def release(self, container: str) -> None:
         """Give the container's addresses back; the kernel removed the cable with the namespace."""

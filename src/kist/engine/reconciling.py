@@ -1,6 +1,7 @@
 """An engine's first look around: what runs, what has ended meanwhile, what has no record, what is to start again."""
 
 import contextlib
+import logging
 import os
 import time
 
@@ -14,9 +15,11 @@ from kist.engine.remnants import Remnants, end_orphans
 from kist.engine.roster import Roster
 from kist.engine.starting import Starting
 from kist.engine.waiting import Waiting
-from kist.errors import Conflict, NotFound
+from kist.errors import Conflict, KistError, NotFound
 from kist.spec.container import Container, ContainerState
 from kist.store import Store
+
+_log = logging.getLogger(__name__)
 
 
 class Reconciling:
@@ -52,15 +55,18 @@ class Reconciling:
         self.settle_abandoned()
         if self._bonds.binds:
             return
-        ended = []
+        ended, running = [], []
         for container in self._store.records.containers():
             self._linking.note(container)
             now = self._roster.state_of(container)
             if now.running:
-                standstill.let_go(container, self._roster.places(container))
-                self._waiting.take_over(container)
+                running.append((container, now.pid))
             else:
                 ended.append((now.finished_at or time.time_ns(), container, now))
+        self._connect_again(running)
+        for container, _ in running:
+            standstill.let_go(container, self._roster.places(container))
+            self._waiting.take_over(container)
         holders = frozenset(self._networks.holders())
         for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended
             self._settle(container, now, has_address=container.id in holders)
@@ -68,6 +74,21 @@ class Reconciling:
         boots = Boots(os.path.dirname(self._roster.run_root))
         self._starting.start_again([container for _, container, _ in ended], rebooted=boots.is_new())
         boots.note()
+
+    def _connect_again(self, running: list[tuple[Container, int]]) -> None:
+        """See to the network of those that run, before their monitors: a new one enters it to carry published ports."""
+        connected = {container.id for container, _ in running} & frozenset(self._networks.holders())
+        connected -= self._bonds.of_others()  # these have a network of their process's
+        if not connected:
+            return
+        try:
+            self._networks.be_ready()
+            unplugged = frozenset(self._networks.unplugged(connected))
+            for container, pid in running:
+                if container.id in unplugged:
+                    self._networks.plug_again(container.id, pid, container.options.networking)
+        except (KistError, OSError) as error:
+            _log.warning("containers that run have no network: %s", error)
 
     def _settle(self, container: Container, now: ContainerState, *, has_address: bool) -> None:
         self._waiting.note_end(container, now, state.notices(self._roster.places(container).data))

@@ -52,6 +52,11 @@ def keep_new(path: str) -> None:
     _in_thread(make)
 
 
+def of_process(pid: int) -> int:
+    """A descriptor of the network namespace that a process is in."""
+    return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def kept_at(path: str) -> int:
     """A descriptor of the network namespace that is mounted here; -1 where there is none."""
     try:

@@ -127,7 +127,8 @@ def stray_chains() -> list[tuple[str, ...]]:
             bridges = {link.name for link in rtnetlink.links(connection)}
     for name in found:
         bridge = name.rpartition("-")[0]
-        if bridge not in bridges:
+        # The way out's device comes and goes with its program, and the chain waits for the next one.
+        if bridge not in bridges and bridge != outward.DEVICE:
             strays.setdefault(bridge, []).append(name)
     return [tuple(names) for names in strays.values()]
 

@@ -9,13 +9,16 @@ import contextlib
 import fcntl
 import logging
 import os
+import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
 
+from kist.errors import KistError, Unavailable
 from kist.kernel import ends, members, netns, rtnetlink
 from kist.kernel import files as kernel_files
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
@@ -25,6 +28,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _NOTE = "outward-"
+_LEAST_SECONDS = 2
 _LOOPBACK_INDEX = 1  # in every network namespace
 
 
@@ -44,6 +48,7 @@ class Room:
         self._lock = threading.Lock()
         self._descriptor = -1
         self._outward: outward.Running | None = None
+        self._closed = False
         self.path = os.path.join(run_root, "netns")
 
     @property
@@ -65,6 +70,14 @@ class Room:
             descriptor = self._descriptor if self._descriptor >= 0 else netns.kept_at(self.path)
             self._descriptor = descriptor
         return netns.inside(descriptor, work) if descriptor >= 0 else otherwise
+
+    @property
+    def lacks_way_out(self) -> bool:
+        """Whether it is there and its program has died, where one could run."""
+        if self.look(lambda: False, otherwise=True) or (self._outward is not None and self._outward.lives):
+            return False
+        living = any(here == members.own_mount_namespace() and each.lives for _, here, each in self._notes())
+        return not living and outward.find(self._environment) is not None and self._leads_outside()
 
     def routes_outside(self) -> tuple[str, ...]:
         """The host's destinations: a subnet here must not hide one of them."""
@@ -90,14 +103,17 @@ class Room:
                 end(path, running)
 
     def close(self) -> None:
-        """Let go of it; it goes on as long as anybody has it."""
+        """Let go of it, and of its program; both go on as long as anybody has them."""
         with self._lock:
+            self._closed = True
             if self._descriptor >= 0:
                 os.close(self._descriptor)
             self._descriptor = -1
 
     def _ready(self) -> int:
         with self._lock, self._alone():
+            if self._closed:
+                raise Unavailable("the engine ends: it starts no way out any more")
             if self._descriptor < 0:
                 self._descriptor = self._open()
             if self._outward is None or not self._outward.lives:
@@ -139,8 +155,8 @@ class Room:
     def _started(self) -> outward.Running | None:
         outward.reap()
         helper = outward.find(self._environment)
-        if helper is None or not any(route == "0.0.0.0/0" for route in self.routes_outside()):
-            return None  # nor has the host a way out
+        if helper is None or not self._leads_outside():
+            return None
         subnet = outward.choose_subnet(self.routes_outside())
         resolves = not files.host_resolvers(kernel_files.read_text("/etc/resolv.conf"))
         running = outward.start(helper, subnet, self.path, self._run_root, resolves=resolves)
@@ -151,11 +167,30 @@ class Room:
         self._tell(running)
         return running
 
+    def _leads_outside(self) -> bool:
+        """Whether the host itself has a way out."""
+        return "0.0.0.0/0" in self.routes_outside()
+
     def _tell(self, running: outward.Running) -> None:
         pidfd = ends.open_process(running.pid, running.started)
         if pidfd is not None:
             self._mind(pidfd)
-            os.close(pidfd)
+            threading.Thread(target=self._await_end, args=(pidfd,), name="way out", daemon=True).start()
+
+    def _await_end(self, pidfd: int) -> None:
+        """Start another program when this one has died: containers that run have no other way out."""
+        began = time.monotonic()
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll()
+        os.close(pidfd)
+        if time.monotonic() - began < _LEAST_SECONDS:
+            return  # one that dies at once is not tried again and again, but for the next container
+        try:
+            self._ready()
+        except (KistError, OSError) as error:
+            if not self._closed:
+                _log.warning("the way out of the containers' network has ended: %s", error)
 
     def _notes(self) -> Iterator[tuple[str, int, outward.Running]]:
         """Each with its path and the mount namespace that it is of."""

@@ -129,7 +129,10 @@ class Successor:
                 self._monitor.publish([each])
             except OSError as error:
                 messages.complain(error)
-        self._monitor.enter_room()
+        try:
+            self._monitor.enter_room()
+        except OSError as error:
+            messages.complain(error)  # it is gone, with all that were in it: nothing is reached by the ports
 
     def _open_door(self) -> None:
         descriptor = self._kept.held[""].fds.pop("door", -1) if "" in self._kept.held else -1
