@@ -100,3 +100,25 @@ def test_a_host_that_cannot_be_reached(cli: Any, host: str, words: str) -> None:
 def test_docker_host_may_name_the_engines_own_socket(cli: Any) -> None:
     host = f"unix://{cli.directory}/run/engine.sock"
     assert cli.good("-H", host, "images", "-q", "--no-trunc") == cli.good("images", "-q", "--no-trunc")
+
+
+def test_from_another_run_root_containers_that_run_are_not_taken_for_dead(small: Any, tmp_path: Path) -> None:
+    name = small.good("run", "-d", "--rm", "--network", "none", IMAGE, "sleep", "1000")
+    here = str(small.directory / "run")
+
+    def elsewhere(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**small.environment, "KIST_RUN": str(tmp_path / "elsewhere")}
+        return subprocess.run([*small.command, *words], capture_output=True, text=True, env=environment, check=False)
+
+    for words in (["ps"], ["run", "--rm", "--local", "--network", "none", IMAGE, "true"]):
+        refused = elsewhere(*words)
+        assert refused.returncode != 0
+        assert f"its containers run in {here}" in refused.stderr
+        assert f"KIST_RUN={here}" in refused.stderr
+    kill_engine(small)
+    assert elsewhere("ps").returncode != 0
+    assert small.good("ps", "-q", "--no-trunc") == name
+    small.good("rm", "-f", name)
+    small.stop_engine()
+    assert elsewhere("ps", "-aq").stdout == ""
+    assert elsewhere("engine", "stop").returncode == 0

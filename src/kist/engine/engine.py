@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from kist.engine import isolation, logconfig, means, network_options, settings
 from kist.engine.checking import Checker
+from kist.engine.claim import Claim
 from kist.engine.containers import Containers
 from kist.engine.controls import Controls
 from kist.engine.ending import check_removable
@@ -108,6 +109,7 @@ class Engine:
         self.settings = settings.read(roots.config_file(os.environ, os.geteuid()))
         self.store = Store(self.data_root, self.settings.storage)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
+        self._claim = Claim(self.data_root, self.run_root)
         self.event_log = Events(self.store.events)
         self.catalogue = Images(self.store, self.event_log)
         self.spawner = spawner or Spawner(os.path.join(self.run_root, "engine.log"), shared=shared, bound=bound)
@@ -152,6 +154,7 @@ class Engine:
         self._networks.close()
         self.spawner.close()
         self.store.close()
+        self._claim.close()
 
     @cached_property
     def files(self) -> "Files":
