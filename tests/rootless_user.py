@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +25,14 @@ class User:
     def run_root(self) -> Path:
         return self.who.directory / "run"
 
-    def __call__(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def __call__(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*self.who.command, sys.executable, "-m", "kist.cli", *arguments],
             input=stdin,
             capture_output=True,
-            env=self.who.environment | {"KIST_RUN": str(self.run_root)},
+            env=self.who.environment | {"KIST_RUN": str(self.run_root)} | (environment or {}),
             timeout=60,
             check=False,
         )

@@ -30,11 +30,8 @@ def busybox(engine: Engine) -> str:
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """One command line for the session, with the small image in its engine."""
-    directory = tmp_path_factory.mktemp("cli")
-    with a_cli(directory) as made:
-        archive = directory / "busybox.tar"
-        archive.write_bytes(busybox_tar())
-        made.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+    with a_cli(tmp_path_factory.mktemp("cli")) as made:
+        give_busybox(made)
         yield made
 
 
@@ -46,12 +43,17 @@ def fresh_cli(tmp_path: Path) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def small(fresh_cli: Cli, tmp_path: Path) -> Cli:
+def small(fresh_cli: Cli) -> Cli:
     """A fresh root with the small image."""
-    archive = tmp_path / "busybox.tar"
-    archive.write_bytes(busybox_tar())
-    fresh_cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+    give_busybox(fresh_cli)
     return fresh_cli
+
+
+def give_busybox(cli: Cli) -> None:
+    """Import the small image."""
+    archive = cli.directory / "busybox.tar"
+    archive.write_bytes(busybox_tar())
+    cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
 
 
 @pytest.fixture
@@ -88,8 +90,8 @@ def user(request: pytest.FixtureRequest, users: Callable[[str], User]) -> User:
 
 
 @pytest.fixture(scope="session")
-def callers(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Caller]]:
-    """One of each kind for the session, without an engine that runs."""
+def callers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Caller]]:
+    """One of each kind for the session, with containers of their own, and without an engine that runs."""
     with contextlib.ExitStack() as stack:
         known: dict[str, Caller] = {}
 
@@ -98,10 +100,14 @@ def callers(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
             python = [*user.who.command, sys.executable]
             return Caller(python, user.who.environment | {"KIST_RUN": str(user.run_root)}, user.run_root, user.who.home)
 
+        def root() -> Caller:
+            cli = stack.enter_context(a_cli(tmp_path_factory.mktemp("callers")))
+            give_busybox(cli)
+            return Caller([sys.executable], cli.environment, cli.directory / "run", cli.directory)
+
         def get(kind: str) -> Caller:
             if kind not in known:
-                root = Caller([sys.executable], cli.environment, cli.directory / "run", cli.directory)
-                known[kind] = root if kind == "root" else ordinary(kind)
+                known[kind] = root() if kind == "root" else ordinary(kind)
             return known[kind]
 
         yield get

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from faultroom import points
 from harness import BUSYBOX
-from kist.kernel import rtnetlink
+from kist.kernel import faults, rtnetlink
 from kist.network import room
 from machines import SECONDS, Namespace, fetch, join, server, transact
 from ordinary import Ordinary
@@ -228,6 +229,36 @@ def test_one_that_serves_nobody_any_more_is_ended_by_the_next_engine(user: User)
     assert ways_out(user) == [left]
     user.good("ps")
     wait_for(lambda: left not in ways_out(user))
+
+
+@_users(("range", "slirp4netns"), ("range", "pasta"))
+def test_one_that_a_killed_engine_has_left_ends_with_the_next_which_does_not_need_it(user: User) -> None:
+    name = user.good("run", "-d", BUSYBOX, "sleep", "1000")
+    engine = user.engine_pid()
+    for pid in (*_children(engine), engine):
+        os.kill(pid, signal.SIGKILL)
+    assert len(ways_out(user)) == 1
+    user.good("rm", "-f", name)
+    user.good("engine", "stop")
+    wait_for(lambda: not ways_out(user))
+
+
+@pytest.mark.parametrize("point", [point for point in points() if point.startswith("way out:")])
+def test_an_engine_that_is_killed_while_it_starts_one_leaves_none_that_nobody_knows(
+    point: str, machine: Machine
+) -> None:
+    user = machine.user("range", "pasta" if "pasta" in point else "slirp4netns")
+    user.good("engine", "stop")
+    wait_for(lambda: not ways_out(user))
+    trap = user.file("trap", point)
+    assert user("run", "--rm", BUSYBOX, "true", environment={faults.VARIABLE: str(trap)}).returncode != 0
+    assert not trap.exists()
+    # The next engine needs none, and ends the one that is there, or the last of the mounts where it lives have gone.
+    user.good("ps")
+    user.good("engine", "stop")
+    wait_for(lambda: not ways_out(user))
+    with server(machine.behind, BEHIND) as (port, _):
+        assert user.good("run", "--rm", BUSYBOX, *asking(BEHIND, port)) == "hello"
 
 
 def _children(pid: int) -> list[int]:

@@ -136,10 +136,11 @@ class Networks:
         """The ids of all that have an address."""
         return self._store.records.address_holders()
 
-    def end_stray_ways(self) -> None:
-        """End what ``stray_ways`` tells of."""
+    def settle_ways(self) -> None:
+        """End what ``stray_ways`` tells of, and look after the program that an earlier engine has left here."""
         if self._room is not None:
             self._room.end_strays()
+            self._room.take_over()
 
     def _network(self) -> plan.BridgeNetwork:
         with self._lock:

@@ -125,5 +125,5 @@ class Reconciling:
         for left in strays:
             self._remnants.discard_if_dead(left)
         self._store.discard_orphans()
-        self._networks.end_stray_ways()
+        self._networks.settle_ways()
         mountpoints.forget_unused(os.path.join(self._store.root, "mountpoints"), self._store.snapshots.exists)

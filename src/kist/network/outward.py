@@ -6,11 +6,9 @@ for whatever leaves by it. Neither reaches the host's loopback addresses: what l
 containers.
 """
 
-import contextlib
 import functools
 import os
 import re
-import select
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -163,92 +161,3 @@ def slirp_command(helper: Helper, subnet: Subnet, namespace: str, ready: int) ->
         "--enable-sandbox", "--enable-seccomp",
         f"--ready-fd={ready}", "--netns-type=path", namespace, DEVICE,
     ]  # fmt: skip
-
-
-def start(helper: Helper, subnet: Subnet, namespace: str, run_root: str, *, resolves: bool) -> Running:
-    """Start the program for the namespace that is mounted at ``namespace``, and wait until its device is there.
-
-    Args:
-        helper: the program.
-        subnet: on the device.
-        namespace: the file.
-        run_root: for what it writes.
-        resolves: have it ask the host's name servers, for a host whose own are all on loopback addresses.
-
-    Raises:
-        Unavailable: it could not be started; with its own words.
-    """
-    if helper.name == "pasta":
-        pid = _start_pasta(helper, subnet, namespace, run_root, resolves=resolves)
-    else:
-        pid = _start_slirp(helper, subnet, namespace, run_root)
-    try:
-        return Running(helper.name, pid, process.start_time(pid), subnet.resolver if resolves else "")
-    except (FileNotFoundError, ProcessLookupError) as error:
-        raise _failed(helper, "it ended at once") from error
-
-
-def _start_pasta(helper: Helper, subnet: Subnet, namespace: str, run_root: str, *, resolves: bool) -> int:
-    pid_file = os.path.join(run_root, f"pasta-{os.getpid()}.pid")
-    log = os.path.join(run_root, "pasta.log")
-    command = pasta_command(helper, subnet, namespace, log, pid_file, resolves=resolves)
-    try:
-        # What it says goes to a file: a pipe would stay open with the process that goes on.
-        with open(os.path.join(run_root, "pasta.err"), "w+b") as words:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, check=False,
-                                  start_new_session=True, timeout=_SECONDS)  # fmt: skip
-            words.seek(0)
-            if done.returncode:
-                raise _failed(helper, _last_line(words.read()))
-        with open(pid_file, encoding="ascii") as file:
-            return int(file.read())
-    except subprocess.TimeoutExpired as error:
-        raise _failed(helper, f"it was not ready after {_SECONDS} s") from error
-    finally:
-        for path in (pid_file, os.path.join(run_root, "pasta.err")):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-
-
-def _start_slirp(helper: Helper, subnet: Subnet, namespace: str, run_root: str) -> int:
-    ready, tell = os.pipe2(os.O_CLOEXEC)
-    try:
-        with open(os.path.join(run_root, "slirp4netns.log"), "w+b") as words:
-            child = subprocess.Popen(slirp_command(helper, subnet, namespace, tell), stdin=subprocess.DEVNULL,
-                                     stdout=words, stderr=words, pass_fds=[tell], start_new_session=True)  # fmt: skip
-            os.close(tell)
-            tell = -1
-            if select.select([ready], [], [], _SECONDS)[0] and os.read(ready, 1):
-                _children.append(child)
-                return child.pid
-            child.kill()
-            child.wait()
-            words.seek(0)
-            raise _failed(helper, _last_line(words.read()))
-    finally:
-        for descriptor in (ready, tell):
-            if descriptor >= 0:
-                os.close(descriptor)
-
-
-# Looked at again where the next one is started, so that no dead one stays a zombie.
-_children: "list[subprocess.Popen[bytes]]" = []
-
-
-def reap() -> None:
-    """Take the ends of those that have ended."""
-    _children[:] = [child for child in _children if child.poll() is None]
-
-
-def _last_line(words: bytes) -> str:
-    lines = words.decode(errors="replace").strip().splitlines()
-    # Where there is no system logger, passt tells of that after every line.
-    told = [line for line in lines if "syslog" not in line]
-    return told[-1].strip() if told else "it says nothing"
-
-
-def _failed(helper: Helper, words: str) -> Unavailable:
-    return Unavailable(
-        f"{helper.name} cannot be the way out of the containers' network: {words}",
-        hint="--network host and --network none work without it",
-    )

@@ -22,7 +22,7 @@ from kist.errors import KistError, Unavailable
 from kist.kernel import ends, members, netns, rtnetlink
 from kist.kernel import files as kernel_files
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
-from kist.network import apply, files, outward
+from kist.network import apply, files, outward, outward_start
 
 T = TypeVar("T")
 
@@ -102,6 +102,14 @@ class Room:
             if not running.lives:
                 end(path, running)
 
+    def take_over(self) -> None:
+        """Look after the program that an earlier engine has left here, whether a container needs it again or not."""
+        with self._lock:
+            if self._descriptor < 0:
+                self._descriptor = netns.kept_at(self.path)
+            if self._descriptor >= 0 and self._outward is None:
+                self._outward = self._found()
+
     def close(self) -> None:
         """Let go of it, and of its program; both go on as long as anybody has them."""
         with self._lock:
@@ -147,22 +155,21 @@ class Room:
         for path, here, running in self._notes():
             if here == members.own_mount_namespace():
                 if running.lives:
+                    netns.inside(self._descriptor, apply.guard_way_out)
                     self._tell(running)
                     return running
                 os.unlink(path)
         return None
 
     def _started(self) -> outward.Running | None:
-        outward.reap()
+        outward_start.reap()
         helper = outward.find(self._environment)
         if helper is None or not self._leads_outside():
             return None
         subnet = outward.choose_subnet(self.routes_outside())
         resolves = not files.host_resolvers(kernel_files.read_text("/etc/resolv.conf"))
-        running = outward.start(helper, subnet, self.path, self._run_root, resolves=resolves)
+        running = outward_start.start(helper, subnet, self.path, self._own("pid"), self._note, resolves=resolves)
         _log.info("the way out of the containers' network is %s, process %d", running.name, running.pid)
-        with open(os.path.join(self._run_root, f"{_NOTE}{members.own_mount_namespace()}.json"), "wb") as file:
-            file.write(msgspec.json.encode(running))
         netns.inside(self._descriptor, apply.guard_way_out)
         self._tell(running)
         return running
@@ -170,6 +177,13 @@ class Room:
     def _leads_outside(self) -> bool:
         """Whether the host itself has a way out."""
         return "0.0.0.0/0" in self.routes_outside()
+
+    def _own(self, kind: str) -> str:
+        return os.path.join(self._run_root, f"{_NOTE}{members.own_mount_namespace()}.{kind}")
+
+    def _note(self, running: outward.Running) -> None:
+        with open(self._own("json"), "wb") as file:
+            file.write(msgspec.json.encode(running))
 
     def _tell(self, running: outward.Running) -> None:
         pidfd = ends.open_process(running.pid, running.started)
@@ -197,13 +211,20 @@ class Room:
         for name in os.listdir(self._run_root):
             if not name.startswith(_NOTE):
                 continue
+            number, _, kind = name.removeprefix(_NOTE).partition(".")
             path = os.path.join(self._run_root, name)
-            try:
-                with open(path, "rb") as file:
-                    running = msgspec.json.decode(file.read(), type=outward.Running)
-                yield path, int(name.removeprefix(_NOTE).removesuffix(".json")), running
-            except (FileNotFoundError, msgspec.DecodeError, ValueError):
-                _log.warning("%s is damaged", path)
+            running = outward_start.read_pid_file(path, self.path) if kind == "pid" else _read_note(path)
+            if running is not None and number.isdecimal():
+                yield path, int(number), running
+
+
+def _read_note(path: str) -> outward.Running | None:
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=outward.Running)
+    except (FileNotFoundError, msgspec.DecodeError):
+        _log.warning("%s is damaged", path)
+        return None
 
 
 def end(path: str, running: outward.Running) -> None:
