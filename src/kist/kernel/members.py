@@ -123,6 +123,19 @@ def lives_anybody(mount_namespace: int, *, but: int) -> bool:
     return any(_space(int(pid), "mnt") == name for pid in os.listdir("/proc") if pid.isdecimal() and int(pid) != but)
 
 
+def lives_any_titled(title: bytes) -> bool:
+    """Whether there is a process in this one's mount namespace whose title (``process.set_title``) begins so."""
+    own = _space(os.getpid(), "mnt")
+    for pid in os.listdir("/proc"):
+        if pid.isdecimal() and _space(int(pid), "mnt") == own:
+            try:
+                if process.read_file(f"/proc/{pid}/cmdline").startswith(title):
+                    return True
+            except OSError:
+                continue  # it has just ended
+    return False
+
+
 def _space(pid: int, kind: str) -> str:
     """The name of a namespace of a process; empty when it has ended, or is none of ours."""
     try:

@@ -111,7 +111,8 @@ class Room:
                 self._outward = self._found()
 
     def close(self) -> None:
-        """Let go of it, and of its program; both go on as long as anybody has them."""
+        """Let go of it, and of its program; both go on as long as anybody has them. What is a stray by now is ended."""
+        self.end_strays()
         with self._lock:
             self._closed = True
             if self._descriptor >= 0:
@@ -171,7 +172,6 @@ class Room:
         running = outward_start.start(helper, subnet, self.path, self._own("pid"), self._note, resolves=resolves)
         _log.info("the way out of the containers' network is %s, process %d", running.name, running.pid)
         netns.inside(self._descriptor, apply.guard_way_out)
-        self._tell(running)
         return running
 
     def _leads_outside(self) -> bool:
@@ -184,6 +184,7 @@ class Room:
     def _note(self, running: outward.Running) -> None:
         with open(self._own("json"), "wb") as file:
             file.write(msgspec.json.encode(running))
+        self._tell(running)
 
     def _tell(self, running: outward.Running) -> None:
         pidfd = ends.open_process(running.pid, running.started)

@@ -111,10 +111,18 @@ class Keeper:
             self._loop.turn()
         unlink("/".join(self._place))
         if self._minded >= 0:
-            try:
-                signal.pidfd_send_signal(self._minded, signal.SIGTERM)
-            except ProcessLookupError:
-                return  # it has ended before
+            self._end_minded()
+
+    def _end_minded(self) -> None:
+        from kist.kernel import members  # noqa: PLC0415 - once, and for ordinary users only
+
+        # Those of a keeper that was killed may not have come to this one, and have need of it.
+        if members.lives_any_titled(b"kist-monitor"):
+            return
+        try:
+            signal.pidfd_send_signal(self._minded, signal.SIGTERM)
+        except ProcessLookupError:
+            return  # it has ended before
 
     # children
 
