@@ -142,11 +142,6 @@ class Networks:
             self._room.end_strays()
             self._room.take_over()
 
-    def close(self) -> None:
-        """Let go of an ordinary user's own network."""
-        if self._room is not None:
-            self._room.close()
-
     def _network(self) -> plan.BridgeNetwork:
         with self._lock:
             if self._bridge is None:
