@@ -44,6 +44,12 @@ class Database:
         with self._lock, reported("read records"):
             return self._connection.execute(sql, values).fetchall()
 
+    def version(self) -> tuple[int, int]:
+        """Another value whenever something has been changed since, by this process or another one."""
+        with self._lock, reported("read records"):
+            (by_others,) = self._connection.execute("PRAGMA data_version").fetchone()
+            return by_others, self._connection.total_changes
+
     def row(self, sql: str, *values: object) -> Row | None:
         """The first row that a query finds."""
         found = self.rows(sql, *values)

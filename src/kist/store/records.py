@@ -30,6 +30,7 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listed: tuple[tuple[int, int], tuple[tuple[Container, int], ...]] | None = None  # and when that was
         self._decoded: dict[str, tuple[bytes, Container]] = {}  # as the last list had them; replaced as a whole
 
     # images and their names
@@ -171,11 +172,15 @@ class Records:
         rows = self._database.rows("SELECT value FROM containers ORDER BY created_at DESC, id")
         return tuple(json.decode(value, Container, what="container record") for (value,) in rows)
 
-    def containers_and_starts(self) -> list[tuple[Container, int]]:
+    def containers_and_starts(self) -> tuple[tuple[Container, int], ...]:
         """All containers, the newest first, each with when it was started last (0 for never); kept as they were read.
 
-        A record is decoded again only when it is another one, so a list costs one query.
+        Where nothing has changed they are not read again, and a record is decoded again only when it is another one.
         """
+        # Looked at before they are read: a change meanwhile has them read once more.
+        version = self._database.version()
+        if self._listed is not None and self._listed[0] == version:
+            return self._listed[1]
         rows = self._database.rows("SELECT id, value, started_at FROM containers ORDER BY created_at DESC, id")
         before, now = self._decoded, {}
         found = []
@@ -186,7 +191,8 @@ class Records:
             now[identity] = known
             found.append((known[1], started_at))
         self._decoded = now
-        return found
+        self._listed = version, tuple(found)
+        return self._listed[1]
 
     def container_ids(self) -> tuple[str, ...]:
         """The ids of all containers."""

@@ -225,3 +225,19 @@ def test_ranges_of_ids_are_one_containers(store):
     # What a container without a record has left is everybody's again.
     store.records.remove_container("a" * 64)
     assert store.records.lease_ids("b" * 64, next_free) == (100, 10)
+
+
+def test_a_list_is_not_read_again_until_somebody_has_changed_something(records, store):
+    records.add_container(container("a1", "one"))
+    first = records.containers_and_starts()
+    assert records.containers_and_starts() is first
+    records.note_start(container("a1", "one").id)
+    assert records.containers_and_starts()[0][1] > 0
+    with Store(store.root) as other:
+        # Another process has a connection of its own too.
+        other.records.add_container(container("b2", "two"))
+        assert {each.name for each, _ in records.containers_and_starts()} == {"one", "two"}
+        other.records.remove_container(container("a1", "one").id)
+        assert [each.name for each, _ in records.containers_and_starts()] == ["two"]
+        records.remove_container(container("b2", "two").id)
+        assert other.records.containers_and_starts() == ()
