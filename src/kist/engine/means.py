@@ -29,6 +29,7 @@ _WATCHED = (
 )
 # apt would become another user for its downloads, looks whether it has, and there is none here.
 _APT = {"apt.conf": 'APT::Sandbox::User "root";\n'}
+_NO_GROUPS = f"--group-add is left out: there is one group here, which is yours ({see_doctor('subids')})."
 _DOCTORS = {outward.TUN: "tun", "/dev/fuse": "fuse"}
 # File systems that show a namespace: only the root of that namespace mounts them.
 _SHOWS = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}
@@ -91,7 +92,8 @@ class Means(msgspec.Struct, frozen=True):
         """What of these options is had in another way."""
         watched = (_WATCHED,) if options.resources.memory > 0 and not self.cgroups else ()
         closed = () if self.root else tuple(map(_closed, filter(_is_closed, options.devices)))
-        return (*watched, *closed, *self._network_warnings(options))
+        groups = (_NO_GROUPS,) if self.ids is not None and self.ids.alone and options.group_add else ()
+        return (*watched, *closed, *groups, *self._network_warnings(options))
 
     def _network_warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         if self.root or options.network != "bridge" or self.way_out:

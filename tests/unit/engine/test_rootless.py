@@ -122,6 +122,8 @@ PUBLISHED = ContainerOptions(image="x", networking=Networking(ports=(PortBinding
         (NO_WAY, ContainerOptions(image="x", networking=Networking(publish_all=True)), "bridge", "nothing outside"),
         (NO_WAY, ContainerOptions(image="x", networking=Networking(ip="10.88.0.9")), "bridge", "nothing outside"),
         (NO_WAY, ContainerOptions(image="x", network="none"), "none", ""),
+        (Means(False, False, ALONE), ContainerOptions("x", network="none", group_add=("77",)), "none", "--group-add"),
+        (NO_WAY, ContainerOptions("x", network="none", group_add=("77",)), "none", ""),
         (NO_WAY, ContainerOptions(image="x", network="host"), "host", ""),
     ],
 )
