@@ -138,6 +138,30 @@ def test_a_full_disk_costs_log_lines_and_nothing_else(tmp_path: Path) -> None:
         mounts.unmount(str(data))
 
 
+@pytest.mark.root("mounts a small file system")
+@pytest.mark.parametrize("network", ["none", "bridge"])
+def test_what_has_filled_the_disk_can_be_removed(tmp_path: Path, network: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    mounts.mount("tmpfs", str(data), "tmpfs", mounts.MS_NOSUID, "size=24m")
+    fill = ("--network", network, BUSYBOX, "dd", "if=/dev/zero", "of=/big", "bs=64k", "count=1000")
+    try:
+        with a_cli(tmp_path) as cli:
+            archive = tmp_path / "busybox.tar"
+            archive.write_bytes(busybox_tar())
+            cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+            done = cli("run", "--rm", *fill, timeout=30)
+            assert (done.returncode, "No space left" in done.stderr) == (1, True)
+            assert cli.good("ps", "-aq") == ""
+            assert cli("run", "--name", "big", *fill, timeout=30).returncode == 1
+            cli.good("rm", "big")
+            assert cli.good("run", "--rm", *QUIET, BUSYBOX, "echo", "room") == "room"
+            found = cli("system", "check").stdout.splitlines()
+            assert not [line for line in found if not line.startswith("cgroup")], found  # there may be others' ones
+    finally:
+        mounts.unmount(str(data))
+
+
 def test_a_command_that_is_killed_leaves_its_container_running(small: Cli) -> None:
     words = ["run", "--name", "orphan", *QUIET, BUSYBOX, "sh", "-c", "echo up; sleep 600"]
     with subprocess.Popen([*small.command, *words], env=small.environment, stdout=subprocess.PIPE) as command:

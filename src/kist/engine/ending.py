@@ -137,11 +137,11 @@ class Ending:
     def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
         faults.point("remove: begins")
         end_orphans(container, self._roster.places(container))
-        self._networks.release(container.id)
-        faults.point("remove: gave the address back")
-        self._records.release_ids(container.id)
-        self._records.remove_container(container.id)
-        faults.point("remove: removed the record")
+        try:
+            self._forget(container)
+        except Unavailable:  # a full disk has no room to note anything: the files, which go anyway, make some
+            self._creation.discard(container.id)
+            self._forget(container)
         self._creation.discard(container.id)
         faults.point("remove: removed the files")
         if volumes or container.options.auto_remove:
@@ -150,6 +150,13 @@ class Ending:
         self._attaching.drop(container)
         self._events.container("destroy", container)
         self._waiting.watcher.tell(container.id, container.state.exit_code, removed=True)
+
+    def _forget(self, container: Container) -> None:
+        self._networks.release(container.id)
+        faults.point("remove: gave the address back")
+        self._records.release_ids(container.id)
+        self._records.remove_container(container.id)
+        faults.point("remove: removed the record")
 
     def ended(self, container: Container, found: dict[str, Any]) -> bool:
         """A container has ended: tell who waits, and give back what only a running one needs.
@@ -175,6 +182,9 @@ class Ending:
                     self.remove(container)
                 except NotFound:  # another engine was first
                     self._waiting.watcher.tell(container.id, ended.exit_code, removed=True)
+                except Unavailable as error:  # who waits for the removal would do so for ever
+                    self._waiting.watcher.tell(container.id, ended.exit_code, removed=True, error=str(error))
+                    raise
             return False
         with contextlib.suppress(NotFound), self._locks.alone(container):
             # Whoever heard of the end may have started it again by now.
