@@ -24,7 +24,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         elif problem["hint"]:
             context.say(f"  {problem['hint']}")
     counts = ", ".join(f"{count} {_plural(kind, count)}" for kind, count in sorted(found["looked_at"].items()))
-    context.note(f"looked at {counts}")
+    context.note(f"looked at {counts}" + ("" if found["problems"] else ": all is in order"))
     if left and not arguments.flag("repair"):
         context.note(f"{left} found; `kist system check --repair` mends what can be mended")
     elif left:
