@@ -99,7 +99,6 @@ LONG_CASES = [(point, victim) for point, _ in CASES for victim in ("engine", "ke
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     with a_room(tmp_path_factory.mktemp("faults")) as made:
         yield made
-        assert made.kills or LONG
 
 
 @pytest.fixture(scope="module", autouse=True)
