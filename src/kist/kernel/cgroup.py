@@ -99,6 +99,11 @@ class Cgroup:
         """Whether it is in no hierarchy, so that it cannot be."""
         return self._v1 is None and self._v2 is None
 
+    @property
+    def is_born_into(self) -> bool:
+        """Whether a process is best made in it, with ``open_v2``'s descriptor: to move there takes milliseconds."""
+        return self._v2 is not None
+
     def create(self, limits: Mapping[str, Any]) -> tuple[str, ...]:
         """Make the cgroup and limit what will run in it; nothing is left behind on failure.
 

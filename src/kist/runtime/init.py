@@ -29,6 +29,7 @@ def run(
     text: str,
     context: operations.Context,
     stdio: tuple[int, int, int] | None,
+    plan: dict[str, Any] | None = None,
 ) -> NoReturn:
     """Perform the plan's operations, then execute its command.
 
@@ -37,6 +38,7 @@ def run(
             only here: what the monitor does not read costs it no memory.
         context: what the operations share; its ``report`` is the socket to the monitor.
         stdio: descriptors for 0, 1 and 2; None when an operation opens a terminal.
+        plan: what the text says, where somebody has parsed it already.
     """
     try:
         context.enter()
@@ -51,7 +53,7 @@ def run(
         if _is_abandoned(context.report):
             os._exit(1)
         os.umask(0o022)
-        plan = jsontext.loads(text)
+        plan = jsontext.loads(text) if plan is None else plan
         if "bundle" in plan:
             from kist.runtime import outside  # noqa: PLC0415 - few containers have an outside runtime
 

@@ -301,11 +301,18 @@ def sysctl(context: Context, name: str, value: str) -> None:  # noqa: ARG001
 
 
 def loopback(context: Context) -> None:  # noqa: ARG001
-    """Bring the loopback interface up (netdevice(7))."""
+    """Bring the loopback interface up."""
+    set_loopback_up()
+
+
+def set_loopback_up() -> None:
+    """Bring this network namespace's loopback interface up, unless it is (netdevice(7))."""
     control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     request = struct.pack("16sh22x", b"lo", 0)
     flags = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)[0]
-    fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+    if not flags & _IFF_UP:
+        # It waits for whoever else changes interfaces, of any namespace.
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
     control.close()
 
 

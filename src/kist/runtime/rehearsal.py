@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 
-from kist.kernel import faults, namespaces, process
+from kist.kernel import cgroup, faults, namespaces, process
 from kist.runtime import gathering, messages
 from kist.runtime.guard import Guard
 from kist.runtime.monitor import Monitor
+from kist.runtime.prepared import Prepared
 from kist.runtime.streams import Client
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Any, NoReturn
 
+    from kist.kernel.lean import socket
     from kist.runtime.child import Clone
     from kist.runtime.machine import Machine
     from kist.runtime.operations import Context
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 _TIMES = 9
 _PLAN: dict[str, Any] = {
     "id": "0" * 64,
-    "namespaces": ["pid"],
+    "namespaces": ["pid", "mount", "ipc", "uts", "network"],
+    "init_path": "",
     "limits": {
         "devices": [
             {"allow": False, "type": "a", "major": -1, "minor": -1, "access": "rwm"},
@@ -56,7 +59,7 @@ def rehearse(machine: Machine, directory: str) -> None:
     """
     os.makedirs(directory, 0o700, exist_ok=True)
     faults.disarm()
-    plan = {**_PLAN, "cgroup": f"kist/{os.path.basename(directory)}"}
+    plan = {**_PLAN, "cgroup": own_group(machine, directory)}
     messages.write_json(f"{directory}/plan.json", plan)
     called: dict[int, CodeType] = {}
 
@@ -74,6 +77,18 @@ def rehearse(machine: Machine, directory: str) -> None:
     for name in os.listdir(directory):
         os.unlink(os.path.join(directory, name))
     os.rmdir(directory)
+
+
+def own_group(machine: Machine, directory: str) -> str:
+    """The cgroup for a rehearsal in this directory; empty where this process may make none."""
+    path = f"kist/{os.path.basename(directory)}"
+    made = cgroup.Cgroup(machine.hierarchies, path)
+    try:
+        made.create({})
+        made.remove()
+    except OSError:
+        return ""
+    return path
 
 
 def _rehearse_once(machine: Machine, directory: str) -> None:
@@ -98,8 +113,15 @@ def _rehearse_once(machine: Machine, directory: str) -> None:
 def _live(monitor: Monitor, _: Guard) -> None:
     """From the start to the end of a first process."""
     ours, theirs = messages.pair()
-    monitor.clone_first = _clone_of_none
+    prepared: Prepared | None = None
+    if monitor.cgroup is not None and monitor.cgroup.is_born_into:
+        monitor.clone_first = _clone_of_none
+    else:
+        prepared = Prepared(0, _end_when_begun)
+        prepared.become_first(monitor)
     monitor.run([Client(ours, stdin=False, stdout=True, stderr=True)])
+    if prepared is not None:
+        prepared.end()
     theirs.close()
 
 
@@ -113,6 +135,14 @@ def _clone_of_none(_plan: dict[str, Any], into: int | None, _held: Mapping[str, 
         return pid, pidfd
 
     return clone
+
+
+def _end_when_begun(channel: socket.socket) -> NoReturn:
+    """A first process that ends as if its command had."""
+    if messages.receive(channel)[0] is not None:
+        messages.send(channel, {})
+        messages.receive(channel)
+    os._exit(0)
 
 
 def _pass_output(monitor: Monitor, guard: Guard) -> None:

@@ -17,6 +17,7 @@ from kist.kernel.lean import socket
 from kist.runtime import messages
 from kist.runtime.guard import Guard
 from kist.runtime.monitor import Monitor
+from kist.runtime.prepared import Prepared, prepare
 from kist.runtime.streams import Client
 
 TYPE_CHECKING = False
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from kist.runtime.machine import Machine
+
+# Milliseconds that a start has the machine for itself, when no other one waits, before the next spare is made.
+_HEADSTART = 15
 
 
 def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> NoReturn:
@@ -42,12 +46,15 @@ def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> 
     poll = select.poll()
     poll.register(life, 0)
     poll.register(taken, select.POLLIN)
+    others = select.poll()
+    others.register(life, 0)
+    others.register(requests, select.POLLIN)
     while True:
         spare, death = namespaces.clone(namespaces.CLONE_PARENT)
         if spare == 0:
             os.close(taken)
             os.close(life)
-            _be_spare(socket.socket(fileno=requests), take, speaks, machine)
+            be_spare(socket.socket(fileno=requests), take, speaks, machine)
         # Somebody may kill it while it waits.
         poll.register(death, select.POLLIN)
         events = dict(poll.poll())
@@ -55,16 +62,28 @@ def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> 
         os.close(death)
         if taken in events:
             os.read(taken, 1)
+            others.poll(_HEADSTART)
         elif life in events:
             # The spare ends when the last engine that could send it a request has gone.
             os._exit(0)
 
 
-def _be_spare(requests: socket.socket, take: int, speaks: socket.socket, machine: Machine) -> NoReturn:
+def be_spare(requests: socket.socket, take: int, speaks: socket.socket, machine: Machine) -> NoReturn:
+    """Wait for a request, and become the monitor that it asks for.
+
+    Args:
+        requests: where it comes.
+        take: a pipe to say that it has come.
+        speaks: where monitors speak to the keeper.
+        machine: for the monitor.
+    """
     os.setsid()
     os.chdir("/")
+    prepared = prepare(machine)
     request, descriptors = messages.receive(requests)
     if request is None:
+        if prepared is not None:
+            prepared.end()
         os._exit(0)
     faults.point("spare: took a request")
     requests.close()
@@ -77,16 +96,23 @@ def _be_spare(requests: socket.socket, take: int, speaks: socket.socket, machine
         messages.complain(error)
     os.close(take)
     faults.point("spare: told that it took a request")
-    _become_monitor(request, descriptors, guard, machine)
+    _become_monitor(request, descriptors, guard, machine, prepared)
 
 
-def _become_monitor(request: dict[str, Any], descriptors: list[int], guard: Guard, machine: Machine) -> NoReturn:
+def _become_monitor(
+    request: dict[str, Any], descriptors: list[int], guard: Guard, machine: Machine, prepared: Prepared | None
+) -> NoReturn:
     try:
         control, *streams = (socket.socket(fileno=each) for each in descriptors)
         attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
         plan = messages.read_json(request["plan"])
         process.set_title(f"kist-monitor {plan['id'][:12]}")
-        Monitor(plan, request, control, machine, guard).run(attached)
+        monitor = Monitor(plan, request, control, machine, guard)
+        if prepared is not None:
+            prepared.become_first(monitor)
+        monitor.run(attached)
+        if prepared is not None:
+            prepared.end()  # the start may have failed before
     except BaseException:  # noqa: BLE001 - the last frame of this process: what went wrong goes to the engine's log
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()

@@ -1,0 +1,160 @@
+"""A first process that is made before there is a container for it.
+
+The spare monitor makes it, in new namespaces of the kinds that nearly every container has for itself, and it waits
+there for its plan. So a start does not pay for the clone, and above all not for the network namespace: the kernel makes
+those one at a time, and while it clears away the one of a container that has ended, nobody else gets one.
+
+What it is told, each a packet: first where its plan is, so that it gets on with that while the monitor makes the
+cgroup; then, when it has answered, the descriptors that a child is given otherwise by the clone. The end of the line
+means that it is not wanted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from kist.kernel import cgroup, faults, namespaces, process
+from kist.kernel.lean import signal, socket
+from kist.runtime import child, init, messages, operations
+from kist.runtime import loop as events
+from kist.spec import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
+    from kist.runtime.machine import Machine
+    from kist.runtime.monitor import Monitor
+
+# They begin empty whenever they are made. One of mounts begins as a copy, so it is made when there is a plan.
+_MADE_AHEAD = ("pid", "network", "ipc", "uts")
+_WANTED = frozenset((*_MADE_AHEAD, "mount"))
+# What a plan has that wants its first process made in another way.
+_OTHERWISE = ("joined", "ids", "runtime")
+
+
+class Prepared:
+    """One such process, as its monitor has it.
+
+    Args:
+        flags: of the namespaces that it gets.
+        wait: what it does: with its end of the line, to the end of its life.
+    """
+
+    def __init__(self, flags: int, wait: Callable[[socket.socket], NoReturn]) -> None:
+        self._channel, theirs = messages.pair()
+        pid, pidfd = namespaces.clone(flags)
+        if pid == 0:
+            wait(theirs)
+        theirs.close()
+        self._process = pid, pidfd
+        faults.point("spare: made a first process")
+
+    def become_first(self, monitor: Monitor) -> None:
+        """Be the first process of this monitor's container; where the plan wants another one, end."""
+        if self._begin(monitor.plan):
+            monitor.clone_first = self._clone_first
+        else:
+            self._dismiss(monitor.loop)
+
+    def end(self) -> None:
+        """Have it end, and wait for that; nothing where it has become a container's."""
+        self._channel.close()
+        if self._process[0]:
+            os.waitpid(self._process[0], 0)
+            self._process = (0, -1)
+
+    def _begin(self, plan: dict[str, Any]) -> bool:
+        if not _WANTED.issuperset(plan["namespaces"]) or len(plan["namespaces"]) != len(_WANTED):
+            return False
+        if any(word in plan for word in _OTHERWISE):
+            return False
+        told = {"init": plan["init_path"], "cgroup": plan["cgroup"], "hierarchies": plan.get("hierarchies")}
+        try:
+            messages.send(self._channel, told)
+        except OSError:
+            return False  # somebody has killed it
+        faults.point("monitor: told the first process of its plan")
+        return True
+
+    def _clone_first(self, plan: dict[str, Any], into: int | None, held: Mapping[str, int]) -> child.Clone:
+        """As ``child.clone_first``, which makes those of further runs."""
+        if self._process[0] == 0 or into is not None or held:
+            return child.clone_first(plan, into, held)
+        return self._send
+
+    def _send(self, _become: object, context: operations.Context) -> tuple[int, int]:
+        # It has a mount namespace of its own from here on, by which others may know what belongs to the container.
+        if messages.receive(self._channel)[0] is None:
+            raise OSError(errno.ESRCH, "the container's first process has been killed")
+        messages.send(self._channel, {}, context.needs)
+        self._channel.close()
+        faults.point("monitor: gave the first process its streams")
+        taken, self._process = self._process, (0, -1)
+        return taken
+
+    def _dismiss(self, loop: events.Loop) -> None:
+        """Let it end."""
+        pid, pidfd = self._process
+        self._process = (0, -1)
+        self._channel.close()
+
+        def reap(_: int) -> None:
+            loop.forget(pidfd)
+            os.close(pidfd)
+            os.waitpid(pid, 0)
+
+        loop.watch(pidfd, events.READ, reap)
+
+
+def prepare(machine: Machine) -> Prepared | None:
+    """Make one; None where a process is best born into its cgroup."""
+    if cgroup.Cgroup(machine.hierarchies, "kist").is_born_into:
+        return None
+    return Prepared(child.flags_of(_MADE_AHEAD), lambda channel: _wait(channel, machine))
+
+
+def _wait(channel: socket.socket, machine: Machine) -> NoReturn:
+    try:
+        # Of the monitor it is to have nothing: the socket of requests least of all.
+        process.close_all_but(channel.fileno())
+        process.set_parent_death_signal(signal.SIGKILL)
+        # Had the monitor died before, the line has ended, or what it gave leads nowhere, which init looks at.
+        operations.set_loopback_up()
+        message, _ = messages.receive(channel)
+        if message is not None:
+            _become(channel, message, machine)
+    finally:
+        os._exit(1)
+
+
+def _become(channel: socket.socket, message: dict[str, Any], machine: Machine) -> None:
+    """What the plan needs before its operations; what fails here is told when there is somebody to tell."""
+    failure: Exception | None = None
+    text, plan = "", None
+    group = None
+    try:
+        text = process.read_file(message["init"]).decode()
+        plan = jsontext.loads(text)
+        if message["cgroup"]:
+            told = message["hierarchies"]
+            group = cgroup.Cgroup(cgroup.Hierarchies(**told) if told else machine.hierarchies, message["cgroup"])
+        namespaces.unshare(namespaces.CLONE_NEWNS)
+    except Exception as error:  # noqa: BLE001 - whatever it is, init tells the monitor
+        failure = error
+
+    messages.send(channel, {})
+
+    def enter() -> None:
+        if failure is not None:
+            raise failure
+
+    go, descriptors = messages.receive(channel)
+    if go is None:
+        return
+    report, *streams = descriptors
+    context = operations.Context(socket.socket(fileno=report), group)
+    context.enter = enter
+    init.run(text, context, (streams[0], streams[1], streams[2]) if streams else None, plan)

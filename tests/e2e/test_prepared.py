@@ -1,0 +1,100 @@
+"""First processes that are made before there is a container for them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import BUSYBOX, Cli, kill_and_see, until
+from kist.kernel import cgroup
+
+pytestmark = pytest.mark.skipif(
+    cgroup.Cgroup(cgroup.detect(), "kist").is_born_into, reason="processes are born into their cgroups here"
+)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+
+
+def prepared(cli: Cli) -> int:
+    """The process that waits now for its container; 0 when there is none yet."""
+    keepers = [pid for pid in children(cli.engine_pid()) if name(pid) == "kist-keeper"]
+    spares = [pid for keeper in keepers for pid in children(keeper) if name(pid) == "kist-spawner"]
+    waiting = [pid for spare in spares for pid in children(spare)]
+    return waiting[0] if len(waiting) == 1 else 0
+
+
+def wait_for_prepared(cli: Cli) -> int:
+    until(lambda: is_ready(prepared(cli)))
+    return prepared(cli)
+
+
+def is_ready(pid: int) -> bool:
+    """Whether it has nothing left to do but to wait."""
+    return bool(pid) and len(os.listdir(f"/proc/{pid}/fd")) == 4
+
+
+def pid_of(cli: Cli, container: str) -> int:
+    return int(cli.good("inspect", "--format", "{{.State.Pid}}", container))
+
+
+def test_the_process_that_waits_becomes_the_containers(small: Cli) -> None:
+    waiting = wait_for_prepared(small)
+    small.good("run", "-d", "--name", "it", "--network", "none", BUSYBOX, "sleep", "100")
+    assert pid_of(small, "it") == waiting
+    assert name(waiting) == "sleep"
+    assert wait_for_prepared(small) != waiting
+
+
+def test_while_it_waits_it_has_nothing_of_the_hosts_but_its_line(small: Cli) -> None:
+    waiting = wait_for_prepared(small)
+    open_now = {number: os.readlink(f"/proc/{waiting}/fd/{number}") for number in os.listdir(f"/proc/{waiting}/fd")}
+    assert len(open_now) == 4
+    assert open_now["0"] == "/dev/null"
+    assert [what[:7] for number, what in open_now.items() if int(number) > 2] == ["socket:"]
+    for kind in ("pid", "net", "ipc", "uts"):
+        assert os.readlink(f"/proc/{waiting}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
+
+
+@pytest.mark.parametrize("options", [("--network", "host"), ("--pid", "host"), ("--ipc", "host"), ("--uts", "host")])
+def test_a_container_with_another_wish_has_another_process_and_this_one_ends(
+    small: Cli, options: tuple[str, ...]
+) -> None:
+    waiting = wait_for_prepared(small)
+    small.good("run", "-d", "--name", "it", *options, BUSYBOX, "sleep", "100")
+    assert pid_of(small, "it") != waiting
+    until(lambda: not os.path.exists(f"/proc/{waiting}"))
+
+
+def test_a_container_starts_when_somebody_has_killed_it(small: Cli) -> None:
+    kill_and_see(wait_for_prepared(small))
+    assert small.good("run", "--rm", "--network", "none", BUSYBOX, "echo", "ran") == "ran"
+
+
+def test_it_ends_with_its_engine(small: Cli) -> None:
+    waiting = wait_for_prepared(small)
+    small.stop_engine()
+    until(lambda: not os.path.exists(f"/proc/{waiting}"))
+
+
+def test_a_restart_makes_a_process_of_its_own(small: Cli) -> None:
+    waiting = wait_for_prepared(small)
+    small.good("run", "-d", "--name", "it", "--network", "none", "--restart", "always", BUSYBOX, "sleep", "100")
+    assert pid_of(small, "it") == waiting
+    kill_and_see(waiting)
+    until(lambda: pid_of(small, "it") not in (0, waiting))
+
+
+def test_many_starts_at_once_each_have_one(small: Cli) -> None:
+    wait_for_prepared(small)
+    names = [f"it-{number}" for number in range(12)]
+    for each in names:
+        small.good("create", "--name", each, "--network", "none", BUSYBOX, "sleep", "100")
+    small.good("start", *names)
+    assert len({pid_of(small, each) for each in names}) == len(names)
+    assert small.good("ps", "-q").count("\n") == len(names) - 1
