@@ -27,8 +27,10 @@ SYS_MOUNT_SETATTR = 442
 
 
 # Looked up now, for a look-up in every child again would cost more than the calls.
-for _name in ("mount", "umount2", "pivot_root", "unshare", "setns", "prctl", "capset", "capget"):
+for _name in ("mount", "umount2", "pivot_root", "unshare", "setns", "prctl", "capset", "capget", "madvise"):
     getattr(_libc, _name)
+# It is called hundreds of times in a row.
+_libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def call(name: str, *arguments: object, path: object = None) -> int:
@@ -57,6 +59,11 @@ def syscall_locked(number: int, *arguments: object) -> int:
     if result == -1:
         raise _error(None)
     return result
+
+
+def advise(address: int, length: int, advice: int) -> bool:
+    """Call madvise(2); whether the kernel took the advice."""
+    return bool(_libc.madvise(address, length, advice) == 0)
 
 
 def trim() -> None:

@@ -31,9 +31,10 @@ from kist.runtime import adoption, gathering, messages, spawner
 from kist.runtime import loop as events
 from kist.runtime.door import listen, unlink
 from kist.runtime.kept import Kept
+from kist.runtime.learning import Lesson
 from kist.runtime.machine import Machine
 from kist.runtime.record import Record
-from kist.runtime.rehearsal import rehearse
+from kist.runtime.rehearsal import own_group, rehearse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,10 +69,14 @@ def main(requests: int, taken: int, engine: int, run_root: str, name: str, *, re
     gc.disable()
     machine = Machine()
     if rehearsed:
-        rehearse(machine, os.path.join(run_root, f"rehearsal-{os.getpid()}"))
+        place = os.path.join(run_root, f"rehearsal-{os.getpid()}")
+        rehearse(machine, place)
+        lesson = Lesson(place, own_group(machine, place))
         gc.collect()
         libc.trim()
         gathering.fill_gaps()
+        gc.freeze()
+        lesson.take(machine)
     gc.freeze()
     Keeper(machine, run_root, name, requests, taken).run(socket.socket(fileno=engine))
 

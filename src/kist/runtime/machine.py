@@ -17,9 +17,12 @@ class Machine:
         hierarchies: of control groups.
         words: what a container's state says of where it runs: ``boot`` (the boot id), and ``keeper``, the process id
             and the start time of the process that made this object.
+        monitor_pages, first_pages: memory that a monitor, and a first process, writes to until the command runs, for
+            ``kist.kernel.pages.have``; empty where nobody has found out (``kist.runtime.learning``).
     """
 
     def __init__(self) -> None:
         self.hierarchies = cgroup.detect()
         own = os.getpid()
         self.words = {"boot": process.boot_id(), "keeper": [own, process.start_time(own)]}
+        self.monitor_pages = self.first_pages = b""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 
-from kist.kernel import cgroup, faults, namespaces, process
+from kist.kernel import cgroup, faults, namespaces, pages, process
 from kist.kernel.lean import signal, socket
 from kist.runtime import child, init, messages, operations
 from kist.runtime import loop as events
@@ -123,6 +123,7 @@ def _wait(channel: socket.socket, machine: Machine) -> NoReturn:
         process.set_parent_death_signal(signal.SIGKILL)
         # Had the monitor died before, the line has ended, or what it gave leads nowhere, which init looks at.
         operations.set_loopback_up()
+        pages.have(machine.first_pages)
         message, _ = messages.receive(channel)
         if message is not None:
             _become(channel, message, machine)

@@ -12,7 +12,7 @@ import os
 import select
 import sys
 
-from kist.kernel import faults, namespaces, process
+from kist.kernel import faults, namespaces, pages, process
 from kist.kernel.lean import socket
 from kist.runtime import messages
 from kist.runtime.guard import Guard
@@ -80,6 +80,8 @@ def be_spare(requests: socket.socket, take: int, speaks: socket.socket, machine:
     os.setsid()
     os.chdir("/")
     prepared = prepare(machine)
+    # After the clone: what both have would be copied twice.
+    pages.have(machine.monitor_pages)
     request, descriptors = messages.receive(requests)
     if request is None:
         if prepared is not None:
