@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kist.runtime.machine import Machine
 
 # Milliseconds that a start has the machine for itself, when no other one waits, before the next spare is made.
-_HEADSTART = 15
+_HEADSTART = 8
 
 
 def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> NoReturn:
