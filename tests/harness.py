@@ -114,8 +114,22 @@ def an_engine(directory: Path) -> Iterator[Engine]:
             for container in engine.containers(all=True):
                 with contextlib.suppress(KistError):
                     engine.remove(container, force=True)
+            if empty_groups():
+                engine.check(repair=True)
             Cli(directory).stop_engine()
     clean_up(root)
+
+
+def empty_groups() -> bool:
+    """Whether there is a container's control group without a process, of this engine's or of another one's.
+
+    A monitor that is killed at an awkward moment may leave one, which ``system check`` mends.
+    """
+    for path in glob.iglob("/sys/fs/cgroup/*/kist/*/cgroup.procs"):
+        with contextlib.suppress(OSError):
+            if not Path(path).read_text(encoding="ascii"):
+                return True
+    return False
 
 
 def clean_up(root: Path) -> None:
@@ -193,6 +207,8 @@ def a_cli(directory: Path) -> Iterator[Cli]:
         left = cli("ps", "-aq", "--no-trunc").stdout.split()
         if left:
             cli("rm", "-f", *left)
+        if empty_groups():
+            cli("system", "check", "--repair")
         cli.stop_engine()
         clean_up(directory / "data")
 

@@ -93,6 +93,14 @@ class Bonds:
         """Take away the sockets of keepers that were killed together with the process that they were for."""
         for name in names_in(self._run_root):
             found = _KEEPER.fullmatch(name)
-            if found and not process.exists(int(found[1])) and not launch.listens(self._run_root, name):
+            if found and not _lives(int(found[1])) and not launch.listens(self._run_root, name):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self._run_root, name))
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is a process of this number that has not ended, waited for or not."""
+    try:
+        return process.lives(pid, process.start_time(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
