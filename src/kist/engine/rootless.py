@@ -13,7 +13,6 @@ import fcntl
 import logging
 import os
 import pwd
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
@@ -22,14 +21,12 @@ import msgspec
 from kist.engine import range_on_disk, state
 from kist.engine.listing import names_in
 from kist.errors import Forbidden, KistError, see_doctor
-from kist.kernel import files, userns
+from kist.kernel import files, programs, userns
 from kist.runtime import launch
 from kist.spec import roots
 
 _log = logging.getLogger(__name__)
 HELPERS = ("newuidmap", "newgidmap")
-# Where distributions put them: a batch job's PATH may be shorter.
-_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Why the kernel refuses user namespaces, and what mends it: a file of /proc, the value that forbids, the name of the
 # setting, and a value that allows.
 REFUSALS = (
@@ -229,7 +226,7 @@ def name_of(uid: int) -> str:
 
 def program(name: str) -> str | None:
     """Where a program is, also in directories that a batch job's PATH may lack."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+    return programs.find(name, os.environ)
 
 
 def _write_maps(pid: int, chosen: Standing) -> str:

@@ -68,23 +68,25 @@ class Members:
             if time.monotonic() > end:
                 self.go_on(stopped)
                 raise OSError(errno.EBUSY, "a process does not stop", f"/proc/{busy[0]}")
-            self._signal(busy, signal.SIGSTOP)
+            self.signal(busy, signal.SIGSTOP)
             stopped += (pid for pid in busy if pid not in stopped)
             time.sleep(_MOMENT)
         return stopped
 
     def go_on(self, stopped: Iterable[int] | None = None) -> None:
         """Let those that ``stop`` has stopped go on (SIGCONT); all when it is not known which these are."""
-        self._signal(self.pids() if stopped is None else stopped, signal.SIGCONT)
+        self.signal(self.pids() if stopped is None else stopped, signal.SIGCONT)
 
     def kill(self) -> None:
         """Kill all of them (SIGKILL), and return when they have ended, or after two seconds."""
         end = time.monotonic() + _PATIENCE
         while (living := [pid for pid in self.pids() if _state(pid) not in _GONE]) and time.monotonic() < end:
-            self._signal(living, signal.SIGKILL)
+            self.signal(living, signal.SIGKILL)
             time.sleep(_MOMENT)
 
-    def _signal(self, pids: Iterable[int], number: int) -> None:
+    def signal(self, pids: Iterable[int], number: int) -> int:
+        """Send a signal to those of these processes that are of the container; to how many."""
+        sent = 0
         for pid in pids:
             try:
                 held = os.pidfd_open(pid)
@@ -94,10 +96,12 @@ class Members:
                 # Looked at again: the descriptor may be that of another process, which got the number.
                 if self.has(pid):
                     signal.pidfd_send_signal(held, number)
+                    sent += 1
             except ProcessLookupError:
                 continue  # it has ended
             finally:
                 os.close(held)
+        return sent
 
     def _is_here(self, pid: int) -> bool:
         return (bool(self._mounts) and _space(pid, "mnt") == self._mounts) or (

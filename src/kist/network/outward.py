@@ -9,7 +9,6 @@ containers.
 import functools
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -17,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from kist.errors import Unavailable
-from kist.kernel import process
+from kist.kernel import process, programs
 from kist.network.plan import overlapping, parse_subnet
 
 DEVICE = "tap0"
@@ -28,8 +27,6 @@ MTU = 65520
 _SUBNETS = ("10.0.2.0/24", "10.0.3.0/24", "172.31.252.0/24", "192.168.252.0/24")
 # As slirp4netns numbers them within its subnet.
 _GATEWAY, _RESOLVER, _OWN = 2, 3, 100
-# Where distributions put them: a batch job's PATH may be shorter.
-_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS = 10
 
 Program = Literal["pasta", "slirp4netns"]
@@ -94,8 +91,7 @@ def find(environment: Mapping[str, str]) -> Helper | None:
     """The program to take, if there is one that can work: both need the device that makes tap devices."""
     if not os.access(TUN, os.R_OK | os.W_OK):
         return None
-    path = f"{environment.get('PATH', '')}:{_PLACES}"
-    pasta, slirp = shutil.which("pasta", path=path), shutil.which("slirp4netns", path=path)
+    pasta, slirp = programs.find("pasta", environment), programs.find("slirp4netns", environment)
     if pasta and (not slirp or not is_old(pasta)):
         return Helper("pasta", pasta)
     return Helper("slirp4netns", slirp) if slirp else None

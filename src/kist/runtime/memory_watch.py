@@ -6,7 +6,6 @@ may have more than it should. The nearer the limit, the sooner is the next look.
 
 from __future__ import annotations
 
-import os
 import time
 
 from kist.kernel import consumption
@@ -67,27 +66,12 @@ class MemoryWatch:
         total = sum(used.values())
         self.peak = max(self.peak, total)
         self._dying = set(too_much(used, self.limit))
-        for pid in self._dying:
-            self._kill(pid)
+        for _ in range(self._members.signal(self._dying, signal.SIGKILL)):
+            self.kills += 1
+            self._on_kill()
         now = time.monotonic_ns()
         wait = next_look(self.limit - total, (now - start) / 1e9)
         self._loop.set_timer(_TIMER, now + round(wait * 1e9), self._look)
-
-    def _kill(self, pid: int) -> None:
-        try:
-            held = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        try:
-            # Looked at again: the number may be another process's by now.
-            if self._members.has(pid):
-                signal.pidfd_send_signal(held, signal.SIGKILL)
-                self.kills += 1
-                self._on_kill()
-        except ProcessLookupError:
-            return  # it has ended
-        finally:
-            os.close(held)
 
 
 def next_look(room: int, taken: float) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kist.errors import Unavailable
+from kist.kernel import programs
 from kist.network import outward
 from kist.network.outward import Helper, Subnet
 
@@ -45,7 +46,7 @@ def test_the_faster_one_of_those_that_are_there_is_taken(
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\necho '{version.strip()}'\n")
         program.chmod(0o755)
-    monkeypatch.setattr(outward, "_PLACES", "/nowhere")
+    monkeypatch.setattr(programs, "PLACES", "/nowhere")
     monkeypatch.setattr(outward, "TUN", str(tmp_path))
     found = outward.find({"PATH": str(tmp_path)})
     assert (found and found.name) == chosen
