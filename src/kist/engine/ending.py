@@ -172,6 +172,12 @@ class Ending:
         ended = state.from_message(found) if found else container.state
         self._waiting.note_end(container, ended, found.get("notices", ()))
         faults.point("end: noted it")
+        if container.options.network == "bridge":
+            # Ahead of who waits for the end: they may want the address for another container.
+            with self._at_rest(container) as resting:
+                if resting:
+                    self._networks.release(container.id)
+            faults.point("end: gave the address back")
         self._waiting.watcher.tell(container.id, ended.exit_code, removed=False, error=ended.error)
         faults.point("end: told who waits")
         with self._lock:
@@ -186,15 +192,24 @@ class Ending:
                     self._waiting.watcher.tell(container.id, ended.exit_code, removed=True, error=str(error))
                     raise
             return False
-        with contextlib.suppress(NotFound), self._locks.alone(container):
-            # Whoever heard of the end may have started it again by now.
-            container = self._roster.get(container)
-            if not container.state.running:
-                end_orphans(container, self._roster.places(container))
-                self._networks.release(container.id)
-                faults.point("end: gave the address back")
+        with self._at_rest(container) as resting:
+            if resting:
                 clear_run(self._roster.places(container))
         return True
+
+    @contextlib.contextmanager
+    def _at_rest(self, container: Container) -> Iterator[bool]:
+        """Whether an ended container is still there and has not been started again, neither of which happens inside."""
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._locks.alone(container))
+                container = self._roster.get(container)
+            except NotFound:
+                yield False
+                return
+            if not container.state.running:
+                end_orphans(container, self._roster.places(container))
+            yield not container.state.running
 
 
 def check_removable(container: Container, *, force: bool) -> None:
