@@ -1,6 +1,7 @@
 """A container's end: by signal, by patience, by removal, and by itself, which its monitor reports."""
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from kist.errors import Conflict, NotFound, Unavailable
 from kist.kernel import faults
 from kist.spec.container import Container
 from kist.store import Store
+
+_log = logging.getLogger(__name__)
 
 
 class Ending:
@@ -174,9 +177,7 @@ class Ending:
         faults.point("end: noted it")
         if container.options.network == "bridge":
             # Ahead of who waits for the end: they may want the address for another container.
-            with self._at_rest(container) as resting:
-                if resting:
-                    self._networks.release(container.id)
+            self._give_address_back(container)
             faults.point("end: gave the address back")
         self._waiting.watcher.tell(container.id, ended.exit_code, removed=False, error=ended.error)
         faults.point("end: told who waits")
@@ -196,6 +197,14 @@ class Ending:
             if resting:
                 clear_run(self._roster.places(container))
         return True
+
+    def _give_address_back(self, container: Container) -> None:
+        try:
+            with self._at_rest(container) as resting:
+                if resting:
+                    self._networks.release(container.id)
+        except Unavailable as error:  # a full disk; its removal gives it back too
+            _log.warning("%s keeps its address though it has ended: %s", container.name, error)
 
     @contextlib.contextmanager
     def _at_rest(self, container: Container) -> Iterator[bool]:
