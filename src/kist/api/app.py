@@ -6,14 +6,11 @@ import re
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp.web_exceptions import HTTPException
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import StreamResponse
-
 from kist.api.call import Call
 from kist.api.failures import FailedExecs
 from kist.api.guests import admit
 from kist.api.hijack import Hangups, Session
+from kist.api.http import BaseRequest, HTTPException, StreamResponse
 from kist.api.protocol import HttpServer, Protocol, error_response
 from kist.api.routes import ROUTES
 from kist.api.routing import Route, Router

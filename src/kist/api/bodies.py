@@ -10,13 +10,12 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
-from aiohttp.web_protocol import RequestPayloadError
-
 from kist.api.call import Call
+from kist.api.http import RequestPayloadError
 from kist.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from aiohttp.web_response import StreamResponse
+    from kist.api.http import StreamResponse
 
 T = TypeVar("T")
 

@@ -7,10 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs
 
-from aiohttp.web_protocol import RequestPayloadError
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response, StreamResponse
-
+from kist.api.http import BaseRequest, RequestPayloadError, Response, StreamResponse
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
 from kist.spec.docker.versions import API_VERSION

@@ -15,11 +15,8 @@ import termios
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import StreamResponse
-
 from kist.api.call import HEADERS, Call
+from kist.api.http import AbstractStreamWriter, BaseRequest, StreamResponse
 from kist.api.protocol import Protocol
 from kist.spec.docker.frames import MULTIPLEXED_STREAM, RAW_STREAM
 

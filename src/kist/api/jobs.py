@@ -13,7 +13,7 @@ from kist.spec.json import encode
 from kist.spec.progress import Event, Failed, Finished, StepProgress
 
 if TYPE_CHECKING:
-    from aiohttp.web_response import StreamResponse
+    from kist.api.http import StreamResponse
 
 Emit = Callable[[Event], None]
 Work = Callable[[Emit], Coroutine[Any, Any, Finished]]

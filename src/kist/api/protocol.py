@@ -5,12 +5,8 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 
-from aiohttp.web_protocol import RequestHandler
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response, StreamResponse
-from aiohttp.web_server import Server
-
 from kist.api.call import HEADERS
+from kist.api.http import BaseRequest, RequestHandler, Response, Server, StreamResponse
 from kist.errors import InvalidInput, KistError
 from kist.spec.docker.errors import write_error
 from kist.spec.json import encode

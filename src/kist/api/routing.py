@@ -8,9 +8,8 @@ from urllib.parse import unquote
 from kist.api.access import Access
 
 if TYPE_CHECKING:
-    from aiohttp.web_response import StreamResponse
-
     from kist.api.call import Call
+    from kist.api.http import StreamResponse
 
 Handler = Callable[["Call"], Awaitable["StreamResponse"]]
 

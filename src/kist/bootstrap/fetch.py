@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import msgspec
 
+from kist import __version__
 from kist.bootstrap.aptconf import Settings
 from kist.bootstrap.cache import PackageCache
 from kist.errors import Corrupt, NotFound, Unavailable, see_doctor
@@ -157,7 +158,7 @@ async def _open_session() -> aiohttp.ClientSession:
         timeout=_TIMEOUT,
         auto_decompress=False,
         trust_env=True,
-        headers={"Accept-Encoding": "identity"},
+        headers={"Accept-Encoding": "identity", "User-Agent": f"kist/{__version__}"},
     )
 
 

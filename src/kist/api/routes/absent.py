@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import Call
+from kist.api.http import StreamResponse
 from kist.api.routing import Handler, Route
 from kist.errors import Unavailable, Unsupported
 

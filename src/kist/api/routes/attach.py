@@ -6,11 +6,10 @@ import socket
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.hijack import hijack, stream_type
+from kist.api.http import StreamResponse
 from kist.api.logstream import LogForm, LogStream
 from kist.api.routing import Route
 from kist.errors import InvalidInput, Unsupported

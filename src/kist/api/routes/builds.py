@@ -4,11 +4,10 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.bodies import with_upload
 from kist.api.call import Call
+from kist.api.http import StreamResponse
 from kist.api.jobs import Emit, stream_job
 from kist.api.routing import Route
 from kist.errors import Conflict, Forbidden

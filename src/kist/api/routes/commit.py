@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiohttp.web_response import StreamResponse
 
 from kist.api.access import Access
 from kist.api.call import Call
+from kist.api.http import StreamResponse
 from kist.api.routing import Route
 from kist.errors import InvalidInput
 from kist.spec.container import Container

@@ -4,10 +4,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import Call
+from kist.api.http import StreamResponse
 from kist.api.routing import Route
 from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unsupported
 from kist.spec.container import Container

@@ -1,9 +1,8 @@
 """What is done to containers that run: pause, update, top (Engine API, tag Container)."""
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import Call
+from kist.api.http import StreamResponse
 from kist.api.routing import Route
 from kist.spec.docker.resources import read_update
 

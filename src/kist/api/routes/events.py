@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import time
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import VALUE_TYPE, Call
+from kist.api.http import StreamResponse
 from kist.api.routing import Route
 from kist.spec.docker.events import match_event, read_event_filters, write_event
 from kist.spec.docker.times import read_time

@@ -2,11 +2,10 @@
 
 from typing import BinaryIO
 
-from aiohttp.web_response import Response, StreamResponse
-
 from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import HEADERS, Call
+from kist.api.http import Response, StreamResponse
 from kist.api.routing import Route
 from kist.spec.docker.archive import HEADER, write_path_status
 

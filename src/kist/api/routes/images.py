@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
-from aiohttp.web_response import Response, StreamResponse
 
 from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import HEADERS, Call
+from kist.api.http import Response, StreamResponse
 from kist.api.routing import Route
 from kist.errors import Forbidden, InvalidInput, NotFound
 from kist.spec.docker.filters import Filters, match_image, matching_references, read_image_filters

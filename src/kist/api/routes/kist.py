@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import Call
+from kist.api.http import StreamResponse
 from kist.api.jobs import Emit, stream_job
 from kist.api.routing import Route
 from kist.spec.build import BootstrapOptions

@@ -10,11 +10,10 @@ import socket
 import time
 from collections.abc import AsyncIterator
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.hijack import stream_type
+from kist.api.http import StreamResponse
 from kist.api.logstream import LogStream, read_form, read_query
 from kist.api.routing import Route
 

@@ -5,10 +5,9 @@ With ``dry-run`` (Kist's own parameter) a clean-up tells what it would do, and d
 
 import time
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import Call
+from kist.api.http import StreamResponse
 from kist.api.routing import Route
 from kist.errors import InvalidInput
 from kist.spec.docker import prune

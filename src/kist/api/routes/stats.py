@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from aiohttp.web_response import StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import VALUE_TYPE, Call
+from kist.api.http import StreamResponse
 from kist.api.routing import Route
 from kist.errors import NotFound
 from kist.spec.docker.stats import write_stats

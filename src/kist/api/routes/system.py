@@ -4,10 +4,9 @@ import os
 import platform
 import time
 
-from aiohttp.web_response import Response, StreamResponse
-
 from kist.api.access import Access
 from kist.api.call import HEADERS, Call
+from kist.api.http import Response, StreamResponse
 from kist.api.routing import Route
 from kist.spec.docker.system import write_info, write_version
 from kist.spec.docker.times import write_time

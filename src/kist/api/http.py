@@ -1,0 +1,52 @@
+"""What the engine has of aiohttp: its server, without its client.
+
+``import aiohttp`` brings the client, which reads the machine's certificate authorities while it is imported: half of
+what an engine's start took, and 6 MB of its memory. So the server's modules are imported while an empty package stands
+in for aiohttp's own. Who imports ``aiohttp`` later (the downloads of ``kist bootstrap``) gets the whole, and so do we
+here from a later aiohttp with which this does not work.
+"""
+
+import importlib.util
+import sys
+from types import ModuleType
+
+_PACKAGE = "aiohttp"
+
+
+def _import_server() -> None:
+    spec = importlib.util.find_spec(_PACKAGE)
+    if _PACKAGE in sys.modules or spec is None or not spec.submodule_search_locations:
+        return
+    package = ModuleType(_PACKAGE)
+    package.__path__ = spec.submodule_search_locations
+    package.__version__ = ""  # type: ignore[attr-defined] # for a header that kist.api.call.HEADERS replaces
+    sys.modules[_PACKAGE] = package
+    try:
+        importlib.import_module(f"{_PACKAGE}.web_server")
+    except ImportError:
+        for name in [name for name in sys.modules if name.startswith(f"{_PACKAGE}.")]:
+            del sys.modules[name]
+    finally:
+        del sys.modules[_PACKAGE]
+
+
+_import_server()
+
+# The modules themselves are there by now, and the package is not asked for.
+from aiohttp.abc import AbstractStreamWriter  # noqa: E402
+from aiohttp.web_exceptions import HTTPException  # noqa: E402
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError  # noqa: E402
+from aiohttp.web_request import BaseRequest  # noqa: E402
+from aiohttp.web_response import Response, StreamResponse  # noqa: E402
+from aiohttp.web_server import Server  # noqa: E402
+
+__all__ = [
+    "AbstractStreamWriter",
+    "BaseRequest",
+    "HTTPException",
+    "RequestHandler",
+    "RequestPayloadError",
+    "Response",
+    "Server",
+    "StreamResponse",
+]
