@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import BUSYBOX
+from ordinary import KIST
 
 QUIET = ("--network", "none")
 
@@ -24,7 +25,7 @@ class Caller:
     @property
     def command(self) -> list[str]:
         """The command line of Kist's."""
-        return [*self.python, "-m", "kist.cli"]
+        return [*self.python[:-1], KIST]
 
     def __call__(self, *arguments: str, stdin: bytes = b"", **variables: str) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ordinary
 from kist.kernel import mounts, namespaces
+from ordinary import KIST
 
 GROUP, GROUP_ID = "kist-guests", 51300
 PEOPLE = {"root": 0, "ada": 51301, "bob": 51302, "eve": 51303, "nobody": 51304}
@@ -54,7 +55,7 @@ class Person:
         return subprocess.CompletedProcess(command, running.returncode, out.decode(), err.decode(errors="replace"))
 
     def kist(self, *arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
-        return self.does(sys.executable, "-m", "kist.cli", *arguments, stdin=stdin)
+        return self.does(KIST, *arguments, stdin=stdin)
 
     def good(self, *arguments: str, stdin: bytes = b"") -> str:
         done = self.kist(*arguments, stdin=stdin)
@@ -144,7 +145,7 @@ def a_room(directory: Path) -> Iterator[Room]:
     room = Room(directory)
     room.make()
     (directory / "engine.toml").write_text(f'group = "{GROUP}"\n')
-    engine = room.root.popen(sys.executable, "-m", "kist.cli", "engine")
+    engine = room.root.popen(KIST, "engine")
     try:
         until(lambda: room.socket.exists() or engine.poll() is not None)
         archive = directory / "busybox.tar"

@@ -9,7 +9,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from kist.network import apply, plan
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.store import Store
+from ordinary import KIST
 
 BUSYBOX = "busybox:test"
 
@@ -155,7 +155,7 @@ class Cli:
 
     @property
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "kist.cli"]
+        return [KIST]
 
     def __call__(self, *arguments: str, stdin: bytes = b"", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""

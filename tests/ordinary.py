@@ -13,6 +13,8 @@ from pathlib import Path
 
 from kist.kernel import mounts, namespaces
 
+KIST = str(Path(sys.executable).with_name("kist"))
+"""The program that is tested, as users have it."""
 UID, GID = 51234, 51235
 NAME = "kist-ordinary"
 FIRST, COUNT = 1_500_000_000, 65536

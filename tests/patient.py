@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from kist.kernel import mounts, namespaces, userns
-from ordinary import GID, UID, open_above, open_ways_to_python
+from ordinary import GID, KIST, UID, open_above, open_ways_to_python
 
 NAME = "kist-patient"
 _EVERYBODY = ((0, 0, 0xFFFFFFFF),)
@@ -87,7 +87,7 @@ class Patient:
 
     def kist(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The user's command line."""
-        return self.run("user", sys.executable, "-m", "kist.cli", *words)
+        return self.run("user", KIST, *words)
 
     def follow(self, command: str) -> None:
         """Do what the doctor says, as root."""

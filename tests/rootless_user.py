@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import BUSYBOX, busybox_tar
-from ordinary import GID, UID, Ordinary
+from ordinary import GID, KIST, UID, Ordinary
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class User:
         self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [*self.who.command, sys.executable, "-m", "kist.cli", *arguments],
+            [*self.who.command, KIST, *arguments],
             input=stdin,
             capture_output=True,
             env=self.who.environment | {"KIST_RUN": str(self.run_root)} | (environment or {}),

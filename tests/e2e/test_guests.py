@@ -12,6 +12,7 @@ import pytest
 
 from guests import GROUP, Room, a_room
 from harness import BUSYBOX, busybox_tar, until
+from ordinary import KIST
 
 pytestmark = pytest.mark.root("gives root's engine to others")
 
@@ -513,7 +514,7 @@ def test_as_me_is_the_guest(room: Room) -> None:
 
 
 def test_a_group_has_to_be_one_and_the_engine_roots(room: Room) -> None:
-    words = (sys.executable, "-m", "kist.cli", "engine", "--group", "kist-no-such-group")
+    words = (KIST, "engine", "--group", "kist-no-such-group")
     aside = ("env", f"KIST_ROOT={room.directory}/aside", f"KIST_RUN={room.directory}/aside-run")
     assert "groupadd --system kist-no-such-group" in room.root.does(*aside, *words).stderr
     assert "serves that user alone" in room.ada.does(*words).stderr

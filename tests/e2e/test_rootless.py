@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import BUSYBOX, busybox_tar
-from ordinary import FIRST, GID, NAME, UID
+from ordinary import FIRST, GID, KIST, NAME, UID
 from rootless_user import User, made
 
 pytestmark = pytest.mark.root("becomes ordinary users itself")
@@ -53,7 +52,7 @@ def test_a_run_root_of_somebody_else_is_not_used(user: User) -> None:
     theirs.mkdir(exist_ok=True)
     os.chown(theirs, UID + 1, GID)
     done = subprocess.run(
-        [*user.who.command, sys.executable, "-m", "kist.cli", "ps"],
+        [*user.who.command, KIST, "ps"],
         env=user.who.environment | {"KIST_RUN": str(theirs / "kist")},
         capture_output=True,
         text=True,
@@ -233,9 +232,7 @@ def test_an_engine_of_ones_own_serves_nobody_else(user: User) -> None:
     """Not even root, who has one too: what it would do, the user would do."""
     user.good("info")
     socket = f"unix://{user.run_root}/engine.sock"
-    done = subprocess.run(
-        [sys.executable, "-m", "kist.cli", "-H", socket, "ps"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([KIST, "-H", socket, "ps"], capture_output=True, text=True, timeout=60, check=False)
     assert "serves the user who started it alone" in done.stderr
 
 

@@ -73,8 +73,8 @@ async def _serve(engine: "Engine", line: socket.socket, life: int) -> None:
     line.setblocking(False)
     loop.add_reader(line, _take, api, line, stop)
     loop.add_reader(life, stop.set)
-    gc.collect()
     gc.freeze()  # as in ``kist.api.server``
+    gc.enable()
     try:
         line.send(dumps({"ready": True}).encode())
     except OSError:

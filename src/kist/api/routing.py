@@ -1,6 +1,5 @@
 """Paths to handlers: a table that is searched, so that a hundred routes cost as little as ten."""
 
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from kist.api.http import StreamResponse
 
 Handler = Callable[["Call"], Awaitable["StreamResponse"]]
-
-_FIELD = re.compile(r"\{(\w+)(:\*)?\}")
 
 
 class Route(NamedTuple):
@@ -36,10 +33,10 @@ class Router:
     """Finds the route of a request among those whose path begins with the same segment."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._by_head: dict[tuple[str, str], list[tuple[re.Pattern[str], Route]]] = {}
+        self._by_head: dict[tuple[str, str], list[tuple[tuple[_Segment, ...], Route]]] = {}
         for route in routes:
             key = (route.method, _head(route.pattern))
-            self._by_head.setdefault(key, []).append((_compile(route.pattern), route))
+            self._by_head.setdefault(key, []).append((_parse(route.pattern), route))
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """The route and the path's fields, percent-decoded; None where there is no such route.
@@ -48,10 +45,11 @@ class Router:
             method: of the request.
             path: still percent-encoded, without the version prefix and the query.
         """
+        segments = path.split("/")
         for pattern, route in self._by_head.get((method, _head(path)), ()):
-            found = pattern.fullmatch(path)
-            if found:
-                return route, {name: unquote(value) for name, value in found.groupdict().items()}
+            fields = _match(pattern, segments)
+            if fields is not None:
+                return route, {name: unquote(value) for name, value in fields.items()}
         return self.find("GET", path) if method == "HEAD" else None
 
 
@@ -59,10 +57,34 @@ def _head(path: str) -> str:
     return path.split("/", 2)[1] if path.startswith("/") else ""
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    parts: list[str] = []
-    end = 0
-    for field in _FIELD.finditer(pattern):
-        parts += [re.escape(pattern[end : field.start()]), f"(?P<{field[1]}>{'.+' if field[2] else '[^/]+'})"]
-        end = field.end()
-    return re.compile("".join([*parts, re.escape(pattern[end:])]))
+class _Segment(NamedTuple):
+    """What a pattern has between two slashes: a word, or a field, which may span several of the path's segments."""
+
+    text: str
+    is_field: bool = False
+    spans: bool = False
+
+
+def _parse(pattern: str) -> tuple[_Segment, ...]:
+    return tuple(
+        _Segment(each.strip("{}").removesuffix(":*"), is_field=True, spans=each.endswith(":*}"))
+        if each.startswith("{")
+        else _Segment(each)
+        for each in pattern.split("/")
+    )
+
+
+def _match(pattern: tuple[_Segment, ...], path: list[str]) -> dict[str, str] | None:
+    """The fields of a path, none of them empty; None when it is not of this pattern, of which one field may span."""
+    fields = {}
+    spare = len(path) - len(pattern)
+    position = 0
+    for segment in pattern:
+        end = position + 1 + (spare if segment.spans else 0)
+        value = "/".join(path[position:end])
+        if segment.is_field and value:
+            fields[segment.text] = value
+        elif segment.is_field or value != segment.text:
+            return None
+        position = end
+    return fields if position == len(path) else None

@@ -91,8 +91,8 @@ async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int,
         await loop.create_unix_server(api.http, sock=listener.open(_BACKLOG), backlog=_BACKLOG)
         for listener in listeners
     ]
-    gc.collect()
     gc.freeze()  # what is loaded now stays: no collection has to look at it again, or to dirty its pages
+    gc.enable()
     for listener in listeners:
         listener.publish()
     _tell_ready(ready_fd)
