@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 
+from kist.kernel import process
 from kist.runtime import messages
 
 TYPE_CHECKING = False
@@ -60,6 +61,8 @@ class Guard:
 
     def over(self) -> None:
         """The end has been recorded."""
+        # A keeper that ends looks for monitors that need what it keeps: this one is none of them any more.
+        process.set_title("kist-ended")
         self._tell({"over": os.getpid()})
 
     def _tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
