@@ -97,7 +97,6 @@ def _rehearse_once(machine: Machine, directory: str) -> None:
     request, _ = messages.receive(control)
     assert request is not None
     request |= {"directory": directory, "run_directory": directory}
-    process.set_title("kist-keeper")
     for live in (_live, _pass_output):
         keeper, line = messages.pair()
         guard = Guard(line, directory)
@@ -108,6 +107,7 @@ def _rehearse_once(machine: Machine, directory: str) -> None:
         line.close()
     engine.close()
     control.close()
+    process.set_title("kist-keeper")  # again: a monitor that has ended has another
 
 
 def _live(monitor: Monitor, _: Guard) -> None:
