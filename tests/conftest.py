@@ -150,7 +150,6 @@ class LeftoverCheck:
 def pytest_addoption(parser: pytest.Parser) -> None:
     help_ = "who runs the tests: root, or an ordinary user with subordinate ids (range) or without (alone)"
     parser.addoption("--as", choices=threefold.WAYS, help=help_)
-    parser.addoption("--share", default="1/1", help="run a part of the tests: 1/2 and 2/2 have all between them")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -175,12 +174,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Teller(), "teller")
     os.environ["TMPDIR"] = tempfile.tempdir = directory
     config.option.basetemp = config.option.basetemp or f"{directory}/t"
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items[:], others = threefold.shared_out(items, config.getoption("--share"))
-    if others:
-        config.hook.pytest_deselected(items=others)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
@@ -53,18 +52,6 @@ def run(config: pytest.Config, directory: str) -> int:
         env=environment | {DIRECTORY: own},
         check=False,
     ).returncode
-
-
-def shared_out(items: list[pytest.Item], share: str) -> tuple[list[pytest.Item], list[pytest.Item]]:
-    """The tests that are in a share and those that are not; ``2/3`` is the second of three that have all between them.
-
-    Which share a test is in hangs on its name alone, so that it is the same each time and in every process.
-    """
-    number, _, of = share.partition("/")
-    chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
-    for item in items:
-        chosen[zlib.crc32(item.nodeid.encode()) % int(of) == int(number) - 1].append(item)
-    return chosen[True], chosen[False]
 
 
 @functools.cache
