@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import BUSYBOX
+from harness import BUSYBOX, until
 from ordinary import KIST
 
 QUIET = ("--network", "none")
@@ -50,6 +50,7 @@ class Caller:
             try:
                 assert running.stdout is not None
                 assert running.stdout.readline() == b"up\n"
+                until(lambda: bool(_sleepers(running.pid)))  # the shell becomes it after these words
                 yield running
             finally:
                 running.kill()
@@ -99,8 +100,12 @@ def command_line(pid: int) -> bytes:
 
 def sleeper(pid: int) -> int:
     """The container's command below a caller."""
-    (found,) = [each for each in below(pid) if command_line(each) == b"sleep\x001000\x00"]
+    (found,) = _sleepers(pid)
     return found
+
+
+def _sleepers(pid: int) -> list[int]:
+    return [each for each in below(pid) if command_line(each) == b"sleep\x001000\x00"]
 
 
 def keepers(pid: int) -> list[int]:
