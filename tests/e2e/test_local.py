@@ -275,6 +275,19 @@ def test_an_engine_beside_it_sees_it_and_leaves_it_its_own(caller: Caller) -> No
     assert caller.left() == []
 
 
+@pytest.mark.parametrize("caller", ["alone"], indirect=True)
+def test_a_link_does_not_lead_from_one_network_of_a_user_into_another(caller: Caller) -> None:
+    with caller.running("--name", "aside"):
+        done = caller("create", "--link", "aside", BUSYBOX, "true")
+        assert (done.returncode, "aside is in another network" in done.stderr) == (125, True), done
+    assert caller("create", "--name", "there", BUSYBOX, "true").returncode == 0
+    done = caller("run", "--local", "--rm", "--link", "there", BUSYBOX, "true")
+    assert (done.returncode, "there is in another network" in done.stderr) == (125, True), done
+    assert caller("create", "--name", "beside", "--link", "there", BUSYBOX, "true").returncode == 0
+    assert caller("rm", "there", "beside").returncode == 0
+    caller.stop_engine()
+
+
 @PAIR
 def test_an_engine_beside_it_shows_nothing_of_it_after_its_caller_was_killed(caller: Caller) -> None:
     assert caller("ps").returncode == 0

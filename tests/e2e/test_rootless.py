@@ -158,7 +158,7 @@ def test_other_users_of_the_image_have_ids_of_the_range(user: User) -> None:
 
 @ALONE
 def test_alone_nobody_else_can_be(user: User) -> None:
-    assert "has no id in this engine's user namespace" in user.refused(
+    assert "user 1000:1000 that the container is to run as has no id in this engine's user namespace" in user.refused(
         "run", "--rm", "-u", "user", *QUIET, BUSYBOX, "id"
     )
 

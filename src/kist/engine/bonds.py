@@ -69,6 +69,10 @@ class Bonds:
         """Those that are bound to another process."""
         return names_in(self._directory) - frozenset(self.held())
 
+    def is_ours(self, identifier: str) -> bool:
+        """Whether it belongs where this process's containers do: bound to this process, or like them to none."""
+        return identifier in self.held() if self.binds else identifier not in self.of_others()
+
     def settle(self, act: Callable[[str], bool]) -> None:
         """Have ``act`` called with each container whose process has died; where it is done, the bond ends.
 

@@ -78,7 +78,7 @@ class Containers:
         self._locks = Locks(roster)
         self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds)
         self._remnants = Remnants(store, roster, self._creation, connected)
-        self._linking = Linking(roster)
+        self._linking = Linking(roster, self._bonds, apart=bool(connected.room_path))
         self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, connected.room_path)
         self._waiting = Waiting(store, roster, events, start.spawner, self._bonds, self._on_exit)
         self._attaching = Attaching(roster, self.guardians, events)

@@ -3,6 +3,7 @@
 import contextlib
 
 from kist.engine import links
+from kist.engine.bonds import Bonds
 from kist.engine.links import Link
 from kist.engine.roster import Roster
 from kist.engine.surroundings import rewrite_hosts
@@ -11,24 +12,38 @@ from kist.spec.container import Container, ContainerOptions
 
 
 class Linking:
-    """The links between the containers of one engine."""
+    """The links between the containers of one engine.
 
-    def __init__(self, roster: Roster) -> None:
+    Args:
+        roster: of the containers.
+        bonds: whose they are.
+        apart: whether the containers of each process of an ordinary user's have a network of their own.
+    """
+
+    def __init__(self, roster: Roster, bonds: Bonds, *, apart: bool) -> None:
         self._roster = roster
+        self._bonds = bonds
+        self._apart = apart
         # Containers with links; only ever added to.
         self._linking: set[str] = set()
 
     def check(self, options: ContainerOptions) -> None:
-        """Refuse links to containers that there are not.
+        """Refuse links to containers that there are not, or that are in another network.
 
         Raises:
             InvalidInput: names the link. As in Docker it is not a ``NotFound``, for which clients pull the image.
         """
         for link in options.networking.links:
             try:
-                self._roster.get(links.read_link(link)[0])
+                found = self._roster.get(links.read_link(link)[0])
             except NotFound as error:
                 raise InvalidInput(f"--link {link}: {error}", hint=error.hint) from None
+            if self._apart and not self._bonds.is_ours(found.id):
+                raise InvalidInput(
+                    f"--link {link}: {found.name} is in another network: what an ordinary user runs with --local has "
+                    "one of its own",
+                    hint="run both without --local, or publish a port and use that",
+                )
 
     def note(self, container: Container) -> None:
         """A container is here, which may have links."""

@@ -152,9 +152,9 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
     if operation == "user" and not failure["errno"]:
         file = "/etc/group" if "group" in message.split(":")[0] else "/etc/passwd"
         raise InvalidInput(message, hint=f"use a name of the image's {file}, or a number")
-    if operation == "privileges" and failure["errno"] == errno.EINVAL:
+    if operation == "privileges" and failure["errno"] == errno.EINVAL and path:
         raise InvalidInput(
-            "the user that the container is to run as has no id in this engine's user namespace",
+            f"the user {path} that the container is to run as has no id in this engine's user namespace",
             hint=see_doctor(
                 "subids",
                 "run it as root, which is you, or ask the administrator for a range of ids for you in /etc/subuid and "

@@ -437,12 +437,9 @@ def privileges(
     mask_ = process.capability_mask(capabilities) & process.permitted_capabilities()
     who = context.identity
     process.close_on_exec_from(3)
-    _give_streams(who)
     process.drop_bounding(mask_)
     process.set_keep_capabilities(keep=True)
-    _set_groups(who.groups)
-    os.setresgid(who.gid, who.gid, who.gid)
-    os.setresuid(who.uid, who.uid, who.uid)
+    _become(who)
     process.set_keep_capabilities(keep=False)
     # As in Docker, a command that is not root's holds none (the bounding set is what set-uid programs may get back).
     held = mask_ if who.uid == 0 else 0
@@ -456,6 +453,16 @@ def privileges(
         if locked:
             return
     process.set_capabilities(held, held, 0)
+
+
+def _become(who: identity.Identity) -> None:
+    try:
+        _give_streams(who)
+        _set_groups(who.groups)
+        os.setresgid(who.gid, who.gid, who.gid)
+        os.setresuid(who.uid, who.uid, who.uid)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{who.uid}:{who.gid}") from None
 
 
 def _set_groups(groups: Sequence[int]) -> None:
