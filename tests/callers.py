@@ -25,7 +25,7 @@ class Caller:
     @property
     def command(self) -> list[str]:
         """The command line of Kist's."""
-        return [*self.python[:-1], KIST]
+        return [*self.python[:-1], *KIST]
 
     def __call__(self, *arguments: str, stdin: bytes = b"", **variables: str) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(

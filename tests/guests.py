@@ -55,7 +55,7 @@ class Person:
         return subprocess.CompletedProcess(command, running.returncode, out.decode(), err.decode(errors="replace"))
 
     def kist(self, *arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
-        return self.does(KIST, *arguments, stdin=stdin)
+        return self.does(*KIST, *arguments, stdin=stdin)
 
     def good(self, *arguments: str, stdin: bytes = b"") -> str:
         done = self.kist(*arguments, stdin=stdin)
@@ -145,7 +145,7 @@ def a_room(directory: Path) -> Iterator[Room]:
     room = Room(directory)
     room.make()
     (directory / "engine.toml").write_text(f'group = "{GROUP}"\n')
-    engine = room.root.popen(KIST, "engine")
+    engine = room.root.popen(*KIST, "engine")
     try:
         until(lambda: room.socket.exists() or engine.poll() is not None)
         archive = directory / "busybox.tar"

@@ -155,7 +155,7 @@ class Cli:
 
     @property
     def command(self) -> list[str]:
-        return [KIST]
+        return [*KIST]
 
     def __call__(self, *arguments: str, stdin: bytes = b"", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""

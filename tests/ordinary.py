@@ -13,8 +13,9 @@ from pathlib import Path
 
 from kist.kernel import mounts, namespaces
 
-KIST = str(Path(sys.executable).with_name("kist"))
-"""The program that is tested, as users have it."""
+_PROGRAM = Path(sys.executable).with_name("kist")
+KIST = (str(_PROGRAM),) if _PROGRAM.exists() else (sys.executable, "-m", "kist.cli")
+"""The program that is tested, as users have it; where the project is not installed, the next best."""
 UID, GID = 51234, 51235
 NAME = "kist-ordinary"
 FIRST, COUNT = 1_500_000_000, 65536

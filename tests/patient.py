@@ -87,7 +87,7 @@ class Patient:
 
     def kist(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The user's command line."""
-        return self.run("user", KIST, *words)
+        return self.run("user", *KIST, *words)
 
     def follow(self, command: str) -> None:
         """Do what the doctor says, as root."""

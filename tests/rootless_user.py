@@ -28,7 +28,7 @@ class User:
         self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [*self.who.command, KIST, *arguments],
+            [*self.who.command, *KIST, *arguments],
             input=stdin,
             capture_output=True,
             env=self.who.environment | {"KIST_RUN": str(self.run_root)} | (environment or {}),

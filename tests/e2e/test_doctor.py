@@ -46,7 +46,7 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
 def doctor(directory: Path, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """The doctor, for roots in this directory, which need not be there."""
     return subprocess.run(
-        [*before, KIST, "doctor", *words],
+        [*before, *KIST, "doctor", *words],
         env=environment(directory),
         capture_output=True,
         text=True,
@@ -93,7 +93,7 @@ def test_a_run_root_that_cannot_be_is_broken_and_the_error_names_the_code(tmp_pa
     (tmp_path / "run").write_text("a file")
     for words in (("ps",), ("doctor", "run-root", "engine")):
         told = subprocess.run(
-            [KIST, *words],
+            [*KIST, *words],
             env=environment(tmp_path, KIST_RUN=str(tmp_path / "run" / "below")),
             capture_output=True,
             text=True,
@@ -143,7 +143,7 @@ def test_a_full_file_system_and_one_without_programs_are_found(tmp_path: Path) -
 def test_settings_that_stop_an_engine_are_broken(tmp_path: Path) -> None:
     (tmp_path / "engine.toml").write_text("[logs]\n", encoding="utf-8")
     done = subprocess.run(
-        [KIST, "doctor", "settings", "engine"],
+        [*KIST, "doctor", "settings", "engine"],
         env=environment(tmp_path, KIST_CONFIG=str(tmp_path / "engine.toml"), DOCKER_HOST="tcp://127.0.0.1:1"),
         capture_output=True,
         text=True,
@@ -260,7 +260,7 @@ def test_who_may_get_no_rights_gets_no_range(patient: Patient) -> None:
     if shutil.which("newuidmap") is None or shutil.which("setpriv") is None:
         pytest.skip("needs newuidmap and setpriv (Debian: uidmap, util-linux)")
     patient.follow(f"echo {NAME}:1600000000:65536 | tee -a /etc/subuid >> /etc/subgid")
-    locked = ("setpriv", "--no-new-privs", KIST)
+    locked = ("setpriv", "--no-new-privs", *KIST)
     found = finding(patient.run("user", *locked, "doctor", "--json", "newuidmap").stdout)
     assert (found["state"], "no_new_privs" in found["found"]) == ("lacking", True), found
     assert "one id (newuidmap does not work; " in patient.run("user", *locked, "info").stdout

@@ -514,7 +514,7 @@ def test_as_me_is_the_guest(room: Room) -> None:
 
 
 def test_a_group_has_to_be_one_and_the_engine_roots(room: Room) -> None:
-    words = (KIST, "engine", "--group", "kist-no-such-group")
+    words = (*KIST, "engine", "--group", "kist-no-such-group")
     aside = ("env", f"KIST_ROOT={room.directory}/aside", f"KIST_RUN={room.directory}/aside-run")
     assert "groupadd --system kist-no-such-group" in room.root.does(*aside, *words).stderr
     assert "serves that user alone" in room.ada.does(*words).stderr

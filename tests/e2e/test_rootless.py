@@ -52,7 +52,7 @@ def test_a_run_root_of_somebody_else_is_not_used(user: User) -> None:
     theirs.mkdir(exist_ok=True)
     os.chown(theirs, UID + 1, GID)
     done = subprocess.run(
-        [*user.who.command, KIST, "ps"],
+        [*user.who.command, *KIST, "ps"],
         env=user.who.environment | {"KIST_RUN": str(theirs / "kist")},
         capture_output=True,
         text=True,
@@ -232,7 +232,7 @@ def test_an_engine_of_ones_own_serves_nobody_else(user: User) -> None:
     """Not even root, who has one too: what it would do, the user would do."""
     user.good("info")
     socket = f"unix://{user.run_root}/engine.sock"
-    done = subprocess.run([KIST, "-H", socket, "ps"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*KIST, "-H", socket, "ps"], capture_output=True, text=True, timeout=60, check=False)
     assert "serves the user who started it alone" in done.stderr
 
 
