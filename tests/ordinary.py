@@ -19,8 +19,8 @@ KIST = (str(_PROGRAM),) if _PROGRAM.exists() else (sys.executable, "-m", "kist.c
 UID, GID = 51234, 51235
 NAME = "kist-ordinary"
 FIRST, COUNT = 1_500_000_000, 65536
-_NAMES = ("GROUP", "NETWORK", "HIDDEN", "TUN", "MOUNTS")
-_GROUP, _NETWORK, _HIDDEN, _TUN, _MOUNTS = (f"KIST_TESTS_{name}" for name in _NAMES)
+_NAMES = ("GROUP", "NETWORK", "HIDDEN", "TUN", "MOUNTS", "GROUPS")
+_GROUP, _NETWORK, _HIDDEN, _TUN, _MOUNTS, _GROUPS = (f"KIST_TESTS_{name}" for name in _NAMES)
 _FILES = ("passwd", "group", "subuid", "subgid", "resolv.conf")
 
 
@@ -36,6 +36,7 @@ class Ordinary:
         hidden: programs that it has not.
         tun: whether it may make tap devices, as on most machines.
         mounts: the file of a mount namespace whose mounts it has; empty for the machine's.
+        groups: the numbers of its further groups.
     """
 
     directory: Path
@@ -45,6 +46,7 @@ class Ordinary:
     hidden: tuple[str, ...] = ()
     tun: bool = False
     mounts: str = ""
+    groups: tuple[int, ...] = ()
 
     @property
     def home(self) -> Path:
@@ -71,6 +73,7 @@ class Ordinary:
                     (_HIDDEN, ":".join(self.hidden)),
                     (_TUN, "1" if self.tun else ""),
                     (_MOUNTS, self.mounts),
+                    (_GROUPS, ":".join(map(str, self.groups))),
                 )
                 if value
             },
@@ -162,7 +165,7 @@ def main(directory: str, command: list[str]) -> None:
     open_ways_to_python(directory)
     os.chdir("/")
     os.umask(0o022)
-    os.setgroups(())
+    os.setgroups([int(number) for number in filter(None, os.environ.pop(_GROUPS, "").split(":"))])
     os.setresgid(GID, GID, GID)
     os.setresuid(UID, UID, UID)
     os.execvp(command[0], command)

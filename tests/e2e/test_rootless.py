@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import BUSYBOX, busybox_tar
-from ordinary import FIRST, GID, KIST, NAME, UID
+from ordinary import FIRST, GID, KIST, NAME, UID, Ordinary
 from rootless_user import User, made
 
 pytestmark = pytest.mark.root("becomes ordinary users itself")
@@ -143,6 +143,26 @@ def test_who_is_executed_in_a_callers_container_is_the_caller_too(user: User) ->
     assert user.good("exec", name, "id", "-u") == str(UID)
     assert user.good("exec", "-u", "root", name, "id", "-u") == "0"
     user.good("rm", "-f", name)
+
+
+@pytest.mark.parametrize("range_", [True, False], ids=["range", "alone"])
+def test_the_caller_has_their_groups_too(tmp_path: Path, range_: bool) -> None:
+    who = Ordinary(tmp_path, range_, groups=(51300,))
+    with made(tmp_path, range_=range_, who=who) as user:
+        shared = tmp_path / "shared"
+        shared.mkdir()
+        os.chown(shared, 0, 51300)
+        shared.chmod(0o2770)
+        bind = (*QUIET, "-v", f"{shared}:/data", BUSYBOX, "touch")
+        user.good("run", "--rm", "--as-me", *bind, "/data/by-me")
+        user.good("run", "--rm", "--local", "--userns=keep-id", *bind, "/data/by-local")
+        name = user.good("run", "-d", "--as-me", *QUIET, "-v", f"{shared}:/data", BUSYBOX, "sleep", "1000")
+        user.good("exec", name, "touch", "/data/by-exec")
+        user.good("rm", "-f", name)
+        if range_:
+            assert "denied" in user.refused("run", "--rm", *bind, "/data/by-root")
+        found = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in shared.iterdir()}
+    assert found == dict.fromkeys(("by-me", "by-local", "by-exec"), (UID, 51300))
 
 
 @RANGE

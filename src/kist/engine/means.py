@@ -143,8 +143,8 @@ class Means(msgspec.Struct, frozen=True):
         if who.username or not who.uid:
             return process
         maps = IdMaps(_exchanged(who.uid, self.ids.uids), _exchanged(who.gid, self.ids.gids))
-        # The caller's other groups are nobody's in the namespace.
-        user = msgspec.structs.replace(who, additional_gids=(who.gid,))
+        # The caller's other groups have no number in the namespace, and so can be kept and not be set.
+        user = msgspec.structs.replace(who, additional_gids=(who.gid,), keeps_groups=not who.groups)
         return msgspec.structs.replace(process, user=user, within=maps)
 
     def owner_of(self, caller: Caller) -> tuple[int, int]:

@@ -24,12 +24,16 @@ _LARGEST_FILE = 16 << 20
 
 
 class Identity:
-    """Who a process runs as; ``home`` and ``name`` are empty when passwd does not tell."""
+    """Who a process runs as.
+
+    ``home`` and ``name`` are empty when passwd does not tell; with ``keeps_groups`` its groups stay those that it has.
+    """
 
     def __init__(self, uid: int, gid: int, groups: Sequence[int], home: str = "", name: str = "") -> None:
         self.uid = uid
         self.gid = gid
         self.groups = list(groups)
+        self.keeps_groups = False
         self.home = home
         self.name = name
 

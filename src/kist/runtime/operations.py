@@ -391,12 +391,18 @@ def user(
     gid: int = 0,
     groups: Sequence[int] | None = None,
     added: Sequence[str] = (),
+    *,
+    keeps_groups: bool = False,
 ) -> None:
-    """Look up who the command runs as (the ids are taken on by ``privileges``); ``added`` are further groups."""
+    """Look up who the command runs as (the ids are taken on by ``privileges``).
+
+    ``added`` are further groups; with ``keeps_groups`` they are those that this process has.
+    """
     if name:
         context.identity = identity.look_up(name)
     else:
         context.identity = identity.of_ids(uid, gid, groups)
+    context.identity.keeps_groups = keeps_groups
     if added:
         have = context.identity.groups
         have += [number for number in identity.group_numbers(added) if number not in have]
@@ -458,7 +464,8 @@ def privileges(
 def _become(who: identity.Identity) -> None:
     try:
         _give_streams(who)
-        _set_groups(who.groups)
+        if not who.keeps_groups:
+            _set_groups(who.groups)
         os.setresgid(who.gid, who.gid, who.gid)
         os.setresuid(who.uid, who.uid, who.uid)
     except OSError as error:

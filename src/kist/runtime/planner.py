@@ -374,7 +374,9 @@ def _exec_operations(process: Process, seccomp: bytes) -> Iterator[Step]:
 def user_arguments(process: Process) -> dict[str, Any]:
     """The arguments of the operation ``user``."""
     who = process.user
-    added = {"added": list(who.groups)} if who.groups else {}
+    added: dict[str, Any] = {"added": list(who.groups)} if who.groups else {}
+    if who.keeps_groups:
+        added = {"keeps_groups": True}
     if who.username:
         return {"name": who.username, **added}
     return {"uid": who.uid, "gid": who.gid, "groups": list(who.additional_gids) or None, **added}

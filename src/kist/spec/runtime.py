@@ -10,7 +10,8 @@ from kist.spec.owner import Owner
 class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Ids in the container; ``username`` (not in the specification for Linux) is looked up in its passwd.
 
-    ``groups`` are further groups, names of its group file or numbers.
+    ``groups`` are further groups, names of its group file or numbers. ``keeps_groups`` (ours) leaves the process those
+    that the engine's process has, also where they have no number in the container.
     """
 
     uid: int = 0
@@ -18,6 +19,7 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     additional_gids: tuple[int, ...] = ()
     username: str = ""
     groups: tuple[str, ...] = ()
+    keeps_groups: bool = False
 
 
 class Rlimit(msgspec.Struct, frozen=True):
