@@ -309,8 +309,11 @@ def delegated(tmp_path: Path) -> Iterator[User]:
     root = Path("/sys/fs/cgroup")
     if not (root / "cgroup.controllers").exists():
         pytest.skip("needs cgroup v2 alone: see script/test-cgroup2")
-    group = root / "kist-ordinary"
+    top = root / "kist-ordinary"
+    group = top / "delegated"
     (root / "cgroup.subtree_control").write_text("+memory +pids")
+    top.mkdir()
+    (top / "cgroup.subtree_control").write_text("+memory +pids")  # and no more of what the machine has
     (group / "session").mkdir(parents=True)
     for place in (group, group / "session"):
         for name in (".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
@@ -319,9 +322,9 @@ def delegated(tmp_path: Path) -> Iterator[User]:
         with made(tmp_path, range_=True, group=str(group / "session")) as user:
             yield user
     finally:
-        for place in sorted(group.rglob("*/"), reverse=True):
+        for place in sorted(top.rglob("*/"), reverse=True):
             place.rmdir()
-        group.rmdir()
+        top.rmdir()
 
 
 def test_limits_hold_where_a_group_is_delegated(delegated: User) -> None:
