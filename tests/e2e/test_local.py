@@ -210,6 +210,17 @@ def test_it_ends_when_all_who_watch_over_it_are_killed_at_once(caller: Caller) -
 
 
 @PAIR
+def test_its_end_is_told_when_its_monitor_is_killed_and_it_with_that(caller: Caller) -> None:
+    for _ in range(4):  # who takes over may find it dead, or dead and gone
+        with caller.running() as running:
+            (monitor,) = (each for each in below(running.pid) if command_line(each).startswith(b"kist-monitor"))
+            kill_and_see(monitor)
+            assert running.wait(30) == 137
+    assert "Traceback" not in (caller.run_root / "engine.log").read_text(encoding="utf-8")
+    assert caller.left() == []
+
+
+@PAIR
 def test_it_ends_when_its_keeper_and_then_its_caller_are_killed(caller: Caller) -> None:
     with caller.running() as running:
         command = sleeper(running.pid)

@@ -105,10 +105,13 @@ class Successor:
             monitor.first.inside = monitor.record.state["pid"]
         faults.point("successor: took over")
         monitor.usage.begin()
-        monitor.record.note_running(monitor.first.command_pid, monitor.streams.pipes())
-        faults.point("successor: noted that it runs")
-        if self._plan["ends_with_engine"]:
-            monitor.first.signal(signal.SIGKILL)
+        try:
+            monitor.record.note_running(monitor.first.command_pid, monitor.streams.pipes())
+            faults.point("successor: noted that it runs")
+            if self._plan["ends_with_engine"]:
+                monitor.first.signal(signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            monitor.record.note_monitor()  # it has died with its monitor, and the keeper is about to tell its end
 
     def _rest(self, first: Held) -> None:
         """Between two runs; what the next one had of processes when the monitor died is begun anew."""
@@ -118,7 +121,7 @@ class Successor:
         if monitor.cgroup is not None:
             monitor.cgroup.kill()
             monitor.remove_cgroup()
-        monitor.record.note_resting()
+        monitor.record.note_monitor()
         monitor.streams.drain()  # of the run that is over nothing is left to carry
         faults.point("successor: noted that it rests")
 

@@ -45,8 +45,8 @@ class Record:
         self.state.setdefault("since", time.monotonic_ns())
         self.write(self._run_directory)
 
-    def note_resting(self) -> None:
-        """Write that this process watches over it between two of its runs."""
+    def note_monitor(self) -> None:
+        """Write that this process watches over it now, and nothing else that is new."""
         self._note_monitor()
         self.write(self._run_directory)
 
