@@ -176,7 +176,7 @@ def from_os_error(error: OSError, doing: str) -> KistError:
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         hint = "run as a user who may write there, or choose another data root with KIST_ROOT"
-        return Forbidden(message, hint=see_doctor("data-root", hint))
+        return Forbidden(message, hint=see_doctor("data-root owners", hint))
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
         return Unavailable(message)
     return KistError(message)

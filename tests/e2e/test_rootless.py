@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,27 @@ def test_other_users_of_the_image_have_ids_of_the_range(user: User) -> None:
     out = user.good("run", "--rm", "-u", "user", *QUIET, "-v", f"{box}:/data", BUSYBOX, "sh", "-c", script)
     assert out == "1000"
     assert (box / "by-user").stat().st_uid == FIRST + 999
+
+
+@pytest.mark.skipif(shutil.which("newuidmap") is None, reason="needs newuidmap (Debian: uidmap)")
+def test_who_had_a_range_and_has_it_no_more_is_told_what_that_costs(tmp_path: Path) -> None:
+    with made(tmp_path, range_=True) as user:
+        script = "mkdir -m 700 /theirs && touch /theirs/file && chown -R user /theirs"
+        user.good("run", "--name", "had", *QUIET, BUSYBOX, "sh", "-c", script)
+        user.good("engine", "stop")
+        without = User(replace(user.who, hidden=(shutil.which("newuidmap") or "",)))
+        info = without.good("info")
+        assert "(newuidmap is not installed; what was made with more cannot all be read, changed or removed;" in info
+        assert "`kist doctor data-root owners` tells more" in without.refused("rm", "had")
+        done = without("doctor", "--json", "owners")
+        assert not done.stderr, done
+        [found] = json.loads(done.stdout)
+        assert (found["state"], "has files of subordinate ids" in found["found"]) == ("lacking", True)
+        without.good("engine", "stop")
+        assert "65537 ids" in user.good("info")
+        user("rm", "had")
+        user.good("system", "check", "--repair")
+        assert user.good("system", "check") == ""
 
 
 @ALONE

@@ -99,6 +99,7 @@ class SubordinateIds:
         locked: this process may get no rights from set-uid programs.
         mapped: the range was written by the helpers; None where nothing was tried.
         owned: a file of the data root was given to an id of the range; None as well.
+        left: files of a range may be in the data root, from an engine that had one.
     """
 
     subuid: str
@@ -109,6 +110,7 @@ class SubordinateIds:
     locked: bool = False
     mapped: str | None = None
     owned: str | None = None
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)

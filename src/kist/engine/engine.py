@@ -14,7 +14,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from kist.engine import isolation, logconfig, means, network_options, settings
+from kist.engine import isolation, logconfig, means, network_options, range_on_disk, settings
 from kist.engine.checking import Checker
 from kist.engine.claim import Claim
 from kist.engine.containers import Containers
@@ -113,7 +113,7 @@ class Engine:
         self.event_log = Events(self.store.events)
         self.catalogue = Images(self.store, self.event_log)
         self.spawner = spawner or Spawner(os.path.join(self.run_root, "engine.log"), shared=shared, bound=bound)
-        self.means = means.look(lacks, bound=bound)
+        self.means = means.look(range_on_disk.noted(self.data_root, lacks), bound=bound)
         own_room = None if self.means.root else Room(self.run_root, os.environ, self.spawner.mind)
         self._networks = Networks(self.store, own_room)
         start = Starter(self.spawner, self._networks)

@@ -1,4 +1,4 @@
-"""Whether the data root can hold files of an ordinary user's subordinate ids.
+"""Whether the data root can hold files of an ordinary user's subordinate ids, and whether it may hold some.
 
 A server of network files (NFS) knows the user and nobody else of the range, and refuses to give files away. A mount
 that shows other owners (a mapped home) has no ids for them. There the range is of no use, and one id does the work.
@@ -11,6 +11,7 @@ from functools import partial
 
 from kist.kernel import marks, trials, userns
 
+_MARK = "subordinate-ids"
 # These keep any number, and are not asked at each start.
 _KEEP_ALL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "overlay"})
 
@@ -30,6 +31,31 @@ def refusal(data_root: str, write_maps: Callable[[int], str]) -> OSError | None:
     if marks.file_system(existing) in _KEEP_ALL:
         return None
     return trials.attempt(partial(_give_away, existing, write_maps))
+
+
+def may_be_in(data_root: str) -> bool:
+    """Whether an engine with a range has worked on the data root: with one id not all of its files can be reached."""
+    return os.path.exists(os.path.join(data_root, _MARK))
+
+
+def noted(data_root: str, lacks: str) -> str:
+    """Leave word of a range in the data root, for a day on which there is none; what it costs then.
+
+    Args:
+        data_root: of this engine.
+        lacks: why this process has one id only, where it has.
+
+    Returns:
+        The same, with the cost where there is one.
+    """
+    ids = userns.limited_ids()
+    if ids is None:
+        return lacks
+    if ids.alone and may_be_in(data_root):
+        return f"{lacks or 'there are no more here'}; what was made with more cannot all be read, changed or removed"
+    if not ids.alone and not may_be_in(data_root):
+        os.close(os.open(os.path.join(data_root, _MARK), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return lacks
 
 
 def _give_away(directory: str, write_maps: Callable[[int], str]) -> None:

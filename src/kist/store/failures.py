@@ -33,7 +33,7 @@ def from_sqlite_error(error: sqlite3.Error, doing: str) -> KistError:
         return Unavailable(f"{doing}: no space left on device", hint=hint)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
         hint = "run as a user who may write there, or choose another data root with KIST_ROOT"
-        return Forbidden(message, hint=see_doctor("data-root", hint))
+        return Forbidden(message, hint=see_doctor("data-root owners", hint))
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}:
         return Unavailable(message, hint="another process may hold the data root; try again")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:

@@ -183,6 +183,12 @@ def test_a_place_that_keeps_no_other_owners_costs_the_range(person: Person, owne
     tells(finding, state, found="nfs4" if state == LACKING else "")
 
 
+def test_files_of_a_range_that_is_no_more_are_told() -> None:
+    tells(ids.owners(ANNA, PLACE, SubordinateIds("", "", left=True)), LACKING, found="files of subordinate ids")
+    tells(ids.owners(ANNA, PLACE, SubordinateIds("", "", owned="", left=True)), OK)
+    tells(ids.owners(ROOT, PLACE, SubordinateIds("", "", left=True)), OK)
+
+
 def test_overlay_that_is_no_module_yet_is_loaded_and_on_a_wrong_file_system_copies_are_made() -> None:
     fine = Storage("", "", "", "")
     tells(storage.overlay(PLACE, fine), OK)

@@ -50,6 +50,7 @@ def subordinate(data_root: str, *, trial: bool) -> SubordinateIds:
         locked=marks.no_new_privileges(),
         mapped=tried,
         owned=owned,
+        left=range_on_disk.may_be_in(data_root),
     )
 
 
