@@ -323,6 +323,14 @@ def test_options_work_as_for_root(user: User, words: tuple[str, ...]) -> None:
     assert user.good("run", "--rm", *QUIET, *words, BUSYBOX, "echo", "ran") == "ran"
 
 
+@ALONE
+def test_what_is_left_out_for_lack_of_control_groups_is_said(user: User) -> None:
+    if "Cgroups:        none" not in user.good("info"):
+        pytest.skip("control groups are delegated here")
+    done = user("run", "--rm", "--cgroup-parent", "mine", *QUIET, BUSYBOX, "true")
+    assert (done.returncode, b"--cgroup-parent is left out" in done.stderr) == (0, True), done
+
+
 # control groups
 
 

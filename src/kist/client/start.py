@@ -190,9 +190,9 @@ def _failed(log_path: str, began: int, *, late: bool) -> Unavailable:
     except OSError as error:
         text = f"({error.strerror})"
     lines = "".join(f"\n  {line}" for line in text.splitlines()) or "\n  (nothing)"
-    return Unavailable(
-        f"{cause}; the end of {log_path}:{lines}", hint="`kist doctor` tells what this machine lacks, and what mends it"
-    )
+    # What refused to be the engine may have named the finding itself.
+    hint = "" if "`kist doctor " in text else "`kist doctor` tells what this machine lacks, and what mends it"
+    return Unavailable(f"{cause}; the end of {log_path}:{lines}", hint=hint)
 
 
 def _forbidden(path: str) -> Forbidden:

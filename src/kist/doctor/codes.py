@@ -27,7 +27,7 @@ ABOUT: "Mapping[str, str]" = {
     "bridge": "A bridge connects containers with each other and with what is outside.",
     "nftables": "Packet rules give what leaves a bridge the host's address, and protect the containers.",
     "pasta": "pasta connects an ordinary user's bridges with what is outside.",
-    "slirp4netns": "slirp4netns does the work of pasta where that is not installed, more slowly.",
+    "slirp4netns": "slirp4netns does the work of pasta where that is not installed, or is from before 2024.",
     "tun": "By /dev/net/tun, programs make network devices.",
     "low-ports": "Ports that only root may have unless the kernel is told otherwise.",
     "ping": "The groups whose members may send echo requests.",

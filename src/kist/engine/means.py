@@ -30,6 +30,7 @@ _WATCHED = (
 # apt would become another user for its downloads, looks whether it has, and there is none here.
 _APT = {"apt.conf": 'APT::Sandbox::User "root";\n'}
 _NO_GROUPS = f"--group-add is left out: there is one group here, which is yours ({see_doctor('subids')})."
+_NO_PARENT = f"--cgroup-parent is left out: there are no control groups here ({see_doctor('cgroups')})."
 _DOCTORS = {outward.TUN: "tun", "/dev/fuse": "fuse"}
 # File systems that show a namespace: only the root of that namespace mounts them.
 _SHOWS = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}
@@ -93,7 +94,8 @@ class Means(msgspec.Struct, frozen=True):
         watched = (_WATCHED,) if options.resources.memory > 0 and not self.cgroups else ()
         closed = () if self.root else tuple(map(_closed, filter(_is_closed, options.devices)))
         groups = (_NO_GROUPS,) if self.ids is not None and self.ids.alone and options.group_add else ()
-        return (*watched, *closed, *groups, *self._network_warnings(options))
+        parent = (_NO_PARENT,) if options.cgroup_parent and not self.cgroups else ()
+        return (*watched, *closed, *groups, *parent, *self._network_warnings(options))
 
     def _network_warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         if self.root or options.network != "bridge" or self.way_out:

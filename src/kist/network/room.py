@@ -182,8 +182,10 @@ class Room:
         return os.path.join(self._run_root, f"{_NOTE}{members.own_mount_namespace()}.{kind}")
 
     def _note(self, running: outward.Running) -> None:
-        with open(self._own("json"), "wb") as file:
+        aside = os.path.join(self._run_root, f"{os.getpid()}.{_NOTE}new")  # others look for whole ones meanwhile
+        with open(aside, "wb") as file:
             file.write(msgspec.json.encode(running))
+        os.rename(aside, self._own("json"))
         self._tell(running)
 
     def _tell(self, running: outward.Running) -> None:
@@ -223,7 +225,9 @@ def _read_note(path: str) -> outward.Running | None:
     try:
         with open(path, "rb") as file:
             return msgspec.json.decode(file.read(), type=outward.Running)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except FileNotFoundError:
+        return None  # its program has just been found dead by another process
+    except msgspec.DecodeError:
         _log.warning("%s is damaged", path)
         return None
 

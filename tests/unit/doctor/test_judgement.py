@@ -338,7 +338,7 @@ RUNS = {"running": 1, "containers": 2, "ids": 1}
     [
         (EngineAnswer("/s"), 1, OK, "none runs"),
         (EngineAnswer("/s", info=RUNS), 1, OK, "1 containers of 2"),
-        (EngineAnswer("/s", info=RUNS), 65537, LACKING, "has 1 ids where it could have 65537"),
+        (EngineAnswer("/s", info=RUNS), 65537, LACKING, "has 1 id where it could have 65537"),
         (EngineAnswer("/s", info=RUNS | {"ids": 0}), 0, OK, "it runs"),
         (EngineAnswer("/s", refusal="nothing in 5 s"), 1, BROKEN, "nothing in 5 s"),
         (EngineAnswer("", refusal="cannot connect to 'tcp://a'", hint="unset it"), 1, BROKEN, "connect to 'tcp://a'"),

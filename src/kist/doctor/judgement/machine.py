@@ -160,7 +160,8 @@ def engine(found: EngineAnswer, ids: int) -> Finding:
     told = f"it runs, with {found.info['running']} containers of {found.info['containers']} running"
     have = int(found.info.get("ids") or 0)
     if have and ids > have:
-        return Finding("engine", LACKING, f"{told}, and has {have} ids where it could have {ids}",
+        ids_now = f"{have} {'id' if have == 1 else 'ids'}"
+        return Finding("engine", LACKING, f"{told}, and has {ids_now} where it could have {ids}",
                        "its containers have no other users", ("kist engine stop",), as_root=False,
                        advice="with no container running; the next command starts one that has them")  # fmt: skip
     return ok("engine", told)

@@ -76,7 +76,7 @@ def low_ports(person: Person, found: Links) -> Finding:
 
 
 def ping(person: Person, found: Links) -> Finding:
-    """Whether ping works for who shares the host's network."""
+    """Whether ping works: in the host's network, and by the way out of a network of one's own."""
     first, last = found.pingers
     if person.root:
         return ok("ping", "root may ping")
@@ -86,7 +86,7 @@ def ping(person: Person, found: Links) -> Finding:
         "ping",
         LACKING,
         f"net.ipv4.ping_group_range ({first} to {last}) does not have your group {person.gid}",
-        "ping fails in containers that have the host's network; on networks of their own it works",
+        "ping reaches nothing outside: containers reach each other only, and with the host's network nobody",
         (keep_setting("net.ipv4.ping_group_range", "0 2147483647", "ping"),),
     )
 

@@ -93,7 +93,7 @@ def reflink(place: Place, found: Storage) -> Finding:
 def executables(place: Place) -> Finding:
     """Whether programs in volumes can be executed."""
     if not place.noexec:
-        return ok("exec", f"programs below {place.mount_point} can be executed")
+        return ok("exec", f"programs in volumes can be executed ({place.mount_point} is not mounted noexec)")
     return Finding(
         "exec",
         LACKING,
