@@ -1,10 +1,13 @@
 """Names and addresses: hosts, resolv.conf, fixed addresses and links in real containers."""
 
 import contextlib
+import fcntl
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from harness import BUSYBOX, Cli
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput
 from kist.spec.container import Container, ContainerOptions, ExecOptions
@@ -81,6 +84,19 @@ def test_a_link_gives_name_and_environment_and_follows_a_restart(engine: Engine,
             moved = engine.container(database).networks[0].address.partition("/")[0]
             assert moved != address
             assert f"{moved}\tdb " in shell(engine, container, "cat /etc/hosts")
+
+
+def test_who_waits_for_an_end_hears_of_it_while_another_engine_is_at_work_on_the_container(small: Cli):
+    name = small.good("run", "-d", BUSYBOX, "sleep", "1000")
+    held = os.open(small.directory / "data" / "containers" / name, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        small.good("stop", "-t", "0", name)
+        assert small.good("wait", name) == "137"
+    finally:
+        os.close(held)
+    small.good("start", name)
+    small.good("rm", "-f", name)
 
 
 def test_a_link_to_nobody_and_to_a_stopped_one(engine: Engine, busybox: str):

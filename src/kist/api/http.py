@@ -2,8 +2,10 @@
 
 ``import aiohttp`` brings the client, which reads the machine's certificate authorities while it is imported: half of
 what an engine's start took, and 6 MB of its memory. So the server's modules are imported while an empty package stands
-in for aiohttp's own. Who imports ``aiohttp`` later (the downloads of ``kist bootstrap``) gets the whole, and so do we
-here from a later aiohttp with which this does not work.
+in for aiohttp's own. With an aiohttp that cannot be taken apart so, all of it is imported here.
+
+Who imports ``aiohttp`` later (the downloads of ``kist bootstrap``) gets the client too, and names what is in a module
+by ``from aiohttp.module import``: the package does not know of the modules that came before it.
 """
 
 import importlib.util
@@ -23,7 +25,7 @@ def _import_server() -> None:
     sys.modules[_PACKAGE] = package
     try:
         importlib.import_module(f"{_PACKAGE}.web_server")
-    except ImportError:
+    except Exception:  # noqa: BLE001 - whatever it is that a later one asks its package for
         for name in [name for name in sys.modules if name.startswith(f"{_PACKAGE}.")]:
             del sys.modules[name]
     finally:

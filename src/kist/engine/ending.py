@@ -18,7 +18,7 @@ from kist.engine.roster import Roster, key_of
 from kist.engine.signals import signal_number
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.waiting import Waiting
-from kist.errors import Conflict, NotFound, Unavailable
+from kist.errors import Conflict, KistError, NotFound, Unavailable
 from kist.kernel import faults
 from kist.spec.container import Container
 from kist.store import Store
@@ -175,10 +175,9 @@ class Ending:
         ended = state.from_message(found) if found else container.state
         self._waiting.note_end(container, ended, found.get("notices", ()))
         faults.point("end: noted it")
-        if container.options.network == "bridge":
-            # Ahead of who waits for the end: they may want the address for another container.
-            self._give_address_back(container)
-            faults.point("end: gave the address back")
+        # Ahead of who waits for the end: they may want the address for another container.
+        released = container.options.network != "bridge" or self._release_at_once(container)
+        faults.point("end: gave the address back")
         self._waiting.watcher.tell(container.id, ended.exit_code, removed=False, error=ended.error)
         faults.point("end: told who waits")
         with self._lock:
@@ -189,36 +188,39 @@ class Ending:
                     self.remove(container)
                 except NotFound:  # another engine was first
                     self._waiting.watcher.tell(container.id, ended.exit_code, removed=True)
-                except Unavailable as error:  # who waits for the removal would do so for ever
+                except Conflict:
+                    raise
+                except (KistError, OSError) as error:  # who waits for the removal would do so for ever
                     self._waiting.watcher.tell(container.id, ended.exit_code, removed=True, error=str(error))
                     raise
             return False
-        with self._at_rest(container) as resting:
-            if resting:
+        with contextlib.suppress(NotFound), self._locks.alone(container):
+            if self._rests(container):
+                if not released:
+                    self._networks.release(container.id)
                 clear_run(self._roster.places(container))
         return True
 
-    def _give_address_back(self, container: Container) -> None:
+    def _release_at_once(self, container: Container) -> bool:
+        """Give an ended container's address back unless that takes long or fails; whether it is given back."""
         try:
-            with self._at_rest(container) as resting:
-                if resting:
+            with self._locks.alone(container, wait=False):
+                if self._rests(container):
                     self._networks.release(container.id)
-        except Unavailable as error:  # a full disk; its removal gives it back too
-            _log.warning("%s keeps its address though it has ended: %s", container.name, error)
+        except (Conflict, NotFound):
+            return False  # somebody is at work on it
+        except (KistError, OSError) as error:  # a full disk has no room to note it
+            _log.warning("%s keeps its address for now, though it has ended: %s", container.name, error)
+            return False
+        return True
 
-    @contextlib.contextmanager
-    def _at_rest(self, container: Container) -> Iterator[bool]:
-        """Whether an ended container is still there and has not been started again, neither of which happens inside."""
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(self._locks.alone(container))
-                container = self._roster.get(container)
-            except NotFound:
-                yield False
-                return
-            if not container.state.running:
-                end_orphans(container, self._roster.places(container))
-            yield not container.state.running
+    def _rests(self, container: Container) -> bool:
+        """Whether it does not run; what a dead monitor has left of it is ended. To be called under its lock."""
+        container = self._roster.get(container)
+        if container.state.running:
+            return False  # whoever heard of the end has started it again
+        end_orphans(container, self._roster.places(container))
+        return True
 
 
 def check_removable(container: Container, *, force: bool) -> None:

@@ -4,6 +4,7 @@ A server of network files (NFS) knows the user and nobody else of the range, and
 that shows other owners (a mapped home) has no ids for them. There the range is of no use, and one id does the work.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from functools import partial
 
 from kist.kernel import marks, trials, userns
 
+_log = logging.getLogger(__name__)
 _MARK = "subordinate-ids"
 # These keep any number, and are not asked at each start.
 _KEEP_ALL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "overlay"})
@@ -38,24 +40,23 @@ def may_be_in(data_root: str) -> bool:
     return os.path.exists(os.path.join(data_root, _MARK))
 
 
-def noted(data_root: str, lacks: str) -> str:
-    """Leave word of a range in the data root, for a day on which there is none; what it costs then.
-
-    Args:
-        data_root: of this engine.
-        lacks: why this process has one id only, where it has.
-
-    Returns:
-        The same, with the cost where there is one.
-    """
+def note(data_root: str) -> None:
+    """Leave word of this process's range in the data root, for a day on which there is none."""
     ids = userns.limited_ids()
-    if ids is None:
-        return lacks
-    if ids.alone and may_be_in(data_root):
-        return f"{lacks or 'there are no more here'}; what was made with more cannot all be read, changed or removed"
-    if not ids.alone and not may_be_in(data_root):
+    if ids is None or ids.alone or may_be_in(data_root):
+        return
+    try:
         os.close(os.open(os.path.join(data_root, _MARK), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    return lacks
+    except OSError as error:  # a full disk, from which something is about to be removed
+        _log.warning("it cannot be noted that %s has files of subordinate ids: %s", data_root, error)
+
+
+def cost_of(lacks: str, data_root: str) -> str:
+    """Why this process has one id only, and what that costs where there were more; empty where it has more."""
+    ids = userns.limited_ids()
+    if ids is None or not ids.alone or not may_be_in(data_root):
+        return lacks
+    return f"{lacks or 'there are no more here'}; what was made with more cannot all be read, changed or removed"
 
 
 def _give_away(directory: str, write_maps: Callable[[int], str]) -> None:

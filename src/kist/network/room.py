@@ -182,7 +182,7 @@ class Room:
         return os.path.join(self._run_root, f"{_NOTE}{members.own_mount_namespace()}.{kind}")
 
     def _note(self, running: outward.Running) -> None:
-        aside = os.path.join(self._run_root, f"{os.getpid()}.{_NOTE}new")  # others look for whole ones meanwhile
+        aside = self._own("new")  # others look for whole ones meanwhile
         with open(aside, "wb") as file:
             file.write(msgspec.json.encode(running))
         os.rename(aside, self._own("json"))
@@ -215,6 +215,8 @@ class Room:
             if not name.startswith(_NOTE):
                 continue
             number, _, kind = name.removeprefix(_NOTE).partition(".")
+            if kind == "new":
+                continue
             path = os.path.join(self._run_root, name)
             running = outward_start.read_pid_file(path, self.path) if kind == "pid" else _read_note(path)
             if running is not None and number.isdecimal():

@@ -375,7 +375,7 @@ def user_arguments(process: Process) -> dict[str, Any]:
     """The arguments of the operation ``user``."""
     who = process.user
     added: dict[str, Any] = {"added": list(who.groups)} if who.groups else {}
-    if who.keeps_groups:
+    if who.keeps_groups:  # none can be added to groups that have no number here
         added = {"keeps_groups": True}
     if who.username:
         return {"name": who.username, **added}

@@ -25,7 +25,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     if arguments.flag("detach") and os.fork():
         # The parent's end tells the starter that the engine is nobody's child; the child says when it is ready.
         os._exit(0)
-    gc.disable()  # nothing is garbage until the engine has been loaded, which freezes it and enables this again
+    gc.disable()  # little is garbage until the engine has been loaded, which freezes it and enables this again
     if (caller := arguments.get("caller_fd", -1)) >= 0:
         return _serve_caller(context, caller)
     return _serve(context, arguments.get("ready_fd", -1), arguments.text("group"))

@@ -121,13 +121,13 @@ def owners(person: Person, place: Place, found: SubordinateIds) -> Finding:
     code = "owners"
     if person.root:
         return ok(code, "not needed: you are root")
-    if found.owned is None and found.left:
+    if found.owned is None and found.left and found.count == 1:
         return Finding(
             code,
             LACKING,
             f"{place.path} has files of subordinate ids, and you have one id now",
             "images and containers from then cannot all be read, changed or removed",
-            advice="`kist doctor subids newuidmap` tells what you had; or KIST_ROOT chooses another data root",
+            advice="`kist doctor subids newuidmap` tells how to have more again; KIST_ROOT chooses another data root",
         )
     if found.owned is None:
         return ok(code, "not needed: there is one id")

@@ -86,7 +86,7 @@ def ping(person: Person, found: Links) -> Finding:
         "ping",
         LACKING,
         f"net.ipv4.ping_group_range ({first} to {last}) does not have your group {person.gid}",
-        "ping reaches nothing outside: containers reach each other only, and with the host's network nobody",
+        "nothing outside answers a ping from a container; on a bridge, other containers do",
         (keep_setting("net.ipv4.ping_group_range", "0 2147483647", "ping"),),
     )
 
