@@ -205,9 +205,6 @@ def test_input_and_a_terminal(small: Cli) -> None:
     assert small.good("logs", name).split() == ["/dev/pts/0", "xterm"]
 
 
-@pytest.mark.xfail(
-    os.geteuid() != 0, reason="a user's guard cannot leave the network of the earlier run for the host's"
-)
 def test_restart_policies_start_it_again_with_its_network(engine: Engine) -> None:
     container = make(
         engine, "sh", "-c", "ip -4 addr show eth0 | grep -o 'inet [0-9.]*'; exit 7",

@@ -12,6 +12,7 @@ from kist.api.guests import admit
 from kist.api.hijack import Hangups, Session
 from kist.api.http import BaseRequest, HTTPException, StreamResponse
 from kist.api.protocol import HttpServer, Protocol, error_response
+from kist.api.rest import Rest
 from kist.api.routes import ROUTES
 from kist.api.routing import Route, Router
 from kist.api.workers import Workers
@@ -39,11 +40,13 @@ class Api:
         self.hangups = Hangups()
         self.http = HttpServer(self.handle)
         self.failed_execs = FailedExecs()
+        self._rest = Rest(self._give_memory_back)
         self._streams: set[asyncio.Task[Any]] = set()
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """The answer to one request; never raises but for cancellation and a vanished client."""
         protocol = cast("Protocol", request.protocol)
+        self._rest.stir()
         try:
             return await self._dispatch(request)
         except KistError as error:
@@ -76,6 +79,9 @@ class Api:
         await admit(call, route)
         return await route.handler(call)
 
+    async def _give_memory_back(self) -> None:
+        await self.workers.run(self.engine.settle)
+
     def adopt(self, session: Session) -> None:
         """Let a hijacked stream run until either end is done with it."""
         self.track(asyncio.get_running_loop().create_task(session.run()))
@@ -88,6 +94,7 @@ class Api:
 
     async def shutdown(self, seconds: float) -> None:
         """End streams and requests, waiting at most so many seconds for requests that are under way."""
+        self._rest.close()
         self.http.pre_shutdown()
         for task in tuple(self._streams):
             task.cancel()

@@ -46,7 +46,10 @@ def clone(plan: dict[str, Any], flags: int, into: int | None, held: Mapping[str,
             if others_than_user := child.flags_of(kind for kind in kinds if kind != "user"):
                 namespaces.setns(descriptor, others_than_user)
         for kind, descriptor in held.items():
-            namespaces.setns(descriptor, child.flags_of((kind,)))
+            if "runtime" in plan:
+                context.trees[kind] = descriptor  # for an outside runtime, which joins it
+            else:
+                namespaces.setns(descriptor, child.flags_of((kind,)))
         if ids:
             userns.enter(context.user_namespace)
 

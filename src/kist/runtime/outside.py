@@ -12,7 +12,7 @@ import os
 import select
 import stat
 
-from kist.kernel import mounts, namespaces, process, tty
+from kist.kernel import mounts, process, tty
 from kist.kernel.lean import accept, signal, socket
 from kist.runtime import bundle, crossing, diagnose, identity, messages
 from kist.spec import jsontext
@@ -92,6 +92,8 @@ class _Guard:
         self._plan = plan
         self._config: dict[str, Any] = plan["config"]
         self._report = context.report
+        # Of an earlier run, whose addresses and cables are still there; -1 in a first one.
+        self._network = context.trees.get("network", -1)
         self._directory: str = plan["directory"]
         self._bundle = f"{self._directory}/bundle"
         self._root = f"{self._bundle}/rootfs"
@@ -184,8 +186,8 @@ class _Guard:
                     trees[place] = crossing.open_shared_memory(alive)
             # Looked at again: what was opened by its number was its own.
             signal.pidfd_send_signal(alive, 0)
-        if (network := _leave_network()) >= 0:
-            paths["network"] = f"{own}/{network}"
+        if self._network >= 0:
+            paths["network"] = f"{own}/{self._network}"
         for kind, path in paths.items():
             listed[:] = [each for each in listed if each["type"] != kind]
             listed.append({"type": kind, "path": path})
@@ -340,21 +342,6 @@ def _exit_code(words: str, command: str) -> int | None:
     if "permission denied" in words.lower() or "is a directory" in words.lower():
         return diagnose.NOT_EXECUTABLE
     return None
-
-
-def _leave_network() -> int:
-    """Go back to the monitor's network from that of an earlier run, which this process was put into.
-
-    That one is for the container: its addresses and cables are still there. A descriptor of it; -1 in a first run.
-    """
-    own, monitors = (process.namespace_descriptor(pid, "net") for pid in (os.getpid(), os.getppid()))
-    first = os.path.samestat(os.fstat(own), os.fstat(monitors))
-    if not first:
-        namespaces.setns(monitors, namespaces.CLONE_NEWNET)
-    os.close(monitors)
-    if first:
-        os.close(own)
-    return -1 if first else own
 
 
 _SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}

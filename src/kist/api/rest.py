@@ -1,0 +1,47 @@
+"""What an engine does when nobody has asked it for anything for a while."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+_SECONDS = 10.0
+
+
+class Rest:
+    """Has something done once after each time of work, when it has been quiet for a while.
+
+    Used from its event loop only. An engine that nobody asks for anything is not woken.
+
+    Args:
+        settle: what is to be done.
+        seconds: how long it must have been quiet.
+    """
+
+    def __init__(self, settle: Callable[[], Awaitable[None]], seconds: float = _SECONDS) -> None:
+        self._settle = settle
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._stirred = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def stir(self) -> None:
+        """Somebody asks for something."""
+        self._stirred = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def close(self) -> None:
+        """There will be no rest any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        left = self._stirred + self._seconds - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._task = self._loop.create_task(self._rest())
+
+    async def _rest(self) -> None:
+        await self._settle()

@@ -1,0 +1,54 @@
+"""An engine at rest."""
+
+import asyncio
+
+from kist.api.rest import Rest
+
+QUIET = 0.05
+
+
+class Engine:
+    """Notes how long it had been quiet, each time that something is done about it."""
+
+    def __init__(self) -> None:
+        self.rest = Rest(self.settle, QUIET)
+        self.stirred = 0.0
+        self.quiet: list[float] = []
+        self.settled = asyncio.Event()
+
+    async def settle(self) -> None:
+        self.quiet.append(asyncio.get_running_loop().time() - self.stirred)
+        self.settled.set()
+
+    def stir(self) -> None:
+        self.stirred = asyncio.get_running_loop().time()
+        self.rest.stir()
+
+
+def test_after_each_time_of_work_and_not_in_it_something_is_done_once():
+    async def live() -> None:
+        engine = Engine()
+        for _ in range(2):
+            for _ in range(5):
+                engine.stir()
+                await asyncio.sleep(QUIET / 2)
+            engine.settled.clear()
+            engine.stir()
+            await asyncio.wait_for(engine.settled.wait(), 10)
+            times = len(engine.quiet)
+            await asyncio.sleep(3 * QUIET)
+            assert len(engine.quiet) == times, "nobody has asked for anything"
+        assert min(engine.quiet) >= QUIET
+
+    asyncio.run(live())
+
+
+def test_there_is_no_rest_after_the_end():
+    async def live() -> None:
+        engine = Engine()
+        engine.stir()
+        engine.rest.close()
+        await asyncio.sleep(3 * QUIET)
+        assert engine.quiet == []
+
+    asyncio.run(live())
