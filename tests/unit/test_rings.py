@@ -1,6 +1,7 @@
 """Who may import whom: the rings of docs/architecture.md, held over the syntax tree of every module."""
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -123,6 +124,7 @@ class Module(NamedTuple):
         return imports(self.tree, self.name, self.path.name == "__init__.py")
 
 
+@functools.cache
 def modules(source: Path) -> list[Module]:
     found = []
     for path in sorted(source.rglob("*.py")):

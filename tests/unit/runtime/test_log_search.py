@@ -18,6 +18,7 @@ from kist.runtime.logwriter import UNORDERED, LogWriter
 _SECOND = 1_000_000_000
 _START = 1_767_225_600 * _SECOND
 _LINES = 4_000
+_LINES_IN_ALL = 32_000_000 // 230
 
 
 class Clock:
@@ -41,13 +42,13 @@ def bytes_read() -> int:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "packed"])
 def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """64 MB in eight files, a line a millisecond."""
+    """32 MB in eight files, a line a millisecond."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         clock = Clock(monkeypatch)
         path = tmp_path_factory.mktemp("large") / "log"
-        writer = LogWriter(str(path), 8_000_000, 9, compress=request.param)
+        writer = LogWriter(str(path), 4_000_000, 9, compress=request.param)
         filler = random.Random(3).randbytes(90).hex().encode()
-        for number in range(64_000_000 // 230):
+        for number in range(_LINES_IN_ALL):
             clock.now += 1_000_000
             writer.write("stdout", b"%08d " % number + filler + b"\n")
         writer.close()
@@ -67,7 +68,7 @@ def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_little_is_read_for_a_part_of_a_large_log(
     large: Path, since: int, until: int, tail: int | None, most: int
 ) -> None:
-    last = 64_000_000 // 230
+    last = _LINES_IN_ALL
     begin = last + since * 1000 if since < 0 else since * 1000
     before = bytes_read()
     with LogReader(
@@ -78,7 +79,7 @@ def test_little_is_read_for_a_part_of_a_large_log(
     ) as reader:
         numbers = [int(text[:8]) + 1 for run in reader.runs() for text in run.texts()]
     read = bytes_read() - before
-    print(f"{read:,} bytes read for {len(numbers):,} lines of a log of 64 MB")
+    print(f"{read:,} bytes read for {len(numbers):,} lines of a log of 32 MB")
     lowest = last - tail + 1 if tail else max(begin, 1)
     assert numbers == list(range(lowest, (until * 1000 if until else last) + 1))
     assert read < most
