@@ -539,3 +539,17 @@ def test_a_bootstrap_of_what_nobody_distributes_is_refused(server: Server):
     assert answer.value["message"]
     with contextlib.suppress(KeyError):
         assert server.ask("POST", "/kist/bootstrap", {"distribution": 7}).value["error"] == "InvalidInput"
+
+
+def test_what_was_executed_is_known_though_it_has_ended_its_container(server: Server) -> None:
+    made = {"Image": IMAGE, "Cmd": ["sh", "-c", "until [ -e /go ]; do sleep 0.01; done"]}
+    name = server.good("POST", "/containers/create", made | {"HostConfig": {"NetworkMode": "none"}})["Id"]
+    server.good("POST", f"/containers/{name}/start")
+    body = {"Cmd": ["sh", "-c", "touch /go; exit 3"]}
+    executed = server.good("POST", f"/containers/{name}/exec", body)["Id"]
+    server.good("POST", f"/exec/{executed}/start", {"Detach": True})
+    server.good("POST", f"/containers/{name}/wait")
+    server.good("DELETE", f"/containers/{name}")  # with what is known of its run on disk
+    found = server.good("GET", f"/exec/{executed}/json")
+    assert (found["Running"], found["ContainerID"]) == (False, name)
+    assert found["ExitCode"] in {3, 137}  # its container's end may have overtaken it

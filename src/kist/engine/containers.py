@@ -11,7 +11,7 @@ they are), ``creation``, ``planning``, ``starting``, ``attaching``, ``waiting``,
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -265,6 +265,10 @@ class Containers:
         return self._waiting.open(name, condition)
 
     # ending
+
+    def before_clear(self, call: Callable[[Container], None]) -> None:
+        """Have ``call`` called with each container whose run directory is about to go."""
+        self._ending.before_clear = call
 
     def kill(self, name: str | Container, number: str | int = "KILL") -> None:
         """Send a signal to the container's first process."""

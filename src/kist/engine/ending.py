@@ -4,7 +4,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kist.engine import state
@@ -50,6 +50,8 @@ class Ending:
         self._volumes = volumes
         self._networks = connected
         self._events = events
+        self.before_clear: Callable[[Container], None] = lambda _: None
+        """Called with a container whose run directory is about to go."""
         # Protects the dictionary.
         self._lock = threading.Lock()
         # Those that ``restart`` is at work on, and how often: they are not removed when they end.
@@ -140,6 +142,7 @@ class Ending:
     def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
         faults.point("remove: begins")
         end_orphans(container, self._roster.places(container))
+        self.before_clear(container)
         try:
             self._forget(container)
         except Unavailable:  # a full disk has no room to note anything: the files, which go anyway, make some
@@ -198,6 +201,7 @@ class Ending:
             if self._rests(container):
                 if not released:
                     self._networks.release(container.id)
+                self.before_clear(container)
                 clear_run(self._roster.places(container))
         return True
 

@@ -1,20 +1,27 @@
 """Further processes in running containers. What is known of one is on disk, in its container's run directory."""
 
+import contextlib
 import json
 import os
 import secrets
 import socket
+from collections import OrderedDict
 from typing import Any
+
+import msgspec
 
 from kist.engine import bundle, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
+from kist.engine.listing import names_in
 from kist.engine.means import Means
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import faults, process
 from kist.runtime import plan, planner
 from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
+
+_REMEMBERED = 1000
 
 
 class Execs:
@@ -26,6 +33,10 @@ class Execs:
         self._events = events
         # Where an exec was made; others are looked for on disk. Only ever added to, and by one key, so no lock.
         self._owners: dict[str, str] = {}
+        # What became of those whose container has ended since: it may have done so by what was executed, and who
+        # executed it asks only then. The oldest are forgotten.
+        self._ended: OrderedDict[str, ExecState] = OrderedDict()
+        containers.before_clear(self._keep)
 
     def create(self, name: str | Container, options: ExecOptions) -> str:
         """Note what is to be executed; its id."""
@@ -96,6 +107,16 @@ class Execs:
 
     def inspect(self, identifier: str) -> ExecState:
         """What became of it."""
+        if (kept := self._ended.get(identifier)) is not None:
+            return kept
+        try:
+            return self._look(identifier)
+        except NotFound:
+            if (kept := self._ended.get(identifier)) is not None:
+                return kept  # its container has ended just now
+            raise
+
+    def _look(self, identifier: str) -> ExecState:
         owner, options = self._find(identifier)
         try:
             found: dict[str, Any] = json.loads(process.read_file(self._state_path(owner, identifier)))
@@ -104,6 +125,17 @@ class Execs:
         running = found["running"] and self._containers.get(owner).state.running
         code = None if running else found["exit_code"]
         return ExecState(identifier, owner, running, code, found["pid"], options)
+
+    def _keep(self, container: Container) -> None:
+        """Remember what became of a container's processes, whose files are about to go with its run directory."""
+        for name in names_in(self._containers.places(container).run):
+            identifier = name.removeprefix("exec-").removesuffix(".json")
+            if not name.startswith("exec-") or not identifier.isalnum():
+                continue
+            with contextlib.suppress(NotFound):
+                self._ended[identifier] = msgspec.structs.replace(self._look(identifier), running=False)
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
 
     def resize(self, identifier: str, height: int, width: int) -> None:
         """Set the size of its terminal, in characters."""
