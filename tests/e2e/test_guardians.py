@@ -48,7 +48,7 @@ def test_a_container_outlives_its_monitor(small: Cli) -> None:
     until(lambda: monitor_of(small, "tough") != first)
     before = len(lines_of(small, "tough"))
     until(lambda: len(lines_of(small, "tough")) > before + 2)
-    small.good("exec", "tough", "touch", "/go")
+    small("exec", "tough", "touch", "/go")  # by which it may be ended too
     assert small.good("wait", "tough") == "42"
     found = lines_of(small, "tough")
     assert found[-1] == "last"
@@ -65,7 +65,7 @@ def test_monitor_after_monitor_may_be_killed(small: Cli) -> None:
         seen.add(now)
         kill_and_see(now)
         until(lambda: monitor_of(small, "often") not in seen)
-    small.good("exec", "often", "touch", "/go")
+    small("exec", "often", "touch", "/go")  # by which it may be ended too
     assert small.good("wait", "often") == "42"
 
 
@@ -114,7 +114,7 @@ def test_an_execd_process_of_a_killed_monitor_is_seen_to_its_end(small: Cli) -> 
     run = next((small.directory / "run" / "containers").iterdir())
     states = [path for path in run.glob("exec-*.json") if "options" not in path.name]
     assert [json.loads(path.read_bytes())["running"] for path in states] == [True]
-    small.good("exec", "busy", "touch", "/go")
+    small("exec", "busy", "touch", "/go")  # by which it may be ended too
     until(lambda: not any(json.loads(path.read_bytes())["running"] for path in states))
     assert [json.loads(path.read_bytes())["exit_code"] for path in states] == [9]
     small.good("rm", "-f", "busy")
@@ -134,7 +134,7 @@ def test_a_killed_keeper_is_replaced_and_takes_over_again(small: Cli, who: str) 
     if who == "engine":
         kill_and_see(monitor)
         until(lambda: monitor_of(small, "kept") != monitor)
-    small.good("exec", "kept", "touch", "/go")
+    small("exec", "kept", "touch", "/go")  # by which it may be ended too
     # What wrote while nobody read has got SIGPIPE, where nobody was left.
     assert small.good("wait", "kept") in ({"42", "141"} if who in ("monitor", "both") else {"42"})
 
