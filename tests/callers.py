@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,20 @@ QUIET = ("--network", "none")
 class Caller:
     """Somebody who runs containers: root, or an ordinary user."""
 
-    python: list[str]
+    before: list[str]
     environment: dict[str, str]
     run_root: Path
     home: Path
 
     @property
+    def python(self) -> list[str]:
+        """The interpreter that has the library."""
+        return [*self.before, sys.executable]
+
+    @property
     def command(self) -> list[str]:
         """The command line of Kist's."""
-        return [*self.python[:-1], *KIST]
+        return [*self.before, *KIST]
 
     def __call__(self, *arguments: str, stdin: bytes = b"", **variables: str) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(

@@ -239,6 +239,12 @@ def until(condition: Callable[[], bool], patience: float = 20) -> None:
         time.sleep(0.02)
 
 
+def let_go(cli: Cli, name: str) -> None:
+    """Let a container end that waits for ``/go``; the command that does so may be killed with it."""
+    done = cli("exec", name, "touch", "/go")
+    assert done.returncode in {0, 137}, done
+
+
 def kill_and_see(pid: int) -> None:
     """SIGKILL a process, and wait until it is dead."""
     descriptor = os.pidfd_open(pid)

@@ -175,8 +175,13 @@ def from_os_error(error: OSError, doing: str) -> KistError:
             message, hint=see_doctor("space", "free some space there, or choose another data root with KIST_ROOT")
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        hint = "run as a user who may write there, or choose another data root with KIST_ROOT"
-        return Forbidden(message, hint=see_doctor("data-root owners", hint))
+        return not_writable(message)
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
         return Unavailable(message)
     return KistError(message)
+
+
+def not_writable(message: str) -> Forbidden:
+    """The error for a data root that refuses what is to be done in it."""
+    hint = "run as a user who may write there, or choose another data root with KIST_ROOT"
+    return Forbidden(message, hint=see_doctor("data-root owners", hint))

@@ -1,7 +1,6 @@
 """Engines for the tests that start real containers."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,13 +96,14 @@ def callers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
         def ordinary(kind: str) -> Caller:
             user: User = stack.enter_context(made(tmp_path_factory.mktemp(kind), range_=kind == "range"))
-            python = [*user.who.command, sys.executable]
-            return Caller(python, user.who.environment | {"KIST_RUN": str(user.run_root)}, user.run_root, user.who.home)
+            return Caller(
+                user.who.command, user.who.environment | {"KIST_RUN": str(user.run_root)}, user.run_root, user.who.home
+            )
 
         def root() -> Caller:
             cli = stack.enter_context(a_cli(tmp_path_factory.mktemp("callers")))
             give_busybox(cli)
-            return Caller([sys.executable], cli.environment, cli.directory / "run", cli.directory)
+            return Caller([], cli.environment, cli.directory / "run", cli.directory)
 
         def get(kind: str) -> Caller:
             if kind not in known:

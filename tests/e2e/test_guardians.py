@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import needs
-from harness import BUSYBOX, Cli, kill_and_see, until
+from harness import BUSYBOX, Cli, kill_and_see, let_go, until
 
 COUNTING = "n=0; while [ ! -e /go ]; do n=$((n+1)); echo line $n; sleep 0.05; done; echo last; exit 42"
 
@@ -48,7 +48,7 @@ def test_a_container_outlives_its_monitor(small: Cli) -> None:
     until(lambda: monitor_of(small, "tough") != first)
     before = len(lines_of(small, "tough"))
     until(lambda: len(lines_of(small, "tough")) > before + 2)
-    small("exec", "tough", "touch", "/go")  # by which it may be ended too
+    let_go(small, "tough")
     assert small.good("wait", "tough") == "42"
     found = lines_of(small, "tough")
     assert found[-1] == "last"
@@ -65,7 +65,7 @@ def test_monitor_after_monitor_may_be_killed(small: Cli) -> None:
         seen.add(now)
         kill_and_see(now)
         until(lambda: monitor_of(small, "often") not in seen)
-    small("exec", "often", "touch", "/go")  # by which it may be ended too
+    let_go(small, "often")
     assert small.good("wait", "often") == "42"
 
 
@@ -114,7 +114,7 @@ def test_an_execd_process_of_a_killed_monitor_is_seen_to_its_end(small: Cli) -> 
     run = next((small.directory / "run" / "containers").iterdir())
     states = [path for path in run.glob("exec-*.json") if "options" not in path.name]
     assert [json.loads(path.read_bytes())["running"] for path in states] == [True]
-    small("exec", "busy", "touch", "/go")  # by which it may be ended too
+    let_go(small, "busy")
     until(lambda: not any(json.loads(path.read_bytes())["running"] for path in states))
     assert [json.loads(path.read_bytes())["exit_code"] for path in states] == [9]
     small.good("rm", "-f", "busy")
@@ -134,7 +134,7 @@ def test_a_killed_keeper_is_replaced_and_takes_over_again(small: Cli, who: str) 
     if who == "engine":
         kill_and_see(monitor)
         until(lambda: monitor_of(small, "kept") != monitor)
-    small("exec", "kept", "touch", "/go")  # by which it may be ended too
+    let_go(small, "kept")
     # What wrote while nobody read has got SIGPIPE, where nobody was left.
     assert small.good("wait", "kept") in ({"42", "141"} if who in ("monitor", "both") else {"42"})
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness import BUSYBOX, Cli, kill_engine, until
+from harness import BUSYBOX, Cli, kill_engine, let_go, until
 
 
 def test_two_first_commands_start_one_engine(fresh_cli: Cli) -> None:
@@ -38,7 +38,7 @@ def test_a_container_outlives_a_killed_engine(small: Cli) -> None:
     assert small.good("ps", "-q", "--no-trunc") == name
     assert small.engine_pid() != first
     assert small.good("logs", "tough") == "before"
-    small("exec", "tough", "touch", "/go")  # by which it may be ended too
+    let_go(small, "tough")
     assert small.good("wait", "tough") == "42"
     assert small.good("logs", "tough") == "before\nafter"
     assert "Exited (42)" in small.good("ps", "-a")

@@ -1,7 +1,8 @@
 """What an engine does when nobody has asked it for anything for a while."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 _SECONDS = 10.0
 
@@ -16,7 +17,7 @@ class Rest:
         seconds: how long it must have been quiet.
     """
 
-    def __init__(self, settle: Callable[[], Awaitable[None]], seconds: float = _SECONDS) -> None:
+    def __init__(self, settle: Callable[[], Coroutine[Any, Any, None]], seconds: float = _SECONDS) -> None:
         self._settle = settle
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
@@ -41,7 +42,4 @@ class Rest:
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:
-            self._task = self._loop.create_task(self._rest())
-
-    async def _rest(self) -> None:
-        await self._settle()
+            self._task = self._loop.create_task(self._settle())

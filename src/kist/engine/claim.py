@@ -1,8 +1,8 @@
 """One run root for each data root: who looks for containers at another place takes those that run for dead.
 
 The file ``run-root-HOST`` in the data root names it: a home may be that of many machines, each with run roots of its
-own. Each engine holds it locked, shared, for as long as it lives; who has
-another run root may take it over when no engine lives and no container runs.
+own. Each engine holds it locked, shared, for as long as it lives; who has another run root may take it over when no
+engine lives and no container runs.
 """
 
 import contextlib

@@ -8,8 +8,6 @@ import socket
 from collections import OrderedDict
 from typing import Any
 
-import msgspec
-
 from kist.engine import bundle, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
@@ -107,14 +105,14 @@ class Execs:
 
     def inspect(self, identifier: str) -> ExecState:
         """What became of it."""
-        if (kept := self._ended.get(identifier)) is not None:
-            return kept
         try:
-            return self._look(identifier)
+            found = self._look(identifier)
         except NotFound:
-            if (kept := self._ended.get(identifier)) is not None:
-                return kept  # its container has ended just now
-            raise
+            if identifier not in self._ended:
+                raise
+            found = self._ended[identifier]
+        # Asked last: its files may have gone while they were read, and before they go it is noted.
+        return self._ended.get(identifier, found)
 
     def _look(self, identifier: str) -> ExecState:
         owner, options = self._find(identifier)
@@ -133,7 +131,7 @@ class Execs:
             if not name.startswith("exec-") or not identifier.isalnum():
                 continue
             with contextlib.suppress(NotFound):
-                self._ended[identifier] = msgspec.structs.replace(self._look(identifier), running=False)
+                self._ended[identifier] = self._look(identifier)
         while len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
 

@@ -202,7 +202,7 @@ def _join(run_root: str, *, mounts_too: bool) -> bool:
 
 def look(uid: int, gid: int) -> Standing:
     """Which step of the ladder this machine has for a user."""
-    found = {helper: program(helper) for helper in HELPERS}
+    found = {helper: programs.find(helper, os.environ) for helper in HELPERS}
     return standing(uid, gid, name_of(uid), files.read_text("/etc/subuid"), files.read_text("/etc/subgid"), found)
 
 
@@ -222,11 +222,6 @@ def name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return ""
-
-
-def program(name: str) -> str | None:
-    """Where a program is, also in directories that a batch job's PATH may lack."""
-    return programs.find(name, os.environ)
 
 
 def _write_maps(pid: int, chosen: Standing) -> str:
@@ -249,7 +244,7 @@ def run_helpers(pid: int, chosen: Standing) -> tuple[str, int]:
     for number, (helper, entries) in enumerate(zip(HELPERS, chosen.maps(), strict=True)):
         words = [str(each) for entry in entries for each in entry]
         done = subprocess.run(
-            [program(helper) or helper, str(pid), *words], capture_output=True, text=True, check=False
+            [programs.find(helper, os.environ) or helper, str(pid), *words], capture_output=True, text=True, check=False
         )
         if done.returncode:
             return f"{helper}: {done.stderr.strip() or done.returncode}", number

@@ -15,7 +15,7 @@ from kist.kernel.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 # What stop and kill wait for, as the freezer of a control group does, and how long between looks.
 _PATIENCE = 2.0
@@ -123,21 +123,23 @@ def own_mount_namespace() -> int:
 
 def lives_anybody(mount_namespace: int, *, but: int) -> bool:
     """Whether a process other than ``but`` is in the mount namespace of this inode number."""
-    name = f"mnt:[{mount_namespace}]"
-    return any(_space(int(pid), "mnt") == name for pid in os.listdir("/proc") if pid.isdecimal() and int(pid) != but)
+    return any(pid != but for pid in _inhabitants(mount_namespace))
 
 
 def lives_any_titled(title: bytes) -> bool:
     """Whether there is a process in this one's mount namespace whose title (``process.set_title``) begins so."""
-    own = _space(os.getpid(), "mnt")
-    for pid in os.listdir("/proc"):
-        if pid.isdecimal() and _space(int(pid), "mnt") == own:
-            try:
-                if process.read_file(f"/proc/{pid}/cmdline").startswith(title):
-                    return True
-            except OSError:
-                continue  # it has just ended
+    for pid in _inhabitants(own_mount_namespace()):
+        try:
+            if process.read_file(f"/proc/{pid}/cmdline").startswith(title):
+                return True
+        except OSError:
+            continue  # it has just ended
     return False
+
+
+def _inhabitants(mount_namespace: int) -> Iterator[int]:
+    name = f"mnt:[{mount_namespace}]"
+    return (int(pid) for pid in os.listdir("/proc") if pid.isdecimal() and _space(int(pid), "mnt") == name)
 
 
 def _space(pid: int, kind: str) -> str:

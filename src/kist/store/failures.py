@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kist.errors import Corrupt, Forbidden, KistError, Unavailable, from_os_error, see_doctor
+from kist.errors import Corrupt, KistError, Unavailable, from_os_error, not_writable, see_doctor
 
 
 @contextmanager
@@ -32,8 +32,7 @@ def from_sqlite_error(error: sqlite3.Error, doing: str) -> KistError:
         hint = see_doctor("space", "free some space on the data root's file system")
         return Unavailable(f"{doing}: no space left on device", hint=hint)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
-        hint = "run as a user who may write there, or choose another data root with KIST_ROOT"
-        return Forbidden(message, hint=see_doctor("data-root owners", hint))
+        return not_writable(message)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}:
         return Unavailable(message, hint="another process may hold the data root; try again")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:

@@ -6,7 +6,7 @@ from functools import partial
 from kist.doctor.facts import Helper, Namespaces, SubordinateIds
 from kist.doctor.looking.machine import words
 from kist.engine import range_on_disk, rootless
-from kist.kernel import files, marks, process, trials, userns
+from kist.kernel import files, marks, process, programs, trials, userns
 
 _MOST = "/proc/sys/user/max_user_namespaces"
 
@@ -37,7 +37,7 @@ def subordinate(data_root: str, *, trial: bool) -> SubordinateIds:
     """
     uid, gid = os.geteuid(), os.getegid()
     standing = rootless.look(uid, gid)
-    found = {name: rootless.program(name) for name in rootless.HELPERS}
+    found = {name: programs.find(name, os.environ) for name in rootless.HELPERS}
     tried = words(trials.attempt(partial(_take, standing))) if standing.uids and uid and trial else None
     owned = None
     if tried == "":

@@ -5,8 +5,7 @@ from functools import partial
 
 from kist.doctor.facts import Links
 from kist.doctor.looking.machine import opened, words
-from kist.engine import rootless
-from kist.kernel import marks, netlink, nftables, trials
+from kist.kernel import marks, netlink, nftables, programs, trials
 from kist.network import firewall, outward
 from kist.network.plan import BridgeNetwork
 
@@ -20,13 +19,13 @@ def links() -> Links:
     """Make a bridge and its rules in a network namespace that ends at once."""
     first_port = marks.setting(_FIRST_PORT)
     pingers = marks.setting(_PINGERS).split()
-    programs = {name: rootless.program(name) or "" for name in _PROGRAMS}
+    found = {name: programs.find(name, os.environ) or "" for name in _PROGRAMS}
     bridge = words(trials.attempt(trials.bridge))
     return Links(
         bridge=bridge,
         rules=bridge or words(trials.attempt(partial(trials.bridge, _set_rules))),
-        programs=programs,
-        old_pasta=bool(programs["pasta"]) and outward.is_old(programs["pasta"]),
+        programs=found,
+        old_pasta=bool(found["pasta"]) and outward.is_old(found["pasta"]),
         tun=opened("/dev/net/tun"),
         first_port=int(first_port) if first_port.isdecimal() else 0,
         pingers=(int(pingers[0]), int(pingers[1])) if len(pingers) == 2 else (0, os.getegid()),
