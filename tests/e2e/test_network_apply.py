@@ -374,7 +374,7 @@ def test_without_the_capability_it_says_so(host: Namespace) -> None:
 def foreign_chain(table: str, name: str, *, policy: int, hook: int) -> None:
     chain = nftables.BaseChain(name, "filter", hook, 0, ())
     with Socket(NETLINK_NETFILTER) as connection:
-        nftables.ensure(connection, table, [])
+        nftables.commit(connection, [nftables.new_table(table)])
         made = nftables.new_chain(table, chain)
         body = made.body.replace(be32(5, nftables.POLICY_ACCEPT), be32(5, policy))
         nftables.commit(connection, [made._replace(body=body)])
@@ -400,7 +400,7 @@ def test_a_batch_is_all_or_nothing(host: Namespace) -> None:
     def half() -> None:
         with Socket(NETLINK_NETFILTER) as connection:
             chain = nftables.BaseChain("kisttest0-forward", "filter", nftables.HOOK_FORWARD, 0, ())
-            nftables.ensure(connection, "kist", [])
+            nftables.commit(connection, [nftables.new_table("kist")])
             nftables.commit(
                 connection, [nftables.new_chain("kist", chain), nftables.delete_chain("kist", "kisttest-absent")]
             )

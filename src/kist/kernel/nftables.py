@@ -1,4 +1,4 @@
-"""nf_tables over netlink: base chains and their rules in a table of the ip family, changed in atomic batches.
+"""nf_tables over netlink: base chains and their rules in tables of the families ip and ip6, changed in atomic batches.
 
 Functions that give a ``Request`` are pure; those that take a ``Socket`` ask the kernel (include/uapi/linux/netfilter/
 nf_tables.h and nfnetlink.h). A kernel without nf_tables answers EOPNOTSUPP or EPROTONOSUPPORT.
@@ -26,6 +26,7 @@ PRIORITY_SOURCE_NAT = 100
 POLICY_DROP = 0
 POLICY_ACCEPT = 1
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+_NUMBERS = {name: number for number, name in FAMILIES.items()}
 
 _BATCH_BEGIN = 16
 _BATCH_END = 17
@@ -69,6 +70,8 @@ class Chain(NamedTuple):
 class BaseChain(NamedTuple):
     """A base chain as it shall be: ``type`` is ``nat`` or ``filter``; ``rules`` are ``(comment, expressions)``.
 
+    It is in the table of its family (``ip`` or ``ip6``).
+
     The comment names the rule; a digest of its expressions is put behind it, so that a look at the comments tells
     whether the rules in the kernel are these.
     """
@@ -78,6 +81,7 @@ class BaseChain(NamedTuple):
     hook: int
     priority: int
     rules: tuple[tuple[str, bytes], ...]
+    family: str = "ip"
 
     def comments(self) -> list[str]:
         """What the comments of the rules in the kernel must be."""
@@ -85,34 +89,36 @@ class BaseChain(NamedTuple):
 
 
 def ensure(connection: Socket, table: str, chains: Sequence[BaseChain]) -> None:
-    """Make the table and the chains and replace what rules the chains have, in one transaction.
+    """Make the tables and the chains and replace what rules the chains have, in one transaction.
 
     Raises:
         OSError: EEXIST or EOPNOTSUPP when a chain of this name has another type or hook.
     """
-    made = [_request(_NEWTABLE, netlink.NLM_F_CREATE, netlink.text(1, table), f"nf_tables table {table}")]
+    made = [new_table(table, family) for family in dict.fromkeys(chain.family for chain in chains)]
     for chain in chains:
-        made += [new_chain(table, chain), flush_chain(table, chain.name), *new_rules(table, chain)]
+        made += [new_chain(table, chain), flush_chain(table, chain.name, chain.family), *new_rules(table, chain)]
     commit(connection, made)
 
 
 def holds(connection: Socket, table: str, chains: Sequence[BaseChain]) -> bool:
     """Whether the chains are there with these rules."""
-    found = rule_comments(connection, table)
-    return all(found.get(chain.name) == chain.comments() for chain in chains)
+    return all(rule_comments(connection, table, chain.name, chain.family) == chain.comments() for chain in chains)
 
 
 def remove(connection: Socket, table: str, names: Sequence[str]) -> None:
-    """Remove those of the chains that exist, and the table when no other chain is left in it.
+    """Remove those of the chains that exist, and a table when no other chain is left in it.
 
     The caller keeps others from adding chains to the table meanwhile.
     """
-    there = [chain.name for chain in list_chains(connection) if (chain.family, chain.table) == ("ip", table)]
-    doomed = [name for name in there if name in names]
-    if doomed and len(doomed) == len(there):
-        commit(connection, [_request(_DELTABLE, 0, netlink.text(1, table), f"nf_tables table {table}")])
-    elif doomed:
-        commit(connection, [each for name in doomed for each in (flush_chain(table, name), delete_chain(table, name))])
+    there = [chain for chain in list_chains(connection) if chain.table == table]
+    for family in dict.fromkeys(chain.family for chain in there):
+        own = [chain.name for chain in there if chain.family == family]
+        doomed = [name for name in own if name in names]
+        if doomed and len(doomed) == len(own):
+            commit(connection, [_request(_DELTABLE, 0, netlink.text(1, table), f"nf_tables table {table}", family)])
+        elif doomed:
+            ends = [(flush_chain(table, name, family), delete_chain(table, name, family)) for name in doomed]
+            commit(connection, [each for pair in ends for each in pair])
 
 
 def commit(connection: Socket, requests: Sequence[Request]) -> None:
@@ -127,6 +133,11 @@ def commit(connection: Socket, requests: Sequence[Request]) -> None:
     )
 
 
+def new_table(table: str, family: str = "ip") -> Request:
+    """Make a table, unless it is there."""
+    return _request(_NEWTABLE, netlink.NLM_F_CREATE, netlink.text(1, table), f"nf_tables table {table}", family)
+
+
 def new_chain(table: str, chain: BaseChain) -> Request:
     """Make a base chain with policy accept, unless it is there."""
     hook = netlink.nested(_CHAIN_HOOK, be32(_HOOK_NUMBER, chain.hook), be32(2, chain.priority))
@@ -136,18 +147,19 @@ def new_chain(table: str, chain: BaseChain) -> Request:
         be32(_CHAIN_POLICY, POLICY_ACCEPT),
         netlink.text(_CHAIN_TYPE, chain.type),
     )
-    return _request(_NEWCHAIN, netlink.NLM_F_CREATE, b"".join(members), f"nf_tables chain {chain.name}")
+    what = f"nf_tables chain {chain.name}"
+    return _request(_NEWCHAIN, netlink.NLM_F_CREATE, b"".join(members), what, chain.family)
 
 
-def flush_chain(table: str, name: str) -> Request:
+def flush_chain(table: str, name: str, family: str = "ip") -> Request:
     """Remove all rules of a chain."""
     members = netlink.text(_RULE_TABLE, table) + netlink.text(_RULE_CHAIN, name)
-    return _request(_DELRULE, 0, members, f"nf_tables chain {name}")
+    return _request(_DELRULE, 0, members, f"nf_tables chain {name}", family)
 
 
-def delete_chain(table: str, name: str) -> Request:
+def delete_chain(table: str, name: str, family: str = "ip") -> Request:
     """Remove an empty chain."""
-    return _request(_DELCHAIN, 0, _chain(table, name), f"nf_tables chain {name}")
+    return _request(_DELCHAIN, 0, _chain(table, name), f"nf_tables chain {name}", family)
 
 
 def new_rules(table: str, chain: BaseChain) -> list[Request]:
@@ -162,21 +174,23 @@ def new_rules(table: str, chain: BaseChain) -> list[Request]:
             + netlink.nested(_RULE_EXPRESSIONS, code)
             + netlink.attribute(_RULE_USERDATA, encode_comment(comment)),
             f"nf_tables rule {comment!r}",
+            chain.family,
         )
         for comment, (_, code) in zip(chain.comments(), chain.rules, strict=True)
     ]
 
 
-def rule_comments(connection: Socket, table: str) -> dict[str, list[str]]:
-    """The comments of the rules of each chain of a table of the ip family; empty when there is no such table."""
-    body = _HEADER.pack(socket.AF_INET, 0, 0) + netlink.text(_RULE_TABLE, table)
-    found: dict[str, list[str]] = {}
-    for message in connection.dump(Request(_GETRULE, 0, body, f"nf_tables table {table}")):
-        members = netlink.attributes(message.body[_HEADER.size :])
+def rule_comments(connection: Socket, table: str, chain: str, family: str = "ip") -> list[str]:
+    """The comments of the rules of a chain, in order; none when there is no such chain."""
+    members = netlink.text(_RULE_TABLE, table) + netlink.text(_RULE_CHAIN, chain)
+    request = Request(_GETRULE, 0, _HEADER.pack(_NUMBERS[family], 0, 0) + members, f"nf_tables table {table}")
+    found = []
+    for message in connection.dump(request):
+        told = netlink.attributes(message.body[_HEADER.size :])
         # Kernels before 4.6 do not filter.
-        if netlink.string(members.get(_RULE_TABLE, b"")) == table:
-            chain = netlink.string(members.get(_RULE_CHAIN, b""))
-            found.setdefault(chain, []).append(decode_comment(members.get(_RULE_USERDATA, b"")))
+        names = netlink.string(told.get(_RULE_TABLE, b"")), netlink.string(told.get(_RULE_CHAIN, b""))
+        if names == (table, chain):
+            found.append(decode_comment(told.get(_RULE_USERDATA, b"")))
     return found
 
 
@@ -222,5 +236,5 @@ def _chain(table: str, name: str) -> bytes:
     return netlink.text(_CHAIN_TABLE, table) + netlink.text(_CHAIN_NAME, name)
 
 
-def _request(kind: int, flags: int, members: bytes, what: str) -> Request:
-    return Request(kind, flags | netlink.NLM_F_ACK, _HEADER.pack(socket.AF_INET, 0, 0) + members, what)
+def _request(kind: int, flags: int, members: bytes, what: str, family: str = "ip") -> Request:
+    return Request(kind, flags | netlink.NLM_F_ACK, _HEADER.pack(_NUMBERS[family], 0, 0) + members, what)
