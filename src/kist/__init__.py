@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from kist.spec.mount import Mount as Mount
     from kist.spec.reference import Reference as Reference
     from kist.spec.summary import Image as Image
+    from kist.spec.volume import Volume as Volume
+    from kist.spec.volume import VolumeOptions as VolumeOptions
 
 __version__ = "0.1.0"
 
@@ -44,6 +46,8 @@ _HOME = {
     "Resources": "kist.spec.container",
     "RunResult": "kist.spec.container",
     "SystemEvent": "kist.spec.event",
+    "Volume": "kist.spec.volume",
+    "VolumeOptions": "kist.spec.volume",
 }
 
 __all__ = ["Engine", "__version__", "errors", *_HOME]  # noqa: PLE0604 - the table above is the list

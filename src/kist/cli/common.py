@@ -32,9 +32,14 @@ def image_path(name: str, rest: str = "") -> str:
     return f"/images/{quote(name)}{'/' + rest if rest else ''}"
 
 
-def _segment(name: str) -> str:
+def volume_path(name: str, rest: str = "") -> str:
+    """``/volumes/NAME/rest``."""
+    return f"/volumes/{_segment(name, 'volume name')}{'/' + rest if rest else ''}"
+
+
+def _segment(name: str, what: str = "container name or ID") -> str:
     if not name:
-        raise InvalidInput("invalid container name or ID: value is empty", hint="is a variable of the shell unset?")
+        raise InvalidInput(f"invalid {what}: value is empty", hint="is a variable of the shell unset?")
     return quote(name).replace("/", "%2F")
 
 

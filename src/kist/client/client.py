@@ -21,6 +21,7 @@ from kist.errors import KistError, NotFound
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
+from kist.spec.docker import volumes
 from kist.spec.docker.archive import read_path_status
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
@@ -39,7 +40,8 @@ from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
 from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
-from kist.spec.usage import ContainerUsage, DiskUsage, Pruned
+from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, VolumeUsage
+from kist.spec.volume import Volume, VolumeOptions
 
 T = TypeVar("T")
 Progress = Callable[[Event], None]
@@ -320,6 +322,26 @@ class Client:
     def _prune(self, what: str, query: list[tuple[str, str | int | None]], dry_run: bool) -> Pruned:
         return self._values("POST", f"/{what}/prune", Pruned, [*query, ("dry-run", int(dry_run))])
 
+    def create_volume(self, options: VolumeOptions) -> Volume:
+        """The volume of this name, made when there is none; without a name a new one."""
+        return self._values("POST", "/volumes/create", Volume, value=volumes.write_create(options))
+
+    def volumes(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Volume, ...]:
+        """All volumes that pass the filters, by name."""
+        return self._values("GET", "/volumes", tuple[Volume, ...], [("filters", _filters(filters))])
+
+    def volume(self, name: str) -> Volume:
+        """One volume."""
+        return self._values("GET", _volume(name), Volume)
+
+    def remove_volume(self, name: str, *, force: bool = False) -> None:
+        """Remove a volume with all that is in it; with ``force`` one that is not there is no error."""
+        self._wire.call("DELETE", _volume(name), [("force", int(force))])
+
+    def volume_removal(self, name: str) -> VolumeUsage:
+        """What ``remove_volume`` would take away; nothing is done."""
+        return self._values("DELETE", _volume(name), VolumeUsage, [("dry-run", 1)])
+
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
         """Running containers, or all, the newest first."""
         return self._values("GET", "/containers/json", tuple[Container, ...], [("all", int(all))])
@@ -362,8 +384,7 @@ class Client:
         self, *, since: int = 0, until: int = 0, filters: Mapping[str, Sequence[str]] | None = None
     ) -> Iterator[SystemEvent]:
         """What happens, from ``since`` on (nanoseconds since the epoch; 0 for now) until ``until`` (0 for no end)."""
-        chosen = encode({name: list(values) for name, values in filters.items()}).decode() if filters else None
-        query = [("since", write_moment(since)), ("until", write_moment(until)), ("filters", chosen)]
+        query = [("since", write_moment(since)), ("until", write_moment(until)), ("filters", _filters(filters))]
         response = self._wire.request("GET", "/events", query, headers=_VALUES)
         return (convert(line, SystemEvent, what="event") for line in self._wire.lines(response))
 
@@ -381,10 +402,17 @@ class Client:
         return self._values("GET", "/kist/info", Info)
 
     def _values(
-        self, method: str, path: str, kind: type[T], query: _Query = (), *, source: BinaryIO | None = None
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        query: _Query = (),
+        *,
+        source: BinaryIO | None = None,
+        value: object = None,
     ) -> T:
         """A request whose answer is a value in Kist's own JSON."""
-        body = None if source is None else _body(source)
+        body = encode(value) if value is not None else None if source is None else _body(source)
         headers = _VALUES if source is None else (*_VALUES, jobs.TAR)
         return decode(self._wire.request(method, path, query, body=body, headers=headers).read(), kind, what="answer")
 
@@ -396,6 +424,14 @@ def _container(name: str | Container) -> str:
 
 def _image(name: str | Image) -> str:
     return "/images/" + quote(name if isinstance(name, str) else str(name.id))
+
+
+def _volume(name: str) -> str:
+    return "/volumes/" + quote(name).replace("/", "%2F")
+
+
+def _filters(filters: Mapping[str, Sequence[str]] | None) -> str | None:
+    return encode({name: list(values) for name, values in filters.items()}).decode() if filters else None
 
 
 def _split(reference: str) -> list[tuple[str, str | int | None]]:

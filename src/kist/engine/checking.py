@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import state
+from kist.engine import state, volume_checking
 from kist.engine.containers import Containers
 from kist.engine.listing import names_in
 from kist.engine.networks import Networks
@@ -41,7 +41,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     problem: Problem
     done: str = ""
-    mend: Callable[[], None] | None = None
+    mend: Callable[[], object] | None = None
 
 
 class Checker:
@@ -80,6 +80,7 @@ class Checker:
         yield from self._each_container()
         yield from self._directories()
         yield from self._snapshots()
+        yield from self._volumes()
         yield from self._blobs(verify=verify)
         yield from self._groups()
         yield from self._interfaces()
@@ -116,6 +117,11 @@ class Checker:
         for key in orphans:
             problem = Problem("snapshot", key, "made for a container or build that does not exist")
             yield Finding(problem, "removed", self._store.discard_orphans)
+
+    def _volumes(self) -> Iterator[Finding]:
+        self._counts["volume"] += len(self._store.volumes.list())
+        for problem, done, mend in volume_checking.found(self._store):
+            yield Finding(problem, done, mend)
 
     def _blobs(self, *, verify: bool) -> Iterator[Finding]:
         self._counts["blob"] += len(self._store.blobs.list())

@@ -67,7 +67,7 @@ class Containers:
         self._records = store.records
         self._bonds = Bonds(run_root, binds=bound)
         self._events = events
-        volumes = ContainerVolumes(store)
+        volumes = ContainerVolumes(store, events)
         roster = self._roster = Roster(
             store,
             connected,

@@ -5,16 +5,14 @@ It holds no state that is not on disk: it can be killed at any moment, and the n
 
 import gc
 import os
-import platform
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from kist.engine import isolation, logconfig, means, network_options, range_on_disk, settings
+from kist.engine import describing, isolation, means, network_options, range_on_disk, settings
 from kist.engine.checking import Checker
 from kist.engine.claim import Claim
 from kist.engine.containers import Containers
@@ -24,7 +22,6 @@ from kist.engine.events import Events
 from kist.engine.execs import Execs
 from kist.engine.frames import communicate
 from kist.engine.images import Images
-from kist.engine.limits import missing_limits
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
 from kist.engine.networks import Networks
@@ -34,9 +31,10 @@ from kist.engine.starter import Starter
 from kist.engine.stats import Stats, Watch
 from kist.engine.steps import Steps
 from kist.engine.usage import Usage
+from kist.engine.volume_keeping import VolumeKeeping
 from kist.engine.watcher import Condition
 from kist.errors import InvalidInput, NotFound
-from kist.kernel import cgroup, process
+from kist.kernel import process
 from kist.network.room import Room
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
@@ -64,7 +62,8 @@ from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
 from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
-from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, SystemPruned
+from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, SystemPruned, VolumeUsage
+from kist.spec.volume import Volume, VolumeOptions
 from kist.store import Store
 
 if TYPE_CHECKING:
@@ -136,6 +135,7 @@ class Engine:
         self._execs = Execs(self._containers, self.event_log, self.means)
         self._logs = Logs(self._containers)
         self.usage = Usage(self._containers, self.catalogue, self.store)
+        self._volumes = VolumeKeeping(self.store, self.usage, self.event_log)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
         self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
@@ -424,6 +424,26 @@ class Engine:
         """Forget entries of the build cache, the longest unused first."""
         return self._prune.build_cache(pruning, dry_run=dry_run)
 
+    def create_volume(self, options: VolumeOptions) -> Volume:
+        """The volume of this name, made when there is none."""
+        return self._volumes.create(options)
+
+    def volumes(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Volume, ...]:
+        """All volumes that pass the filters, by name."""
+        return self._volumes.list({name: tuple(values) for name, values in (filters or {}).items()})
+
+    def volume(self, name: str) -> Volume:
+        """One volume."""
+        return self._volumes.get(name)
+
+    def remove_volume(self, name: str, *, force: bool = False) -> None:
+        """Remove a volume that no container has, with all that is in it."""
+        self._volumes.remove(name, force=force)
+
+    def volume_removal(self, name: str) -> VolumeUsage:
+        """What ``remove_volume`` would take away; nothing is done."""
+        return self._volumes.removal(name)
+
     def plan(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do, as text; nothing is done."""
         return self._containers.dry_run(options)
@@ -544,18 +564,7 @@ class Engine:
 
     def version(self) -> Version:
         """Versions of the engine and what it stands on."""
-        from importlib import metadata  # noqa: PLC0415 - a tenth of what a local run would import
-
-        system = os.uname()
-        return Version(
-            version=metadata.version("kist"),
-            api_version=API_VERSION,
-            min_api_version=MIN_API_VERSION,
-            python=platform.python_version(),
-            kernel=system.release,
-            os=sys.platform,
-            architecture=Platform.of_machine(system.machine).architecture,
-        )
+        return describing.version(API_VERSION, MIN_API_VERSION)
 
     def check(self, *, repair: bool = False, verify: bool = False) -> Check:
         """Look for what is not as it should be, and mend what can be mended safely with ``repair``."""
@@ -563,27 +572,4 @@ class Engine:
 
     def info(self) -> Info:
         """The machine and the store."""
-        found = self._containers.list(all=True)
-        paused = sum(container.state.status == "paused" for container in found)
-        return Info(
-            version=self.version(),
-            containers=len(found),
-            running=sum(container.state.running for container in found) - paused,
-            paused=paused,
-            limits=tuple(sorted(self.machine.machine.keeps)),
-            event_readers=self.event_log.listeners,
-            warnings=missing_limits(self.machine.machine),
-            images=len(self.catalogue.list()),
-            data_root=self.data_root,
-            run_root=self.run_root,
-            storage_driver=self.store.snapshots.driver,
-            cgroup_version=cgroup.detect().mode,
-            cpus=os.cpu_count() or 1,
-            memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-            rootless=not self.means.root,
-            ids=self.means.ids.count if self.means.ids is not None else 0,
-            lacks=self.means.lacks,
-            way_out=self.means.way_out,
-            log_driver=self.settings.log.driver,
-            log_drivers=logconfig.DRIVERS,
-        )
+        return describing.info(self, self._containers.list(all=True))

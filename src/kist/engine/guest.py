@@ -8,7 +8,7 @@ import grp
 import os
 import pwd
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -16,10 +16,10 @@ import msgspec
 from kist.engine import logconfig, top
 from kist.engine.engine import Engine
 from kist.engine.images import Images
-from kist.engine.policy.judgement import Guest, judge, judge_resources
+from kist.engine.policy.judgement import Guest, judge, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
-from kist.errors import Forbidden
+from kist.errors import Forbidden, NotFound
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, NetworkMode, RestartPolicy
 from kist.spec.image import ContainerConfig
@@ -28,6 +28,8 @@ from kist.spec.owner import Owner
 from kist.spec.reference import Reference
 from kist.spec.resources import Resources
 from kist.spec.summary import Image
+from kist.spec.usage import VolumeUsage
+from kist.spec.volume import Volume, VolumeOptions
 
 _LIKE_AN_ID = re.compile(r"/?[0-9a-f]+")
 
@@ -175,6 +177,45 @@ class GuestEngine(Engine):
         if options.privileged:
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
         return super().exec_create(self.container(name), options)
+
+    # volumes
+
+    def create_volume(self, options: VolumeOptions) -> Volume:
+        """The guest's volume of this name, made when there is none."""
+        self._guest.rights.check("volume", "a volume")
+        judge_volume(options, self._guest)
+        return self._volumes.create(options, self._guest.owner.uid)
+
+    def volumes(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Volume, ...]:
+        """The guest's volumes that pass the filters."""
+        return self._volumes.list(
+            {name: tuple(values) for name, values in (filters or {}).items()}, self._guest.owner.uid
+        )
+
+    def volume(self, name: str) -> Volume:
+        """One of the guest's volumes.
+
+        Raises:
+            Forbidden: it is somebody else's.
+        """
+        found = super().volume(name)
+        if found.owner != self._guest.owner.uid:
+            raise self._guest.rights.refuse(f"the volume {name}", "it is somebody else's")
+        return found
+
+    def remove_volume(self, name: str, *, force: bool = False) -> None:
+        """Remove one of the guest's volumes."""
+        try:
+            self.volume(name)
+        except NotFound:
+            if not force:
+                raise
+            return
+        super().remove_volume(name, force=force)
+
+    def volume_removal(self, name: str) -> VolumeUsage:
+        """What that would take away."""
+        return super().volume_removal(self.volume(name).name)
 
     # images
 

@@ -125,5 +125,6 @@ class Reconciling:
         for left in strays:
             self._remnants.discard_if_dead(left)
         self._store.discard_orphans()
+        self._store.volumes.recover()
         self._networks.settle_ways()
         mountpoints.forget_unused(os.path.join(self._store.root, "mountpoints"), self._store.snapshots.exists)

@@ -12,6 +12,7 @@ from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
 from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage
+from kist.spec.volume import Volume
 from kist.store import Store, digests_in, directories
 
 _SECOND = 1_000_000_000
@@ -141,6 +142,10 @@ class Usage:
             VolumeUsage(volume, users.get(volume.name, 0), _measure(volume.mountpoint))
             for volume in self._store.volumes.list()
         )
+
+    def of_volume(self, volume: Volume) -> VolumeUsage:
+        """The space of one volume that no container has."""
+        return VolumeUsage(volume, 0, _measure(volume.mountpoint))
 
     def _parts(self, image: Image, sizes: dict[str, int]) -> set[str]:
         """The snapshots and blobs of an image; the sizes of blobs are noted in ``sizes``, under names of their own."""

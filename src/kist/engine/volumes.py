@@ -1,12 +1,15 @@
 """The volumes of containers: named, made and filled when a container is created, and counted when one is removed."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
 
-from kist.errors import Forbidden, InvalidInput, NotFound, Unsupported
+from kist.engine.events import Events
+from kist.engine.volume_rules import check_driver, check_owner, named_in
+from kist.errors import InvalidInput, NotFound
 from kist.kernel import copying, paths, trees
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
@@ -15,14 +18,15 @@ from kist.spec.owner import Owner
 from kist.store import Store
 from kist.store.failures import reported
 
-_LOCAL = frozenset({"", "local"})
+_log = logging.getLogger(__name__)
 
 
 class ContainerVolumes:
     """What containers have to do with volumes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, events: Events) -> None:
         self._store = store
+        self._events = events
 
     @contextmanager
     def settled(
@@ -43,8 +47,7 @@ class ContainerVolumes:
             Unsupported: another driver than ``local``.
             Forbidden: a volume is somebody else's than ``owner``'s (None: the engine's user).
         """
-        if options.volume_driver not in _LOCAL:
-            raise Unsupported(f"volume driver {options.volume_driver!r} is not supported", hint="the driver is local")
+        check_driver(options.volume_driver)
         made: list[Mount] = []
         try:
             with self._store.volumes.kept():
@@ -73,10 +76,10 @@ class ContainerVolumes:
 
     def _named(self, mount: Mount, owner: Owner | None) -> Mount:
         uid = 0 if owner is None else owner.uid
-        volume = self._store.volumes.create(mount.source, owner=uid)
-        if volume.owner != uid:
-            whose = "the engine's user" if volume.owner == 0 else f"the user {volume.owner}"
-            raise Forbidden(f"the volume {volume.name} belongs to {whose}", hint="choose another name for your own")
+        volume, made = self._store.volumes.create(mount.source, owner=uid)
+        check_owner(volume, uid)
+        if made:
+            self._events.note("volume", "create", volume.name, {"driver": volume.driver})
         return Mount("volume", volume.name, mount.target, mount.options)
 
     def fill(self, mounts: Iterable[Mount], root: tuple[Mount, ...]) -> None:
@@ -114,16 +117,29 @@ class ContainerVolumes:
             os.close(source)
 
     def paths(self, mounts: Iterable[Mount], owner: Owner | None = None) -> dict[str, str]:
-        """The directories of the volumes, made again where somebody has removed one behind the engine's back."""
-        named = [self._named(mount, owner) for mount in mounts if mount.type == "volume"]
-        return {mount.source: self._store.volumes.path(mount.source) for mount in named}
+        """The directories of a container's volumes, made again where somebody has removed one behind the engine's back.
+
+        Raises:
+            Forbidden: one of them is somebody else's by now.
+        """
+        uid = 0 if owner is None else owner.uid
+        found = {}
+        for name in sorted(named_in(mounts)):
+            try:
+                volume = self._store.volumes.get(name)
+            except NotFound:
+                volume, _ = self._store.volumes.create(name, owner=uid)
+                _log.warning("the volume %s had lost its record: it has a new one", name)
+            check_owner(volume, uid)
+            if self._store.volumes.ready(volume):
+                _log.warning("the directory of the volume %s was gone: there is a new, empty one", name)
+            found[name] = self._store.volumes.path(name)
+        return found
 
     def users(self, name: str) -> tuple[Container, ...]:
         """The containers that have this volume."""
         return tuple(
-            container
-            for container in self._store.records.containers()
-            if any(mount.type == "volume" and mount.source == name for mount in container.options.mounts)
+            container for container in self._store.records.containers() if name in named_in(container.options.mounts)
         )
 
     def remove_anonymous(self, container: Container) -> None:
@@ -132,14 +148,16 @@ class ContainerVolumes:
 
     def _forget(self, mounts: Iterable[Mount]) -> None:
         """Remove those of the mounts' volumes that nobody named and that no container has."""
-        names = [mount.source for mount in mounts if mount.type == "volume"]
+        names = sorted(named_in(mounts))
         if not names:
             return
         with self._store.volumes.settled():
             for name in names:
                 with suppress(NotFound):
-                    if self._store.volumes.get(name).anonymous and not self.users(name):
+                    volume = self._store.volumes.get(name)
+                    if volume.anonymous and not self.users(name):
                         self._store.volumes.remove(name)
+                        self._events.note("volume", "destroy", name, {"driver": volume.driver})
 
 
 def read_volumes_from(text: str) -> tuple[str, str]:

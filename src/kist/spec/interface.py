@@ -16,7 +16,8 @@ from kist.spec.prune import CachePruning, Pruning
 from kist.spec.resources import Resources
 from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
-from kist.spec.usage import ContainerUsage, DiskUsage, Pruned
+from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, VolumeUsage
+from kist.spec.volume import Volume, VolumeOptions
 
 Progress = Callable[[Event], None]
 
@@ -285,6 +286,38 @@ class EngineInterface(Protocol):
 
     def prune_build_cache(self, pruning: CachePruning = ..., *, dry_run: bool = False) -> Pruned:
         """Forget entries of the build cache, the longest unused first."""
+        ...
+
+    def create_volume(self, options: VolumeOptions) -> Volume:
+        """The volume of this name, made when there is none; without a name a new one.
+
+        Raises:
+            Conflict: there is one of this name that was made with other options.
+            InvalidInput: a name that no volume can have, or an option that cannot be right.
+        """
+        ...
+
+    def volumes(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Volume, ...]:
+        """All volumes, by name; ``filters`` as of ``kist volume ls --filter``: ``{"dangling": ["true"]}``."""
+        ...
+
+    def volume(self, name: str) -> Volume:
+        """One volume.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        ...
+
+    def remove_volume(self, name: str, *, force: bool = False) -> None:
+        """Remove a volume with all that is in it; with ``force`` one that is not there is no error.
+
+        Raises:
+            Conflict: a container has it, be it a stopped one.
+        """
+
+    def volume_removal(self, name: str) -> VolumeUsage:
+        """What ``remove_volume`` would take away; nothing is done. Raises what ``remove_volume`` would raise."""
         ...
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word

@@ -24,3 +24,19 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
     options: dict[str, str] = {}
     mountpoint: str = ""
     owner: int = 0
+
+
+class VolumeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a volume is to be.
+
+    Attributes:
+        name: empty for a new one without a name.
+        driver: ``local``, the only one.
+        labels: for filters, and for whoever wants to know.
+        options: of the driver: ``type``, ``device``, ``o``, ``size``, ``uid``, ``gid``, ``mode``.
+    """
+
+    name: str = ""
+    driver: str = "local"
+    labels: dict[str, str] = {}
+    options: dict[str, str] = {}

@@ -1,8 +1,10 @@
 """Volumes: ``volumes/NAME/_data`` below the data root, and a record of each.
 
 What is in a volume is somebody's data: a directory goes only when its volume is removed by name, never because a record
-is missing. To make one, first the directory, then the record; to remove one, first the record. The lock file beside the
-directory (``volumes.lock``) protects the choice of what nobody has: see ``kept`` and ``settled``.
+is missing. To make one, first the record, then the directory, which whoever needs it makes where it is missing; to
+remove one, first its directory is moved aside, then the record goes, then the directory (``recover`` finishes or undoes
+what a kill has interrupted). The lock file beside the directory (``volumes.lock``) protects the choice of what nobody
+has: see ``kept`` and ``settled``.
 """
 
 import fcntl
@@ -14,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from kist.errors import InvalidInput, NotFound
+from kist.kernel import faults
 from kist.spec import json
 from kist.spec.volume import Volume
 from kist.store import directories
@@ -22,7 +25,11 @@ from kist.store.failures import reported
 from kist.store.locks import StoreLock
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_LONGEST_NAME = 255
 _DATA = "_data"
+_ASIDE = "new"
+# No volume's name begins so.
+_REMOVED = ".removed-"
 _NONE: Mapping[str, str] = {}
 
 
@@ -36,20 +43,15 @@ class Volumes:
 
     def create(
         self, name: str = "", *, labels: Mapping[str, str] = _NONE, options: Mapping[str, str] = _NONE, owner: int = 0
-    ) -> Volume:
-        """The volume of this name, made when there is none; without a name a new, anonymous one.
+    ) -> tuple[Volume, bool]:
+        """The volume of this name, made when there is none, and whether it was; without a name a new, anonymous one.
 
-        Whose it is by then, the caller has to look at: nobody takes one over by its name.
+        Whose it is by then, and with which options, the caller has to look at: nobody takes one over by its name.
 
         Raises:
             InvalidInput: a name that no volume can have.
         """
-        if name and not _NAME.match(name):
-            raise InvalidInput(
-                f'"{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are '
-                "allowed",
-                hint="to show a host directory, write its absolute path",
-            )
+        check_name(name)
         volume = Volume(
             name or secrets.token_hex(32),
             time.time_ns(),
@@ -58,15 +60,13 @@ class Volumes:
             options=dict(options),
             owner=owner,
         )
-        with reported("make volume"):
-            path = self.path(volume.name)
-            directories.make(os.path.dirname(path), 0o701)
-            if not os.path.isdir(path):
-                os.mkdir(path)
-                os.chmod(path, 0o755)  # noqa: S103 - whoever the container's users are, they enter it
         with self._database.transaction(durable=True) as db:
-            db.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?)", (volume.name, json.encode(volume)))
-        return self.get(volume.name)
+            written = db.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?)", (volume.name, json.encode(volume)))
+            made = written.rowcount == 1
+        faults.point("volume: wrote the record")
+        found = self.get(volume.name)
+        self.ready(found)
+        return found, made
 
     def get(self, name: str) -> Volume:
         """One volume.
@@ -76,7 +76,7 @@ class Volumes:
         """
         row = self._database.row("SELECT value FROM volumes WHERE name = ?", name)
         if row is None:
-            raise NotFound(f"get {name}: no such volume")
+            raise NotFound(f"get {name}: no such volume", hint="'kist volume ls' lists what there is")
         return self._read(row[0])
 
     def list(self) -> tuple[Volume, ...]:
@@ -84,20 +84,70 @@ class Volumes:
         return tuple(self._read(value) for (value,) in self._database.rows("SELECT value FROM volumes ORDER BY name"))
 
     def remove(self, name: str) -> None:
-        """Remove a volume with all that is in it; who uses it, the caller knows.
+        """Remove a volume with all that is in it; who uses it, the caller knows, and holds ``settled``.
 
         Raises:
             NotFound: there is none of this name.
         """
         self.get(name)
+        aside = os.path.join(self.root, f"{_REMOVED}{secrets.token_hex(4)}-{name}")
+        with reported("remove volume"):
+            try:
+                os.rename(self._above(name), aside)
+            except FileNotFoundError:
+                aside = ""  # somebody was there before, by hand
+        faults.point("volume: moved it aside")
         with self._database.transaction(durable=True) as db:
             db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        faults.point("volume: removed the record")
         with reported("remove volume"):
-            directories.remove_tree(os.path.dirname(self.path(name)))
+            if aside:
+                directories.remove_tree(aside)
+
+    def recover(self) -> None:
+        """Finish removals that a kill has interrupted, and undo one that had come no further than its beginning."""
+        if not self.removed():
+            return
+        with self.settled(), reported("remove volume"):
+            for found in self.removed():
+                name = os.path.basename(found).removeprefix(_REMOVED).partition("-")[2]
+                known = self._database.row("SELECT 1 FROM volumes WHERE name = ?", name) is not None
+                if known and not os.path.lexists(self._above(name)):
+                    os.rename(found, self._above(name))
+                else:
+                    directories.remove_tree(found)
+
+    def removed(self) -> tuple[str, ...]:
+        """The directories of volumes that are being removed, or whose removal was interrupted."""
+        return tuple(os.path.join(self.root, name) for name in os.listdir(self.root) if name.startswith(_REMOVED))
+
+    def strays(self) -> tuple[str, ...]:
+        """Names of directories that have no record."""
+        known = {name for (name,) in self._database.rows("SELECT name FROM volumes")}
+        return tuple(name for name in sorted(os.listdir(self.root)) if name not in known and _NAME.match(name))
 
     def path(self, name: str) -> str:
         """The directory that a container sees."""
         return os.path.join(self.root, name, _DATA)
+
+    def has_directory(self, name: str) -> bool:
+        """Whether a volume's directory is there."""
+        return os.path.isdir(self.path(name))
+
+    def ready(self, volume: Volume) -> bool:
+        """Make a volume's directory where it is missing; whether it was."""
+        with reported("make volume"):
+            path = self.path(volume.name)
+            if os.path.isdir(path):
+                return False
+            directories.make(self._above(volume.name), 0o701)
+            with self._alone(volume.name):
+                if os.path.isdir(path):
+                    return False
+                aside = self._new(volume.name)
+                os.chmod(aside, 0o755)  # noqa: S103 - whoever the container's users are, they enter it
+                os.rename(aside, path)
+            return True
 
     def kept(self) -> AbstractContextManager[None]:
         """While a container is made that is to have volumes and has no record yet: none is removed meanwhile."""
@@ -111,20 +161,59 @@ class Volumes:
     def fresh(self, name: str) -> Iterator[str | None]:
         """For who fills a new volume: an empty directory that takes its place at the end; None when it is not empty.
 
-        Others who would fill the same volume wait.
+        Others who would fill the same volume wait. Where filling fails, the volume is empty as before, and nothing of
+        the attempt takes space.
         """
-        above = os.path.dirname(self.path(name))
-        descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._alone(name):
             if os.listdir(self.path(name)):
                 yield None
                 return
-            aside = os.path.join(above, "new")
-            directories.remove_tree(aside)
-            os.mkdir(aside)
-            yield aside
-            os.rename(aside, self.path(name))
+            aside = self._new(name)
+            try:
+                yield aside
+                faults.point("volume: filled it aside")
+                os.rename(aside, self.path(name))
+            except BaseException:
+                directories.remove_tree(aside)
+                raise
+
+    def half_filled(self) -> tuple[str, ...]:
+        """Directories that somebody was filling who was killed."""
+        found = (os.path.join(self.root, name, _ASIDE) for name in sorted(os.listdir(self.root)))
+        return tuple(path for path in found if os.path.isdir(path) and self._is_left(os.path.dirname(path)))
+
+    def discard_half_filled(self, path: str) -> None:
+        """Remove one of these."""
+        with self._alone(os.path.basename(os.path.dirname(path))):
+            directories.remove_tree(path)
+
+    def _above(self, name: str) -> str:
+        return os.path.join(self.root, name)
+
+    def _new(self, name: str) -> str:
+        """An empty directory beside the volume's own, for who holds ``_alone``."""
+        aside = os.path.join(self._above(name), _ASIDE)
+        directories.remove_tree(aside)
+        os.mkdir(aside)
+        return aside
+
+    def _is_left(self, above: str) -> bool:
+        """Whether nobody is at work in a volume's directory."""
+        descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        descriptor = os.open(self._above(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
         finally:
             os.close(descriptor)
 
@@ -140,3 +229,20 @@ class Volumes:
             self.path(volume.name),
             volume.owner,
         )
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no volume can have; an empty one is to be chosen.
+
+    Raises:
+        InvalidInput: with the characters that are allowed.
+    """
+    hint = "to show a host directory, write its absolute path"
+    if name and not _NAME.match(name):
+        raise InvalidInput(
+            f'"{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are '
+            "allowed",
+            hint=hint,
+        )
+    if len(name) > _LONGEST_NAME:
+        raise InvalidInput(f"the volume name {name[:20]}… is longer than {_LONGEST_NAME} characters", hint=hint)

@@ -16,6 +16,7 @@ from kist.api.routes import (
     space,
     stats,
     system,
+    volumes,
 )
 from kist.api.routing import Route
 
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *files.ROUTES,
     *commit.ROUTES,
     *space.ROUTES,
+    *volumes.ROUTES,
     *attach.ROUTES,
     *logs.ROUTES,
     *execs.ROUTES,

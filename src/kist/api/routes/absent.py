@@ -15,11 +15,6 @@ POST   /images/{name:*}/push
 POST   /auth
 POST   /session
 GET    /distribution/{name:*}/json
-GET    /volumes
-POST   /volumes/create
-GET    /volumes/{name}
-PUT    /volumes/{name}
-DELETE /volumes/{name}
 GET    /networks
 POST   /networks/create
 POST   /networks/prune
@@ -41,6 +36,7 @@ POST   /plugins/{name:*}/set
 """
 
 _SWARM = """
+PUT    /volumes/{name}
 GET    /swarm
 POST   /swarm/init
 POST   /swarm/join

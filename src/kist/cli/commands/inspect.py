@@ -1,6 +1,6 @@
 """``kist inspect``."""
 
-from kist.cli.common import container_path, image_path
+from kist.cli.common import container_path, image_path, volume_path
 from kist.cli.documents import FORMAT, with_template
 from kist.cli.option import Command, Option
 from kist.cli.values import choice
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from kist.cli.context import Context
     from kist.cli.option import Arguments
     from kist.cli.template import Template
+    from kist.client.wire import Query
 
 _SIZED = [("size", 1)]
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
-    """Look for containers, then for images."""
+    """Look for containers, then for images, then for volumes."""
     return _inspect(context, arguments, arguments.text("type"))
 
 
@@ -31,6 +32,11 @@ def run_container(context: "Context", arguments: "Arguments") -> int:
 def run_image(context: "Context", arguments: "Arguments") -> int:
     """Look for images only."""
     return _inspect(context, arguments, "image")
+
+
+def run_volume(context: "Context", arguments: "Arguments") -> int:
+    """Look for volumes only."""
+    return _inspect(context, arguments, "volume")
 
 
 def _inspect(context: "Context", arguments: "Arguments", kind: str) -> int:
@@ -83,10 +89,13 @@ def _look_up_all(context: "Context", arguments: "Arguments", kind: str) -> "Iter
 
 
 def _look_up(context: "Context", name: str, kind: str, *, sized: bool, platform: str) -> "Any":
-    paths = {"container": container_path(name, "json"), "image": image_path(name, "json")}
+    paths = {"container": container_path(name, "json"), "image": image_path(name, "json"), "volume": volume_path(name)}
     if kind:  # the engine's own words, which name what is near
-        query = [("size", 1 if sized else None)] if kind == "container" else [("platform", platform or None)]
-        return context.wire.call("GET", paths[kind], query)
+        queries: dict[str, Query] = {
+            "container": [("size", 1 if sized else None)],
+            "image": [("platform", platform or None)],
+        }
+        return context.wire.call("GET", paths[kind], queries.get(kind, ()))
     hints = []
     for path in paths.values():
         try:
@@ -94,7 +103,7 @@ def _look_up(context: "Context", name: str, kind: str, *, sized: bool, platform:
         except NotFound as error:
             hints.append(error.hint)
     near = [hint for hint in hints if hint.startswith("did you mean")]
-    hint = near[0] if near else "'kist ps -a' and 'kist images' list what there is"
+    hint = near[0] if near else "'kist ps -a', 'kist images' and 'kist volume ls' list what there is"
     raise NotFound(f"no such object: {name}", hint=hint)
 
 
@@ -109,7 +118,7 @@ COMMAND = Command(
     options=(
         FORMAT,
         SIZE,
-        Option("--type", "Look for a container or an image only", "KIND", parse=choice("container", "image")),
+        Option("--type", "Look for objects of this kind only", "KIND", parse=choice("container", "image", "volume")),
     ),
     examples=(
         "kist inspect --format '{{.State.Status}} {{.State.ExitCode}}' web",
@@ -119,3 +128,4 @@ COMMAND = Command(
 )
 CONTAINER = Command("container inspect", run_container, "CONTAINER [CONTAINER...]", least=1, options=(FORMAT, SIZE))
 IMAGE = Command("image inspect", run_image, "IMAGE [IMAGE...]", least=1, options=(FORMAT, PLATFORM))
+VOLUME = Command("volume inspect", run_volume, "VOLUME [VOLUME...]", least=1, options=(FORMAT,))

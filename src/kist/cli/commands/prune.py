@@ -119,7 +119,7 @@ def prune_images(context: "Context", arguments: "Arguments") -> int:
 def prune_volumes(context: "Context", arguments: "Arguments") -> int:
     """Remove volumes that no container has."""
     every = arguments.flag("all")
-    which = _ANONYMOUS.replace("anonymous ", "") if every else _ANONYMOUS
+    which = _ANONYMOUS.replace("all anonymous", "all local" if every else "anonymous local")
     if not agreed(context, arguments, f"This will remove {which}.\n"):
         return 0
     clean_up = _Prune(context, arguments)
@@ -184,8 +184,15 @@ IMAGES = Command(
 VOLUMES = Command(
     "volume prune",
     prune_volumes,
-    options=(Option("-a --all", "Those with a name too"), _FILTER, _FORCE, _DRY_RUN),
-)
+    options=(
+        Option("-a --all", "Those with a name too"),
+        Option("--filter", "Only what fits: label=KEY[=VALUE], label!=KEY[=VALUE]", "NAME=VALUE", kind=REPEAT,
+               parse=a_filter),
+        _FORCE,
+        _DRY_RUN,
+    ),
+    examples=("kist volume prune --dry-run -a", "kist volume prune -a --filter label!=keep"),
+)  # fmt: skip
 CACHE = Command(
     "builder prune",
     prune_build_cache,

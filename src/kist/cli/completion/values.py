@@ -52,6 +52,7 @@ BY_KEY: "Mapping[str, tuple[str, ...]]" = {
     "userns": ("auto", "host", "keep-id", "nomap"),
     "uts": ("host",),
     "volume": ("@volumes", ":files"),
+    "volume_driver": ("local",),
     "volumes_from": ("@containers",),
 }
 
@@ -67,6 +68,8 @@ FILTERS: "Mapping[str, tuple[str, ...]]" = {
     "container prune": ("label=", "label!=", "until="),
     "image prune": ("dangling=", "label=", "label!=", "until="),
     "system prune": ("label=", "label!=", "until="),
+    "volume ls": ("dangling=", "driver=", "label=", "name="),
+    "volume prune": ("label=", "label!="),
 }  # fmt: skip
 FILTER_VALUES: "Mapping[str, tuple[str, ...]]" = {
     "ancestor": ("@images",),
@@ -74,6 +77,7 @@ FILTER_VALUES: "Mapping[str, tuple[str, ...]]" = {
     "since": ("@containers", "@images"),
     "container": ("@containers",),
     "dangling": ("true", "false"),
+    "driver": ("local",),
     "event": ("create", "destroy", "die", "kill", "oom", "pause", "restart", "start", "stop", "unpause"),
     "health": ("starting", "healthy", "unhealthy", "none"),
     "image": ("@images",),
@@ -92,7 +96,7 @@ OPERANDS: "Mapping[str, tuple[str, ...]]" = {
     "IMAGE": ("@images",),
     "NETWORK": ("@networks",),
     "VOLUME": ("@volumes",),
-    "NAME|ID": ("@containers", "@images"),
+    "NAME|ID": ("@containers", "@images", "@volumes"),
     "REPOSITORY[:TAG": ("@images",),
     "SOURCE": ("@images",),
     "DISTRIBUTION": ("debian:12", "debian:13"),

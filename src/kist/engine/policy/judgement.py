@@ -16,6 +16,7 @@ from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions, Names
 from kist.spec.mount import Mount
 from kist.spec.owner import Owner
 from kist.spec.resources import Resources
+from kist.spec.volume import VolumeOptions
 
 # Of its own command, its own namespaces or its own files: nothing of the host's, and nothing of others'.
 HARMLESS = frozenset(
@@ -38,6 +39,8 @@ HARMLESS_RESOURCES = frozenset(
         "cpu_quota", "cpuset_cpus", "cpuset_mems", "pids", "blkio_weight", "shm_size",
     }
 )  # fmt: skip
+# Of the volume's own directory.
+HARMLESS_VOLUME_OPTIONS = frozenset({"uid", "gid", "mode", "size"})
 # Of a mount, where Docker's clients write them; the rest changes more than the container's own view.
 _BIND_WORDS = frozenset({"ro", "rw", "z", "Z", "private", "rprivate", "consistent", "cached", "delegated"})
 _VOLUME_WORDS = _BIND_WORDS | {"nocopy"}
@@ -95,6 +98,18 @@ def judge_resources(resources: Resources, guest: Guest) -> None:
     for limit in resources.ulimits:
         if limit.name in _REALTIME:
             guest.rights.need("realtime", f"--ulimit {limit.name}")
+
+
+def judge_volume(options: VolumeOptions, guest: Guest) -> None:
+    """Refuse a volume that shows what is the host's.
+
+    Raises:
+        Forbidden: as for ``judge``.
+    """
+    for name in sorted(options.options.keys() - HARMLESS_VOLUME_OPTIONS):
+        raise guest.rights.refuse(
+            f"the option {name} of a volume", "what a guest's volumes mount would be mounted by the machine's root"
+        )
 
 
 def _giver(text: str, get: Callable[[str], Container]) -> str:

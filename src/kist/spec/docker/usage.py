@@ -6,7 +6,8 @@ from typing import Any
 from kist.spec.docker.containers import write_summaries
 from kist.spec.docker.images import write_summary as write_image
 from kist.spec.docker.times import write_time
-from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage
+from kist.spec.docker.volumes import write_used
+from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage
 
 KINDS = ("container", "image", "volume", "build-cache")
 _SECOND = 1_000_000_000
@@ -72,22 +73,8 @@ def write_sizes(each: ContainerUsage) -> dict[str, int]:
 def _volumes(usage: DiskUsage) -> dict[str, Any]:
     active = sum(bool(each.containers) for each in usage.volumes)
     return {
-        "Volumes": [_volume(each) for each in usage.volumes],
+        "Volumes": [write_used(each) for each in usage.volumes],
         "VolumeUsage": _totals(len(usage.volumes), active, usage.volumes_size, usage.volumes_reclaimable),
-    }
-
-
-def _volume(each: VolumeUsage) -> dict[str, Any]:
-    volume = each.volume
-    return {
-        "Name": volume.name,
-        "Driver": volume.driver,
-        "Mountpoint": volume.mountpoint,
-        "CreatedAt": write_time(volume.created_at),
-        "Labels": volume.labels or None,
-        "Options": volume.options or None,
-        "Scope": "local",
-        "UsageData": {"Size": each.size, "RefCount": each.containers},
     }
 
 

@@ -1,0 +1,35 @@
+"""What ``kist system check`` finds of volumes: directories that are gone, belong to nothing, or were half made."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from kist.spec.check import Problem
+from kist.store import Store
+
+Found = tuple[Problem, str, Callable[[], object] | None]
+
+
+def found(store: Store) -> Iterator[Found]:
+    """Each problem, what it says when it has been mended, and how; None where only a person can."""
+    volumes = store.volumes
+    for volume in volumes.list():
+        if not volumes.has_directory(volume.name):
+            problem = Problem("volume", volume.name, "its directory is gone, and what was in it")
+            yield problem, "made an empty one", partial(volumes.ready, volume)
+    for name in volumes.strays():
+        hint = f"if it is worth something: kist volume create {name} takes it up again, with what is in it"
+        yield Problem("volume", name, "a directory that belongs to no volume", hint=hint), "", None
+    for path in volumes.half_filled():
+        yield (
+            Problem("volume", path, "half of what an image has, by a process that is dead"),
+            "removed",
+            partial(volumes.discard_half_filled, path),
+        )
+    with volumes.settled():
+        removed = volumes.removed()
+    for path in removed:
+        yield (
+            Problem("volume", path, "of a volume whose removal was interrupted"),
+            "removed, or undone",
+            volumes.recover,
+        )

@@ -1,0 +1,41 @@
+"""Whose volumes are, who has them, and which drivers there are: what both sides of volumes go by."""
+
+from collections.abc import Iterable
+
+from kist.errors import Forbidden, Unsupported
+from kist.spec.mount import Mount
+from kist.spec.volume import Volume
+from kist.store import Store
+
+DRIVER = "local"
+
+
+def named_in(mounts: Iterable[Mount]) -> frozenset[str]:
+    """The names of the volumes among mounts."""
+    return frozenset(mount.source for mount in mounts if mount.type == "volume")
+
+
+def in_use(store: Store) -> frozenset[str]:
+    """The names of all volumes that containers have."""
+    return frozenset().union(*(named_in(each.options.mounts) for each in store.records.containers()))
+
+
+def check_driver(name: str) -> None:
+    """Refuse any driver but the one that there is.
+
+    Raises:
+        Unsupported: it is another one.
+    """
+    if name not in {"", DRIVER}:
+        raise Unsupported(f"volume driver {name!r} is not supported", hint=f"the driver is {DRIVER}")
+
+
+def check_owner(volume: Volume, owner: int) -> None:
+    """Refuse a volume that is somebody else's.
+
+    Raises:
+        Forbidden: it is.
+    """
+    if volume.owner != owner:
+        whose = "the engine's user" if volume.owner == 0 else f"the user {volume.owner}"
+        raise Forbidden(f"the volume {volume.name} belongs to {whose}", hint="choose another name for your own")
