@@ -71,9 +71,23 @@ def restart(_: Room) -> list[str]:
     return ["run", "-d", "--name", "it", "--restart", "always", *QUIET, BUSYBOX, "false"]
 
 
+def create_volume(_: Room) -> list[str]:
+    return ["volume", "create", "its-volume"]
+
+
+def remove_volume(room: Room) -> list[str]:
+    room.good("run", "--rm", *QUIET, "-v", "its-volume:/data", BUSYBOX, "touch", "/data/file")
+    return ["volume", "rm", "its-volume"]
+
+
+def fill_volume(_: Room) -> list[str]:
+    return ["create", "--name", "it", *QUIET, "-v", "its-volume:/etc", BUSYBOX, "true"]
+
+
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it,
     "end": stop, "remove": remove, "keeper": take_over, "successor": take_over,
+    "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
 _WHILE_STARTING = "successor: killed what had not started"
@@ -112,6 +126,7 @@ def tidy(room: Room) -> None:
     """One test's failure is not the next one's."""
     room.trap.unlink(missing_ok=True)
     room.run("rm", "-f", "it")
+    room.run("volume", "rm", "-f", "its-volume")
 
 
 def do(room: Room, point: str, victim: str) -> None:
@@ -138,6 +153,20 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
     until(lambda: not room.trap.exists())
     assert room.sprung(), f"nobody came by {point!r}"
     room.verify()
+    if point.startswith("volume"):
+        verify_volume(room)
+
+
+def verify_volume(room: Room) -> None:
+    """A volume is there whole, or not at all; and what the kill interrupted can be done again."""
+    if "its-volume" in room.good("volume", "ls", "-q"):
+        listed = room.good("run", "--rm", *QUIET, "-v", "its-volume:/data", BUSYBOX, "ls", "/data").split()
+        assert listed in ([], ["file"], ["group", "passwd"])
+    left = os.listdir(room.cli.directory / "data" / "volumes")
+    assert set(left) <= {"its-volume"}, left
+    room.good("run", "--rm", *QUIET, "-v", "its-volume:/etc", BUSYBOX, "ls", "/etc/")
+    room.good("volume", "rm", "its-volume")
+    assert os.listdir(room.cli.directory / "data" / "volumes") == []
 
 
 @pytest.mark.skipif(not LONG, reason="long: script/test-faults")

@@ -38,6 +38,7 @@ def test_what_is_the_engines_users_alone_is_refused(room: Room) -> None:
         ("system", "df"),
         ("system", "check", "--repair"),
         ("image", "prune", "-f"),
+        ("volume", "prune", "-f"),
         ("events", "--until", "1"),
     ):
         assert "engine's own user" in room.ada.refused(*words)
@@ -110,6 +111,24 @@ def test_what_would_be_more_than_the_guest_has_is_refused(room: Room, words: tup
     assert "ada" in said or "does not exist" in said or "cannot show its files" in said, said
 
 
+# volumes
+
+
+def test_a_guest_has_volumes_of_its_own(room: Room, roots: str) -> None:
+    assert roots
+    assert room.ada.good("volume", "create", "--label", "a", "adas") == "adas"
+    try:
+        assert room.ada.good("run", "--rm", "-v", "adas:/data", BUSYBOX, "touch", "/data/file") == ""
+        assert room.ada.good("volume", "ls", "-q") == "adas"
+        assert room.bob.good("volume", "ls", "-q") == ""
+        assert "is somebody else's" in room.bob.refused("volume", "rm", "adas")
+        assert "belongs to the user" in room.root.refused("run", "--rm", "-v", "adas:/data", BUSYBOX, "true")
+        assert {"adas", "rootsdata"} <= set(room.root.good("volume", "ls", "-q").split())
+    finally:
+        assert room.ada.good("volume", "rm", "adas") == "adas"
+    assert room.ada.good("volume", "ls", "-q") == ""
+
+
 # others' containers
 
 
@@ -148,6 +167,13 @@ OTHERS = [
     ("run", "--rm", "--userns", "container:roots", BUSYBOX, "true"),
     ("run", "--rm", "--link", "roots", BUSYBOX, "true"),
     ("run", "--rm", "-v", "rootsdata:/data", BUSYBOX, "true"),
+    ("volume", "inspect", "rootsdata"),
+    ("volume", "create", "rootsdata"),
+    ("volume", "rm", "rootsdata"),
+    ("volume", "rm", "-f", "rootsdata"),
+    ("volume", "rm", "--dry-run", "rootsdata"),
+    ("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=/etc", "gift"),
+    ("volume", "create", "-o", "type=tmpfs", "gift"),
 ]
 
 

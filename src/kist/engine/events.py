@@ -72,6 +72,17 @@ class Events:
         """Note that a container was connected to a network or is not any more (``connect``, ``disconnect``)."""
         self.note("network", action, name, {"container": container.id, "name": name, "type": "bridge"}, at=at)
 
+    def volumes(self, action: str, container: Container, *, at: int = 0) -> None:
+        """Note that a container got its volumes or has them no more (``mount``, ``unmount``)."""
+        for mount in container.options.mounts:
+            if mount.type != "volume":
+                continue
+            told = {"container": container.id, "driver": "local"}
+            if action == "mount":
+                written = str(not mount.read_only).lower()
+                told |= {"destination": mount.target, "propagation": "", "read/write": written}
+            self.note("volume", action, mount.source, told, at=at)
+
     def ended(self, container: Container, state: ContainerState, started_at: int) -> None:
         """Note a container's end, unless this end is noted already.
 
@@ -91,6 +102,7 @@ class Events:
                 self._wake()
                 if container.options.network == "bridge":
                     self.network("disconnect", container.options.network, container, at=event.time)
+                self.volumes("unmount", container, at=event.time)
 
     def _wake(self) -> None:
         with self._lock:

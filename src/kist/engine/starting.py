@@ -90,6 +90,7 @@ class Starting:
             # Ahead of the watch, so that the end comes after it.
             if network is not None:
                 self._events.network("connect", network.network, container)
+            self._events.volumes("mount", container)
             self._events.container("start", container)
             self._watcher.watch_control(container.id, control)
         if network is not None:

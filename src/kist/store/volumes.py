@@ -63,7 +63,7 @@ class Volumes:
         with self._database.transaction(durable=True) as db:
             written = db.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?)", (volume.name, json.encode(volume)))
             made = written.rowcount == 1
-        faults.point("volume: wrote the record")
+        faults.point("volume create: wrote the record")
         found = self.get(volume.name)
         self.ready(found)
         return found, made
@@ -96,16 +96,19 @@ class Volumes:
                 os.rename(self._above(name), aside)
             except FileNotFoundError:
                 aside = ""  # somebody was there before, by hand
-        faults.point("volume: moved it aside")
+        faults.point("volume rm: moved the directory aside")
         with self._database.transaction(durable=True) as db:
             db.execute("DELETE FROM volumes WHERE name = ?", (name,))
-        faults.point("volume: removed the record")
+        faults.point("volume rm: removed the record")
         with reported("remove volume"):
             if aside:
                 directories.remove_tree(aside)
 
     def recover(self) -> None:
-        """Finish removals that a kill has interrupted, and undo one that had come no further than its beginning."""
+        """Finish what a kill has interrupted: removals (one that had only begun is undone), and fillings."""
+        for path in self.half_filled():
+            with reported("remove what was half filled"):
+                self.discard_half_filled(path)
         if not self.removed():
             return
         with self.settled(), reported("remove volume"):
@@ -171,7 +174,7 @@ class Volumes:
             aside = self._new(name)
             try:
                 yield aside
-                faults.point("volume: filled it aside")
+                faults.point("volume fill: filled it aside")
                 os.rename(aside, self.path(name))
             except BaseException:
                 directories.remove_tree(aside)

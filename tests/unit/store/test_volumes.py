@@ -1,0 +1,100 @@
+"""Volumes on disk: what a kill leaves is finished or undone, and a filling that fails leaves nothing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kist.errors import InvalidInput, NotFound
+from kist.store import Store
+from kist.store.volumes import Volumes
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Iterator[Volumes]:
+    store = Store(str(tmp_path / "data"))
+    yield store.volumes
+    store.close()
+
+
+def test_a_volume_is_made_once(volumes: Volumes) -> None:
+    first, made = volumes.create("data", labels={"a": "b"})
+    again, again_made = volumes.create("data", labels={"c": "d"})
+    assert (made, again_made) == (True, False)
+    assert first == again
+    assert os.path.isdir(volumes.path("data"))
+    assert not volumes.ready(first)
+
+
+@pytest.mark.parametrize("name", ["a", "-ab", "a/b", "..", "a b", "ä", "a" * 256])
+def test_names_that_cannot_be(volumes: Volumes, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        volumes.create(name)
+    assert volumes.list() == ()
+
+
+def test_removal_takes_everything(volumes: Volumes) -> None:
+    volumes.create("data")
+    Path(volumes.path("data"), "file").touch()
+    volumes.remove("data")
+    assert os.listdir(volumes.root) == []
+    with pytest.raises(NotFound, match="get data: no such volume"):
+        volumes.get("data")
+
+
+def test_a_removal_that_had_only_begun_is_undone(volumes: Volumes) -> None:
+    volumes.create("my-data")
+    Path(volumes.path("my-data"), "file").touch()
+    os.rename(os.path.join(volumes.root, "my-data"), os.path.join(volumes.root, ".removed-12345678-my-data"))
+    volumes.recover()
+    assert os.listdir(volumes.path("my-data")) == ["file"]
+    assert volumes.removed() == ()
+
+
+def test_a_removal_that_had_come_further_is_finished(volumes: Volumes) -> None:
+    volumes.create("data")
+    aside = os.path.join(volumes.root, ".removed-12345678-other")
+    os.makedirs(os.path.join(aside, "_data"))
+    # And one whose volume was made anew since.
+    os.makedirs(os.path.join(volumes.root, ".removed-12345678-data", "_data"))
+    volumes.recover()
+    assert os.listdir(volumes.root) == ["data"]
+
+
+def test_a_directory_without_a_record_is_no_ones_to_remove(volumes: Volumes) -> None:
+    os.makedirs(os.path.join(volumes.root, "stray", "_data"))
+    volumes.recover()
+    assert volumes.strays() == ("stray",)
+
+
+def test_filling_that_fails_leaves_it_empty_and_takes_no_space(volumes: Volumes) -> None:
+    volumes.create("data")
+
+    def fill() -> None:
+        with volumes.fresh("data") as empty:
+            assert empty is not None
+            Path(empty, "half").touch()
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        fill()
+    assert os.listdir(os.path.dirname(volumes.path("data"))) == ["_data"]
+    assert os.listdir(volumes.path("data")) == []
+    with volumes.fresh("data") as empty:
+        assert empty is not None
+        Path(empty, "whole").touch()
+    assert os.listdir(volumes.path("data")) == ["whole"]
+    with volumes.fresh("data") as empty:
+        assert empty is None
+
+
+def test_what_a_killed_process_was_filling_goes(volumes: Volumes) -> None:
+    volumes.create("data")
+    Path(volumes.root, "data", "new").mkdir()
+    assert volumes.half_filled() == (os.path.join(volumes.root, "data", "new"),)
+    with volumes.fresh("data"):
+        assert volumes.half_filled() == ()  # somebody is at it
+    Path(volumes.root, "data", "new").mkdir()
+    volumes.recover()
+    assert volumes.half_filled() == ()
