@@ -23,7 +23,7 @@ from kist.engine import Engine
 from kist.engine.events import Events
 from kist.engine.images import Images
 from kist.errors import KistError
-from kist.network import apply, plan
+from kist.network import bridges, plan, rules
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.store import Store
@@ -136,7 +136,10 @@ def clean_up(root: Path) -> None:
     """Take away what an engine keeps for its next container: its bridge, and the empty parent of its cgroups."""
     bridge = plan.bridge_name(str(root))
     if os.path.isdir(f"/sys/class/net/{bridge}"):
-        apply.remove_bridge(apply.default_network(bridge))
+        bridges.remove(bridges.default_network(bridge))
+    for device, _ in bridges.marked(plan.alias_of(str(root))):
+        bridges.remove_link(device)
+        rules.remove_chains([f"{device}-{kind}" for kind in ("postrouting", "forward")])
     for parent in [*glob.glob("/sys/fs/cgroup/*/kist"), "/sys/fs/cgroup/kist"]:
         with contextlib.suppress(OSError):
             os.rmdir(parent)

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from kist.network import apply, plan
+from kist.network import bridges, plan, rules
 
 IMAGE = "busybox:test"
 _SERVE = """
@@ -214,7 +214,10 @@ def a_server(directory: Path) -> Iterator[Server]:
 def _clean_up(data_root: Path) -> None:
     bridge = plan.bridge_name(str(data_root))
     if os.path.isdir(f"/sys/class/net/{bridge}"):
-        apply.remove_bridge(apply.default_network(bridge))
+        bridges.remove(bridges.default_network(bridge))
+    for device, _ in bridges.marked(plan.alias_of(str(data_root))):
+        bridges.remove_link(device)
+        rules.remove_chains([f"{device}-{kind}" for kind in ("postrouting", "forward")])
     for parent in [*glob.glob("/sys/fs/cgroup/*/kist"), "/sys/fs/cgroup/kist"]:
         with contextlib.suppress(OSError):
             os.rmdir(parent)

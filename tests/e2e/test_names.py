@@ -11,7 +11,7 @@ from harness import BUSYBOX, Cli
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput
 from kist.spec.container import Container, ContainerOptions, ExecOptions
-from kist.spec.networking import Networking
+from kist.spec.networking import Endpoint, Networking
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ def test_a_fixed_address_and_hardware_address(engine: Engine, busybox: str):
     with started(engine, busybox, "first") as first:
         own = first.networks[0].address.partition("/")[0]
         head = own.rpartition(".")[0]
-        fixed = Networking(ip=f"{head}.77", mac="02:42:ac:11:00:77")
+        fixed = Networking(endpoints=(Endpoint("bridge", ip=f"{head}.77", mac="02:42:ac:11:00:77"),))
         with started(engine, busybox, "fixed", networking=fixed) as container:
             shown = shell(engine, container, "cat /sys/class/net/eth0/address; ip -4 addr show eth0")
             assert container.networks[0].address.startswith(f"{head}.77/")

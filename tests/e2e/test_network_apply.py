@@ -17,13 +17,16 @@ from kist.errors import Conflict, Forbidden, KistError, Unavailable
 from kist.kernel import netns, nftables, process, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.nftables_expressions import be32
-from kist.network import apply, firewall, plan
+from kist.network import addresses, bridges, cables, firewall, plan, rules
+from kist.network.cables import End
 from kist.network.plan import BridgeNetwork
+from kist.spec.network import Subnet
+from kist.spec.networking import NetworkAttachment
 from machines import SECONDS, Namespace, fetch, join, server, transact
 
 pytestmark = pytest.mark.root("makes network namespaces")
 
-NETWORK = BridgeNetwork(name="test", bridge="kisttest0", subnet="10.88.0.0/16", gateway="10.88.0.1")
+NETWORK = BridgeNetwork("test", "kisttest0", (Subnet("10.88.0.0/16", "10.88.0.1"),))
 OUTSIDE_PORT = 8080
 
 
@@ -54,11 +57,18 @@ def container_id(number: int) -> str:
     return f"{number:04x}" + "e2" * 30
 
 
+def an_end(address: str, network: BridgeNetwork = NETWORK, *, gateway: str = "") -> End:
+    """The end of a container on the network at this address."""
+    subnet = network.subnets[0]
+    prefix = addresses.parse_subnet(subnet.subnet).prefixlen
+    made = NetworkAttachment(network.name, f"{address}/{prefix}", gateway or subnet.gateway, addresses.mac_for(address))
+    return End(made, network)
+
+
 def connect(host: Namespace, container: Namespace, number: int, network: BridgeNetwork = NETWORK) -> str:
     """Attach the container at the network's address of this number; gives the address."""
-    address = plan.choose_address(network.subnet, network.gateway, [f"10.88.0.{n}" for n in range(2, number)])
-    attachment = plan.attachment(network, address)
-    host.run(lambda: apply.attach(container.descriptor, attachment, network, container_id(number)))
+    address = addresses.choose_address(network.subnets[0], [f"10.88.0.{n}" for n in range(2, number)])
+    host.run(lambda: cables.attach(container.descriptor, [an_end(address, network)], container_id(number)))
     return address
 
 
@@ -107,37 +117,37 @@ def outside(host: Namespace, spaces: Callable[[], Namespace]) -> Namespace:
 
 
 def test_containers_reach_each_other_and_the_host(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     one, two = spaces(), spaces()
     first, second = connect(host, one, 2), connect(host, two, 3)
     assert (first, second) == ("10.88.0.2", "10.88.0.3")
     one.run(lambda: ping(second))
     two.run(lambda: ping(first))
     one.run(lambda: ping("127.0.0.1"))
-    with server(host, NETWORK.gateway) as (port, seen):
-        assert fetch(one, NETWORK.gateway, port) == b"hello"
+    with server(host, NETWORK.subnets[0].gateway) as (port, seen):
+        assert fetch(one, NETWORK.subnets[0].gateway, port) == b"hello"
         assert seen == [first]
     with server(two, second) as (port, seen):
         assert fetch(one, second, port) == b"hello"
         assert fetch(host, second, port) == b"hello"
-        assert seen == [first, NETWORK.gateway]
+        assert seen == [first, NETWORK.subnets[0].gateway]
 
 
 def test_the_containers_device_is_as_planned(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     container = spaces()
     connect(host, container, 2)
     inside, there = links_of(container)["eth0"], links_of(host)
-    assert (inside.mac, inside.mtu, inside.up) == (plan.mac_for("10.88.0.2"), 1500, True)
+    assert (inside.mac, inside.mtu, inside.up) == (addresses.mac_for("10.88.0.2"), 1500, True)
     assert links_of(container)["lo"].up
-    assert there["kist0002e2e2e2e"].master == there["kisttest0"].ifindex
-    assert there["kisttest0"].mac == plan.mac_for(NETWORK.gateway)
+    assert there[plan.cable_name(container_id(2), "test")].master == there["kisttest0"].ifindex
+    assert there["kisttest0"].mac == addresses.mac_for(NETWORK.subnets[0].gateway)
 
 
 def test_what_leaves_has_the_hosts_address(
     host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
 ) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     container = spaces()
     connect(host, container, 2)
     with server(outside, "192.0.2.2") as (port, seen):
@@ -149,7 +159,7 @@ def test_what_leaves_has_the_hosts_address(
 def test_nobody_outside_opens_a_connection_to_a_container(
     host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
 ) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     container = spaces()
     address = connect(host, container, 2)
     outside.run(lambda: transact(rtnetlink.add_default_route("192.0.2.1")))
@@ -157,13 +167,13 @@ def test_nobody_outside_opens_a_connection_to_a_container(
         with pytest.raises(TimeoutError):
             fetch(outside, address, port, timeout=0.3)
         assert fetch(host, address, port) == b"hello"
-        assert seen == [NETWORK.gateway]
+        assert seen == [NETWORK.subnets[0].gateway]
 
 
 def test_two_bridges_are_apart(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    other = BridgeNetwork(name="other", bridge="kisttest1", subnet="10.89.0.0/16", gateway="10.89.0.1")
+    other = BridgeNetwork("other", "kisttest1", (Subnet("10.89.0.0/16", "10.89.0.1"),))
     for network in (NETWORK, other):
-        host.run(lambda network=network: apply.ensure_bridge(network))  # type: ignore[misc]
+        host.run(lambda network=network: bridges.ensure(network))  # type: ignore[misc]
     one, two = spaces(), spaces()
     connect(host, one, 2)
     address = connect(host, two, 3, other)
@@ -174,7 +184,7 @@ def test_two_bridges_are_apart(host: Namespace, spaces: Callable[[], Namespace])
 
 
 def test_a_hundred_attach_at_once(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     containers = [spaces() for _ in range(100)]
     with ThreadPoolExecutor(100) as pool:
         addresses = list(pool.map(lambda n: connect(host, containers[n], n + 2), range(100)))
@@ -189,19 +199,19 @@ def test_many_threads_and_processes_make_one_bridge(host: Namespace) -> None:
     program = (
         "import sys\n"
         "from kist.kernel import namespaces\n"
-        "from kist.network import apply\n"
+        "from kist.network import bridges\n"
         "namespaces.setns(int(sys.argv[1]), namespaces.CLONE_NEWNET)\n"
-        "print(apply.default_network('kisttest0').subnet)\n"
+        "print(bridges.default_network('kisttest0').subnets[0].subnet)\n"
     )
     command = [sys.executable, "-c", program, str(host.descriptor)]
     running = [
         subprocess.Popen(command, pass_fds=[host.descriptor], stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
     with ThreadPoolExecutor(16) as pool:
-        made = list(pool.map(lambda _: host.run(lambda: apply.default_network("kisttest0")), range(16)))
+        made = list(pool.map(lambda _: host.run(lambda: bridges.default_network("kisttest0")), range(16)))
     printed = [process.communicate()[0].strip() for process in running]
     assert [process.returncode for process in running] == [0, 0, 0]
-    assert {network.subnet for network in made} | set(printed) == {"10.88.0.0/16"}
+    assert {network.subnets[0].subnet for network in made} | set(printed) == {"10.88.0.0/16"}
     assert chains_of(host) == {("kist", "kisttest0-postrouting"), ("kist", "kisttest0-forward")}
     assert host.run(lambda: sysctl.get("net.ipv4.ip_forward")) == "1"
 
@@ -209,9 +219,9 @@ def test_many_threads_and_processes_make_one_bridge(host: Namespace) -> None:
 def test_engines_of_other_roots_take_other_subnets(host: Namespace) -> None:
     names = [f"kisttest{n}" for n in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda name: host.run(lambda: apply.default_network(name)), names))
-    assert len({network.subnet for network in made}) == 4
-    assert made == [host.run(lambda name=name: apply.default_network(name)) for name in names]  # type: ignore[misc]
+        made = list(pool.map(lambda name: host.run(lambda: bridges.default_network(name)), names))
+    assert len({network.subnets[0].subnet for network in made}) == 4
+    assert made == [host.run(lambda name=name: bridges.default_network(name)) for name in names]  # type: ignore[misc]
 
 
 def test_the_default_network_avoids_the_hosts_routes_and_takes_the_mtu_of_the_way_out(
@@ -226,13 +236,13 @@ def test_the_default_network_avoids_the_hosts_routes_and_takes_the_mtu_of_the_wa
             )
 
     host.run(route)
-    network = host.run(lambda: apply.default_network("kisttest0"))
-    assert (network.subnet, network.gateway, network.mtu) == ("10.89.0.0/16", "10.89.0.1", 1400)
+    network = host.run(lambda: bridges.default_network("kisttest0"))
+    assert (*network.subnets, network.mtu) == (Subnet("10.89.0.0/16", "10.89.0.1"), 1400)
     assert outside.descriptor
 
 
 def test_what_was_removed_is_made_again(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
 
     def flush() -> None:
         with Socket(NETLINK_NETFILTER) as connection:
@@ -245,50 +255,50 @@ def test_what_was_removed_is_made_again(host: Namespace, spaces: Callable[[], Na
     assert host.run(holds)
     host.run(flush)
     assert not host.run(holds)
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     assert host.run(holds)
     host.run(flush)
     host.run(lambda: transact(rtnetlink.delete_link("kisttest0")))
     container = spaces()
     connect(host, container, 2)
-    container.run(lambda: ping(NETWORK.gateway))
+    container.run(lambda: ping(NETWORK.subnets[0].gateway))
     assert host.run(holds)
 
 
 def test_a_container_that_starts_again_gets_its_cable_while_the_old_one_is_there(
     host: Namespace, spaces: Callable[[], Namespace]
 ) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     before, after = spaces(), spaces()
     connect(host, before, 2)
     connect(host, after, 2)
-    after.run(lambda: ping(NETWORK.gateway))
+    after.run(lambda: ping(NETWORK.subnets[0].gateway))
     assert "eth0" not in links_of(before)
 
 
 def test_a_cable_goes_with_its_namespace_or_on_demand(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     kept, ended = spaces(), Namespace()
     connect(host, kept, 2)
     connect(host, ended, 3)
     ended.close()
-    wait_until(lambda: "kist0003e2e2e2e" not in links_of(host))
+    wait_until(lambda: plan.cable_name(container_id(3), "test") not in links_of(host))
     for _ in range(2):
-        host.run(lambda: apply.detach(container_id(2)))
+        host.run(lambda: cables.detach(container_id(2), "test"))
     assert set(links_of(host)) == {"lo", "kisttest0"}
 
 
 def test_attach_that_fails_leaves_no_cable(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     container = spaces()
-    attachment = plan.attachment(BridgeNetwork("bad", "kisttest0", "10.88.0.0/16", "192.0.2.7"), "10.88.0.2")
-    with pytest.raises(Unavailable, match="cannot connect the container 0002e2e2e2e2 to kisttest0: default route"):
-        host.run(lambda: apply.attach(container.descriptor, attachment, NETWORK, container_id(2)))
+    end = an_end("10.88.0.2", gateway="192.0.2.7")
+    with pytest.raises(Unavailable, match="cannot connect the container 0002e2e2e2e2 to test: default route"):
+        host.run(lambda: cables.attach(container.descriptor, [end], container_id(2)))
     assert set(links_of(host)) == {"lo", "kisttest0"}
 
 
 def test_a_namespace_that_has_an_eth0_is_left_alone(host: Namespace, spaces: Callable[[], Namespace]) -> None:
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    host.run(lambda: bridges.ensure(NETWORK))
     container = spaces()
     container.run(lambda: transact(rtnetlink.new_bridge("eth0", mac="02:00:00:00:00:07", mtu=1500)))
     with pytest.raises(Conflict, match="has a device eth0 already"):
@@ -301,8 +311,7 @@ def test_the_callers_thread_stays_in_its_namespace(host: Namespace, spaces: Call
 
     def attach() -> tuple[str, str]:
         before = os.readlink("/proc/thread-self/ns/net")
-        attachment = plan.attachment(NETWORK, "10.88.0.2")
-        apply.attach(container.descriptor, attachment, NETWORK, container_id(2))
+        cables.attach(container.descriptor, [an_end("10.88.0.2")], container_id(2))
         return before, os.readlink("/proc/thread-self/ns/net")
 
     before, after = host.run(attach)
@@ -329,7 +338,7 @@ def test_a_bridge_is_not_made_against_what_is_there(
 ) -> None:
     host.run(lambda: make_dummy_address(device, address, prefix))
     with pytest.raises(Conflict, match=message) as caught:
-        host.run(lambda: apply.ensure_bridge(NETWORK))
+        host.run(lambda: bridges.ensure(NETWORK))
     assert caught.value.hint
 
 
@@ -342,21 +351,21 @@ def test_a_device_that_is_no_bridge_is_not_taken(host: Namespace, spaces: Callab
             )
         )
     )
-    for call in (lambda: apply.ensure_bridge(NETWORK), lambda: apply.default_network("kisttest0")):
+    for call in (lambda: bridges.ensure(NETWORK), lambda: bridges.default_network("kisttest0")):
         with pytest.raises(Conflict, match="is not a bridge"):
             host.run(call)
-    host.run(lambda: apply.remove_bridge(NETWORK))
+    host.run(lambda: bridges.remove(NETWORK))
     assert links_of(host)["kisttest0"].kind == "veth"
 
 
 def test_removing_a_network_leaves_others_and_at_last_nothing(host: Namespace) -> None:
-    other = host.run(lambda: apply.default_network("kisttest1"))
-    host.run(lambda: apply.ensure_bridge(BridgeNetwork("test", "kisttest0", "10.91.0.0/16", "10.91.0.1")))
+    other = host.run(lambda: bridges.default_network("kisttest1"))
+    host.run(lambda: bridges.ensure(BridgeNetwork("test", "kisttest0", (Subnet("10.91.0.0/16", "10.91.0.1"),))))
     for _ in range(2):
-        host.run(lambda: apply.remove_bridge(NETWORK))
+        host.run(lambda: bridges.remove(NETWORK))
         assert set(links_of(host)) == {"lo", "kisttest1"}
         assert chains_of(host) == {("kist", "kisttest1-postrouting"), ("kist", "kisttest1-forward")}
-    host.run(lambda: apply.remove_bridge(other))
+    host.run(lambda: bridges.remove(other))
     assert set(links_of(host)) == {"lo"}
     assert chains_of(host) == set()
 
@@ -364,7 +373,7 @@ def test_removing_a_network_leaves_others_and_at_last_nothing(host: Namespace) -
 def test_without_the_capability_it_says_so(host: Namespace) -> None:
     def unprivileged() -> None:
         process.set_capabilities(0, 0, 0)
-        apply.ensure_bridge(NETWORK)
+        bridges.ensure(NETWORK)
 
     with pytest.raises(Forbidden, match="cannot set up the bridge kisttest0") as caught:
         host.run(unprivileged)
@@ -383,17 +392,17 @@ def foreign_chain(table: str, name: str, *, policy: int, hook: int) -> None:
 def test_rules_that_cannot_be_set_name_cause_and_fix(host: Namespace) -> None:
     host.run(lambda: foreign_chain("kist", "kisttest0-forward", policy=nftables.POLICY_ACCEPT, hook=1))
     with pytest.raises(Unavailable, match="packet rules of kisttest0") as caught:
-        host.run(lambda: apply.ensure_bridge(NETWORK))
+        host.run(lambda: bridges.ensure(NETWORK))
     assert "nf_tables" in caught.value.hint
 
 
 def test_another_firewalls_dropping_is_seen(host: Namespace) -> None:
-    assert host.run(apply.blocking_chains) == ()
-    host.run(lambda: apply.ensure_bridge(NETWORK))
+    assert host.run(rules.blocking_chains) == ()
+    host.run(lambda: bridges.ensure(NETWORK))
     host.run(lambda: foreign_chain("kisttest", "INPUT", policy=nftables.POLICY_DROP, hook=1))
-    assert host.run(apply.blocking_chains) == ()
+    assert host.run(rules.blocking_chains) == ()
     host.run(lambda: foreign_chain("kisttest", "FORWARD", policy=nftables.POLICY_DROP, hook=nftables.HOOK_FORWARD))
-    assert host.run(apply.blocking_chains) == ("ip kisttest FORWARD",)
+    assert host.run(rules.blocking_chains) == ("ip kisttest FORWARD",)
 
 
 def test_a_batch_is_all_or_nothing(host: Namespace) -> None:
@@ -436,6 +445,6 @@ def test_the_lock_of_a_namespace_keeps_others_out(host: Namespace, spaces: Calla
 
 
 def test_errors_are_kists_own(host: Namespace) -> None:
-    missing = BridgeNetwork("test", "kist-a-name-too-long", "10.88.0.0/16", "10.88.0.1")
+    missing = BridgeNetwork("test", "kist-a-name-too-long", (Subnet("10.88.0.0/16", "10.88.0.1"),))
     with pytest.raises(KistError, match="kist-a-name-too-long"):
-        host.run(lambda: apply.ensure_bridge(missing))
+        host.run(lambda: bridges.ensure(missing))

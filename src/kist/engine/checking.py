@@ -24,7 +24,7 @@ from kist.engine.networks import Networks
 from kist.engine.remnants import clear_run
 from kist.errors import Conflict, KistError, NotFound
 from kist.kernel import cgroup, leftovers, mounts, process
-from kist.network import plan, room
+from kist.network import room
 from kist.runtime import launch, messages
 from kist.spec.check import Check, Problem
 from kist.spec.container import Container, ContainerState
@@ -224,12 +224,16 @@ class Checker:
 
     def _interfaces(self) -> Iterator[Finding]:
         cables = self._networks.cables()
-        here = {plan.veth_name(identifier) for identifier in self._present()}
+        here = self._networks.cable_names(self._present())
         for name in cables:
             self._counts["interface"] += 1
             if name not in here:
                 problem = Problem("interface", name, "on our bridge, and of no running container")
-                yield Finding(problem, "removed", partial(self._networks.remove_cable, name))
+                yield Finding(problem, "removed", partial(self._networks.remove_device, name))
+        for name, alias in self._networks.stray_devices():
+            self._counts["interface"] += 1
+            problem = Problem("interface", name, f"of a network that does not exist: {alias.split(' ', 2)[2]}")
+            yield Finding(problem, "removed", partial(self._networks.remove_device, name))
         yield from self._unplugged()
         for chains in self._networks.stray_chains():
             self._counts["rules"] += 1
@@ -244,16 +248,14 @@ class Checker:
         """Running containers that reach nobody, or nothing outside."""
         theirs = self._containers.bound_to_others()
         running = {c.id: c for c in self._store.records.containers() if c.id not in theirs}
-        running = {key: c for key, c in running.items() if c.options.network == "bridge"}
+        running = {key: c for key, c in running.items() if c.options.networking.endpoints}
         pids = {key: now.pid for key, c in running.items() if (now := self._containers.state_of(c)).running}
-        for identifier in self._networks.unplugged(pids):
+        for identifier in self._networks.unplugged({key: running[key].options.networking.endpoints for key in pids}):
             if self._containers.state_of(running[identifier]).pid != pids[identifier]:
                 continue  # it has just ended
-            problem = Problem("interface", identifier, "runs, and its cable to the bridge is gone: it reaches nobody")
-            wanted = running[identifier].options.networking
-            yield Finding(
-                problem, "connected", partial(self._networks.plug_again, identifier, pids[identifier], wanted)
-            )
+            problem = Problem("interface", identifier, "runs, and is not on all of its networks")
+            wanted = running[identifier].options.networking.endpoints
+            yield Finding(problem, "connected", partial(self._networks.settle, identifier, pids[identifier], wanted))
         if pids and self._networks.lacks_way_out:
             problem = Problem("process", "way out", "containers run, and reach nothing outside: its program has died")
             yield Finding(problem, "started", self._networks.be_ready)

@@ -76,7 +76,7 @@ class Containers:
             mounted_at=os.path.join(run_root, "root"),
         )
         self._locks = Locks(roster)
-        self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds)
+        self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds, connected.catalogue)
         self._remnants = Remnants(store, roster, self._creation, connected)
         self._linking = Linking(roster, self._bonds, apart=bool(connected.room_path))
         self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, connected.room_path)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from kist.engine import bundle, isolation, logconfig, names, roots
+from kist.engine import bundle, isolation, logconfig, names, network_options, roots
 from kist.engine.bonds import Bonds
+from kist.engine.catalogue import Catalogue
 from kist.engine.images import Images
 from kist.engine.machine import MachineLimits
 from kist.engine.means import Means
@@ -49,6 +50,7 @@ class Creation:
         log: the log driver of containers that name none.
         means: what can be done here.
         bonds: of containers to this process.
+        networks: that they may be on.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Creation:
         log: LogConfig,
         means: Means,
         bonds: Bonds,
+        networks: Catalogue,
     ) -> None:
+        self._networks = networks
         self._store = store
         self._means = means
         self._bonds = bonds
@@ -100,8 +104,12 @@ class Creation:
                 return self._record(made)
 
     def limited(self, options: ContainerOptions) -> ContainerOptions:
-        """The same options with the limits that this machine keeps, and the network that can be had."""
-        options = self._means.fit_options(options)
+        """The same options with the limits that this machine keeps, and the networks that can be had.
+
+        Raises:
+            InvalidInput: there is no such network, or it cannot be what is asked for.
+        """
+        options = self._means.fit_options(network_options.settle(options, self._networks))
         resources, _ = self._machine.verify(options.resources)
         return options if resources is options.resources else structs.replace(options, resources=resources)
 

@@ -179,7 +179,7 @@ class Ending:
         self._waiting.note_end(container, ended, found.get("notices", ()))
         faults.point("end: noted it")
         # Ahead of who waits for the end: they may want the address for another container.
-        released = container.options.network != "bridge" or self._release_at_once(container)
+        released = not container.options.networking.endpoints or self._release_at_once(container)
         faults.point("end: gave the address back")
         self._waiting.watcher.tell(container.id, ended.exit_code, removed=False, error=ended.error)
         faults.point("end: told who waits")

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from kist.engine import describing, isolation, means, network_options, range_on_disk, settings
+from kist.engine.catalogue import Catalogue
 from kist.engine.checking import Checker
 from kist.engine.claim import Claim
 from kist.engine.containers import Containers
@@ -21,6 +22,7 @@ from kist.engine.ending import check_removable
 from kist.engine.events import Events
 from kist.engine.execs import Execs
 from kist.engine.frames import communicate
+from kist.engine.ground import Ground
 from kist.engine.images import Images
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
@@ -115,7 +117,10 @@ class Engine:
         range_on_disk.note(self.data_root)
         self.means = means.look(range_on_disk.cost_of(lacks, self.data_root), bound=bound)
         own_room = None if self.means.root else Room(self.run_root, os.environ, self.spawner.mind)
-        self._networks = Networks(self.store, own_room)
+        ground = Ground(self.store.root, own_room, self.store.networks.subnets)
+        networks = Catalogue(self.store, ground, self.settings.pools)
+        self.event_log.network_id = networks.id_of
+        self._networks = Networks(self.store, ground, networks)
         start = Starter(self.spawner, self._networks)
         self.machine = MachineLimits(self.means.bound)
         self._containers = Containers(

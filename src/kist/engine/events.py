@@ -31,6 +31,8 @@ class Events:
         # Protects the set.
         self._lock = threading.Lock()
         self._listeners: set[Callable[[], None]] = set()
+        self.network_id: Callable[[str], tuple[str, str]] = lambda name: (name, "bridge")
+        """Finds the id and the driver of a network by its name."""
 
     # writing
 
@@ -70,7 +72,8 @@ class Events:
 
     def network(self, action: str, name: str, container: Container, *, at: int = 0) -> None:
         """Note that a container was connected to a network or is not any more (``connect``, ``disconnect``)."""
-        self.note("network", action, name, {"container": container.id, "name": name, "type": "bridge"}, at=at)
+        identity, driver = self.network_id(name)
+        self.note("network", action, identity, {"container": container.id, "name": name, "type": driver}, at=at)
 
     def volumes(self, action: str, container: Container, *, at: int = 0) -> None:
         """Note that a container got its volumes or has them no more (``mount``, ``unmount``)."""
@@ -100,8 +103,8 @@ class Events:
         with _reported(event):
             if self._kept.append_end(event, state.finished_at or -started_at):
                 self._wake()
-                if container.options.network == "bridge":
-                    self.network("disconnect", container.options.network, container, at=event.time)
+                for endpoint in container.options.networking.endpoints:
+                    self.network("disconnect", endpoint.network, container, at=event.time)
                 self.volumes("unmount", container, at=event.time)
 
     def _wake(self) -> None:

@@ -18,7 +18,7 @@ from kist.network import outward
 from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
 from kist.spec.devices import Device
 from kist.spec.mount import Mount
-from kist.spec.networking import Networking
+from kist.spec.networking import Endpoint, Networking
 from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
 
 # Whose terminals are, by convention (the group tty).
@@ -87,7 +87,8 @@ class Means(msgspec.Struct, frozen=True):
         """The same options with a network that can be had."""
         if self.root or options.network != "bridge" or _needs_bridge(options.networking) or self.way_out:
             return options
-        return msgspec.structs.replace(options, network="host")
+        networking = msgspec.structs.replace(options.networking, endpoints=())
+        return msgspec.structs.replace(options, network="host", networking=networking)
 
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         """What of these options is had in another way."""
@@ -192,7 +193,8 @@ def _closed(device: Device) -> str:
 
 def _needs_bridge(asked: Networking) -> bool:
     """Whether something is asked for that only a container with an address of its own can have."""
-    return bool(asked.ports or asked.publish_all or asked.ip or asked.mac or asked.links)
+    plain = asked.endpoints in ((), (Endpoint("bridge"),))
+    return bool(asked.ports or asked.publish_all or asked.links or not plain)
 
 
 def _exchanged(own: int, ranges: Sequence[tuple[int, int]]) -> tuple[IdMap, ...]:

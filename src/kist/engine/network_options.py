@@ -1,16 +1,21 @@
 """Options of a container's network that cannot be right, alone or together: refused before anything is made."""
 
+import contextlib
+from collections.abc import Sequence
 from ipaddress import ip_address
 
+from msgspec import structs
+
 from kist.engine import links, publishing
-from kist.errors import InvalidInput
-from kist.network import files
+from kist.engine.catalogue import Catalogue
+from kist.errors import InvalidInput, NotFound
+from kist.network import files, plan
 from kist.spec.container import ContainerOptions
-from kist.spec.networking import Networking
+from kist.spec.networking import Endpoint, Networking
 
 _MAC_PARTS = 6
 _SHARED = "container:"
-_NETWORKS = frozenset({"bridge", "host", "none"})
+_ALONE = frozenset({"host", "none"})
 
 
 def check(options: ContainerOptions) -> None:
@@ -20,11 +25,6 @@ def check(options: ContainerOptions) -> None:
         InvalidInput: names the option, the value, and what is allowed.
     """
     wanted = options.networking
-    if options.network not in _NETWORKS and not options.network.startswith(_SHARED):
-        # Not NotFound: Docker's client takes a 404 of a create for a missing image, and pulls it.
-        raise InvalidInput(
-            f"network {options.network} not found", hint="the networks are bridge, host, none and container:NAME"
-        )
     publishing.check(options)
     for text in wanted.extra_hosts:
         files.read_extra_host(text)
@@ -32,23 +32,81 @@ def check(options: ContainerOptions) -> None:
         _check_address(server, "--dns")
     for link in wanted.links:
         links.read_link(link)
-    if wanted.ip:
-        _check_address(wanted.ip, "--ip")
-    if wanted.ip6:
-        raise InvalidInput(f"--ip6 {wanted.ip6}: the default network has no IPv6 addresses", hint="leave --ip6 out")
-    if wanted.link_local_ips:
-        raise InvalidInput("--link-local-ip: the default network takes none", hint="leave it out")
-    if wanted.aliases and options.network == "bridge":
-        raise InvalidInput(
-            f"--network-alias {wanted.aliases[0]}: network-scoped aliases are only supported for user-defined networks",
-            hint="on the default network, link the containers: --link NAME:ALIAS",
-        )
-    if wanted.mac:
-        _check_mac(wanted.mac)
+    for endpoint in wanted.endpoints:
+        check_endpoint(endpoint)
     if options.network.startswith(_SHARED):
         _check_shared(options, wanted)
-    elif options.network != "bridge":
+    elif options.network in _ALONE:
         _check_without_bridge(options.network, wanted)
+
+
+def check_endpoint(endpoint: Endpoint) -> None:
+    """Refuse what nothing on a network can have.
+
+    Raises:
+        InvalidInput: as for ``check``.
+    """
+    if endpoint.ip:
+        _check_address(endpoint.ip, "--ip", 4)
+    if endpoint.ip6:
+        _check_address(endpoint.ip6, "--ip6", 6)
+    for address in endpoint.link_local_ips:
+        _check_address(address, "--link-local-ip")
+    if endpoint.mac:
+        _check_mac(endpoint.mac)
+    if endpoint.aliases and endpoint.network == plan.DEFAULT:
+        raise InvalidInput(
+            f"--network-alias {endpoint.aliases[0]}: network-scoped aliases are only supported for user-defined "
+            "networks",
+            hint="make a network of your own (kist network create NAME), or link the containers: --link NAME:ALIAS",
+        )
+    for link in endpoint.links:
+        links.read_link(link)
+
+
+def settle(options: ContainerOptions, networks: Catalogue) -> ContainerOptions:
+    """The options with an endpoint for each network that the container is on, by the networks' own names.
+
+    Raises:
+        InvalidInput: there is no such network, or it cannot be what is asked for.
+    """
+    asked = options.networking.endpoints
+    if options.network in _ALONE or options.network.startswith(_SHARED):
+        further = next((each.network for each in asked if each.network != options.network), "")
+        if further:
+            raise InvalidInput(
+                f"conflicting options: --network {options.network} goes with no other network ({further})"
+            )
+        return structs.replace(options, networking=structs.replace(options.networking, endpoints=()))
+    if not any(each.network == options.network for each in asked):
+        asked = (Endpoint(options.network), *asked)
+    endpoints = tuple(structs.replace(each, network=_known(each.network, networks)) for each in asked)
+    _check_names(endpoints)
+    named = next(
+        each.network for each, before in zip(endpoints, asked, strict=True) if before.network == options.network
+    )
+    networking = structs.replace(options.networking, endpoints=endpoints)
+    return structs.replace(options, network=named, networking=networking)
+
+
+def _known(name: str, networks: Catalogue) -> str:
+    try:
+        found = networks.get(name)
+    except NotFound as error:
+        # Docker's client takes a 404 of a create for a missing image, and pulls it.
+        raise InvalidInput(error.message, hint=error.hint) from None
+    if found.name in _ALONE:
+        raise InvalidInput(f"conflicting options: --network {found.name} goes with no other network")
+    return found.name
+
+
+def _check_names(endpoints: Sequence[Endpoint]) -> None:
+    seen: set[str] = set()
+    for endpoint in endpoints:
+        if endpoint.network in seen:
+            raise InvalidInput(f"the network {endpoint.network} is named twice")
+        seen.add(endpoint.network)
+        check_endpoint(endpoint)
 
 
 def warnings(options: ContainerOptions) -> tuple[str, ...]:
@@ -58,11 +116,12 @@ def warnings(options: ContainerOptions) -> tuple[str, ...]:
     return ()
 
 
-def _check_address(text: str, option: str) -> None:
-    try:
-        ip_address(text)
-    except ValueError:
-        raise InvalidInput(f"invalid value {text!r} for {option}: it is no IP address") from None
+def _check_address(text: str, option: str, version: int = 0) -> None:
+    with contextlib.suppress(ValueError):
+        if ip_address(text).version in {version or 4, version or 6}:
+            return
+    kind = f"IPv{version}" if version else "IP"
+    raise InvalidInput(f"invalid value {text!r} for {option}: it is no {kind} address")
 
 
 def _check_mac(text: str) -> None:
@@ -84,7 +143,7 @@ def _check_shared(options: ContainerOptions, wanted: Networking) -> None:
         (wanted.dns or wanted.dns_search or wanted.dns_options, "dns and the network mode"),
         (wanted.extra_hosts, "custom host-to-IP mapping and the network mode"),
         (wanted.links, "links and the network mode"),
-        (wanted.mac or wanted.ip, "mac-address, ip and the network mode"),
+        (any(map(_is_told, wanted.endpoints)), "mac-address, ip and the network mode"),
         (wanted.ports or wanted.publish_all, "port publishing and the container type network mode"),
         (wanted.exposed_ports, "port exposing and the container type network mode"),
     )
@@ -98,5 +157,10 @@ def _check_shared(options: ContainerOptions, wanted: Networking) -> None:
 def _check_without_bridge(network: str, wanted: Networking) -> None:
     if wanted.links:
         raise InvalidInput(f"conflicting options: {network} type networking can't be used with links")
-    if wanted.ip or wanted.mac:
+    if any(map(_is_told, wanted.endpoints)):
         raise InvalidInput(f"conflicting options: --ip, --mac-address and the network {network}")
+
+
+def _is_told(endpoint: Endpoint) -> bool:
+    """Whether something is asked for that only an end on a network has."""
+    return bool(endpoint.ip or endpoint.ip6 or endpoint.mac)

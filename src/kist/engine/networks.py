@@ -1,181 +1,275 @@
-"""The networks of this engine: for now its one bridge, on the host or in an ordinary user's own room."""
+"""Containers on networks: their addresses, and their ends in the kernel."""
 
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from ipaddress import ip_interface, ip_network
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from kist.errors import Conflict
+from kist.engine.catalogue import Catalogue
+from kist.engine.ground import Ground
+from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import files as kernel_files
 from kist.kernel import netns
-from kist.network import apply, files, outward, plan, room
-from kist.spec.networking import NOTHING, NetworkAttachment, Networking
+from kist.network import addresses, bridges, cables, files, outward, plan, rules
+from kist.spec.network import Network
+from kist.spec.networking import NOTHING, Endpoint, NetworkAttachment, Networking
 from kist.store import Store
 
 _RESOLV_CONF = "/etc/resolv.conf"
-
-T = TypeVar("T")
+DEFAULT = (Endpoint(plan.DEFAULT),)
 
 
 class Networks:
-    """The bridge network of an engine; made when the first container needs it.
+    """Who has which address, and who is plugged in.
 
     Args:
         store: keeps the addresses that are leased.
-        own_room: where the bridge is; None for the network namespace that this process is in.
+        ground: where the bridges are.
+        catalogue: of the networks.
     """
 
-    def __init__(self, store: Store, own_room: room.Room | None = None) -> None:
-        self._store = store
-        self._room = own_room
-        self._lock = threading.Lock()
-        self._bridge: plan.BridgeNetwork | None = None
+    def __init__(self, store: Store, ground: Ground, catalogue: Catalogue) -> None:
+        self._records = store.networks
+        self._root = store.root
+        self._ground = ground
+        self.catalogue = catalogue
 
-    def lease(self, container: str, wanted: Networking = NOTHING) -> NetworkAttachment:
-        """An address on the bridge for the container, kept until it is released.
+    # ends of containers
+
+    def lease(self, container: str, endpoints: Iterable[Endpoint] = DEFAULT) -> tuple[NetworkAttachment, ...]:
+        """Addresses for the container on each network, kept until they are released.
 
         Raises:
-            InvalidInput, Conflict: the address that ``wanted`` names cannot be had.
+            InvalidInput, Conflict: the address that an endpoint names cannot be had.
+            NotFound: a network is gone.
+            Unavailable: a network has no address left.
         """
-        network = self._network()
+        return tuple(self._lease(container, endpoint) for endpoint in endpoints)
 
-        def choose(used: frozenset[str]) -> str:
-            if wanted.ip:
-                return plan.fixed_address(network.subnet, network.gateway, used, wanted.ip)
-            return plan.choose_address(network.subnet, network.gateway, used)
+    def _lease(self, container: str, endpoint: Endpoint) -> NetworkAttachment:
+        network = self.catalogue.get(endpoint.network)
+        held = self._records.lease(network, container, lambda used: _chosen(network, endpoint, used))
+        return self._attachment(network, held, endpoint)
 
-        address = self._store.records.lease_address(network.name, container, choose)
-        return plan.attachment(network, address, wanted.mac, self._room.resolver if self._room is not None else "")
+    def attach(
+        self,
+        netns_fd: int,
+        attachments: Sequence[NetworkAttachment],
+        container: str,
+        *,
+        beside: Sequence[NetworkAttachment] = (),
+    ) -> None:
+        """Connect a container's network namespace to these networks, beside those that it is on already."""
+        ends = [cables.End(each, self._ground.form(self.catalogue.get(each.network))) for each in attachments]
+        self._ground.do(lambda: cables.attach(netns_fd, ends, container, beside=beside))
 
-    def attach(self, netns_fd: int, attachment: NetworkAttachment, container: str) -> None:
-        """Connect a container's network namespace to the bridge."""
-        network = self._network()
-        self._do(lambda: apply.attach(netns_fd, attachment, network, container))
+    def detach(self, container: str, pid: int, gone: NetworkAttachment, kept: Sequence[NetworkAttachment]) -> None:
+        """Take the end of a running container on one network away, and give its addresses back."""
+        descriptor = netns.of_process(pid)
+        try:
+            self._ground.look(
+                lambda: cables.detach(container, gone.network, descriptor, mac=gone.mac, beside=kept), None
+            )
+        finally:
+            os.close(descriptor)
+        self._records.release(container, gone.network)
+
+    def release(self, container: str, network: str = "") -> None:
+        """Give the container's addresses back; the kernel removed its devices with the namespace."""
+        self._records.release(container, network)
 
     def leases(self) -> "Leases":
         """All addresses that are leased now."""
-        network = self._network()
-        return Leases(network, self._store.records.addresses(network.name))
+        return Leases(self._records.leases(), self._attachment_of)
 
-    def unplugged(self, running: Iterable[str]) -> list[str]:
-        """Which of these containers have an address and no cable."""
-        held = [each for each in running if each in frozenset(self.holders())]
-        here = frozenset(self.cables()) if held else frozenset()
-        return [each for each in held if plan.veth_name(each) not in here]
+    def leases_of(self, container: str) -> "Leases":
+        """Those of one container."""
+        return Leases(self._records.leases_of(container), self._attachment_of)
 
-    def plug_again(self, container: str, pid: int, wanted: Networking = NOTHING) -> None:
-        """Connect a running container whose cable is gone: a user's own network ends when all die who have it.
+    def holders(self) -> tuple[str, ...]:
+        """The ids of all that have an address."""
+        return self._records.holders()
+
+    def members(self, network: Network) -> Mapping[str, tuple[str, ...]]:
+        """The addresses of each container on a network, with the length of their prefix."""
+        found: dict[str, tuple[str, ...]] = {}
+        lengths = {each.version: addresses.parse_subnet(each.subnet).prefixlen for each in network.subnets}
+        for address, holder in self._records.addresses(network.name).items():
+            length = lengths.get(6 if ":" in address else 4, 0)
+            found[holder] = (*found.get(holder, ()), f"{address}/{length}")
+        return found
+
+    # what is mended
+
+    def unplugged(self, running: Mapping[str, Sequence[Endpoint]]) -> list[str]:
+        """Which of these containers are not on the networks, or not by a cable, that they are to be on.
+
+        Args:
+            running: the id of each, and what it is to have.
+        """
+        if not running:
+            return []
+        leased: dict[str, set[str]] = {}
+        for network, _, holder in self._records.leases():
+            leased.setdefault(holder, set()).add(network)
+        here = frozenset(self.cables())
+        return [
+            container
+            for container, endpoints in running.items()
+            if leased.get(container, set()) != {each.network for each in endpoints}
+            or any(self._lacks_cable(container, each.network, here) for each in endpoints)
+        ]
+
+    def settle(self, container: str, pid: int, endpoints: Sequence[Endpoint]) -> None:
+        """Have a running container on the networks that it is to be on, and on no other.
+
+        A user's own network ends when all die who have it; an engine may have died while it connected something.
 
         Args:
             container: its id.
             pid: of its first process.
-            wanted: as it was at its start.
+            endpoints: what it is to have.
 
         Raises:
             Conflict: the address that it has is none of the network's any more.
         """
-        for found in self.leases().attachments(container, wanted):
-            network = self._network()
-            if ip_interface(found.address) not in ip_network(network.subnet):
+        here = frozenset(self.cables())
+        wanted = {each.network for each in endpoints}
+        held = self.leases_of(container).attachments(container, endpoints)
+        for gone in {network for network, _, _ in self._records.leases_of(container)} - wanted:
+            self.detach(container, pid, NetworkAttachment(gone), held)
+        leased = self.lease(container, endpoints)
+        missing = [each for each in leased if self._lacks_cable(container, each.network, here, fresh=each not in held)]
+        if not missing:
+            return
+        for each in missing:
+            self._check_address(each)
+        descriptor = netns.of_process(pid)
+        try:
+            beside = [each for each in leased if each not in missing]
+            self.attach(descriptor, missing, container, beside=beside)
+        finally:
+            os.close(descriptor)
+
+    def _check_address(self, attachment: NetworkAttachment) -> None:
+        subnet = next((each for each in self.catalogue.get(attachment.network).subnets if each.version == 4), None)
+        if subnet is not None and attachment.address:
+            whole = addresses.parse_subnet(subnet.subnet)
+            if addresses.parse_address(addresses.bare(attachment.address)) not in whole:
                 raise Conflict(
-                    f"{found.address} is not an address of {network.subnet}, where the containers' network is now",
+                    f"{attachment.address} is not an address of {subnet.subnet}, where the containers' network is now",
                     hint="restart the container, for another address",
                 )
-            descriptor = netns.of_process(pid)
-            try:
-                self.attach(descriptor, found, container)
-            finally:
-                os.close(descriptor)
+
+    def _lacks_cable(self, container: str, network: str, here: frozenset[str], *, fresh: bool = True) -> bool:
+        """Whether a container is not plugged in; what is on a device of the host's has no cable that could be seen."""
+        if self.catalogue.id_of(network)[1] != "bridge":
+            return fresh
+        return plan.cable_name(container, network) not in here
 
     @property
     def lacks_way_out(self) -> bool:
         """Whether the program has died by which an ordinary user's containers reach what is outside."""
-        return self._room is not None and self._room.lacks_way_out
+        return self._ground.room is not None and self._ground.room.lacks_way_out
 
     def be_ready(self) -> None:
         """Have the bridge and the way out that containers use which run already."""
-        self._network()
-        self._do(lambda: None)
+        self._ground.default()
+        self._ground.do(lambda: None)
 
     def close(self) -> None:
         """Let go of them, before the keeper is let go, who ends the way out with the last container."""
-        if self._room is not None:
-            self._room.close()
-
-    def release(self, container: str) -> None:
-        """Give the container's addresses back; the kernel removed the cable with the namespace."""
-        self._store.records.release_addresses(container)
+        if self._ground.room is not None:
+            self._ground.room.close()
 
     @property
     def room_path(self) -> str:
         """The file of the network namespace that the bridge is in; empty for the host's."""
-        return self._room.path if self._room is not None else ""
+        return self._ground.room.path if self._ground.room is not None else ""
 
     def cables(self) -> list[str]:
-        """The bridge's ends of all cables on it, whoever has them."""
-        return self._look(lambda: apply.cables(plan.bridge_name(self._store.root)), [])
+        """The bridges' ends of all cables on them, whoever has them."""
+        names = [plan.bridge_of(each, self._root) for each in self.catalogue.list() if each.driver == "bridge"]
+        return self._ground.look(lambda: bridges.cables(names), [])
 
-    def remove_cable(self, name: str) -> None:
-        """Remove what ``cables`` tells of."""
-        self._look(lambda: apply.remove_link(name), None)
+    def cable_names(self, containers: Iterable[str]) -> frozenset[str]:
+        """What the cables of these containers are called, whichever of the networks they are on."""
+        networks = [each.name for each in self.catalogue.list() if each.driver == "bridge"]
+        return frozenset(plan.cable_name(container, network) for container in containers for network in networks)
+
+    def remove_device(self, name: str) -> None:
+        """Remove what ``cables`` or ``stray_devices`` tells of."""
+        self._ground.look(lambda: bridges.remove_link(name), None)
+
+    def stray_devices(self) -> list[tuple[str, str]]:
+        """Devices of networks that do not exist any more, by their names and aliases."""
+        return self._ground.strays(frozenset(network.name for network in self.catalogue.list()))
 
     def stray_chains(self) -> list[tuple[str, ...]]:
         """Packet rules of bridges that do not exist, together those of one."""
-        return self._look(apply.stray_chains, [])
+        return self._ground.look(rules.stray_chains, [])
 
     def remove_chains(self, names: tuple[str, ...]) -> None:
         """Remove what ``stray_chains`` tells of."""
-        self._look(lambda: apply.remove_chains(names), None)
+        self._ground.look(lambda: rules.remove_chains(names), None)
 
     def stray_ways(self) -> Iterator[tuple[str, outward.Running]]:
         """Programs that carry packets out of a network that nobody can reach any more, each with its note."""
-        return self._room.strays() if self._room is not None else iter(())
-
-    def holders(self) -> tuple[str, ...]:
-        """The ids of all that have an address."""
-        return self._store.records.address_holders()
+        return self._ground.room.strays() if self._ground.room is not None else iter(())
 
     def settle_ways(self) -> None:
         """End what ``stray_ways`` tells of, and look after the program that an earlier engine has left here."""
-        if self._room is not None:
-            self._room.end_strays()
-            self._room.take_over()
+        if self._ground.room is not None:
+            self._ground.room.end_strays()
+            self._ground.room.take_over()
 
-    def _network(self) -> plan.BridgeNetwork:
-        with self._lock:
-            if self._bridge is None:
-                self._bridge = self._made()
-            return self._bridge
+    def _attachment_of(self, name: str, held: Sequence[str], wanted: Endpoint) -> NetworkAttachment | None:
+        try:
+            return self._attachment(self.catalogue.get(name), held, wanted)
+        except NotFound:
+            return None
 
-    def _made(self) -> plan.BridgeNetwork:
-        name = plan.bridge_name(self._store.root)
-        if self._room is None:
-            return apply.default_network(name)
-        avoid = self._room.routes_outside()
-        return self._room.run(lambda: apply.default_network(name, avoid=avoid, largest=outward.MTU))
-
-    def _do(self, work: Callable[[], T]) -> T:
-        return self._room.run(work) if self._room is not None else work()
-
-    def _look(self, work: Callable[[], T], otherwise: T) -> T:
-        return self._room.look(work, otherwise) if self._room is not None else work()
+    def _attachment(self, network: Network, held: Sequence[str], wanted: Endpoint) -> NetworkAttachment:
+        resolver = self._ground.room.resolver if self._ground.room is not None else ""
+        gateway = next((each.gateway for each in network.subnets if each.version == 4), "")
+        host = gateway if self._ground.room is None and network.driver == "bridge" else ""
+        return plan.attachment(network, held, wanted, resolver=resolver, host=host)
 
 
 class Leases:
-    """Which container has which address of a network; without arguments, none has one."""
+    """Which container has which addresses; without arguments, none has any."""
 
-    def __init__(self, network: plan.BridgeNetwork | None = None, addresses: Mapping[str, str] | None = None) -> None:
-        self._network = network
-        self._held: dict[str, list[str]] = {}
-        for address, holder in (addresses or {}).items():
-            self._held.setdefault(holder, []).append(address)
+    def __init__(
+        self,
+        leases: Iterable[tuple[str, str, str]] = (),
+        made: Callable[[str, Sequence[str], Endpoint], NetworkAttachment | None] = lambda *_: None,
+    ) -> None:
+        self._made = made
+        self._held: dict[str, dict[str, list[str]]] = {}
+        for network, address, holder in leases:
+            self._held.setdefault(holder, {}).setdefault(network, []).append(address)
 
-    def attachments(self, container: str, wanted: Networking = NOTHING) -> tuple[NetworkAttachment, ...]:
-        """The ends of a container on the network, at most one."""
-        if self._network is None:
-            return ()
-        return tuple(plan.attachment(self._network, held, wanted.mac) for held in self._held.get(container, ()))
+    def attachments(self, container: str, endpoints: Iterable[Endpoint]) -> tuple[NetworkAttachment, ...]:
+        """The ends of a container, in the order of what it is to have."""
+        held = self._held.get(container, {})
+        found = (self._made(each.network, held[each.network], each) for each in endpoints if each.network in held)
+        return tuple(each for each in found if each is not None)
+
+
+def _chosen(network: Network, wanted: Endpoint, used: frozenset[str]) -> list[str]:
+    """An address of each of a network's subnets: the one that is asked for, or one that is free."""
+    found = []
+    for subnet in network.subnets:
+        fixed = wanted.ip6 if subnet.version == 6 else wanted.ip
+        if fixed:
+            found.append(addresses.fixed_address(subnet, used, fixed))
+        else:
+            found.append(addresses.choose_address(subnet, used))
+    for fixed, version in ((wanted.ip, 4), (wanted.ip6, 6)):
+        if fixed and not any(subnet.version == version for subnet in network.subnets):
+            raise InvalidInput(
+                f"invalid address {fixed}: the network {network.name} has no IPv{version} addresses",
+                hint="leave it out, or use a network that was made with " + ("--ipv6" if version == 6 else "--ipv4"),
+            )
+    return found
 
 
 def resolv_conf(network: str, wanted: Networking = NOTHING, resolver: str = "") -> str:

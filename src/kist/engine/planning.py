@@ -17,6 +17,7 @@ from kist.engine.roster import Roster
 from kist.engine.starter import Places
 from kist.engine.surroundings import borrowed_surroundings, hostname_of, write_surroundings
 from kist.engine.volumes import ContainerVolumes
+from kist.network.plan import way_out
 from kist.runtime import plan, planner
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
@@ -53,7 +54,7 @@ class Planning:
         """The container's name for itself, which may be that of the one whose network it has."""
         return hostname_of(namespaces.network_giver(container, self._roster.get) or container)
 
-    def make(self, container: Container, places: Places, network: NetworkAttachment | None) -> plan.Plan:
+    def make(self, container: Container, places: Places, networks: Sequence[NetworkAttachment]) -> plan.Plan:
         """The plan of a container that is about to start; what it finds in its /etc is written.
 
         Raises:
@@ -64,14 +65,15 @@ class Planning:
         volumes = self._volumes.paths(container.options.mounts, container.owner)
         giver = namespaces.network_giver(container, get)
         if giver is None:
-            surroundings = write_surroundings(places, container, network, root, self._linking.of(container), volumes)
+            surroundings = write_surroundings(places, container, networks, root, self._linking.of(container), volumes)
         else:
             surroundings = borrowed_surroundings(self._roster.places(giver), giver, root, volumes)
         surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))
         hand_over(container.options.mounts, spec, volumes, self._means, self._store.root)
-        publish = publishing.wanted(container, network.address) if network is not None else ()
-        return self._make_plan(container, spec, places, connected=network is not None, publish=publish)
+        main = way_out(networks)
+        publish = publishing.wanted(container, main.address) if main is not None else ()
+        return self._make_plan(container, spec, places, connected=bool(networks), publish=publish)
 
     @contextlib.contextmanager
     def draft(
@@ -106,7 +108,7 @@ class Planning:
         surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
         surroundings = isolation.with_shared(container, surroundings, self._roster.get)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))
-        connected = options.network == "bridge"
+        connected = bool(options.networking.endpoints)
         publish = publishing.wanted(container, "ADDRESS") if connected else ()
         places = Places("DATA", "RUN", "RUN/root")
         return self._make_plan(container, spec, places, connected=connected, publish=publish).lines()

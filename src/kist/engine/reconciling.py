@@ -77,18 +77,29 @@ class Reconciling:
 
     def _connect_again(self, running: list[tuple[Container, int]]) -> None:
         """See to the network of those that run, before their monitors: a new one enters it to carry published ports."""
-        connected = {container.id for container, _ in running} & frozenset(self._networks.holders())
-        connected -= self._bonds.of_others()  # these have a network of their process's
-        if not connected:
+        theirs = self._bonds.of_others()  # these have a network of their process's
+        connected = {
+            container.id: container.options.networking.endpoints
+            for container, _ in running
+            if container.options.network not in {"host", "none"} and container.id not in theirs
+        }
+        if not any(connected.values()):
             return
         try:
             self._networks.be_ready()
             unplugged = frozenset(self._networks.unplugged(connected))
-            for container, pid in running:
-                if container.id in unplugged:
-                    self._networks.plug_again(container.id, pid, container.options.networking)
         except (KistError, OSError) as error:
             _log.warning("containers that run have no network: %s", error)
+            return
+        for container, pid in running:
+            if container.id in unplugged:
+                self._settle_networks(container, pid)
+
+    def _settle_networks(self, container: Container, pid: int) -> None:
+        try:
+            self._networks.settle(container.id, pid, container.options.networking.endpoints)
+        except (KistError, OSError) as error:
+            _log.warning("%s runs, and is not on all of its networks: %s", container.name, error)
 
     def _settle(self, container: Container, now: ContainerState, *, has_address: bool) -> None:
         self._waiting.note_end(container, now, state.notices(self._roster.places(container).data))

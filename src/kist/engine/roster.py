@@ -40,7 +40,7 @@ class Roster:
         """Running containers, or all, the newest first."""
         found = tuple(self._listing.containers(everything=everything))
         # Asking for the leases makes the bridge where there is none.
-        connected = any(now.running and container.options.network == "bridge" for container, now in found)
+        connected = any(now.running and container.options.networking.endpoints for container, now in found)
         leased = self._networks.leases() if connected else Leases()
         return tuple(self._shown(container, now, leased) for container, now in found)
 
@@ -64,13 +64,13 @@ class Roster:
     def with_state(self, container: Container) -> Container:
         """A container of the records, with its state as of now."""
         found = self.state_of(container)
-        connected = found.running and container.options.network == "bridge"
-        return self._shown(container, found, self._networks.leases() if connected else Leases())
+        connected = found.running and container.options.networking.endpoints
+        return self._shown(container, found, self._networks.leases_of(container.id) if connected else Leases())
 
     def _shown(self, container: Container, found: ContainerState, leased: Leases) -> Container:
         attachments: tuple[NetworkAttachment, ...] = ()
-        if found.running and container.options.network == "bridge":
-            attachments = leased.attachments(container.id, container.options.networking)
+        if found.running:
+            attachments = leased.attachments(container.id, container.options.networking.endpoints)
         return Container(
             container.id,
             container.name,

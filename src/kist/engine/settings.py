@@ -7,10 +7,14 @@ import msgspec
 
 from kist.engine import logconfig
 from kist.errors import InvalidInput, KistError
+from kist.network import addresses
+from kist.network.addresses import DEFAULT_POOLS, Pools
 from kist.spec.container import LogConfig
 from kist.store.choice import STORAGES
 
 _LOG = ("driver", "options")
+_POOLS = 'write [networks] and then pools = [{ base = "10.88.0.0/13", size = 22 }]'
+_LONGEST_PREFIX = 30
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -19,12 +23,14 @@ class Settings(msgspec.Struct, frozen=True):
     Attributes:
         log: for containers that name no driver of their own.
         group: whose members may use root's engine too (see ``kist.api.server``); empty for none's.
+        pools: which subnets networks get that name none: ranges, and the length of the prefix of their parts.
         storage: how the files of images and containers are kept, ``overlay`` or ``copy``; empty for what works.
     """
 
     storage: str = ""
     group: str = ""
     log: LogConfig = msgspec.field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
+    pools: Pools = DEFAULT_POOLS
 
 
 def read(path: str) -> Settings:
@@ -42,9 +48,11 @@ def read(path: str) -> Settings:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
-    unknown = [name for name in content if name not in {"group", "log", "storage"}]
+    unknown = [name for name in content if name not in {"group", "log", "networks", "storage"}]
     if unknown:
-        raise InvalidInput(f"{path}: there is no setting {unknown[0]!r}", hint="this file has: group, storage, [log]")
+        raise InvalidInput(
+            f"{path}: there is no setting {unknown[0]!r}", hint="this file has: group, storage, [log], [networks]"
+        )
     storage = content.get("storage", "")
     if storage not in {"", *STORAGES}:
         raise InvalidInput(
@@ -54,10 +62,31 @@ def read(path: str) -> Settings:
     group = content.get("group", "")
     if not isinstance(group, str):
         raise InvalidInput(f"{path}: group is a name, not {group!r}", hint='write group = "kist"')
+    section = "log"
     try:
-        return Settings(storage, group, _log(content.get("log", {})))
+        log = _log(content.get("log", {}))
+        section = "networks"
+        return Settings(storage, group, log, _pools(content.get("networks", {})))
     except KistError as error:
-        raise InvalidInput(f"{path}: [log]: {error}", hint=error.hint) from None
+        raise InvalidInput(f"{path}: [{section}]: {error}", hint=error.hint) from None
+
+
+def _pools(table: Any) -> Pools:
+    """``pools = [{ base = "10.88.0.0/13", size = 22 }]``, as Docker's default-address-pools."""
+    if not isinstance(table, dict) or set(table) - {"pools"}:
+        raise InvalidInput("it must be a table, which has: pools", hint=_POOLS)
+    found = []
+    for pool in table.get("pools", ()):
+        if not isinstance(pool, dict) or set(pool) != {"base", "size"} or not isinstance(pool["size"], int):
+            raise InvalidInput(f"a pool has a base and a size, not {pool!r}", hint=_POOLS)
+        base = addresses.parse_subnet(str(pool["base"]))
+        if base.version != 4 or not base.prefixlen <= pool["size"] <= _LONGEST_PREFIX:
+            raise InvalidInput(
+                f"size {pool['size']} is no length of a prefix in {base}",
+                hint=f"it is {base.prefixlen} to {_LONGEST_PREFIX}, and the base a range of IPv4",
+            )
+        found.append((str(base), pool["size"]))
+    return tuple(found) or DEFAULT_POOLS
 
 
 def _log(table: Any) -> LogConfig:

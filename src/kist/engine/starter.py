@@ -66,10 +66,10 @@ class Starter:
         plan: Plan,
         places: Places,
         *,
-        network: NetworkAttachment | None = None,
+        networks: Sequence[NetworkAttachment] = (),
         attached: Sequence[Attachment] = (),
     ) -> socket.socket:
-        """Start the plan's process, and connect its network namespace where ``network`` is given.
+        """Start the plan's process, and connect its network namespace to ``networks``.
 
         Returns:
             The control socket of the monitor, which tells the end.
@@ -81,7 +81,7 @@ class Starter:
         """
         control = self.spawner.launch(plan, places.data, places.run, attached)
         try:
-            self._converse(control, plan, network)
+            self._converse(control, plan, networks)
         except BaseException:
             _give_up(control)
             self.spawner.settle(places.run)
@@ -92,7 +92,7 @@ class Starter:
         """Wait until an earlier run in these places is over for everybody, also for who took over from its monitor."""
         self.spawner.settle(places.run)
 
-    def _converse(self, control: socket.socket, plan: Plan, network: NetworkAttachment | None) -> None:
+    def _converse(self, control: socket.socket, plan: Plan, networks: Sequence[NetworkAttachment]) -> None:
         while True:
             message, descriptors = messages.receive(control)
             if message is None:
@@ -100,9 +100,9 @@ class Starter:
                     "the container's monitor died while it started the container", hint="try again: nothing was started"
                 )
             try:
-                if message["event"] == "created" and network is not None and descriptors:
+                if message["event"] == "created" and networks and descriptors:
                     faults.point("start: heard of the clone")
-                    self._networks.attach(descriptors[0], network, plan.id)
+                    self._networks.attach(descriptors[0], networks, plan.id)
                     faults.point("start: connected the network")
                     with contextlib.suppress(BrokenPipeError):  # it failed meanwhile; the next message tells why
                         messages.send(control, {"go": True})

@@ -18,7 +18,6 @@ from kist.engine.watcher import Watcher
 from kist.errors import Conflict, KistError, NotFound
 from kist.kernel import faults
 from kist.spec.container import Container
-from kist.spec.networking import NetworkAttachment
 from kist.store import Store
 
 _log = logging.getLogger(__name__)
@@ -72,14 +71,14 @@ class Starting:
             attached = self._attaching.take(container)
             try:
                 end_orphans(container, places)
-                network = self._lease(container)
+                networks = self._networks.lease(container.id, container.options.networking.endpoints)
                 faults.point("start: leased an address")
-                made = self._planning.make(container, places, network)
+                made = self._planning.make(container, places, networks)
                 self._records.note_start(container.id)
                 faults.point("start: noted the start")
                 state.forget_end(places.data)
                 faults.point("start: forgot the last end")
-                control = self._starter.start(made, places, network=network, attached=attached)
+                control = self._starter.start(made, places, networks=networks, attached=attached)
             except BaseException:
                 self._networks.release(container.id)
                 for attachment in attached:
@@ -88,12 +87,12 @@ class Starting:
                 raise
             faults.point("start: started")
             # Ahead of the watch, so that the end comes after it.
-            if network is not None:
-                self._events.network("connect", network.network, container)
+            for each in networks:
+                self._events.network("connect", each.network, container)
             self._events.volumes("mount", container)
             self._events.container("start", container)
             self._watcher.watch_control(container.id, control)
-        if network is not None:
+        if networks:
             self._linking.tell(container)
 
     def start_again(self, found: Sequence[Container], *, rebooted: bool) -> None:
@@ -113,7 +112,3 @@ class Starting:
         """After a start that failed, take away what belongs to a run; what it failed of is kept."""
         if not self._roster.get(container).state.running:
             clear_run(self._roster.places(container))
-
-    def _lease(self, container: Container) -> NetworkAttachment | None:
-        options = container.options
-        return self._networks.lease(container.id, options.networking) if options.network == "bridge" else None

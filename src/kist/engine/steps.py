@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from kist.engine import bundle, isolation, mountpoints, roots, starter
+from kist.engine import bundle, isolation, mountpoints, network_options, roots, starter
 from kist.engine.frames import read_frames
 from kist.engine.means import Means
 from kist.engine.networks import Networks
@@ -77,7 +77,7 @@ class Steps:
                     "",
                     roots.NO_IMAGE,
                     0,
-                    self._means.fit_options(options),
+                    self._means.fit_options(network_options.settle(options, self._networks.catalogue)),
                     config,
                     tuple(argv),
                     owner=owner,
@@ -92,9 +92,9 @@ class Steps:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
         with mountpoints.borrowed(root):
-            attachment = self._networks.lease(identifier) if container.options.network == "bridge" else None
+            networks = self._networks.lease(identifier, container.options.networking.endpoints)
             over = roots.over_mountpoints(self._store, snapshot, root)
-            surroundings = write_surroundings(places, container, attachment, over)
+            surroundings = write_surroundings(places, container, networks, over)
             if container.owner is not None:
                 container, surroundings = _with_own_mounts(container, surroundings)
                 surroundings = isolation.with_shared(container, surroundings, _nobody, self._store.records)
@@ -105,14 +105,14 @@ class Steps:
                 root_at=places.root,
                 limits=to_builtins(spec.linux.resources),
                 seccomp=starter.filter_for(spec),
-                wait_for_network=attachment is not None,
+                wait_for_network=bool(networks),
                 ends_with_engine=True,
                 hierarchies=self._means.hierarchies,
                 log=None,
             )
             ours, theirs = socket.socketpair()
             attached = Attachment(theirs, stdin=False, stdout=True, stderr=True)
-            with ours, self._starter.start(made, places, network=attachment, attached=[attached]) as control:
+            with ours, self._starter.start(made, places, networks=networks, attached=[attached]) as control:
                 try:
                     for stream, data in read_frames(ours):
                         output(stream, data)

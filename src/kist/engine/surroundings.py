@@ -7,6 +7,7 @@ from kist.engine import bundle, links, networks
 from kist.engine.links import Link
 from kist.engine.starter import Places
 from kist.network import files
+from kist.network.plan import way_out
 from kist.spec.container import Container
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
@@ -15,7 +16,7 @@ from kist.spec.networking import NetworkAttachment
 def write_surroundings(
     places: Places,
     container: Container,
-    network: NetworkAttachment | None,
+    attachments: Sequence[NetworkAttachment],
     root: Sequence[Mount],
     linked: Sequence[Link] = (),
     volumes: Mapping[str, str] | None = None,
@@ -25,11 +26,11 @@ def write_surroundings(
     The container may write to them, so they are where its other files are: what it fills is not the machine's /run.
     """
     options = container.options
-    resolver = network.resolver if network is not None else ""
+    resolver = attachments[0].resolver if attachments else ""
     texts = {
         "resolv.conf": networks.resolv_conf(options.network, options.networking, resolver),
         "hostname": files.hostname_file(hostname_of(container)),
-        "hosts": hosts_text(container, network, linked),
+        "hosts": hosts_text(container, attachments, linked),
     }
     paths = {name: _write(os.path.join(places.data, name), text) for name, text in texts.items()}
     env = links.environment(container.name, linked)
@@ -55,19 +56,20 @@ def hostname_of(container: Container) -> str:
     return os.uname().nodename if shares else container.id[:12]
 
 
-def hosts_text(container: Container, network: NetworkAttachment | None, linked: Sequence[Link]) -> str:
+def hosts_text(container: Container, attachments: Sequence[NetworkAttachment], linked: Sequence[Link]) -> str:
     """The container's /etc/hosts."""
     options = container.options
-    gateway = network.gateway if network else "127.0.0.1"
+    main = way_out(attachments) or (attachments[0] if attachments else None)
+    gateway = (main.gateway or main.host or main.gateway6) if main else "127.0.0.1"
     extra = [files.read_extra_host(text, gateway) for text in options.networking.extra_hosts]
     extra += [links.hosts_entry(link) for link in linked]
-    return files.hosts_file(hostname_of(container), network.address if network else "", options.domainname, extra)
+    own = [address for each in attachments for address in (each.address, each.address6) if address]
+    return files.hosts_file(hostname_of(container), own, options.domainname, extra)
 
 
 def rewrite_hosts(places: Places, container: Container, linked: Sequence[Link]) -> None:
     """Tell a running container that the address of one that it is linked to has changed."""
-    network = container.networks[0] if container.networks else None
-    _write(os.path.join(places.data, "hosts"), hosts_text(container, network, linked))
+    _write(os.path.join(places.data, "hosts"), hosts_text(container, container.networks, linked))
 
 
 def _write(path: str, text: str) -> str:

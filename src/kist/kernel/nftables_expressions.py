@@ -18,6 +18,7 @@ _META_IIFNAME = 6
 _META_OIFNAME = 7
 _PAYLOAD_NETWORK_HEADER = 1
 _IPV4_SOURCE_OFFSET = 12
+_IPV6_SOURCE_OFFSET = 8
 _CT_STATE = 0
 _CT_STATE_INVALID = 1
 _CT_STATE_ESTABLISHED = 2
@@ -40,14 +41,17 @@ def output_device(name: str, *, equal: bool = True) -> bytes:
 
 
 def source_subnet(address: str, prefix: int) -> bytes:
-    """The IPv4 source address lies in the subnet."""
-    mask = (0xFFFFFFFF << (32 - prefix) & 0xFFFFFFFF).to_bytes(4, "big")
-    wanted = bytes(a & m for a, m in zip(socket.inet_aton(address), mask, strict=True))
+    """The source address, of IPv4 or IPv6, lies in the subnet."""
+    family, offset = (socket.AF_INET6, _IPV6_SOURCE_OFFSET) if ":" in address else (socket.AF_INET, _IPV4_SOURCE_OFFSET)
+    packed = socket.inet_pton(family, address)
+    bits = len(packed) * 8
+    mask = ((1 << bits) - (1 << (bits - prefix))).to_bytes(len(packed), "big")
+    wanted = bytes(a & m for a, m in zip(packed, mask, strict=True))
     load = expression(
         "payload",
         be32(1, _REGISTER_1),
         be32(2, _PAYLOAD_NETWORK_HEADER),
-        be32(3, _IPV4_SOURCE_OFFSET),
+        be32(3, offset),
         be32(4, len(mask)),
     )
     return load + _masked(mask) + _compare(_EQUAL, wanted)

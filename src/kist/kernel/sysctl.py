@@ -1,4 +1,7 @@
-"""Kernel settings under /proc/sys; those of ``net.`` are of the calling thread's network namespace."""
+"""Kernel settings under /proc/sys; those of ``net.`` are of the calling thread's network namespace.
+
+A name is written with dots, or, as in sysctl.d(5), with slashes where a part has a dot (``net/ipv6/conf/eth0.2``).
+"""
 
 from __future__ import annotations
 
@@ -24,4 +27,4 @@ def put(name: str, value: str) -> None:
 
 
 def _path(name: str) -> str:
-    return "/proc/sys/" + name.replace(".", "/")
+    return "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))

@@ -1,1 +1,1 @@
-"""Bridge networks: what they look like (plan, firewall; pure) and how they come into the kernel (apply)."""
+"""Networks: what they look like (addresses, plan, firewall, files; pure), and how they come into the kernel."""

@@ -53,12 +53,14 @@ def _resolv_text(servers: Iterable[str], source: str, wanted: Networking) -> str
     return "\n".join(lines) + "\n"
 
 
-def hosts_file(hostname: str, address: str = "", domainname: str = "", extra: Iterable[tuple[str, str]] = ()) -> str:
+def hosts_file(
+    hostname: str, addresses: Iterable[str] = (), domainname: str = "", extra: Iterable[tuple[str, str]] = ()
+) -> str:
     """A container's /etc/hosts (hosts(5)); without an address, on no network, its name is a loopback one.
 
     Args:
         hostname: of the container.
-        address: with or without its prefix length.
+        addresses: its own, with or without their prefix lengths.
         domainname: the rest of its full name.
         extra: addresses and names, which stand before the container's own.
     """
@@ -71,7 +73,7 @@ def hosts_file(hostname: str, address: str = "", domainname: str = "", extra: It
         "ff02::1\tip6-allnodes",
         "ff02::2\tip6-allrouters",
         *(f"{other}\t{name}" for other, name in extra),
-        f"{address.partition('/')[0] or '127.0.1.1'}\t{own}",
+        *(f"{address.partition('/')[0]}\t{own}" for address in tuple(addresses) or ("127.0.1.1",)),
     ]
     return "\n".join(names) + "\n"
 

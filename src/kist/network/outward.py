@@ -17,7 +17,7 @@ import msgspec
 
 from kist.errors import Unavailable
 from kist.kernel import process, programs
-from kist.network.plan import overlapping, parse_subnet
+from kist.network.addresses import overlapping, parse_subnet
 
 DEVICE = "tap0"
 TUN = "/dev/net/tun"

@@ -1,52 +1,137 @@
-"""What a bridge network looks like: devices, subnets and addresses; all pure."""
+"""What a network looks like in the kernel: devices and their names, and a container's end on it; all pure."""
 
 import hashlib
-import socket
-from collections.abc import Collection, Iterable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from kist.errors import Conflict, InvalidInput, Unavailable
-from kist.spec.networking import NetworkAttachment
-
-# Private ranges that few sites route, the customary one first.
-CANDIDATE_SUBNETS = (
-    *(f"10.{number}.0.0/16" for number in range(88, 96)),
-    *(f"172.{number}.0.0/16" for number in (30, 29, 28, 27)),
-    *(f"192.168.{number}.0/24" for number in range(224, 232)),
-)
+from kist.errors import InvalidInput, Unsupported
+from kist.network.addresses import mac_for, parse_subnet
+from kist.spec.network import Network, Subnet
+from kist.spec.networking import Endpoint, NetworkAttachment
 
 _DEFAULT_ROOT = "/var/lib/kist"
 CABLE_PREFIX = "kist"
-_LINK_LAYER_PREFIX = b"\x02\x6b"  # the bit for "locally administered"; unicast
+DEVICE_PREFIX = "eth"
+DEFAULT = "bridge"
+_LARGEST_MTU = 65535
+_SMALLEST_MTU = 68
+_NAME_SIZE = 15  # as many characters as the kernel has room for
+_DOCKER = "com.docker.network."
+_TRUTH = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
 
 class BridgeNetwork(msgspec.Struct, frozen=True):
-    """A bridge on this machine with a subnet and a way out.
+    """A bridge on this machine with one subnet or two, and a way out.
 
     Attributes:
         name: what users call it.
         bridge: the device, at most 15 characters.
-        subnet: ``10.88.0.0/16``.
-        gateway: the bridge's own address in the subnet, ``10.88.0.1``.
+        subnets: of IPv4 and IPv6, at most one each; the gateway is the bridge's own address.
+        id: the network's.
         mtu: bytes of the largest packet.
+        internal: nothing goes in or out.
+        masquerade: what leaves has the host's address.
+        icc: containers on it reach each other.
+        device: what names of the containers' devices begin with.
+        alias: what the device tells people who look at it.
     """
 
     name: str
     bridge: str
-    subnet: str
-    gateway: str
+    subnets: tuple[Subnet, ...]
+    id: str = ""
     mtu: int = 1500
+    internal: bool = False
+    masquerade: bool = True
+    icc: bool = True
+    device: str = DEVICE_PREFIX
+    alias: str = ""
 
-    @property
-    def prefix(self) -> int:
-        """The length of the subnet's prefix in bits."""
-        return parse_subnet(self.subnet).prefixlen
+    def of_version(self, version: int) -> Subnet | None:
+        """Its subnet of IPv4 (4) or IPv6 (6)."""
+        return next((subnet for subnet in self.subnets if subnet.version == version), None)
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the driver options of a network mean; other fields are as in ``BridgeNetwork``.
+
+    Attributes:
+        bridge: the device's name; empty for one that is made up.
+        mtu: 0 for the way out's.
+        host_address: whether the bridge has the gateway's address.
+        parent: the host's device that a macvlan or ipvlan network is on; empty for one that leads nowhere.
+        mode, flag: of macvlan or ipvlan.
+        host_ip: where ports are published that name no address.
+    """
+
+    bridge: str = ""
+    mtu: int = 0
+    masquerade: bool = True
+    icc: bool = True
+    host_address: bool = True
+    device: str = DEVICE_PREFIX
+    parent: str = ""
+    mode: str = ""
+    flag: str = ""
+    host_ip: str = ""
+
+
+def read_options(driver: str, options: dict[str, str]) -> Options:
+    """The options of a driver, in Docker's names; such as are of another driver, or nobody's, mean nothing.
+
+    Raises:
+        InvalidInput: a value that cannot be.
+        Unsupported: what the driver does not do here.
+    """
+    told = {name.removeprefix(_DOCKER).removeprefix("bridge."): value for name, value in options.items()}
+    for name in ("gateway_mode_ipv4", "gateway_mode_ipv6"):
+        if told.get(name, "nat") not in {"", "nat"}:
+            raise Unsupported(f"the option {name}={told[name]} is not supported", hint="leave it out: it is nat")
+    return Options(
+        bridge=_device(told.get("name", ""), "name") if driver == "bridge" else "",
+        mtu=_mtu(told.get("driver.mtu") or told.get("mtu", "")),
+        masquerade=_flag(told, "enable_ip_masquerade"),
+        icc=_flag(told, "enable_icc"),
+        host_address=not _flag(told, "inhibit_ipv4", usual=False),
+        device=_device(told.get("container_iface_prefix", ""), "container_iface_prefix") or DEVICE_PREFIX,
+        parent=_device(told.get("parent", ""), "parent"),
+        mode=_one_of(told, f"{driver}_mode", _MODES.get(driver, ("",))),
+        flag=_one_of(told, "ipvlan_flag", ("bridge", "private", "vepa")) if driver == "ipvlan" else "",
+        host_ip=told.get("host_binding_ipv4", ""),
+    )
+
+
+_MODES = {"macvlan": ("bridge", "vepa", "private", "passthru"), "ipvlan": ("l2", "l3", "l3s")}
+
+
+def bridge_network(network: Network, mtu: int, *, data_root: str) -> BridgeNetwork:
+    """How a network of the driver ``bridge`` is in the kernel; ``mtu`` is the way out's."""
+    options = read_options(network.driver, network.options)
+    subnets = network.subnets
+    if not options.host_address:
+        subnets = tuple(msgspec.structs.replace(subnet, gateway="") for subnet in subnets)
+    return BridgeNetwork(
+        name=network.name,
+        bridge=bridge_of(network, data_root),
+        subnets=subnets,
+        id=network.id,
+        mtu=options.mtu or mtu,
+        internal=network.internal,
+        masquerade=options.masquerade,
+        icc=options.icc,
+        device=options.device,
+        alias=f"{alias_of(data_root)} {network.name}",
+    )
+
+
+def alias_of(data_root: str) -> str:
+    """What the aliases of an engine's devices begin with: none is taken for another engine's."""
+    return f"kist {hashlib.sha256(data_root.rstrip('/').encode()).hexdigest()[:8]}"
 
 
 def bridge_name(data_root: str) -> str:
-    """The bridge of an engine: ``kist0`` for the machine's own, another for each other data root.
+    """The default bridge of an engine: ``kist0`` for the machine's own, another for each other data root.
 
     Two engines lease addresses without knowing of each other, so they cannot share a subnet.
     """
@@ -54,115 +139,103 @@ def bridge_name(data_root: str) -> str:
     return "kist0" if root == _DEFAULT_ROOT else "kist-" + hashlib.sha256(root.encode()).hexdigest()[:8]
 
 
-def veth_name(container_id: str) -> str:
-    """The host's end of a container's cable: 15 characters, as many as the kernel has room for."""
-    return CABLE_PREFIX + container_id[:11]
+def bridge_of(network: Network, data_root: str) -> str:
+    """The bridge of a network, or the device of one that has no parent."""
+    if network.name == DEFAULT:
+        return bridge_name(data_root)
+    return read_options(network.driver, network.options).bridge or f"kist-{network.id[:10]}"
 
 
-def parse_subnet(text: str) -> IPv4Network:
-    """An IPv4 subnet.
-
-    Raises:
-        InvalidInput: it is none, or has bits behind its prefix.
-    """
-    try:
-        return IPv4Network(text)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
-        raise InvalidInput(f"invalid subnet {text!r}: {error}", hint="a subnet is like 10.88.0.0/16") from None
+def cable_name(container_id: str, network: str = DEFAULT) -> str:
+    """The host's end of a container's cable to a network."""
+    if network == DEFAULT:
+        return CABLE_PREFIX + container_id[:11]
+    return CABLE_PREFIX + hashlib.sha256(f"{container_id}/{network}".encode()).hexdigest()[:11]
 
 
-def choose_subnet(routed: Iterable[str], candidates: Iterable[str] = CANDIDATE_SUBNETS) -> str:
-    """The first candidate that overlaps none of the host's destinations (``0.0.0.0/0`` does not count).
-
-    Raises:
-        Unavailable: all overlap.
-    """
-    destinations = frozenset(routed)
-    for candidate in candidates:
-        if not overlapping(candidate, destinations):
-            return candidate
-    raise Unavailable(
-        "no free subnet for the bridge network: this machine has routes to all that Kist would choose from",
-        hint="run with --network host, or remove a route to one of " + ", ".join(CANDIDATE_SUBNETS[:3]) + " …",
-    )
-
-
-def overlapping(subnet: str, routed: Iterable[str]) -> str:
-    """The first of the destinations that has addresses in common with the subnet; empty when none has."""
-    own = parse_subnet(subnet)
-    for destination in routed:
-        other = IPv4Network(destination, strict=False)
-        if other.prefixlen and own.overlaps(other):
-            return destination
-    return ""
-
-
-def first_address(subnet: str) -> str:
-    """The address that the bridge takes."""
-    return str(parse_subnet(subnet)[1])
-
-
-def choose_address(subnet: str, gateway: str, used: Collection[str]) -> str:
-    """The lowest address that is free and is not the gateway, the network or the broadcast address.
+def attachment(
+    network: Network, addresses: Iterable[str], wanted: Endpoint, *, resolver: str = "", host: str = ""
+) -> NetworkAttachment:
+    """A container's end on the network.
 
     Args:
-        subnet: ``10.88.0.0/16``.
-        gateway: ``10.88.0.1``.
-        used: addresses that are taken, with or without their prefix length.
-
-    Raises:
-        Unavailable: all are taken.
+        network: with its subnets.
+        addresses: the container's on it, without prefix length.
+        wanted: what was asked for.
+        resolver: see ``NetworkAttachment``.
+        host: the same.
     """
-    taken = {_bare(address) for address in (gateway, *used)}
-    network = parse_subnet(subnet)
-    first, last = int(network.network_address) + 1, int(network.broadcast_address) - 1
-    for number in range(first, last + 1):
-        address = socket.inet_ntoa(number.to_bytes(4, "big"))
-        if address not in taken:
-            return address
-    raise Unavailable(
-        f"no free address in {subnet}: all {max(0, last - first + 1)} are in use",
-        hint="remove containers that are not needed any more",
-    )
-
-
-def fixed_address(subnet: str, gateway: str, used: Collection[str], wanted: str) -> str:
-    """The address that somebody asked for, if it can be had.
-
-    Raises:
-        InvalidInput: it is none of the subnet's.
-        Conflict: another container, or the bridge itself, has it.
-    """
-    network = parse_subnet(subnet)
-    try:
-        address = IPv4Address(wanted)
-    except AddressValueError:
-        raise InvalidInput(f"invalid IPv4 address: {wanted}", hint=f"an address of {subnet}") from None
-    if address not in network or address in {network.network_address, network.broadcast_address}:
-        raise InvalidInput(f"invalid address {wanted}: it is not one of the network's {subnet}")
-    if wanted in {_bare(each) for each in (gateway, *used)}:
-        raise Conflict(f"Address already in use: {wanted}", hint="choose another, or leave --ip out")
-    return wanted
-
-
-def attachment(network: BridgeNetwork, address: str, mac: str = "", resolver: str = "") -> NetworkAttachment:
-    """A container's end on the network, at ``address`` (without prefix length)."""
+    options = read_options(network.driver, network.options)
+    told: dict[str, str] = {}
+    for address in addresses:
+        subnet = next(each for each in network.subnets if each.version == (6 if ":" in address else 4))
+        end = "6" if subnet.version == 6 else ""
+        told[f"address{end}"] = f"{address}/{parse_subnet(subnet.subnet).prefixlen}"
+        told[f"gateway{end}"] = "" if network.internal or options.mode in {"l3", "l3s"} else subnet.gateway
+    main = told.get("address") or told.get("address6", "")
     return NetworkAttachment(
         network=network.name,
-        address=f"{address}/{network.prefix}",
-        gateway=network.gateway,
-        mac=mac or mac_for(address),
+        network_id=network.id,
+        mac=_mac(network.driver, main, wanted.mac),
+        device=wanted.driver_options.get("com.docker.network.endpoint.ifname", "") or _prefix(options.device),
+        priority=wanted.priority,
+        link_local=wanted.link_local_ips,
         resolver=resolver,
+        host=host,
+        **told,
     )
 
 
-def mac_for(address: str) -> str:
-    """A locally administered MAC that follows from the IPv4 address.
-
-    An address that is used again has the same MAC again, so no neighbour's ARP cache is ever wrong.
-    """
-    return (_LINK_LAYER_PREFIX + IPv4Address(_bare(address)).packed).hex(":")
+def in_order(attachments: Sequence[NetworkAttachment]) -> tuple[NetworkAttachment, ...]:
+    """The attachments in the order in which what leaves would take them: the first with a gateway is the way out."""
+    return tuple(sorted(attachments, key=lambda each: (-each.priority, each.network)))
 
 
-def _bare(address: str) -> str:
-    return address.partition("/")[0]
+def way_out(attachments: Sequence[NetworkAttachment], version: int = 4) -> NetworkAttachment | None:
+    """The one of a container's networks that what leaves goes by; None where nothing leaves."""
+    ordered = in_order(attachments)
+    return next((each for each in ordered if (each.gateway if version == 4 else each.gateway6)), None)
+
+
+def _mac(driver: str, address: str, wanted: str) -> str:
+    if driver == "ipvlan":
+        return ""  # all have the parent's
+    return wanted or (mac_for(address) if address else "")
+
+
+def _prefix(device: str) -> str:
+    return "" if device == DEVICE_PREFIX else device
+
+
+def _flag(told: dict[str, str], name: str, *, usual: bool = True) -> bool:
+    value = told.get(name, "")
+    if not value:
+        return usual
+    if value.lower() not in _TRUTH:
+        raise InvalidInput(f"invalid value {value!r} for the option {name}", hint="it is true or false")
+    return _TRUTH[value.lower()]
+
+
+def _mtu(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal() or not (text == "0" or _SMALLEST_MTU <= int(text) <= _LARGEST_MTU):
+        raise InvalidInput(f"invalid MTU {text!r}", hint=f"bytes, {_SMALLEST_MTU} to {_LARGEST_MTU}; 0 for the usual")
+    return int(text)
+
+
+def _device(text: str, option: str) -> str:
+    bad = set(text) & set("/ \t\n") or text in {".", ".."} or len(text) > _NAME_SIZE
+    if bad:
+        raise InvalidInput(
+            f"invalid value {text!r} for the option {option}: no device has such a name",
+            hint=f"at most {_NAME_SIZE} characters, without spaces and '/'",
+        )
+    return text
+
+
+def _one_of(told: dict[str, str], name: str, allowed: Sequence[str]) -> str:
+    value = told.get(name, "") or allowed[0]
+    if value not in allowed:
+        raise InvalidInput(f"invalid value {value!r} for the option {name}", hint=f"it is {', '.join(allowed)}")
+    return value

@@ -22,7 +22,7 @@ from kist.errors import KistError, Unavailable
 from kist.kernel import ends, members, netns, rtnetlink
 from kist.kernel import files as kernel_files
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
-from kist.network import apply, files, outward, outward_start
+from kist.network import files, outward, outward_start, rules
 
 T = TypeVar("T")
 
@@ -156,7 +156,7 @@ class Room:
         for path, here, running in self._notes():
             if here == members.own_mount_namespace():
                 if running.lives:
-                    netns.inside(self._descriptor, apply.guard_way_out)
+                    netns.inside(self._descriptor, rules.guard_way_out)
                     self._tell(running)
                     return running
                 os.unlink(path)
@@ -171,7 +171,7 @@ class Room:
         resolves = not files.host_resolvers(kernel_files.read_text("/etc/resolv.conf"))
         running = outward_start.start(helper, subnet, self.path, self._own("pid"), self._note, resolves=resolves)
         _log.info("the way out of the containers' network is %s, process %d", running.name, running.pid)
-        netns.inside(self._descriptor, apply.guard_way_out)
+        netns.inside(self._descriptor, rules.guard_way_out)
         return running
 
     def _leads_outside(self) -> bool:

@@ -19,28 +19,45 @@ class PortBinding(msgspec.Struct, frozen=True):
     host_port: str = ""
 
 
-class Networking(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is asked for, beside the network itself.
+class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a container is to have on one network.
 
     Attributes:
-        aliases: further names of the container on its network.
+        network: its name.
+        aliases: further names of the container there.
         ip, ip6: fixed addresses; empty for any.
         link_local_ips: further addresses.
         mac: a fixed hardware address; empty for one made of the address.
+        links: ``CONTAINER[:ALIAS]``, what others there are called by this container.
+        driver_options: of the endpoint.
+        priority: the way out is by the network with the highest one, of equal ones by the first in the alphabet.
+    """
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ip: str = ""
+    ip6: str = ""
+    link_local_ips: tuple[str, ...] = ()
+    mac: str = ""
+    links: tuple[str, ...] = ()
+    driver_options: dict[str, str] = {}
+    priority: int = 0
+
+
+class Networking(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is asked for, beside the kind of network.
+
+    Attributes:
+        endpoints: the networks that it is on; none with ``host``, ``none`` and ``container:NAME``.
         links: ``CONTAINER`` or ``CONTAINER:ALIAS``.
         extra_hosts: ``NAME:ADDRESS`` lines of /etc/hosts.
         dns, dns_search, dns_options: lines of /etc/resolv.conf in place of the host's.
         ports: published ones.
         publish_all: publish every exposed port on a port that is free.
         exposed_ports: ``80/tcp``, beside those of the image.
-        driver_options: of the endpoint.
     """
 
-    aliases: tuple[str, ...] = ()
-    ip: str = ""
-    ip6: str = ""
-    link_local_ips: tuple[str, ...] = ()
-    mac: str = ""
+    endpoints: tuple[Endpoint, ...] = ()
     links: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
@@ -49,7 +66,10 @@ class Networking(msgspec.Struct, frozen=True, omit_defaults=True):
     ports: tuple[PortBinding, ...] = ()
     publish_all: bool = False
     exposed_ports: tuple[str, ...] = ()
-    driver_options: dict[str, str] = {}
+
+    def endpoint(self, network: str) -> Endpoint:
+        """What is asked for on this network; nothing where the container is not on it."""
+        return next((each for each in self.endpoints if each.network == network), Endpoint(network))
 
 
 NOTHING = Networking()
@@ -65,19 +85,31 @@ class PublishedPort(msgspec.Struct, frozen=True):
     host_port: int
 
 
-class NetworkAttachment(msgspec.Struct, frozen=True):
+class NetworkAttachment(msgspec.Struct, frozen=True, omit_defaults=True):
     """A container's end on a network.
 
     Attributes:
-        network: its name.
-        address: ``10.88.0.2/16``.
-        gateway: the bridge's address.
+        network, network_id: its name and id.
+        address: ``10.88.0.2/16``; empty where the network has no IPv4.
+        gateway: who forwards what leaves the network; empty for nobody (an internal network).
+        address6, gateway6: the same of IPv6.
         mac: the device's.
+        device: its name in the container where one is asked for, or what such names begin with; empty for ``eth``.
+        priority: see ``Endpoint``.
+        link_local: further addresses.
         resolver: a name server on the way out, where containers cannot reach the host's own; empty for none.
+        host: the host's own address as the container reaches it; empty where it does not.
     """
 
     network: str
-    address: str
-    gateway: str
-    mac: str
+    address: str = ""
+    gateway: str = ""
+    mac: str = ""
     resolver: str = ""
+    network_id: str = ""
+    address6: str = ""
+    gateway6: str = ""
+    device: str = ""
+    priority: int = 0
+    link_local: tuple[str, ...] = ()
+    host: str = ""

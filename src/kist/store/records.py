@@ -1,6 +1,6 @@
-"""Images, containers, addresses and the build cache, as rows of the database.
+"""Images, containers and the build cache, as rows of the database.
 
-Image records are durable when a method returns. Container rows, addresses and cache entries are atomic, and reach the
+Image records are durable when a method returns. Container rows and cache entries are atomic, and reach the
 disk with the next checkpoint. Each method is one transaction; nothing here needs another lock.
 """
 
@@ -231,36 +231,6 @@ class Records:
             "You have to remove (or rename) that container to be able to reuse that name.",
             hint=f"`kist rm {name}` removes it",
         )
-
-    # addresses
-
-    def lease_address(self, network: str, container: str, choose: Callable[[frozenset[str]], str]) -> str:
-        """Give a container an address on a network: the one it has, else what ``choose`` takes beside those in use.
-
-        It stays the container's until ``release_addresses``. ``choose`` runs inside the transaction, so no two
-        containers get the same, in whatever processes they are made.
-        """
-        with self._database.transaction() as db:
-            rows = db.execute("SELECT address, container FROM addresses WHERE network = ?", (network,)).fetchall()
-            for address, holder in rows:
-                if holder == container:
-                    return str(address)
-            chosen = choose(frozenset(address for address, _ in rows))
-            db.execute("INSERT INTO addresses VALUES (?, ?, ?)", (network, chosen, container))
-        return chosen
-
-    def release_addresses(self, container: str) -> None:
-        """Give back all addresses of a container."""
-        with self._database.transaction() as db:
-            db.execute("DELETE FROM addresses WHERE container = ?", (container,))
-
-    def address_holders(self) -> tuple[str, ...]:
-        """The ids of all that have an address on any network."""
-        return tuple(holder for (holder,) in self._database.rows("SELECT DISTINCT container FROM addresses"))
-
-    def addresses(self, network: str) -> dict[str, str]:
-        """The addresses in use on a network, and the container that has each."""
-        return dict(self._database.rows("SELECT address, container FROM addresses WHERE network = ?", network))
 
     # ranges of ids
 

@@ -92,4 +92,26 @@ MIGRATIONS = (
     ALTER TABLE snapshots ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE snapshots ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
     """,
+    # What containers have on networks is told for each network; so far each was on the default one or on none.
+    """
+    CREATE TABLE networks (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        value BLOB NOT NULL              -- the network's JSON
+    ) WITHOUT ROWID;
+    UPDATE containers SET value = CAST(json_set(
+        CAST(value AS TEXT),
+        '$.options.networking',
+        json_patch(
+            COALESCE(json_extract(CAST(value AS TEXT), '$.options.networking'), '{}'),
+            json_object('ip', NULL, 'mac', NULL, 'endpoints', json_array(json_patch(
+                '{"network": "bridge"}',
+                json_object(
+                    'ip', json_extract(CAST(value AS TEXT), '$.options.networking.ip'),
+                    'mac', json_extract(CAST(value AS TEXT), '$.options.networking.mac')
+                )
+            )))
+        )
+    ) AS BLOB) WHERE COALESCE(json_extract(CAST(value AS TEXT), '$.options.network'), 'bridge') = 'bridge';
+    """,
 )

@@ -23,6 +23,7 @@ from kist.store.database import Database
 from kist.store.events import EventLog
 from kist.store.failures import reported
 from kist.store.locks import StoreLock
+from kist.store.networks import Networks
 from kist.store.records import Records
 from kist.store.snapshots import Snapshots
 from kist.store.volumes import Volumes
@@ -38,7 +39,8 @@ class Store:
     Attributes:
         blobs: content by digest.
         events: what happened.
-        records: rows about images, containers, addresses and the build cache.
+        networks: rows about networks, and who has which address.
+        records: rows about images, containers and the build cache.
         snapshots: layers as file trees.
         database: below the last two.
         volumes: directories that outlive containers.
@@ -63,6 +65,7 @@ class Store:
                 self._sweep_temporary()
         self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
         self.records = Records(self.database)
+        self.networks = Networks(self.database)
         self.events = EventLog(self.database)
         with reported("open data root"), self._lock.shared():
             chosen = choose(self.root, storage)

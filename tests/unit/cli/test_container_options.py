@@ -17,7 +17,7 @@ from kist.spec.devices import Device, DeviceRequest
 from kist.spec.docker.create import read_create
 from kist.spec.image import Healthcheck
 from kist.spec.mount import Mount
-from kist.spec.networking import Networking, PortBinding
+from kist.spec.networking import Endpoint, Networking, PortBinding
 from kist.spec.resources import DeviceRate, Resources, Ulimit
 
 MB = 1 << 20
@@ -34,6 +34,10 @@ def limits(**values: Any) -> dict[str, Any]:
 
 def net(**values: Any) -> dict[str, Any]:
     return {"networking": Networking(**values)}
+
+
+def on(network: str, **values: Any) -> dict[str, Any]:
+    return {"network": network} | net(endpoints=(Endpoint(network, **values),))
 
 
 def ports(*bindings: PortBinding) -> dict[str, Any]:
@@ -109,8 +113,11 @@ ROWS: list[tuple[list[str], dict[str, Any]]] = [
     (["--network", "host"], {"network": "host"}),
     (["--net", "container:web"], {"network": "container:web"}),
     (["--network", "name=mine,alias=a,alias=b,ip=10.0.0.9,ip6=fd00::9,mac-address=92:d0:c6:0a:29:33,driver-opt=k=v"],
-     {"network": "mine"} | net(aliases=("a", "b"), ip="10.0.0.9", ip6="fd00::9", mac="92:d0:c6:0a:29:33",
-                               driver_options={"k": "v"})),
+     on("mine", aliases=("a", "b"), ip="10.0.0.9", ip6="fd00::9", mac="92:d0:c6:0a:29:33", driver_options={"k": "v"})),
+    (["--network", "name=mine,gw-priority=7"], on("mine", priority=7)),
+    (["--network", "mine", "--network", "name=other,alias=x"],
+     {"network": "mine"} | net(endpoints=(Endpoint("mine"), Endpoint("other", aliases=("x",))))),
+    (["--network", "mine:alias=a,ip=10.0.0.9"], on("mine", aliases=("a",), ip="10.0.0.9")),
     (["-p", "8080:80"], ports(PortBinding(80, "tcp", "", "8080"))),
     (["-p", "80"], ports(PortBinding(80))),
     (["-p", "127.0.0.1::53/udp"], ports(PortBinding(53, "udp", "127.0.0.1"))),
@@ -124,11 +131,11 @@ ROWS: list[tuple[list[str], dict[str, Any]]] = [
     (["--expose", "80-81/udp"], net(exposed_ports=("80/udp", "81/udp"))),
     (["-h", "box"], {"hostname": "box"}),
     (["--domainname", "d"], {"domainname": "d"}),
-    (["--network", "mine", "--network-alias", "a", "--net-alias", "b"], {"network": "mine"} | net(aliases=("a", "b"))),
-    (["--network", "mine", "--ip", "10.0.0.9"], {"network": "mine"} | net(ip="10.0.0.9")),
-    (["--ip6", "fd00::1"], net(ip6="fd00::1")),
-    (["--link-local-ip", "169.254.3.4"], net(link_local_ips=("169.254.3.4",))),
-    (["--mac-address", "92-D0-C6-0A-29-33"], net(mac="92:d0:c6:0a:29:33")),
+    (["--network", "mine", "--network-alias", "a", "--net-alias", "b"], on("mine", aliases=("a", "b"))),
+    (["--network", "mine", "--ip", "10.0.0.9"], on("mine", ip="10.0.0.9")),
+    (["--ip6", "fd00::1"], on("bridge", ip6="fd00::1")),
+    (["--link-local-ip", "169.254.3.4"], on("bridge", link_local_ips=("169.254.3.4",))),
+    (["--mac-address", "92-D0-C6-0A-29-33"], on("bridge", mac="92:d0:c6:0a:29:33")),
     (["--link", "db", "--link", "web:w"], net(links=("db:db", "web:w"))),
     (["--add-host", "a:10.0.0.1", "--add-host", "b=[fd00::1]", "--add-host", "h:host-gateway"],
      net(extra_hosts=("a:10.0.0.1", "b:fd00::1", "h:host-gateway"))),

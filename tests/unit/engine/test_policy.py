@@ -13,7 +13,7 @@ from kist.spec.container import Caller, Container, ContainerOptions, LogConfig, 
 from kist.spec.devices import Device, DeviceRequest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
-from kist.spec.networking import Networking, PortBinding
+from kist.spec.networking import Endpoint, Networking, PortBinding
 from kist.spec.owner import Owner
 from kist.spec.resources import DeviceRate, Resources, Ulimit
 
@@ -33,7 +33,9 @@ def test_every_field_of_a_container_is_harmless_or_checked() -> None:
     """Who adds a field has to say which it is (kist.engine.policy.judgement)."""
     assert judgement.HARMLESS.isdisjoint(judgement.CHECKED)
     assert set(ContainerOptions.__struct_fields__) == judgement.HARMLESS | judgement.CHECKED
-    assert judgement.HARMLESS_NETWORKING | {"links", "ports", "publish_all"} == set(Networking.__struct_fields__)
+    assert judgement.HARMLESS_NETWORKING | {"endpoints", "links", "ports", "publish_all"} == set(
+        Networking.__struct_fields__
+    )
     checked = {
         "device_rules", "blkio_weight_devices", "read_bps", "write_bps", "read_iops", "write_iops", "oom_kill_disable",
         "cpu_realtime_runtime", "cpu_realtime_period", "ulimits",
@@ -87,6 +89,8 @@ def test_what_is_a_guests_own_is_left_alone(asked: dict[str, object]) -> None:
         {"network": "host"},
         {"network": "container:x"},
         {"network": "somebodys"},
+        {"networking": Networking(endpoints=(Endpoint("bridge"), Endpoint("somebodys")))},
+        {"networking": Networking(endpoints=(Endpoint("bridge", links=("x",)),))},
         {"namespaces": Namespaces(ipc="host")},
         {"namespaces": Namespaces(ipc="container:x")},
         {"namespaces": Namespaces(pid="host")},

@@ -14,7 +14,7 @@ from kist.spec.container import Caller, Container, ContainerOptions, Namespaces
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
-from kist.spec.networking import Networking, PortBinding
+from kist.spec.networking import Endpoint, Networking, PortBinding
 from kist.spec.runtime import IdMap, RuntimeSpec
 
 BOTH = {"newuidmap": "/usr/bin/newuidmap", "newgidmap": "/usr/bin/newgidmap"}
@@ -108,6 +108,7 @@ def test_what_shows_a_namespace_of_the_hosts_is_the_hosts(options: dict[str, obj
 PLAIN = ContainerOptions(image="x")
 NO_WAY = Means(False, False, MANY)
 WAY = Means(False, False, MANY, look_for_way_out=lambda: outward.Helper("pasta", "/usr/bin/pasta"))
+FIXED = Networking(endpoints=(Endpoint("bridge", ip="10.88.0.9"),))
 PUBLISHED = ContainerOptions(image="x", networking=Networking(ports=(PortBinding(80),)))
 
 
@@ -120,7 +121,12 @@ PUBLISHED = ContainerOptions(image="x", networking=Networking(ports=(PortBinding
         (NO_WAY, PLAIN, "host", "the host's network"),
         (NO_WAY, PUBLISHED, "bridge", "nothing outside"),
         (NO_WAY, ContainerOptions(image="x", networking=Networking(publish_all=True)), "bridge", "nothing outside"),
-        (NO_WAY, ContainerOptions(image="x", networking=Networking(ip="10.88.0.9")), "bridge", "nothing outside"),
+        (
+            NO_WAY,
+            ContainerOptions(image="x", networking=FIXED),
+            "bridge",
+            "nothing outside",
+        ),
         (NO_WAY, ContainerOptions(image="x", network="none"), "none", ""),
         (Means(False, False, ALONE), ContainerOptions("x", network="none", group_add=("77",)), "none", "--group-add"),
         (NO_WAY, ContainerOptions("x", network="none", group_add=("77",)), "none", ""),

@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kist.errors import Conflict, InvalidInput
-from kist.network import files, plan
+from kist.errors import InvalidInput
+from kist.network import files
 from kist.spec.networking import Networking
 
 HOST = "nameserver 192.0.2.1\nsearch example.org lab.example.org\noptions ndots:2 timeout:1\n"
@@ -42,7 +44,7 @@ def test_in_the_hosts_network_the_file_is_the_hosts_own() -> None:
 
 
 def test_hosts_has_the_full_name_and_what_was_added() -> None:
-    text = files.hosts_file("box", "10.88.0.2/16", "example.org", [("192.0.2.9", "db"), ("2001:db8::1", "six")])
+    text = files.hosts_file("box", ["10.88.0.2/16"], "example.org", [("192.0.2.9", "db"), ("2001:db8::1", "six")])
     assert text.splitlines()[-3:] == ["192.0.2.9\tdb", "2001:db8::1\tsix", "10.88.0.2\tbox.example.org box"]
 
 
@@ -66,21 +68,59 @@ def test_an_added_host_that_cannot_be_right_is_named(text: str) -> None:
         files.read_extra_host(text)
 
 
-def test_an_address_that_was_asked_for() -> None:
-    assert plan.fixed_address("10.88.0.0/16", "10.88.0.1", {"10.88.0.2"}, "10.88.7.7") == "10.88.7.7"
+RESOLVED = "# made by systemd-resolved\nnameserver 127.0.0.53\noptions edns0 trust-ad\nsearch example.org\n"
+UPSTREAM = "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch lab.example.org example.org\n"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "error", "words"),
+    ("text", "expected"),
     [
-        ("10.88.0.1", Conflict, "already in use"),
-        ("10.88.0.2", Conflict, "already in use"),
-        ("10.89.0.1", InvalidInput, "not one of the network's"),
-        ("10.88.0.0", InvalidInput, "not one of the network's"),
-        ("10.88.255.255", InvalidInput, "not one of the network's"),
-        ("here", InvalidInput, "invalid IPv4 address: here"),
+        ("", []),
+        ("nameserver 192.0.2.1\nnameserver\t198.51.100.1  \n", ["192.0.2.1", "198.51.100.1"]),
+        (RESOLVED, []),
+        (UPSTREAM, ["192.0.2.53", "2001:db8::53"]),
+        ("nameserver ::1\nnameserver 127.0.0.1\nnameserver 192.0.2.1 # inside\n", ["192.0.2.1"]),
+        ("nameserver fe80::1%eth0\nnameserver 0.0.0.0\nnameserver one.example\n", []),
+        (
+            "#nameserver 192.0.2.1\n; nameserver 192.0.2.2\n nameserver 192.0.2.3\nnameserver\nnameservers 192.0.2.4\n",
+            [],
+        ),
     ],
 )
-def test_an_address_that_cannot_be_had(wanted: str, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
-        plan.fixed_address("10.88.0.0/16", "10.88.0.1", {"10.88.0.2/16"}, wanted)
+def test_only_name_servers_that_a_container_can_reach_are_taken(text: str, expected: list[str]) -> None:
+    assert files.host_resolvers(text) == expected
+
+
+@given(st.text())
+def test_any_resolv_conf_gives_a_resolv_conf(text: str) -> None:
+    made = files.resolv_file(text)
+    assert files.host_resolvers(made) == files.host_resolvers(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "upstream", "expected"),
+    [
+        (RESOLVED, UPSTREAM, "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch lab.example.org example.org\n"),
+        (UPSTREAM, "nameserver 192.0.2.99\n", UPSTREAM),
+        (
+            "nameserver 192.0.2.1\nsearch a b\noptions ndots:2\noptions timeout:1\n",
+            "",
+            "nameserver 192.0.2.1\nsearch a b\noptions ndots:2\noptions timeout:1\n",
+        ),
+        (
+            RESOLVED,
+            "",
+            "# The host has no name server that can be reached\nsearch example.org\noptions edns0 trust-ad\n",
+        ),
+    ],
+)
+def test_the_containers_resolv_conf(host: str, upstream: str, expected: str) -> None:
+    assert files.resolv_file(host, upstream) == expected
+
+
+def test_the_containers_hosts_and_hostname() -> None:
+    lines = files.hosts_file("box", ["10.88.0.2/16", "fd00::2/64"]).splitlines()
+    assert lines[0] == "127.0.0.1\tlocalhost"
+    assert lines[-2:] == ["10.88.0.2\tbox", "fd00::2\tbox"]
+    assert files.hosts_file("box").splitlines()[-1] == "127.0.1.1\tbox"
+    assert files.hostname_file("box") == "box\n"

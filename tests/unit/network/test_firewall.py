@@ -1,9 +1,12 @@
+from msgspec import structs
+
 from kist.kernel import nftables
 from kist.network import firewall
 from kist.network.plan import BridgeNetwork
+from kist.spec.network import Subnet
 
-ONE = BridgeNetwork(name="bridge", bridge="kist0", subnet="10.88.0.0/16", gateway="10.88.0.1")
-TWO = BridgeNetwork(name="lab", bridge="kist-0123abcd", subnet="10.89.0.0/16", gateway="10.89.0.1")
+ONE = BridgeNetwork("bridge", "kist0", (Subnet("10.88.0.0/16", "10.88.0.1"),))
+TWO = BridgeNetwork("lab", "kist-0123abcd", (Subnet("10.89.0.0/16", "10.89.0.1"),))
 
 
 def test_a_network_has_a_chain_for_translation_and_one_for_forwarding() -> None:
@@ -25,6 +28,26 @@ def test_networks_share_no_chain() -> None:
 
 def test_the_rules_follow_from_bridge_and_subnet_alone() -> None:
     assert firewall.chains(ONE) == firewall.chains(
-        BridgeNetwork("other", "kist0", "10.88.0.0/16", "10.88.0.9", mtu=900)
+        BridgeNetwork("other", "kist0", (Subnet("10.88.0.0/16", "10.88.0.9"),), mtu=900)
     )
     assert firewall.chains(ONE)[0].comments() != firewall.chains(TWO)[0].comments()
+
+
+def test_an_internal_network_is_closed_and_translates_nothing() -> None:
+    inner = structs.replace(TWO, internal=True)
+    (chain,) = firewall.chains(inner)
+    assert [comment.split(" #")[0] for comment in chain.comments()] == [
+        "among containers", "nothing from containers", "nothing to containers",
+    ]  # fmt: skip
+
+
+def test_ipv6_has_the_same_rules_in_its_own_table() -> None:
+    both = structs.replace(TWO, subnets=(*TWO.subnets, Subnet("fd00:1::/64", "fd00:1::1")))
+    found = [(chain.family, chain.name) for chain in firewall.chains(both)]
+    assert found == [
+        (family, f"kist-0123abcd-{kind}") for family in ("ip", "ip6") for kind in ("postrouting", "forward")
+    ]
+
+
+def test_without_masquerading_there_is_no_translation() -> None:
+    assert [chain.type for chain in firewall.chains(structs.replace(ONE, masquerade=False))] == ["filter"]

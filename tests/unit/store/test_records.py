@@ -1,4 +1,3 @@
-import threading
 from collections.abc import Sequence
 
 import pytest
@@ -137,48 +136,6 @@ def test_containers_of_an_image_are_told(records):
     records.add_container(container("abc", "x"))
     assert records.containers_of_image(Digest.of(b"image")) == ("abc".ljust(64, "0"),)
     assert records.containers_of_image(Digest.of(b"none")) == ()
-
-
-def lowest(used: frozenset[str]) -> str:
-    return next(str(n) for n in range(1000) if str(n) not in used)
-
-
-def test_addresses_are_leased_once_and_given_back(records):
-    assert records.lease_address("net", "c1", lowest) == "0"
-    assert records.lease_address("net", "c1", lowest) == "0"
-    assert records.lease_address("net", "c2", lowest) == "1"
-    assert records.lease_address("other", "c2", lowest) == "0"
-    assert records.addresses("net") == {"0": "c1", "1": "c2"}
-    records.release_addresses("c1")
-    assert records.lease_address("net", "c3", lowest) == "0"
-
-
-def test_a_choice_that_fails_leases_nothing(records):
-    def full(_used: frozenset[str]) -> str:
-        raise Conflict("no address is left")
-
-    with pytest.raises(Conflict, match="no address"):
-        records.lease_address("net", "c", full)
-    assert records.addresses("net") == {}
-    assert records.lease_address("net", "c", lowest) == "0"
-
-
-def test_leases_of_many_threads_and_stores_differ(store, tmp_path):
-    found: list[str] = []
-
-    def lease(records, first: int) -> None:
-        found.extend(records.lease_address("net", f"c{n}", lowest) for n in range(first, first + 10))
-
-    with Store(str(tmp_path / "data")) as other:
-        threads = [
-            threading.Thread(target=lease, args=((store, other)[number % 2].records, number * 10))
-            for number in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert sorted(map(int, found)) == list(range(60))
 
 
 def test_the_cache_keeps_values_until_it_is_cleared(records):

@@ -1,4 +1,7 @@
-"""``--network``: a name, or ``name=NAME,alias=WEB,ip=10.1.0.5,driver-opt=KEY=VALUE``."""
+"""``--network``: a name, or ``name=NAME,alias=WEB,ip=10.1.0.5,driver-opt=KEY=VALUE``, or ``NAME:alias=WEB,ip=…``.
+
+The first two are Docker's spellings, the last one is Podman's.
+"""
 
 from kist.cli.words import addresses, commas
 
@@ -20,7 +23,9 @@ def network(text: str) -> "tuple[str, dict[str, Any]]":
         if text == "container:":
             raise ValueError("it is container:NAME")
         return text, {}
-    name = ""
+    # Docker's words have no colon before the first equals sign.
+    name, colon, words = text.partition(":")
+    text, name = (words, name) if colon and "=" not in name else (text, "")
     endpoint: dict[str, Any] = {}
     for word, value, given in commas.pairs(text):
         if word not in _LONG:

@@ -8,8 +8,9 @@ from kist.doctor.looking.machine import opened, words
 from kist.kernel import marks, netlink, nftables, programs, trials
 from kist.network import firewall, outward
 from kist.network.plan import BridgeNetwork
+from kist.spec.network import Subnet
 
-_TRIAL = BridgeNetwork(name="kist-doctor", bridge="kist-doctor", subnet="10.254.254.0/24", gateway="10.254.254.1")
+_TRIAL = BridgeNetwork("kist-doctor", "kist-doctor", (Subnet("10.254.254.0/24", "10.254.254.1"),))
 _PROGRAMS = ("pasta", "slirp4netns")
 _FIRST_PORT = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 _PINGERS = "/proc/sys/net/ipv4/ping_group_range"

@@ -29,8 +29,7 @@ HARMLESS = frozenset(
 )  # fmt: skip
 HARMLESS_NETWORKING = frozenset(
     {
-        "aliases", "ip", "ip6", "link_local_ips", "mac", "extra_hosts", "dns", "dns_search", "dns_options",
-        "exposed_ports", "driver_options",
+        "extra_hosts", "dns", "dns_search", "dns_options", "exposed_ports",
     }
 )  # fmt: skip
 HARMLESS_RESOURCES = frozenset(
@@ -58,19 +57,26 @@ class Guest:
     rights: Rights
 
 
-def judge(options: ContainerOptions, guest: Guest, get: Callable[[str], Container]) -> ContainerOptions:
+def judge(
+    options: ContainerOptions,
+    guest: Guest,
+    get: Callable[[str], Container],
+    networks: frozenset[str] = frozenset(),
+) -> ContainerOptions:
     """The options as a guest's container has them.
 
     Args:
         options: as they were asked for.
         guest: who asks.
         get: finds a container by name, of those that are the guest's.
+        networks: the names and ids of those that are the guest's.
 
     Raises:
         Forbidden: names the option, the rule, and how an administrator grants it.
     """
     for check in _CHECKS:
         check(options, guest)
+    _networks(options, guest, networks)
     judge_resources(options.resources, guest)
     for mount in options.mounts:
         _mount(mount, guest)
@@ -152,8 +158,6 @@ def _spaces(options: ContainerOptions, guest: Guest) -> None:
     for name, modes in own.items():
         if asked[name] not in modes:
             raise guest.rights.refuse(f"--{name} {asked[name]}", "it is not known to be harmless")
-    if options.network not in {"bridge", "none"}:
-        raise guest.rights.refuse(f"--network {options.network}", "a guest's networks are bridge and none")
     if options.network != "none":
         guest.rights.check("network", f"--network {options.network}")
     ids = read(spaces.user)
@@ -193,6 +197,17 @@ def _network(options: ContainerOptions, guest: Guest) -> None:
     for port in asked.ports:
         if any(0 < number < _FIRST_PORT for number in publishing.host_ports(port)):
             guest.rights.need("low-ports", f"-p {port.host_port}:{port.port}")
+
+
+def _networks(options: ContainerOptions, guest: Guest, own: frozenset[str]) -> None:
+    for name in (options.network, *(endpoint.network for endpoint in options.networking.endpoints)):
+        if name not in {"bridge", "none"} and name not in own:
+            raise guest.rights.refuse(
+                f"--network {name}", "a guest's networks are bridge, none, and those that the guest has made"
+            )
+    for endpoint in options.networking.endpoints:
+        if endpoint.links:
+            raise guest.rights.refuse(f"--link {endpoint.links[0]}", "a link shows the other container's environment")
 
 
 def _caller(options: ContainerOptions, guest: Guest) -> None:

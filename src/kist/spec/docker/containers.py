@@ -7,9 +7,8 @@ from kist.spec.container import Container, ContainerState, Health, Usage
 from kist.spec.docker.host_config import write_host_config
 from kist.spec.docker.images import write_config
 from kist.spec.docker.mounts import write_mount_points
-from kist.spec.docker.networking import write_port_list, write_published
+from kist.spec.docker.networking import write_endpoints, write_port_list, write_published
 from kist.spec.docker.times import describe_duration, write_time
-from kist.spec.networking import NetworkAttachment
 
 
 def write_inspect(container: Container, *, driver: str = "overlay", exec_ids: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -109,8 +108,9 @@ def _write_config(container: Container) -> dict[str, Any]:
 
 
 def _write_network_settings(container: Container) -> dict[str, Any]:
-    first = container.networks[0] if container.networks else None
-    endpoint = _write_endpoint(first, container)
+    endpoints = write_endpoints(container)
+    # Docker tells the default network's once more here.
+    told = endpoints.get("bridge", {})
     return {
         "Bridge": "",
         "SandboxID": "",
@@ -121,44 +121,15 @@ def _write_network_settings(container: Container) -> dict[str, Any]:
         "LinkLocalIPv6PrefixLen": 0,
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
-        "EndpointID": "",
-        "Gateway": endpoint["Gateway"],
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": endpoint["IPAddress"],
-        "IPPrefixLen": endpoint["IPPrefixLen"],
-        "IPv6Gateway": "",
-        "MacAddress": endpoint["MacAddress"],
-        "Networks": _write_networks(container),
+        **{name: told.get(name, empty) for name, empty in _TOLD_TWICE.items()},
+        "Networks": endpoints,
     }
 
 
-def _write_networks(container: Container) -> dict[str, Any]:
-    """A container that is attached to nothing (host, none, not started) still shows the network of its mode."""
-    if not container.networks:
-        return {container.options.network: _write_endpoint(None, container)}
-    return {attachment.network: _write_endpoint(attachment, container) for attachment in container.networks}
-
-
-def _write_endpoint(attachment: NetworkAttachment | None, container: Container) -> dict[str, Any]:
-    address, _, length = (attachment.address if attachment else "").partition("/")
-    return {
-        "IPAMConfig": None,
-        "Links": None,
-        "Aliases": None,
-        "MacAddress": attachment.mac if attachment else "",
-        "DriverOpts": None,
-        "GwPriority": 0,
-        "NetworkID": attachment.network if attachment else "",
-        "EndpointID": container.id if attachment else "",
-        "Gateway": attachment.gateway if attachment else "",
-        "IPAddress": address,
-        "IPPrefixLen": int(length or 0),
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "DNSNames": None,
-    }
+_TOLD_TWICE = {
+    "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": "",
+    "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
+}  # fmt: skip
 
 
 def write_summaries(
@@ -187,7 +158,7 @@ _SUMMARY: dict[str, Callable[[Container, int], Any]] = {
     "State": lambda container, _now: container.state.status,
     "Status": lambda container, now: describe_status(container.state, now),
     "HostConfig": lambda container, _now: {"NetworkMode": container.options.network},
-    "NetworkSettings": lambda container, _now: {"Networks": _write_networks(container)},
+    "NetworkSettings": lambda container, _now: {"Networks": write_endpoints(container)},
     "Mounts": lambda container, _now: write_mount_points(container.options.mounts, container.volume_root),
     "Usage": lambda container, _now: write_usage(container.state.usage) if container.state.usage else None,
 }

@@ -180,7 +180,8 @@ _CONTAINER_MATCHERS: dict[str, Callable[[Container, str], bool]] = {
     "isolation": lambda _container, value: value.lower() == "default",
     "name": _match_name,
     "network": lambda container, value: (
-        value in {container.options.network, *(end.network for end in container.networks)}
+        value in {container.options.network, *(each.network for each in container.options.networking.endpoints)}
+        or any(value and end.network_id.startswith(value) for end in container.networks)
     ),
     "publish": _match_port("publish", "PublicPort"),
     "status": lambda container, value: value == container.state.status,

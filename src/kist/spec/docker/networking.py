@@ -1,17 +1,28 @@
 """A container's network settings in a create body: of HostConfig and of NetworkingConfig (Engine API)."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kist.errors import InvalidInput, Unsupported
+import msgspec
+
+from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.docker import fields
-from kist.spec.networking import Networking, PortBinding
+from kist.spec.network import PREDEFINED
+from kist.spec.networking import Endpoint, NetworkAttachment, Networking, PortBinding
 
 READ = frozenset(
     {"Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "Links", "NetworkMode", "PortBindings", "PublishAllPorts"}
 )
-_ENDPOINT = frozenset({"Aliases", "DriverOpts", "IPAMConfig", "Links", "MacAddress"})
+_ENDPOINT = frozenset({"Aliases", "DriverOpts", "GwPriority", "IPAMConfig", "Links", "MacAddress"})
+# What inspect shows of an endpoint: clients send back what they got.
+_SHOWN = frozenset(
+    {
+        "DNSNames", "EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPAddress", "IPPrefixLen",
+        "IPv6Gateway", "NetworkID",
+    }
+)  # fmt: skip
 _ADDRESSES = frozenset({"IPv4Address", "IPv6Address", "LinkLocalIPs"})
 _PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 _LARGEST_PORT = 0xFFFF
@@ -30,18 +41,11 @@ def read_networking(body: Mapping[str, Any], host: Mapping[str, Any], mode: str)
 
     Raises:
         InvalidInput: a field has the wrong type, or a port is none.
-        Unsupported: a second network.
+        Unsupported: an endpoint is to have what none has here.
     """
-    endpoint = _endpoint(body, host, mode)
-    addresses = fields.table(endpoint, "IPAMConfig")
-    fields.refuse_unknown(addresses, _ADDRESSES, {}, "IPAMConfig.")
     return Networking(
-        aliases=fields.texts(endpoint, "Aliases"),
-        ip=fields.text(addresses, "IPv4Address"),
-        ip6=fields.text(addresses, "IPv6Address"),
-        link_local_ips=fields.texts(addresses, "LinkLocalIPs"),
-        mac=fields.text(endpoint, "MacAddress") or fields.text(body, "MacAddress"),
-        links=fields.texts(host, "Links") or fields.texts(endpoint, "Links"),
+        endpoints=_read_endpoints(body, host, mode),
+        links=fields.texts(host, "Links"),
         extra_hosts=fields.texts(host, "ExtraHosts"),
         dns=fields.texts(host, "Dns"),
         dns_search=fields.texts(host, "DnsSearch"),
@@ -49,24 +53,45 @@ def read_networking(body: Mapping[str, Any], host: Mapping[str, Any], mode: str)
         ports=tuple(_read_ports(fields.table(host, "PortBindings"))),
         publish_all=fields.flag(host, "PublishAllPorts"),
         exposed_ports=tuple(_check_port(text) for text in fields.table(body, "ExposedPorts")),
-        driver_options=fields.text_table(endpoint, "DriverOpts"),
     )
 
 
-def _endpoint(body: Mapping[str, Any], host: Mapping[str, Any], mode: str) -> Mapping[str, Any]:
-    """The settings of the one network that the container is created on."""
-    endpoints = fields.table(fields.table(body, "NetworkingConfig"), "EndpointsConfig")
+def _read_endpoints(body: Mapping[str, Any], host: Mapping[str, Any], mode: str) -> tuple[Endpoint, ...]:
+    """The endpoint of the mode's own network first, where anything is told of it, and then the others."""
+    told = fields.table(fields.table(body, "NetworkingConfig"), "EndpointsConfig")
     own = {"default", "", host.get("NetworkMode"), mode}
-    for network in endpoints:
-        if network not in own:
-            raise Unsupported(
-                f"a second network ({network!r}) is not supported yet", hint="name one network with --network"
-            )
-    found: Mapping[str, Any] = {}
-    for settings in endpoints.values():
-        found = fields.object_of(settings or {}, "EndpointsConfig")
-        fields.refuse_unknown(found, _ENDPOINT, {}, "NetworkingConfig.EndpointsConfig.")
-    return found
+    found = {
+        mode if name in own else name: read_endpoint(mode if name in own else name, each) for name, each in told.items()
+    }
+    if mac := fields.text(body, "MacAddress"):
+        first = found.get(mode, Endpoint(mode))
+        found[mode] = msgspec.structs.replace(first, mac=first.mac or mac)
+    if found == {mode: Endpoint(mode)}:
+        return ()  # it asks for nothing
+    return tuple(found[name] for name in sorted(found, key=lambda name: name != mode))
+
+
+def read_endpoint(network: str, settings: Any) -> Endpoint:
+    """What a container is to have on a network (Engine API, EndpointSettings).
+
+    Raises:
+        InvalidInput, Unsupported: as for ``read_networking``.
+    """
+    found = fields.object_of(settings or {}, "EndpointsConfig")
+    fields.refuse_unknown(found, _ENDPOINT | _SHOWN, {}, "EndpointsConfig.")
+    addresses = fields.table(found, "IPAMConfig")
+    fields.refuse_unknown(addresses, _ADDRESSES, {}, "IPAMConfig.")
+    return Endpoint(
+        network,
+        aliases=fields.texts(found, "Aliases"),
+        ip=fields.text(addresses, "IPv4Address"),
+        ip6=fields.text(addresses, "IPv6Address"),
+        link_local_ips=fields.texts(addresses, "LinkLocalIPs"),
+        mac=fields.text(found, "MacAddress"),
+        links=fields.texts(found, "Links"),
+        driver_options=fields.text_table(found, "DriverOpts"),
+        priority=fields.number(found, "GwPriority"),
+    )
 
 
 def _read_ports(table: Mapping[str, Any]) -> Iterable[PortBinding]:
@@ -146,24 +171,69 @@ def write_networking(networking: Networking, mode: str) -> tuple[dict[str, Any],
         "ExtraHosts": list(networking.extra_hosts) or None,
         "Links": list(networking.links) or None,
     }
-    return _write_body(networking, mode), host
-
-
-def _write_body(networking: Networking, mode: str) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if networking.exposed_ports:
         body["ExposedPorts"] = {port: {} for port in networking.exposed_ports}
+    if networking.endpoints:
+        endpoints = {each.network: write_endpoint(each) for each in networking.endpoints}
+        body["NetworkingConfig"] = {"EndpointsConfig": endpoints}
+    return body, host
+
+
+def write_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    """What is asked for on a network; ``read_endpoint`` gives it back."""
     addresses = {
-        "IPv4Address": networking.ip,
-        "IPv6Address": networking.ip6,
-        "LinkLocalIPs": list(networking.link_local_ips),
+        "IPv4Address": endpoint.ip,
+        "IPv6Address": endpoint.ip6,
+        "LinkLocalIPs": list(endpoint.link_local_ips),
     }
-    endpoint = {
+    return {
         "IPAMConfig": {name: value for name, value in addresses.items() if value} or None,
-        "Aliases": list(networking.aliases) or None,
-        "MacAddress": networking.mac,
-        "DriverOpts": networking.driver_options or None,
+        "Links": list(endpoint.links) or None,
+        "Aliases": list(endpoint.aliases) or None,
+        "MacAddress": endpoint.mac,
+        "DriverOpts": endpoint.driver_options or None,
+        "GwPriority": endpoint.priority,
     }
-    if any(endpoint.values()):
-        body["NetworkingConfig"] = {"EndpointsConfig": {mode: endpoint}}
-    return body
+
+
+def write_endpoints(container: Container) -> dict[str, Any]:
+    """``Networks`` of inspect: what is asked for on each, and what the container has there while it runs."""
+    endpoints = container.options.networking.endpoints
+    if not endpoints:
+        mode = container.options.network
+        alone = mode in {"host", "none"} or mode.startswith("container:")
+        return {mode: _write_attached(Endpoint(mode), None, container)} if alone else {}
+    held = {each.network: each for each in container.networks}
+    return {each.network: _write_attached(each, held.get(each.network), container) for each in endpoints}
+
+
+def _write_attached(endpoint: Endpoint, attachment: NetworkAttachment | None, container: Container) -> dict[str, Any]:
+    found = attachment or NetworkAttachment(endpoint.network)
+    address, _, length = found.address.partition("/")
+    address6, _, length6 = found.address6.partition("/")
+    return write_endpoint(endpoint) | {
+        "MacAddress": found.mac if attachment else endpoint.mac,
+        "NetworkID": found.network_id,
+        "EndpointID": endpoint_id(container.id, found.network_id) if attachment else "",
+        "Gateway": found.gateway,
+        "IPAddress": address,
+        "IPPrefixLen": int(length or 0),
+        "IPv6Gateway": found.gateway6,
+        "GlobalIPv6Address": address6,
+        "GlobalIPv6PrefixLen": int(length6 or 0),
+        "DNSNames": list(names_on(container, endpoint)) or None,
+    }
+
+
+def names_on(container: Container, endpoint: Endpoint) -> tuple[str, ...]:
+    """What others on a network call a container: nothing on the default one."""
+    if endpoint.network in PREDEFINED:
+        return ()
+    names = (container.name, *endpoint.aliases, container.id[:12], container.options.hostname)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def endpoint_id(container: str, network: str) -> str:
+    """The id of a container's end on a network: 64 hexadecimal digits that follow from both ids."""
+    return hashlib.sha256(f"{container}/{network}".encode()).hexdigest()

@@ -15,7 +15,7 @@ from kist.spec.docker.images import write_summary as write_image_summary
 from kist.spec.docker.system import write_info, write_version
 from kist.spec.image import ContainerConfig, History, ImageConfig, RootFS
 from kist.spec.mount import Mount
-from kist.spec.networking import NetworkAttachment
+from kist.spec.networking import Endpoint, NetworkAttachment, Networking
 from kist.spec.resources import Resources
 from kist.spec.summary import Image, Info, RemovedImage, Version
 
@@ -56,6 +56,7 @@ CONTAINER = Container(
         cap_add=("NET_ADMIN",),
         tty=True,
         init=True,
+        networking=Networking(endpoints=(Endpoint("bridge"),)),
     ),
     config=ContainerConfig(user="1000", env=("A=1",), cmd=("sleep", "a b"), labels={"k": "v"}),
     argv=("sleep", "a b"),

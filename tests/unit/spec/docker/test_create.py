@@ -11,7 +11,7 @@ from kist.spec.docker.create import read_create, write_create
 from kist.spec.docker.resources import NUMBERS, RATES, TEXTS
 from kist.spec.image import Healthcheck
 from kist.spec.mount import Mount
-from kist.spec.networking import Networking, PortBinding
+from kist.spec.networking import Endpoint, Networking, PortBinding
 from kist.spec.resources import DeviceRate, Resources, Ulimit
 
 # What `docker run --rm -i -v /tmp:/x:ro --tmpfs /t:size=1m -m 100m busybox true` sends, version 20.10.
@@ -107,9 +107,15 @@ def test_a_setting_that_would_change_behaviour_is_refused_by_its_name(host: dict
     assert caught.value.hint
 
 
-def test_a_second_network_is_refused_by_its_name():
-    with pytest.raises(Unsupported, match="other"):
-        read_create(body(NetworkingConfig={"EndpointsConfig": {"other": {}}}))
+def test_a_container_is_on_the_network_of_its_mode_first_and_then_on_others():
+    told = {"other": {"Aliases": ["x"]}, "mine": {"GwPriority": 3, "IPAddress": "10.9.9.9"}}
+    made = read_create(body({"NetworkMode": "mine"}, NetworkingConfig={"EndpointsConfig": told}))
+    assert made.networking.endpoints == (Endpoint("mine", priority=3), Endpoint("other", aliases=("x",)))
+
+
+def test_what_no_endpoint_has_is_refused_by_its_name():
+    with pytest.raises(Unsupported, match="Moon"):
+        read_create(body(NetworkingConfig={"EndpointsConfig": {"bridge": {"Moon": "full"}}}))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +218,19 @@ mounts = st.one_of(
 lists = st.lists(words, max_size=2).map(tuple)
 tables = st.dictionaries(words, words, max_size=2)
 ports = st.integers(1, 65535)
+# The mode's own is the first, so it is none of these.
+endpoints = st.builds(
+    Endpoint,
+    names.filter(bool).map("net-{}".format),
+    lists,
+    words,
+    words,
+    lists,
+    words,
+    lists,
+    tables,
+    st.integers(-9, 9),
+)
 options = st.builds(
     ContainerOptions,
     image=words.filter(bool),
@@ -228,11 +247,7 @@ options = st.builds(
     network=st.sampled_from(["bridge", "host", "none"]),
     networking=st.builds(
         Networking,
-        aliases=lists,
-        ip=words,
-        ip6=words,
-        link_local_ips=lists,
-        mac=words,
+        endpoints=st.lists(endpoints, max_size=3, unique_by=lambda each: each.network).map(tuple),
         links=lists,
         extra_hosts=lists,
         dns=lists,
@@ -245,7 +260,6 @@ options = st.builds(
         ).map(tuple),
         publish_all=st.booleans(),
         exposed_ports=st.lists(ports.map("{}/tcp".format), max_size=2, unique=True).map(tuple),
-        driver_options=tables,
     ),
     namespaces=st.builds(Namespaces, words, words, words, words, words),
     resources=st.builds(

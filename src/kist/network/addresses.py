@@ -1,0 +1,215 @@
+"""Subnets and the addresses in them, of IPv4 and of IPv6: which are free; all pure."""
+
+import contextlib
+import hashlib
+import socket
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from kist.errors import Conflict, InvalidInput, Unavailable
+from kist.spec.network import Subnet
+
+# Private ranges that few sites route, the customary one first: one of these for the default network.
+CANDIDATE_SUBNETS = (
+    *(f"10.{number}.0.0/16" for number in range(88, 96)),
+    *(f"172.{number}.0.0/16" for number in (30, 29, 28, 27)),
+    *(f"192.168.{number}.0/24" for number in range(224, 232)),
+)
+# Of these are the networks that users make: as many addresses each as a bridge has room for.
+DEFAULT_POOLS = (("10.88.0.0/13", 22), ("172.27.0.0/16", 22), ("172.28.0.0/14", 22), ("192.168.224.0/21", 24))
+_LINK_LAYER_PREFIX = b"\x02\x6b"  # the bit for "locally administered"; unicast
+_WIDE = 64  # bits of an IPv6 subnet's prefix
+
+AnyNetwork = IPv4Network | IPv6Network
+Pools = Sequence[tuple[str, int]]
+
+
+def parse_subnet(text: str) -> AnyNetwork:
+    """A subnet.
+
+    Raises:
+        InvalidInput: it is none, or has bits behind its prefix.
+    """
+    reason = "the length of its prefix is missing"
+    try:
+        if "/" in text:
+            return ip_network(text)
+    except ValueError as error:
+        reason = str(error)
+    raise InvalidInput(f"invalid subnet {text!r}: {reason}", hint="a subnet is like 10.89.0.0/22")
+
+
+def parse_address(text: str, subnet: str = "") -> IPv4Address | IPv6Address:
+    """An address, of the same kind as the subnet where one is given.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    with contextlib.suppress(ValueError):
+        found = ip_address(text)
+        if not subnet or found.version == parse_subnet(subnet).version:
+            return found
+    kind = f"IPv{parse_subnet(subnet).version} " if subnet else ""
+    raise InvalidInput(
+        f"invalid {kind}address: {text}", hint=f"an address of {subnet}" if subnet else "write it like 10.89.0.7"
+    )
+
+
+def choose_subnet(routed: Iterable[str], candidates: Iterable[str] = CANDIDATE_SUBNETS) -> str:
+    """The first candidate that overlaps none of the host's destinations (``0.0.0.0/0`` does not count).
+
+    Raises:
+        Unavailable: all overlap.
+    """
+    candidates = tuple(candidates)
+    destinations = frozenset(routed)
+    for candidate in candidates:
+        if not overlapping(candidate, destinations):
+            return candidate
+    raise Unavailable(
+        "no free subnet for the bridge network: this machine has routes to all that Kist would choose from",
+        hint="run with --network host, or remove a route to one of " + ", ".join(candidates[:3]) + " …",
+    )
+
+
+def choose_from_pools(taken: Iterable[str], pools: Pools = DEFAULT_POOLS) -> str:
+    """The first part of the pools that overlaps nothing that is taken.
+
+    Args:
+        taken: destinations of the host's routes, and subnets of other networks.
+        pools: each a range, and the length of the prefix of its parts.
+
+    Raises:
+        Unavailable: all of them are used up.
+    """
+    others = sorted(
+        (int(other.network_address), int(other.broadcast_address))
+        for text in taken
+        if (other := ip_network(text, strict=False)).version == 4 and other.prefixlen
+    )
+    for base, length in pools:
+        for part in _parts(IPv4Network(base), length, others):
+            return str(part)
+    raise Unavailable(
+        "all predefined address pools have been fully subnetted: no free subnet is left in "
+        + ", ".join(base for base, _ in pools),
+        hint="remove networks that are not needed (kist network prune), choose one with --subnet, or set pools under "
+        "[networks] in engine.toml",
+    )
+
+
+def _parts(base: IPv4Network, length: int, taken: Sequence[tuple[int, int]]) -> Iterator[IPv4Network]:
+    """The parts of a range that are free, without looking at each that is not."""
+    size = 1 << (32 - length)
+    first, end = int(base.network_address), int(base.broadcast_address)
+    while first <= end:
+        last = first + size - 1
+        hit = next((high for low, high in taken if low <= last and high >= first), None)
+        if hit is None:
+            yield IPv4Network((first, length))
+            first += size
+        else:
+            first += (hit - first) // size * size + size
+
+
+def overlapping(subnet: str, routed: Iterable[str]) -> str:
+    """The first of the destinations that has addresses in common with the subnet; empty when none has."""
+    own = parse_subnet(subnet)
+    for destination in routed:
+        other = ip_network(destination, strict=False)
+        if other.version == own.version and other.prefixlen and own.overlaps(other):
+            return destination
+    return ""
+
+
+def unique_local(seed: str) -> str:
+    """An IPv6 subnet that nobody else is likely to have (RFC 4193): it follows from the seed."""
+    digits = hashlib.sha256(seed.encode()).digest()[:5]
+    return str(IPv6Network((b"\xfd" + digits + bytes(10), _WIDE)))
+
+
+def first_address(subnet: str) -> str:
+    """The address that the bridge takes."""
+    network = parse_subnet(subnet)
+    return str(network[1] if network.num_addresses > 1 else network[0])
+
+
+def check_subnet(subnet: Subnet) -> None:
+    """Refuse a subnet of a network whose parts do not fit together.
+
+    Raises:
+        InvalidInput: names the part.
+    """
+    network = parse_subnet(subnet.subnet)
+    if network.num_addresses < 4:
+        raise InvalidInput(f"the subnet {network} is too small for a network", hint="give it a /30 at least")
+    if subnet.ip_range:
+        part = parse_subnet(subnet.ip_range)
+        if part.version != network.version or not part.subnet_of(network):  # type: ignore[arg-type]
+            raise InvalidInput(f"no matching subnet for range {part}: it is not in {network}")
+    for what, text in (("gateway", subnet.gateway), *subnet.reserved.items()):
+        if text and parse_address(text) not in network:
+            raise InvalidInput(f"no matching subnet for {what} {text}: it is not in {network}")
+
+
+def choose_address(subnet: Subnet, used: Collection[str]) -> str:
+    """The lowest address that is free, and is not the gateway, reserved, the network or the broadcast address.
+
+    Args:
+        subnet: of which only the range is given out.
+        used: addresses that are taken, with or without their prefix length.
+
+    Raises:
+        Unavailable: all are taken.
+    """
+    taken = {bare(address) for address in (subnet.gateway, *subnet.reserved.values(), *used)}
+    network = parse_subnet(subnet.ip_range or subnet.subnet)
+    first, last = _usable(parse_subnet(subnet.subnet))
+    low, high = max(first, int(network.network_address)), min(last, int(network.broadcast_address))
+    family, size = (socket.AF_INET, 4) if network.version == 4 else (socket.AF_INET6, 16)
+    for number in range(low, high + 1):
+        address = socket.inet_ntop(family, number.to_bytes(size, "big"))
+        if address not in taken:
+            return address
+    raise Unavailable(
+        f"no free address in {network}: all {max(0, high - low + 1)} are in use",
+        hint="stop or remove containers that are not needed any more, or make a larger network",
+    )
+
+
+def fixed_address(subnet: Subnet, used: Collection[str], wanted: str) -> str:
+    """The address that somebody asked for, if it can be had.
+
+    Raises:
+        InvalidInput: it is none of the subnet's.
+        Conflict: another container, or the bridge itself, has it.
+    """
+    address = parse_address(wanted, subnet.subnet)
+    first, last = _usable(parse_subnet(subnet.subnet))
+    if not first <= int(address) <= last:
+        raise InvalidInput(f"invalid address {wanted}: it is not one of the network's {subnet.subnet}")
+    if str(address) in {bare(each) for each in (subnet.gateway, *used)}:
+        raise Conflict(f"Address already in use: {wanted}", hint="choose another, or leave --ip out")
+    return str(address)
+
+
+def _usable(network: AnyNetwork) -> tuple[int, int]:
+    """The first and last address that a device can have."""
+    last = int(network.broadcast_address)
+    return int(network.network_address) + 1, last - 1 if network.version == 4 else last
+
+
+def mac_for(address: str) -> str:
+    """A locally administered MAC that follows from the address.
+
+    An address that is used again has the same MAC again, so no neighbour's cache is ever wrong.
+    """
+    packed = ip_address(bare(address)).packed
+    if len(packed) > 4:
+        packed = hashlib.sha256(packed).digest()[:4]
+    return (_LINK_LAYER_PREFIX + packed).hex(":")
+
+
+def bare(address: str) -> str:
+    """An address without the length of its prefix."""
+    return address.partition("/")[0]

@@ -1,0 +1,200 @@
+"""A container's ends on its networks: devices in its network namespace, with addresses and routes.
+
+On a bridge the device is one end of a cable (veth) whose other end is a port of the bridge; on a network of the drivers
+macvlan and ipvlan it shares a device of the host's. Every function works in the network namespace of the calling
+thread, the one that bridges and parents are in, and may be called from many threads and processes at once, for one
+container by one at a time.
+
+Raises, everywhere:
+    Forbidden, Unavailable: as ``failures.explained`` has it.
+"""
+
+import errno
+import socket
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from kist.errors import Conflict
+from kist.kernel import netns, rtnetlink
+from kist.kernel.netlink import NETLINK_ROUTE, Request, Socket
+from kist.kernel.rtnetlink import Link
+from kist.network import bridges, parents
+from kist.network.addresses import bare
+from kist.network.failures import explained
+from kist.network.parents import ParentNetwork
+from kist.network.plan import DEVICE_PREFIX, BridgeNetwork, cable_name, way_out
+from kist.spec.networking import NetworkAttachment
+
+_LOOPBACK_INDEX = 1  # in every network namespace
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+class End(NamedTuple):
+    """What a container gets on a network, and how the network is in the kernel."""
+
+    attachment: NetworkAttachment
+    network: BridgeNetwork | ParentNetwork
+
+
+def attach(netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Sequence[NetworkAttachment] = ()) -> None:
+    """Connect a network namespace: a device for each end, with addresses and routes; loopback is up then.
+
+    Args:
+        netns_fd: the container's network namespace.
+        ends: in the order in which the devices are numbered.
+        container_id: names the cables' ends on the host.
+        beside: the ends that the container has already.
+
+    Raises:
+        Conflict: as in ``bridges.ensure``, or a device of the name that is asked for is there.
+    """
+    with (
+        explained(f"connect the container {container_id[:12]} to {', '.join(end.attachment.network for end in ends)}"),
+        Socket(NETLINK_ROUTE) as outside,
+        netns.socket_inside(netns_fd) as inside,
+    ):
+        taken = {link.name for link in rtnetlink.links(inside)} if beside else {"lo"}
+        done: list[str] = []
+        try:
+            for end in ends:
+                device = _device_name(end.attachment.device, taken)
+                taken.add(device)
+                done.append(end.attachment.network)
+                _plug(outside, netns_fd, end, device, cable_name(container_id, end.attachment.network))
+                _configure(inside, end, device)
+            _set_ways_out(inside, [*beside, *(end.attachment for end in ends)], replace=bool(beside))
+        except BaseException:
+            for network in done:
+                bridges.delete(outside, cable_name(container_id, network))
+            raise
+
+
+def detach(
+    container_id: str, network: str, netns_fd: int = -1, *, mac: str = "", beside: Sequence[NetworkAttachment] = ()
+) -> None:
+    """Take a container's end on a network away, if there is one.
+
+    Not needed when the container's namespace ends: the kernel removes the device then, without anybody's waiting. This
+    call waits for the kernel, some 16 ms.
+
+    Args:
+        container_id: its id.
+        network: its name.
+        netns_fd: the container's namespace, where it goes on.
+        mac: of the device; found by that where it has no end on the host.
+        beside: the ends that it keeps.
+    """
+    with explained(f"disconnect the container {container_id[:12]}"), Socket(NETLINK_ROUTE) as outside:
+        bridges.delete(outside, cable_name(container_id, network))
+        if netns_fd < 0:
+            return
+        with netns.socket_inside(netns_fd) as inside:
+            for link in rtnetlink.links(inside):
+                if link.mac == mac and link.kind in {"macvlan", "ipvlan"}:
+                    bridges.delete(inside, link.name)
+            _set_ways_out(inside, beside, replace=True)
+
+
+def _device_name(wanted: str, taken: set[str]) -> str:
+    """The name of the next device; ``wanted`` is a whole name where it ends in a digit, else what it begins with."""
+    if wanted and wanted[-1].isdigit():
+        if wanted in taken:
+            raise Conflict(f"the container's network namespace has a device {wanted} already")
+        return wanted
+    number = 0
+    while f"{wanted or DEVICE_PREFIX}{number}" in taken:
+        number += 1
+    return f"{wanted or DEVICE_PREFIX}{number}"
+
+
+def _plug(outside: Socket, netns_fd: int, end: End, device: str, cable: str) -> None:
+    network = end.network
+    if isinstance(network, ParentNetwork):
+        parents.make_device(outside, network, device, end.attachment.mac, netns_fd)
+        return
+    link = bridges.ensured(outside, network)
+    made = rtnetlink.new_veth(
+        cable, master=link.ifindex, mtu=network.mtu, peer=device, peer_mac=end.attachment.mac, peer_netns=netns_fd
+    )
+    try:
+        outside.transact([made])
+    except FileExistsError:
+        # The container's last run: its namespace has ended, and the kernel has not come to remove the cable.
+        bridges.delete(outside, cable)
+        _plug_again(outside, made, device)
+    if not network.icc:
+        port = rtnetlink.find_link(outside, cable)
+        if port is not None:
+            outside.transact([rtnetlink.isolate_port(port.ifindex, cable)])
+
+
+def _plug_again(outside: Socket, made: Request, device: str) -> None:
+    try:
+        outside.transact([made])
+    except FileExistsError:
+        raise Conflict(f"the container's network namespace has a device {device} already") from None
+
+
+def _configure(inside: Socket, end: End, name: str) -> None:
+    device = rtnetlink.find_link(inside, name)
+    if device is None:
+        raise OSError(errno.ENODEV, "removed as soon as it was made", name)
+    attachment = end.attachment
+    if not attachment.address6:
+        _keep_quiet(inside, device)
+    addresses = (attachment.address, attachment.address6, *(_with_prefix(each) for each in attachment.link_local))
+    split = (each.partition("/") for each in addresses if each)
+    inside.transact(
+        [
+            rtnetlink.set_up(_LOOPBACK_INDEX, "lo"),
+            rtnetlink.set_up(device.ifindex, name),
+            *(rtnetlink.add_address(device.ifindex, address, int(prefix)) for address, _, prefix in split),
+        ]
+    )
+    if isinstance(end.network, ParentNetwork) and end.network.routed:
+        _route_by(inside, device, attachment)
+
+
+def _with_prefix(address: str) -> str:
+    """A link-local address, whose subnet is the link's."""
+    return f"{bare(address)}/{64 if ':' in address else 16}"
+
+
+def _route_by(inside: Socket, device: Link, attachment: NetworkAttachment) -> None:
+    """The parent routes what the device sends (ipvlan's modes l3 and l3s): there is no next hop to name."""
+    kinds = [
+        family for family, has in ((socket.AF_INET, attachment.address), (socket.AF_INET6, attachment.address6)) if has
+    ]
+    for family in kinds:
+        try:
+            inside.transact([rtnetlink.add_default_route_on(device.ifindex, family)])
+        except FileExistsError:
+            continue  # another network is the way out
+
+
+def _set_ways_out(inside: Socket, attachments: Iterable[NetworkAttachment], *, replace: bool) -> None:
+    held = tuple(attachments)
+    for version, family in _FAMILIES.items():
+        found = way_out(held, version)
+        if found is not None:
+            gateway = found.gateway if version == 4 else found.gateway6
+            inside.transact([rtnetlink.add_default_route(gateway, replace=replace)])
+        elif replace:
+            _remove_way_out(inside, family)
+
+
+def _remove_way_out(inside: Socket, family: int) -> None:
+    try:
+        inside.transact([rtnetlink.delete_default_route(family)])
+    except OSError as error:
+        if error.errno not in {errno.ESRCH, errno.EAFNOSUPPORT, errno.EOPNOTSUPP}:
+            raise
+
+
+def _keep_quiet(inside: Socket, device: Link) -> None:
+    """Without this each new container multicasts to all others, and the 600th attach takes twice as long."""
+    try:
+        inside.transact([rtnetlink.without_link_local(device.ifindex, device.name)])
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:  # a kernel without IPv6 is quiet
+            raise
