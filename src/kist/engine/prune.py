@@ -16,7 +16,8 @@ from kist.spec.prune import CachePruning, Pruning
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
 from kist.spec.usage import CacheUsage, Pruned, SystemPruned, VolumeUsage
-from kist.store import Store, Without
+from kist.store import Store, Without, directories
+from kist.store.collect import Collected
 
 
 class Prune:
@@ -39,7 +40,7 @@ class Prune:
             used = self._usage.of_container(container)
             if dry_run or self._remove(container):
                 deleted.append(container.id)
-                size += used.size
+                size += used.disk
         return self._told("container", Pruned(tuple(deleted), (), size), dry_run=dry_run)
 
     def _remove(self, container: Container) -> bool:
@@ -54,13 +55,13 @@ class Prune:
         """Remove the images that have no name and no container, or with ``every`` all that no container needs."""
         chosen = self._unused_images(pruning, frozenset(), every=every)
         if dry_run:
-            found = self._store.survey(Without(images=frozenset(image.id for image in chosen))) if chosen else None
+            found = self._store.survey(Without(images=frozenset(image.id for image in chosen)))
         else:
             for image in chosen:
                 self._images.forget(image)
-            found = self._store.collect()
-        snapshots = found.snapshots if found and chosen else ()
-        return self._told("image", _pruned_images(chosen, snapshots, found.size if found else 0), dry_run=dry_run)
+            found = self._store.collect() or Collected()  # who writes just now makes up for it
+        snapshots = found.snapshots if chosen else ()
+        return self._told("image", _pruned_images(chosen, snapshots, found.size), dry_run=dry_run)
 
     def _unused_images(self, pruning: Pruning, gone: frozenset[str], *, every: bool) -> list[Image]:
         """Those that no container has been made of, but for the containers that are gone."""
@@ -84,7 +85,7 @@ class Prune:
     def _unused_volumes(self, pruning: Pruning, gone: frozenset[str], *, every: bool) -> list[VolumeUsage]:
         return [
             used
-            for used in self._usage.of_volumes(gone)
+            for used in self._usage.of_volumes(gone=gone)
             if not used.containers
             and (every or used.volume.anonymous)
             and _fits(pruning, used.volume.created_at, used.volume.labels or {})
@@ -95,7 +96,7 @@ class Prune:
         chosen = _choose(*self._usage.of_cache(), pruning)
         keys = frozenset(entry.key for entry in chosen)
         if dry_run:
-            size = self._store.survey(Without(cache=keys)).size if keys else 0
+            size = self._store.survey(Without(cache=keys)).size
         else:
             self._store.records.cache_remove(keys)
             collected = self._store.collect()
@@ -107,21 +108,21 @@ class Prune:
         containers = self.containers(pruning, dry_run=True)
         gone = frozenset(containers.deleted)
         images = self._unused_images(pruning, gone, every=every)
-        keys: frozenset[str] = frozenset()
+        keys: list[str] = []
         if not (pruning.labels or pruning.not_labels):  # entries of the cache have no labels
             left = [image for image in self._images.list() if image not in images]
-            keys = frozenset(self._usage.cache_keys(pruning.until, () if every else left))
+            keys = self._usage.cache_keys(pruning.until, () if every else left)
         without = Without(images=frozenset(str(image.id) for image in images), containers=gone)
         layers = [key for key in self._store.survey(without).snapshots if key not in gone] if images else []
-        found = self._store.survey(msgspec.structs.replace(without, cache=keys))
+        found = self._store.survey(msgspec.structs.replace(without, cache=frozenset(keys)))
         pruned_volumes = _pruned_volumes(self._unused_volumes(pruning, gone, every=False) if volumes else ())
-        logs = sum(self._usage.of_container(self._containers.get(each)).log for each in gone)
+        files = sum(directories.measure(self._containers.places_of(each).data).disk for each in gone)
         return SystemPruned(
             containers=containers.deleted,
             images=_pruned_images(images, layers, 0),
             volumes=pruned_volumes.deleted,
-            cache=tuple(sorted(keys)),
-            size=found.size + logs + pruned_volumes.size,
+            cache=tuple(keys),
+            size=found.size + files + pruned_volumes.size,
         )
 
     def _told(self, kind: Kind, pruned: Pruned, *, dry_run: bool) -> Pruned:

@@ -1,8 +1,9 @@
 """How much space things take. Sizes of layers are in the records; only what can change is measured."""
 
-import os
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from kist.engine.containers import Containers
 from kist.engine.images import Images
@@ -11,11 +12,29 @@ from kist.spec.container import Container
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
-from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage
+from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, OtherUsage, VolumeUsage
 from kist.spec.volume import Volume
 from kist.store import Store, digests_in, directories
+from kist.store.accounting import Account, Parts, blob_name
+from kist.store.directories import Extent
 
 _SECOND = 1_000_000_000
+_NOTHING = Extent(0, 0)
+
+
+class _Needs(NamedTuple):
+    """Which parts are needed by each of the images and by each entry of the build cache, with the entry's last use."""
+
+    images: tuple[tuple[Image, set[str]], ...]
+    cache: tuple[tuple[str, set[str], int], ...]
+
+    def of_images(self) -> set[str]:
+        """By any image."""
+        return set().union(*(parts for _, parts in self.images))
+
+    def of_cache(self, here: Parts) -> set[str]:
+        """By any entry of the cache."""
+        return here.with_below(part for _, parts, _ in self.cache for part in parts)
 
 
 class Usage:
@@ -27,145 +46,152 @@ class Usage:
         self._store = store
         # Protects what is known of containers that do not run: their last end, and what they had written by then.
         self._lock = threading.Lock()
-        self._written: dict[str, tuple[int, int]] = {}
+        self._written: dict[str, tuple[int, Extent]] = {}
 
-    def written(self, container: Container) -> int:
-        """Bytes of what a container has written over its image; measured once for each run of one that has ended.
+    def of_container(self, container: Container) -> ContainerUsage:
+        """The space of a container; nothing for what was removed meanwhile.
 
-        Raises:
-            NotFound: it was removed meanwhile.
+        What it has written is measured once for each run of one that has ended.
         """
-        state = container.state
-        if state.running:
-            return self._store.snapshots.usage(container.id)
-        with self._lock:
-            known = self._written.get(container.id)
-        if known is not None and known[0] == state.finished_at:
-            return known[1]
-        size = self._store.snapshots.usage(container.id)
-        with self._lock:
-            self._written[container.id] = (state.finished_at, size)
-        return size
+        written = self._known(container)
+        try:
+            if written is None:
+                written = self._store.snapshots.measure(container.id)
+                self._keep(container, written)
+            below = self._store.snapshots.usage_below(container.id)
+        except NotFound:
+            written, below = _NOTHING, 0
+        return _of_container(container, written, below, directories.measure(self._containers.places(container).data))
 
     def forget(self, container: Container) -> None:
         """Somebody else has written to its files, or it is gone."""
         with self._lock:
             self._written.pop(container.id, None)
 
-    def of_container(self, container: Container) -> ContainerUsage:
-        """The space of a container; nothing for what was removed meanwhile."""
-        try:
-            written = self.written(container)
-            below = self._store.snapshots.usage_below(container.id)
-            again = self._store.snapshots.again(container.id)
-        except NotFound:
-            written = below = again = 0
-        log = _measure(self._containers.places(container).data)
-        return ContainerUsage(container, written, written + below, log, again)
-
-    def of_images(self) -> tuple[ImageUsage, ...]:
-        """The space of all images, the newest first."""
-        images = self._images.list()
-        sizes = self._store.snapshots.sizes()
-        layers = {image.id: chain_ids(image.config.rootfs.diff_ids) for image in images}
-        users: dict[str, int] = {}
-        for chains in layers.values():
-            for chain in set(chains):
-                users[chain] = users.get(chain, 0) + 1
-        found = []
-        for image in images:
-            shared = sum(sizes.get(chain, 0) for chain in layers[image.id] if users[chain] > 1)
-            alone = sum(sizes.get(chain, 0) for chain in layers[image.id] if users[chain] == 1)
-            containers = len(self._store.records.containers_of_image(image.id))
-            found.append(ImageUsage(image, containers, shared, alone))
-        return tuple(found)
-
     def all(self) -> DiskUsage:
         """The space of everything under the data root."""
-        images = self.of_images()
-        sizes = self._store.snapshots.sizes_on_disk()
-        needed: set[str] = set()
-        active: set[str] = set()
-        for each in images:
-            own = self._parts(each.image, sizes)
-            needed |= own
-            if each.containers:
-                active |= own
-        cache, cache_size = self._cache(sizes, needed)
+        containers = self._containers.list(all=True)
+        account = self._store.account(
+            {each.id: known for each in containers if (known := self._known(each)) is not None}
+        )
+        parts = account.parts
+        needs = self._needs(parts)
+        users = {image.id: len(self._store.records.containers_of_image(image.id)) for image, _ in needs.images}
+        standing = parts.with_below(key for key in account.active if key in account.containers)
+        sizes = parts.assigned((needs.of_images(), needs.of_cache(parts), standing))
+        images_size, cache_size, below_containers, dead = sizes
+        active = set().union(*(own for image, own in needs.images if users[image.id]))
+        written = [extent for key, extent in account.active.items() if key in account.containers]
+        unfinished = sum(extent.disk for key, extent in account.active.items() if key not in account.containers)
         return DiskUsage(
-            images=images,
-            images_size=sum(sizes.get(part, 0) for part in needed),
-            images_reclaimable=sum(sizes.get(part, 0) for part in needed - active),
-            containers=tuple(self.of_container(each) for each in self._containers.list(all=True)),
-            cache=cache,
+            images=_of_images(needs, users, parts, self._store.snapshots.sizes()),
+            images_size=images_size,
+            images_reclaimable=images_size - parts.size(active),
+            containers=tuple(self._accounted(each, account) for each in containers),
+            containers_size=sum(each.disk for each in (*written, *account.containers.values())) + below_containers,
+            cache=_of_cache(needs, parts),
             cache_size=cache_size,
-            volumes=self.of_volumes(),
-            packages_size=_measure(os.path.join(self._store.root, "cache")),
+            volumes=self.of_volumes(account.volumes),
+            others=(
+                OtherUsage("packages", account.packages),
+                OtherUsage("database", account.database),
+                OtherUsage("leftovers", account.strays + unfinished + dead, dead),
+                OtherUsage("rest", account.rest),
+            ),
         )
 
-    def of_cache(self) -> tuple[tuple[CacheUsage, ...], int]:
-        """The space of the build cache's entries, the longest unused first, and what they alone keep."""
-        sizes = self._store.snapshots.sizes_on_disk()
-        needed = set().union(*(self._parts(image, sizes) for image in self._images.list()))
-        return self._cache(sizes, needed)
+    def of_cache(self, images: Sequence[Image] | None = None) -> tuple[tuple[CacheUsage, ...], int]:
+        """The space of the build cache's entries, the longest unused first, and what they alone keep.
 
-    def _cache(self, sizes: dict[str, int], needed: set[str]) -> tuple[tuple[CacheUsage, ...], int]:
-        """The same, beside what the images need."""
-        entries = self._store.records.cache_entries()
-        parts = {key: self._kept_parts(value, sizes) for key, value, _ in entries}
-        kept = set().union(*parts.values())
-        cache = tuple(
-            CacheUsage(key, sum(sizes[part] for part in parts[key]), not parts[key].isdisjoint(needed), used_at)
-            for key, _, used_at in entries
-        )
-        return cache, sum(sizes.get(part, 0) for part in kept - needed)
+        Args:
+            images: beside which ones; by default all that are here.
+        """
+        parts = self._store.parts()
+        needs = self._needs(parts, images)
+        _, size, _ = parts.assigned((needs.of_images(), needs.of_cache(parts)))
+        return _of_cache(needs, parts), size
 
     def cache_keys(self, until: int, images: Sequence[Image]) -> list[str]:
         """The entries of the build cache that were not used since a moment and keep nothing of these images."""
-        sizes = self._store.snapshots.sizes_on_disk()
-        needed = set().union(*(self._parts(image, sizes) for image in images)) if images else set()
-        return [
-            key
-            for key, value, used_at in self._store.records.cache_entries()
-            if (not until or used_at < until // _SECOND) and self._kept_parts(value, sizes).isdisjoint(needed)
-        ]
+        entries, _ = self.of_cache(images)
+        return [each.key for each in entries if not each.shared and (not until or each.used_at < until // _SECOND)]
 
-    def of_volumes(self, gone: frozenset[str] = frozenset()) -> tuple[VolumeUsage, ...]:
-        """The space of all volumes, by name; their files are gone through. Containers that are gone have none."""
-        users: dict[str, int] = {}
+    def of_volumes(
+        self, sizes: Mapping[str, int] | None = None, gone: frozenset[str] = frozenset()
+    ) -> tuple[VolumeUsage, ...]:
+        """The space of all volumes, by name. Containers that are gone have none.
+
+        Args:
+            sizes: what is known of them; otherwise their files are gone through.
+            gone: ids of containers that are thought away.
+        """
+        users: Counter[str] = Counter()
         for container in self._store.records.containers():
-            if container.id in gone:
-                continue
-            for name in {mount.source for mount in container.options.mounts if mount.type == "volume"}:
-                users[name] = users.get(name, 0) + 1
-        return tuple(
-            VolumeUsage(volume, users.get(volume.name, 0), _measure(volume.mountpoint))
-            for volume in self._store.volumes.list()
+            if container.id not in gone:
+                users.update({mount.source for mount in container.options.mounts if mount.type == "volume"})
+        volumes = self._store.volumes.list()
+        known = self._store.volumes.sizes(each.name for each in volumes) if sizes is None else sizes
+        return tuple(VolumeUsage(each, users[each.name], known.get(each.name, 0)) for each in volumes)
+
+    def _known(self, container: Container) -> Extent | None:
+        with self._lock:
+            known = self._written.get(container.id)
+        if known is None or container.state.running or known[0] != container.state.finished_at:
+            return None
+        return known[1]
+
+    def _keep(self, container: Container, measured: Extent) -> None:
+        if not container.state.running:
+            with self._lock:
+                self._written[container.id] = (container.state.finished_at, measured)
+
+    def _accounted(self, container: Container, account: Account) -> ContainerUsage:
+        written = account.active.get(container.id, _NOTHING)
+        self._keep(container, written)
+        sizes = self._store.snapshots.sizes()
+        below = sum(sizes.get(key, 0) for key in account.parts.with_below([container.id]))
+        return _of_container(container, written, below, account.containers.get(container.id, _NOTHING))
+
+    def _needs(self, parts: Parts, images: Sequence[Image] | None = None) -> _Needs:
+        entries = self._store.records.cache_entries()
+        return _Needs(
+            tuple((image, self._parts(image)) for image in (self._images.list() if images is None else images)),
+            tuple((key, _kept(value, parts), used_at) for key, value, used_at in entries),
         )
 
     def of_volume(self, volume: Volume) -> VolumeUsage:
         """The space of one volume that no container has."""
-        return VolumeUsage(volume, 0, _measure(volume.mountpoint))
+        return VolumeUsage(volume, 0, self._store.volumes.sizes([volume.name])[volume.name])
 
-    def _parts(self, image: Image, sizes: dict[str, int]) -> set[str]:
-        """The snapshots and blobs of an image; the sizes of blobs are noted in ``sizes``, under names of their own."""
-        data = self._store.blobs.read(image.manifest)
-        manifest = parse_manifest(data)
-        blobs = {f"blob {image.manifest}": len(data)}
-        for part in (manifest.config, *manifest.layers):
-            blobs[f"blob {part.digest}"] = part.size
-        sizes.update(blobs)
-        return {*blobs, *chain_ids(image.config.rootfs.diff_ids)}
-
-    def _kept_parts(self, value: bytes, sizes: dict[str, int]) -> set[str]:
-        """As ``_parts``, of an entry of the build cache. A digest may be that of a snapshot, of a blob, or of both."""
-        found = set()
-        for digest in map(Digest, digests_in(value)):
-            if f"blob {digest}" not in sizes and digest in self._store.blobs:
-                sizes[f"blob {digest}"] = self._store.blobs.size(digest)
-            found.update({digest, f"blob {digest}"} & sizes.keys())
-        return found
+    def _parts(self, image: Image) -> set[str]:
+        """What an image is made of."""
+        manifest = parse_manifest(self._store.blobs.read(image.manifest))
+        blobs = (image.manifest, manifest.config.digest, *(layer.digest for layer in manifest.layers))
+        return {*map(blob_name, blobs), *chain_ids(image.config.rootfs.diff_ids)}
 
 
-def _measure(path: str) -> int:
-    return directories.size(path) if os.path.isdir(path) else 0
+def _kept(value: bytes, parts: Parts) -> set[str]:
+    """What an entry of the build cache keeps. A digest may be that of a layer, of a blob, or of both."""
+    return {name for digest in digests_in(value) for name in (digest, blob_name(digest)) if name in parts.sizes}
+
+
+def _of_container(container: Container, written: Extent, below: int, files: Extent) -> ContainerUsage:
+    root = written.apparent + below
+    return ContainerUsage(container, written.apparent, root, files.apparent, written.disk + files.disk)
+
+
+def _of_images(needs: _Needs, users: dict[Digest, int], parts: Parts, sizes: dict[str, int]) -> tuple[ImageUsage, ...]:
+    count = Counter(part for _, own in needs.images for part in own)
+    found = []
+    for image, own in needs.images:
+        common = {part for part in own if count[part] > 1}
+        shared, unique = (sum(sizes.get(part, 0) for part in some) for some in (common, own - common))
+        found.append(ImageUsage(image, users[image.id], shared, unique, parts.size(own), parts.size(common)))
+    return tuple(found)
+
+
+def _of_cache(needs: _Needs, parts: Parts) -> tuple[CacheUsage, ...]:
+    of_images = needs.of_images()
+    return tuple(
+        CacheUsage(key, parts.size(own), not own.isdisjoint(of_images), used_at) for key, own, used_at in needs.cache
+    )

@@ -32,47 +32,46 @@ class SystemPruned(msgspec.Struct, frozen=True):
 
 
 class ImageUsage(msgspec.Struct, frozen=True):
-    """The space of one image's layers, unpacked.
+    """The space of one image.
 
     Attributes:
         containers: how many were made from it, running or not.
-        shared: of layers that other images have too.
-        unique: of layers that no other image has.
+        shared: bytes of the files in layers that other images have too.
+        unique: of the files in layers that no other image has.
+        disk: what it has on the disk: its layers unpacked and as blobs, config and manifest.
+        disk_shared: what of that other images have too.
     """
 
     image: Image
     containers: int
     shared: int
     unique: int
+    disk: int
+    disk_shared: int
 
 
 class ContainerUsage(msgspec.Struct, frozen=True):
     """The space of one container.
 
     Attributes:
-        written: what it has written over its image.
-        root: what it and its image have.
-        log: and its log.
-        again: what of its image it takes once more, where its files are a copy.
+        written: bytes of the files that it has written over its image.
+        root: of the files of its image, too.
+        log: of its log, and the other files beside it.
+        disk: what of the disk is given back when it is removed.
     """
 
     container: Container
     written: int
     root: int
     log: int
-    again: int = 0
-
-    @property
-    def size(self) -> int:
-        """What is given back when it is removed."""
-        return self.written + self.log + self.again
+    disk: int
 
 
 class CacheUsage(msgspec.Struct, frozen=True):
     """The space of one entry of the build cache.
 
     Attributes:
-        size: of the layer that it keeps, unpacked and as a blob; 0 where the step changed nothing.
+        size: on the disk, of the layer that it keeps, unpacked and as a blob; 0 where the step changed nothing.
         shared: whether an image has that layer too, so that the entry costs nothing.
         used_at: seconds since the epoch.
     """
@@ -84,41 +83,56 @@ class CacheUsage(msgspec.Struct, frozen=True):
 
 
 class VolumeUsage(msgspec.Struct, frozen=True):
-    """The space of one volume, and how many containers have it."""
+    """The space of one volume on the disk, and how many containers have it."""
 
     volume: Volume
     containers: int
     size: int
 
 
-class DiskUsage(msgspec.Struct, frozen=True):
-    """What is under the data root. Nothing is counted twice, so the totals add up to what ``du`` finds.
+class OtherUsage(msgspec.Struct, frozen=True):
+    """What takes space besides.
 
     Attributes:
-        images_size: all layers of images, each once, unpacked and as blobs, with configs and manifests.
+        kind: ``packages`` (what bootstraps have downloaded), ``database``, ``leftovers`` (what is being made just now,
+            and what nobody needs any more), ``rest`` (locks, mount points, the directories themselves).
+        size: on the disk.
+        reclaimable: what of it the next clean-up of any kind takes away.
+    """
+
+    kind: str
+    size: int
+    reclaimable: int = 0
+
+
+class DiskUsage(msgspec.Struct, frozen=True):
+    """What is under the data root, in bytes of blocks on the disk.
+
+    Each file is in one place, so that ``total`` is what ``du -s`` finds there. (What a file system shares between
+    files, reflinks, is in both, here as there.)
+
+    Attributes:
+        images_size: all that images need, each thing once.
         images_reclaimable: what of it no container needs.
+        containers_size: what containers have written, their logs, and layers of images that were removed under them.
         cache_size: what only the build cache keeps.
-        packages_size: what bootstraps have downloaded.
+        others: the rest.
     """
 
     images: tuple[ImageUsage, ...]
     images_size: int
     images_reclaimable: int
     containers: tuple[ContainerUsage, ...]
+    containers_size: int
     cache: tuple[CacheUsage, ...]
     cache_size: int
     volumes: tuple[VolumeUsage, ...]
-    packages_size: int
-
-    @property
-    def containers_size(self) -> int:
-        """Of what containers have written, and their logs."""
-        return sum(each.size for each in self.containers)
+    others: tuple[OtherUsage, ...]
 
     @property
     def containers_reclaimable(self) -> int:
         """Of those that do not run."""
-        return sum(each.size for each in self.containers if not each.container.state.running)
+        return sum(each.disk for each in self.containers if not each.container.state.running)
 
     @property
     def volumes_size(self) -> int:
@@ -133,4 +147,5 @@ class DiskUsage(msgspec.Struct, frozen=True):
     @property
     def total(self) -> int:
         """All of it."""
-        return self.images_size + self.containers_size + self.cache_size + self.volumes_size + self.packages_size
+        kinds = self.images_size + self.containers_size + self.cache_size + self.volumes_size
+        return kinds + sum(each.size for each in self.others)

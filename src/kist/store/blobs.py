@@ -172,6 +172,17 @@ class Blobs:
         with self.open(digest) as file:
             return os.fstat(file.fileno()).st_size
 
+    def strays(self) -> tuple[str, ...]:
+        """Paths beside the blobs that are none."""
+        above = [f"{self.directory}/{name}" for name in os.listdir(self.directory) if name != "sha256"]
+        names = os.listdir(f"{self.directory}/sha256")
+        return (*above, *(f"{self.directory}/sha256/{name}" for name in names if not _HEX.match(name)))
+
+    def sizes_on_disk(self) -> dict[Digest, int]:
+        """What each blob has on the disk, in bytes."""
+        directory = f"{self.directory}/sha256"
+        return {Digest(f"sha256:{name}"): disk for name, disk in directories.blocks(directory) if _HEX.match(name)}
+
     def verify(self, digest: Digest) -> None:
         """Read it all; ``Corrupt`` when its content has another digest."""
         state = hashlib.new(digest.algorithm)

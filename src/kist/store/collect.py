@@ -18,7 +18,7 @@ _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """What a collection removed; ``size`` is bytes of the blobs and of the files in the snapshots."""
+    """What a collection removed; ``size`` is what it had on the disk, in bytes."""
 
     blobs: tuple[Digest, ...] = ()
     snapshots: tuple[str, ...] = ()
@@ -36,9 +36,10 @@ class Without(msgspec.Struct, frozen=True):
 def survey(blobs: Blobs, snapshots: Snapshots, records: Records, without: Without) -> Collected:
     """What a collection would remove if these records were gone; nothing is removed."""
     live = _live(blobs, records, without)
-    dead = [digest for digest in blobs.list() if digest not in live]
+    on_disk = blobs.sizes_on_disk()
+    dead = [digest for digest in on_disk if digest not in live]
     gone = _dead_snapshots(snapshots, live)
-    size = sum(map(blobs.size, dead)) + sum(map(snapshots.usage, gone)) + sum(map(snapshots.again, gone))
+    size = sum(on_disk[digest] for digest in dead) + sum(snapshots.measure(key).disk for key in gone)
     return Collected(tuple(dead), tuple(gone), size)
 
 
@@ -50,14 +51,15 @@ def digests_in(value: bytes) -> tuple[str, ...]:
 def collect(blobs: Blobs, snapshots: Snapshots, records: Records) -> Collected:
     """Remove what is not needed; the caller holds the store's lock alone."""
     live = _live(blobs, records, Without())
-    dead = [digest for digest in blobs.list() if digest not in live]
+    on_disk = blobs.sizes_on_disk()
+    dead = [digest for digest in on_disk if digest not in live]
     freed = 0
     for digest in dead:  # first, for on a full disk this makes room for the database's own writing
-        freed += blobs.size(digest)
+        freed += on_disk[digest]
         blobs.remove(digest)
     gone = _dead_snapshots(snapshots, live)
     for key in gone:
-        freed += snapshots.usage(key) + snapshots.again(key)
+        freed += snapshots.measure(key).disk
         snapshots.remove(key)
     snapshots.sweep()
     return Collected(tuple(dead), tuple(gone), freed)
@@ -86,7 +88,7 @@ def needed_by(blobs: Blobs, image: Image) -> set[str]:
 def _dead_snapshots(snapshots: Snapshots, live: set[str]) -> list[str]:
     """The newest first, so that whatever stood on a snapshot has gone, or keeps it."""
     gone: list[str] = []
-    parents = {key: snapshots.parent(key) for key in snapshots.list()}
+    parents = snapshots.parents()
     kept: set[str | None] = set()
     for key in reversed(tuple(parents)):
         if key in live or key in kept:

@@ -22,6 +22,7 @@ class Copies:
 
     name = "copy"
     quick = False
+    layered = False
 
     def make(self, directory: str, below: str | None) -> int:
         """See ``Storage``."""

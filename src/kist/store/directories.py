@@ -1,12 +1,15 @@
-"""Directories of the data root: made with plain permissions, synced, emptied."""
+"""Directories of the data root: made with plain permissions, synced, measured, emptied."""
 
-import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEPEST = 200
+_PATH_MAX = 4096
+_BLOCK = 512  # bytes of what st_blocks counts, whatever the file system's own are
 
 
 def make(path: str, mode: int = 0o700) -> None:
@@ -102,30 +105,98 @@ def _xattrs(path: str) -> list[str]:
         return []
 
 
+class Extent(NamedTuple):
+    """The space of a file tree, in bytes.
+
+    Attributes:
+        apparent: of what is in its regular files.
+        disk: of the blocks that all of it has on the disk, directories too, as ``du`` counts them. What a file system
+            shares between files (reflinks) is told of each of them: nobody can know.
+    """
+
+    apparent: int
+    disk: int
+
+
 def size(path: str) -> int:
-    """Bytes of all regular files below ``path``, hard links once; not what is deeper than a path can name."""
-    total = 0
-    seen: set[int] = set()
+    """Bytes of all regular files below ``path``, hard links once."""
+    return measure(path).apparent
+
+
+def measure(path: str, *, one_device: bool = False) -> Extent:
+    """The space of ``path`` and all below it, hard links once; nothing for what is not there, or goes meanwhile.
+
+    Args:
+        path: a directory, or any other file.
+        one_device: leave out what is mounted below.
+    """
+    try:
+        top = os.lstat(path)
+    except FileNotFoundError:
+        return Extent(0, 0)
+    if not stat.S_ISDIR(top.st_mode):
+        return Extent(top.st_size if stat.S_ISREG(top.st_mode) else 0, top.st_blocks * _BLOCK)
+    apparent, counted = 0, top.st_blocks
+    seen: set[tuple[int, int]] = set()
     waiting = [path]
     while waiting:
+        above = waiting.pop()
+        for name, status in _statuses(above):
+            if one_device and status.st_dev != top.st_dev:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(f"{above}/{name}")
+            elif status.st_nlink > 1:
+                identity = (status.st_dev, status.st_ino)
+                if identity in seen:
+                    continue
+                seen.add(identity)
+            counted += status.st_blocks
+            if stat.S_ISREG(status.st_mode):
+                apparent += status.st_size
+    return Extent(apparent, counted * _BLOCK)
+
+
+def blocks(path: str) -> list[tuple[str, int]]:
+    """The name of each thing in a directory, without those below, and its bytes on the disk."""
+    return [(name, status.st_blocks * _BLOCK) for name, status in _statuses(path)]
+
+
+def own_blocks(path: str) -> int:
+    """Bytes on the disk of a directory itself, without what is in it; 0 where there is none."""
+    try:
+        return os.lstat(path).st_blocks * _BLOCK
+    except FileNotFoundError:
+        return 0
+
+
+def _statuses(path: str) -> list[tuple[str, os.stat_result]]:
+    """Of all that is in a directory; nothing when it is gone."""
+    found = []
+    try:
+        descriptor = _open_deep(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+    finally:
+        os.close(descriptor)
+    return found
+
+
+def _open_deep(path: str) -> int:
+    """A directory, also where it lies deeper than a path can name: a piece of the path after the other."""
+    rest, descriptor = path, -1
+    while True:
+        cut = len(rest) if len(os.fsencode(rest)) < _PATH_MAX else rest.rindex("/", 0, _PATH_MAX // 4)
         try:
-            total += _files_size(waiting.pop(), waiting, seen)
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-    return total
-
-
-def _files_size(path: str, below: list[str], seen: set[int]) -> int:
-    """Bytes of the files in one directory; its directories go to ``below``."""
-    total = 0
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                below.append(entry.path)
-            elif entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-                if status.st_nlink == 1 or status.st_ino not in seen:
-                    total += status.st_size
-                    seen.add(status.st_ino)
-    return total
+            deeper = os.open(rest[:cut], _DIRECTORY, dir_fd=descriptor if descriptor >= 0 else None)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        descriptor, rest = deeper, rest[cut + 1 :]
+        if not rest:
+            return descriptor

@@ -19,6 +19,7 @@ class Overlay:
 
     name = "overlay"
     quick = True
+    layered = True
 
     def __init__(self) -> None:
         self._options = options()

@@ -114,4 +114,6 @@ MIGRATIONS = (
         )
     ) AS BLOB) WHERE COALESCE(json_extract(CAST(value AS TEXT), '$.options.network'), 'bridge') = 'bridge';
     """,
+    # Bytes of the blocks of a committed snapshot, once they were counted.
+    "ALTER TABLE snapshots ADD COLUMN disk INTEGER;",
 )

@@ -14,14 +14,16 @@ container that stands on them stays as it is.
 
 import os
 import sqlite3
+from contextlib import suppress
 from typing import Protocol
 
-from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable
 from kist.kernel import files, process
 from kist.spec.mount import Mount
 from kist.store import directories
 from kist.store.copies import Copies
 from kist.store.database import Database
+from kist.store.directories import Extent
 from kist.store.failures import reported
 from kist.store.overlay import Overlay
 
@@ -44,10 +46,12 @@ class Storage(Protocol):
     Attributes:
         name: what ``kist info`` calls it.
         quick: whether a snapshot is made at once, so that others may wait for it.
+        layered: whether a directory has a snapshot's own files and nothing of what is below.
     """
 
     name: str
     quick: bool
+    layered: bool
 
     def make(self, directory: str, below: str | None) -> int:
         """The directory of a new snapshot, on top of another one's (None for an empty one).
@@ -195,25 +199,35 @@ class Snapshots:
         row = self._database.row("SELECT size FROM snapshots WHERE id = ?", number)
         return int(row[0]) if row else 0
 
+    def measure(self, key: str) -> Extent:
+        """The bytes of ``usage``, and those that the snapshot has on the disk; ``NotFound`` as there."""
+        number, below, committed = self._find(key)
+        if committed:
+            return Extent(self.usage(key), self._on_disk(number))
+        lies = self._lies(number)
+        storage = self._storage_of(number)
+        own = lies[0].apparent if storage.layered or below is None else self._size(number, below)
+        return Extent(own, sum(each.disk for each in lies))
+
+    def sizes_on_disk(self) -> dict[str, int]:
+        """What each committed snapshot has on the disk, by its name: counted once, for nobody writes to it any more."""
+        rows = self._database.rows("SELECT key, id, disk FROM snapshots WHERE committed")
+        return {key: self._on_disk(number) if disk is None else disk for key, number, disk in rows}
+
+    def parents(self) -> dict[str, str | None]:
+        """The snapshot below each one, the oldest first."""
+        query = "SELECT own.key, below.key FROM snapshots own LEFT JOIN snapshots below ON below.id = own.parent"
+        return dict(self._database.rows(f"{query} ORDER BY own.id"))
+
     def usage_below(self, key: str) -> int:
         """Bytes of the files in all snapshots below one; ``NotFound`` when there is no such snapshot."""
         _, below, _ = self._find(key)
         row = self._database.row(_SIZE_OF_STACK, below)
         return int(row[0]) if row and row[0] else 0
 
-    def again(self, key: str) -> int:
-        """Bytes of what is below that a snapshot takes once more, being a copy; ``NotFound`` when there is none."""
-        number, _, _ = self._find(key)
-        row = self._database.row("SELECT again FROM snapshots WHERE id = ?", number)
-        return int(row[0]) if row else 0
-
     def sizes(self) -> dict[str, int]:
         """Bytes of each committed snapshot's own files, by its name."""
         return dict(self._database.rows("SELECT key, size FROM snapshots WHERE committed"))
-
-    def sizes_on_disk(self) -> dict[str, int]:
-        """The same, with what it takes once more of those below."""
-        return dict(self._database.rows("SELECT key, size + again FROM snapshots WHERE committed"))
 
     def list(self) -> tuple[str, ...]:
         """The keys of all snapshots, the oldest first."""
@@ -321,6 +335,23 @@ class Snapshots:
 
     def _stack(self, number: int) -> tuple[str, ...]:
         return tuple(self.directory(lower) for (lower,) in self._database.rows(_LOWERS, number))
+
+    def _lies(self, number: int) -> tuple[Extent, ...]:
+        """The space of its directory and of what lies beside it."""
+        with reported("measure snapshot"):
+            return tuple(directories.measure(f"{self._directory}/{number}{beside}") for beside in _BESIDE)
+
+    def _on_disk(self, number: int) -> int:
+        """Of a committed snapshot; kept once it is synced, for only then some file systems settle where a file lies."""
+        row = self._database.row("SELECT disk, boot FROM snapshots WHERE id = ?", number)
+        if row is not None and row[0] is not None:
+            return int(row[0])
+        disk = sum(each.disk for each in self._lies(number))
+        if row is not None and not row[1]:
+            # On a full disk it is counted the next time, too.
+            with suppress(KistError), self._database.transaction() as db:
+                db.execute("UPDATE snapshots SET disk = ? WHERE id = ?", (disk, number))
+        return disk
 
     def _size(self, number: int, below: int | None) -> int:
         with reported("measure snapshot"):

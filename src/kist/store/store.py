@@ -9,17 +9,19 @@ data root open at once.
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 from kist.errors import KistError
 from kist.store import directories
+from kist.store.accounting import Account, Parts, account, parts_of
 from kist.store.blobs import Blobs
 from kist.store.choice import choose
 from kist.store.collect import Collected, Without, collect, survey
 from kist.store.database import Database
+from kist.store.directories import Extent
 from kist.store.events import EventLog
 from kist.store.failures import reported
 from kist.store.locks import StoreLock
@@ -141,6 +143,18 @@ class Store:
         """What ``collect`` would remove if these records were gone."""
         with reported("look for garbage"):
             return survey(self.blobs, self.snapshots, self.records, without)
+
+    def parts(self) -> Parts:
+        """What images and the build cache are made of, with the space of each on the disk."""
+        with reported("look for what takes space"):
+            return parts_of(self.blobs, self.snapshots)
+
+    def account(self, known: Mapping[str, Extent]) -> Account:
+        """What lies under the data root, each thing once; ``known`` active snapshots are not gone through again."""
+        with reported("look for what takes space"):
+            volumes = [volume.name for volume in self.volumes.list()]
+            containers = self.records.container_ids()
+            return account(self.root, self.blobs, self.snapshots, containers, volumes, known)
 
     def orphans(self) -> list[str]:
         """Active snapshots that no container has; to be asked while nobody writes."""

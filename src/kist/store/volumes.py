@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from kist.errors import InvalidInput, NotFound
@@ -128,6 +128,10 @@ class Volumes:
         """Names of directories that have no record."""
         known = {name for (name,) in self._database.rows("SELECT name FROM volumes")}
         return tuple(name for name in sorted(os.listdir(self.root)) if name not in known and _NAME.match(name))
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """What these volumes have on the disk here, in bytes; what is mounted in one is elsewhere."""
+        return {name: directories.measure(f"{self.root}/{name}", one_device=True).disk for name in names}
 
     def path(self, name: str) -> str:
         """The directory that a container sees."""

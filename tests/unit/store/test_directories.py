@@ -1,9 +1,11 @@
 import os
 import resource
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from kist.store.directories import make, remove_tree, size
+from kist.store.directories import Extent, make, measure, remove_tree, size
 
 
 def nest(path: str, depth: int) -> None:
@@ -27,6 +29,36 @@ def test_a_tree_is_removed_however_deep_it_is(depth, tmp_path):
     finally:  # what is so deep, nobody else can remove
         remove_tree(str(tmp_path / "t"))
     assert os.listdir(tmp_path) == []
+
+
+def du(path: Path) -> int:
+    """Bytes of blocks, as du(1) counts them."""
+    told = subprocess.run(["du", "-s", "--block-size=1", path], capture_output=True, text=True, check=True).stdout
+    return int(told.split()[0])
+
+
+def test_blocks_are_counted_as_du_counts_them(tmp_path):
+    tree = tmp_path / "t"
+    (tree / "a" / "b").mkdir(parents=True)
+    (tree / "a" / "file").write_bytes(bytes(100_000))
+    (tree / "a" / "b" / "again").hardlink_to(tree / "a" / "file")
+    (tree / "long link").symlink_to("x" * 1000)
+    os.mkfifo(tree / "fifo")
+    with open(tree / "sparse", "wb") as file:
+        file.write(b"x")
+        file.truncate(50_000_000)
+    nest(str(tree), 600)  # deeper than a path can name
+    try:
+        found = measure(str(tree))
+        assert found == Extent(50_100_000, du(tree))
+    finally:
+        remove_tree(str(tree))
+
+
+def test_what_is_not_there_takes_nothing_and_a_file_what_it_has(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(5000))
+    assert measure(str(tmp_path / "nothing")) == Extent(0, 0)
+    assert measure(str(tmp_path / "file")) == Extent(5000, du(tmp_path / "file"))
 
 
 def test_links_are_removed_and_not_followed(tmp_path):

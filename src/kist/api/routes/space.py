@@ -22,7 +22,8 @@ async def usage(call: Call) -> StreamResponse:
     found = await call.run_long(call.engine.disk_usage)
     if call.wants_values:
         return call.reply_value(found)
-    return call.reply(write_usage(found, kinds, now=time.time_ns(), version=call.version))
+    told = write_usage(found, kinds, now=time.time_ns(), version=call.version)
+    return call.reply(told | {"DataRoot": call.engine.data_root})
 
 
 async def containers(call: Call) -> StreamResponse:

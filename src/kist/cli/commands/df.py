@@ -2,7 +2,7 @@
 
 from kist.cli.listing import FORMAT, Output
 from kist.cli.nouns.image import rows
-from kist.cli.nouns.space import CACHE_SPACE, CONTAINER_SPACE, IMAGE_SPACE, KIND, VOLUME_SPACE, kinds
+from kist.cli.nouns.space import CACHE_SPACE, CONTAINER_SPACE, IMAGE_SPACE, KIND, OTHER_SPACE, VOLUME_SPACE, kinds
 from kist.cli.option import Command, Option
 from kist.cli.units import size
 from kist.errors import InvalidInput
@@ -25,16 +25,20 @@ def run(context: "Context", arguments: "Arguments") -> int:
         _details(context, arguments, found)
     else:
         output.show(kinds(found))
+    if output.plain:
+        context.say(f"\n{size(found['TotalSize'])} in {found['DataRoot']}")
     return 0
 
 
 def _details(context: "Context", arguments: "Arguments", found: "dict[str, Any]") -> None:
     images = [row for image in found["Images"] for row in rows(image, digests=False)]
+    totals = {row["Type"]: size(row["TotalSize"]) for row in kinds(found)}
     for heading, noun, shown in (
-        ("Images space usage:", IMAGE_SPACE, images),
-        ("Containers space usage:", CONTAINER_SPACE, found["Containers"]),
-        ("Local Volumes space usage:", VOLUME_SPACE, found["Volumes"]),
-        (f"Build cache usage: {size(found['BuilderSize'])}", CACHE_SPACE, found["BuildCache"]),
+        (f"Images space usage: {totals['Images']}", IMAGE_SPACE, images),
+        (f"Containers space usage: {totals['Containers']}", CONTAINER_SPACE, found["Containers"]),
+        (f"Local Volumes space usage: {totals['Local Volumes']}", VOLUME_SPACE, found["Volumes"]),
+        (f"Build cache usage: {totals['Build Cache']}", CACHE_SPACE, found["BuildCache"]),
+        ("Besides:", OTHER_SPACE, found["OtherUsage"]),
     ):
         context.write_text(("\n" if noun is not IMAGE_SPACE else "") + heading + "\n\n")
         Output(context, noun, arguments).show(shown)
@@ -45,7 +49,9 @@ COMMAND = Command(
     run,
     options=(FORMAT, Option("-v --verbose", "Every image, container, volume and entry of the build cache")),
     about=(
-        "Images: their layers, each counted once, unpacked and as blobs. Containers: what they have written, and their "
-        "logs. Build cache: what no image has. The totals add up to what is under the data root, but for the database."
+        "Sizes are those on the disk, in blocks, as du counts them, and every file is in one line: they add up to "
+        "what du finds under the data root. Images: their layers, each counted once, unpacked and as blobs. "
+        "Containers: what they have written, and their logs. Build cache: what no image has. Leftovers: what is being "
+        "made just now, or is needed by nobody any more."
     ),
 )

@@ -27,7 +27,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
             context.note(f"kist: {error}")  # as Docker: said, and no failure
             return None
         if dry_run:
-            space = size(gone["SizeRw"] + gone["SizeLog"])
+            space = size(gone["DiskSize"])
             return f"Would remove container {gone['Name'].removeprefix('/')} ({gone['Id'][:12]}): {space}"
         return name
 

@@ -1,4 +1,4 @@
-"""What takes space, as ``kist system df`` lists it, from the JSON of ``GET /system/df``."""
+"""What takes space, as ``kist system df`` lists it, from the JSON of ``GET /system/df``: all sizes on the disk."""
 
 from kist.cli.listing import Noun
 from kist.cli.nouns.container import CONTAINER
@@ -18,11 +18,28 @@ _KINDS = (
     ("Local Volumes", "VolumeUsage"),
     ("Build Cache", "BuildCacheUsage"),
 )
+_OTHERS = {
+    "packages": "Package Cache",
+    "database": "Database",
+    "leftovers": "Leftovers",
+    "rest": "Other Files",
+}
+_ABOUT = {
+    "packages": "what bootstraps have downloaded",
+    "database": "the records, with their log",
+    "leftovers": "being made just now, or needed by nobody: any prune takes it",
+    "rest": "locks, mount points, directories",
+}
+_UNCOUNTED = "-"
 
 
 def kinds(found: "dict[str, Any]") -> "list[dict[str, Any]]":
-    """A row for each kind of object, with its totals."""
-    return [{"Type": name, **found[field]} for name, field in _KINDS]
+    """A row for each kind of object, with its totals, and one for each of the rest."""
+    counted = [{"Type": name, **found[field]} for name, field in _KINDS]
+    return [
+        *counted,
+        *({"Type": _OTHERS[each["Kind"]], "TotalSize": each["Size"], **each} for each in found["OtherUsage"]),
+    ]
 
 
 def _reclaimable(row: "Row", _view: "View") -> str:
@@ -30,12 +47,16 @@ def _reclaimable(row: "Row", _view: "View") -> str:
     return f"{size(part)} ({100 * part // total}%)" if total else size(part)
 
 
+def _count(name: str) -> "Any":
+    return lambda row, _view: str(row.get(name, _UNCOUNTED))
+
+
 KIND = Noun(
     "a kind of object",
     {
         "Type": ("TYPE", lambda row, _view: row["Type"]),
-        "TotalCount": ("TOTAL", lambda row, _view: str(row["TotalCount"])),
-        "Active": ("ACTIVE", lambda row, _view: str(row["ActiveCount"])),
+        "TotalCount": ("TOTAL", _count("TotalCount")),
+        "Active": ("ACTIVE", _count("ActiveCount")),
         "Size": ("SIZE", lambda row, _view: size(row["TotalSize"])),
         "Reclaimable": ("RECLAIMABLE", _reclaimable),
     },
@@ -44,7 +65,12 @@ KIND = Noun(
 
 IMAGE_SPACE = Noun(
     IMAGE.name,
-    IMAGE.fields,
+    {
+        **IMAGE.fields,
+        "Size": ("SIZE", lambda row, _view: size(row["DiskSize"])),
+        "SharedSize": ("SHARED SIZE", lambda row, _view: size(row["DiskShared"])),
+        "UniqueSize": ("UNIQUE SIZE", lambda row, _view: size(row["DiskSize"] - row["DiskShared"])),
+    },
     ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers"),
 )
 
@@ -58,7 +84,7 @@ CONTAINER_SPACE = Noun(
     {
         **CONTAINER.fields,
         "LocalVolumes": ("LOCAL VOLUMES", _volumes),
-        "Size": ("SIZE", lambda row, _view: size(row.get("SizeRw", 0))),
+        "Size": ("SIZE", lambda row, _view: size(row["DiskSize"])),
         "LogSize": ("LOG SIZE", lambda row, _view: size(row.get("SizeLog", 0))),
         "Created": ("CREATED", lambda row, view: ago(view.now - row["Created"])),
     },
@@ -91,4 +117,14 @@ CACHE_SPACE = Noun(
         "Shared": ("SHARED", lambda row, _view: str(row["Shared"]).lower()),
     },
     ("ID", "CacheType", "Size", "LastUsedSince", "Shared"),
+)
+OTHER_SPACE = Noun(
+    "something else",
+    {
+        "Type": ("WHAT", lambda row, _view: _OTHERS[row["Kind"]]),
+        "Size": ("SIZE", lambda row, _view: size(row["Size"])),
+        "About": ("", lambda row, _view: _ABOUT[row["Kind"]]),
+    },
+    ("Type", "Size", "About"),
+    identity="Type",
 )

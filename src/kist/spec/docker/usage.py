@@ -7,7 +7,7 @@ from kist.spec.docker.containers import write_summaries
 from kist.spec.docker.images import write_summary as write_image
 from kist.spec.docker.times import write_time
 from kist.spec.docker.volumes import write_used
-from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage
+from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, OtherUsage
 
 KINDS = ("container", "image", "volume", "build-cache")
 _SECOND = 1_000_000_000
@@ -16,8 +16,9 @@ _SECOND = 1_000_000_000
 def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, version: tuple[int, int]) -> dict[str, Any]:
     """The answer of SystemDataUsage.
 
-    The fields ``ImageUsage`` and so on are those of API 1.52; they have exact totals, which clients otherwise make up
-    from the lists. ``PackagesSize`` and the containers' ``SizeLog`` are Kist's own.
+    The fields ``ImageUsage`` and so on are those of API 1.52; they have exact totals, of the space on the disk, which
+    clients otherwise make up from the lists. ``Size`` in the lists is that of the files, as everywhere in the API.
+    ``DiskSize``, ``DiskShared``, ``SizeLog``, ``OtherUsage`` and ``TotalSize`` are Kist's own.
 
     Args:
         usage: what was measured.
@@ -31,7 +32,10 @@ def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, version: tuple[i
         "volume": lambda: _volumes(usage),
         "build-cache": lambda: _cache(usage),
     }
-    written: dict[str, Any] = {"PackagesSize": usage.packages_size}
+    written: dict[str, Any] = {
+        "OtherUsage": [_other(each) for each in usage.others],
+        "TotalSize": usage.total,
+    }
     for kind, write in writers.items():
         if kind in kinds:
             written |= write()
@@ -52,7 +56,15 @@ def _images(usage: DiskUsage, version: tuple[int, int]) -> dict[str, Any]:
 
 
 def _image(each: ImageUsage, version: tuple[int, int]) -> dict[str, Any]:
-    return write_image(each.image, each.containers, version=version) | {"SharedSize": each.shared}
+    return write_image(each.image, each.containers, version=version) | {
+        "SharedSize": each.shared,
+        "DiskSize": each.disk,
+        "DiskShared": each.disk_shared,
+    }
+
+
+def _other(each: OtherUsage) -> dict[str, Any]:
+    return {"Kind": each.kind, "Size": each.size, "Reclaimable": each.reclaimable}
 
 
 def _containers(usage: DiskUsage, now: int) -> dict[str, Any]:
@@ -67,7 +79,7 @@ def _containers(usage: DiskUsage, now: int) -> dict[str, Any]:
 
 def write_sizes(each: ContainerUsage) -> dict[str, int]:
     """What lists and ``inspect`` tell of a container's space when they are asked (``size=1``)."""
-    return {"SizeRw": each.written, "SizeRootFs": each.root, "SizeLog": each.log}
+    return {"SizeRw": each.written, "SizeRootFs": each.root, "SizeLog": each.log, "DiskSize": each.disk}
 
 
 def _volumes(usage: DiskUsage) -> dict[str, Any]:
