@@ -2,12 +2,14 @@
 
 import os
 import threading
+from collections.abc import Iterator
 
 import pytest
 
+import needs
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput, NotFound, Unsupported
-from kist.spec.container import Container, ContainerOptions
+from kist.spec.container import Container, ContainerOptions, Namespaces
 from kist.spec.mount import Mount
 
 
@@ -143,3 +145,66 @@ def test_a_second_volume_with_a_name_that_cannot_be_takes_the_first_along(engine
     with pytest.raises(InvalidInput, match="invalid characters"):
         engine.create(ContainerOptions(image=busybox, mounts=mounts))
     assert engine.store.volumes.list() == before
+
+
+@pytest.fixture
+def store(engine: Engine, busybox: str) -> Iterator[str]:
+    """A volume with directories, and links that lead elsewhere."""
+    script = (
+        "mkdir -p /data/a/b && echo inner > /data/a/b/file && ln -s / /data/root && ln -s /etc /data/host && "
+        "ln -s a/b /data/inside && ln -s ../../../../etc /data/a/up && echo top > /data/file"
+    )
+    run(engine, busybox, script, mounts=(volume("parts", "/data"),))
+    yield "parts"
+    engine.remove_volume("parts", force=True)
+
+
+def test_a_part_of_a_volume(engine: Engine, busybox: str, store: str):
+    assert run(engine, busybox, "cat /x/file", mounts=(volume(store, "/x", "subpath=a/b"),)) == "inner\n"
+    assert run(engine, busybox, "cat /x/file", mounts=(volume(store, "/x", "subpath=inside"),)) == "inner\n"
+    assert run(engine, busybox, "cat /x", mounts=(volume(store, "/x", "subpath=file"),)) == "top\n"
+    part = volume(store, "/x", "subpath=a/b", "ro")
+    assert "Read-only" in run(engine, busybox, "touch /x/new 2>&1 || true", mounts=(part,))
+
+
+def test_no_link_in_a_volume_leads_a_part_out_of_it(engine: Engine, busybox: str, store: str):
+    """The root of the volume is where an absolute link leads, and ``..`` from there."""
+    assert run(engine, busybox, "cat /x/file", mounts=(volume(store, "/x", "subpath=root"),)) == "top\n"
+    for part in ("host", "a/up"):
+        with pytest.raises(NotFound, match=f"the subpath {part} of the volume at .* does not exist"):
+            run(engine, busybox, "ls /x", mounts=(volume(store, "/x", f"subpath={part}"),))
+    with pytest.raises(NotFound, match="does not exist"):
+        run(engine, busybox, "true", mounts=(volume(store, "/x", "subpath=nosuch"),))
+
+
+@needs.ID_RANGES
+def test_a_part_of_a_volume_in_a_user_namespace(engine: Engine, busybox: str, store: str):
+    spaces = Namespaces(user="auto")
+    seen = run(
+        engine, busybox, "cat /x/file; stat -c %u /x/file", mounts=(volume(store, "/x", "subpath=a/b"),),
+        namespaces=spaces,
+    )  # fmt: skip
+    assert seen == "inner\n0\n"
+
+
+@needs.IN_PROCESS
+def test_files_of_a_part_of_a_stopped_containers_volume(engine: Engine, busybox: str, store: str):
+    mounts = (volume(store, "/x", "subpath=a/b"), volume(store, "/y", "subpath=host"))
+    made = engine.create(ContainerOptions(image=busybox, command=("true",), mounts=mounts))
+    try:
+        assert engine.stat_path(made, "/x/file").size == len("inner\n")
+        with pytest.raises(NotFound):
+            engine.stat_path(made, "/y/passwd")
+    finally:
+        engine.remove(made)
+
+
+def test_a_volume_that_a_mount_makes_has_its_labels(engine: Engine, busybox: str):
+    mount = volume("labelled", "/data", "volume-label=project=survey", "volume-label=plain=")
+    run(engine, busybox, "true", mounts=(mount,))
+    try:
+        assert engine.volume("labelled").labels == {"project": "survey", "plain": ""}
+        run(engine, busybox, "true", mounts=(volume("labelled", "/data", "volume-label=other=1"),))
+        assert engine.volume("labelled").labels == {"project": "survey", "plain": ""}
+    finally:
+        engine.remove_volume("labelled")

@@ -362,7 +362,9 @@ def _user_mount(mount: Mount, surroundings: Surroundings) -> Mount:
         return Mount("tmpfs", "tmpfs", mount.target, (*kept, *mount.options))
     if mount.type == "volume":
         source = surroundings.volumes.get(mount.source, mount.source or "ANONYMOUS")
-        return Mount("bind", source, mount.target, tuple(option for option in mount.options if option != "nocopy"))
+        within = mount.option("subpath")
+        words = [option for option in mount.plain_options if option != "nocopy"]
+        return Mount("bind", source, mount.target, (*words, *((f"subpath={within}",) if within else ())))
     if surroundings.ids is not None and surroundings.ids.bind_uids:
         return Mount("bind", mount.source, mount.target, (*mount.options, "callers"))
     return mount

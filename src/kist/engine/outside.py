@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from kist.engine import starter
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
 from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions
+from kist.spec.mount import Mount
 from kist.spec.oci_config import oci_config
 from kist.spec.runtime import RuntimeSpec
 
@@ -32,6 +34,17 @@ def check(options: ContainerOptions) -> None:
             f"--init cannot be had with --runtime {options.runtime}",
             hint="leave out --init, or --runtime: Kist's own runtime has it",
         )
+    _refuse_subpaths(options.mounts, f"--runtime {options.runtime}")
+
+
+def _refuse_subpaths(asked: Iterable[Mount], what: str) -> None:
+    """A runtime opens the source by its path, and follows what links containers have put there."""
+    for mount in asked:
+        if mount.option("subpath") is not None:
+            raise Unsupported(
+                f"volume-subpath cannot be had with {what}",
+                hint="mount the whole volume, or use Kist's own runtime, which no link in the volume leads astray",
+            )
 
 
 def find(runtime: str) -> str:
@@ -73,6 +86,7 @@ def _installed() -> str:
 def configuration(container: Container, spec: RuntimeSpec, root: str = "rootfs") -> dict[str, Any]:
     """The bundle's config.json, its user as far as it is known without the image's files."""
     # Runtimes fail over what this machine has not, or not for us; Kist's own leaves it out.
+    _refuse_subpaths(spec.mounts, "an OCI bundle")
     has = process.permitted_capabilities()
     held = tuple(name for name in spec.process.capabilities if has & process.capability_mask((name,)))
     spec = msgspec.structs.replace(spec, process=msgspec.structs.replace(spec.process, capabilities=held))

@@ -201,6 +201,12 @@ def _bind_failure(failure: dict[str, Any], reason: str) -> KistError:
 
         return binds.refusal(failure["errno"], reason, failure["arguments"])
     source = failure["arguments"].get("source", failure["path"])
+    if within := failure["arguments"].get("within"):
+        what = "does not exist" if failure["errno"] == errno.ENOENT else f"cannot be mounted: {reason}"
+        return NotFound(
+            f"the subpath {within} of the volume at {source} {what}",
+            hint="make it first, by a container that has the whole volume",
+        )
     return NotFound(
         f"bind source path does not exist: {source}"
         if reason == "no such file or directory"

@@ -192,20 +192,35 @@ class _Descriptor:
 
 def _stopped_root(containers: Containers, store: Store, container: Container, *, mounts: bool) -> int:
     (mount,) = root_mounts(store, container)
-    binds: list[tuple[str, str, bool]] = []
+    binds: list[tuple[str, str, str, bool]] = []
     if mounts:
         data = containers.places(container).data
         binds += [
-            (f"{data}/{file}", target, False) for file, target in _ETC.items() if os.path.exists(f"{data}/{file}")
+            (f"{data}/{file}", "", target, False) for file, target in _ETC.items() if os.path.exists(f"{data}/{file}")
         ]
         for each in container.options.mounts:
             if each.type == "bind" and container.owner is not None:
                 continue  # only the container's own start opens it with its owner's rights, and maps it
             source = each.source if each.type == "bind" else store.volumes.path(each.source)
-            if each.type in {"bind", "volume"} and os.path.exists(source):
-                binds.append((source, each.target, each.read_only))
+            within = (each.option("subpath") or "") if each.type == "volume" else ""
+            if each.type in {"bind", "volume"} and _is_there(source, within):
+                binds.append((source, within, each.target, each.read_only))
     read_only = mounts and container.options.read_only
     return views.put_together((mount.type, mount.source, mount.options), binds, read_only=read_only)
+
+
+def _is_there(source: str, within: str) -> bool:
+    try:
+        top = os.open(source, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.close(paths.open_in_root(top, within, os.O_PATH) if within else os.dup(top))
+    except OSError:
+        return False
+    finally:
+        os.close(top)
+    return True
 
 
 def _inside(number: int, ranges: Ranges) -> int:

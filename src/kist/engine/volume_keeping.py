@@ -2,7 +2,7 @@
 
 from kist.engine.events import Events
 from kist.engine.usage import Usage
-from kist.engine.volume_rules import check_driver, check_owner, in_use, named_in
+from kist.engine.volume_rules import check_driver, check_owner, check_same, in_use, named_in
 from kist.errors import Conflict, NotFound
 from kist.spec.docker.filters import Filters
 from kist.spec.docker.volumes import match_volume
@@ -40,11 +40,8 @@ class VolumeKeeping:
             check_owner(volume, owner)
         if made:
             self._events.note("volume", "create", volume.name, {"driver": volume.driver})
-        elif options.options and options.options != volume.options:
-            raise Conflict(
-                f"a volume named {volume.name} already exists with other options",
-                hint=f"choose another name, or look at it: kist volume inspect {volume.name}",
-            )
+        else:
+            check_same(volume, options.options)
         return volume
 
     def list(self, filters: Filters, owner: int | None = None) -> tuple[Volume, ...]:

@@ -1,8 +1,8 @@
 """Whose volumes are, who has them, and which drivers there are: what both sides of volumes go by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from kist.errors import Forbidden, Unsupported
+from kist.errors import Conflict, Forbidden, Unsupported
 from kist.spec.mount import Mount
 from kist.spec.volume import Volume
 from kist.store import Store
@@ -39,3 +39,16 @@ def check_owner(volume: Volume, owner: int) -> None:
     if volume.owner != owner:
         whose = "the engine's user" if volume.owner == 0 else f"the user {volume.owner}"
         raise Forbidden(f"the volume {volume.name} belongs to {whose}", hint="choose another name for your own")
+
+
+def check_same(volume: Volume, options: Mapping[str, str]) -> None:
+    """Refuse options that a volume which is there was not made with; none are asked for by who leaves them out.
+
+    Raises:
+        Conflict: they are others.
+    """
+    if options and options != volume.options:
+        raise Conflict(
+            f"a volume named {volume.name} already exists with other options",
+            hint=f"choose another name, or look at it: kist volume inspect {volume.name}",
+        )

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from kist.engine.events import Events
-from kist.engine.volume_rules import check_driver, check_owner, named_in
+from kist.engine.volume_rules import check_driver, check_owner, check_same, named_in
 from kist.errors import InvalidInput, NotFound
 from kist.kernel import copying, paths, trees
 from kist.spec.container import Container, ContainerOptions
@@ -76,10 +76,15 @@ class ContainerVolumes:
 
     def _named(self, mount: Mount, owner: Owner | None) -> Mount:
         uid = 0 if owner is None else owner.uid
-        volume, made = self._store.volumes.create(mount.source, owner=uid)
+        options = mount.pairs("volume-opt")
+        volume, made = self._store.volumes.create(
+            mount.source, labels=mount.pairs("volume-label"), options=options, owner=uid
+        )
         check_owner(volume, uid)
         if made:
             self._events.note("volume", "create", volume.name, {"driver": volume.driver})
+        else:
+            check_same(volume, options)
         return Mount("volume", volume.name, mount.target, mount.options)
 
     def fill(self, mounts: Iterable[Mount], root: tuple[Mount, ...]) -> None:
@@ -89,7 +94,11 @@ class ContainerVolumes:
             mounts: of a new container, its volumes named.
             root: its root file system, as the image has it.
         """
-        wanted = [mount for mount in mounts if mount.type == "volume" and "nocopy" not in mount.options]
+        wanted = [
+            mount
+            for mount in mounts
+            if mount.type == "volume" and "nocopy" not in mount.options and mount.option("subpath") is None
+        ]
         if not wanted:
             return
         with reported("fill volume"):

@@ -79,25 +79,26 @@ def of_process(pid: int, started: int, *, mounts_too: bool = True) -> ProcessVie
 
 
 def put_together(
-    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, bool]], *, read_only: bool
+    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, str, bool]], *, read_only: bool
 ) -> int:
     """A root with mounts on it, as a descriptor of a detached tree: no path leads to it, and it goes with the last one.
 
     Args:
         specification: type, source and options of the root's mount.
-        binds: source, target below the root (made where it is missing), and whether it is read-only.
+        binds: source, what of it is meant (empty for all; no link in it leads out), target below the root (made where
+            it is missing), and whether it is read-only.
         read_only: whether the root itself is; what is mounted on it is not.
     """
     return _in_thread(lambda: _put_together(specification, binds, read_only=read_only))
 
 
 def _put_together(
-    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, bool]], *, read_only: bool
+    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, str, bool]], *, read_only: bool
 ) -> int:
     namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
     mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
     with ExitStack() as stack:
-        sources = [mounts.clone_tree(source) for source, _, _ in binds]
+        sources = [_clone(source, within) for source, within, _, _ in binds]
         for source in sources:
             stack.callback(os.close, source)
         detached = trees.open_tree_of([specification])
@@ -105,7 +106,7 @@ def _put_together(
         # Any directory serves as the place: this namespace ends with the thread.
         mounts.attach_tree(detached, "/")
         root = detached
-        for source, (_, target, bind_read_only) in zip(sources, binds, strict=True):
+        for source, (_, _, target, bind_read_only) in zip(sources, binds, strict=True):
             if bind_read_only:
                 mounts.set_attributes("", mounts.MOUNT_ATTR_RDONLY, recursive=True, dir_fd=source)
             place = _place(root, target, directory=_is_directory(source))
@@ -114,6 +115,20 @@ def _put_together(
         if read_only:
             mounts.set_attributes("", mounts.MOUNT_ATTR_RDONLY, dir_fd=root)
         return mounts.clone_tree("", dir_fd=root)
+
+
+def _clone(source: str, within: str) -> int:
+    if not within:
+        return mounts.clone_tree(source)
+    top = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        held = paths.open_in_root(top, within, os.O_PATH)
+    finally:
+        os.close(top)
+    try:
+        return mounts.clone_tree("", dir_fd=held)
+    finally:
+        os.close(held)
 
 
 def in_chroot() -> bool:

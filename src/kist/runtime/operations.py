@@ -88,13 +88,37 @@ def detach_mounts(context: Context) -> None:  # noqa: ARG001
     mounts.set_propagation("/", mounts.MS_REC | mounts.MS_SLAVE)
 
 
-def open_tree(context: Context, slot: str, source: str, ids: str = "", *, recursive: bool = True) -> None:
-    """Take hold of a host path that is to appear in the container, mapped as ``ids`` says (``mapped.map_tree``)."""
-    context.trees[slot] = tree = mounts.clone_tree(source, recursive=recursive)
+def open_tree(
+    context: Context, slot: str, source: str, ids: str = "", within: str = "", *, recursive: bool = True
+) -> None:
+    """Take hold of a host path that is to appear in the container, mapped as ``ids`` says (``mapped.map_tree``).
+
+    Of a directory that containers fill (a volume) a part may be meant, ``within``: no link in it leads out.
+    """
+    if within:
+        held = _open_within(source, within)
+        try:
+            tree = mounts.clone_tree("", recursive=recursive, dir_fd=held)
+        finally:
+            os.close(held)
+    else:
+        tree = mounts.clone_tree(source, recursive=recursive)
+    context.trees[slot] = tree
     if ids:
         from kist.runtime import mapped  # noqa: PLC0415 - few containers have a user namespace
 
         mapped.map_tree(tree, context, ids, source, recursive=recursive)
+
+
+def _open_within(source: str, within: str) -> int:
+    """What is at a path below a directory, whatever links are on the way."""
+    top = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return paths.open_in_root(top, within, os.O_PATH)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{source}/{within}") from error
+    finally:
+        os.close(top)
 
 
 def mount_root(context: Context, type: str, source: str, options: Sequence[str], at: str) -> None:  # noqa: A002

@@ -296,6 +296,8 @@ def _open_host_paths(spec: RuntimeSpec, *, shared: bool) -> Iterator[Step]:
             arguments: dict[str, Any] = {"slot": f"bind{number}", "source": mount.source}
             if "bind" in mount.options:
                 arguments["recursive"] = False
+            if within := mount.option("subpath"):
+                arguments["within"] = within
             if spec.linux.ids is not None:
                 arguments["ids"] = "callers" if "callers" in mount.options else "inside"
             yield "open_tree", arguments

@@ -17,7 +17,8 @@ class Mount(msgspec.Struct, frozen=True):
         target: absolute path in the container; empty for the root.
         options: mount(8) words (``ro``, ``rbind``, ``size=64m``, ``lowerdir=…``), in order; ``bind`` leaves out what is
             mounted below the source, ``ro-top`` lets that be written to, ``create`` makes a source that is missing,
-            ``U`` gives the source to the container's user.
+            ``U`` gives the source to the container's user. A volume's may be ``subpath=DIR/DIR`` (what of it is shown),
+            and ``volume-label=NAME=VALUE`` and ``volume-opt=NAME=VALUE`` (of the volume, if it is made for this).
     """
 
     type: str
@@ -40,16 +41,30 @@ class Mount(msgspec.Struct, frozen=True):
         """Whether the options make it read-only."""
         return "ro" in self.options or "ro-top" in self.options
 
+    @property
+    def plain_options(self) -> tuple[str, ...]:
+        """The options without those that have a value, which only mounts of volumes have among the words of ``-v``."""
+        return tuple(option for option in self.options if "=" not in option)
+
+    def pairs(self, name: str) -> dict[str, str]:
+        """The pairs of all options ``name=KEY=VALUE``."""
+        prefix = name + "="
+        found = (o.removeprefix(prefix).partition("=") for o in self.options if o.startswith(prefix))
+        return {key: value for key, _, value in found}
+
     def option(self, name: str) -> str | None:
         """The value of the option ``name=value``, None where it is not set."""
         prefix = name + "="
         return next((o.removeprefix(prefix) for o in reversed(self.options) if o.startswith(prefix)), None)
 
 
-_BIND_OPTIONS = frozenset(
-    {"ro", "rw", "z", "Z", "rshared", "shared", "rslave", "slave", "rprivate", "private", "nocopy", "consistent",
-     "cached", "delegated", "U"}
+_PROPAGATIONS = frozenset({"rshared", "shared", "rslave", "slave", "rprivate", "private"})
+# One word of each group at most. ``z``, ``Z`` (labels of SELinux) and the words of consistency change nothing.
+_GROUPS = (
+    frozenset({"ro", "rw"}), _PROPAGATIONS, frozenset({"z", "Z"}), frozenset({"consistent", "cached", "delegated"}),
+    frozenset({"nocopy"}), frozenset({"U"}),
 )  # fmt: skip
+_WORDS = frozenset().union(*_GROUPS)
 
 
 def parse_volume(text: str) -> Mount:
@@ -66,14 +81,26 @@ def parse_volume(text: str) -> Mount:
         raise InvalidInput(f"invalid volume specification: {text!r}", hint="write SOURCE:TARGET or SOURCE:TARGET:ro")
     source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
     options = tuple(parts[2].split(",")) if len(parts) == 3 else ()
-    unknown = next((o for o in options if o not in _BIND_OPTIONS), None)
-    if unknown is not None:
-        raise InvalidInput(
-            f"invalid volume specification: {text!r}: unknown option {unknown!r}",
-            hint="known options are " + ", ".join(sorted(_BIND_OPTIONS)),
-        )
     kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
+    _check_words(options, kind, text)
     return Mount(kind, source, check_target(target, text), options)
+
+
+def _check_words(options: tuple[str, ...], kind: str, text: str) -> None:
+    def refuse(why: str, hint: str) -> InvalidInput:
+        return InvalidInput(f"invalid volume specification: {text!r}: {why}", hint=hint)
+
+    for option in options:
+        if option not in _WORDS:
+            raise refuse(f"unknown option {option!r}", "known options are " + ", ".join(sorted(_WORDS)))
+        if option == "nocopy" and kind == "bind":
+            raise refuse("nocopy is for volumes", "nothing is ever copied to a host directory: leave it out")
+        if option in _PROPAGATIONS and kind == "volume":
+            raise refuse(f"{option} is for host directories", "nothing is mounted below a volume: leave it out")
+    for group in _GROUPS:
+        chosen = [option for option in options if option in group]
+        if len(chosen) > 1:
+            raise refuse(f"{' and '.join(chosen)} go not together", "write one of them")
 
 
 def check_target(target: str, text: str) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("bind", "volume", "tmpfs", "image")
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+_CONSISTENCIES = ("default", "consistent", "cached", "delegated")
 _RECURSIVE = {
     "enabled": {},
     "disabled": {"NonRecursive": True},
@@ -45,6 +46,10 @@ def mount(text: str) -> "dict[str, Any]":
         elif name in _PLAIN:
             if not value:
                 raise ValueError(f"{name} needs a value: {name}=…")
+            if name == "consistency" and value not in _CONSISTENCIES:
+                raise ValueError(
+                    f"consistency is {', '.join(_CONSISTENCIES[:-1])} or {_CONSISTENCIES[-1]}, not {value!r}"
+                )
             entry[_PLAIN[name]] = value
         else:
             _special(entry, used, name, value, given=given)
@@ -80,6 +85,7 @@ def _check(entry: "dict[str, Any]", used: "dict[str, str]") -> None:
         raise ValueError(f"a mount of type {kind} needs a source")
     if kind == "tmpfs" and source:
         raise ValueError("a tmpfs has no source")
+    _check_volume(entry.get("VolumeOptions", {}), source, read_only=entry.get("ReadOnly", False))
     bind = entry.get("BindOptions", {})
     read_only = entry.get("ReadOnly", False)
     if bind.get("ReadOnlyNonRecursive") and not read_only:
@@ -88,7 +94,12 @@ def _check(entry: "dict[str, Any]", used: "dict[str, str]") -> None:
         raise ValueError("bind-recursive=readonly goes together with readonly")
     if bind.get("ReadOnlyForceRecursive") and bind.get("Propagation") != "rprivate":
         raise ValueError("bind-recursive=readonly goes together with bind-propagation=rprivate")
-    if "VolumeOptions" in entry and entry["VolumeOptions"].get("NoCopy") and read_only and not source:
+
+
+def _check_volume(volume: "dict[str, Any]", source: str, *, read_only: bool) -> None:
+    if not source and volume.get("Subpath"):
+        raise ValueError("volume-subpath is for a volume with a name: source=NAME")
+    if not source and volume.get("NoCopy") and read_only:
         raise ValueError("an anonymous volume that is read-only and not copied to would always be empty")
 
 

@@ -43,6 +43,7 @@ HARMLESS_VOLUME_OPTIONS = frozenset({"uid", "gid", "mode", "size"})
 # Of a mount, where Docker's clients write them; the rest changes more than the container's own view.
 _BIND_WORDS = frozenset({"ro", "rw", "z", "Z", "private", "rprivate", "consistent", "cached", "delegated"})
 _VOLUME_WORDS = _BIND_WORDS | {"nocopy"}
+_VOLUME_VALUES = ("subpath=", "volume-label=")
 _LOCAL_LOGS = frozenset({"json-file", "local", "none"})
 _REALTIME = frozenset({"rtprio", "nice", "rttime"})
 _FIRST_PORT = 1024
@@ -234,9 +235,13 @@ def _mount(mount: Mount, guest: Guest) -> None:
     if mount.type == "tmpfs":
         return  # made by the container's own root, in its own memory
     guest.rights.check("bind" if mount.type == "bind" else "volume", shown)
-    words = _BIND_WORDS if mount.type == "bind" else _VOLUME_WORDS
-    if mount.type not in {"bind", "volume"} or not words.issuperset(mount.options):
-        unknown = next((word for word in mount.options if word not in words), mount.type)
+    words, asked = _BIND_WORDS, mount.options
+    if mount.type == "volume":
+        words = _VOLUME_WORDS
+        judge_volume(VolumeOptions(options=mount.pairs("volume-opt")), guest)
+        asked = tuple(word for word in asked if not word.startswith((*_VOLUME_VALUES, "volume-opt=")))
+    if mount.type not in {"bind", "volume"} or not words.issuperset(asked):
+        unknown = next((word for word in asked if word not in words), mount.type)
         raise guest.rights.refuse(
             f"{unknown!r} of {shown}", "a guest's mounts are plain, and read-only as a whole or not"
         )

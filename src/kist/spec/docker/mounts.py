@@ -1,5 +1,6 @@
 """Mounts in the three spellings of HostConfig (Binds, Mounts, Tmpfs) and in the one of the answers (MountPoint)."""
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from kist.spec.docker import fields
 from kist.spec.mount import Mount, check_target, parse_volume
 
 _PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
+_OBJECTS = {"bind": "BindOptions", "volume": "VolumeOptions", "tmpfs": "TmpfsOptions"}
 _MOUNT_FIELDS = frozenset(
     {"Type", "Source", "Target", "ReadOnly", "Consistency", "BindOptions", "VolumeOptions", "TmpfsOptions", "KistChown"}
 )
@@ -61,6 +63,12 @@ def _read_mount(entry: Any) -> Mount:
     fields.refuse_unknown(entry, _MOUNT_FIELDS, {}, "HostConfig.Mounts.")
     kind, target = fields.text(entry, "Type"), fields.text(entry, "Target")
     target = check_target(target, target)
+    for other in _OBJECTS.keys() - {kind}:
+        if not fields.is_empty(fields.table(entry, _OBJECTS[other])):
+            raise InvalidInput(
+                f'invalid mount config for type "{kind}": field {_OBJECTS[other]} must not be specified',
+                hint=f"it is for mounts of type {other}",
+            )
     readers = {"bind": _read_bind_mount, "volume": _read_volume_mount, "tmpfs": _read_tmpfs_mount}
     if kind not in readers:
         known = ", ".join(readers)
@@ -102,10 +110,32 @@ def _read_bind_mount(entry: dict[str, Any], target: str, options: tuple[str, ...
 
 def _read_volume_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
     volume = fields.table(entry, "VolumeOptions")
-    harmless = {"DriverConfig": ({"Name": "", "Options": None}, {"Name": "local"}, {"Name": ""})}
-    fields.refuse_unknown(volume, frozenset({"NoCopy"}), harmless, "HostConfig.Mounts.VolumeOptions.")
-    no_copy = ("nocopy",) if fields.flag(volume, "NoCopy") else ()
-    return Mount("volume", fields.text(entry, "Source"), target, options + no_copy)
+    known = frozenset({"NoCopy", "Labels", "DriverConfig", "Subpath"})
+    fields.refuse_unknown(volume, known, {}, "HostConfig.Mounts.VolumeOptions.")
+    driver = fields.table(volume, "DriverConfig")
+    if fields.text(driver, "Name") not in {"", "local"}:
+        name = fields.text(driver, "Name")
+        raise Unsupported(f"volume driver {name!r} is not supported", hint="the driver is local")
+    source, subpath = fields.text(entry, "Source"), fields.text(volume, "Subpath")
+    if subpath and not source:
+        raise InvalidInput("must not set Subpath when using anonymous volumes", hint="name the volume (source=NAME)")
+    words = [*options, *(("nocopy",) if fields.flag(volume, "NoCopy") else ())]
+    words += [f"subpath={check_subpath(subpath)}"] if subpath else []
+    words += [f"volume-label={name}={value}" for name, value in fields.text_table(volume, "Labels").items()]
+    words += [f"volume-opt={name}={value}" for name, value in fields.text_table(driver, "Options").items()]
+    return Mount("volume", source, target, tuple(words))
+
+
+def check_subpath(path: str) -> str:
+    """The normal form of a path below a volume.
+
+    Raises:
+        InvalidInput: it is absolute, or would lead out.
+    """
+    normal = posixpath.normpath(path)
+    if path.startswith("/") or normal.startswith("../") or normal == ".." or "\0" in path:
+        raise InvalidInput(f"invalid subpath {path!r}", hint="a subpath is relative, and stays inside the volume")
+    return normal
 
 
 def _read_tmpfs_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
@@ -130,7 +160,7 @@ def write_mounts(mounts: Iterable[Mount]) -> dict[str, Any]:
     for mount in mounts:
         if mount.type == "tmpfs":
             tmpfs[mount.target] = ",".join(mount.options)
-        elif ":" in mount.source + mount.target or not mount.source or set(_BIND_FLAGS.values()) & set(mount.options):
+        elif ":" in mount.source + mount.target or not mount.source or _has_more_than_words(mount):
             entries.append(_write_mount(mount))
         else:
             binds.append(":".join(filter(None, (mount.source, mount.target, ",".join(mount.options)))))
@@ -140,6 +170,11 @@ def write_mounts(mounts: Iterable[Mount]) -> dict[str, Any]:
     if tmpfs:
         host["Tmpfs"] = tmpfs
     return host
+
+
+def _has_more_than_words(mount: Mount) -> bool:
+    """Whether it has options that ``Binds`` cannot spell."""
+    return bool(set(_BIND_FLAGS.values()) & set(mount.options)) or mount.plain_options != mount.options
 
 
 def _write_mount(mount: Mount) -> dict[str, Any]:
@@ -154,9 +189,20 @@ def _write_mount(mount: Mount) -> dict[str, Any]:
         bind["Propagation"] = propagation
     if bind:
         entry["BindOptions"] = bind
-    if "nocopy" in mount.options:
-        entry["VolumeOptions"] = {"NoCopy": True}
+    if mount.type == "volume" and (volume := _write_volume_options(mount)):
+        entry["VolumeOptions"] = volume
     return entry
+
+
+def _write_volume_options(mount: Mount) -> dict[str, Any]:
+    options = mount.pairs("volume-opt")
+    found = {
+        "NoCopy": "nocopy" in mount.options,
+        "Labels": mount.pairs("volume-label"),
+        "DriverConfig": {"Name": "local", "Options": options} if options else {},
+        "Subpath": mount.option("subpath") or "",
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def write_mount_points(mounts: Iterable[Mount], volume_root: str) -> list[dict[str, Any]]:
@@ -169,7 +215,7 @@ def write_mount_points(mounts: Iterable[Mount], volume_root: str) -> list[dict[s
 
 def _write_mount_point(mount: Mount, volume_root: str) -> dict[str, Any]:
     propagation = next((option for option in mount.options if option in _PROPAGATIONS), "")
-    mode = ",".join(option for option in mount.options if option not in _PROPAGATIONS)
+    mode = ",".join(option for option in mount.plain_options if option not in _PROPAGATIONS)
     point: dict[str, Any] = {"Type": mount.type}
     if mount.type == "volume":
         point |= {"Name": mount.source, "Source": f"{volume_root}/{mount.source}/_data", "Driver": "local"}

@@ -209,9 +209,13 @@ names = st.from_regex(r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}\Z")
 paths = st.from_regex(r"\A(/[a-z0-9 ._-]{1,8}x){1,3}\Z")
 commands = st.lists(words, min_size=1, max_size=4).map(tuple)
 flags = st.sets(st.sampled_from(["ro", "z", "rshared"]), max_size=2).map(sorted).map(tuple)
+words_of_volumes = st.one_of(
+    st.sets(st.sampled_from(["ro", "z", "nocopy"]), max_size=2).map(sorted).map(tuple),
+    st.sampled_from([("ro", "nocopy", "subpath=a/b", "volume-label=a=b", "volume-opt=o=x,y"), ("subpath=a",)]),
+)
 mounts = st.one_of(
     st.builds(Mount, st.just("bind"), paths, paths, flags),
-    st.builds(Mount, st.just("volume"), names.filter(lambda name: "." not in name[:1]), paths, flags),
+    st.builds(Mount, st.just("volume"), names.filter(lambda name: "." not in name[:1]), paths, words_of_volumes),
     st.builds(Mount, st.just("volume"), st.just(""), paths, st.sampled_from([(), ("ro",)])),
     st.builds(Mount.tmpfs, paths, st.sampled_from(["size=64m", "mode=1777"])),
 )
