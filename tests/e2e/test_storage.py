@@ -12,6 +12,7 @@ import pytest
 
 from harness import BUSYBOX, clean_up, import_busybox
 from kist.engine import Engine
+from kist.kernel import process
 from kist.spec.container import ContainerOptions
 from ordinary import GID, UID, Ordinary
 from rootless_user import User, made
@@ -106,8 +107,8 @@ def test_on_a_home_that_holds_no_files_of_others_there_is_one_id(tmp_path: Path)
         assert states == {"owners": "lacking", "engine": "ok", "subids": "ok"}
 
 
-def test_who_asks_for_copies_gets_them_and_what_was_there_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_overlay_works_no_more_copies_are_made_and_what_was_there_goes_on(
+    tmp_path: Path,
 ) -> None:
     roots = str(tmp_path / "data"), str(tmp_path / "run")
     with Engine(*roots) as engine:
@@ -115,8 +116,8 @@ def test_who_asks_for_copies_gets_them_and_what_was_there_goes_on(
         stays = engine.create(ContainerOptions(image=image, command=("sh", "-c", "cat /a"), network="none"))
         upper = engine.store.snapshots.mounts(stays.id)[0].option("upperdir")
         Path(upper or "", "a").write_text("as it was")
-    (tmp_path / "engine.toml").write_text('storage = "copy"\n')
-    monkeypatch.setenv("KIST_CONFIG", str(tmp_path / "engine.toml"))
+    # As it would be found on another machine that has the same home.
+    (tmp_path / "data" / "storage").write_text(f"copy {process.boot_id()}\n")
     with Engine(*roots) as engine:
         assert engine.info().storage_driver == "copy"
         engine.start(stays)

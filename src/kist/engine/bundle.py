@@ -8,7 +8,18 @@ from typing import Any
 import msgspec
 
 from kist.engine import devices as host_devices
-from kist.engine import lifetime, logconfig, namespaces, network_options, outside, security, sysctls, ulimits, userns
+from kist.engine import (
+    disk_size,
+    lifetime,
+    logconfig,
+    namespaces,
+    network_options,
+    outside,
+    security,
+    sysctls,
+    ulimits,
+    userns,
+)
 from kist.engine.limits import cgroup_limits
 from kist.errors import InvalidInput, Unsupported
 from kist.kernel import process
@@ -246,11 +257,7 @@ def check(options: ContainerOptions) -> None:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")
     if any("\0" in argument for argument in (*(options.entrypoint or ()), *(options.command or ()))):
         raise InvalidInput("the command contains a NUL character")
-    if options.storage_options:
-        raise InvalidInput(
-            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
-            hint="leave it out: the size of a container's writes is the data root's",
-        )
+    disk_size.asked_size(options)
     network_options.check(options)
     namespaces.check(options)
     userns.check(options)

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
+from kist.engine.own_disks import reached
 from kist.image.comparison import differences
 from kist.image.filling import Filling, filling_of
 from kist.image.tree import is_whiteout
@@ -22,13 +23,13 @@ _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def changes(store: Store, key: str) -> tuple[Change, ...]:
     """The changes in an active snapshot, sorted by path; it may be in use."""
-    filling = filling_of(store.snapshots.mounts(key))
-    if filling.copy_of:
-        return _of_copy(filling)
-    upper, opaque = filling.directory, filling.opaque
     parent = store.snapshots.parent(key)
     with ExitStack() as stack:
-        mine = os.open(upper, _READ)
+        filling = filling_of(stack.enter_context(reached(store.snapshots.mounts(key))))
+        if filling.copy_of:
+            return _of_copy(filling)
+        opaque = filling.opaque
+        mine = os.open(filling.directory, _READ)
         stack.callback(os.close, mine)
         base = -1
         if parent is not None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from kist.engine.images import Images
+from kist.engine.own_disks import reached
 from kist.engine.roots import need_image
 from kist.errors import Conflict, NotFound
 from kist.image.diff import diff, is_unchanged
@@ -75,10 +76,10 @@ def _base(images: Images, container: Container) -> Image:
 
 
 def _layer(store: Store, key: str, below: Digest | None, *, moving: bool) -> Layer | None:
-    mounts = store.snapshots.mounts(key)
-    if is_unchanged(mounts):
-        return None
-    with store.blobs.writer() as writer:
-        diff(mounts, writer.write, moving=moving)
-        digest, size = writer.commit()
+    with reached(store.snapshots.mounts(key)) as mounts:
+        if is_unchanged(mounts):
+            return None
+        with store.blobs.writer() as writer:
+            diff(mounts, writer.write, moving=moving)
+            digest, size = writer.commit()
     return Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(below, digest))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from kist.engine import bundle, isolation, logconfig, names, network_options, roots
+from kist.engine import bundle, isolation, logconfig, names, network_options, own_disks, roots
 from kist.engine.bonds import Bonds
 from kist.engine.catalogue import Catalogue
 from kist.engine.images import Images
@@ -95,7 +95,8 @@ class Creation:
         with self._store.writing():
             root: tuple[Mount, ...] = (Mount("bind", options.rootfs),)
             if not options.rootfs:
-                root = self._store.snapshots.prepare(identifier, self.chain(base))
+                size = own_disks.size_of(options, self._store)
+                root = self._store.snapshots.prepare(identifier, self.chain(base), size=size)
             faults.point("create: prepared the snapshot")
             with self._volumes.settled(options, config, get, owner) as settled:
                 faults.point("create: settled the volumes")

@@ -113,7 +113,7 @@ def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
     directories.make(cache)
     aside = tempfile.mkdtemp(dir=cache)
     os.chmod(aside, 0o755)  # noqa: S103 - it becomes the "/" of containers
-    lower = [option for option in root[0].options if not option.startswith(("upperdir=", "workdir="))]
+    lower = [option for option in root[0].options if not option.startswith(("upperdir=", "workdir=", "disk="))]
     layers = next(option for option in lower if option.startswith("lowerdir=")).partition("=")[2].split(":")
     # A read-only overlay wants two layers; one alone is shown as it is.
     view = ("overlay", "overlay", (*lower, "ro")) if len(layers) > 1 else ("bind", layers[0], ("ro",))

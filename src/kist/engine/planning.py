@@ -7,7 +7,19 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundle, isolation, lifetime, logconfig, namespaces, outside, publishing, roots, starter, userns
+from kist.engine import (
+    bundle,
+    isolation,
+    lifetime,
+    logconfig,
+    namespaces,
+    outside,
+    own_disks,
+    publishing,
+    roots,
+    starter,
+    userns,
+)
 from kist.engine.creation import Creation
 from kist.engine.handover import hand_over
 from kist.engine.health import plan_check
@@ -89,7 +101,8 @@ class Planning:
             return
         with self._store.writing():
             key = f"draft-{secrets.token_hex(8)}"
-            root = self._store.snapshots.prepare(key, self._creation.chain(base))
+            size = own_disks.size_of(options, self._store)
+            root = self._store.snapshots.prepare(key, self._creation.chain(base), size=size)
             try:
                 yield container, root
             finally:

@@ -10,7 +10,7 @@ from kist.errors import InvalidInput, KistError
 from kist.network import addresses
 from kist.network.addresses import DEFAULT_POOLS, Pools
 from kist.spec.container import LogConfig
-from kist.store.choice import STORAGES
+from kist.store.storage import NAMES
 
 _LOG = ("driver", "options")
 _POOLS = 'write [networks] and then pools = [{ base = "10.88.0.0/13", size = 22 }]'
@@ -24,7 +24,7 @@ class Settings(msgspec.Struct, frozen=True):
         log: for containers that name no driver of their own.
         group: whose members may use root's engine too (see ``kist.api.server``); empty for none's.
         pools: which subnets networks get that name none: ranges, and the length of the prefix of their parts.
-        storage: how the files of images and containers are kept, ``overlay`` or ``copy``; empty for what works.
+        storage: how the files of images and containers are kept (``kist.store.storage``); empty for what works.
     """
 
     storage: str = ""
@@ -54,9 +54,9 @@ def read(path: str) -> Settings:
             f"{path}: there is no setting {unknown[0]!r}", hint="this file has: group, storage, [log], [networks]"
         )
     storage = content.get("storage", "")
-    if storage not in {"", *STORAGES}:
+    if storage not in {"", *NAMES}:
         raise InvalidInput(
-            f"{path}: storage is {' or '.join(STORAGES)}, not {storage!r}",
+            f"{path}: storage is one of {', '.join(NAMES)}, not {storage!r}",
             hint='leave it out, or write storage = "copy"',
         )
     group = content.get("group", "")

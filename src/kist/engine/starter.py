@@ -180,7 +180,7 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
 # Operations that fail where the machine lacks something, and the doctor's code for that.
 _CAUSES = {
     "mount_root": "overlay", "join_cgroup": "cgroups", "open_cgroup": "cgroups", "user_namespace": "userns",
-    "privileges": "seccomp",
+    "privileges": "seccomp", "open_disk": "loop",
 }  # fmt: skip
 
 

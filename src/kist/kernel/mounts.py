@@ -65,7 +65,7 @@ def mount_layers(kind: str, source: str, options: Sequence[str], at: str, flags:
     text = ",".join(options)
     if len(text) >= _PAGE:
         named = {option.partition("=")[0]: option.partition("=")[2] for option in options}
-        together = os.path.dirname(named.get("upperdir") or named["lowerdir"].rpartition(":")[2])
+        together = os.path.dirname(named["lowerdir"].rpartition(":")[2])
         os.chdir(together)
         text = text.replace(f"{together}/", "")
     mount(source, at, kind, flags, text)

@@ -10,7 +10,7 @@ from kist.kernel import mounts, namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _CLONE_FS = 0x200
 
@@ -20,12 +20,16 @@ def open_tree_of(specifications: Sequence[tuple[str, str, Sequence[str]]]) -> in
 
     The descriptor is one of ``O_PATH`` (open ``.`` relative to it to list the directory). The mount is detached: no
     path leads to it, and it is gone when the descriptor is closed. One mount, of type ``bind`` or a file system's;
-    several raise ``ValueError``.
+    several raise ``ValueError``. The option ``disk`` names a file whose file system is mounted first, on the directory
+    that the upper directory (or the source) is in.
     """
     if len(specifications) != 1:
         raise ValueError(f"one mount makes a root, not {len(specifications)}")
     kind, source, options = specifications[0]
     read_only = mounts.MOUNT_ATTR_RDONLY if "ro" in options else 0
+    if disk := next((option.partition("=")[2] for option in options if option.startswith("disk=")), ""):
+        plain = tuple(option for option in options if option not in {"ro", "rw", f"disk={disk}"})
+        return _alone(lambda: _on_disk(disk, kind, source, plain, read_only))
     if kind == "bind":
         tree = mounts.clone_tree(source)
         if read_only:
@@ -54,12 +58,20 @@ def _open_overlay(options: tuple[str, ...], attributes: int) -> int:
 
 
 def _open_classic(options: tuple[str, ...], attributes: int) -> int:
+    return _alone(lambda: _mount_and_clone(options, attributes))
+
+
+def _alone(make: Callable[[], int]) -> int:
     """Mount in a namespace that only a short-lived thread is in, and take a detached copy out of it."""
     result: list[int | OSError] = []
 
     def work() -> None:
         try:
-            result.append(_mount_and_clone(options, attributes))
+            # A thread shares its root and working directory with the others until CLONE_FS is undone, and as long as
+            # it does it cannot change its mount namespace.
+            namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
+            mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+            result.append(make())
         except OSError as error:
             result.append(error)
 
@@ -72,12 +84,23 @@ def _open_classic(options: tuple[str, ...], attributes: int) -> int:
 
 
 def _mount_and_clone(options: tuple[str, ...], attributes: int) -> int:
-    # A thread shares its root and working directory with the others until CLONE_FS is undone, and as long as it does
-    # it cannot change its mount namespace.
-    namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
-    mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
     upper = next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), None)
     # Any directory serves as the place: this namespace ends with the thread, and the mount lives on in the descriptor.
     place = os.path.dirname(upper) if upper else "/"
     mounts.mount_layers("overlay", "overlay", options, place, attributes & mounts.MS_RDONLY)
     return mounts.clone_tree(place, recursive=False)
+
+
+def _on_disk(disk: str, kind: str, source: str, options: tuple[str, ...], attributes: int) -> int:
+    from kist.kernel import disks  # noqa: PLC0415 - few snapshots have one
+
+    upper = next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), source)
+    place = os.path.dirname(upper)
+    disks.mount_at(disk, place)
+    if kind == "overlay":
+        mounts.mount_layers(kind, "overlay", options, place, attributes & mounts.MS_RDONLY)
+        return mounts.clone_tree(place, recursive=False)
+    tree = mounts.clone_tree(source, recursive=False)
+    if attributes:
+        mounts.set_attributes("", attributes, dir_fd=tree)
+    return tree

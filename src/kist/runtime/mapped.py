@@ -46,11 +46,11 @@ def map_tree(tree: int, context: Context, ids: str, source: str, *, recursive: b
         raise
 
 
-def map_layers(context: Context, paths: Sequence[str]) -> None:
+def map_layers(context: Context, paths: Sequence[str], *, recursive: bool = False) -> None:
     """Show the directories that hold layers mapped, at their own places in this mount namespace."""
     for path in paths:
-        tree = mounts.clone_tree(path, recursive=False)
-        map_tree(tree, context, "inside", path)
+        tree = mounts.clone_tree(path, recursive=recursive)
+        map_tree(tree, context, "inside", path, recursive=recursive)
         mounts.attach_tree(tree, path)
         os.close(tree)
 

@@ -121,6 +121,20 @@ def _open_within(source: str, within: str) -> int:
         os.close(top)
 
 
+def open_disk(context: Context, disk: str) -> None:
+    """Take hold of the file system in a file, which is the container's own, before its cgroup forbids the device."""
+    from kist.kernel import disks  # noqa: PLC0415 - few containers have one
+
+    context.trees["disk"] = disks.open_tree(disk)
+
+
+def mount_disk(context: Context, at: str) -> None:
+    """Mount what ``open_disk`` took on an empty directory of the host's."""
+    tree = context.trees.pop("disk")
+    mounts.attach_tree(tree, at)
+    os.close(tree)
+
+
 def mount_root(context: Context, type: str, source: str, options: Sequence[str], at: str) -> None:  # noqa: A002
     """Mount the root file system at ``at``, an empty directory of the host."""
     if type == "bind":
@@ -518,7 +532,8 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
         join_cgroup, new_namespace,
-        detach_mounts, open_tree, open_cgroup, mount_root, pivot, detach_old_root, root_read_only,
+        detach_mounts, open_tree, open_cgroup, open_disk, mount_disk, mount_root, pivot, detach_old_root,
+        root_read_only,
         mount, attach, device, symlink, file, cgroup_mounts, mask, read_only,
         hostname, domainname, sysctl, loopback, wait_for_network, home, passwd_entry, terminal, console,
         rlimit, oom_score, user, directory, no_new_privileges, user_namespace, privileges,

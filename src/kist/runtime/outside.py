@@ -151,6 +151,10 @@ class _Guard:
 
     def _mount_root(self) -> None:
         root = self._plan["root"]
+        if self._plan["disk"]:
+            from kist.kernel import disks  # noqa: PLC0415 - few containers have one
+
+            disks.mount_at(**self._plan["disk"])
         if root["type"] == "bind":
             tree = mounts.clone_tree(root["source"])
             mounts.attach_tree(tree, self._root)

@@ -1,6 +1,7 @@
 """From a runtime specification to the operations that make the container: pure."""
 
 import binascii
+import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -100,7 +101,8 @@ def _with_runtime(made: Plan, spec: RuntimeSpec, runtime: dict[str, Any], passwd
     told = {
         "id": made.id,
         **runtime,
-        "root": {"type": spec.root[0].type, "source": spec.root[0].source, "options": list(spec.root[0].options)},
+        "root": {"type": spec.root[0].type, "source": spec.root[0].source, "options": _options(spec.root[0])},
+        "disk": _own_disk(spec.root[0]),
         "user": user_arguments(spec.process),
         "passwd": passwd,
         "joined": [json.to_builtins(other) for other in spec.linux.joined],
@@ -155,7 +157,9 @@ def _operations(
     if linux.ids is None:
         yield from _take(spec)
         root = _root(spec)
-        yield "mount_root", {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+        if disk := _own_disk(root):
+            yield "mount_disk", {"at": disk["at"]}
+        yield "mount_root", {"type": root.type, "source": root.source, "options": _options(root), "at": root_at}
     else:
         yield from _take_inside(spec)
         yield "place_root", {}
@@ -198,8 +202,20 @@ def _root(spec: RuntimeSpec) -> Mount:
     return spec.root[0]
 
 
+def _own_disk(root: Mount) -> dict[str, str]:
+    """The file with the file system that the container's own directories are in, and where they are; empty for none."""
+    disk = root.option("disk")
+    return {"disk": disk, "at": posixpath.dirname(root.option("upperdir") or root.source)} if disk else {}
+
+
+def _options(root: Mount) -> list[str]:
+    return [option for option in root.options if not option.startswith("disk=")]
+
+
 def _take(spec: RuntimeSpec) -> Iterator[Step]:
     """What is done to this process while it sees the host, and what it takes from there."""
+    if disk := _own_disk(_root(spec)):
+        yield "open_disk", {"disk": disk["disk"]}
     yield from _enter_cgroup(spec)
     if spec.process.oom_score_adj:
         yield "oom_score", {"adjust": spec.process.oom_score_adj}
@@ -216,6 +232,9 @@ def _take(spec: RuntimeSpec) -> Iterator[Step]:
 
 def _outside(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
     """The same, in a helper with the host's root, where the container's has no rights there."""
+    root = _root(spec)
+    if disk := _own_disk(root):
+        yield "open_disk", {"disk": disk["disk"]}
     if spec.linux.cgroups_path:
         yield "join_cgroup", {}
     if spec.process.oom_score_adj:
@@ -231,10 +250,12 @@ def _outside(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
         if mount.target == "/dev" and mount.type == "tmpfs":
             flags, data = split_options(mount.options)
             yield "open_devices", {"options": data.split(","), "flags": flags, "devices": _device_directory(spec)}
-    root = _root(spec)
+    if disk:
+        yield "mount_disk", {"at": disk["at"]}
     if root.type == "overlay":
-        yield "map_layers", {"paths": _layer_directories(root)}
-    opened = {"type": root.type, "source": root.source, "options": list(root.options), "at": root_at}
+        whole = {"recursive": True} if disk else {}
+        yield "map_layers", {"paths": _layer_directories(root)} | whole
+    opened = {"type": root.type, "source": root.source, "options": _options(root), "at": root_at}
     yield "open_root", opened | ({"nodev": True} if spec.linux.owner is not None else {})
 
 
@@ -255,7 +276,8 @@ def _bound_devices(spec: RuntimeSpec) -> list[tuple[str, str]]:
 
 def _layer_directories(root: Mount) -> list[str]:
     """The directories that the layers of an overlay are in."""
-    layers = [root.option("upperdir") or "", *(root.option("lowerdir") or "").split(":")]
+    own = "" if root.option("disk") else root.option("upperdir") or ""
+    layers = [own, *(root.option("lowerdir") or "").split(":")]
     return sorted({layer.rpartition("/")[0] for layer in layers if layer})
 
 

@@ -23,6 +23,7 @@ class Copies:
     name = "copy"
     quick = False
     layered = False
+    whole = True
 
     def make(self, directory: str, below: str | None) -> int:
         """See ``Storage``."""
@@ -39,7 +40,7 @@ class Copies:
                 os.close(target)
         finally:
             os.close(source)
-        os.close(os.open(f"{directory}-copied", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        mark(directory)
         return copied
 
     def mounts(self, directory: str, lowers: tuple[str, ...]) -> tuple[Mount, ...]:
@@ -65,6 +66,11 @@ class Copies:
                 seen.add(status.st_ino)
                 total += status.st_size
         return total
+
+
+def mark(directory: str) -> None:
+    """Note beside a snapshot's directory that the copy is whole, and when that was."""
+    os.close(os.open(f"{directory}-copied", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _files(top: str) -> "list[tuple[str, os.stat_result]]":

@@ -20,6 +20,7 @@ class Overlay:
     name = "overlay"
     quick = True
     layered = True
+    whole = False
 
     def __init__(self) -> None:
         self._options = options()

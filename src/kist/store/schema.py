@@ -116,4 +116,9 @@ MIGRATIONS = (
     """,
     # Bytes of the blocks of a committed snapshot, once they were counted.
     "ALTER TABLE snapshots ADD COLUMN disk INTEGER;",
+    # Of which storage a snapshot is, by the number that it has there; and which one the data root was told to have.
+    """
+    ALTER TABLE snapshots RENAME COLUMN copied TO storage;
+    CREATE TABLE storage (driver TEXT NOT NULL);
+    """,
 )

@@ -1,4 +1,4 @@
-"""Snapshots: which there are, what stands on what, and how they come and go. How files lie is a storage's matter.
+"""Snapshots: which there are, what stands on what, and how they come and go. How files lie is ``storage``'s matter.
 
 A snapshot is one layer's files, or a container's, in a directory named by a number. An active one is filled by
 somebody, through the mounts that it gets or straight into the directory that they name; committing it changes its name,
@@ -15,59 +15,29 @@ container that stands on them stays as it is.
 import os
 import sqlite3
 from contextlib import suppress
-from typing import Protocol
 
 from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable
-from kist.kernel import files, process
+from kist.kernel import btrfs, files, process
 from kist.spec.mount import Mount
 from kist.store import directories
-from kist.store.copies import Copies
 from kist.store.database import Database
 from kist.store.directories import Extent
 from kist.store.failures import reported
-from kist.store.overlay import Overlay
+from kist.store.loop import Loop
+from kist.store.storage import NAMES, Storage, number_of_layers, numbered
 
 _LOWERS = """
-    WITH RECURSIVE stack (id, parent, depth) AS (
-        SELECT id, parent, 0 FROM snapshots WHERE id = ?
+    WITH RECURSIVE stack (id, parent, depth, storage) AS (
+        SELECT id, parent, 0, storage FROM snapshots WHERE id = ?
         UNION ALL
-        SELECT snapshots.id, snapshots.parent, depth + 1 FROM snapshots JOIN stack ON snapshots.id = stack.parent
+        SELECT snapshots.id, snapshots.parent, depth + 1, snapshots.storage
+        FROM snapshots JOIN stack ON snapshots.id = stack.parent
     )
-    SELECT id FROM stack ORDER BY depth
 """
-_SIZE_OF_STACK = f"SELECT SUM(size) FROM snapshots WHERE id IN ({_LOWERS})"  # noqa: S608 - two constants
-# What lies beside a snapshot's directory, of either storage.
-_BESIDE = ("", "-work", "-copied")
-
-
-class Storage(Protocol):
-    """How the files of snapshots lie. A stack is the directories of a snapshot and of all below it, topmost first.
-
-    Attributes:
-        name: what ``kist info`` calls it.
-        quick: whether a snapshot is made at once, so that others may wait for it.
-        layered: whether a directory has a snapshot's own files and nothing of what is below.
-    """
-
-    name: str
-    quick: bool
-    layered: bool
-
-    def make(self, directory: str, below: str | None) -> int:
-        """The directory of a new snapshot, on top of another one's (None for an empty one).
-
-        Returns:
-            The bytes of what is below that it takes once more.
-        """
-
-    def mounts(self, directory: str, lowers: tuple[str, ...]) -> tuple[Mount, ...]:
-        """The mounts to fill an active snapshot on top of this stack."""
-
-    def view(self, stack: tuple[str, ...]) -> tuple[Mount, ...]:
-        """The mounts that show a committed snapshot read-only."""
-
-    def size(self, directory: str, below: str | None) -> int:
-        """Bytes of the snapshot's own files, without what is below."""
+_STACK = f"{_LOWERS} SELECT id, storage FROM stack ORDER BY depth"  # noqa: S608 - two constants
+_SIZE_OF_STACK = f"{_LOWERS} SELECT SUM(snapshots.size) FROM snapshots JOIN stack ON snapshots.id = stack.id"  # noqa: S608 - the same
+# What lies beside a snapshot's directory, of any storage.
+_BESIDE = ("", "-work", "-copied", "-disk")
 
 
 class Snapshots:
@@ -76,25 +46,26 @@ class Snapshots:
     Args:
         directory: where they are.
         database: where their rows are.
-        storage: how new ones are made: ``overlay`` or ``copy``.
+        storage: how new ones are made, one of ``storage.NAMES``.
     """
 
     def __init__(self, directory: str, database: Database, storage: str) -> None:
         self._directory = directory
         self._database = database
         self._boot = process.boot_id()
-        self._storages: tuple[Storage, Storage] = (Overlay(), Copies())  # by the column ``copied``
-        self._copied = int(storage == Copies.name)
-        self._new = self._storages[self._copied]
+        self.driver = storage
+        self._storages = numbered()
+        self._layers = number_of_layers(storage)
         self._forget_unsynced()
 
-    @property
-    def driver(self) -> str:
-        """How new snapshots are made: ``overlay`` or ``copy``."""
-        return self._new.name
-
-    def prepare(self, key: str, parent: str | None = None) -> tuple[Mount, ...]:
+    def prepare(self, key: str, parent: str | None = None, *, size: int = 0) -> tuple[Mount, ...]:
         """A new active snapshot on top of a committed one (None for an empty one), and the mounts to fill it.
+
+        Args:
+            key: what it is called until it is committed.
+            parent: the name of the one below.
+            size: the most bytes that it may hold, 0 for as many as there is room for. One that has a limit is a
+                container's, and is never committed.
 
         Raises:
             Conflict: the key is in use.
@@ -103,25 +74,27 @@ class Snapshots:
             Unavailable: the disk is full.
         """
         below = self._committed(parent) if parent is not None else None
+        storage: Storage = Loop(size) if size else self._storages[self._layers]
         made = 0
         try:
             with self._database.transaction() as db:
                 cursor = db.execute(
-                    "INSERT INTO snapshots (key, parent, copied) VALUES (?, ?, ?)", (key, below, self._copied)
+                    "INSERT INTO snapshots (key, parent, storage) VALUES (?, ?, ?)",
+                    (key, below, NAMES.index(storage.name)),
                 )
                 made = int(cursor.lastrowid or 0)
-                if self._new.quick:
-                    self._make(key, made, below)
-            if not self._new.quick and (again := self._make(key, made, below)):  # nobody has waited for that
+                if storage.quick:
+                    self._make(key, made, below, storage)
+            if not storage.quick and (again := self._make(key, made, below, storage)):  # nobody has waited for that
                 with self._database.transaction() as db:
                     db.execute("UPDATE snapshots SET again = ? WHERE id = ?", (again, made))
         except sqlite3.IntegrityError as error:
             raise Conflict(f"snapshot {key} exists already") from error
         except BaseException:
             if made:
-                self._take_back(made)
+                self._take_back(made, storage)
             raise
-        return self._mounts(made, below, self._new)
+        return self._mounts(made, below, storage)
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
         """The mounts of an active snapshot, or ones that show a committed snapshot read-only.
@@ -148,6 +121,8 @@ class Snapshots:
         number, below, committed = self._find(key)
         if committed:
             raise InvalidInput(f"snapshot {key} is committed already")
+        if isinstance(self._storage_of(number), Loop):
+            raise InvalidInput(f"snapshot {key} has a file system of its own, and cannot be a layer")
         size = self._size(number, below) if size is None else size
         try:
             with self._database.transaction() as db:
@@ -251,7 +226,7 @@ class Snapshots:
             with reported("remove leftover snapshots"):
                 for name in os.listdir(self._directory):
                     if name not in known:
-                        directories.remove_tree(f"{self._directory}/{name}")
+                        _remove(f"{self._directory}/{name}")
 
     def rows(self) -> tuple[tuple[str, int, bool], ...]:
         """Key, number and whether committed, of every snapshot."""
@@ -291,7 +266,7 @@ class Snapshots:
                 "UPDATE snapshots SET key = 'unsynced-' || id, boot = '' WHERE committed AND boot NOT IN ('', ?)",
                 (self._boot,),
             )
-            db.execute("UPDATE snapshots SET key = 'elsewise-' || id WHERE committed AND copied != ?", (self._copied,))
+            db.execute("UPDATE snapshots SET key = 'elsewise-' || id WHERE committed AND storage != ?", (self._layers,))
 
     def _find(self, key: str) -> tuple[int, int | None, bool]:
         row = self._database.row("SELECT id, parent, committed FROM snapshots WHERE key = ?", key)
@@ -305,36 +280,42 @@ class Snapshots:
             raise InvalidInput(f"snapshot {key} is not committed and cannot be a parent")
         return number
 
-    def _make(self, key: str, number: int, below: int | None) -> int:
+    def _make(self, key: str, number: int, below: int | None, storage: Storage) -> int:
         with reported(f"prepare snapshot {key}"):
             path = self.directory(number)
             under = None if below is None else self.directory(below)
             try:
-                return self._new.make(path, under)
+                return storage.make(path, under)
             except FileExistsError:  # of a process that died before its row was written
                 self._remove_trees(number)
-                return self._new.make(path, under)
+                return storage.make(path, under)
 
-    def _take_back(self, number: int) -> None:
+    def _take_back(self, number: int, storage: Storage) -> None:
         """After a failure: the row, where it was written, and the files."""
-        if not self._new.quick:
+        if not storage.quick:
             with self._database.transaction() as db:
                 db.execute("DELETE FROM snapshots WHERE id = ?", (number,))
         self._remove_trees(number)
 
     def _remove_trees(self, number: int, which: tuple[str, ...] = _BESIDE) -> None:
         for beside in which:
-            directories.remove_tree(f"{self._directory}/{number}{beside}")
+            _remove(f"{self._directory}/{number}{beside}")
 
     def _storage_of(self, number: int) -> Storage:
-        row = self._database.row("SELECT copied FROM snapshots WHERE id = ?", number)
+        row = self._database.row("SELECT storage FROM snapshots WHERE id = ?", number)
         return self._storages[int(row[0]) if row else 0]
 
     def _mounts(self, number: int, below: int | None, storage: Storage) -> tuple[Mount, ...]:
         return storage.mounts(self.directory(number), self._stack(below) if below is not None else ())
 
     def _stack(self, number: int) -> tuple[str, ...]:
-        return tuple(self.directory(lower) for (lower,) in self._database.rows(_LOWERS, number))
+        """The directories that show a snapshot together, the topmost first."""
+        found = []
+        for lower, storage in self._database.rows(_STACK, number):
+            found.append(self.directory(lower))
+            if self._storages[storage].whole:
+                break
+        return tuple(found)
 
     def _lies(self, number: int) -> tuple[Extent, ...]:
         """The space of its directory and of what lies beside it."""
@@ -357,3 +338,8 @@ class Snapshots:
         with reported("measure snapshot"):
             under = None if below is None else self.directory(below)
             return self._storage_of(number).size(self.directory(number), under)
+
+
+def _remove(path: str) -> None:
+    if not btrfs.remove(path):
+        directories.remove_tree(path)

@@ -36,7 +36,7 @@ class Store:
 
     Args:
         root: its directory.
-        storage: how snapshots are kept, ``overlay`` or ``copy``; empty for what works there.
+        storage: how snapshots are kept (``storage.NAMES``); empty for what it was told before, else for what works.
 
     Attributes:
         blobs: content by digest.
@@ -45,6 +45,7 @@ class Store:
         records: rows about images, containers and the build cache.
         snapshots: layers as file trees.
         database: below the last two.
+        storage: which storage the snapshots have, and why.
         volumes: directories that outlive containers.
 
     Raises:
@@ -70,8 +71,8 @@ class Store:
         self.networks = Networks(self.database)
         self.events = EventLog(self.database)
         with reported("open data root"), self._lock.shared():
-            chosen = choose(self.root, storage)
-        self.snapshots = Snapshots(f"{self.root}/snapshots", self.database, chosen)
+            self.storage = choose(self.root, self.database, storage)
+        self.snapshots = Snapshots(f"{self.root}/snapshots", self.database, self.storage.name)
         self.volumes = Volumes(f"{self.root}/volumes", self.database)
         self._flushing = threading.Lock()
         self._flusher: threading.Thread | None = None

@@ -1,0 +1,133 @@
+"""Each storage with real containers: what users do gives the same on all of them."""
+
+import contextlib
+import os
+import signal
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import disks
+from harness import BUSYBOX, Cli, a_cli, an_engine, import_busybox
+from kist.store import choice
+
+pytestmark = pytest.mark.root("mounts file systems of its own")
+
+QUIET = ("--network", "none")
+DOCKERFILE = f"""\
+FROM {BUSYBOX}
+RUN mkdir /d && echo 1 > /d/old && chown user:extra /d/old && echo gone > /gone
+RUN rm -r /d /gone && mkdir /d && echo 2 > /d/new && ln /d/new /d/again
+COPY --chown=user file /d/
+CMD ls /d && stat -c %h /d/new && cat /d/file && ! cat /gone 2> /dev/null
+"""
+
+
+@contextlib.contextmanager
+def kist_on(storage: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """The command line on a data root that has this storage and the small image."""
+    (directory / "tmp").mkdir()  # in it is tried what works there
+    if storage == "loop" and (why := choice.refusal_of_limits(str(directory))):
+        pytest.skip(why)
+    (directory / "engine.toml").write_text(f'storage = "{storage}"\n')
+    monkeypatch.setenv("KIST_CONFIG", str(directory / "engine.toml"))
+    with an_engine(directory) as engine:
+        import_busybox(engine)
+    with a_cli(directory) as cli:
+        yield cli
+
+
+@pytest.fixture(params=["overlay", "copy", "btrfs", "loop"])
+def kist(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    with contextlib.ExitStack() as stack:
+        place = tmp_path
+        if request.param == "btrfs":
+            place = stack.enter_context(disks.file_system("btrfs", tmp_path))
+        cli = stack.enter_context(kist_on(request.param, place, monkeypatch))
+        assert cli.good("info", "-f", "{{.Driver}}").strip() == request.param
+        yield cli
+
+
+def loop_devices() -> list[str]:
+    """The files that are behind loop devices now."""
+    found = []
+    for name in os.listdir("/sys/block"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(Path(f"/sys/block/{name}/loop/backing_file").read_text(encoding="utf-8").strip())
+    return found
+
+
+def test_what_users_do_is_the_same_everywhere(kist: Cli, tmp_path: Path) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "Dockerfile").write_text(DOCKERFILE)
+    (tmp_path / "context" / "file").write_text("copied\n")
+    kist.good("build", "-t", "built", str(tmp_path / "context"))
+    assert kist.good("run", "--rm", *QUIET, "built").split() == ["again", "file", "new", "2", "copied"]
+    script = "rm -r /d; mkdir /d; echo 3 > /d/three; chown user /d/three; echo more >> /etc/passwd; ln -s x /link"
+    kist.good("run", "--name", "changed", *QUIET, "built", "sh", "-c", script)
+    changes = {"C /d", "D /d/again", "D /d/file", "D /d/new", "A /d/three", "C /etc", "C /etc/passwd", "A /link"}
+    assert set(kist.good("diff", "changed").splitlines()) == changes
+    kist.good("cp", "changed:/d/three", str(tmp_path / "three"))
+    assert (tmp_path / "three").read_text() == "3\n"
+    (tmp_path / "four").write_text("4\n")
+    kist.good("cp", str(tmp_path / "four"), "changed:/d/four")
+    kist.good("export", "-o", str(tmp_path / "exported"), "changed")
+    with tarfile.open(tmp_path / "exported") as tar:
+        assert {"d/three", "d/four", "link"} <= set(tar.getnames())
+        assert "d/new" not in tar.getnames()
+    kist.good("commit", "changed", "committed")
+    kist.good("save", "-o", str(tmp_path / "saved"), "committed")
+    kist.good("rm", "changed")
+    assert kist.good("run", "--rm", *QUIET, "committed", "sh", "-c", "cat /d/*; stat -c %u /d/three").split() == [
+        "4",
+        "3",
+        "1000",
+    ]
+    kist.good("rmi", "committed")
+    kist.good("load", "-i", str(tmp_path / "saved"))
+    assert kist.good("run", "--rm", *QUIET, "committed", "sh", "-c", "cat /d/*; stat -c %u /d/three").split() == [
+        "4",
+        "3",
+        "1000",
+    ]
+    kist.good("rmi", "committed", "built")
+    kist.good("builder", "prune", "-f")
+    assert kist.good("system", "check") == ""
+    assert not [path for path in loop_devices() if path.startswith(f"{kist.directory}/data")]
+
+
+def test_a_running_container_is_looked_into_and_committed(kist: Cli, tmp_path: Path) -> None:
+    kist.good("run", "-d", "--name", "runs", *QUIET, BUSYBOX, "sh", "-c", "echo 1 > /one; sleep 1000")
+    kist.good("exec", "runs", "sh", "-c", "until [ -s /one ]; do :; done; echo 2 > /two; rm /etc/group")
+    assert set(kist.good("diff", "runs").splitlines()) == {"A /one", "A /two", "C /etc", "D /etc/group"}
+    kist.good("cp", "runs:/two", str(tmp_path / "two"))
+    kist.good("commit", "runs", "taken")
+    kist.good("exec", "runs", "sh", "-c", "echo later > /two")
+    script = "cat /one /two; test -e /etc/group || echo gone"
+    assert kist.good("run", "--rm", *QUIET, "taken", "sh", "-c", script).split() == ["1", "2", "gone"]
+    kist.good("rm", "-f", "runs")
+    kist.good("rmi", "taken")
+
+
+def test_files_keep_their_owners_with_ids_of_their_own(kist: Cli) -> None:
+    run = ("run", "--name", "mapped", "--userns", "auto", *QUIET)
+    kist.good(*run, BUSYBOX, "sh", "-c", "echo x > /x; chown user /x; rm /etc/group")
+    assert set(kist.good("diff", "mapped").splitlines()) == {"A /x", "C /etc", "D /etc/group"}
+    kist.good("commit", "mapped", "taken")
+    assert kist.good("run", "--rm", *QUIET, "taken", "stat", "-c", "%u", "/x").strip() == "1000"
+    kist.good("rm", "mapped")
+    kist.good("rmi", "taken")
+
+
+def test_a_container_that_is_killed_with_all_that_guards_it_keeps_what_it_has_written(kist: Cli) -> None:
+    kist.good("run", "-d", "--name", "killed", *QUIET, BUSYBOX, "sh", "-c", "echo kept > /kept; sync; sleep 1000")
+    kist.good("exec", "killed", "sh", "-c", "until [ -s /kept ]; do :; done")
+    pid = int(kist.good("inspect", "-f", "{{.State.Pid}}", "killed"))
+    kist.stop_engine()
+    os.kill(pid, signal.SIGKILL)
+    kist.good("wait", "killed")
+    kist.good("cp", "killed:/kept", "-")
+    assert set(kist.good("diff", "killed").splitlines()) == {"A /kept"}
+    kist.good("rm", "killed")
