@@ -28,7 +28,13 @@ _BACKLOG = 1024
 
 
 def serve(
-    data_root: str, run_root: str, entry: "Entry", socket_path: str = "", ready_fd: int = -1, group: str = ""
+    data_root: str,
+    run_root: str,
+    entry: "Entry",
+    socket_path: str = "",
+    ready_fd: int = -1,
+    group: str = "",
+    storage: str = "",
 ) -> None:
     """Be the engine until a signal ends it.
 
@@ -40,6 +46,7 @@ def serve(
         ready_fd: a descriptor that is told ``ready`` once the socket takes connections, and closed then.
         group: whose members may use the engine too, within its policy, by a second socket: ``engine.sock`` in a
             directory of the run root's name with ``-shared`` behind it. Empty for the setting's.
+        storage: how files are kept; empty for the setting's, or for what works.
 
     Raises:
         Conflict: an engine serves this run root already, or somebody else listens at ``socket_path``.
@@ -53,7 +60,7 @@ def serve(
         listener = Listener(socket_path or os.path.join(run_root, "engine.sock"))
         from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
 
-        made = Engine(data_root, run_root, shared=True, lacks=entry.lacks)
+        made = Engine(data_root, run_root, shared=True, lacks=entry.lacks, storage=storage)
         with made as engine, listener, _shared(engine, group or engine.settings.group) as shared:
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it

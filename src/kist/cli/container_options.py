@@ -107,7 +107,7 @@ _FILE_OPTIONS = (
     Option("--rootfs", "Directory of the host in place of an image; the first operand is the command then", "DIR",
            group=_FILES),
     Option("--shm-size", "Size of /dev/shm (default: 64m)", "SIZE", parse=values.size, group=_FILES),
-    Option("--storage-opt", "Option of the writable layer: size=10g", "NAME=VALUE", kind=REPEAT, parse=values.pair,
+    Option("--storage-opt", "Limit on its own files: size=10g", "NAME=VALUE", kind=REPEAT, parse=values.pair,
            group=_FILES),
 )  # fmt: skip
 

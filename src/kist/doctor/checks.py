@@ -67,6 +67,11 @@ class Sight:
         return look_storage.storage(self.data.existing)
 
     @cached_property
+    def disks(self) -> facts.Disks:
+        """What a container's own disk takes."""
+        return look_storage.disks()
+
+    @cached_property
     def controls(self) -> facts.Controls:
         """Control groups."""
         return look_machine.controls()
@@ -129,6 +134,7 @@ CHECKS: Mapping[str, Check] = {
     "overlay": Check(lambda sight: storage.overlay(sight.data, sight.storage), within=True),
     "xattrs": Check(lambda sight: storage.attributes(sight.person, sight.data, sight.storage)),
     "reflink": Check(lambda sight: storage.reflink(sight.data, sight.storage)),
+    "loop": Check(lambda sight: storage.disks(sight.person, sight.machine.distribution, sight.disks)),
     "exec": Check(lambda sight: storage.executables(sight.data)),
     "space": Check(lambda sight: storage.space(sight.data, sight.run)),
     "inodes": Check(lambda sight: storage.inodes(sight.data, sight.run)),

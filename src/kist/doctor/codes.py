@@ -18,6 +18,7 @@ ABOUT: "Mapping[str, str]" = {
     "overlay": "A container's files are the layers of its image, stacked by overlayfs, or a copy.",
     "xattrs": "Extended attributes of files say what a layer replaces, and owners that the disk cannot hold.",
     "reflink": "A file system that shares blocks copies files at once.",
+    "loop": "A limit on what a container may write (--storage-opt size=) is a disk of its own, in a file.",
     "exec": "Programs in volumes are executed from the data root's file system.",
     "space": "Room on the disk.",
     "inodes": "Room for files: many file systems have a limit on their number.",

@@ -40,6 +40,7 @@ _PACKAGES: Mapping[str, Mapping[str, str]] = {
         "alpine": "shadow",
     },
     "pasta": dict.fromkeys(_INSTALL, "passt"),
+    "mkfs.ext4": dict.fromkeys(_INSTALL, "e2fsprogs"),
     "slirp4netns": dict.fromkeys(_INSTALL, "slirp4netns"),
     "clock": {
         "debian": "systemd-timesyncd",

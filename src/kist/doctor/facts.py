@@ -153,6 +153,19 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Disks:
+    """What a container's own disk takes.
+
+    Attributes:
+        devices: why loop devices cannot be had, in words; empty where they can.
+        program: where the program is that makes a file system; empty where it is not installed.
+    """
+
+    devices: str
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
 class Controls:
     """Control groups.
 

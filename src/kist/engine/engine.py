@@ -87,6 +87,8 @@ class Engine:
         lacks: why an ordinary user has one id only, as ``rootless.enter`` told it.
         bound: its containers end with this process, at the latest, and are in control groups below this process's own.
         spawner: one that was started ahead, for this run root.
+        storage: how files are kept (``kist.store.storage``); empty for ``KIST_STORAGE_DRIVER``, the settings, what the
+            data root was told before, or what works.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Engine:
         lacks: str = "",
         bound: bool = False,
         spawner: Spawner | None = None,
+        storage: str = "",
     ) -> None:
         means.check_process()
         self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
@@ -108,7 +111,8 @@ class Engine:
             )
         self.run_root = run_root or roots.run_root(os.environ, os.geteuid())
         self.settings = settings.read(roots.config_file(os.environ, os.geteuid()))
-        self.store = Store(self.data_root, self.settings.storage)
+        asked = storage or os.environ.get("KIST_STORAGE_DRIVER", "") or self.settings.storage
+        self.store = Store(self.data_root, asked)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
         self._claim = Claim(self.data_root, self.run_root)
         self.event_log = Events(self.store.events)

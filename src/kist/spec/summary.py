@@ -52,7 +52,7 @@ class Info(msgspec.Struct, frozen=True):
     ``running`` counts those that are not paused; ``limits`` are words of ``kist.kernel.cgroup_features``: what the
     machine's cgroups can keep; ``event_readers`` are those who listen to events now; ``lacks`` says why an ordinary
     user has one id, empty where there are more; ``way_out`` is the program that connects an ordinary user's bridges
-    with what is outside, empty where there is none, and for root.
+    with what is outside, empty where there is none, and for root; ``storage_reason`` says why the storage is this one.
     """
 
     version: Version
@@ -75,3 +75,4 @@ class Info(msgspec.Struct, frozen=True):
     paused: int = 0
     limits: tuple[str, ...] = ()
     event_readers: int = 0
+    storage_reason: str = ""

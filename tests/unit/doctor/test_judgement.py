@@ -13,6 +13,7 @@ from kist.doctor.distribution import Distribution
 from kist.doctor.facts import (
     Clock,
     Controls,
+    Disks,
     EngineAnswer,
     Helper,
     Links,
@@ -250,6 +251,19 @@ def test_a_data_root_without_programs_is_mounted_anew() -> None:
 def test_blocks_that_cannot_be_shared_are_told() -> None:
     tells(storage.reflink(PLACE, Storage("", "", "", "")), OK)
     tells(storage.reflink(PLACE, Storage("", "", "", "Operation not supported")), LACKING, found="ext4")
+
+
+@pytest.mark.parametrize(
+    ("person", "found", "state", "fix"),
+    [
+        (ROOT, Disks("", "/sbin/mkfs.ext4"), OK, ""),
+        (ROOT, Disks("", ""), LACKING, "apt-get install e2fsprogs"),
+        (ROOT, Disks("No such file or directory", "/sbin/mkfs.ext4"), LACKING, "modprobe -a loop"),
+        (ANNA, Disks("Permission denied", ""), OK, ""),
+    ],
+)
+def test_a_containers_own_disk(person: Person, found: Disks, state: str, fix: str) -> None:
+    tells(storage.disks(person, DEBIAN, found), state, fix=fix)
 
 
 # the machine

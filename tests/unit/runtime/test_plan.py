@@ -60,7 +60,11 @@ def the(plan: Plan, name: str) -> dict[str, Any]:
 
 
 ME = {"name": "me", "uid": 1, "gid": 1, "groups": [], "home": "/home/me", "owner": (1, 1)}
+ON_DISK = Mount(
+    "overlay", "overlay", "", ("lowerdir=/m/c:/s/1", "upperdir=/s/3/upper", "workdir=/s/3/work", "disk=/s/3-disk")
+)
 FULL = Made(
+    root=(ON_DISK,),
     process=Process(
         args=("sh",),
         terminal=True,
@@ -92,6 +96,9 @@ def test_every_operation_is_one_that_init_knows() -> None:
         ("join_cgroup", "pivot"),
         ("oom_score", "pivot"),
         ("detach_mounts", "mount_root"),
+        ("open_disk", "join_cgroup"),
+        ("detach_mounts", "mount_disk"),
+        ("mount_disk", "mount_root"),
         ("open_tree", "pivot"),
         ("open_cgroup", "pivot"),
         ("detach_old_root", "mount"),
@@ -317,6 +324,25 @@ def test_layers_of_several_directories_are_all_mapped() -> None:
     [paths] = [arguments["paths"] for name, arguments in replace(MAPPED, root=(root,)).plan().outside
                if name == "map_layers"]  # fmt: skip
     assert paths == ["/m", "/s"]
+
+
+def test_a_disk_of_the_containers_own_is_opened_where_the_devices_are_and_mounted_below_the_root() -> None:
+    plan = Made(root=(ON_DISK,)).plan()
+    assert the(plan, "open_disk") == {"disk": "/s/3-disk"}
+    assert the(plan, "mount_disk") == {"at": "/s/3"}
+    assert the(plan, "mount_root")["options"] == ["lowerdir=/m/c:/s/1", "upperdir=/s/3/upper", "workdir=/s/3/work"]
+    assert "open_disk" not in names(Made().plan())
+    bare = Made(root=(Mount("bind", "/s/3/upper", "", ("rbind", "rw", "disk=/s/3-disk")),)).plan()
+    assert the(bare, "mount_disk") == {"at": "/s/3"}
+    assert the(bare, "mount_root")["source"] == "/s/3/upper"
+
+
+def test_a_disk_is_mapped_with_the_directory_that_it_is_mounted_in() -> None:
+    outside = dict(replace(MAPPED, root=(ON_DISK,)).plan().outside)
+    order = list(outside)
+    assert outside["map_layers"] == {"paths": ["/m", "/s"], "recursive": True}
+    assert order[0] == "open_disk"
+    assert order.index("detach_mounts") < order.index("mount_disk") < order.index("map_layers")
 
 
 def test_a_mapped_plan_is_printed_in_the_order_in_which_it_is_done() -> None:

@@ -28,7 +28,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     gc.disable()  # little is garbage until the engine has been loaded, which freezes it and enables this again
     if (caller := arguments.get("caller_fd", -1)) >= 0:
         return _serve_caller(context, caller)
-    return _serve(context, arguments.get("ready_fd", -1), arguments.text("group"))
+    return _serve(context, arguments.get("ready_fd", -1), arguments.text("group"), arguments.text("storage_driver"))
 
 
 def _serve_caller(context: "Context", descriptor: int) -> int:
@@ -53,7 +53,7 @@ def _serve_caller(context: "Context", descriptor: int) -> int:
     return 0
 
 
-def _serve(context: "Context", ready_fd: int, group: str) -> int:
+def _serve(context: "Context", ready_fd: int, group: str, storage: str) -> int:
     from kist.api.server import serve  # noqa: PLC0415 - the whole engine
     from kist.client.endpoint import data_root, resolve, run_root  # noqa: PLC0415 - for this verb only
     from kist.engine import rootless  # noqa: PLC0415 - the same
@@ -68,7 +68,7 @@ def _serve(context: "Context", ready_fd: int, group: str) -> int:
     try:
         if group and uid:
             raise Unsupported("--group: an ordinary user's engine serves that user alone", hint="root's can be shared")
-        serve(data, run_directory, rootless.enter(run_directory, data), socket_path, ready_fd, group)
+        serve(data, run_directory, rootless.enter(run_directory, data), socket_path, ready_fd, group, storage)
     except KistError as error:
         context.fail(error)
         return 1
@@ -129,6 +129,7 @@ COMMAND = Command(
     most=1,
     options=(
         Option("--group", "Let this group's members use root's engine, within its policy", "NAME"),
+        Option("--storage-driver", "How files are kept: overlay, btrfs, copy or loop", "DRIVER"),
         Option("--detach", "Go to the background", hidden=True),
         Option(
             "--ready-fd", "Descriptor that is told when it serves", "FD", parse=whole(0, "a descriptor"), hidden=True

@@ -25,7 +25,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         ("Images", info["images"]),
         ("Data root", info["data_root"]),
         ("Run root", info["run_root"]),
-        ("Storage driver", info["storage_driver"]),
+        ("Storage driver", f"{info['storage_driver']} ({info['storage_reason']})"),
         ("Cgroups", info["cgroup_version"]),
         ("Rootless", _rootless(info)),
         *((("Networks", _networks(info)),) if info["rootless"] else ()),

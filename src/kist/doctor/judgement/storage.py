@@ -4,9 +4,10 @@ import errno
 import os
 import shlex
 
-from kist.doctor.distribution import keep_module
-from kist.doctor.facts import Person, Place, Storage
-from kist.doctor.finding import BROKEN, LACKING, Finding, ok
+from kist.doctor.distribution import Distribution, keep_module
+from kist.doctor.facts import Disks, Person, Place, Storage
+from kist.doctor.finding import BROKEN, LACKING, Finding, commands, ok
+from kist.doctor.judgement.machine import device
 
 _FORBIDDEN = ":,\\"  # overlay's options cannot name a path that has them
 _UNKNOWN = os.strerror(errno.ENODEV)
@@ -88,6 +89,19 @@ def reflink(place: Place, found: Storage) -> Finding:
         "be stacked",
         advice="xfs and btrfs can, on a data root of their own (KIST_ROOT)",
     )
+
+
+def disks(person: Person, distribution: Distribution, found: Disks) -> Finding:
+    """Whether a container can have a disk of its own."""
+    cost = "--storage-opt size= is refused: what a container writes is limited by the disk of the data root"
+    if not person.machines_root:
+        return ok("loop", "not needed: only root's containers have disks of their own")
+    if found.devices:
+        return device("loop", "/dev/loop-control", found.devices, cost, "loop")
+    if not found.program:
+        fix = commands(distribution.install("mkfs.ext4"))
+        return Finding("loop", LACKING, "mkfs.ext4 is not installed", cost, fix)
+    return ok("loop", f"loop devices can be made, and file systems on them ({found.program})")
 
 
 def executables(place: Place) -> Finding:

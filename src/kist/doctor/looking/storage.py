@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from kist.doctor.facts import Place, Storage
-from kist.doctor.looking.machine import words
-from kist.kernel import marks, mount_table, process, trials
+from kist.doctor.facts import Disks, Place, Storage
+from kist.doctor.looking.machine import opened, words
+from kist.kernel import marks, mount_table, process, programs, trials
 from kist.spec import roots
 
 _PREFIX = ".kist-doctor-"
@@ -77,6 +77,11 @@ def storage(existing: str) -> Storage:
             return _tried(directory)
     except OSError as error:
         return Storage(words(error), words(error), words(error), words(error))
+
+
+def disks() -> Disks:
+    """What a container's own disk takes."""
+    return Disks(opened("/dev/loop-control"), programs.find("mkfs.ext4", os.environ) or "")
 
 
 def _tried(directory: str) -> Storage:

@@ -67,7 +67,7 @@ def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_s
         "ContainersStopped": info.containers - info.running - info.paused,
         "Images": info.images,
         "Driver": info.storage_driver,
-        "DriverStatus": [["Run root", info.run_root]],
+        "DriverStatus": [["Chosen because", info.storage_reason], ["Run root", info.run_root]],
         "DockerRootDir": info.data_root,
         "Plugins": {
             "Volume": [], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": list(info.log_drivers),
