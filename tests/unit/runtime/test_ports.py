@@ -107,6 +107,18 @@ def read_all(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
+def send_until_it_stands(client: socket.socket) -> int:
+    """Send until nobody takes anything for half a second; how much was taken."""
+    client.settimeout(0.5)
+    sent = 0
+    try:
+        while sent < 1 << 28:
+            sent += client.send(bytes(1 << 16))
+    except TimeoutError:
+        return sent
+    return sent
+
+
 def test_a_large_transfer_and_a_half_close(room: Room) -> None:
     with tcp_server(echo_at_end) as port:
         published = room.publish(wanted(port))
@@ -131,6 +143,51 @@ def test_many_clients_at_once(room: Room) -> None:
         for client in clients:
             client.close()
         assert answers == [b"%d" % number for number in range(100)]
+
+
+def test_large_transfers_both_ways_at_once(room: Room) -> None:
+    sent, answer = os.urandom(3_000_000), os.urandom(4_000_000)
+    received: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        answering = threading.Thread(target=lambda: (connection.sendall(answer), connection.shutdown(socket.SHUT_WR)))
+        answering.start()
+        received.append(read_all(connection))
+        answering.join()
+
+    with tcp_server(serve) as port:
+        published = room.publish(wanted(port))
+        with socket.create_connection(("127.0.0.1", published[0]["host_port"])) as client:
+            reading: list[bytes] = []
+            reader = threading.Thread(target=lambda: reading.append(read_all(client)))
+            reader.start()
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            reader.join()
+    assert reading == [answer]
+    assert received == [sent]
+
+
+def test_who_sends_waits_for_who_reads(room: Room) -> None:
+    """What is on its way is bounded by the kernel's buffers and the relay's own; nothing of it is lost."""
+    may_read = threading.Event()
+    received: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        may_read.wait(20)
+        received.append(read_all(connection))
+
+    with tcp_server(serve) as port:
+        published = room.publish(wanted(port))
+        with socket.create_connection(("127.0.0.1", published[0]["host_port"])) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+            sent = send_until_it_stands(client)
+            assert sent < 1 << 26
+            may_read.set()
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(20)
+            assert client.recv(1) == b""
+    assert len(received[0]) == sent
 
 
 def test_a_client_that_vanishes_ends_the_other_side(room: Room) -> None:
@@ -176,6 +233,18 @@ def test_datagrams_find_their_way_back(room: Room) -> None:
         for client in clients:
             client.close()
     assert answers == [b"answer 0", b"answer 1", b"answer 2"]
+
+
+def test_a_burst_of_datagrams_is_carried_in_order(room: Room) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        published = room.publish(wanted(server.getsockname()[1], "udp"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for number in range(100):
+                client.sendto(b"%d" % number, ("127.0.0.1", published[0]["host_port"]))
+            found = [server.recv(100) for _ in range(100)]
+    assert found == [b"%d" % number for number in range(100)]
 
 
 def test_a_port_that_is_taken_is_named(room: Room) -> None:
