@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench import clients, users
+from bench import clients, proxies, users
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
 from bench.stage import Side, Stage
@@ -319,6 +319,14 @@ ROWS = (
     Row(
         "user-bridge", "a user's time from container to container beside root's", "times", (Budget(1 / 0.9),),
         users.throughput("range"), rounds=5,
+    ),
+    Row(
+        "port-transfer", f"{proxies.GIGABYTES} GB through a published port, in user space", "s", (Budget(1, "docker"),),
+        proxies.transfer, rounds=9,
+    ),
+    Row(
+        "port-connections", f"{proxies.CONNECTIONS:,} connections through it", "ms", (Budget(1, "docker"),),
+        proxies.connections,
     ),
     Row("engine", "memory of the idle engine, after all that", "MB", (Budget(60),), _daemons, rounds=3, warm=False),
 )  # fmt: skip

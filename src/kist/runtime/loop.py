@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 CLOSED = select.EPOLLHUP | select.EPOLLERR
+ENDED = select.EPOLLRDHUP
 
 
 # epoll takes its timeout as an int of milliseconds; a turn may end early.

@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_AT_ONCE = 64
 _buffer = memoryview(bytearray(1 << 16))
 
 
@@ -39,6 +38,8 @@ class TcpRelay:
         # Given up for a moment to turn a connection away when there are no descriptors left: one that is not accepted
         # would be reported again and again.
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        # Those that are accepted have it from this one.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.watch(listening.fileno(), events.READ, self._accept)
 
     def close(self) -> None:
@@ -50,19 +51,20 @@ class TcpRelay:
             pair.close()
 
     def _accept(self, _: int) -> None:
-        for _ in range(_AT_ONCE):
-            try:
-                client = lean.accept(self._listening)
-            except OSError as error:
-                if error.errno in pipes.USED_UP:
-                    self._turn_away()
-                return
-            try:
-                server = socket.socket(self._family, socket.SOCK_STREAM)
-            except OSError:
-                client.close()
-                return
-            self._pairs.add(_Pair(self._loop, client, server, self._target, self._pairs.discard))
+        try:
+            client = lean.accept(self._listening)
+        except OSError as error:
+            if error.errno in pipes.USED_UP:
+                self._turn_away()
+            return
+        try:
+            server = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError:
+            client.close()
+            return
+        client.setblocking(False)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._pairs.add(_Pair(self._loop, client, server, self._target, self._pairs.discard))
 
     def _turn_away(self) -> None:
         os.close(self._spare)
@@ -85,8 +87,6 @@ class _Side:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection = connection
         self.fd = connection.fileno()
         self.pending = b""
@@ -159,11 +159,13 @@ class _Pair:
             side.close()
         self._on_end(self)
 
-    def _connected(self, _: int) -> None:
-        if self._server.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self.close()
-        else:
-            self._watch()
+    def _connected(self, event: int) -> None:
+        if event & events.CLOSED:
+            self.close()  # nobody listens there
+            return
+        self._server.watched = events.WRITE
+        # Most clients have said something by now.
+        self._ready(self._client, self._server, events.READ)
 
     def _refused(self, _: int) -> None:
         self.close()
@@ -173,7 +175,7 @@ class _Pair:
         self._watch_side(self._server, self._client, self._server_ready)
 
     def _watch_side(self, side: _Side, other: _Side, ready: Callable[[int], None]) -> None:
-        wanted = 0 if side.ended or other.pending or other.piped else events.READ
+        wanted = 0 if side.ended or other.pending or other.piped else events.READ | events.ENDED
         if side.pending or side.piped:
             wanted |= events.WRITE
         if not wanted and side.ended:
@@ -203,8 +205,10 @@ class _Pair:
                 side.flush()
             if event & (events.READ | events.CLOSED) and not (other.pending or other.piped):
                 self._read(side, other)
+                if event & events.ENDED and not (side.ended or other.pending or other.piped):
+                    self._read(side, other)  # the end itself, mostly
         except BlockingIOError:
-            return
+            pass  # it has nothing now
         except OSError:
             self.close()
             return
