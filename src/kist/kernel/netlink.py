@@ -14,6 +14,11 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from kist.kernel.attributes import attribute, attributes, malformed, members, nested, text
+
+# Beside what is defined here.
+__all__ = ["attribute", "attributes", "members", "nested", "text"]
+
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 
@@ -37,11 +42,8 @@ _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 _NETLINK_GET_STRICT_CHK = 12
 
-_NLA_F_NESTED = 0x8000
-_NLA_TYPE_MASK = 0x3FFF
 
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
 _ERROR = struct.Struct("=i")
 _RECEIVE = 32 << 10  # the kernel fills no more than this into one part of a dump
 _DUMP_ATTEMPTS = 10
@@ -65,21 +67,6 @@ class Message(NamedTuple):
     body: bytes
 
 
-def attribute(kind: int, payload: bytes) -> bytes:
-    """One attribute, padded to four bytes."""
-    return _ATTRIBUTE.pack(len(payload) + 4, kind) + payload + bytes(-len(payload) % 4)
-
-
-def nested(kind: int, *members: bytes) -> bytes:
-    """An attribute that holds attributes."""
-    return attribute(kind | _NLA_F_NESTED, b"".join(members))
-
-
-def text(kind: int, value: str) -> bytes:
-    """A string attribute, with the zero at its end that the kernel wants."""
-    return attribute(kind, os.fsencode(value) + b"\0")
-
-
 def u32(kind: int, value: int) -> bytes:
     """A 32-bit number in the machine's byte order."""
     return attribute(kind, struct.pack("=I", value))
@@ -101,32 +88,12 @@ def messages(data: bytes) -> Iterator[Message]:
     offset = 0
     while offset < len(data):
         if len(data) - offset < _HEADER.size:
-            raise _malformed("message")
+            raise malformed("message")
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
         if not _HEADER.size <= length <= len(data) - offset:
-            raise _malformed("message")
+            raise malformed("message")
         yield Message(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
         offset += length + -length % 4
-
-
-def members(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The attributes of ``data`` in order, as ``(type, payload)`` without the flag bits of the type.
-
-    Raises:
-        OSError: EBADMSG, a length that cannot be.
-    """
-    offset = 0
-    while len(data) - offset >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if not _ATTRIBUTE.size <= length <= len(data) - offset:
-            raise _malformed("attribute")
-        yield kind & _NLA_TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
-        offset += length + -length % 4
-
-
-def attributes(data: bytes) -> dict[int, bytes]:
-    """The attributes of ``data`` by type; of several with one type, the last."""
-    return dict(members(data))
 
 
 def string(payload: bytes) -> str:
@@ -141,7 +108,7 @@ def failure(message: Message) -> tuple[int, str]:
         OSError: EBADMSG, the message is too short.
     """
     if len(message.body) < _ERROR.size + _HEADER.size:
-        raise _malformed("acknowledgement")
+        raise malformed("acknowledgement")
     number = -int(_ERROR.unpack_from(message.body)[0])
     if not message.flags & _NLM_F_ACK_TLVS:
         return number, ""
@@ -229,7 +196,7 @@ class Socket:
                     continue
                 whole = whole and not message.flags & NLM_F_DUMP_INTR
                 if message.kind == _NLMSG_ERROR:
-                    raise _error(message, request) or _malformed("dump")
+                    raise _error(message, request) or malformed("dump")
                 if message.kind == _NLMSG_DONE:
                     _check_done(message, request)
                     return found, whole
@@ -266,7 +233,3 @@ def _check_done(message: Message, request: Request) -> None:
     number = -int(_ERROR.unpack_from(message.body)[0]) if len(message.body) >= _ERROR.size else 0
     if number > 0:
         raise OSError(number, os.strerror(number), request.what)
-
-
-def _malformed(what: str) -> OSError:
-    return OSError(errno.EBADMSG, f"malformed netlink {what}")

@@ -18,9 +18,12 @@ from kist.kernel import netlink
 from kist.kernel.netlink import Request, Socket
 from kist.kernel.nftables_expressions import be32
 
+HOOK_PREROUTING = 0
 HOOK_INPUT = 1
 HOOK_FORWARD = 2
+HOOK_OUTPUT = 3
 HOOK_POSTROUTING = 4
+PRIORITY_DESTINATION_NAT = -100
 PRIORITY_FILTER = 0
 PRIORITY_SOURCE_NAT = 100
 POLICY_DROP = 0
@@ -39,13 +42,16 @@ _DELCHAIN = _SUBSYSTEM << 8 | 5
 _NEWRULE = _SUBSYSTEM << 8 | 6
 _GETRULE = _SUBSYSTEM << 8 | 7
 _DELRULE = _SUBSYSTEM << 8 | 8
+_GETGEN = _SUBSYSTEM << 8 | 16
 
 _CHAIN_TABLE = 1
 _CHAIN_NAME = 3
 _CHAIN_HOOK = 4
 _CHAIN_POLICY = 5
+_CHAIN_USE = 6
 _CHAIN_TYPE = 7
 _HOOK_NUMBER = 1
+_HOOK_PRIORITY = 2
 _RULE_TABLE = 1
 _RULE_CHAIN = 2
 _RULE_EXPRESSIONS = 4
@@ -57,7 +63,7 @@ _HEADER = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
 
 
 class Chain(NamedTuple):
-    """A chain of some table; ``hook`` is -1 unless it is a base chain."""
+    """A chain of some table; ``hook`` is -1 unless it is a base chain, ``rules`` is how many it has."""
 
     family: str
     table: str
@@ -65,6 +71,8 @@ class Chain(NamedTuple):
     type: str
     hook: int
     policy: int
+    priority: int = 0
+    rules: int = 0
 
 
 class BaseChain(NamedTuple):
@@ -115,7 +123,7 @@ def remove(connection: Socket, table: str, names: Sequence[str]) -> None:
         own = [chain.name for chain in there if chain.family == family]
         doomed = [name for name in own if name in names]
         if doomed and len(doomed) == len(own):
-            commit(connection, [_request(_DELTABLE, 0, netlink.text(1, table), f"nf_tables table {table}", family)])
+            commit(connection, [request(_DELTABLE, 0, netlink.text(1, table), f"nf_tables table {table}", family)])
         elif doomed:
             ends = [(flush_chain(table, name, family), delete_chain(table, name, family)) for name in doomed]
             commit(connection, [each for pair in ends for each in pair])
@@ -135,12 +143,12 @@ def commit(connection: Socket, requests: Sequence[Request]) -> None:
 
 def new_table(table: str, family: str = "ip") -> Request:
     """Make a table, unless it is there."""
-    return _request(_NEWTABLE, netlink.NLM_F_CREATE, netlink.text(1, table), f"nf_tables table {table}", family)
+    return request(_NEWTABLE, netlink.NLM_F_CREATE, netlink.text(1, table), f"nf_tables table {table}", family)
 
 
 def new_chain(table: str, chain: BaseChain) -> Request:
     """Make a base chain with policy accept, unless it is there."""
-    hook = netlink.nested(_CHAIN_HOOK, be32(_HOOK_NUMBER, chain.hook), be32(2, chain.priority))
+    hook = netlink.nested(_CHAIN_HOOK, be32(_HOOK_NUMBER, chain.hook), be32(_HOOK_PRIORITY, chain.priority))
     members = (
         _chain(table, chain.name),
         hook,
@@ -148,18 +156,18 @@ def new_chain(table: str, chain: BaseChain) -> Request:
         netlink.text(_CHAIN_TYPE, chain.type),
     )
     what = f"nf_tables chain {chain.name}"
-    return _request(_NEWCHAIN, netlink.NLM_F_CREATE, b"".join(members), what, chain.family)
+    return request(_NEWCHAIN, netlink.NLM_F_CREATE, b"".join(members), what, chain.family)
 
 
 def flush_chain(table: str, name: str, family: str = "ip") -> Request:
     """Remove all rules of a chain."""
     members = netlink.text(_RULE_TABLE, table) + netlink.text(_RULE_CHAIN, name)
-    return _request(_DELRULE, 0, members, f"nf_tables chain {name}", family)
+    return request(_DELRULE, 0, members, f"nf_tables chain {name}", family)
 
 
 def delete_chain(table: str, name: str, family: str = "ip") -> Request:
     """Remove an empty chain."""
-    return _request(_DELCHAIN, 0, _chain(table, name), f"nf_tables chain {name}", family)
+    return request(_DELCHAIN, 0, _chain(table, name), f"nf_tables chain {name}", family)
 
 
 def new_rules(table: str, chain: BaseChain) -> list[Request]:
@@ -167,7 +175,7 @@ def new_rules(table: str, chain: BaseChain) -> list[Request]:
     place = netlink.text(_RULE_TABLE, table) + netlink.text(_RULE_CHAIN, chain.name)
     flags = netlink.NLM_F_CREATE | netlink.NLM_F_APPEND
     return [
-        _request(
+        request(
             _NEWRULE,
             flags,
             place
@@ -183,9 +191,9 @@ def new_rules(table: str, chain: BaseChain) -> list[Request]:
 def rule_comments(connection: Socket, table: str, chain: str, family: str = "ip") -> list[str]:
     """The comments of the rules of a chain, in order; none when there is no such chain."""
     members = netlink.text(_RULE_TABLE, table) + netlink.text(_RULE_CHAIN, chain)
-    request = Request(_GETRULE, 0, _HEADER.pack(_NUMBERS[family], 0, 0) + members, f"nf_tables table {table}")
+    asked = Request(_GETRULE, 0, _HEADER.pack(_NUMBERS[family], 0, 0) + members, f"nf_tables table {table}")
     found = []
-    for message in connection.dump(request):
+    for message in connection.dump(asked):
         told = netlink.attributes(message.body[_HEADER.size :])
         # Kernels before 4.6 do not filter.
         names = netlink.string(told.get(_RULE_TABLE, b"")), netlink.string(told.get(_RULE_CHAIN, b""))
@@ -194,10 +202,29 @@ def rule_comments(connection: Socket, table: str, chain: str, family: str = "ip"
     return found
 
 
+def generation(connection: Socket) -> int:
+    """A number that is another one after each change of any rule in this network namespace."""
+    asked = Request(_GETGEN, netlink.NLM_F_ACK, _HEADER.pack(socket.AF_UNSPEC, 0, 0), "nf_tables generation")
+    (answer,) = connection.transact([asked])
+    return int.from_bytes(netlink.attributes(answer.body[_HEADER.size :])[1], "big")
+
+
 def list_chains(connection: Socket) -> list[Chain]:
     """All chains of all families."""
-    request = Request(_GETCHAIN, 0, _HEADER.pack(socket.AF_UNSPEC, 0, 0), "nf_tables chains")
-    return [decode_chain(message.body) for message in connection.dump(request)]
+    asked = Request(_GETCHAIN, 0, _HEADER.pack(socket.AF_UNSPEC, 0, 0), "nf_tables chains")
+    return [decode_chain(message.body) for message in connection.dump(asked)]
+
+
+def legacy_tables() -> list[str]:
+    """The tables that iptables-legacy has in this network namespace, which nf_tables does not show."""
+    found: list[str] = []
+    for file in ("ip_tables_names", "ip6_tables_names"):
+        try:
+            with open(f"/proc/thread-self/net/{file}", encoding="ascii") as lines:
+                found += lines.read().split()
+        except (FileNotFoundError, PermissionError):
+            continue  # it was never used; or it is not ours to know, nor are the rules then
+    return found
 
 
 def decode_chain(body: bytes) -> Chain:
@@ -205,7 +232,8 @@ def decode_chain(body: bytes) -> Chain:
     if len(body) < _HEADER.size:
         raise OSError(errno.EBADMSG, "malformed nf_tables message")
     members = netlink.attributes(body[_HEADER.size :])
-    hook = netlink.attributes(members.get(_CHAIN_HOOK, b"")).get(_HOOK_NUMBER)
+    hooked = netlink.attributes(members.get(_CHAIN_HOOK, b""))
+    hook = hooked.get(_HOOK_NUMBER)
     return Chain(
         family=FAMILIES.get(body[0], str(body[0])),
         table=netlink.string(members.get(_CHAIN_TABLE, b"")),
@@ -213,6 +241,8 @@ def decode_chain(body: bytes) -> Chain:
         type=netlink.string(members.get(_CHAIN_TYPE, b"")),
         hook=_NO_HOOK if hook is None else int.from_bytes(hook, "big"),
         policy=int.from_bytes(members.get(_CHAIN_POLICY, b"\0\0\0\1"), "big"),
+        priority=int.from_bytes(hooked.get(_HOOK_PRIORITY, b""), "big", signed=True),
+        rules=int.from_bytes(members.get(_CHAIN_USE, b""), "big"),
     )
 
 
@@ -236,5 +266,6 @@ def _chain(table: str, name: str) -> bytes:
     return netlink.text(_CHAIN_TABLE, table) + netlink.text(_CHAIN_NAME, name)
 
 
-def _request(kind: int, flags: int, members: bytes, what: str, family: str = "ip") -> Request:
+def request(kind: int, flags: int, members: bytes, what: str, family: str = "ip") -> Request:
+    """A message about an object of this family; ``what`` names the object in errors."""
     return Request(kind, flags | netlink.NLM_F_ACK, _HEADER.pack(_NUMBERS[family], 0, 0) + members, what)

@@ -16,6 +16,7 @@ from kist.kernel.nftables_expressions import (
     output_device,
     source_subnet,
 )
+from kist.kernel.nftables_maps import redirected
 from kist.network.addresses import parse_subnet
 from kist.network.plan import BridgeNetwork
 
@@ -64,6 +65,7 @@ def _open(bridge: str) -> tuple[tuple[str, bytes], ...]:
     return (
         ("from containers", input_device(bridge) + accept()),
         ("answers to containers", output_device(bridge) + established() + accept()),
+        ("published ports", output_device(bridge) + redirected() + accept()),
         ("nothing else to containers", output_device(bridge) + drop()),
     )
 

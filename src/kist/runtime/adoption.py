@@ -132,6 +132,7 @@ class Successor:
                 self._monitor.publish([each])
             except OSError as error:
                 messages.complain(error)
+        self._monitor.put_port_rules()
         try:
             self._monitor.enter_room()
         except OSError as error:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kist.runtime.execs import Exec
     from kist.runtime.guard import Guard
     from kist.runtime.machine import Machine
+    from kist.runtime.portrules import PortRules
     from kist.runtime.ports import Ports
 
 
@@ -74,6 +75,7 @@ class Monitor:
         self.notices = Notices(self.control, self.waiters)
         self.execs: dict[str, Exec] = {}
         self.ports: Ports | None = None
+        self.port_rules: PortRules | None = None
         self.members: Members | None = None
         self.usage = Usage(self)
         self.life = Life(self, plan.get("life"))
@@ -100,6 +102,7 @@ class Monitor:
         try:
             if "publish" in self.plan:
                 self.publish(self.plan["publish"])
+                self.put_port_rules()
                 self.enter_room()
             self.door.open()
             if self.plan["ends_with_engine"]:
@@ -146,6 +149,7 @@ class Monitor:
         self.record.note_end(128, None)
         self.record.write_end()
         self.door.close()
+        self.close_ports()
         self.remove_cgroup()
         self.control.tell({"event": "failed", "failure": failure})
         self.guard.over()
@@ -249,6 +253,36 @@ class Monitor:
             raise
         self.record.state["publish"] = self.ports.taken
         self.record.state["ports"] = self.ports.published
+
+    def put_port_rules(self) -> None:
+        """Have the kernel carry the published ports, where the plan says so; where it cannot, this process does."""
+        if self.ports is None or "port_rules" not in self.plan:
+            return
+        try:
+            self._port_rules().put(self.ports.carried)
+        except OSError as error:
+            messages.complain(error)
+        faults.point("monitor: put the port rules")
+
+    def close_ports(self) -> None:
+        """Publish nothing any more; first in the rules, so that they never lead to a port that nobody holds."""
+        if "port_rules" in self.plan:
+            try:
+                if self.ports is not None:
+                    self._port_rules().remove(self.ports.carried)
+                else:
+                    self._port_rules().remove_all()  # of a monitor that was killed
+            except OSError as error:
+                messages.complain(error)
+        if self.ports is not None:
+            self.ports.close()
+
+    def _port_rules(self) -> PortRules:
+        from kist.runtime.portrules import PortRules  # noqa: PLC0415 - as with the ports
+
+        if self.port_rules is None:
+            self.port_rules = PortRules(self.plan["id"], self.plan["port_rules"])
+        return self.port_rules
 
     def enter_room(self) -> None:
         """Go where the published ports' container is reached from, for good: nobody may return to the host's network.
@@ -371,8 +405,7 @@ class Monitor:
         """After the end is on disk: take away what only a running container has, and tell who waits."""
         # In this order: whoever cannot connect finds the end on disk, and who was told may start the container anew.
         self.door.close()
-        if self.ports is not None:
-            self.ports.close()
+        self.close_ports()
         faults.point("monitor: closed its door")
         self.remove_cgroup()
         self.life.close()

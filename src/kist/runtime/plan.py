@@ -16,7 +16,7 @@ LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command", "outside")
-_FOR_FEW = ("joined", "publish", "room", "ids", "runtime", "hierarchies")
+_FOR_FEW = ("joined", "publish", "port_rules", "room", "ids", "runtime", "hierarchies")
 _NOT_HELD = (*_FOR_INIT, "bundle")
 # What the monitor reads of the plan of a health check.
 _FOR_CHECK = ("namespaces", "terminal", "stdin")
@@ -127,6 +127,7 @@ class Plan(msgspec.Struct, frozen=True):
         terminal, stdin, stdin_once: how the standard streams are made.
         log: None for output that is only passed on.
         publish: ports that the monitor carries (see ``kist.runtime.ports``).
+        port_rules: for the kernel to carry them (see ``kist.runtime.portrules``); None for the monitor alone.
         room: the file of the network namespace from which it reaches the container; empty for the host's.
         life: None for a process that lives once, and that nobody stops (build steps, exec'd processes).
         operations: what init does, in order.
@@ -150,6 +151,7 @@ class Plan(msgspec.Struct, frozen=True):
     life: Life | None = None
     joined: tuple[Joined, ...] = ()
     publish: tuple[dict[str, Any], ...] = ()
+    port_rules: dict[str, Any] | None = None
     room: str = ""
     ids: IdMaps | None = None
     outside: tuple[Step, ...] = ()

@@ -45,6 +45,7 @@ def make_plan(
     passwd: dict[str, Any] | None = None,
     life: Life | None = None,
     publish: Sequence[dict[str, Any]] = (),
+    port_rules: dict[str, Any] | None = None,
     room: str = "",
     runtime: dict[str, Any] | None = None,
 ) -> Plan:
@@ -66,6 +67,7 @@ def make_plan(
         passwd: arguments of the operation ``passwd_entry``, for ``--as-me``.
         life: how it is stopped, and what the monitor does by itself.
         publish: ports that the monitor carries.
+        port_rules: for the kernel to carry them; None for the monitor alone.
         room: the file of the network namespace from which it reaches the container; empty for the host's.
         runtime: for an outside one: ``program``, its path; ``directory``, the container's run directory;
             ``config``, the bundle's (``kist.spec.oci_config``), its user as far as it is known.
@@ -87,6 +89,7 @@ def make_plan(
         life=life,
         joined=spec.linux.joined,
         publish=tuple(publish),
+        port_rules=port_rules if publish else None,
         room=room if publish else "",
         ids=spec.linux.ids,
         outside=tuple(_outside(spec, root_at)) if spec.linux.ids is not None else (),

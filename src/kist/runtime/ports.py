@@ -26,6 +26,7 @@ class Ports:
     Attributes:
         published: ``{"port", "protocol", "host_ip", "host_port"}`` of each listening socket.
         taken: what was wanted, with the one port that was taken of those to choose from: for a successor.
+        carried: ``(host address, protocol, port, container's address, port)`` of each listening socket.
     """
 
     def __init__(self, loop: events.Loop) -> None:
@@ -33,6 +34,7 @@ class Ports:
         self._carriers: list[TcpRelay | UdpRelay] = []
         self.published: list[dict[str, Any]] = []
         self.taken: list[dict[str, Any]] = []
+        self.carried: list[tuple[str, str, int, str, int]] = []
 
     def close(self) -> None:
         """Stop listening, and end what is carried."""
@@ -44,20 +46,30 @@ class Ports:
         """Publish a port.
 
         Args:
-            wanted: ``port``, ``protocol`` and ``address`` of the container; ``host_ip``, where to listen (empty for
-                everywhere); ``host_ports``, of which the first that is free is taken (``[0]``: the kernel's choice).
+            wanted: ``port``, ``protocol`` and ``address`` of the container, and ``address6`` where it has one of IPv6;
+                ``host_ip``, where to listen (empty for everywhere); ``host_ports``, of which the first that is free is
+                taken (``[0]``: the kernel's choice).
 
         Raises:
             OSError: none can be had; ``filename`` is ``ADDRESS:PORT``.
         """
         sockets, number = _listen(wanted)
         self.taken.append(wanted | {"host_ports": [number]})
-        target = (wanted["address"], wanted["port"])
+        carry = TcpRelay if wanted["protocol"] == "tcp" else UdpRelay
+        told = {key: wanted[key] for key in ("port", "protocol")}
         for listening in sockets:
-            carry = TcpRelay if wanted["protocol"] == "tcp" else UdpRelay
+            host_ip: str = listening.getsockname()[0]
+            target = (_target(wanted, listening.family), wanted["port"])
             self._carriers.append(carry(self._loop, listening, target))
-            told = {key: wanted[key] for key in ("port", "protocol")}
-            self.published.append(told | {"host_ip": listening.getsockname()[0], "host_port": number})
+            self.published.append(told | {"host_ip": host_ip, "host_port": number})
+            self.carried.append((host_ip, wanted["protocol"], number, *target))
+
+
+def _target(wanted: dict[str, Any], family: int) -> str:
+    """The container's address of the family in which somebody comes, or the one that it has."""
+    own: str = wanted["address"]
+    other: str = wanted.get("address6", "")
+    return (other or own) if family == socket.AF_INET6 else (own or other)
 
 
 def _listen(wanted: dict[str, Any]) -> tuple[list[socket.socket], int]:

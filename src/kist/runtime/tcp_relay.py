@@ -205,8 +205,8 @@ class _Pair:
                 side.flush()
             if event & (events.READ | events.CLOSED) and not (other.pending or other.piped):
                 self._read(side, other)
-                if event & events.ENDED and not (side.ended or other.pending or other.piped):
-                    self._read(side, other)  # the end itself, mostly
+                if event & events.ENDED:
+                    self._read_on(side, other)
         except BlockingIOError:
             pass  # it has nothing now
         except OSError:
@@ -220,6 +220,11 @@ class _Pair:
     def _all_said(self) -> bool:
         one, two = self._client, self._server
         return one.ended and two.ended and not (one.pending or one.piped or two.pending or two.piped)
+
+    def _read_on(self, side: _Side, other: _Side) -> None:
+        """Read once more of who has said all by now: the end itself, mostly."""
+        if not (side.ended or other.pending or other.piped):
+            self._read(side, other)
 
     def _read(self, side: _Side, other: _Side) -> None:
         if other.pipe is not None:

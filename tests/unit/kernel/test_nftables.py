@@ -113,7 +113,7 @@ def test_a_comment_tells_when_the_rule_has_changed() -> None:
 
 def test_a_base_chain_is_decoded() -> None:
     body = nftables.new_chain("kist", CHAIN).body
-    assert nftables.decode_chain(body) == Chain("ip", "kist", "kist0-forward", "filter", 2, 1)
+    assert nftables.decode_chain(body) == Chain("ip", "kist", "kist0-forward", "filter", 2, 1, -5)
 
 
 def test_another_tools_plain_chain_is_decoded() -> None:

@@ -1,0 +1,244 @@
+"""Published ports in nf_tables: which port of the host is which of a container, as elements of maps.
+
+Two maps for each family tell it, one for ports on one address of the host and one for ports on all of them; the rules
+that look there are ``kist.network.portmap``'s. Monitors put their containers' elements in and take them away, so this
+module imports next to nothing (see ``kist.kernel.lean``), and speaks netlink for itself. Layouts and numbers:
+include/uapi/linux/netfilter/nf_tables.h and nfnetlink.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from kist.kernel.attributes import attribute, attributes, members, nested, text
+from kist.kernel.lean import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    Element = tuple[str, str, bytes, bytes]
+    Message = tuple[int, int, bytes]
+
+TABLE = "kist-ports"
+ON_ADDRESS = "published"
+ANYWHERE = "published-anywhere"
+BRIDGES = "bridges"
+CHAINS = ("prerouting", "output")
+FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
+PROTOCOLS = {"tcp": 6, "udp": 17}
+
+_NETFILTER = 12
+_SUBSYSTEM = 10
+_BEGIN, _END = 16, 17
+_DELTABLE, _DELCHAIN, _DELRULE, _DELSET = (_SUBSYSTEM << 8 | number for number in (2, 5, 8, 11))
+_NEWSETELEM, _GETSETELEM, _DELSETELEM = (_SUBSYSTEM << 8 | number for number in (12, 13, 14))
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_REQUEST, _ACK, _DUMP, _CREATE, _UNLESS_USED = 0x1, 0x4, 0x300, 0x400, 0x100
+_MESSAGE = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_HEADER = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
+_PROTOCOL, _PORT = struct.Struct("B3x"), struct.Struct("!H2x")  # each part of a key fills whole registers
+_NAME_SIZE = 16  # IFNAMSIZ
+_MOST = 400  # elements in one message: an attribute has at most 64 KiB
+_EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
+_PATIENCE = struct.pack("@ll", 5, 0)
+_SO_SNDBUFFORCE = 32
+_SEND_BUFFER = 4 << 20
+_RECEIVE = 1 << 15
+
+
+def element(host_ip: str, protocol: str, host_port: int, address: str, port: int) -> Element | None:
+    """An element as ``(family, map, key, data)``; None where the kernel cannot do it: loopback, or two families.
+
+    Args:
+        host_ip: the address of the host; ``0.0.0.0`` or ``::`` for all of its family.
+        protocol: ``tcp`` or ``udp``.
+        host_port: the port of the host.
+        address: the container's.
+        port: the container's.
+    """
+    family = "ip6" if ":" in host_ip else "ip"
+    if not address or (":" in address) != (family == "ip6"):
+        return None
+    data = socket.inet_pton(FAMILIES[family], address) + _PORT.pack(port)
+    kind = _PROTOCOL.pack(PROTOCOLS[protocol])
+    if host_ip in _EVERYWHERE:
+        return family, ANYWHERE, kind + _PORT.pack(host_port), data
+    own = socket.inet_pton(FAMILIES[family], host_ip)
+    if own[0] == 127 if family == "ip" else own == bytes(15) + b"\1":
+        return None
+    return family, ON_ADDRESS, kind + own + _PORT.pack(host_port), data
+
+
+class Rules:
+    """A way to nf_tables in the network namespace of this process.
+
+    It is to be closed when nobody waits: the kernel then clears up what was removed, which takes it some 16 ms.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
+        except PermissionError:
+            return  # who may not have this may not change rules either, and hears of that
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._socket.close()
+
+    def put(
+        self, elements: Sequence[Element], comment: str, bridge: str, structure: bytes, *, fresh: bool = False
+    ) -> None:
+        """Put elements in, in one transaction; what a killed process has left of the same ports is replaced.
+
+        Args:
+            elements: from ``element``.
+            comment: what ``nft list`` shows with them.
+            bridge: the device that their container is on.
+            structure: messages that make the tables, for when they are not there.
+            fresh: whether they were not there a moment ago, so that it is not tried without.
+
+        Raises:
+            OSError: nothing was changed.
+        """
+        name = nested(1, nested(1, attribute(1, os.fsencode(bridge).ljust(_NAME_SIZE, b"\0"))))
+        families = dict.fromkeys(family for family, _, _, _ in elements)
+        added = [(_NEWSETELEM, _CREATE, _body(family, BRIDGES) + nested(3, name)) for family in families]
+        added += [(_NEWSETELEM, _CREATE, body) for body in _bodies(elements, comment)]
+        try:
+            self._commit(added, structure if fresh else b"")
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.EBUSY, errno.EEXIST}:
+                raise
+            if error.errno != errno.ENOENT:
+                self._remove_each(elements)
+            self._commit(added, structure)
+
+    def remove(self, elements: Sequence[Element]) -> None:
+        """Take elements away, as far as they are there, and a table when no element is left in it.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        if not elements:
+            return
+        try:
+            self._commit([(_DELSETELEM, 0, body) for body in _bodies(elements)])
+        except FileNotFoundError:
+            self._remove_each(elements)
+        for family in FAMILIES:
+            if self._is_empty(family, ON_ADDRESS) and self._is_empty(family, ANYWHERE):
+                self._remove_table(family)
+
+    def _remove_each(self, elements: Iterable[Element]) -> None:
+        for each in elements:
+            try:
+                self._commit([(_DELSETELEM, 0, body) for body in _bodies([each])])
+            except FileNotFoundError:
+                continue  # somebody has flushed the rules
+
+    def _remove_table(self, family: str) -> None:
+        table = _HEADER.pack(FAMILIES[family], 0, 0) + text(1, TABLE)
+        requests: list[Message] = [(_DELRULE, 0, table)]
+        requests += [(_DELCHAIN, 0, table + text(3, name)) for name in CHAINS]
+        requests += [(_DELSET, 0, _body(family, BRIDGES))]
+        # Somebody may have put an element in by now; then all of it stays.
+        requests += [(_DELSET, _UNLESS_USED, _body(family, name)) for name in (ON_ADDRESS, ANYWHERE)]
+        try:
+            self._commit([*requests, (_DELTABLE, 0, table)])
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.EBUSY}:
+                raise
+
+    def of(self, comment: str) -> list[Element]:
+        """All elements with this comment."""
+        places = [(family, name) for family in FAMILIES for name in (ON_ADDRESS, ANYWHERE)]
+        found = (told for place in places for answer in self._dump(*place)[0] for told in _decoded(*place, answer))
+        return [each for known, each in found if known == comment]
+
+    def _is_empty(self, family: str, name: str) -> bool:
+        """Whether a map is there and has no elements."""
+        answers, there = self._dump(family, name)
+        return there and not any(attributes(answer[_HEADER.size :]).get(3) for answer in answers)
+
+    def _dump(self, family: str, name: str) -> tuple[list[bytes], bool]:
+        """What tells a map's elements, and whether there is such a map."""
+        self._socket.sendto(_message(_GETSETELEM, _DUMP, _body(family, name), 1), (0, 0))
+        found: list[bytes] = []
+        for kind, _, answer in self._answers():
+            if kind in {_NLMSG_DONE, _NLMSG_ERROR}:
+                return found, kind == _NLMSG_DONE
+            found.append(answer)
+        return found, False
+
+    def _commit(self, requests: Sequence[Message], first: bytes = b"") -> None:
+        """Do all of it or nothing; ``first`` is whole messages.
+
+        Raises:
+            OSError: of what failed.
+        """
+        subsystem = _HEADER.pack(0, 0, _SUBSYSTEM)
+        last = len(requests) + 1
+        batch = [_message(_BEGIN, 0, subsystem, 1), first]
+        batch += [
+            _message(kind, flags | (_ACK if number == last else 0), body, number)
+            for number, (kind, flags, body) in enumerate(requests, 2)
+        ]
+        batch.append(_message(_END, 0, subsystem, last + 1))
+        self._socket.sendto(b"".join(batch), (0, 0))
+        failed = 0
+        for kind, number, answer in self._answers():
+            if kind == _NLMSG_ERROR:
+                failed = failed or -int(struct.unpack_from("=i", answer)[0])
+                # What is refused as a whole is answered at its beginning alone.
+                if number == last or (failed and number == 1):
+                    break
+        if failed:
+            raise OSError(failed, os.strerror(failed), f"nf_tables table {TABLE}")
+
+    def _answers(self) -> Iterator[tuple[int, int, bytes]]:
+        """Messages as they come: kind, sequence, body."""
+        while True:
+            data = self._socket.recv(_RECEIVE)
+            offset = 0
+            while offset + _MESSAGE.size <= len(data):
+                length, kind, _, number, _ = _MESSAGE.unpack_from(data, offset)
+                yield kind, number, data[offset + _MESSAGE.size : offset + length]
+                offset += max(_MESSAGE.size, length + -length % 4)
+
+
+def _decoded(family: str, name: str, answer: bytes) -> Iterator[tuple[str, Element]]:
+    """The elements of an answer, each with its comment."""
+    for _, one in members(attributes(answer[_HEADER.size :]).get(3, b"")):
+        parts = attributes(one)
+        key, data = (attributes(parts.get(kind, b"")).get(1, b"") for kind in (1, 2))
+        yield os.fsdecode(parts.get(6, b"")[2:-1]), (family, name, key, data)
+
+
+def _body(family: str, name: str) -> bytes:
+    return _HEADER.pack(FAMILIES[family], 0, 0) + text(1, TABLE) + text(2, name)
+
+
+def _bodies(elements: Iterable[Element], comment: str = "") -> list[bytes]:
+    """Bodies of messages; without a comment they name what is to be removed."""
+    told = attribute(6, bytes((0, len(comment) + 1)) + os.fsencode(comment) + b"\0") if comment else b""
+    groups: dict[tuple[str, str], list[bytes]] = {}
+    for family, name, key, data in elements:
+        members = nested(1, attribute(1, key))
+        if comment:
+            members += nested(2, attribute(1, data)) + told
+        groups.setdefault((family, name), []).append(nested(1, members))
+    return [
+        _body(family, name) + nested(3, *found[at : at + _MOST])
+        for (family, name), found in groups.items()
+        for at in range(0, len(found), _MOST)
+    ]
+
+
+def _message(kind: int, flags: int, body: bytes, number: int) -> bytes:
+    length = _MESSAGE.size + len(body)
+    return _MESSAGE.pack(length, kind, flags | _REQUEST, number, 0) + body + bytes(-length % 4)

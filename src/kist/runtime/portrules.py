@@ -1,0 +1,72 @@
+"""A container's published ports in the host's packet rules: put in when it starts, taken away at its end.
+
+The sockets of ``kist.runtime.ports`` stay beside them: they hold the ports against others, serve what the rules leave
+alone (loopback, the container's own bridge), and take over where somebody has flushed the rules.
+
+Imported only by the monitors of containers whose ports the kernel is to carry.
+"""
+
+from __future__ import annotations
+
+from kist.kernel.port_elements import Rules, element
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from kist.kernel.port_elements import Element
+
+
+class PortRules:
+    """The rules of one container.
+
+    Args:
+        container: its id, which is shown with the rules.
+        settings: ``bridge``, the device that the container is on; ``structure``, messages that make the tables, in
+            hexadecimal; ``fresh``, whether they were missing when the plan was made.
+    """
+
+    def __init__(self, container: str, settings: dict[str, Any]) -> None:
+        self._container = container
+        self._settings = settings
+        self._rules: Rules | None = None
+
+    def put(self, carried: Iterable[tuple[str, str, int, str, int]]) -> None:
+        """Have the kernel carry these ports; ``(host address, protocol, port, container's address, port)`` of each.
+
+        Raises:
+            OSError: it carries none of them.
+        """
+        elements = _elements(carried)
+        if elements:
+            settings = self._settings
+            structure = bytes.fromhex(settings["structure"])
+            self._way().put(elements, self._container[:12], settings["bridge"], structure, fresh=settings["fresh"])
+
+    def remove(self, carried: Iterable[tuple[str, str, int, str, int]]) -> None:
+        """Have the kernel carry none of these ports any more.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        self._way().remove(_elements(carried))
+
+    def remove_all(self) -> None:
+        """The same where nobody has noted which ports they are.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        self._way().remove(self._way().of(self._container[:12]))
+
+    def _way(self) -> Rules:
+        # Never closed: the end of this process does that, when nobody waits for it.
+        if self._rules is None:
+            self._rules = Rules()
+        return self._rules
+
+
+def _elements(carried: Iterable[tuple[str, str, int, str, int]]) -> list[Element]:
+    found = (element(*each) for each in carried)
+    return [each for each in found if each is not None]
