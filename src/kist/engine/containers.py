@@ -30,6 +30,7 @@ from kist.engine.machine import MachineLimits
 from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.planning import Planning
+from kist.engine.port_paths import PortPaths
 from kist.engine.reconciling import Reconciling
 from kist.engine.remnants import Remnants
 from kist.engine.roster import Roster
@@ -61,6 +62,7 @@ class Containers:
         log: LogConfig,
         machine: MachineLimits,
         means: Means,
+        port_paths: PortPaths,
         *,
         bound: bool = False,
     ) -> None:
@@ -79,7 +81,8 @@ class Containers:
         self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds, connected.catalogue)
         self._remnants = Remnants(store, roster, self._creation, connected)
         self._linking = Linking(roster, self._bonds, apart=bool(connected.room_path))
-        self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, connected.room_path)
+        room = connected.room_path
+        self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, port_paths, room)
         self._waiting = Waiting(store, roster, events, start.spawner, self._bonds, self._on_exit)
         self._attaching = Attaching(roster, self.guardians, events)
         self._starting = Starting(

@@ -5,7 +5,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
-from kist.engine import logconfig
+from kist.engine import logconfig, port_paths
 from kist.engine.limits import missing_limits
 from kist.kernel import cgroup
 from kist.spec.platform import Platform
@@ -57,6 +57,7 @@ def info(engine: "Engine", found: "Sequence[Container]") -> Info:
         ids=engine.means.ids.count if engine.means.ids is not None else 0,
         lacks=engine.means.lacks,
         way_out=engine.means.way_out,
+        ports=port_paths.words(engine.port_paths.objection()),
         log_driver=engine.settings.log.driver,
         log_drivers=logconfig.DRIVERS,
     )

@@ -27,6 +27,7 @@ from kist.engine.images import Images
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
 from kist.engine.networks import Networks
+from kist.engine.port_paths import PortPaths
 from kist.engine.prune import Prune
 from kist.engine.standstill import standing_still
 from kist.engine.starter import Starter
@@ -125,6 +126,7 @@ class Engine:
         networks = Catalogue(self.store, ground, self.settings.pools)
         self.event_log.network_id = networks.id_of
         self._networks = Networks(self.store, ground, networks)
+        self.port_paths = PortPaths(self.settings.ports, networks, self.store.root, own_room=own_room is not None)
         start = Starter(self.spawner, self._networks)
         self.machine = MachineLimits(self.means.bound)
         self._containers = Containers(
@@ -137,6 +139,7 @@ class Engine:
             self.settings.log,
             self.machine,
             self.means,
+            self.port_paths,
             bound=bound,
         )
         self._controls = Controls(self._containers, self.store, self.event_log, self.machine)
@@ -162,6 +165,7 @@ class Engine:
         """Let go of everything; containers go on, unless they are bound to this process."""
         self._containers.close()
         self._networks.close()
+        self.port_paths.close()
         self.spawner.close()
         self.store.close()
         self._claim.close()

@@ -25,11 +25,11 @@ from kist.engine.handover import hand_over
 from kist.engine.health import plan_check
 from kist.engine.linking import Linking
 from kist.engine.means import Means
+from kist.engine.port_paths import PortPaths
 from kist.engine.roster import Roster
 from kist.engine.starter import Places
 from kist.engine.surroundings import borrowed_surroundings, hostname_of, write_surroundings
 from kist.engine.volumes import ContainerVolumes
-from kist.network.plan import way_out
 from kist.runtime import plan, planner
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
@@ -52,10 +52,12 @@ class Planning:
         linking: Linking,
         volumes: ContainerVolumes,
         means: Means,
+        port_paths: PortPaths,
         room: str,
     ) -> None:
         self._store = store
         self._means = means
+        self._port_paths = port_paths
         self._room = room
         self._roster = roster
         self._creation = creation
@@ -83,9 +85,20 @@ class Planning:
         surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))
         hand_over(container.options.mounts, spec, volumes, self._means, self._store.root)
-        main = way_out(networks)
-        publish = publishing.wanted(container, main.address) if main is not None else ()
-        return self._make_plan(container, spec, places, connected=bool(networks), publish=publish)
+        publish, port_rules = self._published(container, networks)
+        return self._make_plan(
+            container, spec, places, connected=bool(networks), publish=publish, port_rules=port_rules
+        )
+
+    def _published(
+        self, container: Container, networks: Sequence[NetworkAttachment]
+    ) -> tuple[Sequence[dict[str, Any]], dict[str, Any] | None]:
+        """What the monitor is to publish, and by which rules."""
+        target = self._port_paths.target(networks) if publishing.asked(container) else None
+        if target is None:
+            return (), None
+        publish = publishing.wanted(container, target.address, target.address6, target.host_ip)
+        return publish, self._port_paths.rules(target.bridges)
 
     @contextlib.contextmanager
     def draft(
@@ -134,6 +147,7 @@ class Planning:
         *,
         connected: bool,
         publish: Sequence[dict[str, Any]],
+        port_rules: dict[str, Any] | None = None,
     ) -> plan.Plan:
         options = container.options
         caller = userns.caller_of(options)
@@ -156,6 +170,7 @@ class Planning:
             passwd=passwd,
             runtime=outside.for_plan(container, spec, places),
             publish=publish,
+            port_rules=port_rules,
             room=self._room,
             life=lifetime.life(container, check),
         )

@@ -56,21 +56,34 @@ def host_ports(binding: PortBinding) -> Sequence[int]:
     return range(low, high + 1)
 
 
-def wanted(container: Container, address: str) -> list[dict[str, Any]]:
-    """What the monitor of a container at ``address`` is to publish (see ``kist.runtime.ports``)."""
-    asked = list(container.options.networking.ports)
+def asked(container: Container) -> bool:
+    """Whether any port of the container may be published."""
+    return bool(container.options.networking.ports) or container.options.networking.publish_all
+
+
+def wanted(container: Container, address: str, address6: str = "", host_ip: str = "") -> list[dict[str, Any]]:
+    """What the monitor of a container at these addresses is to publish (see ``kist.runtime.ports``).
+
+    Args:
+        container: whose ports.
+        address: its IPv4 address; empty for none.
+        address6: its IPv6 address; empty for none.
+        host_ip: where ports are published that name no address; empty for everywhere.
+    """
+    found = list(container.options.networking.ports)
     if container.options.networking.publish_all:
-        named = {(binding.port, binding.protocol) for binding in asked}
-        asked += [PortBinding(*port) for port in exposed(container) if port not in named and port[1] in _CARRIED]
+        named = {(binding.port, binding.protocol) for binding in found}
+        found += [PortBinding(*port) for port in exposed(container) if port not in named and port[1] in _CARRIED]
     return [
         {
             "port": binding.port,
             "protocol": binding.protocol,
-            "host_ip": binding.host_ip,
+            "host_ip": binding.host_ip or host_ip,
             "host_ports": list(host_ports(binding)),
-            "address": address.partition("/")[0],
+            "address": address,
+            "address6": address6,
         }
-        for binding in asked
+        for binding in found
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from kist.engine import logconfig
+from kist.engine.port_paths import PATHS, PortSettings
 from kist.errors import InvalidInput, KistError
 from kist.network import addresses
 from kist.network.addresses import DEFAULT_POOLS, Pools
@@ -14,6 +15,7 @@ from kist.store.storage import NAMES
 
 _LOG = ("driver", "options")
 _POOLS = 'write [networks] and then pools = [{ base = "10.88.0.0/13", size = 22 }]'
+_PORTS = 'write [ports] and then path = "auto", address = "127.0.0.1"'
 _LONGEST_PREFIX = 30
 
 
@@ -23,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True):
     Attributes:
         log: for containers that name no driver of their own.
         group: whose members may use root's engine too (see ``kist.api.server``); empty for none's.
+        ports: how published ones are carried.
         pools: which subnets networks get that name none: ranges, and the length of the prefix of their parts.
         storage: how the files of images and containers are kept (``kist.store.storage``); empty for what works.
     """
@@ -31,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True):
     group: str = ""
     log: LogConfig = msgspec.field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
     pools: Pools = DEFAULT_POOLS
+    ports: PortSettings = PortSettings()
 
 
 def read(path: str) -> Settings:
@@ -48,10 +52,11 @@ def read(path: str) -> Settings:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
-    unknown = [name for name in content if name not in {"group", "log", "networks", "storage"}]
+    unknown = [name for name in content if name not in {"group", "log", "networks", "ports", "storage"}]
     if unknown:
         raise InvalidInput(
-            f"{path}: there is no setting {unknown[0]!r}", hint="this file has: group, storage, [log], [networks]"
+            f"{path}: there is no setting {unknown[0]!r}",
+            hint="this file has: group, storage, [log], [networks], [ports]",
         )
     storage = content.get("storage", "")
     if storage not in {"", *NAMES}:
@@ -66,7 +71,9 @@ def read(path: str) -> Settings:
     try:
         log = _log(content.get("log", {}))
         section = "networks"
-        return Settings(storage, group, log, _pools(content.get("networks", {})))
+        pools = _pools(content.get("networks", {}))
+        section = "ports"
+        return Settings(storage, group, log, pools, _ports(content.get("ports", {})))
     except KistError as error:
         raise InvalidInput(f"{path}: [{section}]: {error}", hint=error.hint) from None
 
@@ -87,6 +94,17 @@ def _pools(table: Any) -> Pools:
             )
         found.append((str(base), pool["size"]))
     return tuple(found) or DEFAULT_POOLS
+
+
+def _ports(table: Any) -> PortSettings:
+    if not isinstance(table, dict) or set(table) - {"path", "address"}:
+        raise InvalidInput("it must be a table, which has: path, address", hint=_PORTS)
+    path, address = table.get("path", "auto"), table.get("address", "")
+    if path not in PATHS:
+        raise InvalidInput(f"path is {', '.join(PATHS)}, not {path!r}", hint=_PORTS)
+    if address:
+        addresses.parse_address(str(address))
+    return PortSettings(path, str(address))
 
 
 def _log(table: Any) -> LogConfig:

@@ -21,7 +21,6 @@ _SIZES = {PROTOCOL: 4, ADDRESS: 4, ADDRESS6: 16, PORT: 4, DEVICE: 16}
 _TYPE_BITS = 6
 
 _NEWSET = 10 << 8 | 9
-_NEWSETELEM = 10 << 8 | 12
 _GETSETELEM = 10 << 8 | 13
 _SET_MAP = 8
 _IN_HOST_ORDER = b"\0\4" + struct.pack("=I", 1)  # user data by which nft(8) knows how to show a name
@@ -63,13 +62,6 @@ def new_set(table: str, family: str, made: Set, number: int) -> Request:
     if made.data:
         members += [be32(6, _type(made.data)), be32(7, _size(made.data))]
     return nftables.request(_NEWSET, netlink.NLM_F_CREATE, b"".join(members), f"nf_tables set {made.name}", family)
-
-
-def add_key(table: str, family: str, name: str, key: bytes) -> Request:
-    """Put a key into a set, unless it is there."""
-    element = netlink.nested(1, netlink.nested(1, netlink.attribute(1, key)))
-    members = netlink.text(1, table) + netlink.text(2, name) + netlink.nested(3, element)
-    return nftables.request(_NEWSETELEM, netlink.NLM_F_CREATE, members, f"nf_tables set {name}", family)
 
 
 def elements(connection: Socket, table: str, family: str, name: str) -> Iterator[tuple[bytes, bytes, str]]:

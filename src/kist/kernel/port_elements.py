@@ -91,23 +91,30 @@ class Rules:
         self._socket.close()
 
     def put(
-        self, elements: Sequence[Element], comment: str, bridge: str, structure: bytes, *, fresh: bool = False
+        self,
+        elements: Sequence[Element],
+        comment: str,
+        bridges: Iterable[str],
+        structure: bytes,
+        *,
+        fresh: bool = False,
     ) -> None:
         """Put elements in, in one transaction; what a killed process has left of the same ports is replaced.
 
         Args:
             elements: from ``element``.
             comment: what ``nft list`` shows with them.
-            bridge: the device that their container is on.
+            bridges: the devices that their container is on.
             structure: messages that make the tables, for when they are not there.
             fresh: whether they were not there a moment ago, so that it is not tried without.
 
         Raises:
             OSError: nothing was changed.
         """
-        name = nested(1, nested(1, attribute(1, os.fsencode(bridge).ljust(_NAME_SIZE, b"\0"))))
+        keys = (os.fsencode(bridge).ljust(_NAME_SIZE, b"\0") for bridge in bridges)
+        names = nested(3, *(nested(1, nested(1, attribute(1, key))) for key in keys))
         families = dict.fromkeys(family for family, _, _, _ in elements)
-        added = [(_NEWSETELEM, _CREATE, _body(family, BRIDGES) + nested(3, name)) for family in families]
+        added = [(_NEWSETELEM, _CREATE, _body(family, BRIDGES) + names) for family in families]
         added += [(_NEWSETELEM, _CREATE, body) for body in _bodies(elements, comment)]
         try:
             self._commit(added, structure if fresh else b"")

@@ -1,7 +1,7 @@
 """The packet rules of published ports: two maps in a table of each family, and two chains that look there.
 
 They are the same for all containers: a port that is published is an element of a map (``kist.kernel.port_elements``),
-so thousands cost a packet one look. Only the first packet of a connection comes here, connection tracking does the rest.
+so thousands cost a packet one look. Only the first packet of a connection comes here; connection tracking has the rest.
 """
 
 from kist.kernel import netlink, nftables
@@ -14,7 +14,6 @@ from kist.kernel.nftables_maps import (
     PORT,
     PROTOCOL,
     Set,
-    add_key,
     destination_from,
     device_in,
     leave_chain,
@@ -25,7 +24,6 @@ from kist.kernel.nftables_maps import (
 from kist.kernel.port_elements import ANYWHERE, BRIDGES, CHAINS, FAMILIES, ON_ADDRESS, TABLE
 
 _ADDRESSES = {"ip": ADDRESS, "ip6": ADDRESS6}
-_NAME_SIZE = 16  # IFNAMSIZ
 
 
 def sets(family: str) -> tuple[Set, ...]:
@@ -60,16 +58,15 @@ def chains(family: str) -> tuple[BaseChain, ...]:
     )
 
 
-def structure(bridge: str) -> bytes:
-    """Messages that have all of it there, with this bridge: the beginning of a transaction."""
-    made = [each for family in FAMILIES for each in _requests(bridge, family)]
+def structure() -> bytes:
+    """Messages that have all of it there: the beginning of a transaction."""
+    made = [each for family in FAMILIES for each in _requests(family)]
     return b"".join(netlink.frame(_unasked(each), 0) for each in made)
 
 
-def _requests(bridge: str, family: str) -> list[Request]:
+def _requests(family: str) -> list[Request]:
     made = [nftables.new_table(TABLE, family)]
     made += [new_set(TABLE, family, each, number) for number, each in enumerate(sets(family), 1)]
-    made.append(add_key(TABLE, family, BRIDGES, bridge.encode("ascii").ljust(_NAME_SIZE, b"\0")))
     for chain in chains(family):
         made += [nftables.new_chain(TABLE, chain), nftables.flush_chain(TABLE, chain.name, family)]
         made += nftables.new_rules(TABLE, chain)
@@ -92,7 +89,7 @@ def lacking(connection: Socket) -> str:
     Raises:
         OSError: it refuses for lack of rights.
     """
-    made = [each for family in FAMILIES for each in _requests("kist", family)]
+    made = [each for family in FAMILIES for each in _requests(family)]
     try:
         # The last one cannot be done, and with it none is.
         nftables.commit(connection, [*made, nftables.delete_chain(TABLE, "kist-absent")])

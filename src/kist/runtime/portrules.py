@@ -23,7 +23,7 @@ class PortRules:
 
     Args:
         container: its id, which is shown with the rules.
-        settings: ``bridge``, the device that the container is on; ``structure``, messages that make the tables, in
+        settings: ``bridges``, the devices that the container is on; ``structure``, messages that make the tables, in
             hexadecimal; ``fresh``, whether they were missing when the plan was made.
     """
 
@@ -42,7 +42,7 @@ class PortRules:
         if elements:
             settings = self._settings
             structure = bytes.fromhex(settings["structure"])
-            self._way().put(elements, self._container[:12], settings["bridge"], structure, fresh=settings["fresh"])
+            self._way().put(elements, self._container[:12], settings["bridges"], structure, fresh=settings["fresh"])
 
     def remove(self, carried: Iterable[tuple[str, str, int, str, int]]) -> None:
         """Have the kernel carry none of these ports any more.

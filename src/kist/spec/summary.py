@@ -52,7 +52,8 @@ class Info(msgspec.Struct, frozen=True):
     ``running`` counts those that are not paused; ``limits`` are words of ``kist.kernel.cgroup_features``: what the
     machine's cgroups can keep; ``event_readers`` are those who listen to events now; ``lacks`` says why an ordinary
     user has one id, empty where there are more; ``way_out`` is the program that connects an ordinary user's bridges
-    with what is outside, empty where there is none, and for root; ``storage_reason`` says why the storage is this one.
+    with what is outside, empty where there is none, and for root; ``storage_reason`` says why the storage is this one;
+    ``ports`` says how published ports are carried, and why.
     """
 
     version: Version
@@ -69,6 +70,7 @@ class Info(msgspec.Struct, frozen=True):
     ids: int = 0
     lacks: str = ""
     way_out: str = ""
+    ports: str = ""
     log_driver: str = ""
     log_drivers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ def test_a_host_port_that_is_none(text: str) -> None:
 
 def test_what_is_published() -> None:
     made = container(PortBinding(80, host_port="8080"), publish_all=True, exposed=("80/tcp", "53/udp", "443"))
-    asked = publishing.wanted(made, "10.88.0.2/16")
+    asked = publishing.wanted(made, "10.88.0.2")
     assert [(each["port"], each["protocol"], each["host_ports"], each["address"]) for each in asked] == [
         (80, "tcp", [8080], "10.88.0.2"),
         (53, "udp", [0], "10.88.0.2"),

@@ -29,6 +29,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         ("Cgroups", info["cgroup_version"]),
         ("Rootless", _rootless(info)),
         *((("Networks", _networks(info)),) if info["rootless"] else ()),
+        ("Ports", info["ports"]),
         ("Kernel", version["kernel"]),
         ("OS/Arch", f"{version['os']}/{version['architecture']}"),
         ("Python", version["python"]),
