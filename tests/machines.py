@@ -18,8 +18,8 @@ SECONDS = 10.0
 class Namespace:
     """A network namespace and a way to run something in it."""
 
-    def __init__(self) -> None:
-        self.descriptor = in_thread(self._make)
+    def __init__(self, descriptor: int | None = None) -> None:
+        self.descriptor = in_thread(self._make) if descriptor is None else descriptor
 
     @staticmethod
     def _make() -> int:
@@ -69,15 +69,16 @@ def join(one: Namespace, address: str, other: Namespace, others: str) -> None:
 
 
 @contextlib.contextmanager
-def server(space: Namespace, address: str) -> Iterator[tuple[int, list[str]]]:
+def server(space: Namespace, address: str, number: int = 0) -> Iterator[tuple[int, list[str]]]:
     """A TCP server in the namespace that answers ``hello``; gives its port and the addresses that it saw."""
-    listener = space.run(lambda: socket.create_server((address, 0)))
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = space.run(lambda: socket.create_server((address, number), family=family))
     seen: list[str] = []
 
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
-                connection, (peer, _) = listener.accept()
+                connection, (peer, *_) = listener.accept()
                 seen.append(peer)
                 with connection:
                     connection.sendall(b"hello")
