@@ -1,21 +1,15 @@
-"""Published ports through the kernel: a host, a client beside it, and containers, in network namespaces of the tests'."""
+"""Published ports through the kernel: a host, a client beside it, and containers, in namespaces of the tests' own."""
 
 import contextlib
-import json
-import os
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness import Cli, a_cli, busybox_tar, until
-from kist.kernel import netns, nftables, port_elements, rtnetlink, sysctl
-from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
-from kist.kernel.nftables_expressions import accept, be32, input_device
+from harness import Cli, a_cli, busybox_tar
+from kist.kernel import netns, nftables, port_elements, rtnetlink
+from kist.kernel.netlink import NETLINK_NETFILTER, Socket
 from machines import Namespace, fetch, join, server, transact
 
 pytestmark = pytest.mark.root("rules of the host are root's")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kist.engine import logconfig, settings
+from kist.engine.port_paths import PortSettings
 from kist.errors import InvalidInput, Unavailable
 from kist.runtime.plan import LOG_BYTES, LOG_FILES, Log
 from kist.runtime.syslog import Syslog
@@ -177,6 +178,13 @@ def test_the_default_driver_comes_from_the_settings(tmp_path: Path) -> None:
     assert logconfig.with_default(LogConfig("none"), log) == LogConfig("none")
 
 
+def test_where_and_how_ports_are_published(tmp_path: Path) -> None:
+    path = tmp_path / "engine.toml"
+    path.write_text('[ports]\npath = "user"\naddress = "127.0.0.1"\n', encoding="utf-8")
+    assert settings.read(str(path)).ports == PortSettings("user", "127.0.0.1")
+    assert settings.read("").ports == PortSettings("auto", "")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -188,6 +196,9 @@ def test_the_default_driver_comes_from_the_settings(tmp_path: Path) -> None:
         ("[log]\ndriver = 'splunk'\n", "no log driver named 'splunk'"),
         ("[log]\noptions = { max-file = 3 }\n", "the values of options must be strings"),
         ("group = 1\n", "group is a name"),
+        ("[ports]\npath = 'fast'\n", "path is auto, kernel, user, not 'fast'"),
+        ("[ports]\naddress = 'localhost'\n", "invalid address: localhost"),
+        ("[ports]\nport = 1\n", "which has: path, address"),
         ("[log]\noptions = { max-file = '0' }\n", "invalid value for log opt 'max-file'"),
     ],
 )
