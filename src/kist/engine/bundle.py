@@ -29,6 +29,7 @@ from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount, check_target
 from kist.spec.resources import Resources
 from kist.spec.runtime import DeviceNode, DeviceRule, IdMaps, Joined, Linux, LinuxResources, Process, RuntimeSpec, User
+from kist.spec.volume import VolumeSource
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_CAPABILITIES = (
@@ -76,7 +77,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         root: the root's mounts.
         resolv_conf, hostname_file, hosts: files that appear in /etc.
         env: variables of links.
-        volumes: the directory of each volume.
+        volumes: what each volume is on the host.
         hostname: the container's name for itself; empty for the one that was asked for or its short id.
         joined: the namespaces of others that it is to have.
         devices, device_rules: of the host's devices.
@@ -89,7 +90,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     hostname_file: str
     hosts: str
     env: tuple[str, ...] = ()
-    volumes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    volumes: Mapping[str, VolumeSource] = msgspec.field(default_factory=dict)
     hostname: str = ""
     joined: tuple[Joined, ...] = ()
     devices: tuple[DeviceNode, ...] = ()
@@ -368,13 +369,23 @@ def _user_mount(mount: Mount, surroundings: Surroundings) -> Mount:
         kept = tuple(option for option in default if opposite[option] not in given)
         return Mount("tmpfs", "tmpfs", mount.target, (*kept, *mount.options))
     if mount.type == "volume":
-        source = surroundings.volumes.get(mount.source, mount.source or "ANONYMOUS")
-        within = mount.option("subpath")
-        words = [option for option in mount.plain_options if option != "nocopy"]
-        return Mount("bind", source, mount.target, (*words, *((f"subpath={within}",) if within else ())))
-    if surroundings.ids is not None and surroundings.ids.bind_uids:
-        return Mount("bind", mount.source, mount.target, (*mount.options, "callers"))
-    return mount
+        return _volume_mount(mount, surroundings)
+    return Mount("bind", mount.source, mount.target, (*mount.options, *_callers(surroundings)))
+
+
+def _volume_mount(mount: Mount, surroundings: Surroundings) -> Mount:
+    source = surroundings.volumes.get(mount.source, VolumeSource(mount.source or "ANONYMOUS"))
+    within = mount.option("subpath")
+    words = [*source.words, *(option for option in mount.plain_options if option != "nocopy")]
+    words += [f"subpath={within}"] if within else []
+    if source.is_held:
+        return Mount("held", mount.source, mount.target, tuple(words))
+    return Mount("bind", source.path, mount.target, (*words, *(_callers(surroundings) if source.is_host else ())))
+
+
+def _callers(surroundings: Surroundings) -> tuple[str, ...]:
+    """The word by which what is the caller's on the host is the caller's in the container too."""
+    return ("callers",) if surroundings.ids is not None and surroundings.ids.bind_uids else ()
 
 
 def _cgroup_mount(options: ContainerOptions, *, read_only: bool) -> Mount:

@@ -17,6 +17,7 @@ from kist.runtime.planner import user_arguments
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.mount import Mount
 from kist.spec.runtime import RuntimeSpec
+from kist.spec.volume import VolumeSource
 from kist.store.failures import reported
 
 _CONFIG, _ROOT = "config.json", "rootfs"
@@ -61,7 +62,7 @@ def make(
 
 
 def _spec(
-    get: Callable[[str], Container], container: Container, root: tuple[Mount, ...], volumes: dict[str, str]
+    get: Callable[[str], Container], container: Container, root: tuple[Mount, ...], volumes: dict[str, VolumeSource]
 ) -> RuntimeSpec:
     options = container.options
     surroundings = bundle.Surroundings(

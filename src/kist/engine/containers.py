@@ -69,7 +69,7 @@ class Containers:
         self._records = store.records
         self._bonds = Bonds(run_root, binds=bound)
         self._events = events
-        volumes = ContainerVolumes(store, events)
+        volumes = ContainerVolumes(store, events, root=means.root)
         roster = self._roster = Roster(
             store,
             connected,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from kist.engine import bundle, isolation, logconfig, names, network_options, own_disks, roots
+from kist.engine import bundle, isolation, logconfig, names, network_options, own_disks, roots, volume_filling
 from kist.engine.bonds import Bonds
 from kist.engine.catalogue import Catalogue
 from kist.engine.images import Images
@@ -100,7 +100,7 @@ class Creation:
             faults.point("create: prepared the snapshot")
             with self._volumes.settled(options, config, get, owner) as settled:
                 faults.point("create: settled the volumes")
-                self._volumes.fill(settled.mounts, root)
+                volume_filling.fill(self._store, settled.mounts, root)
                 made = Container(identifier, "", base.image_id, 0, settled, config, argv, owner=owner)
                 return self._record(made)
 

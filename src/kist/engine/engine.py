@@ -147,7 +147,7 @@ class Engine:
         self._execs = Execs(self._containers, self.event_log, self.means)
         self._logs = Logs(self._containers)
         self.usage = Usage(self._containers, self.catalogue, self.store)
-        self._volumes = VolumeKeeping(self.store, self.usage, self.event_log)
+        self._volumes = VolumeKeeping(self.store, self.usage, self.event_log, root=self.means.root)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
         self._checker = Checker(self.store, self._containers, self._networks, self.run_root)

@@ -17,6 +17,7 @@ from kist.kernel import handover, paths, trees
 from kist.kernel.handover import DEEPEST
 from kist.spec.mount import Mount
 from kist.spec.runtime import IdMap, IdMaps, RuntimeSpec
+from kist.spec.volume import VolumeSource
 
 OPTION = "U"
 # Of the system: no directory in these is given away, and of the others not the directory itself.
@@ -28,14 +29,14 @@ _ITSELF = frozenset({
 
 
 def hand_over(
-    mounts: Sequence[Mount], spec: RuntimeSpec, volumes: Mapping[str, str], means: Means, data_root: str
+    mounts: Sequence[Mount], spec: RuntimeSpec, volumes: Mapping[str, VolumeSource], means: Means, data_root: str
 ) -> None:
     """Give the sources of the mounts that have the option ``U`` to the user whom the specification names.
 
     Args:
         mounts: of the container's options.
         spec: fitted to ``means``.
-        volumes: the directory of each volume.
+        volumes: what each volume is on the host.
         means: what can be done here.
         data_root: the engine's own files, which are nobody's.
 
@@ -49,8 +50,14 @@ def hand_over(
         return  # with one id all that can be anybody's is the user's
     inside = _user(spec)
     for mount in wanted:
-        owner = _on_disk(inside, spec.linux.ids, means, mapped=mount.type == "bind")
-        _give(mount, volumes.get(mount.source, mount.source), owner, data_root)
+        source = VolumeSource(mount.source, is_host=True) if mount.type == "bind" else volumes[mount.source]
+        if source.is_held:
+            raise InvalidInput(
+                f"option U: the volume {mount.source} is mounted for the container, and has no files before",
+                hint="say whose it is to be when it is made: kist volume create -o uid=… -o gid=…",
+            )
+        owner = _on_disk(inside, spec.linux.ids, means, mapped=source.is_host)
+        _give(source, owner, data_root)
 
 
 def _user(spec: RuntimeSpec) -> tuple[int, int]:
@@ -101,13 +108,14 @@ def _through(number: int, own: Sequence[IdMap], binds: Sequence[IdMap]) -> int:
     return -1
 
 
-def _give(mount: Mount, path: str, owner: tuple[int, int], data_root: str) -> None:
+def _give(source: VolumeSource, owner: tuple[int, int], data_root: str) -> None:
+    path = source.path
     try:
         held = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         raise NotFound(f"option U: no such file or directory: {path}", hint="make it first") from None
     try:
-        if mount.type == "bind":
+        if source.is_host:
             # Of the very directory that is given away, wherever links on the way lead by then.
             refuse(paths.place_of(held), os.path.realpath(data_root), _homes())
         handover.give_tree(held, *owner)

@@ -34,12 +34,17 @@ def check(options: ContainerOptions) -> None:
             f"--init cannot be had with --runtime {options.runtime}",
             hint="leave out --init, or --runtime: Kist's own runtime has it",
         )
-    _refuse_subpaths(options.mounts, f"--runtime {options.runtime}")
+    _refuse_volumes(options.mounts, f"--runtime {options.runtime}")
 
 
-def _refuse_subpaths(asked: Iterable[Mount], what: str) -> None:
-    """A runtime opens the source by its path, and follows what links containers have put there."""
+def _refuse_volumes(asked: Iterable[Mount], what: str) -> None:
+    """A runtime opens the source by its path, if there is one, and follows what links containers have put there."""
     for mount in asked:
+        if mount.type == "held":
+            raise Unsupported(
+                f"the volume {mount.source}, which is mounted for its containers, cannot be had with {what}",
+                hint="use Kist's own runtime, or mount it on the host and make a volume of the directory (-o o=bind)",
+            )
         if mount.option("subpath") is not None:
             raise Unsupported(
                 f"volume-subpath cannot be had with {what}",
@@ -86,7 +91,7 @@ def _installed() -> str:
 def configuration(container: Container, spec: RuntimeSpec, root: str = "rootfs") -> dict[str, Any]:
     """The bundle's config.json, its user as far as it is known without the image's files."""
     # Runtimes fail over what this machine has not, or not for us; Kist's own leaves it out.
-    _refuse_subpaths(spec.mounts, "an OCI bundle")
+    _refuse_volumes(spec.mounts, "an OCI bundle")
     has = process.permitted_capabilities()
     held = tuple(name for name in spec.process.capabilities if has & process.capability_mask((name,)))
     spec = msgspec.structs.replace(spec, process=msgspec.structs.replace(spec.process, capabilities=held))

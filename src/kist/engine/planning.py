@@ -38,6 +38,7 @@ from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
 from kist.spec.owner import Owner
 from kist.spec.runtime import RuntimeSpec
+from kist.spec.volume import VolumeSource
 from kist.store import Store
 
 
@@ -76,7 +77,7 @@ class Planning:
         """
         get = self._roster.get
         root = roots.root_mounts(self._store, container)
-        volumes = self._volumes.paths(container.options.mounts, container.owner)
+        volumes = self._volumes.sources(container.options.mounts, container.owner)
         giver = namespaces.network_giver(container, get)
         if giver is None:
             surroundings = write_surroundings(places, container, networks, root, self._linking.of(container), volumes)
@@ -121,17 +122,18 @@ class Planning:
             finally:
                 self._store.snapshots.remove(key)
 
-    def named_volumes(self, options: ContainerOptions) -> tuple[ContainerOptions, dict[str, str]]:
-        """The options with the mounts of other containers among theirs, and the directory of each volume."""
+    def named_volumes(self, options: ContainerOptions) -> tuple[ContainerOptions, dict[str, VolumeSource]]:
+        """The options with the mounts of other containers among theirs, and what each volume is."""
         with self._volumes.settled(options, ContainerConfig(), self._roster.get) as settled:
-            return settled, self._volumes.paths(settled.mounts)
+            return settled, self._volumes.sources(settled.mounts)
 
     def dry_run(self, options: ContainerOptions, owner: Owner | None = None) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""
         with self.draft(options, owner) as (drafted, root):
             options = drafted.options
         container = msgspec.structs.replace(drafted, owner=owner)
-        surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS")
+        volumes = self._volumes.known(options.mounts)
+        surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS", volumes=volumes)
         surroundings = isolation.with_shared(container, surroundings, self._roster.get)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))
         connected = bool(options.networking.endpoints)

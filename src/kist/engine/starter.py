@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -68,8 +68,9 @@ class Starter:
         *,
         networks: Sequence[NetworkAttachment] = (),
         attached: Sequence[Attachment] = (),
+        volumes: Mapping[str, int] | None = None,
     ) -> socket.socket:
-        """Start the plan's process, and connect its network namespace to ``networks``.
+        """Start the plan's process, and connect its network namespace to ``networks``; ``volumes`` are held ones.
 
         Returns:
             The control socket of the monitor, which tells the end.
@@ -79,7 +80,7 @@ class Starter:
             NotFound: a bind source that does not exist.
             KistError: an operation failed; the message names it.
         """
-        control = self.spawner.launch(plan, places.data, places.run, attached)
+        control = self.spawner.launch(plan, places.data, places.run, attached, volumes or {})
         try:
             self._converse(control, plan, networks)
         except BaseException:
@@ -130,6 +131,10 @@ def _await_end(control: socket.socket) -> None:
         message, _ = messages.receive(control)
 
 
+# Operations that show files mapped.
+_MAPPED = frozenset({"open_for", "open_tree", "open_volume", "map_layers", "open_root"})
+
+
 def raise_failure(failure: dict[str, Any]) -> NoReturn:
     """Turn what init reported into the error that a user understands."""
     exit_code = failure.get("exit_code")
@@ -142,12 +147,18 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
         raise KistError(message, hint=hint or "these are the runtime's own words")
     operation, arguments, path = failure["operation"], failure["arguments"], failure["path"]
     reason = os.strerror(failure["errno"]).lower() if failure["errno"] else message
-    if failure["errno"] == errno.EOPNOTSUPP and operation in {"open_for", "open_tree", "map_layers", "open_root"}:
+    if failure["errno"] == errno.EOPNOTSUPP and operation in {
+        "open_for",
+        "open_tree",
+        "open_volume",
+        "map_layers",
+        "open_root",
+    }:
         raise Unsupported(
             f"the file system of {path} cannot show its files to a user namespace of the container's own",
             hint=see_doctor("mapped-mounts", "run with --userns host, or keep the files on ext4, xfs, btrfs or tmpfs"),
         )
-    if operation in {"open_for", "open_tree"} and failure["errno"]:
+    if operation in {"open_for", "open_tree", "open_volume"} and failure["errno"]:
         raise _bind_failure(failure, reason)
     if operation == "user" and not failure["errno"]:
         file = "/etc/group" if "group" in message.split(":")[0] else "/etc/passwd"
@@ -200,11 +211,11 @@ def _bind_failure(failure: dict[str, Any], reason: str) -> KistError:
         from kist.engine.policy import binds  # noqa: PLC0415 - for guests only
 
         return binds.refusal(failure["errno"], reason, failure["arguments"])
-    source = failure["arguments"].get("source", failure["path"])
+    source = failure["arguments"].get("source") or failure["arguments"].get("volume") or failure["path"]
     if within := failure["arguments"].get("within"):
         what = "does not exist" if failure["errno"] == errno.ENOENT else f"cannot be mounted: {reason}"
         return NotFound(
-            f"the subpath {within} of the volume at {source} {what}",
+            f"the subpath {within} of the volume {source} {what}",
             hint="make it first, by a container that has the whole volume",
         )
     return NotFound(

@@ -14,6 +14,7 @@ from kist.engine.planning import Planning
 from kist.engine.remnants import clear_run, end_orphans
 from kist.engine.roster import Roster
 from kist.engine.starter import Starter
+from kist.engine.volume_holding import VolumeHolding
 from kist.engine.watcher import Watcher
 from kist.errors import Conflict, KistError, NotFound
 from kist.kernel import faults
@@ -41,6 +42,7 @@ class Starting:
         bonds: Bonds,
     ) -> None:
         self._records = store.records
+        self._holding = VolumeHolding(store, roster)
         self._roster = roster
         self._locks = locks
         self._planning = planning
@@ -78,7 +80,8 @@ class Starting:
                 faults.point("start: noted the start")
                 state.forget_end(places.data)
                 faults.point("start: forgot the last end")
-                control = self._starter.start(made, places, networks=networks, attached=attached)
+                with self._holding.held(container) as volumes:
+                    control = self._starter.start(made, places, networks=networks, attached=attached, volumes=volumes)
             except BaseException:
                 self._networks.release(container.id)
                 for attachment in attached:

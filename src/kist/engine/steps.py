@@ -20,6 +20,7 @@ from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
 from kist.spec.owner import Owner
+from kist.spec.volume import VolumeSource
 from kist.store import Store, directories
 
 
@@ -127,7 +128,7 @@ def _with_own_mounts(container: Container, surroundings: bundle.Surroundings) ->
 
     Its owner could not open them.
     """
-    named = {mount.source: mount.source for mount in container.options.mounts if mount.type == "bind"}
+    named = {mount.source: VolumeSource(mount.source) for mount in container.options.mounts if mount.type == "bind"}
     mounts = tuple(
         structs.replace(mount, type="volume") if mount.type == "bind" else mount for mount in container.options.mounts
     )

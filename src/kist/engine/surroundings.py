@@ -11,6 +11,7 @@ from kist.network.plan import way_out
 from kist.spec.container import Container
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
+from kist.spec.volume import VolumeSource
 
 
 def write_surroundings(
@@ -19,7 +20,7 @@ def write_surroundings(
     attachments: Sequence[NetworkAttachment],
     root: Sequence[Mount],
     linked: Sequence[Link] = (),
-    volumes: Mapping[str, str] | None = None,
+    volumes: Mapping[str, VolumeSource] | None = None,
 ) -> bundle.Surroundings:
     """Write the files that appear in the container's /etc.
 
@@ -40,7 +41,7 @@ def write_surroundings(
 
 
 def borrowed_surroundings(
-    places: Places, giver: Container, root: Sequence[Mount], volumes: Mapping[str, str]
+    places: Places, giver: Container, root: Sequence[Mount], volumes: Mapping[str, VolumeSource]
 ) -> bundle.Surroundings:
     """Those of the container whose network another one has: they are of the network, so it has them too."""
     resolv_conf, hostname, hosts = (os.path.join(places.data, name) for name in ("resolv.conf", "hostname", "hosts"))

@@ -201,12 +201,21 @@ def _stopped_root(containers: Containers, store: Store, container: Container, *,
         for each in container.options.mounts:
             if each.type == "bind" and container.owner is not None:
                 continue  # only the container's own start opens it with its owner's rights, and maps it
-            source = each.source if each.type == "bind" else store.volumes.path(each.source)
+            source = each.source if each.type == "bind" else _volume_path(store, each.source)
             within = (each.option("subpath") or "") if each.type == "volume" else ""
             if each.type in {"bind", "volume"} and _is_there(source, within):
                 binds.append((source, within, each.target, each.read_only))
     read_only = mounts and container.options.read_only
     return views.put_together((mount.type, mount.source, mount.options), binds, read_only=read_only)
+
+
+def _volume_path(store: Store, name: str) -> str:
+    """Where a volume is on the host; empty for what is mounted only while containers run."""
+    try:
+        source = store.volumes.source(store.volumes.get(name))
+    except NotFound:
+        return ""
+    return "" if source.is_held else source.path
 
 
 def _is_there(source: str, within: str) -> bool:

@@ -2,7 +2,7 @@
 
 from kist.engine.events import Events
 from kist.engine.usage import Usage
-from kist.engine.volume_rules import check_driver, check_owner, check_same, in_use, named_in
+from kist.engine.volume_rules import check_driver, check_options, check_owner, check_same, in_use, named_in
 from kist.errors import Conflict, NotFound
 from kist.spec.docker.filters import Filters
 from kist.spec.docker.volumes import match_volume
@@ -14,8 +14,9 @@ from kist.store import Store
 class VolumeKeeping:
     """The volumes of one data root."""
 
-    def __init__(self, store: Store, usage: Usage, events: Events) -> None:
+    def __init__(self, store: Store, usage: Usage, events: Events, *, root: bool) -> None:
         self._store = store
+        self._root = root
         self._usage = usage
         self._events = events
 
@@ -30,9 +31,10 @@ class VolumeKeeping:
             Unsupported: another driver than ``local``.
             InvalidInput: a name that no volume can have, or an option that cannot be right.
             Conflict: there is one of this name that was made with other options.
-            Forbidden: it is somebody else's.
+            Forbidden: it is somebody else's, or a file system that only the machine's root mounts.
         """
         check_driver(options.driver)
+        check_options(options.options, root=self._root)
         with self._store.volumes.kept():
             volume, made = self._store.volumes.create(
                 options.name, labels=options.labels, options=options.options, owner=owner

@@ -5,9 +5,12 @@ from collections.abc import Iterable, Mapping
 from kist.errors import Conflict, Forbidden, Unsupported
 from kist.spec.mount import Mount
 from kist.spec.volume import Volume
+from kist.spec.volume_options import LocalOptions, read_local_options
 from kist.store import Store
 
 DRIVER = "local"
+# What the kernel mounts in a user namespace.
+_ANYBODYS = frozenset({"overlay", "ramfs", "tmpfs"})
 
 
 def named_in(mounts: Iterable[Mount]) -> frozenset[str]:
@@ -52,3 +55,20 @@ def check_same(volume: Volume, options: Mapping[str, str]) -> None:
             f"a volume named {volume.name} already exists with other options",
             hint=f"choose another name, or look at it: kist volume inspect {volume.name}",
         )
+
+
+def check_options(options: Mapping[str, str], *, root: bool) -> LocalOptions:
+    """What a volume with these options is made of; ``root``: the engine is the machine's.
+
+    Raises:
+        InvalidInput: an option is unknown, missing, or cannot be right.
+        Forbidden: it is a file system that only the machine's root mounts.
+    """
+    found = read_local_options(options)
+    if found.is_mounted and not root and found.kind not in _ANYBODYS:
+        raise Forbidden(
+            f"an ordinary user cannot mount a file system of type {found.kind}",
+            hint=f"have it mounted by the machine's root, and make the volume of the directory: -o type=none -o o=bind "
+            f"-o device=/where/{found.kind}/is; {', '.join(sorted(_ANYBODYS))} can be mounted by everybody",
+        )
+    return found

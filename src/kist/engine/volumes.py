@@ -1,22 +1,20 @@
 """The volumes of containers: named, made and filled when a container is created, and counted when one is removed."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
 
 from kist.engine.events import Events
-from kist.engine.volume_rules import check_driver, check_owner, check_same, named_in
+from kist.engine.volume_rules import check_driver, check_options, check_owner, check_same, named_in
 from kist.errors import InvalidInput, NotFound
-from kist.kernel import copying, paths, trees
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.owner import Owner
+from kist.spec.volume import VolumeSource
 from kist.store import Store
-from kist.store.failures import reported
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +22,9 @@ _log = logging.getLogger(__name__)
 class ContainerVolumes:
     """What containers have to do with volumes."""
 
-    def __init__(self, store: Store, events: Events) -> None:
+    def __init__(self, store: Store, events: Events, *, root: bool) -> None:
         self._store = store
+        self._root = root
         self._events = events
 
     @contextmanager
@@ -77,6 +76,7 @@ class ContainerVolumes:
     def _named(self, mount: Mount, owner: Owner | None) -> Mount:
         uid = 0 if owner is None else owner.uid
         options = mount.pairs("volume-opt")
+        check_options(options, root=self._root)
         volume, made = self._store.volumes.create(
             mount.source, labels=mount.pairs("volume-label"), options=options, owner=uid
         )
@@ -87,46 +87,8 @@ class ContainerVolumes:
             check_same(volume, options)
         return Mount("volume", volume.name, mount.target, mount.options)
 
-    def fill(self, mounts: Iterable[Mount], root: tuple[Mount, ...]) -> None:
-        """Copy what the image has at a volume's place into the volume, when that is empty.
-
-        Args:
-            mounts: of a new container, its volumes named.
-            root: its root file system, as the image has it.
-        """
-        wanted = [
-            mount
-            for mount in mounts
-            if mount.type == "volume" and "nocopy" not in mount.options and mount.option("subpath") is None
-        ]
-        if not wanted:
-            return
-        with reported("fill volume"):
-            tree = trees.open_tree_of([(mount.type, mount.source, (*mount.options, "ro")) for mount in root])
-            try:
-                for mount in wanted:
-                    self._fill(mount, tree)
-            finally:
-                os.close(tree)
-
-    def _fill(self, mount: Mount, tree: int) -> None:
-        try:
-            source = paths.open_in_root(tree, mount.target, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            return  # the image has no directory there
-        try:
-            with self._store.volumes.fresh(mount.source) as empty:
-                if empty is not None:
-                    target = os.open(empty, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                    try:
-                        copying.copy_tree(source, target)
-                    finally:
-                        os.close(target)
-        finally:
-            os.close(source)
-
-    def paths(self, mounts: Iterable[Mount], owner: Owner | None = None) -> dict[str, str]:
-        """The directories of a container's volumes, made again where somebody has removed one behind the engine's back.
+    def sources(self, mounts: Iterable[Mount], owner: Owner | None = None) -> dict[str, VolumeSource]:
+        """What a container's volumes are on the host; a directory that somebody has removed by hand is made again.
 
         Raises:
             Forbidden: one of them is somebody else's by now.
@@ -142,7 +104,15 @@ class ContainerVolumes:
             check_owner(volume, uid)
             if self._store.volumes.ready(volume):
                 _log.warning("the directory of the volume %s was gone: there is a new, empty one", name)
-            found[name] = self._store.volumes.path(name)
+            found[name] = self._store.volumes.source(volume)
+        return found
+
+    def known(self, mounts: Iterable[Mount]) -> dict[str, VolumeSource]:
+        """The same of those that there are; nothing is made."""
+        found = {}
+        for name in named_in(mounts):
+            with suppress(NotFound):
+                found[name] = self._store.volumes.source(self._store.volumes.get(name))
         return found
 
     def users(self, name: str) -> tuple[Container, ...]:

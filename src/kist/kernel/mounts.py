@@ -136,7 +136,11 @@ def map_ids(tree: int, user_namespace: int, *, recursive: bool = False) -> None:
 
 
 def new_filesystem(kind: str, options: tuple[str, ...], *, source: str = "", attributes: int = 0) -> int:
-    """A detached mount of a new file system (fsopen, fsconfig, fsmount), as a descriptor."""
+    """A detached mount of a new file system (fsopen, fsconfig, fsmount), as a descriptor.
+
+    Raises:
+        OSError: ``said`` are the kernel's own words, where it has any.
+    """
     context = libc.syscall(libc.SYS_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC, path=kind)
     try:
         if source:
@@ -149,8 +153,22 @@ def new_filesystem(kind: str, options: tuple[str, ...], *, source: str = "", att
                 _configure(context, _FSCONFIG_SET_FLAG, name, None)
         _configure(context, _FSCONFIG_CMD_CREATE, None, None)
         return libc.syscall(libc.SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes, path=kind)
+    except OSError as error:
+        error.said = _said(context)  # type: ignore[attr-defined]
+        raise
     finally:
         os.close(context)
+
+
+def _said(context: int) -> str:
+    """What the kernel says of a mount that it refuses: lines that begin with their kind (``e`` for an error)."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = os.read(context, _PAGE)
+        except OSError:  # there are no more
+            return "; ".join(lines)
+        lines.append(line.decode(errors="replace").strip()[2:])
 
 
 def layers_one_by_one(options: Sequence[str]) -> tuple[str, ...]:

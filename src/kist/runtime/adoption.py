@@ -85,6 +85,7 @@ class Successor:
             return
         self._open_door()
         network = first.fds.pop("network", -1)
+        self._take_volumes(first)
         for name, held in self._kept.held.items():
             if name:
                 self._take_exec(name, held)
@@ -96,6 +97,10 @@ class Successor:
         monitor.notices.begun = True
         monitor.life.resume(network)
         monitor.stay()
+
+    def _take_volumes(self, first: Held) -> None:
+        for name in [name for name in first.fds if name.startswith("volume ")]:
+            self._monitor.volumes[name.removeprefix("volume ")] = first.fds.pop(name)
 
     def _go_on(self, first: Held) -> None:
         monitor = self._monitor

@@ -64,6 +64,7 @@ class Child:
         clone: Clone,
         cgroup: Cgroup | None = None,
         others: Mapping[str, int] = _NONE,
+        volumes: Mapping[str, int] = _NONE,
     ) -> None:
         """Make the pipes and the process.
 
@@ -73,6 +74,7 @@ class Child:
                 puts into the context.
             cgroup: what the operation ``join_cgroup`` enters.
             others: descriptors of the monitor by name, which the keeper gets with those of the first process.
+            volumes: descriptors of mounted volumes by name.
         """
         ours, theirs = messages.pair()
         pipes = None if plan["terminal"] else _Pipes(feed=plan["stdin"])
@@ -84,6 +86,7 @@ class Child:
 
         context = operations.Context(theirs, cgroup)
         context.needs = (theirs.fileno(), *(pipes.child_ends if pipes is not None else ()))
+        context.volumes = dict(volumes)
 
         def become() -> NoReturn:
             # Until it executes: what nobody watches is not to become a container.

@@ -47,7 +47,7 @@ def run(
                 os.dup2(descriptor, number)
         # Neither a reaper that stays nor a link of the image into /proc/self/fd is to reach what is the monitor's, and
         # the other ends of pipes are to see that they have been closed.
-        process.close_all_but(context.report.fileno(), *context.trees.values())
+        process.close_all_but(context.report.fileno(), *context.trees.values(), *context.volumes.values())
         os.setsid()
         _reset_signals()
         if _is_abandoned(context.report):

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +28,8 @@ _CHECK = "check.json"
 _numbers = itertools.count(1)
 # Keepers that stay for their containers while this process goes on without them; looked at when another one starts.
 _left: "list[subprocess.Popen[bytes]]" = []
+
+_NONE: Mapping[str, int] = {}
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -87,9 +89,16 @@ class Spawner:
             self._await_greeting()
 
     def launch(
-        self, plan: Plan, directory: str, run_directory: str, attached: Sequence[Attachment] = ()
+        self,
+        plan: Plan,
+        directory: str,
+        run_directory: str,
+        attached: Sequence[Attachment] = (),
+        volumes: Mapping[str, int] = _NONE,
     ) -> socket.socket:
         """Have a monitor that starts the container of the plan, which is written to the run directory.
+
+        ``volumes`` are descriptors of mounted volumes, by name, which stay the caller's (``kist.runtime.held``).
 
         Returns:
             The control socket to the monitor: it sends ``created`` (with the network namespace when the plan waits
@@ -99,8 +108,15 @@ class Spawner:
         faults.point("engine: wrote the plan")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wants = [{"stdin": a.stdin, "stdout": a.stdout, "stderr": a.stderr} for a in attached]
-        request = {"plan": plan_path, "directory": directory, "run_directory": run_directory, "attached": wants}
-        descriptors = [theirs.fileno(), *(a.connection.fileno() for a in attached)]
+        request: dict[str, Any] = {
+            "plan": plan_path,
+            "directory": directory,
+            "run_directory": run_directory,
+            "attached": wants,
+        }
+        descriptors = [theirs.fileno(), *(a.connection.fileno() for a in attached), *volumes.values()]
+        if volumes:
+            request["volumes"] = list(volumes)
         try:
             channel = self._ensure()
             try:
@@ -385,6 +401,17 @@ def converse(connecting: Callable[[], socket.socket], message: dict[str, Any]) -
             raise Conflict("the container is not running")
         raise KistError(answer["error"])
     return connection, answer
+
+
+def take_descriptor(run_directory: str, message: dict[str, Any]) -> int:
+    """Ask a monitor for something that it answers with a descriptor; -1 where it has none to give, or has ended."""
+    try:
+        with connect(run_directory) as connection:
+            connection.sendall(json.dumps(message).encode() + b"\n")
+            _, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 1)
+    except (Conflict, OSError):
+        return -1
+    return descriptors[0] if descriptors else -1
 
 
 def ask(run_directory: str, message: dict[str, Any]) -> dict[str, Any]:

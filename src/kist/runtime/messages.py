@@ -42,10 +42,13 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[
     if len(data) > _MAX_PACKET:
         raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE), "message between Kist's processes")
     if descriptors:
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
-        channel.sendmsg([data], ancillary)
+        channel.sendmsg([data], _rights(descriptors))
     else:
         channel.send(data, flags)
+
+
+def _rights(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
@@ -81,10 +84,14 @@ def peer(connection: socket.socket) -> int:
     return pid
 
 
-def send_line(connection: socket.socket, message: dict[str, Any]) -> bool:
+def send_line(connection: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> bool:
     """Answer on a monitor's own socket; somebody who has gone needs none. Whether it was sent."""
+    line = jsontext.dumps(message).encode() + b"\n"
     try:
-        connection.send(jsontext.dumps(message).encode() + b"\n")
+        if descriptors:
+            connection.sendmsg([line], _rights(descriptors))
+        else:
+            connection.send(line)
     except OSError:
         return False
     return True

@@ -77,6 +77,8 @@ class Monitor:
         self.ports: Ports | None = None
         self.port_rules: PortRules | None = None
         self.members: Members | None = None
+        # Descriptors of mounted volumes, by name, for all runs of the container (``kist.runtime.held``).
+        self.volumes: dict[str, int] = {}
         self.usage = Usage(self)
         self.life = Life(self, plan.get("life"))
         # Another one where nothing is to be started (see ``kist.runtime.rehearsal``).
@@ -194,7 +196,7 @@ class Monitor:
         # The guard of what an outside runtime makes is not in it.
         into = self.cgroup.open_v2() if self.cgroup is not None and not outside else None
         clone = self.clone_first(self.plan, into, self.life.held)
-        self.first.start(self.plan, clone, self.cgroup, self._own_descriptors())
+        self.first.start(self.plan, clone, self.cgroup, self._own_descriptors(), self.volumes)
         if not outside:
             self.life.keep_network()
         if into is not None:
@@ -237,7 +239,8 @@ class Monitor:
         self.notices.add("die", {"exitCode": str(state["exit_code"]), "execDuration": str(max(0, lasted))})
 
     def _own_descriptors(self) -> dict[str, int]:
-        return {"door": self.door.descriptor, **self.life.held}
+        volumes = {f"volume {name}": descriptor for name, descriptor in self.volumes.items()}
+        return {"door": self.door.descriptor, **self.life.held, **volumes}
 
     def publish(self, wanted: list[dict[str, Any]]) -> None:
         """Listen on the ports of the host that the container's are published on, and note which they are."""
@@ -409,6 +412,9 @@ class Monitor:
         faults.point("monitor: closed its door")
         self.remove_cgroup()
         self.life.close()
+        for descriptor in self.volumes.values():
+            os.close(descriptor)
+        self.volumes = {}
         faults.point("monitor: removed the cgroup")
         # First the keeper, so that who hears of the end and starts it again at once is not taken for this run.
         self.guard.over()

@@ -49,12 +49,14 @@ class Context:
         enter: what the child does first, to be all where it belongs.
         needs: the descriptors that the child is given.
         helper: in a helper, its descriptor to the monitor.
+        volumes: holders of mounted volumes, by the volumes' names (``kist.runtime.held``).
     """
 
     def __init__(self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None) -> None:
         self.report = report
         self.cgroup = container_cgroup
         self.trees: dict[str, int] = {}
+        self.volumes: dict[str, int] = {}
         self.old_root = -1
         self.terminal = ""
         self.identity = identity.ROOT
@@ -553,6 +555,10 @@ def perform(context: Context, operations: list[tuple[str, dict[str, Any]]]) -> N
 
 
 def _rare(name: str) -> Callable[..., None]:
+    if name == "open_volume":
+        from kist.runtime import held  # noqa: PLC0415 - few containers have a volume that is mounted
+
+        return held.open_volume
     from kist.runtime import mapped  # noqa: PLC0415 - few containers have a user namespace
 
     return mapped.OPERATIONS[name]

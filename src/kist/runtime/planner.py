@@ -226,6 +226,7 @@ def _take(spec: RuntimeSpec) -> Iterator[Step]:
     yield from _open_host_paths(spec, shared=True)
     yield "detach_mounts", {}
     yield from _open_host_paths(spec, shared=False)
+    yield from _open_volumes(spec)
     if spec.linux.confined:
         yield from _open_file_systems(spec)
         for target, source in _bound_devices(spec):
@@ -248,6 +249,7 @@ def _outside(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
     yield "new_namespace", {"kind": "mount"}
     yield "detach_mounts", {}
     yield from _open_host_paths(spec, shared=False)
+    yield from _open_volumes(spec)
     yield from _open_cgroup(spec)
     for mount in spec.mounts:
         if mount.target == "/dev" and mount.type == "tmpfs":
@@ -312,6 +314,19 @@ def _enter_cgroup(spec: RuntimeSpec) -> Iterator[Step]:
             yield "new_namespace", {"kind": "cgroup"}
 
 
+def _open_volumes(spec: RuntimeSpec) -> Iterator[Step]:
+    """Of volumes that are mounted elsewhere."""
+    found = [(number, mount) for number, mount in enumerate(spec.mounts) if mount.type == "held"]
+    last = {mount.source: number for number, mount in found}
+    for number, mount in found:
+        arguments: dict[str, Any] = {"slot": f"bind{number}", "volume": mount.source}
+        if within := mount.option("subpath"):
+            arguments["within"] = within
+        if spec.linux.ids is not None:
+            arguments["ids"] = "inside"
+        yield "open_volume", arguments | ({"last": True} if last[mount.source] == number else {})
+
+
 def _open_host_paths(spec: RuntimeSpec, *, shared: bool) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
         if mount.type == "bind" and bool(_SHARED & set(mount.options)) == shared:
@@ -338,7 +353,7 @@ def _for_owner(slot: str, mount: Mount, owner: Owner) -> dict[str, Any]:
 
 def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
-        if mount.type == "bind":
+        if mount.type in {"bind", "held"}:
             yield "attach", _bind_arguments(f"bind{number}", mount, nodev=spec.linux.owner is not None)
             continue
         if mount.type == "joined":

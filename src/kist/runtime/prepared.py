@@ -89,7 +89,8 @@ class Prepared:
         # It has a mount namespace of its own from here on, by which others may know what belongs to the container.
         if messages.receive(self._channel)[0] is None:
             raise OSError(errno.ESRCH, "the container's first process has been killed")
-        messages.send(self._channel, {}, context.needs)
+        told = {"volumes": list(context.volumes)} if context.volumes else {}
+        messages.send(self._channel, told, (*context.needs, *context.volumes.values()))
         self._channel.close()
         faults.point("monitor: gave the first process its streams")
         taken, self._process = self._process, (0, -1)
@@ -155,7 +156,9 @@ def _become(channel: socket.socket, message: dict[str, Any], machine: Machine) -
     go, descriptors = messages.receive(channel)
     if go is None:
         return
-    report, *streams = descriptors
+    volumes = go.get("volumes", ())
+    report, *streams = descriptors[: len(descriptors) - len(volumes)]
     context = operations.Context(socket.socket(fileno=report), group)
+    context.volumes = dict(zip(volumes, descriptors[len(descriptors) - len(volumes) :], strict=True))
     context.enter = enter
     init.run(text, context, (streams[0], streams[1], streams[2]) if streams else None, plan)

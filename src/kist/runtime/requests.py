@@ -11,6 +11,7 @@
 ``leave``    the client of the exec'd process ``exec`` is about to detach: its end is not to be the process's
 ``freeze``   stop all processes where they are, or (``frozen`` false) let them go on
 ``exec``     a further process; the connection becomes its streams unless ``detach``
+``volume``   a descriptor of the mounted volume ``name``, or none
 ``guard``    the keeper has died, and another one listens in the directory ``at`` under the name ``name``
 """
 
@@ -181,6 +182,13 @@ def _guard(monitor: Monitor, connection: socket.socket, *, at: str, name: str) -
     connection.close()
 
 
+def _volume(monitor: Monitor, connection: socket.socket, *, name: str) -> None:
+    """The connection is no packet's, so the descriptor comes with the answer's first byte."""
+    descriptor = monitor.volumes.get(name, -1)
+    messages.send_line(connection, {"ok": descriptor >= 0}, [descriptor] if descriptor >= 0 else ())
+    connection.close()
+
+
 _HANDLERS: dict[str, Callable[..., None]] = {
     "attach": _attach,
     "wait": _wait,
@@ -192,6 +200,7 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "leave": _leave,
     "freeze": _freeze,
     "exec": _exec,
+    "volume": _volume,
     "guard": _guard,
 }
 # What a container between two runs has not.

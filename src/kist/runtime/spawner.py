@@ -105,11 +105,13 @@ def _become_monitor(
     request: dict[str, Any], descriptors: list[int], guard: Guard, machine: Machine, prepared: Prepared | None
 ) -> NoReturn:
     try:
-        control, *streams = (socket.socket(fileno=each) for each in descriptors)
+        count = 1 + len(request["attached"])
+        control, *streams = (socket.socket(fileno=each) for each in descriptors[:count])
         attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
         plan = messages.read_json(request["plan"])
         process.set_title(f"kist-monitor {plan['id'][:12]}")
         monitor = Monitor(plan, request, control, machine, guard)
+        monitor.volumes = dict(zip(request.get("volumes", ()), descriptors[count:], strict=True))
         if prepared is not None:
             prepared.become_first(monitor)
         monitor.run(attached)

@@ -40,3 +40,19 @@ class VolumeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     driver: str = "local"
     labels: dict[str, str] = {}
     options: dict[str, str] = {}
+
+
+class VolumeSource(msgspec.Struct, frozen=True):
+    """What of the host a container sees where it has a volume.
+
+    Attributes:
+        path: of the directory.
+        words: of ``Mount``, that the volume's own options ask for.
+        is_host: it is a directory of the host's, as of a bind: its files are shown as those are.
+        is_held: it is a file system that the engine has mounted where no path leads; ``path`` means nothing.
+    """
+
+    path: str
+    words: tuple[str, ...] = ()
+    is_host: bool = False
+    is_held: bool = False

@@ -1,5 +1,6 @@
 """Directories of the data root: made with plain permissions, synced, measured, emptied."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -49,6 +50,25 @@ def remove_tree(path: str) -> None:
     finally:
         os.close(root)
     _unless_gone(os.rmdir, path)
+
+
+def remove_below(directory: int, name: str) -> None:
+    """Remove what is called so in an open directory, with all that is below it."""
+    try:
+        root = os.open(name, _DIRECTORY, dir_fd=directory)
+    except NotADirectoryError:
+        os.unlink(name, dir_fd=directory)
+        return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        os.unlink(name, dir_fd=directory)
+        return
+    try:
+        _empty(root)
+    finally:
+        os.close(root)
+    os.rmdir(name, dir_fd=directory)
 
 
 def _empty(root: int) -> None:

@@ -7,18 +7,20 @@ what a kill has interrupted). The lock file beside the directory (``volumes.lock
 has: see ``kept`` and ``settled``.
 """
 
+import errno
 import fcntl
 import os
 import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
-from kist.errors import InvalidInput, NotFound
-from kist.kernel import faults
+from kist.errors import InvalidInput, KistError, NotFound, Unsupported, see_doctor
+from kist.kernel import faults, project_quota
 from kist.spec import json
-from kist.spec.volume import Volume
+from kist.spec.volume import Volume, VolumeSource
+from kist.spec.volume_options import LocalOptions, read_local_options
 from kist.store import directories
 from kist.store.database import Database
 from kist.store.failures import reported
@@ -65,7 +67,12 @@ class Volumes:
             made = written.rowcount == 1
         faults.point("volume create: wrote the record")
         found = self.get(volume.name)
-        self.ready(found)
+        try:
+            self.ready(found)
+        except KistError:
+            if made:  # it cannot be what it was to be, so it is not
+                self.remove(volume.name)
+            raise
         return found, made
 
     def get(self, name: str) -> Volume:
@@ -89,9 +96,12 @@ class Volumes:
         Raises:
             NotFound: there is none of this name.
         """
-        self.get(name)
+        limited = read_local_options(self.get(name).options).size
         aside = os.path.join(self.root, f"{_REMOVED}{secrets.token_hex(4)}-{name}")
         with reported("remove volume"):
+            if limited:
+                with suppress(OSError):  # it has none any more, or is gone
+                    project_quota.unlimit(self._above(name))
             try:
                 os.rename(self._above(name), aside)
             except FileNotFoundError:
@@ -137,22 +147,38 @@ class Volumes:
         """The directory that a container sees."""
         return os.path.join(self.root, name, _DATA)
 
+    def source(self, volume: Volume) -> VolumeSource:
+        """What of the host a container sees of it."""
+        options = read_local_options(volume.options)
+        if options.kind == "bind":
+            return VolumeSource(options.device, options.words, is_host=True)
+        return VolumeSource(self.path(volume.name), is_held=options.is_mounted)
+
     def has_directory(self, name: str) -> bool:
         """Whether a volume's directory is there."""
         return os.path.isdir(self.path(name))
 
     def ready(self, volume: Volume) -> bool:
-        """Make a volume's directory where it is missing; whether it was."""
+        """Make a volume's directory where it is missing; whether it was.
+
+        Raises:
+            InvalidInput: its owner has no id here.
+            Unsupported: it is to have a limit, and this file system keeps none.
+        """
+        options = read_local_options(volume.options)
         with reported("make volume"):
             path = self.path(volume.name)
             if os.path.isdir(path):
                 return False
             directories.make(self._above(volume.name), 0o701)
-            with self._alone(volume.name):
+            with self.alone(volume.name):
                 if os.path.isdir(path):
                     return False
+                if options.size:
+                    _limit(self._above(volume.name), options.size)
                 aside = self._new(volume.name)
                 os.chmod(aside, 0o755)  # noqa: S103 - whoever the container's users are, they enter it
+                _set_attributes(aside, options)
                 os.rename(aside, path)
             return True
 
@@ -171,13 +197,15 @@ class Volumes:
         Others who would fill the same volume wait. Where filling fails, the volume is empty as before, and nothing of
         the attempt takes space.
         """
-        with self._alone(name):
+        with self.alone(name):
             if os.listdir(self.path(name)):
                 yield None
                 return
             aside = self._new(name)
             try:
                 yield aside
+                # What it was made with goes before what the image's directory has.
+                _set_attributes(aside, read_local_options(self.get(name).options))
                 faults.point("volume fill: filled it aside")
                 os.rename(aside, self.path(name))
             except BaseException:
@@ -191,14 +219,14 @@ class Volumes:
 
     def discard_half_filled(self, path: str) -> None:
         """Remove one of these."""
-        with self._alone(os.path.basename(os.path.dirname(path))):
+        with self.alone(os.path.basename(os.path.dirname(path))):
             directories.remove_tree(path)
 
     def _above(self, name: str) -> str:
         return os.path.join(self.root, name)
 
     def _new(self, name: str) -> str:
-        """An empty directory beside the volume's own, for who holds ``_alone``."""
+        """An empty directory beside the volume's own, for who holds ``alone``."""
         aside = os.path.join(self._above(name), _ASIDE)
         directories.remove_tree(aside)
         os.mkdir(aside)
@@ -216,7 +244,8 @@ class Volumes:
         return True
 
     @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
+    def alone(self, name: str) -> Iterator[None]:
+        """Keep out others who would make, fill or mount a volume whose directory is there."""
         descriptor = os.open(self._above(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -236,6 +265,42 @@ class Volumes:
             self.path(volume.name),
             volume.owner,
         )
+
+
+def _set_attributes(directory: str, options: LocalOptions) -> None:
+    """Owner and mode, as far as the options say them."""
+    if options.uid is not None or options.gid is not None:
+        owner = -1 if options.uid is None else options.uid, -1 if options.gid is None else options.gid
+        try:
+            os.chown(directory, *owner)
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.EPERM}:
+                raise
+            shown = ":".join("" if number < 0 else str(number) for number in owner)
+            raise InvalidInput(
+                f"invalid option: the owner {shown} has no id in this engine's user namespace",
+                hint=see_doctor("subids", "choose an id that containers here can have"),
+            ) from error
+    if options.mode is not None:
+        os.chmod(directory, options.mode)
+
+
+def _limit(directory: str, size: int) -> None:
+    try:
+        project_quota.limit(directory, size)
+    except OSError as error:
+        if error.errno in {errno.EPERM, errno.EACCES}:
+            raise Unsupported(
+                "the option size of a volume takes root's engine: only root sets quotas",
+                hint="a volume in memory has a size for everybody: -o type=tmpfs -o size=…",
+            ) from error
+        if error.errno not in project_quota.UNSUPPORTED:
+            raise
+        raise Unsupported(
+            f"the option size of a volume: the file system of {directory} keeps no project quotas",
+            hint="it can be had on xfs mounted with prjquota, on ext4 with the features project and quota mounted with "
+            "prjquota, and for a volume in memory (-o type=tmpfs)",
+        ) from error
 
 
 def check_name(name: str) -> None:
