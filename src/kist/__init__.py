@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from kist.spec.event import SystemEvent as SystemEvent
     from kist.spec.interface import EngineInterface as EngineInterface
     from kist.spec.mount import Mount as Mount
+    from kist.spec.network import Network as Network
+    from kist.spec.network import NetworkOptions as NetworkOptions
+    from kist.spec.network import Subnet as Subnet
+    from kist.spec.networking import Endpoint as Endpoint
+    from kist.spec.networking import Networking as Networking
+    from kist.spec.networking import PortBinding as PortBinding
     from kist.spec.reference import Reference as Reference
     from kist.spec.summary import Image as Image
     from kist.spec.volume import Volume as Volume
@@ -37,14 +43,20 @@ _HOME = {
     "ContainerOptions": "kist.spec.container",
     "ContainerState": "kist.spec.container",
     "Digest": "kist.spec.digest",
+    "Endpoint": "kist.spec.networking",
     "EngineInterface": "kist.spec.interface",
     "ExecOptions": "kist.spec.container",
     "Image": "kist.spec.summary",
     "LogRecord": "kist.spec.container",
     "Mount": "kist.spec.mount",
+    "Network": "kist.spec.network",
+    "NetworkOptions": "kist.spec.network",
+    "Networking": "kist.spec.networking",
+    "PortBinding": "kist.spec.networking",
     "Reference": "kist.spec.reference",
     "Resources": "kist.spec.container",
     "RunResult": "kist.spec.container",
+    "Subnet": "kist.spec.network",
     "SystemEvent": "kist.spec.event",
     "Volume": "kist.spec.volume",
     "VolumeOptions": "kist.spec.volume",

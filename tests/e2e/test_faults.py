@@ -84,9 +84,32 @@ def fill_volume(_: Room) -> list[str]:
     return ["create", "--name", "it", *QUIET, "-v", "its-volume:/etc", BUSYBOX, "true"]
 
 
+def create_network(room: Room) -> list[str]:
+    room.good("network", "rm", "-f", "its-network")
+    return ["network", "create", "its-network"]
+
+
+def remove_network(room: Room) -> list[str]:
+    room.run(*create_network(room))
+    return ["network", "rm", "its-network"]
+
+
+def connect_network(room: Room) -> list[str]:
+    room.run(*create_network(room))
+    room.good("run", "-d", "--name", "it", *SLEEP)
+    return ["network", "connect", "its-network", "it"]
+
+
+def disconnect_network(room: Room) -> list[str]:
+    room.good(*connect_network(room))
+    return ["network", "disconnect", "its-network", "it"]
+
+
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it,
     "end": stop, "remove": remove, "keeper": take_over, "successor": take_over,
+    "network create": create_network, "network remove": remove_network,
+    "network connect": connect_network, "network disconnect": disconnect_network,
     "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.

@@ -32,6 +32,11 @@ def image_path(name: str, rest: str = "") -> str:
     return f"/images/{quote(name)}{'/' + rest if rest else ''}"
 
 
+def network_path(name: str, rest: str = "") -> str:
+    """``/networks/NAME/rest``."""
+    return f"/networks/{_segment(name, 'network name')}{'/' + rest if rest else ''}"
+
+
 def volume_path(name: str, rest: str = "") -> str:
     """``/volumes/NAME/rest``."""
     return f"/volumes/{_segment(name, 'volume name')}{'/' + rest if rest else ''}"

@@ -18,10 +18,11 @@ from kist.client.start import connect
 from kist.client.transport import Connection, FileBody
 from kist.client.wire import Wire
 from kist.errors import KistError, NotFound
+from kist.spec import networking
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
-from kist.spec.docker import volumes
+from kist.spec.docker import networks, volumes
 from kist.spec.docker.archive import read_path_status
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
@@ -34,6 +35,7 @@ from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
+from kist.spec.network import Network, NetworkOptions
 from kist.spec.progress import Event
 from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
@@ -322,6 +324,39 @@ class Client:
     def _prune(self, what: str, query: list[tuple[str, str | int | None]], dry_run: bool) -> Pruned:
         return self._values("POST", f"/{what}/prune", Pruned, [*query, ("dry-run", int(dry_run))])
 
+    def create_network(self, options: NetworkOptions) -> Network:
+        """Make a network."""
+        made = self._wire.call("POST", "/networks/create", value=networks.write_create(options))
+        return self.network(str(made["Id"]))
+
+    def networks(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Network, ...]:
+        """All networks that pass the filters, by name."""
+        return self._values("GET", "/networks", tuple[Network, ...], [("filters", _filters(filters))])
+
+    def network(self, name: str) -> Network:
+        """One network, with the containers that run on it."""
+        return self._values("GET", _network(name), Network)
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network on which no container runs."""
+        self._wire.call("DELETE", _network(name))
+
+    def connect_network(
+        self, name: str, container: str | Container, endpoint: networking.Endpoint | None = None
+    ) -> None:
+        """Put a container on a network."""
+        body = networks.write_connect(_name(container), endpoint or networking.Endpoint(name))
+        self._wire.call("POST", f"{_network(name)}/connect", value=body)
+
+    def disconnect_network(self, name: str, container: str | Container, *, force: bool = False) -> None:
+        """Take a container off a network."""
+        body = {"Container": _name(container), "Force": force}
+        self._wire.call("POST", f"{_network(name)}/disconnect", value=body)
+
+    def prune_networks(self, pruning: Pruning = EVERYTHING, *, dry_run: bool = False) -> Pruned:
+        """Remove the networks that no container is to be on."""
+        return self._prune("networks", write_pruning(pruning), dry_run)
+
     def create_volume(self, options: VolumeOptions) -> Volume:
         """The volume of this name, made when there is none; without a name a new one."""
         return self._values("POST", "/volumes/create", Volume, value=volumes.write_create(options))
@@ -424,6 +459,14 @@ def _container(name: str | Container) -> str:
 
 def _image(name: str | Image) -> str:
     return "/images/" + quote(name if isinstance(name, str) else str(name.id))
+
+
+def _network(name: str) -> str:
+    return "/networks/" + quote(name).replace("/", "%2F")
+
+
+def _name(container: str | Container) -> str:
+    return container if isinstance(container, str) else container.id
 
 
 def _volume(name: str) -> str:

@@ -19,6 +19,7 @@ import msgspec
 from kist.engine import bundles, isolation
 from kist.engine.attaching import Attaching
 from kist.engine.bonds import Bonds
+from kist.engine.connecting import Connecting
 from kist.engine.creation import Creation, check_name
 from kist.engine.ending import Ending
 from kist.engine.events import Events
@@ -41,6 +42,8 @@ from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
+from kist.spec.network import Network
+from kist.spec.networking import Endpoint
 from kist.spec.owner import Owner
 from kist.spec.runtime import IdMaps
 from kist.store import Store
@@ -109,6 +112,7 @@ class Containers:
             connected,
             events,
         )
+        self._connecting = Connecting(store, roster, self._locks, connected, self._linking, events, self._bonds)
         self._reconciling = Reconciling(
             store,
             roster,
@@ -266,6 +270,14 @@ class Containers:
     def open_wait(self, name: str | Container, condition: Condition = "not-running") -> socket.socket:
         """A socket that gets a line of JSON when the condition has come true."""
         return self._waiting.open(name, condition)
+
+    def connect(self, network: Network, name: str | Container, endpoint: Endpoint) -> None:
+        """Put a container on a network (``Connecting.connect``)."""
+        self._connecting.connect(network, name, endpoint)
+
+    def disconnect(self, network: Network, name: str | Container, *, force: bool = False) -> None:
+        """Take a container off a network (``Connecting.disconnect``)."""
+        self._connecting.disconnect(network, name, force=force)
 
     # ending
 

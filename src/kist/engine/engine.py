@@ -26,6 +26,7 @@ from kist.engine.ground import Ground
 from kist.engine.images import Images
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
+from kist.engine.network_keeping import NetworkKeeping
 from kist.engine.networks import Networks
 from kist.engine.port_paths import PortPaths
 from kist.engine.prune import Prune
@@ -59,6 +60,8 @@ from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.logs import LogQuery
 from kist.spec.mount import Mount
+from kist.spec.network import Network, NetworkOptions
+from kist.spec.networking import Endpoint
 from kist.spec.platform import Platform
 from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
@@ -147,6 +150,7 @@ class Engine:
         self._execs = Execs(self._containers, self.event_log, self.means)
         self._logs = Logs(self._containers)
         self.usage = Usage(self._containers, self.catalogue, self.store)
+        self._network_keeping = NetworkKeeping(self.store, self._containers, self._networks, self.event_log)
         self._volumes = VolumeKeeping(self.store, self.usage, self.event_log, root=self.means.root)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
@@ -436,6 +440,35 @@ class Engine:
     def prune_build_cache(self, pruning: CachePruning = UNUSED_CACHE, *, dry_run: bool = False) -> Pruned:
         """Forget entries of the build cache, the longest unused first."""
         return self._prune.build_cache(pruning, dry_run=dry_run)
+
+    def create_network(self, options: NetworkOptions) -> Network:
+        """Make a network."""
+        return self._network_keeping.create(options)
+
+    def networks(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Network, ...]:
+        """All networks that pass the filters, by name."""
+        return self._network_keeping.list({name: tuple(values) for name, values in (filters or {}).items()})
+
+    def network(self, name: str) -> Network:
+        """One network, with the containers that run on it."""
+        return self._network_keeping.get(name)
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network on which no container runs."""
+        self._network_keeping.remove(name)
+
+    def connect_network(self, name: str, container: str | Container, endpoint: Endpoint | None = None) -> None:
+        """Put a container on a network."""
+        network = self._networks.catalogue.get(name)
+        self._containers.connect(network, container, endpoint or Endpoint(network.name))
+
+    def disconnect_network(self, name: str, container: str | Container, *, force: bool = False) -> None:
+        """Take a container off a network."""
+        self._containers.disconnect(self._networks.catalogue.get(name), container, force=force)
+
+    def prune_networks(self, pruning: Pruning = EVERYTHING, *, dry_run: bool = False) -> Pruned:
+        """Remove the networks that no container is to be on."""
+        return self._network_keeping.prune(pruning, dry_run=dry_run)
 
     def create_volume(self, options: VolumeOptions) -> Volume:
         """The volume of this name, made when there is none."""

@@ -16,7 +16,7 @@ import msgspec
 from kist.engine import logconfig, top
 from kist.engine.engine import Engine
 from kist.engine.images import Images
-from kist.engine.policy.judgement import Guest, judge, judge_resources, judge_volume
+from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
 from kist.errors import Forbidden, NotFound
@@ -24,6 +24,8 @@ from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, NetworkMode, RestartPolicy
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
+from kist.spec.network import Network, NetworkOptions
+from kist.spec.networking import Endpoint
 from kist.spec.owner import Owner
 from kist.spec.reference import Reference
 from kist.spec.resources import Resources
@@ -136,7 +138,7 @@ class GuestEngine(Engine):
         log = options.log
         if log.driver or log.options:
             log = logconfig.with_default(log, self.settings.log)
-        judged = judge(msgspec.structs.replace(options, log=log), self._guest, self.container)
+        judged = judge(msgspec.structs.replace(options, log=log), self._guest, self.container, self._own_networks())
         return msgspec.structs.replace(judged, log=options.log)
 
     def start(self, name: str | Container) -> None:
@@ -151,8 +153,14 @@ class GuestEngine(Engine):
     def _judged_again(self, name: str | Container) -> Container:
         """A container that the guest still may have; whose volumes it has, and where its output goes, is settled."""
         container = self.container(name)
-        judge(msgspec.structs.replace(container.options, volumes_from=(), log=LogConfig()), self._guest, self.container)
+        settled = msgspec.structs.replace(container.options, volumes_from=(), log=LogConfig())
+        judge(settled, self._guest, self.container, self._own_networks())
         return container
+
+    def _own_networks(self) -> frozenset[str]:
+        """The names and ids of the guest's networks."""
+        found = self._network_keeping.list({}, self._guest.owner.uid)
+        return frozenset(name for each in found if not each.predefined for name in (each.name, each.id))
 
     def restart(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
         """Stop a container of the guest's if it runs, and start it."""
@@ -177,6 +185,46 @@ class GuestEngine(Engine):
         if options.privileged:
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
         return super().exec_create(self.container(name), options)
+
+    # networks
+
+    def create_network(self, options: NetworkOptions) -> Network:
+        """Make a network of the guest's."""
+        self._guest.rights.check("network", "a network")
+        judge_network(options, self._guest)
+        return self._network_keeping.create(options, self._guest.owner.uid)
+
+    def networks(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Network, ...]:
+        """Those of the guest's networks, and of everybody's, that pass the filters."""
+        wanted = {name: tuple(values) for name, values in (filters or {}).items()}
+        return self._network_keeping.list(wanted, self._guest.owner.uid)
+
+    def network(self, name: str) -> Network:
+        """One of these, with the guest's containers that run on it.
+
+        Raises:
+            Forbidden: it is somebody else's.
+        """
+        found = self._network_keeping.get(name, self._guest.owner.uid)
+        if not found.predefined and found.owner != self._guest.owner.uid:
+            raise self._guest.rights.refuse(f"the network {name}", "it is somebody else's")
+        return found
+
+    def remove_network(self, name: str) -> None:
+        """Remove one of the guest's networks."""
+        super().remove_network(self.network(name).id)
+
+    def connect_network(self, name: str, container: str | Container, endpoint: Endpoint | None = None) -> None:
+        """Put a container of the guest's on a network of the guest's, or on everybody's."""
+        self._guest.rights.check("network", "a network")
+        wanted = endpoint or Endpoint(name)
+        if wanted.links:
+            raise self._guest.rights.refuse("--link", "a link shows the other container's environment")
+        super().connect_network(self.network(name).id, self.container(container), wanted)
+
+    def disconnect_network(self, name: str, container: str | Container, *, force: bool = False) -> None:
+        """Take a container of the guest's off a network."""
+        super().disconnect_network(self.network(name).id, self.container(container), force=force)
 
     # volumes
 

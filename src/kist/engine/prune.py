@@ -35,7 +35,7 @@ class Prune:
         deleted = []
         size = 0
         for container in self._containers.list(all=True):
-            if container.state.running or not _fits(pruning, container.created_at, container.config.labels or {}):
+            if container.state.running or not fits(pruning, container.created_at, container.config.labels or {}):
                 continue
             used = self._usage.of_container(container)
             if dry_run or self._remove(container):
@@ -70,7 +70,7 @@ class Prune:
             for image in self._images.list()
             if (every or not image.references)
             and gone.issuperset(self._store.records.containers_of_image(image.id))
-            and _fits(pruning, image.created_at, image.config.config.labels or {})
+            and fits(pruning, image.created_at, image.config.config.labels or {})
         ]
 
     def volumes(self, pruning: Pruning, *, every: bool = False, dry_run: bool = False) -> Pruned:
@@ -88,7 +88,7 @@ class Prune:
             for used in self._usage.of_volumes(gone=gone)
             if not used.containers
             and (every or used.volume.anonymous)
-            and _fits(pruning, used.volume.created_at, used.volume.labels or {})
+            and fits(pruning, used.volume.created_at, used.volume.labels or {})
         ]
 
     def build_cache(self, pruning: CachePruning, *, dry_run: bool = False) -> Pruned:
@@ -156,7 +156,8 @@ def _choose(cache: Sequence[CacheUsage], size: int, pruning: CachePruning) -> li
     return chosen
 
 
-def _fits(pruning: Pruning, created_at: int, labels: Mapping[str, str]) -> bool:
+def fits(pruning: Pruning, created_at: int, labels: Mapping[str, str]) -> bool:
+    """Whether a clean-up that is limited so takes something that was made at this time and has these labels."""
     if pruning.until and created_at >= pruning.until:
         return False
     return match_labels(labels, pruning.labels) and not any(

@@ -115,7 +115,7 @@ class Route(NamedTuple):
 
 
 def new_bridge(name: str, *, mac: str, mtu: int) -> Request:
-    """Make a bridge that is up. A MAC of its own keeps it from changing with the ports."""
+    """Make a bridge that is up. A MAC of its own keeps it from changing with the ports; an empty one is made up."""
     body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, IFF_UP, IFF_UP) + b"".join(
         (
             _description(name, mac, mtu),
@@ -162,17 +162,6 @@ def new_ipvlan(name: str, *, parent: int, mode: str, flag: str, mtu: int, netns:
 def new_vlan(name: str, *, parent: int, number: int) -> Request:
     """Make the device of a VLAN (IEEE 802.1Q) on the device ``parent``, up."""
     return _child("vlan", name, parent, 0, "", -1, _u16(_VLAN_ID, number))
-
-
-def new_dummy(name: str) -> Request:
-    """Make a device that leads nowhere, up."""
-    body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, IFF_UP, IFF_UP) + b"".join(
-        (
-            netlink.text(_IFLA_IFNAME, name),
-            netlink.nested(_IFLA_LINKINFO, netlink.text(_IFLA_INFO_KIND, "dummy")),
-        )
-    )
-    return Request(_RTM_NEWLINK, _MAKE, body, f"device {name}")
 
 
 def set_alias(index: int, text: str) -> Request:

@@ -141,6 +141,8 @@ def check_subnet(subnet: Subnet) -> None:
         InvalidInput: names the part.
     """
     network = parse_subnet(subnet.subnet)
+    if network.is_loopback or network.is_multicast or network.is_unspecified or network.is_reserved:
+        raise InvalidInput(f"the subnet {network} is not for networks", hint="take a private one, as 10.89.0.0/22")
     if network.num_addresses < 4:
         raise InvalidInput(f"the subnet {network} is too small for a network", hint="give it a /30 at least")
     if subnet.ip_range:

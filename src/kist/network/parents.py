@@ -4,6 +4,8 @@ Their containers are on the parent's own network, as machines beside the host; t
 the parent. Functions work in the network namespace of the calling thread.
 """
 
+import errno
+
 import msgspec
 
 from kist.errors import InvalidInput, Unsupported
@@ -97,7 +99,14 @@ def make_device(connection: Socket, network: ParentNetwork, device: str, mac: st
         made = rtnetlink.new_ipvlan(
             device, parent=parent.ifindex, mode=network.mode, flag=network.flag, mtu=mtu, netns=netns_fd
         )
-    connection.transact([made])
+    try:
+        connection.transact([made])
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.EPROTONOSUPPORT}:
+            raise Unsupported(
+                f"this kernel has no {network.driver} devices", hint=f"load the module: modprobe {network.driver}"
+            ) from None
+        raise
 
 
 def _parent(connection: Socket, network: ParentNetwork) -> Link:
@@ -112,7 +121,8 @@ def _parent(connection: Socket, network: ParentNetwork) -> Link:
 
 def _made(connection: Socket, network: ParentNetwork) -> Link:
     if network.made:
-        connection.transact([rtnetlink.new_dummy(network.parent)])
+        # A bridge without ports leads nowhere, and every kernel that has our other networks has it.
+        connection.transact([rtnetlink.new_bridge(network.parent, mac="", mtu=0)])
     else:
         base, _, number = network.parent.rpartition(".")
         below = rtnetlink.find_link(connection, base) if base else None

@@ -11,6 +11,8 @@ from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
+from kist.spec.network import Network, NetworkOptions
+from kist.spec.networking import Endpoint
 from kist.spec.progress import Event
 from kist.spec.prune import CachePruning, Pruning
 from kist.spec.resources import Resources
@@ -286,6 +288,51 @@ class EngineInterface(Protocol):
 
     def prune_build_cache(self, pruning: CachePruning = ..., *, dry_run: bool = False) -> Pruned:
         """Forget entries of the build cache, the longest unused first."""
+        ...
+
+    def create_network(self, options: NetworkOptions) -> Network:
+        """Make a network.
+
+        Raises:
+            Conflict: its name is taken, or its subnet overlaps a route of the host.
+            Forbidden: its subnet overlaps another network's, or every engine has a network of this name.
+            InvalidInput, Unsupported: something about it cannot be.
+            Unavailable: no subnet is left to choose.
+        """
+        ...
+
+    def networks(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Network, ...]:
+        """All networks, by name; ``filters`` as of ``kist network ls --filter``: ``{"driver": ["bridge"]}``."""
+        ...
+
+    def network(self, name: str) -> Network:
+        """One network, by its name, its id or a unique beginning of that, with the containers that run on it."""
+        ...
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network.
+
+        Raises:
+            Forbidden: a container runs on it, or every engine has it.
+        """
+
+    def connect_network(self, name: str, container: str | Container, endpoint: Endpoint | None = None) -> None:
+        """Put a container on a network, while it runs too.
+
+        Raises:
+            Forbidden: it is on it already, or has no network of its own.
+            InvalidInput, Conflict: it cannot have what ``endpoint`` asks for.
+        """
+
+    def disconnect_network(self, name: str, container: str | Container, *, force: bool = False) -> None:
+        """Take a container off a network, while it runs too.
+
+        Raises:
+            Forbidden: it is not on it, and not ``force``.
+        """
+
+    def prune_networks(self, pruning: Pruning = ..., *, dry_run: bool = False) -> Pruned:
+        """Remove the networks that no container is to be on, be it a stopped one."""
         ...
 
     def create_volume(self, options: VolumeOptions) -> Volume:

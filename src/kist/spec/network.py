@@ -24,6 +24,16 @@ class Subnet(msgspec.Struct, frozen=True, omit_defaults=True):
         return 6 if ":" in self.subnet else 4
 
 
+class Member(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A running container on a network, with its addresses and their prefix lengths."""
+
+    container: str
+    name: str
+    address: str = ""
+    address6: str = ""
+    mac: str = ""
+
+
 class Network(msgspec.Struct, frozen=True, omit_defaults=True):
     """A network, as ``network inspect`` and ``network ls`` see it.
 
@@ -38,6 +48,7 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
         options: of the driver, as they were given.
         ipam_options: as they were given.
         owner: a user of the host; 0 for the engine's own.
+        members: the containers that run on it; told by ``inspect`` alone.
     """
 
     id: str
@@ -53,6 +64,7 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
     labels: dict[str, str] = {}
     ipam_options: dict[str, str] = {}
     owner: int = 0
+    members: tuple[Member, ...] = ()
 
     @property
     def predefined(self) -> bool:
@@ -81,13 +93,3 @@ class NetworkOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     options: dict[str, str] = {}
     labels: dict[str, str] = {}
     ipam_options: dict[str, str] = {}
-
-
-class Member(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A running container on a network, with its addresses and their prefix lengths."""
-
-    container: str
-    name: str
-    address: str = ""
-    address6: str = ""
-    mac: str = ""

@@ -15,13 +15,6 @@ POST   /images/{name:*}/push
 POST   /auth
 POST   /session
 GET    /distribution/{name:*}/json
-GET    /networks
-POST   /networks/create
-POST   /networks/prune
-GET    /networks/{id}
-DELETE /networks/{id}
-POST   /networks/{id}/connect
-POST   /networks/{id}/disconnect
 GET    /plugins
 GET    /plugins/privileges
 POST   /plugins/pull

@@ -1,6 +1,6 @@
 """``kist inspect``."""
 
-from kist.cli.common import container_path, image_path, volume_path
+from kist.cli.common import container_path, image_path, network_path, volume_path
 from kist.cli.documents import FORMAT, with_template
 from kist.cli.option import Command, Option
 from kist.cli.values import choice
@@ -20,7 +20,7 @@ _SIZED = [("size", 1)]
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
-    """Look for containers, then for images, then for volumes."""
+    """Look for containers, then for images, volumes and networks."""
     return _inspect(context, arguments, arguments.text("type"))
 
 
@@ -32,6 +32,11 @@ def run_container(context: "Context", arguments: "Arguments") -> int:
 def run_image(context: "Context", arguments: "Arguments") -> int:
     """Look for images only."""
     return _inspect(context, arguments, "image")
+
+
+def run_network(context: "Context", arguments: "Arguments") -> int:
+    """Look for networks only."""
+    return _inspect(context, arguments, "network")
 
 
 def run_volume(context: "Context", arguments: "Arguments") -> int:
@@ -89,7 +94,12 @@ def _look_up_all(context: "Context", arguments: "Arguments", kind: str) -> "Iter
 
 
 def _look_up(context: "Context", name: str, kind: str, *, sized: bool, platform: str) -> "Any":
-    paths = {"container": container_path(name, "json"), "image": image_path(name, "json"), "volume": volume_path(name)}
+    paths = {
+        "container": container_path(name, "json"),
+        "image": image_path(name, "json"),
+        "volume": volume_path(name),
+        "network": network_path(name),
+    }
     if kind:  # the engine's own words, which name what is near
         queries: dict[str, Query] = {
             "container": [("size", 1 if sized else None)],
@@ -103,7 +113,7 @@ def _look_up(context: "Context", name: str, kind: str, *, sized: bool, platform:
         except NotFound as error:
             hints.append(error.hint)
     near = [hint for hint in hints if hint.startswith("did you mean")]
-    hint = near[0] if near else "'kist ps -a', 'kist images' and 'kist volume ls' list what there is"
+    hint = near[0] if near else "'kist ps -a', 'kist images', 'kist volume ls' and 'kist network ls' list what there is"
     raise NotFound(f"no such object: {name}", hint=hint)
 
 
@@ -118,14 +128,23 @@ COMMAND = Command(
     options=(
         FORMAT,
         SIZE,
-        Option("--type", "Look for objects of this kind only", "KIND", parse=choice("container", "image", "volume")),
+        Option("--type", "Look for objects of this kind only", "KIND",
+               parse=choice("container", "image", "network", "volume")),
     ),
     examples=(
         "kist inspect --format '{{.State.Status}} {{.State.ExitCode}}' web",
         "kist inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' web",
         "kist inspect --format '{{json .Config.Labels}}' web",
     ),
-)
+)  # fmt: skip
 CONTAINER = Command("container inspect", run_container, "CONTAINER [CONTAINER...]", least=1, options=(FORMAT, SIZE))
 IMAGE = Command("image inspect", run_image, "IMAGE [IMAGE...]", least=1, options=(FORMAT, PLATFORM))
+NETWORK = Command(
+    "network inspect",
+    run_network,
+    "NETWORK [NETWORK...]",
+    least=1,
+    options=(FORMAT, Option("-v --verbose", "As Docker: of networks of a cluster (nothing more here)")),
+    examples=("kist network inspect --format '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{println}}{{end}}' lab",),
+)
 VOLUME = Command("volume inspect", run_volume, "VOLUME [VOLUME...]", least=1, options=(FORMAT,))

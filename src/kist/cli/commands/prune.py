@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = (
     ("ContainersDeleted", "Containers"),
     ("VolumesDeleted", "Volumes"),
+    ("NetworksDeleted", "Networks"),
     ("ImagesDeleted", "Images"),
     ("CachesDeleted", "build cache objects"),
 )
@@ -26,6 +27,7 @@ _SURE = "Are you sure you want to continue? [y/N] "
 _STOPPED = "all stopped containers"
 _DANGLING = "all dangling images"
 _UNUSED = "all images without at least one container associated to them"
+_NETWORKS = "all custom networks not used by at least one container"
 _ANONYMOUS = "all anonymous volumes not used by at least one container"
 
 
@@ -47,6 +49,9 @@ class _Prune:
 
     def volumes(self, *, every: bool) -> None:
         self._ask("volumes", further=(("all", "true"),) if every else ())
+
+    def networks(self) -> None:
+        self._ask("networks")
 
     def build_cache(self, *, every: bool, keep: int = 0) -> None:
         self._ask("build", [("all", 1 if every else None), ("keep-storage", keep or None)])
@@ -127,6 +132,14 @@ def prune_volumes(context: "Context", arguments: "Arguments") -> int:
     return clean_up.end()
 
 
+def prune_networks(context: "Context", arguments: "Arguments") -> int:
+    """Remove networks that no container is to be on."""
+    if not agreed(context, arguments, f"This will remove {_NETWORKS}.\n"):
+        return 0
+    _Prune(context, arguments).networks()
+    return 0
+
+
 def prune_build_cache(context: "Context", arguments: "Arguments") -> int:
     """Forget entries of the build cache."""
     every = arguments.flag("all")
@@ -193,6 +206,12 @@ VOLUMES = Command(
     ),
     examples=("kist volume prune --dry-run -a", "kist volume prune -a --filter label!=keep"),
 )  # fmt: skip
+NETWORKS = Command(
+    "network prune",
+    prune_networks,
+    options=(_FILTER, _FORCE, Option("--dry-run", "Print what would go")),
+    about="A network that a container is to be on is kept, be it a stopped one.",
+)
 CACHE = Command(
     "builder prune",
     prune_build_cache,

@@ -14,6 +14,7 @@ from kist.engine.policy.rights import Rights
 from kist.engine.userns import USUAL_SIZE, read
 from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions, Namespaces
 from kist.spec.mount import Mount
+from kist.spec.network import NetworkOptions
 from kist.spec.owner import Owner
 from kist.spec.resources import Resources
 from kist.spec.volume import VolumeOptions
@@ -105,6 +106,28 @@ def judge_resources(resources: Resources, guest: Guest) -> None:
     for limit in resources.ulimits:
         if limit.name in _REALTIME:
             guest.rights.need("realtime", f"--ulimit {limit.name}")
+
+
+def judge_network(options: NetworkOptions, guest: Guest) -> None:
+    """Refuse a network that is at others' cost, or has something of the host's.
+
+    Raises:
+        Forbidden: as for ``judge``.
+    """
+    if options.driver != "bridge":
+        raise guest.rights.refuse(f"--driver {options.driver}", "devices of the host are the administrator's")
+    for subnet in options.subnets:
+        if subnet.subnet:
+            raise guest.rights.refuse(f"--subnet {subnet.subnet}", "the host would look for these addresses there")
+    for option in options.options:
+        if option not in _HARMLESS_DRIVER_OPTIONS:
+            raise guest.rights.refuse(f"--opt {option}", "it is not known to be harmless")
+
+
+_HARMLESS_DRIVER_OPTIONS = frozenset(
+    f"com.docker.network.{name}"
+    for name in ("bridge.enable_icc", "bridge.enable_ip_masquerade", "container_iface_prefix", "driver.mtu")
+)
 
 
 def judge_volume(options: VolumeOptions, guest: Guest) -> None:

@@ -114,6 +114,11 @@ def write_pruned_volumes(pruned: Pruned) -> dict[str, Any]:
     return {"VolumesDeleted": list(pruned.deleted) or None, "SpaceReclaimed": pruned.size}
 
 
+def write_pruned_networks(pruned: Pruned) -> dict[str, Any]:
+    """The answer of NetworkPrune, and that nothing is reclaimed."""
+    return {"NetworksDeleted": list(pruned.deleted) or None, "SpaceReclaimed": pruned.size}
+
+
 def write_unused(found: SystemPruned) -> dict[str, Any]:
     """The answers of all clean-ups in one object."""
     return {

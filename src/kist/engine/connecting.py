@@ -1,0 +1,148 @@
+"""Containers put on networks and taken off them, while they run too.
+
+The container's record says which networks it is to be on, and is written first: what a kill leaves undone in the
+kernel, the next engine does (``Networks.settle``).
+"""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from kist.engine import network_options
+from kist.engine.bonds import Bonds
+from kist.engine.events import Events
+from kist.engine.linking import Linking
+from kist.engine.locks import Locks
+from kist.engine.networks import Networks
+from kist.engine.roster import Roster
+from kist.engine.surroundings import rewrite_hosts
+from kist.errors import Conflict, Forbidden
+from kist.kernel import faults
+from kist.spec.container import Container
+from kist.spec.network import Network
+from kist.spec.networking import Endpoint, NetworkAttachment
+from kist.store import Store
+
+
+class Connecting:
+    """Connects and disconnects containers.
+
+    Args:
+        store: where the records are.
+        roster: of the containers.
+        locks: nobody starts or removes one meanwhile.
+        networks: who is plugged in.
+        linking: who is linked to whom.
+        events: what is done is noted there.
+        bonds: which containers end with which process.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        roster: Roster,
+        locks: Locks,
+        networks: Networks,
+        linking: Linking,
+        events: Events,
+        bonds: Bonds,
+    ) -> None:
+        self._records = store.records
+        self._roster = roster
+        self._locks = locks
+        self._networks = networks
+        self._linking = linking
+        self._events = events
+        self._bonds = bonds
+
+    def connect(self, network: Network, name: str | Container, endpoint: Endpoint) -> None:
+        """Put a container on a network.
+
+        Raises:
+            Forbidden: it is on it already, or has no network of its own.
+            InvalidInput, Conflict, Unavailable: it cannot have what is asked for.
+        """
+        endpoint = structs.replace(endpoint, network=network.name)
+        network_options.check_endpoint(endpoint)
+        container = self._roster.get(name)
+        _check(network, container)
+        with self._locks.alone(container):
+            container = self._roster.get(container)
+            before = container.options.networking.endpoints
+            if any(each.network == network.name for each in before):
+                raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
+            self._check_running(container)
+            self._keep(container, (*before, endpoint))
+            faults.point("network connect: wrote the record")
+            if container.state.running:
+                try:
+                    self._networks.settle(container.id, container.state.pid, (*before, endpoint))
+                except BaseException:
+                    self._keep(container, before)
+                    self._networks.release(container.id, network.name)
+                    raise
+                faults.point("network connect: connected")
+                self._tell(container)
+        self._events.network("connect", network.name, container)
+
+    def disconnect(self, network: Network, name: str | Container, *, force: bool = False) -> None:
+        """Take a container off a network; with ``force`` one that is not on it is no error.
+
+        Raises:
+            Forbidden: it is not on it.
+        """
+        container = self._roster.get(name)
+        with self._locks.alone(container):
+            container = self._roster.get(container)
+            before = container.options.networking.endpoints
+            kept = tuple(each for each in before if each.network != network.name)
+            if kept == before:
+                if force:
+                    return
+                raise Forbidden(f"container {container.id} is not connected to network {network.name}")
+            self._check_running(container)
+            self._keep(container, kept)
+            faults.point("network disconnect: wrote the record")
+            if container.state.running:
+                held = container.networks
+                gone = next((each for each in held if each.network == network.name), NetworkAttachment(network.name))
+                rest = [each for each in held if each.network != network.name]
+                self._networks.detach(container.id, container.state.pid, gone, rest)
+                faults.point("network disconnect: disconnected")
+                self._tell(container)
+        self._events.network("disconnect", network.name, container)
+
+    def _keep(self, container: Container, endpoints: Sequence[Endpoint]) -> None:
+        kept = self._records.container(container.id)
+        networking = structs.replace(kept.options.networking, endpoints=tuple(endpoints))
+        self._records.replace_container(
+            structs.replace(kept, options=structs.replace(kept.options, networking=networking))
+        )
+
+    def _tell(self, container: Container) -> None:
+        """Have the files of a running container say where it is now."""
+        now = self._roster.get(container)
+        rewrite_hosts(self._roster.places(now), now, self._linking.of(now))
+
+    def _check_running(self, container: Container) -> None:
+        if container.state.status == "restarting":
+            raise Conflict(f"{container.name} is between two runs", hint="try again when it runs")
+        if self._networks.room_path and container.id in self._bonds.of_others():
+            raise Conflict(
+                f"{container.name} is in another network: what an ordinary user runs with --local has one of its own"
+            )
+
+
+def _check(network: Network, container: Container) -> None:
+    """Refuse what has no network of its own, in Docker's words."""
+    mode = container.options.network
+    if mode == "host" or mode.startswith("container:"):
+        raise Forbidden(
+            "container sharing network namespace with another container or host cannot be connected to any other "
+            "network"
+        )
+    if mode == "none" or network.name in {"host", "none"}:
+        raise Forbidden(
+            "container cannot be connected to multiple networks with one of the networks in "
+            f"{'private (none)' if 'none' in {mode, network.name} else 'host'} mode"
+        )
