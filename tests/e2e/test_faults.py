@@ -126,8 +126,8 @@ def scenario_of(point: str) -> Callable[[Room], list[str]]:
     return _SCENARIOS[kind]
 
 
-# Those of an ordinary user's network are in test_rootless_networks.py.
-OURS = [point for point in points() if not point.startswith("way out:")]
+# Those of an ordinary user's network are in test_rootless_networks.py, those of a conversion in test_migrate.py.
+OURS = [point for point in points() if not point.startswith(("way out:", "migrate:"))]
 CASES = [(point, "self") for point in OURS if point != _WHILE_STARTING]
 LONG_CASES = [(point, victim) for point, _ in CASES for victim in ("engine", "keeper", "command")]
 

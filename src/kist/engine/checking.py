@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import state, volume_checking
+from kist.engine import migration, state, volume_checking
 from kist.engine.containers import Containers
 from kist.engine.listing import names_in
 from kist.engine.networks import Networks
@@ -113,7 +113,11 @@ class Checker:
             yield Finding(problem, "removed", self._store.snapshots.sweep)
         # Whoever makes one holds the store's lock until it has its record.
         with self._store.quiet() as quiet:
+            left = migration.leftovers(self._store) if quiet else []
             orphans = self._store.orphans() if quiet else []
+        if left:
+            problem = Problem("snapshot", left[0], f"one of {len(left)} that a conversion of the data root has left")
+            yield Finding(problem, "removed", self._collect)
         for key in orphans:
             problem = Problem("snapshot", key, "made for a container or build that does not exist")
             yield Finding(problem, "removed", self._store.discard_orphans)
@@ -122,6 +126,9 @@ class Checker:
         self._counts["volume"] += len(self._store.volumes.list())
         for problem, done, mend in volume_checking.found(self._store):
             yield Finding(problem, done, mend)
+
+    def _collect(self) -> None:
+        self._store.collect()
 
     def _blobs(self, *, verify: bool) -> Iterator[Finding]:
         self._counts["blob"] += len(self._store.blobs.list())

@@ -8,6 +8,7 @@ engine lives and no container runs.
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 
 from kist.engine import state
 from kist.engine.listing import names_in
@@ -17,6 +18,34 @@ from kist.errors import Conflict
 def file_name() -> str:
     """Of the file, on this machine."""
     return "run-root-" + os.uname().nodename.replace("/", "_")
+
+
+@contextlib.contextmanager
+def unused(data_root: str) -> Iterator[None]:
+    """While no engine has the data root, and none of its containers runs.
+
+    Raises:
+        Conflict: one has it, or one runs.
+    """
+    descriptor = os.open(os.path.join(data_root, file_name()), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"{data_root} is in use: an engine has it open",
+                hint="`kist engine stop` stops it; what runs with --local, or in a script, has to end",
+            ) from None
+        run_root = os.fsdecode(os.pread(descriptor, 4096, 0))
+        living = [name for name in names_in(os.path.join(data_root, "containers")) if run_root and runs(run_root, name)]
+        if living:
+            raise Conflict(
+                f"containers run: {', '.join(name[:12] for name in living)}",
+                hint="kist stop $(kist ps -q) stops them all",
+            )
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Claim:

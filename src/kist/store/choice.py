@@ -26,13 +26,14 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose(root: str, database: Database, asked: str) -> Choice:
+def choose(root: str, database: Database, asked: str, *, tried: bool = True) -> Choice:
     """The storage of a data root.
 
     Args:
         root: the data root, whose lock is held.
         database: its records.
         asked: what the settings say; empty for what it was told before, else for what works.
+        tried: see first whether what it was told before works.
 
     Raises:
         InvalidInput: there is no such storage.
@@ -47,13 +48,13 @@ def choose(root: str, database: Database, asked: str) -> Choice:
     wanted = asked or told
     if asked:
         _refuse_mixture(database, asked)
-    if _known(root) != wanted:
+    if tried and _known(root) != wanted:
         if fault := refusal(root, wanted):
             raise Unavailable(f"the storage {wanted} does not work in {root}: {fault}", hint=_hint(wanted, told))
-        _remember(root, wanted)
+        remember(root, wanted)
     if wanted != told:
         record(database, wanted)
-    return Choice(wanted, "it is asked for" if asked else "it was asked for once")
+    return Choice(wanted, "chosen by the settings" if asked else "chosen for this data root before")
 
 
 def recorded(database: Database) -> str:
@@ -129,7 +130,7 @@ def _by_trying(root: str) -> Choice:
     found = _known(root)
     if found not in {Overlay.name, Copies.name}:
         found = Overlay.name if overlay_works(os.path.join(root, "tmp")) else Copies.name
-        _remember(root, found)
+        remember(root, found)
     works = "works" if found == Overlay.name else "does not work"
     return Choice(found, f"overlayfs {works} on {kind} here")
 
@@ -144,7 +145,8 @@ def _known(root: str) -> str:
     return known if known in NAMES and when == process.boot_id() else ""
 
 
-def _remember(root: str, name: str) -> None:
+def remember(root: str, name: str) -> None:
+    """Note that a storage was found to work."""
     aside = os.path.join(root, "tmp", f"storage-{os.getpid()}-{os.urandom(4).hex()}")
     with open(aside, "w", encoding="ascii") as file:
         file.write(f"{name} {process.boot_id()}\n")

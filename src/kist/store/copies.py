@@ -48,7 +48,10 @@ class Copies:
         plain = ("rbind", "rw")
         if not lowers:
             return (Mount("bind", directory, "", plain),)
-        copied_at = os.stat(f"{directory}-copied").st_mtime_ns
+        try:
+            copied_at = os.stat(f"{directory}-copied").st_mtime_ns
+        except FileNotFoundError:
+            copied_at = 0  # of a layer it is not kept: then all of it is compared
         return (Mount("bind", directory, "", (*plain, f"copy-of={lowers[0]}", f"copied-at={copied_at}")),)
 
     def view(self, stack: tuple[str, ...]) -> tuple[Mount, ...]:

@@ -14,7 +14,9 @@ container that stands on them stays as it is.
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable
 from kist.kernel import btrfs, files, process
@@ -40,6 +42,17 @@ _SIZE_OF_STACK = f"{_LOWERS} SELECT SUM(snapshots.size) FROM snapshots JOIN stac
 _BESIDE = ("", "-work", "-copied", "-disk")
 
 
+class Row(NamedTuple):
+    """A snapshot as the database has it; ``size`` is that of a committed one."""
+
+    key: str
+    number: int
+    parent: int | None
+    committed: bool
+    storage: str
+    size: int
+
+
 class Snapshots:
     """The snapshots below ``directory``; their rows are in ``database``.
 
@@ -47,16 +60,19 @@ class Snapshots:
         directory: where they are.
         database: where their rows are.
         storage: how new ones are made, one of ``storage.NAMES``.
+        beside: leave the layers of other storages as they are, to be converted.
     """
 
-    def __init__(self, directory: str, database: Database, storage: str) -> None:
+    def __init__(self, directory: str, database: Database, storage: str, *, beside: bool = False) -> None:
         self._directory = directory
         self._database = database
         self._boot = process.boot_id()
         self.driver = storage
         self._storages = numbered()
         self._layers = number_of_layers(storage)
-        self._forget_unsynced()
+        self._beside = beside
+        if not beside:
+            self._forget_unsynced()
 
     def prepare(self, key: str, parent: str | None = None, *, size: int = 0) -> tuple[Mount, ...]:
         """A new active snapshot on top of a committed one (None for an empty one), and the mounts to fill it.
@@ -78,6 +94,7 @@ class Snapshots:
         made = 0
         try:
             with self._database.transaction() as db:
+                self._refuse_after_conversion(db)
                 cursor = db.execute(
                     "INSERT INTO snapshots (key, parent, storage) VALUES (?, ?, ?)",
                     (key, below, NAMES.index(storage.name)),
@@ -253,6 +270,36 @@ class Snapshots:
             db.execute("UPDATE snapshots SET key = 'lost-' || id WHERE id = ?", (number,))
         return True
 
+    def another(self, storage: str) -> "Snapshots":
+        """The same snapshots, with new ones made by another storage."""
+        return Snapshots(self._directory, self._database, storage, beside=True)
+
+    def table(self) -> tuple[Row, ...]:
+        """All snapshots, the oldest first."""
+        found = self._database.rows("SELECT key, id, parent, committed, storage, size FROM snapshots ORDER BY id")
+        return tuple(
+            Row(key, number, parent, bool(committed), NAMES[storage], size)
+            for key, number, parent, committed, storage, size in found
+        )
+
+    def filling(self, number: int) -> tuple[Mount, ...]:
+        """The mounts by which a snapshot was filled, also of one that is committed: what it has changed can be read."""
+        row = self._database.row("SELECT parent FROM snapshots WHERE id = ?", number)
+        return self._mounts(number, row[0] if row else None, self._storage_of(number))
+
+    def exchange(self, keys: Mapping[int, str], storage: str) -> None:
+        """Give snapshots other keys, and say which storage the data root has from now on: all of it, or nothing.
+
+        Args:
+            keys: the new keys by number; those whose keys are taken over have new ones too.
+            storage: its name.
+        """
+        with self._database.transaction(durable=True) as db:
+            db.executemany("UPDATE snapshots SET key = 'exchanged-' || id WHERE id = ?", [(number,) for number in keys])
+            db.executemany("UPDATE snapshots SET key = ? WHERE id = ?", [(key, number) for number, key in keys.items()])
+            db.execute("DELETE FROM storage")
+            db.execute("INSERT INTO storage (driver) VALUES (?)", (storage,))
+
     def _forget(self, key: str, number: int) -> None:
         try:
             with self._database.transaction() as db:
@@ -267,6 +314,14 @@ class Snapshots:
                 (self._boot,),
             )
             db.execute("UPDATE snapshots SET key = 'elsewise-' || id WHERE committed AND storage != ?", (self._layers,))
+
+    def _refuse_after_conversion(self, db: sqlite3.Connection) -> None:
+        told = db.execute("SELECT driver FROM storage").fetchone()
+        if told is not None and not self._beside and number_of_layers(told[0]) != self._layers:
+            raise Unavailable(
+                f"the files of this data root were converted to the storage {told[0]} since this engine was started",
+                hint="`kist engine stop` stops it; the next command starts another one",
+            )
 
     def _find(self, key: str) -> tuple[int, int | None, bool]:
         row = self._database.row("SELECT id, parent, committed FROM snapshots WHERE key = ?", key)

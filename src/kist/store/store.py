@@ -37,6 +37,7 @@ class Store:
     Args:
         root: its directory.
         storage: how snapshots are kept (``storage.NAMES``); empty for what it was told before, else for what works.
+        tried: see first whether the storage works; without, the files can be read, and maybe not be mounted.
 
     Attributes:
         blobs: content by digest.
@@ -53,7 +54,7 @@ class Store:
         Unavailable: its disk is full.
     """
 
-    def __init__(self, root: str, storage: str = "") -> None:
+    def __init__(self, root: str, storage: str = "", *, tried: bool = True) -> None:
         self.root = os.path.abspath(root)
         self._temporary = os.path.join(self.root, "tmp")
         self._pending = os.path.join(self.root, "collect-pending")
@@ -71,7 +72,7 @@ class Store:
         self.networks = Networks(self.database)
         self.events = EventLog(self.database)
         with reported("open data root"), self._lock.shared():
-            self.storage = choose(self.root, self.database, storage)
+            self.storage = choose(self.root, self.database, storage, tried=tried)
         self.snapshots = Snapshots(f"{self.root}/snapshots", self.database, self.storage.name)
         self.volumes = Volumes(f"{self.root}/volumes", self.database)
         self._flushing = threading.Lock()
@@ -135,6 +136,12 @@ class Store:
                 os.unlink(self._pending)
             self._sweep_temporary()
             return collect(self.blobs, self.snapshots, self.records)
+
+    @contextmanager
+    def unopened(self) -> Iterator[None]:
+        """While nobody else can open the data root; those who have it open already go on."""
+        with reported("lock data root"), StoreLock(f"{self.root}/open.lock").alone(wait=True):
+            yield
 
     def quiet(self) -> AbstractContextManager[bool]:
         """Hold the lock alone where that is possible at once, and say so: nothing is made that has no record yet."""

@@ -26,13 +26,13 @@ def fill(root: Path) -> None:
 def test_what_works_is_taken_and_not_kept(tmp_path: Path) -> None:
     name, why = chosen(tmp_path)
     assert (name, why.partition(" on ")[0]) == ("overlay", "overlayfs works")
-    assert chosen(tmp_path, "copy") == ("copy", "it is asked for")
+    assert chosen(tmp_path, "copy") == ("copy", "chosen by the settings")
 
 
 def test_what_was_told_once_is_kept(tmp_path: Path) -> None:
     chosen(tmp_path, "copy")
     fill(tmp_path)
-    assert chosen(tmp_path) == ("copy", "it was asked for once")
+    assert chosen(tmp_path) == ("copy", "chosen for this data root before")
 
 
 def test_layers_of_two_storages_are_not_mixed(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_btrfs_is_refused_elsewhere(tmp_path: Path) -> None:
 
 def test_btrfs_is_taken_on_btrfs(tmp_path: Path) -> None:
     with disks.file_system("btrfs", tmp_path) as place:
-        assert chosen(place / "data", "btrfs") == ("btrfs", "it is asked for")
+        assert chosen(place / "data", "btrfs") == ("btrfs", "chosen by the settings")
         assert os.listdir(place / "data" / "tmp") == []
 
 

@@ -21,7 +21,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     if arguments.operands:
         if arguments.operands[0] != "stop":
             raise UsageError(f"unknown word {arguments.operands[0]!r}: the only one is stop")
-        return _stop(context)
+        return stop(context)
     if arguments.flag("detach") and os.fork():
         # The parent's end tells the starter that the engine is nobody's child; the child says when it is ready.
         os._exit(0)
@@ -75,8 +75,8 @@ def _serve(context: "Context", ready_fd: int, group: str, storage: str) -> int:
     return 0
 
 
-def _stop(context: "Context") -> int:
-    """Stop the engine and wait for its end; containers go on."""
+def stop(context: "Context", *, told: bool = True) -> int:
+    """Stop the engine and wait for its end; containers go on. Where none runs, that is ``told``."""
     from kist.client.transport import Connection  # noqa: PLC0415 - for this verb only
 
     endpoint = context.wire.endpoint
@@ -85,7 +85,8 @@ def _stop(context: "Context") -> int:
     try:
         connection = Connection(endpoint.socket)
     except (FileNotFoundError, ConnectionRefusedError):
-        context.note("no engine runs")
+        if told:
+            context.note("no engine runs")
         return 0
     try:
         _end(connection.peer_pid())
