@@ -34,6 +34,10 @@ def run(_: Room) -> list[str]:
     return ["run", "--rm", "--name", "it", *QUIET, BUSYBOX, "true"]
 
 
+def publish(_: Room) -> list[str]:
+    return ["run", "--rm", "--name", "it", "-p", "80", BUSYBOX, "true"]
+
+
 def execute(room: Room) -> list[str]:
     room.good("run", "-d", "--name", "it", *QUIET, *SLEEP)
     return ["exec", "it", "true"]
@@ -121,6 +125,8 @@ def scenario_of(point: str) -> Callable[[Room], list[str]]:
     kind, _, step = point.partition(":")
     if step.endswith((" rests", " rest", " again")):
         return rest if kind == "successor" else restart
+    if step.endswith(" ports"):
+        return publish
     if kind == "monitor":
         return execute if "exec" in point else run
     return _SCENARIOS[kind]

@@ -105,6 +105,7 @@ class Monitor:
             if "publish" in self.plan:
                 self.publish(self.plan["publish"])
                 self.put_port_rules()
+                faults.point("monitor: published the ports")
                 self.enter_room()
             self.door.open()
             if self.plan["ends_with_engine"]:
@@ -265,7 +266,6 @@ class Monitor:
             self._port_rules().put(self.ports.carried)
         except OSError as error:
             messages.complain(error)
-        faults.point("monitor: put the port rules")
 
     def close_ports(self) -> None:
         """Publish nothing any more; first in the rules, so that they never lead to a port that nobody holds."""
