@@ -77,11 +77,25 @@ def test_a_port_that_is_taken(engine: Engine, busybox: str):
         ports = (PortBinding(80, host_ip="127.0.0.1", host_port=str(number)),)
         made = engine.create(ContainerOptions(image=busybox, command=("true",), networking=Networking(ports=ports)))
         try:
-            with pytest.raises(Conflict, match=f"Bind for 127.0.0.1:{number} failed: port is already allocated"):
+            with pytest.raises(
+                Conflict, match=f"Bind for 127.0.0.1:{number} failed: port is already allocated"
+            ) as caught:
                 engine.start(made)
+            assert f" by process {os.getpid()} (" in caught.value.message
             assert not engine.container(made).state.running
         finally:
             engine.remove(made)
+
+
+def test_a_port_of_another_container_is_named_by_it(engine: Engine, busybox: str, web: Container) -> None:
+    number = str(web.state.ports[0].host_port)
+    ports = (PortBinding(80, host_ip="127.0.0.1", host_port=number),)
+    made = engine.create(ContainerOptions(image=busybox, command=("true",), networking=Networking(ports=ports)))
+    try:
+        with pytest.raises(Conflict, match=f"port is already allocated by the container {web.name}"):
+            engine.start(made)
+    finally:
+        engine.remove(made)
 
 
 def test_an_address_that_the_machine_has_not(engine: Engine, busybox: str):

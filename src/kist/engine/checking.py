@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import migration, state, volume_checking
+from kist.engine import migration, port_checking, state, volume_checking
 from kist.engine.containers import Containers
 from kist.engine.listing import names_in
 from kist.engine.networks import Networks
@@ -246,6 +246,11 @@ class Checker:
             self._counts["rules"] += 1
             problem = Problem("rules", ", ".join(chains), "packet rules of a bridge that does not exist")
             yield Finding(problem, "removed", partial(self._networks.remove_chains, chains))
+        if not self._networks.room_path:
+            for stray in port_checking.strays(self._present()):
+                self._counts["rules"] += 1
+                problem = Problem("rules", stray.words, "a published port that nobody publishes any more")
+                yield Finding(problem, "removed", partial(port_checking.remove, [stray]))
         for note, running in self._networks.stray_ways():
             self._counts["process"] += 1
             problem = Problem("process", f"{running.name} {running.pid}", "serves a network that nobody has any more")

@@ -80,6 +80,7 @@ class Containers:
             run_root=os.path.join(run_root, "containers"),
             mounted_at=os.path.join(run_root, "root"),
         )
+        start.running = lambda: roster.list(everything=False)
         self._locks = Locks(roster)
         self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds, connected.catalogue)
         self._remnants = Remnants(store, roster, self._creation, connected)

@@ -203,6 +203,16 @@ class Networks:
         """Devices of networks that do not exist any more, by their names and aliases."""
         return self._ground.strays(frozenset(network.name for network in self.catalogue.list()))
 
+    def reload(self) -> None:
+        """Have the bridges of all networks, and their rules, as they shall be: a firewall may have flushed them."""
+        for network in self.catalogue.list():
+            if network.driver == "bridge" and (not network.predefined or self._is_there(network)):
+                self._ground.make(self.catalogue.get(network.name))
+
+    def _is_there(self, network: Network) -> bool:
+        name = plan.bridge_of(network, self._root)
+        return self._ground.look(lambda: bridges.exists(name), otherwise=False)
+
     def stray_chains(self) -> list[tuple[str, ...]]:
         """Packet rules of bridges that do not exist, together those of one."""
         return self._ground.look(rules.stray_chains, [])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kist.errors import Conflict, Forbidden, InvalidInput, KistError, Unsupported, see_doctor
-from kist.kernel import sysctl
+from kist.kernel import listeners, sysctl
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.networking import PortBinding
 
@@ -93,18 +93,22 @@ def exposed(container: Container) -> Iterable[tuple[int, str]]:
     return sorted({(int(number), protocol or "tcp") for number, _, protocol in split})
 
 
-def failure(path: str, number: int) -> KistError:
-    """Why the host did not give a port.
+def failure(path: str, number: int, protocol: str = "tcp", running: Iterable[Container] = ()) -> KistError:
+    """The error for a port that a monitor could not have.
 
     Args:
         path: ``ADDRESS:PORT``.
         number: the errno of bind(2).
+        protocol: of the port.
+        running: the containers that run, one of which may have it.
     """
     if number == errno.EADDRINUSE:
+        who = _holder(path, protocol, running)
         port = path.rpartition(":")[2]
+        look = f"ss -ln{protocol[0]}p 'sport = :{port}'" if port.isdecimal() else f"ss -ln{protocol[0]}p"
         return Conflict(
-            f"Bind for {path} failed: port is already allocated",
-            hint=f"choose another, or find who has it: ss -lntup | grep :{port}",
+            f"Bind for {path} failed: port is already allocated{f' by {who}' if who else ''}",
+            hint="choose another" + (" port, or stop that first" if who else f", or find who has it: {look}"),
         )
     if number == errno.EADDRNOTAVAIL:
         return InvalidInput(f"Bind for {path} failed: this machine has no such address", hint="`ip addr` shows them")
@@ -115,6 +119,20 @@ def failure(path: str, number: int) -> KistError:
             hint=see_doctor("low-ports", f"choose a higher one, or ask for: sysctl -w {_FIRST}={port}"),
         )
     return KistError(f"Bind for {path} failed: {os.strerror(number).lower()}")
+
+
+def _holder(path: str, protocol: str, running: Iterable[Container]) -> str:
+    """Who has a port now, for people; empty where nobody is found."""
+    address, _, port = path.rpartition(":")
+    if not port.isdecimal():
+        return ""
+    wanted = (protocol, address.strip("[]"), int(port))
+    for container in running:
+        for told in container.state.ports:
+            if listeners.Listener(told.protocol, told.host_ip, told.host_port, 0).holds(*wanted):
+                return f"the container {container.name}"
+    found = listeners.holder(each.inode for each in listeners.listening() if each.holds(*wanted))
+    return f"process {found.pid} ({found.command})" if found is not None else ""
 
 
 def _first_free() -> str:

@@ -5,11 +5,12 @@ import logging
 import os
 import time
 
-from kist.engine import mountpoints, standstill, state
+from kist.engine import mountpoints, port_checking, standstill, state
 from kist.engine.bonds import Bonds
 from kist.engine.boots import Boots
 from kist.engine.ending import Ending
 from kist.engine.linking import Linking
+from kist.engine.listing import names_in
 from kist.engine.networks import Networks
 from kist.engine.remnants import Remnants, end_orphans
 from kist.engine.roster import Roster
@@ -130,6 +131,14 @@ class Reconciling:
                 self._ending.remove(container)
         return True
 
+    def _remove_port_rules(self) -> None:
+        if self._networks.room_path:
+            return  # an ordinary user has none
+        try:
+            port_checking.remove(port_checking.strays(names_in(self._roster.run_root)))
+        except OSError as error:
+            _log.warning("packet rules of published ports are not looked at: %s", error)
+
     def _sweep(self) -> None:
         with self._store.quiet() as quiet:  # what is just being created has no record yet
             strays = self._remnants.strays() if quiet else ()
@@ -138,4 +147,5 @@ class Reconciling:
         self._store.discard_orphans()
         self._store.volumes.recover()
         self._networks.settle_ways()
+        self._remove_port_rules()
         mountpoints.forget_unused(os.path.join(self._store.root, "mountpoints"), self._store.snapshots.exists)

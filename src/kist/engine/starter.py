@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -28,6 +28,7 @@ from kist.runtime import launch, messages, seccomp
 from kist.runtime.launch import Attachment, Spawner
 from kist.runtime.plan import Plan
 from kist.runtime.seccomp.pretence import pretending
+from kist.spec.container import Container
 from kist.spec.networking import NetworkAttachment
 from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
@@ -60,6 +61,8 @@ class Starter:
     def __init__(self, spawner: Spawner, networks: Networks) -> None:
         self.spawner = spawner
         self._networks = networks
+        # Whom an error may have to name.
+        self.running: Callable[[], Sequence[Container]] = tuple
 
     def start(
         self,
@@ -110,7 +113,7 @@ class Starter:
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)
-                    raise_failure(message["failure"])
+                    raise_failure(message["failure"], self.running)
                 elif message["event"] == "started":
                     return
             finally:
@@ -135,8 +138,8 @@ def _await_end(control: socket.socket) -> None:
 _MAPPED = frozenset({"open_for", "open_tree", "open_volume", "map_layers", "open_root"})
 
 
-def raise_failure(failure: dict[str, Any]) -> NoReturn:
-    """Turn what init reported into the error that a user understands."""
+def raise_failure(failure: dict[str, Any], running: Callable[[], Sequence[Container]] = tuple) -> NoReturn:
+    """Turn what init reported into the error that a user understands; ``running`` gives the containers that run."""
     exit_code = failure.get("exit_code")
     message, hint = failure.get("message", ""), failure.get("hint", "")
     if exit_code == CommandNotFound.exit_code:
@@ -173,7 +176,7 @@ def raise_failure(failure: dict[str, Any]) -> NoReturn:
             ),
         )
     if operation == "publish":
-        raise publishing.failure(path, failure["errno"])
+        raise publishing.failure(path, failure["errno"], arguments["protocol"], running())
     if operation == "attach":
         raise InvalidInput(f"cannot mount on {arguments.get('target', path)} in the container: {reason}")
     if operation == "directory":

@@ -72,6 +72,15 @@ def element(host_ip: str, protocol: str, host_port: int, address: str, port: int
     return family, ON_ADDRESS, kind + own + _PORT.pack(host_port), data
 
 
+def port_of(made: Element) -> tuple[str, str, int]:
+    """Protocol, address and port of the host that an element is for; the address is ``0.0.0.0`` or ``::`` for all."""
+    family, name, key, _ = made
+    protocol = next((word for word, number in PROTOCOLS.items() if number == key[0]), str(key[0]))
+    size = 16 if family == "ip6" else 4
+    own = key[4 : 4 + size] if name == ON_ADDRESS else bytes(size)
+    return protocol, socket.inet_ntop(FAMILIES[family], own), int(_PORT.unpack(key[-4:])[0])
+
+
 class Rules:
     """A way to nf_tables in the network namespace of this process.
 
@@ -161,11 +170,14 @@ class Rules:
             if error.errno not in {errno.ENOENT, errno.EBUSY}:
                 raise
 
+    def all(self) -> list[tuple[str, Element]]:
+        """All elements, each with its comment."""
+        places = [(family, name) for family in FAMILIES for name in (ON_ADDRESS, ANYWHERE)]
+        return [told for place in places for answer in self._dump(*place)[0] for told in _decoded(*place, answer)]
+
     def of(self, comment: str) -> list[Element]:
         """All elements with this comment."""
-        places = [(family, name) for family in FAMILIES for name in (ON_ADDRESS, ANYWHERE)]
-        found = (told for place in places for answer in self._dump(*place)[0] for told in _decoded(*place, answer))
-        return [each for known, each in found if known == comment]
+        return [element for known, element in self.all() if known == comment]
 
     def _is_empty(self, family: str, name: str) -> bool:
         """Whether a map is there and has no elements."""

@@ -106,6 +106,13 @@ def remove(network: BridgeNetwork) -> None:
             nftables.remove(connection, firewall.TABLE, [chain.name for chain in firewall.chains(network)])
 
 
+def exists(name: str) -> bool:
+    """Whether there is a bridge of this name."""
+    with explained(f"look at the bridge {name}"), Socket(NETLINK_ROUTE) as connection:
+        link = rtnetlink.find_link(connection, name)
+        return link is not None and link.kind == "bridge"
+
+
 def cables(names: Iterable[str]) -> list[str]:
     """The names of the host's ends of all cables of ours on these bridges."""
     wanted = frozenset(names)

@@ -254,6 +254,7 @@ class Monitor:
                 self.ports.publish(each)
         except OSError as error:
             error.operation = "publish"  # type: ignore[attr-defined]
+            error.arguments = {"protocol": each["protocol"]}  # type: ignore[attr-defined]
             raise
         self.record.state["publish"] = self.ports.taken
         self.record.state["ports"] = self.ports.published
@@ -263,9 +264,26 @@ class Monitor:
         if self.ports is None or "port_rules" not in self.plan:
             return
         try:
-            self._port_rules().put(self.ports.carried)
+            self._port_rules().put(self.ports.carried, self.plan["port_rules"])
         except OSError as error:
             messages.complain(error)
+
+    def publish_otherwise(self, address: str, address6: str, rules: dict[str, Any] | None) -> None:
+        """Have the published ports lead to these addresses of the container, by these rules; None for no rules."""
+        if self.ports is None:
+            return
+        before = self.ports.carried
+        self.ports.aim(address, address6)
+        if "port_rules" in self.plan and (rules is None or self.ports.carried != before):
+            self._port_rules().remove(before)
+        self.plan["publish"] = self.ports.taken
+        self.plan.pop("port_rules", None)
+        if rules is not None:
+            self.plan["port_rules"] = rules
+        # For another monitor.
+        messages.write_json(self.request["plan"], self.plan)
+        self.record.note(publish=self.ports.taken)
+        self.put_port_rules()
 
     def close_ports(self) -> None:
         """Publish nothing any more; first in the rules, so that they never lead to a port that nobody holds."""
@@ -284,7 +302,7 @@ class Monitor:
         from kist.runtime.portrules import PortRules  # noqa: PLC0415 - as with the ports
 
         if self.port_rules is None:
-            self.port_rules = PortRules(self.plan["id"], self.plan["port_rules"])
+            self.port_rules = PortRules(self.plan["id"])
         return self.port_rules
 
     def enter_room(self) -> None:

@@ -19,28 +19,25 @@ if TYPE_CHECKING:
 
 
 class PortRules:
-    """The rules of one container.
+    """The rules of one container; ``container`` is its id, which is shown with them."""
 
-    Args:
-        container: its id, which is shown with the rules.
-        settings: ``bridges``, the devices that the container is on; ``structure``, messages that make the tables, in
-            hexadecimal; ``fresh``, whether they were missing when the plan was made.
-    """
-
-    def __init__(self, container: str, settings: dict[str, Any]) -> None:
+    def __init__(self, container: str) -> None:
         self._container = container
-        self._settings = settings
         self._rules: Rules | None = None
 
-    def put(self, carried: Iterable[tuple[str, str, int, str, int]]) -> None:
-        """Have the kernel carry these ports; ``(host address, protocol, port, container's address, port)`` of each.
+    def put(self, carried: Iterable[tuple[str, str, int, str, int]], settings: dict[str, Any]) -> None:
+        """Have the kernel carry these ports.
+
+        Args:
+            carried: ``(host address, protocol, port, container's address, port)`` of each.
+            settings: ``bridges``, the devices that the container is on; ``structure``, messages that make the tables,
+                in hexadecimal; ``fresh``, whether they were missing when this was written.
 
         Raises:
             OSError: it carries none of them.
         """
         elements = _elements(carried)
         if elements:
-            settings = self._settings
             structure = bytes.fromhex(settings["structure"])
             self._way().put(elements, self._container[:12], settings["bridges"], structure, fresh=settings["fresh"])
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 1024
+_ATTEMPTS = 16
 _ANYWHERE = ("0.0.0.0", "::")
 
 
@@ -26,21 +27,29 @@ class Ports:
     Attributes:
         published: ``{"port", "protocol", "host_ip", "host_port"}`` of each listening socket.
         taken: what was wanted, with the one port that was taken of those to choose from: for a successor.
-        carried: ``(host address, protocol, port, container's address, port)`` of each listening socket.
     """
 
     def __init__(self, loop: events.Loop) -> None:
         self._loop = loop
-        self._carriers: list[TcpRelay | UdpRelay] = []
+        self._relays: list[tuple[TcpRelay | UdpRelay, dict[str, Any]]] = []
         self.published: list[dict[str, Any]] = []
         self.taken: list[dict[str, Any]] = []
-        self.carried: list[tuple[str, str, int, str, int]] = []
+
+    @property
+    def carried(self) -> list[tuple[str, str, int, str, int]]:
+        """``(host address, protocol, port, container's address, port)`` of each listening socket."""
+        both = zip(self.published, self._relays, strict=True)
+        return [
+            (told["host_ip"], told["protocol"], told["host_port"], *_target(wanted, told["host_ip"]))
+            for told, (_, wanted) in both
+        ]
 
     def close(self) -> None:
         """Stop listening, and end what is carried."""
-        for carrier in self._carriers:
-            carrier.close()
-        self._carriers = []
+        for relay, _ in self._relays:
+            relay.close()
+        self._relays = []
+        self.published = []
 
     def publish(self, wanted: dict[str, Any]) -> None:
         """Publish a port.
@@ -54,55 +63,65 @@ class Ports:
             OSError: none can be had; ``filename`` is ``ADDRESS:PORT``.
         """
         sockets, number = _listen(wanted)
-        self.taken.append(wanted | {"host_ports": [number]})
-        carry = TcpRelay if wanted["protocol"] == "tcp" else UdpRelay
+        wanted = wanted | {"host_ports": [number]}
+        self.taken.append(wanted)
+        relay = TcpRelay if wanted["protocol"] == "tcp" else UdpRelay
         told = {key: wanted[key] for key in ("port", "protocol")}
         for listening in sockets:
             host_ip: str = listening.getsockname()[0]
-            target = (_target(wanted, listening.family), wanted["port"])
-            self._carriers.append(carry(self._loop, listening, target))
+            self._relays.append((relay(self._loop, listening, _target(wanted, host_ip)), wanted))
             self.published.append(told | {"host_ip": host_ip, "host_port": number})
-            self.carried.append((host_ip, wanted["protocol"], number, *target))
+
+    def aim(self, address: str, address6: str) -> None:
+        """The container is reached at these addresses now; connections that are open stay."""
+        for wanted in self.taken:
+            wanted |= {"address": address, "address6": address6}
+        for told, (relay, wanted) in zip(self.published, self._relays, strict=True):
+            relay.aim(_target(wanted, told["host_ip"]))
 
 
-def _target(wanted: dict[str, Any], family: int) -> str:
-    """The container's address of the family in which somebody comes, or the one that it has."""
+def _target(wanted: dict[str, Any], host_ip: str) -> tuple[str, int]:
+    """Where in the container: at its address of the family in which somebody comes, or at the one that it has."""
     own: str = wanted["address"]
     other: str = wanted.get("address6", "")
-    return (other or own) if family == socket.AF_INET6 else (own or other)
+    return (other or own) if ":" in host_ip else (own or other), wanted["port"]
 
 
 def _listen(wanted: dict[str, Any]) -> tuple[list[socket.socket], int]:
-    """Sockets on the first of the ports that is free on every address, and that port."""
+    """Sockets on the first of the ports that is free on every address, and that port. Nothing but bind(2) decides."""
     addresses = [wanted["host_ip"]] if wanted["host_ip"] else list(_ANYWHERE)
-    failure: OSError | None = None
-    for number in wanted["host_ports"]:
+    ports = wanted["host_ports"]
+    # What is free for the first address may be taken on the second.
+    choices = [0] * _ATTEMPTS if ports == [0] else ports
+    failed: OSError | None = None
+    for number in choices:
         try:
             return _listen_on(addresses, number, wanted["protocol"])
         except OSError as error:
-            failure = error
-    assert failure is not None
-    ports = wanted["host_ports"]
+            failed = error
+            if ports == [0] and error.errno != errno.EADDRINUSE:
+                break
+    assert failed is not None
     shown = str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
-    raise OSError(failure.errno, failure.strerror, f"{addresses[0]}:{shown}") from failure
+    address = f"[{failed.filename}]" if ":" in failed.filename else failed.filename
+    raise OSError(failed.errno, failed.strerror, f"{address}:{shown}") from failed
 
 
 def _listen_on(addresses: list[str], number: int, protocol: str) -> tuple[list[socket.socket], int]:
+    """The same for one port; ``filename`` of an error is the address."""
     sockets: list[socket.socket] = []
-    try:
-        for address in addresses:
-            try:
-                listening = _bound(address, number, protocol)
-            except OSError as error:
-                if address == "::" and sockets and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
-                    continue  # a machine without IPv6
-                raise
-            sockets.append(listening)
-            number = listening.getsockname()[1]
-    except OSError:
-        for listening in sockets:
-            listening.close()
-        raise
+    for address in addresses:
+        try:
+            listening = _bound(address, number, protocol)
+        except OSError as error:
+            if address == "::" and sockets and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+                continue  # a machine without IPv6
+            for other in sockets:
+                other.close()
+            error.filename = address
+            raise
+        sockets.append(listening)
+        number = listening.getsockname()[1]
     return sockets, number
 
 

@@ -7,6 +7,7 @@
 ``signal``   a signal to the first process; one that asks for its end also ends its restarts
 ``stop``     the container is to end: a signal (number), and SIGKILL after so many seconds (patience; negative: never)
 ``update``   another restart policy (restart: name, maximum_retry_count), other limits (limits), or both
+``publish``  its published ports lead to other addresses (address, address6), by other rules (rules; None: by none)
 ``resize``   the terminal of the container, or of the exec'd process ``exec``
 ``leave``    the client of the exec'd process ``exec`` is about to detach: its end is not to be the process's
 ``freeze``   stop all processes where they are, or (``frozen`` false) let them go on
@@ -151,6 +152,14 @@ def _update(
     connection.close()
 
 
+def _publish(
+    monitor: Monitor, connection: socket.socket, *, address: str, address6: str, rules: dict[str, Any] | None
+) -> None:
+    monitor.publish_otherwise(address, address6, rules)
+    messages.send_line(connection, {"ok": True})
+    connection.close()
+
+
 def _resize(monitor: Monitor, connection: socket.socket, *, height: int, width: int, exec: str = "") -> None:  # noqa: A002
     process = monitor.execs[exec].child if exec else monitor.first
     if process.streams.terminal < 0:
@@ -196,6 +205,7 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "signal": _signal,
     "stop": _stop,
     "update": _update,
+    "publish": _publish,
     "resize": _resize,
     "leave": _leave,
     "freeze": _freeze,

@@ -32,8 +32,7 @@ class TcpRelay:
     def __init__(self, loop: events.Loop, listening: socket.socket, target: tuple[str, int]) -> None:
         self._loop = loop
         self._listening = listening
-        self._target = target
-        self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+        self.aim(target)
         self._pairs: set[_Pair] = set()
         # Given up for a moment to turn a connection away when there are no descriptors left: one that is not accepted
         # would be reported again and again.
@@ -41,6 +40,11 @@ class TcpRelay:
         # Those that are accepted have it from this one.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.watch(listening.fileno(), events.READ, self._accept)
+
+    def aim(self, target: tuple[str, int]) -> None:
+        """Carry connections there from now on; without an address they are turned away."""
+        self._target = target
+        self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
 
     def close(self) -> None:
         """Stop listening, and end what is carried."""
@@ -56,6 +60,9 @@ class TcpRelay:
         except OSError as error:
             if error.errno in pipes.USED_UP:
                 self._turn_away()
+            return
+        if not self._target[0]:
+            client.close()  # the container is on no network any more
             return
         try:
             server = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

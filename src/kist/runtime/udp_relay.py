@@ -27,10 +27,16 @@ class UdpRelay:
     def __init__(self, loop: events.Loop, listening: socket.socket, target: tuple[str, int]) -> None:
         self._loop = loop
         self._listening = listening
+        self._peers: dict[Any, socket.socket] = {}
+        self.aim(target)
+        self._loop.watch(listening.fileno(), events.READ, self._receive)
+
+    def aim(self, target: tuple[str, int]) -> None:
+        """Carry datagrams there from now on, also those of clients that are known; without an address they are lost."""
         self._target = target
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-        self._peers: dict[Any, socket.socket] = {}
-        self._loop.watch(listening.fileno(), events.READ, self._receive)
+        for peer in tuple(self._peers):
+            self._forget(peer)
 
     def close(self) -> None:
         """Stop receiving, and forget all clients."""
@@ -45,6 +51,8 @@ class UdpRelay:
                 count, peer = self._listening.recvfrom_into(_buffer)
             except OSError:
                 return  # that was all, for now
+            if not self._target[0]:
+                continue
             try:
                 connection = self._peers.pop(peer, None) or self._connect(peer)
                 self._peers[peer] = connection  # the newest is the last

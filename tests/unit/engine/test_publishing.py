@@ -1,13 +1,16 @@
 import errno
+import os
+import socket
 
+import msgspec
 import pytest
 
 from kist.engine import publishing
 from kist.errors import Conflict, Forbidden, InvalidInput, Unsupported
-from kist.spec.container import Container, ContainerOptions
+from kist.spec.container import Container, ContainerOptions, ContainerState
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
-from kist.spec.networking import Networking, PortBinding
+from kist.spec.networking import Networking, PortBinding, PublishedPort
 
 
 def container(*ports: PortBinding, publish_all: bool = False, exposed: tuple[str, ...] = ()) -> Container:
@@ -72,3 +75,25 @@ def test_a_port_that_cannot_be_had(number: int, error: type[Exception], words: s
     found = publishing.failure("0.0.0.0:80", number)
     assert isinstance(found, error)
     assert words in found.message
+
+
+def test_who_has_a_port_is_named() -> None:
+    web = container()
+    state = ContainerState("running", ports=(PublishedPort(80, "tcp", "0.0.0.0", 8080),))
+    web = msgspec.structs.replace(web, state=state)
+    for path in ("0.0.0.0:8080", "127.0.0.1:8080"):
+        found = publishing.failure(path, errno.EADDRINUSE, "tcp", [web])
+        assert found.message == f"Bind for {path} failed: port is already allocated by the container web"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        found = publishing.failure(f"0.0.0.0:{number}", errno.EADDRINUSE, "tcp", [web])
+    assert f"port is already allocated by process {os.getpid()} (" in found.message
+    assert "stop that first" in found.hint
+
+
+def test_a_port_that_nobody_has_any_more_is_refused_without_a_name() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+    found = publishing.failure(f"127.0.0.1:{number}", errno.EADDRINUSE, "tcp")
+    assert found.message == f"Bind for 127.0.0.1:{number} failed: port is already allocated"
+    assert f"ss -lntp 'sport = :{number}'" in found.hint

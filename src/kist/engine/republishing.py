@@ -1,0 +1,83 @@
+"""Published ports of containers that run, led elsewhere or by other rules: after a firewall's reload, or a disconnect."""
+
+from collections.abc import Iterable
+
+from kist.engine.bonds import Bonds
+from kist.engine.guardians import Guardians
+from kist.engine.networks import Networks
+from kist.engine.port_paths import PortPaths, Target
+from kist.engine.roster import Roster
+from kist.errors import Conflict
+from kist.spec.container import Container
+
+
+
+
+class Republishing:
+    """Tells monitors how their containers' ports are published now.
+
+    Args:
+        roster: of the containers.
+        guardians: who reaches their monitors.
+        networks: the containers' networks.
+        paths: how published ports go.
+        bonds: which containers end with which process.
+    """
+
+    def __init__(
+        self, roster: Roster, guardians: Guardians, networks: Networks, paths: PortPaths, bonds: Bonds
+    ) -> None:
+        self._roster = roster
+        self._guardians = guardians
+        self._networks = networks
+        self._paths = paths
+        self._bonds = bonds
+
+    def reload(self, names: Iterable[str] = ()) -> tuple[str, ...]:
+        """Make again what a firewall's reload has taken away: the rules of all networks, and of containers' ports.
+
+        Args:
+            names: of containers; none for all that run.
+
+        Returns:
+            The names of the containers whose rules were looked at.
+
+        Raises:
+            NotFound: there is no such container.
+            Conflict: it does not run, or is another process's.
+        """
+        chosen = [self._roster.get(name) for name in names]
+        for container in chosen:
+            self._check(container)
+        self._networks.reload()
+        theirs = self._bonds.of_others()
+        found = chosen or [each for each in self._roster.list(everything=False) if each.id not in theirs]
+        told = []
+        for container in found:
+            if not container.networks:
+                continue
+            try:
+                self.again(container)
+                told.append(container.name)
+            except Conflict:
+                continue  # it has just ended
+        return tuple(told)
+
+    def again(self, container: Container) -> None:
+        """Have a running container's ports lead to where it is now, on the path that is chosen now.
+
+        Raises:
+            Conflict: it does not run any more.
+        """
+        if not container.state.ports:
+            return
+        target = self._paths.target(container.networks) or Target()
+        rules = self._paths.rules(target.bridges)
+        message = {"op": "publish", "address": target.address, "address6": target.address6, "rules": rules}
+        self._guardians.ask(self._roster.places(container), message)
+
+    def _check(self, container: Container) -> None:
+        if not container.state.running:
+            raise Conflict(f"container {container.name} is not running", hint=f"kist start {container.name}")
+        if container.id in self._bonds.of_others():
+            raise Conflict(f"{container.name} is a part of another process, and so is its network")
