@@ -432,6 +432,11 @@ class Client:
         query = [("repair", int(repair)), ("verify", int(verify))]
         return self._values("POST", "/kist/check", Check, query)
 
+    def reload_networks(self, containers: Sequence[str] = ()) -> tuple[str, ...]:
+        """Make again what a firewall's reload has taken away: the packet rules of networks and published ports."""
+        query = [("container", name) for name in containers]
+        return self._values("POST", "/kist/networks/reload", tuple[str, ...], query)
+
     def info(self) -> Info:
         """The machine and the store."""
         return self._values("GET", "/kist/info", Info)

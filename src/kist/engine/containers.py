@@ -34,6 +34,7 @@ from kist.engine.planning import Planning
 from kist.engine.port_paths import PortPaths
 from kist.engine.reconciling import Reconciling
 from kist.engine.remnants import Remnants
+from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
 from kist.engine.starting import Starting
@@ -89,6 +90,7 @@ class Containers:
         self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, port_paths, room)
         self._waiting = Waiting(store, roster, events, start.spawner, self._bonds, self._on_exit)
         self._attaching = Attaching(roster, self.guardians, events)
+        self.republishing = Republishing(roster, self.guardians, connected, port_paths, self._bonds)
         self._starting = Starting(
             store,
             roster,

@@ -616,6 +616,10 @@ class Engine:
         """Look for what is not as it should be, and mend what can be mended safely with ``repair``."""
         return self._checker.check(repair=repair, verify=verify)
 
+    def reload_networks(self, containers: Sequence[str] = ()) -> tuple[str, ...]:
+        """Make again what a firewall's reload has taken away (``Republishing.reload``)."""
+        return self._containers.republishing.reload(containers)
+
     def info(self) -> Info:
         """The machine and the store."""
         return describing.info(self, self._containers.list(all=True))

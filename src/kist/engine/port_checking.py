@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from kist.kernel import listeners, port_elements
 from kist.kernel.listeners import Listener
-from kist.kernel.port_elements import Element
+
+Element = tuple[str, str, bytes, bytes]  # as kist.kernel.port_elements makes them
 
 
 class Stray(NamedTuple):
@@ -44,9 +45,7 @@ def remove(found: Sequence[Stray]) -> None:
         rules.close()
 
 
-def _unheld(
-    told: Sequence[tuple[str, Element]], held: Sequence[Listener], ours: Collection[str]
-) -> Iterator[Stray]:
+def _unheld(told: Sequence[tuple[str, Element]], held: Sequence[Listener], ours: Collection[str]) -> Iterator[Stray]:
     ports = {(each.protocol, each.address, each.port) for each in held}
     for container, element in told:
         port = port_elements.port_of(element)

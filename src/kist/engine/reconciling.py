@@ -10,7 +10,6 @@ from kist.engine.bonds import Bonds
 from kist.engine.boots import Boots
 from kist.engine.ending import Ending
 from kist.engine.linking import Linking
-from kist.engine.listing import names_in
 from kist.engine.networks import Networks
 from kist.engine.remnants import Remnants, end_orphans
 from kist.engine.roster import Roster
@@ -72,6 +71,7 @@ class Reconciling:
         for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended
             self._settle(container, now, has_address=container.id in holders)
         self._sweep()
+        self._remove_port_rules([container.id for container, _ in running])
         boots = Boots(os.path.dirname(self._roster.run_root))
         self._starting.start_again([container for _, container, _ in ended], rebooted=boots.is_new())
         boots.note()
@@ -131,11 +131,11 @@ class Reconciling:
                 self._ending.remove(container)
         return True
 
-    def _remove_port_rules(self) -> None:
+    def _remove_port_rules(self, running: list[str]) -> None:
         if self._networks.room_path:
             return  # an ordinary user has none
         try:
-            port_checking.remove(port_checking.strays(names_in(self._roster.run_root)))
+            port_checking.remove(port_checking.strays(running))
         except OSError as error:
             _log.warning("packet rules of published ports are not looked at: %s", error)
 
@@ -147,5 +147,4 @@ class Reconciling:
         self._store.discard_orphans()
         self._store.volumes.recover()
         self._networks.settle_ways()
-        self._remove_port_rules()
         mountpoints.forget_unused(os.path.join(self._store.root, "mountpoints"), self._store.snapshots.exists)

@@ -1,4 +1,4 @@
-"""Published ports of containers that run, led elsewhere or by other rules: after a firewall's reload, or a disconnect."""
+"""Published ports of containers that run, led elsewhere or by other rules: after a firewall's reload, for one."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,6 @@ from kist.engine.port_paths import PortPaths, Target
 from kist.engine.roster import Roster
 from kist.errors import Conflict
 from kist.spec.container import Container
-
-
 
 
 class Republishing:

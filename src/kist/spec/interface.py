@@ -421,6 +421,20 @@ class EngineInterface(Protocol):
         """
         ...
 
+    def reload_networks(self, containers: Sequence[str] = ()) -> tuple[str, ...]:
+        """Make again what a firewall's reload has taken away: the packet rules of networks and published ports.
+
+        Args:
+            containers: whose; none for all that run.
+
+        Returns:
+            The names of the containers whose rules are in place now.
+
+        Raises:
+            NotFound, Conflict: there is no such container, or it does not run.
+        """
+        ...
+
     def info(self) -> Info:
         """The machine and the store."""
         ...

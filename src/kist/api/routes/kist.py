@@ -64,6 +64,12 @@ async def check(call: Call) -> StreamResponse:
     return call.reply(await call.run_long(lambda: call.engine.check(repair=repair, verify=verify)))
 
 
+async def reload_networks(call: Call) -> StreamResponse:
+    """The names of the containers whose rules are in place again; of all that run unless ``container`` names some."""
+    names = call.values("container")
+    return call.reply(await call.run_long(lambda: call.engine.reload_networks(names)))
+
+
 async def version(call: Call) -> StreamResponse:
     """``kist.spec.summary.Version``."""
     return call.reply(await call.run(call.engine.version))
@@ -76,5 +82,6 @@ ROUTES = (
     Route("POST", "/kist/exec/{id}/leave", leave_exec, Access.THEIR_EXEC),
     Route("GET", "/kist/info", info, Access.ANYBODY),
     Route("POST", "/kist/check", check, Access.OWNER),
+    Route("POST", "/kist/networks/reload", reload_networks, Access.OWNER),
     Route("GET", "/kist/version", version, Access.ANYBODY),
 )
