@@ -262,7 +262,8 @@ def test_builder_prune_gives_back_what_only_the_cache_keeps(kist: Any, tmp_path:
     assert told.splitlines()[1:-1] == done.splitlines()[1:-1]
     assert len(done.splitlines()) == 4, "the longest unused entry is enough"
     kist.good("builder", "prune", "-af")
-    assert usage(kist)["Build Cache"] == {
+    left = usage(kist)["Build Cache"]
+    assert {name: left[name] for name in left if name != "Ceiling"} == {
         "Type": "Build Cache", "TotalCount": "0", "Active": "0", "Size": "0B", "Reclaimable": "0B",
     }  # fmt: skip
 

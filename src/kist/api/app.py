@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from kist.api.call import Call
@@ -40,7 +40,7 @@ class Api:
         self.hangups = Hangups()
         self.http = HttpServer(self.handle)
         self.failed_execs = FailedExecs()
-        self._rest = Rest(self._give_memory_back)
+        self._rest = Rest(self.settle)
         self._streams: set[asyncio.Task[Any]] = set()
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
@@ -79,8 +79,21 @@ class Api:
         await admit(call, route)
         return await route.handler(call)
 
-    async def _give_memory_back(self) -> None:
-        await self.workers.run(self.engine.settle)
+    async def settle(self) -> None:
+        """After a big job, and when it is quiet: give memory back, and disk, until somebody asks for something."""
+        stirred = self._rest.stirred
+        await self.workers.run_long(self._settle, lambda: self._rest.stirred != stirred)
+
+    def settle_soon(self) -> None:
+        """Begin with that."""
+        self.track(asyncio.get_running_loop().create_task(self.settle()))
+
+    def _settle(self, wanted: Callable[[], bool]) -> None:
+        try:
+            self.engine.housekeeping.tidy(wanted)
+        except KistError as error:  # a full disk, perhaps; whoever asks for something meets it, too
+            _log.warning("housekeeping: %s", error)
+        self.engine.settle()
 
     def adopt(self, session: Session) -> None:
         """Let a hijacked stream run until either end is done with it."""

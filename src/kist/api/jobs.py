@@ -82,7 +82,7 @@ async def stream_job(call: Call, work: Work, write: Write) -> "StreamResponse":
     progress = _Progress(call.loop)
     job = call.loop.create_task(work(progress.emit))
     job.add_done_callback(lambda _: progress.end())
-    job.add_done_callback(lambda _: call.loop.run_in_executor(None, call.engine.settle))
+    job.add_done_callback(lambda _: call.api.settle_soon())
     try:
         event = await progress.next()
         if event is None and job.exception() is not None:

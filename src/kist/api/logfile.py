@@ -11,3 +11,4 @@ def log_to(path: str) -> None:
     handler = RotatingFileHandler(path, maxBytes=_MAX_BYTES, backupCount=1, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("kist.engine.housekeeping").setLevel(logging.INFO)  # what was given up is for users to know

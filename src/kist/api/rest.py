@@ -1,6 +1,7 @@
 """What an engine does when nobody has asked it for anything for a while."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,30 +16,34 @@ class Rest:
     Args:
         settle: what is to be done.
         seconds: how long it must have been quiet.
+
+    Attributes:
+        stirred: when somebody last asked for something, by the loop's clock.
     """
 
     def __init__(self, settle: Callable[[], Coroutine[Any, Any, None]], seconds: float = _SECONDS) -> None:
         self._settle = settle
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._stirred = 0.0
+        self.stirred = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def stir(self) -> None:
         """Somebody asks for something."""
-        self._stirred = self._loop.time()
+        self.stirred = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
     def close(self) -> None:
-        """There will be no rest any more."""
+        """There will be no rest any more: from now on it looks as if somebody always asked for something."""
+        self.stirred = math.inf
         if self._timer is not None:
             self._timer.cancel()
 
     def _look(self) -> None:
         self._timer = None
-        left = self._stirred + self._seconds - self._loop.time()
+        left = self.stirred + self._seconds - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform as machine
+import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from kist.bootstrap.dependency import parse_relations
 from kist.bootstrap.distribution import Archive, Release, find_release
 from kist.bootstrap.fetch import Fetcher
 from kist.bootstrap.host import read_host_apt
-from kist.bootstrap.keep import keep_lock
+from kist.bootstrap.keep import keep_lock, lock_path
 from kist.bootstrap.lock import Lock, format_lock, parse_lock
 from kist.bootstrap.make import dated, fetch_packages, make_image
 from kist.bootstrap.select import choice_key, choose, package_lists, read_suites
@@ -22,6 +23,7 @@ from kist.errors import Conflict, InvalidInput, NotFound, Unsupported
 from kist.spec.build import BootstrapOptions
 from kist.spec.interface import Progress
 from kist.spec.platform import Platform
+from kist.spec.reference import Reference
 from kist.spec.summary import Image
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class _Bootstrap:
         self._architecture = _architecture(options)
         self._locked = _check_lock(options, self._release, self._architecture) if options.lock else None
         self._steps = Steps(progress, total=4 if self._locked else 6)
-        self._cache = PackageCache(os.path.join(engine.store.root, "cache", "debian"))
+        limit = engine.housekeeping.limits().packages
+        self._cache = PackageCache(os.path.join(engine.store.root, "cache", "debian"), limit=limit)
 
     def run(self) -> Image:
         host = read_host_apt()
@@ -107,10 +110,13 @@ class _Bootstrap:
             return None
         with suppress(NotFound):
             image = self._engine.catalogue.get(found.decode())
+            chosen = self._engine.store.origins.chosen(image.id)
             with self._steps.step("image", "Made before from the same packages") as step:
                 step.cached = True
                 for reference in self._references:
                     self._engine.catalogue.tag(image.id, reference)
+            if os.path.exists(lock_path(self._engine, image.id)):
+                self._note_origin(image, self._names - chosen)
             return self._engine.catalogue.get(image.id)
         return None
 
@@ -120,7 +126,23 @@ class _Bootstrap:
             self._engine.store.records.cache_put(choice, text.encode())
         self._engine.store.records.cache_put(self._engine.catalogue.scope + _image_key(lock), image.id.hex.encode())
         keep_lock(self._engine, image, text)
+        self._note_origin(image, self._names)
         self._cache.trim()
+
+    def _note_origin(self, image: Image, names: frozenset[str]) -> None:
+        """The image can be had again, unless somebody chose its name, or where its packages and keys come from."""
+        options = self._options
+        if options.tag or options.mirror or options.keyring:
+            return
+        words = ["kist", "bootstrap", f"debian:{self._release.version}", "--lock", lock_path(self._engine, image.id)]
+        if options.architecture:
+            words += ["--architecture", options.architecture]
+        self._engine.store.origins.note(image.id, shlex.join(words), names)
+
+    @property
+    def _names(self) -> frozenset[str]:
+        """The names that are asked for, in full."""
+        return frozenset(str(Reference.parse(each)) for each in self._references)
 
     @property
     def _references(self) -> tuple[str, ...]:

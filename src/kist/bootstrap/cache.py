@@ -19,10 +19,10 @@ class PackageCache:
     """The cache in the directory ``root``, made when it is first needed.
 
     Args:
-        limit: bytes that ``trim`` leaves.
+        limit: bytes that ``trim`` leaves; None for all.
     """
 
-    def __init__(self, root: str, *, limit: int = 3 << 30) -> None:
+    def __init__(self, root: str, *, limit: int | None = None) -> None:
         self._root = root
         self._limit = limit
         os.makedirs(self._content, exist_ok=True)
@@ -85,6 +85,8 @@ class PackageCache:
 
     def trim(self) -> None:
         """Remove what was used longest ago, until the rest fits the limit."""
+        if self._limit is None:
+            return
         entries = [(entry.stat(), entry.path) for entry in os.scandir(self._content)]
         total = sum(stat.st_size for stat, _ in entries)
         for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):

@@ -17,21 +17,33 @@ if TYPE_CHECKING:
     from kist.engine.engine import Engine
 
 _SUFFIX = ".lock"
+_MOST_GONE = 100
 
 
 def keep_lock(engine: "Engine", image: Image, text: str) -> None:
-    """Put the lock beside the image, and forget the locks of images that are gone."""
+    """Put the lock beside the image, and forget the locks of images that have long been gone.
+
+    An image that was given up for want of space is made again by its lock.
+    """
     directory = _directory(engine)
     os.makedirs(directory, exist_ok=True)
     descriptor, path = tempfile.mkstemp(dir=directory)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(path, os.path.join(directory, image.id.hex + _SUFFIX))
-    known = {image.id.hex for image in engine.catalogue.list()} | {image.id.hex}
-    for name in os.listdir(directory):
-        if name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX) not in known:
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(directory, name))
+    known = {each.id.hex + _SUFFIX for each in engine.catalogue.list()} | {image.id.hex + _SUFFIX}
+    gone = [f"{directory}/{name}" for name in os.listdir(directory) if name.endswith(_SUFFIX) and name not in known]
+    for old in sorted(gone, key=_age)[:-_MOST_GONE]:
+        with suppress(FileNotFoundError):
+            os.unlink(old)
+
+
+def _age(path: str) -> float:
+    """When a file was written; the beginning of time for one that is gone."""
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def lock_of(engine: "Engine", image: str | Image) -> str:
@@ -41,7 +53,7 @@ def lock_of(engine: "Engine", image: str | Image) -> str:
         NotFound: there is no such image, or Kist did not bootstrap its base.
     """
     found = engine.catalogue.get(image)
-    with suppress(FileNotFoundError), open(_path(engine, found.id), encoding="utf-8") as file:
+    with suppress(FileNotFoundError), open(lock_path(engine, found.id), encoding="utf-8") as file:
         return file.read()
     return _lock_inside(engine, found)
 
@@ -65,5 +77,6 @@ def _directory(engine: "Engine") -> str:
     return os.path.join(engine.store.root, "locks")
 
 
-def _path(engine: "Engine", identity: Digest) -> str:
+def lock_path(engine: "Engine", identity: Digest) -> str:
+    """Where the lock of an image is, or would be."""
     return os.path.join(_directory(engine), identity.hex + _SUFFIX)

@@ -23,6 +23,7 @@ from kist.engine.events import Events
 from kist.engine.execs import Execs
 from kist.engine.frames import communicate
 from kist.engine.ground import Ground
+from kist.engine.housekeeping import Housekeeping
 from kist.engine.images import Images
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
@@ -152,6 +153,7 @@ class Engine:
         self.usage = Usage(self._containers, self.catalogue, self.store)
         self._network_keeping = NetworkKeeping(self.store, self._containers, self._networks, self.event_log)
         self._volumes = VolumeKeeping(self.store, self.usage, self.event_log, root=self.means.root)
+        self.housekeeping = Housekeeping(self.store, self.catalogue, self.usage, self.event_log, self.settings.gc)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
         self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
@@ -419,7 +421,7 @@ class Engine:
 
     def disk_usage(self) -> DiskUsage:
         """The space of everything under the data root."""
-        return self.usage.all()
+        return self.usage.all(self.housekeeping.limits())
 
     def prune_containers(self, pruning: Pruning = EVERYTHING, *, dry_run: bool = False) -> Pruned:
         """Remove the containers that do not run and fit."""

@@ -80,6 +80,7 @@ class Images:
                 f"the name {Reference.parse(reference).familiar} was given by another user ({giver})",
                 hint=f"if you trust the image, name it by its id: {image.id.short}",
             )
+        self._store.origins.note_use(image.id)
         return image
 
     def of_platform(self, name: str | Image, platform: Platform | None) -> Image:

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from kist.engine import eviction
 from kist.engine.containers import Containers
 from kist.engine.events import Events
+from kist.engine.eviction import Entry
 from kist.engine.images import Images
-from kist.engine.usage import Usage
+from kist.engine.usage import Needs, Usage
 from kist.errors import Conflict, NotFound
 from kist.spec.container import Container
 from kist.spec.docker.filters import match_labels
@@ -15,7 +17,7 @@ from kist.spec.event import Kind
 from kist.spec.prune import CachePruning, Pruning
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
-from kist.spec.usage import CacheUsage, Pruned, SystemPruned, VolumeUsage
+from kist.spec.usage import Pruned, SystemPruned, VolumeUsage
 from kist.store import Store, Without, directories
 from kist.store.collect import Collected
 
@@ -93,15 +95,15 @@ class Prune:
 
     def build_cache(self, pruning: CachePruning, *, dry_run: bool = False) -> Pruned:
         """Forget entries of the build cache, the longest unused first, and give back what only they kept."""
-        chosen = _choose(*self._usage.of_cache(), pruning)
-        keys = frozenset(entry.key for entry in chosen)
+        chosen = _choose(self._usage.needs(), pruning)
+        keys = frozenset(chosen)
         if dry_run:
             size = self._store.survey(Without(cache=keys)).size
         else:
             self._store.records.cache_remove(keys)
             collected = self._store.collect()
             size = collected.size if collected else 0
-        return self._told("builder", Pruned(tuple(entry.key for entry in chosen), (), size), dry_run=dry_run)
+        return self._told("builder", Pruned(tuple(chosen), (), size), dry_run=dry_run)
 
     def survey(self, pruning: Pruning, *, every: bool = False, volumes: bool = False) -> SystemPruned:
         """What all of it would remove, one after the other; nothing is removed."""
@@ -140,20 +142,20 @@ def _pruned_volumes(chosen: Sequence[VolumeUsage]) -> Pruned:
     return Pruned(tuple(used.volume.name for used in chosen), (), sum(used.size for used in chosen))
 
 
-def _choose(cache: Sequence[CacheUsage], size: int, pruning: CachePruning) -> list[CacheUsage]:
-    chosen = []
-    for entry in cache:  # the longest unused first
-        if entry.shared and not pruning.every:
-            continue
-        if pruning.until and entry.used_at >= pruning.until // 1_000_000_000:
-            continue
-        if pruning.ids and not any(entry.key.startswith(wanted) for wanted in pruning.ids):
-            continue
-        if pruning.keep and size <= pruning.keep:
-            break
-        size -= entry.size if not entry.shared else 0
-        chosen.append(entry)
-    return chosen
+def _choose(needs: Needs, pruning: CachePruning) -> list[str]:
+    of_images = needs.of_images()
+    before = pruning.until // 1_000_000_000
+    fitting = {
+        key
+        for key, parts, used_at in needs.cache
+        if (pruning.every or parts.isdisjoint(of_images))
+        and (not before or used_at < before)
+        and (not pruning.ids or key.startswith(pruning.ids) or key.partition(":")[2].startswith(pruning.ids))
+    }
+    if not pruning.keep:
+        return [key for key, _, _ in needs.cache if key in fitting]
+    entries = [Entry(key, needs.here.with_below(parts), key in fitting) for key, parts, _ in needs.cache]
+    return eviction.choose(entries, of_images, needs.here.sizes, needs.cache_size - pruning.keep)
 
 
 def fits(pruning: Pruning, created_at: int, labels: Mapping[str, str]) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import logconfig
+from kist.engine import ceilings, logconfig
+from kist.engine.ceilings import Ceilings
 from kist.engine.port_paths import PATHS, PortSettings
 from kist.errors import InvalidInput, KistError
 from kist.network import addresses
@@ -24,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     Attributes:
         log: for containers that name no driver of their own.
+        gc: how much may be taken by what can be made again.
         group: whose members may use root's engine too (see ``kist.api.server``); empty for none's.
         ports: how published ones are carried.
         pools: which subnets networks get that name none: ranges, and the length of the prefix of their parts.
@@ -35,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True):
     log: LogConfig = msgspec.field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
     pools: Pools = DEFAULT_POOLS
     ports: PortSettings = PortSettings()
+    gc: Ceilings = Ceilings()
 
 
 def read(path: str) -> Settings:
@@ -52,11 +55,11 @@ def read(path: str) -> Settings:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
-    unknown = [name for name in content if name not in {"group", "log", "networks", "ports", "storage"}]
+    unknown = [name for name in content if name not in {"gc", "group", "log", "networks", "ports", "storage"}]
     if unknown:
         raise InvalidInput(
             f"{path}: there is no setting {unknown[0]!r}",
-            hint="this file has: group, storage, [log], [networks], [ports]",
+            hint="this file has: group, storage, [gc], [log], [networks], [ports]",
         )
     storage = content.get("storage", "")
     if storage not in {"", *NAMES}:
@@ -73,7 +76,9 @@ def read(path: str) -> Settings:
         section = "networks"
         pools = _pools(content.get("networks", {}))
         section = "ports"
-        return Settings(storage, group, log, pools, _ports(content.get("ports", {})))
+        ports = _ports(content.get("ports", {}))
+        section = "gc"
+        return Settings(storage, group, log, pools, ports, ceilings.read(content.get("gc", {})))
     except KistError as error:
         raise InvalidInput(f"{path}: [{section}]: {error}", hint=error.hint) from None
 

@@ -12,7 +12,7 @@ from kist.spec.container import Container
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
-from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, OtherUsage, VolumeUsage
+from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, Limits, OtherUsage, VolumeUsage
 from kist.spec.volume import Volume
 from kist.store import Store, digests_in, directories
 from kist.store.accounting import Account, Parts, blob_name
@@ -22,19 +22,36 @@ _SECOND = 1_000_000_000
 _NOTHING = Extent(0, 0)
 
 
-class _Needs(NamedTuple):
-    """Which parts are needed by each of the images and by each entry of the build cache, with the entry's last use."""
+class Needs(NamedTuple):
+    """What is here of layers and blobs, and which of it each image and each entry of the build cache needs.
 
+    Attributes:
+        here: all of it.
+        images: the newest first, each with its parts.
+        cache: the longest unused first: key, parts without what they stand on, last use (seconds since the epoch).
+    """
+
+    here: Parts
     images: tuple[tuple[Image, set[str]], ...]
     cache: tuple[tuple[str, set[str], int], ...]
 
     def of_images(self) -> set[str]:
-        """By any image."""
+        """What any image needs."""
         return set().union(*(parts for _, parts in self.images))
 
-    def of_cache(self, here: Parts) -> set[str]:
-        """By any entry of the cache."""
-        return here.with_below(part for _, parts, _ in self.cache for part in parts)
+    def of_cache(self) -> set[str]:
+        """What any entry of the cache needs."""
+        return self.here.with_below(part for _, parts, _ in self.cache for part in parts)
+
+    @property
+    def images_size(self) -> int:
+        """Bytes that all images have on the disk."""
+        return self.here.size(self.of_images())
+
+    @property
+    def cache_size(self) -> int:
+        """Bytes that only the cache keeps."""
+        return self.here.size(self.of_cache() - self.of_images())
 
 
 class Usage:
@@ -68,8 +85,8 @@ class Usage:
         with self._lock:
             self._written.pop(container.id, None)
 
-    def all(self) -> DiskUsage:
-        """The space of everything under the data root."""
+    def all(self, limits: Limits) -> DiskUsage:
+        """The space of everything under the data root, beside the ceilings that hold."""
         containers = self._containers.list(all=True)
         account = self._store.account(
             {each.id: known for each in containers if (known := self._known(each)) is not None}
@@ -78,18 +95,18 @@ class Usage:
         needs = self._needs(parts)
         users = {image.id: len(self._store.records.containers_of_image(image.id)) for image, _ in needs.images}
         standing = parts.with_below(key for key in account.active if key in account.containers)
-        sizes = parts.assigned((needs.of_images(), needs.of_cache(parts), standing))
+        sizes = parts.assigned((needs.of_images(), needs.of_cache(), standing))
         images_size, cache_size, below_containers, dead = sizes
         active = set().union(*(own for image, own in needs.images if users[image.id]))
         written = [extent for key, extent in account.active.items() if key in account.containers]
         unfinished = sum(extent.disk for key, extent in account.active.items() if key not in account.containers)
         return DiskUsage(
-            images=_of_images(needs, users, parts, self._store.snapshots.sizes()),
+            images=_of_images(needs, users, self._store.snapshots.sizes()),
             images_size=images_size,
             images_reclaimable=images_size - parts.size(active),
             containers=tuple(self._accounted(each, account) for each in containers),
             containers_size=sum(each.disk for each in (*written, *account.containers.values())) + below_containers,
-            cache=_of_cache(needs, parts),
+            cache=_of_cache(needs),
             cache_size=cache_size,
             volumes=self.of_volumes(account.volumes),
             others=(
@@ -98,22 +115,20 @@ class Usage:
                 OtherUsage("leftovers", account.strays + unfinished + dead, dead),
                 OtherUsage("rest", account.rest),
             ),
+            limits=limits,
         )
 
-    def of_cache(self, images: Sequence[Image] | None = None) -> tuple[tuple[CacheUsage, ...], int]:
-        """The space of the build cache's entries, the longest unused first, and what they alone keep.
+    def needs(self, images: Sequence[Image] | None = None) -> Needs:
+        """What images and build cache are made of; of these images, or of all that are here."""
+        return self._needs(self._store.parts(), images)
 
-        Args:
-            images: beside which ones; by default all that are here.
-        """
-        parts = self._store.parts()
-        needs = self._needs(parts, images)
-        _, size, _ = parts.assigned((needs.of_images(), needs.of_cache(parts)))
-        return _of_cache(needs, parts), size
+    def of_cache(self, images: Sequence[Image] | None = None) -> tuple[CacheUsage, ...]:
+        """The space of the build cache's entries, the longest unused first, beside these images or all of them."""
+        return _of_cache(self.needs(images))
 
     def cache_keys(self, until: int, images: Sequence[Image]) -> list[str]:
         """The entries of the build cache that were not used since a moment and keep nothing of these images."""
-        entries, _ = self.of_cache(images)
+        entries = self.of_cache(images)
         return [each.key for each in entries if not each.shared and (not until or each.used_at < until // _SECOND)]
 
     def of_volumes(
@@ -132,6 +147,10 @@ class Usage:
         volumes = self._store.volumes.list()
         known = self._store.volumes.sizes(each.name for each in volumes) if sizes is None else sizes
         return tuple(VolumeUsage(each, users[each.name], known.get(each.name, 0)) for each in volumes)
+
+    def of_volume(self, volume: Volume) -> VolumeUsage:
+        """The space of one volume that no container has."""
+        return VolumeUsage(volume, 0, self._store.volumes.sizes([volume.name])[volume.name])
 
     def _known(self, container: Container) -> Extent | None:
         with self._lock:
@@ -152,16 +171,13 @@ class Usage:
         below = sum(sizes.get(key, 0) for key in account.parts.with_below([container.id]))
         return _of_container(container, written, below, account.containers.get(container.id, _NOTHING))
 
-    def _needs(self, parts: Parts, images: Sequence[Image] | None = None) -> _Needs:
+    def _needs(self, here: Parts, images: Sequence[Image] | None = None) -> Needs:
         entries = self._store.records.cache_entries()
-        return _Needs(
+        return Needs(
+            here,
             tuple((image, self._parts(image)) for image in (self._images.list() if images is None else images)),
-            tuple((key, _kept(value, parts), used_at) for key, value, used_at in entries),
+            tuple((key, _kept(value, here), used_at) for key, value, used_at in entries),
         )
-
-    def of_volume(self, volume: Volume) -> VolumeUsage:
-        """The space of one volume that no container has."""
-        return VolumeUsage(volume, 0, self._store.volumes.sizes([volume.name])[volume.name])
 
     def _parts(self, image: Image) -> set[str]:
         """What an image is made of."""
@@ -180,18 +196,20 @@ def _of_container(container: Container, written: Extent, below: int, files: Exte
     return ContainerUsage(container, written.apparent, root, files.apparent, written.disk + files.disk)
 
 
-def _of_images(needs: _Needs, users: dict[Digest, int], parts: Parts, sizes: dict[str, int]) -> tuple[ImageUsage, ...]:
+def _of_images(needs: Needs, users: dict[Digest, int], sizes: dict[str, int]) -> tuple[ImageUsage, ...]:
     count = Counter(part for _, own in needs.images for part in own)
+    on_disk = needs.here.size
     found = []
     for image, own in needs.images:
         common = {part for part in own if count[part] > 1}
         shared, unique = (sum(sizes.get(part, 0) for part in some) for some in (common, own - common))
-        found.append(ImageUsage(image, users[image.id], shared, unique, parts.size(own), parts.size(common)))
+        found.append(ImageUsage(image, users[image.id], shared, unique, on_disk(own), on_disk(common)))
     return tuple(found)
 
 
-def _of_cache(needs: _Needs, parts: Parts) -> tuple[CacheUsage, ...]:
+def _of_cache(needs: Needs) -> tuple[CacheUsage, ...]:
     of_images = needs.of_images()
     return tuple(
-        CacheUsage(key, parts.size(own), not own.isdisjoint(of_images), used_at) for key, own, used_at in needs.cache
+        CacheUsage(key, needs.here.size(own), not own.isdisjoint(of_images), used_at)
+        for key, own, used_at in needs.cache
     )

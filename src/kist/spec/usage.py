@@ -105,6 +105,20 @@ class OtherUsage(msgspec.Struct, frozen=True):
     reclaimable: int = 0
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """Above how many bytes what can be made again is given up; None for no ceiling (``[gc]`` of ``engine.toml``).
+
+    Attributes:
+        images: all of them; only such go that can be had again and that nobody has named or uses.
+        cache: what only the build cache keeps.
+        packages: what bootstraps have downloaded.
+    """
+
+    images: int | None = None
+    cache: int | None = None
+    packages: int | None = None
+
+
 class DiskUsage(msgspec.Struct, frozen=True):
     """What is under the data root, in bytes of blocks on the disk.
 
@@ -117,6 +131,7 @@ class DiskUsage(msgspec.Struct, frozen=True):
         containers_size: what containers have written, their logs, and layers of images that were removed under them.
         cache_size: what only the build cache keeps.
         others: the rest.
+        limits: the ceilings that hold.
     """
 
     images: tuple[ImageUsage, ...]
@@ -128,6 +143,7 @@ class DiskUsage(msgspec.Struct, frozen=True):
     cache_size: int
     volumes: tuple[VolumeUsage, ...]
     others: tuple[OtherUsage, ...]
+    limits: Limits = Limits()
 
     @property
     def containers_reclaimable(self) -> int:

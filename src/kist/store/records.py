@@ -53,6 +53,7 @@ class Records:
                 "owner = min(owner, excluded.owner) WHERE excluded.owner IN (0, images.owner)",
                 (image.id, image.manifest, image.created_at, image.size, config, owner),
             )
+            db.execute("DELETE FROM origins WHERE image = ?", (image.id,))  # who can have it again, notes it (Origins)
             for name in image.references:
                 _name(db, name, image.id, owner)
 
@@ -328,6 +329,8 @@ def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> No
         "SET image = excluded.image, owner = excluded.owner WHERE excluded.owner IN (0, names.owner)",
         (name, identity, owner),
     )
+    if done.rowcount:
+        db.execute("DELETE FROM given_names WHERE name = ?", (name,))
     known = db.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
     if not done.rowcount and known[0] != identity:
         raise Forbidden(f"the name {name} belongs to somebody else", hint="choose a name of your own")

@@ -121,4 +121,15 @@ MIGRATIONS = (
     ALTER TABLE snapshots RENAME COLUMN copied TO storage;
     CREATE TABLE storage (driver TEXT NOT NULL);
     """,
+    # Images that can be had again, by which command, and the names that came with that; and when images were used.
+    """
+    ALTER TABLE images ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;   -- seconds since the epoch
+    CREATE TABLE origins (
+        image TEXT PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,
+        again TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE given_names (
+        name TEXT PRIMARY KEY REFERENCES names (name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    """,
 )

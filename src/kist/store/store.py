@@ -9,7 +9,7 @@ data root open at once.
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,7 @@ from kist.store.events import EventLog
 from kist.store.failures import reported
 from kist.store.locks import StoreLock
 from kist.store.networks import Networks
+from kist.store.origins import Origins
 from kist.store.records import Records
 from kist.store.snapshots import Snapshots
 from kist.store.volumes import Volumes
@@ -42,6 +43,7 @@ class Store:
     Attributes:
         blobs: content by digest.
         events: what happened.
+        origins: which images can be had again.
         networks: rows about networks, and who has which address.
         records: rows about images, containers and the build cache.
         snapshots: layers as file trees.
@@ -70,6 +72,7 @@ class Store:
         self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
         self.records = Records(self.database)
         self.networks = Networks(self.database)
+        self.origins = Origins(self.database)
         self.events = EventLog(self.database)
         with reported("open data root"), self._lock.shared():
             self.storage = choose(self.root, self.database, storage, tried=tried)
@@ -142,6 +145,18 @@ class Store:
         """While nobody else can open the data root; those who have it open already go on."""
         with reported("lock data root"), StoreLock(f"{self.root}/open.lock").alone(wait=True):
             yield
+
+    def shrink(self, forget: Callable[[], bool]) -> Collected | None:
+        """Forget records, and remove what they alone kept, while nobody is between finding something and using it.
+
+        Args:
+            forget: chooses and forgets; whether there was anything.
+
+        Returns:
+            None where nothing was done: somebody writes, or nothing was forgotten.
+        """
+        with reported("collect garbage"), self._lock.alone() as alone:
+            return collect(self.blobs, self.snapshots, self.records) if alone and forget() else None
 
     def quiet(self) -> AbstractContextManager[bool]:
         """Hold the lock alone where that is possible at once, and say so: nothing is made that has no record yet."""

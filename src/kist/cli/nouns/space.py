@@ -35,11 +35,13 @@ _UNCOUNTED = "-"
 
 def kinds(found: "dict[str, Any]") -> "list[dict[str, Any]]":
     """A row for each kind of object, with its totals, and one for each of the rest."""
-    counted = [{"Type": name, **found[field]} for name, field in _KINDS]
-    return [
-        *counted,
-        *({"Type": _OTHERS[each["Kind"]], "TotalSize": each["Size"], **each} for each in found["OtherUsage"]),
+    ceilings = found["Ceilings"]
+    counted = [{"Type": name, "Ceiling": ceilings.get(field), **found[field]} for name, field in _KINDS]
+    others = [
+        {"Type": _OTHERS[each["Kind"]], "TotalSize": each["Size"], "Ceiling": ceilings.get(each["Kind"]), **each}
+        for each in found["OtherUsage"]
     ]
+    return counted + others
 
 
 def _reclaimable(row: "Row", _view: "View") -> str:
@@ -59,8 +61,9 @@ KIND = Noun(
         "Active": ("ACTIVE", _count("ActiveCount")),
         "Size": ("SIZE", lambda row, _view: size(row["TotalSize"])),
         "Reclaimable": ("RECLAIMABLE", _reclaimable),
+        "Ceiling": ("CEILING", lambda row, _view: _UNCOUNTED if row["Ceiling"] is None else size(row["Ceiling"])),
     },
-    ("Type", "TotalCount", "Active", "Size", "Reclaimable"),
+    ("Type", "TotalCount", "Active", "Size", "Reclaimable", "Ceiling"),
 )
 
 IMAGE_SPACE = Noun(

@@ -7,7 +7,7 @@ from kist.spec.docker.containers import write_summaries
 from kist.spec.docker.images import write_summary as write_image
 from kist.spec.docker.times import write_time
 from kist.spec.docker.volumes import write_used
-from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, OtherUsage
+from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, Limits, OtherUsage
 
 KINDS = ("container", "image", "volume", "build-cache")
 _SECOND = 1_000_000_000
@@ -18,7 +18,8 @@ def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, version: tuple[i
 
     The fields ``ImageUsage`` and so on are those of API 1.52; they have exact totals, of the space on the disk, which
     clients otherwise make up from the lists. ``Size`` in the lists is that of the files, as everywhere in the API.
-    ``DiskSize``, ``DiskShared``, ``SizeLog``, ``OtherUsage`` and ``TotalSize`` are Kist's own.
+    ``DiskSize``, ``DiskShared``, ``SizeLog``, ``OtherUsage``, ``TotalSize`` and ``Ceilings`` (by the
+    names of these fields) are Kist's own.
 
     Args:
         usage: what was measured.
@@ -35,6 +36,7 @@ def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, version: tuple[i
     written: dict[str, Any] = {
         "OtherUsage": [_other(each) for each in usage.others],
         "TotalSize": usage.total,
+        "Ceilings": {name: size for name, size in _ceilings(usage.limits) if size is not None},
     }
     for kind, write in writers.items():
         if kind in kinds:
@@ -61,6 +63,10 @@ def _image(each: ImageUsage, version: tuple[int, int]) -> dict[str, Any]:
         "DiskSize": each.disk,
         "DiskShared": each.disk_shared,
     }
+
+
+def _ceilings(limits: Limits) -> tuple[tuple[str, int | None], ...]:
+    return ("ImageUsage", limits.images), ("BuildCacheUsage", limits.cache), ("packages", limits.packages)
 
 
 def _other(each: OtherUsage) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kist.engine.ceilings import Ceiling, Ceilings, read
+from kist.engine.eviction import Entry, choose
+from kist.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("text", "ceiling"),
+    [
+        ("20GB", Ceiling(size=20 * 10**9)),
+        ("1.5G", Ceiling(size=1_500_000_000)),
+        ("512 MiB", Ceiling(size=512 << 20)),
+        ("100kB", Ceiling(size=100_000)),
+        ("0", Ceiling(size=0)),
+        (4096, Ceiling(size=4096)),
+        ("12.5%", Ceiling(percent=12.5)),
+        ("none", Ceiling()),
+    ],
+)
+def test_a_ceiling_is_a_size_or_a_share_or_none(text, ceiling):
+    assert read({"images": text}) == Ceilings(images=ceiling)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "size"),
+    [
+        (Ceiling(), None),
+        (Ceiling(size=0), 0),
+        (Ceiling(size=500), 500),
+        (Ceiling(percent=10), 100),
+        (Ceiling(500, 10), 100),
+        (Ceiling(50, 10), 50),
+    ],
+)
+def test_the_smaller_one_holds(ceiling, size):
+    assert ceiling.of(1000) == size
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ([], "must be a table"),
+        ({"cache": "1GB"}, "there is no setting 'cache'"),
+        ({"images": "much"}, "images is a size, not 'much'"),
+        ({"images": "101%"}, "images is a size, not '101%'"),
+        ({"images": "-1GB"}, "images is a size"),
+        ({"build-cache": True}, "build-cache is a size"),
+        ({"keep-for": "1w"}, "keep-for is a length of time, not '1w'"),
+    ],
+)
+def test_what_cannot_be_a_setting(table, said):
+    with pytest.raises(InvalidInput, match=said) as error:
+        read(table)
+    assert error.value.hint
+
+
+def test_what_was_used_lately_is_told_in_a_length_of_time():
+    assert read({"keep-for": "2d"}).keep_for == 2 * 86400
+    assert read({}) == Ceilings()
+
+
+SIZES = {"base": 100, "a": 10, "b": 10, "c": 10}
+A = Entry("A", ("base", "a"), may_go=True)
+B = Entry("B", ("base", "b"), may_go=True)
+C = Entry("C", ("c",), may_go=True)
+EMPTY = Entry("empty", (), may_go=True)
+
+
+@pytest.mark.parametrize(
+    ("entries", "kept", "excess", "gone"),
+    [
+        ((A, B, C), (), 0, []),
+        ((A, B, C), (), -5, []),
+        ((A, B, C), (), 10, ["A"]),
+        ((A, B, C), (), 11, ["A", "B"]),  # the second gives back what both stand on
+        ((A, B, C), (), 120, ["A", "B"]),
+        ((A, B, C), (), 500, ["A", "B", "C"]),
+        ((A, B, C), ("base",), 15, ["A", "B"]),
+        ((C, A, B), (), 1, ["C"]),
+        ((EMPTY, C), (), 1, ["C"]),  # what gives nothing back stays
+        ((A, C), ("base", "a"), 1, ["C"]),
+        ((A._replace(may_go=False), B, C), (), 500, ["B", "C"]),
+    ],
+)
+def test_the_longest_unused_go_until_it_is_enough(entries, kept, excess, gone):
+    assert choose(entries, kept, SIZES, excess) == gone
+
+
+@st.composite
+def stores(draw):
+    sizes = draw(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 100), min_size=1))
+    parts = st.frozensets(st.sampled_from(sorted(sizes)))
+    entries = [
+        Entry(str(n), own, may_go) for n, (own, may_go) in enumerate(draw(st.lists(st.tuples(parts, st.booleans()))))
+    ]
+    return sizes, entries, draw(parts), draw(st.integers(-10, 400))
+
+
+@given(stores())
+def test_enough_goes_or_all_that_may_and_nothing_else(store):
+    sizes, entries, kept, excess = store
+
+    def size(which):
+        return sum(sizes[part] for part in set().union(*(entry.parts for entry in which)) - kept)
+
+    gone = set(choose(entries, kept, sizes, excess))
+    left = [entry for entry in entries if entry.key not in gone]
+    given_back = size(entries) - size(left)
+    may = [entry for entry in entries if entry.may_go and not kept.issuperset(entry.parts)]
+    assert gone <= {entry.key for entry in may}
+    assert given_back >= excess or gone == {entry.key for entry in may}
+    if gone:  # not one more than was needed
+        last = [entry for entry in entries if entry.key not in gone or entry.key == max(gone, key=int)]
+        assert size(entries) - size(last) < excess
