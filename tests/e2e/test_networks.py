@@ -376,6 +376,21 @@ def test_an_ordinary_user_has_no_network_on_a_device_of_the_machines(engine: Eng
         engine.create_network(NetworkOptions("lab", driver="macvlan", options={"parent": "eth0"}))
 
 
+def test_a_link_on_a_network_of_ones_own_is_a_name_that_follows(engine: Engine, busybox: str):
+    with a_network(engine), a_network(engine, "other"):
+        asked = Networking(endpoints=(Endpoint("other"), Endpoint("lab")))
+        made = ContainerOptions(
+            image=busybox, name="postgres", command=("sleep", "60"), network="other", networking=asked
+        )
+        engine.create(made)
+        web = run(engine, busybox, "web", Endpoint("lab", links=("postgres:db",)))
+        assert "db" not in shell(engine, web, "cat /etc/hosts")
+        engine.start("postgres")
+        database = engine.container("postgres")
+        assert f"{bare(database.networks[1].address)}\tdb" in shell(engine, web, "cat /etc/hosts")
+        assert shell(engine, web, "env | grep ^DB_ || echo none") == "none"
+
+
 def test_a_restart_keeps_the_networks(engine: Engine, busybox: str):
     with a_network(engine, "aaa"), a_network(engine, "bbb"):
         one = run(engine, busybox, "one", Endpoint("aaa"), Endpoint("bbb"))

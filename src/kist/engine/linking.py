@@ -8,6 +8,7 @@ from kist.engine.links import Link
 from kist.engine.roster import Roster
 from kist.engine.surroundings import rewrite_hosts
 from kist.errors import Conflict, InvalidInput, NotFound
+from kist.network import plan
 from kist.spec.container import Container, ContainerOptions
 
 
@@ -33,7 +34,7 @@ class Linking:
         Raises:
             InvalidInput: names the link. As in Docker it is not a ``NotFound``, for which clients pull the image.
         """
-        for link in options.networking.links:
+        for link in _texts(options):
             try:
                 found = self._roster.get(links.read_link(link)[0])
             except NotFound as error:
@@ -47,19 +48,23 @@ class Linking:
 
     def note(self, container: Container) -> None:
         """A container is here, which may have links."""
-        if container.options.networking.links:
+        if _texts(container.options):
             self._linking.add(container.id)
 
     def of(self, container: Container) -> tuple[Link, ...]:
-        """The containers that this one is linked to, which must run."""
-        return links.resolve(container.options.networking.links, self._roster.get)
+        """The containers that this one is linked to; on the default network they must run."""
+        texts = _texts(container.options)
+        if not texts or _is_usual(container.options):
+            return links.resolve(texts, self._roster.get)
+        networks = {each.network for each in container.options.networking.endpoints}
+        return links.known(texts, self._roster.get, networks)
 
     def environment(self, container: Container) -> tuple[str, ...]:
         """The variables of its links as of now; one that does not run any more gives none."""
-        if not container.options.networking.links:
+        if not _is_usual(container.options):
             return ()
         found: list[Link] = []
-        for text in container.options.networking.links:
+        for text in _texts(container.options):
             with contextlib.suppress(NotFound, Conflict):
                 found += links.resolve([text], self._roster.get)
         return links.environment(container.name, found)
@@ -71,3 +76,14 @@ class Linking:
                 container = self._roster.get(identifier)
                 if container.state.running:
                     rewrite_hosts(self._roster.places(container), container, self.of(container))
+
+
+def _texts(options: ContainerOptions) -> tuple[str, ...]:
+    """All links that were asked for."""
+    told = (link for endpoint in options.networking.endpoints for link in endpoint.links)
+    return tuple(dict.fromkeys((*options.networking.links, *told)))
+
+
+def _is_usual(options: ContainerOptions) -> bool:
+    """Whether links are as on the default network, which gives variables too; elsewhere they are names."""
+    return options.network == plan.DEFAULT

@@ -3,11 +3,13 @@
 Docker's documentation calls them legacy; the scripts of many archives still use them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from kist.engine import publishing
-from kist.errors import Conflict, InvalidInput
+from kist.errors import Conflict, InvalidInput, NotFound
+from kist.network.plan import DEFAULT
 from kist.spec.container import Container
 
 # Of a container's environment, what says nothing about its service.
@@ -36,7 +38,7 @@ class Link(NamedTuple):
 
 
 def resolve(texts: Iterable[str], get: Callable[[str], Container]) -> tuple[Link, ...]:
-    """The links of a container that is about to start.
+    """The links of a container that is about to start on the default network.
 
     Raises:
         Conflict: a linked container does not run, or has no address to be reached at.
@@ -50,10 +52,29 @@ def resolve(texts: Iterable[str], get: Callable[[str], Container]) -> tuple[Link
             raise Conflict(
                 f"Cannot link to a non running container: /{target.name} AS {alias}", hint=f"kist start {target.name}"
             )
-        if not target.networks:
+        address = address_on(target, {DEFAULT})
+        if not address:
             raise Conflict(f"cannot link to {target.name}: it is on no network (--network {target.options.network})")
-        found.append(Link(target, alias, target.networks[0].address.partition("/")[0]))
+        found.append(Link(target, alias, address))
     return tuple(found)
+
+
+def known(texts: Iterable[str], get: Callable[[str], Container], networks: Collection[str]) -> tuple[Link, ...]:
+    """The links of a container on networks of the user's own: those that run there now, the others when they do."""
+    found = []
+    for text in texts:
+        name, alias = read_link(text)
+        with contextlib.suppress(NotFound):
+            target = get(name)
+            if address := address_on(target, networks):
+                found.append(Link(target, alias, address))
+    return tuple(found)
+
+
+def address_on(target: Container, networks: Collection[str]) -> str:
+    """Where a container is on one of these networks; empty where it is on none of them now."""
+    held = (each.address or each.address6 for each in target.networks if each.network in networks)
+    return next((address.partition("/")[0] for address in held), "")
 
 
 def hosts_entry(link: Link) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from kist.engine import bundle, links, networks
 from kist.engine.links import Link
 from kist.engine.starter import Places
 from kist.network import files
-from kist.network.plan import way_out
+from kist.network.plan import DEFAULT, way_out
 from kist.spec.container import Container
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
@@ -34,7 +34,7 @@ def write_surroundings(
         "hosts": hosts_text(container, attachments, linked),
     }
     paths = {name: _write(os.path.join(places.data, name), text) for name, text in texts.items()}
-    env = links.environment(container.name, linked)
+    env = links.environment(container.name, linked) if options.network == DEFAULT else ()
     return bundle.Surroundings(
         tuple(root), paths["resolv.conf"], paths["hostname"], paths["hosts"], env, volumes or {}, hostname_of(container)
     )
