@@ -103,6 +103,11 @@ def _device(key: int, name: str, *, equal: bool) -> bytes:
     return load + _compare(_EQUAL if equal else _NOT_EQUAL, name.encode("ascii").ljust(_NAME_SIZE, b"\0"))
 
 
+def compare_equal(value: bytes) -> bytes:
+    """What is in register 1 is this."""
+    return _compare(_EQUAL, value)
+
+
 def _compare(operation: int, value: bytes) -> bytes:
     return expression("cmp", be32(1, _REGISTER_1), be32(2, operation), netlink.nested(3, netlink.attribute(1, value)))
 

@@ -90,3 +90,8 @@ class Loop:
         self._watches.clear()
         self._timers.clear()
         self._epoll.close()
+
+
+def moment(seconds: float) -> int:
+    """The moment, for ``Loop.set_timer``, that is so many seconds away."""
+    return time.monotonic_ns() + round(seconds * 1_000_000_000)

@@ -1,0 +1,262 @@
+"""Questions that other name servers are asked: tried again, of the next one too, and given up in time.
+
+Each try has a socket of its own, and with it a port that nobody can guess, as nobody can the identifier; only the
+server that was asked can answer, as the socket is connected to it (RFC 5452). Who asks the same meanwhile shares the
+answer.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kist.kernel.lean import socket
+from kist.runtime import loop as events
+from kist.runtime.names import message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kist.runtime.names.upstreams import Place
+
+    Done = Callable[[bytes | None], None]
+
+# Seconds for each try. All of them are less than the five after which a client asks again.
+_PATIENCE = (1.0, 1.0, 1.0, 1.5)
+# Questions at a time, with up to four sockets each; as many more wait for their turn as a client can have meant to ask.
+_MOST = 64
+_MOST_WAITING = 1024
+_USELESS = frozenset({message.SERVFAIL, message.NOTIMP, message.REFUSED, message.FORMERR})
+
+
+class Forwarder:
+    """Asks other servers.
+
+    Args:
+        loop: where sockets and times are watched.
+        servers: gives whom to ask, as of now.
+    """
+
+    def __init__(self, loop: events.Loop, servers: Callable[[], list[Place]]) -> None:
+        self._loop = loop
+        self._servers = servers
+        self._flights: dict[bytes, _Flight] = {}
+        self._waiting: dict[bytes, list[Done]] = {}
+
+    def ask(self, question: bytes, done: Done, *, tcp: bool) -> None:
+        """Have a question answered.
+
+        Args:
+            question: as ``message.passed_on`` gives it.
+            done: called once, with the answer (whatever its identifier), or with None when nobody gives one.
+            tcp: ask over TCP, which has room for any answer.
+        """
+        key = (b"t" if tcp else b"u") + question
+        if key in self._flights:
+            self._flights[key].waiting.append(done)
+        elif key in self._waiting:
+            self._waiting[key].append(done)
+        elif len(self._flights) < _MOST:
+            self._begin(key, [done])
+        elif len(self._waiting) < _MOST_WAITING:
+            self._waiting[key] = [done]
+        else:
+            done(None)
+
+    def close(self) -> None:
+        """Give all up; nobody is told."""
+        self._waiting.clear()
+        for flight in tuple(self._flights.values()):
+            flight.close()
+        self._flights.clear()
+
+    def _begin(self, key: bytes, waiting: list[Done]) -> None:
+        flight = self._flights[key] = _Flight(self._loop, key, waiting, self._servers(), self._over)
+        flight.try_next()
+
+    def _over(self, flight: _Flight, answer: bytes | None) -> None:
+        del self._flights[flight.key]
+        for done in flight.waiting:
+            done(answer)
+        if self._waiting and len(self._flights) < _MOST:
+            key = next(iter(self._waiting))
+            self._begin(key, self._waiting.pop(key))
+
+
+class _Flight:
+    """One question on its way."""
+
+    def __init__(
+        self,
+        loop: events.Loop,
+        key: bytes,
+        waiting: list[Done],
+        servers: list[Place],
+        over: Callable[[_Flight, bytes | None], None],
+    ) -> None:
+        self._loop = loop
+        self.key = key
+        self.waiting = waiting
+        self._servers = servers
+        self._over = over
+        self._tries: set[_Datagram | _Stream] = set()
+        self._tried = 0
+        # What a server said that did not know: the last word, if nobody knows better.
+        self._word: bytes | None = None
+        self._timer = f"names {id(self)}"
+
+    def try_next(self) -> None:
+        """Ask the next server, or give up; earlier ones may still answer meanwhile."""
+        self._loop.clear_timer(self._timer)
+        while self._tried < len(_PATIENCE) and self._servers:
+            server = self._servers[self._tried % len(self._servers)]
+            patience = _PATIENCE[self._tried]
+            self._tried += 1
+            try:
+                make = _Stream if self.key[:1] == b"t" else _Datagram
+                self._tries.add(make(self._loop, self.key[1:], server, self._answered, self._failed))
+            except OSError:
+                continue  # no way to it, or no descriptors left
+            self._loop.set_timer(self._timer, events.moment(patience), self.try_next)
+            return
+        self._finish(self._word)
+
+    def close(self) -> None:
+        """Forget all sockets."""
+        self._loop.clear_timer(self._timer)
+        for each in self._tries:
+            each.close()
+        self._tries = set()
+
+    def _finish(self, answer: bytes | None) -> None:
+        self.close()
+        self._over(self, answer)
+
+    def _answered(self, attempt: _Datagram | _Stream, answer: bytes) -> None:
+        if message.response_code(answer) in _USELESS:
+            self._word = answer
+            self._failed(attempt)
+        else:
+            self._finish(answer)
+
+    def _failed(self, attempt: _Datagram | _Stream) -> None:
+        """A server says that it does not know, or nobody listens there: ask the next one at once.
+
+        Where there is no other one, that was the answer.
+        """
+        attempt.close()
+        self._tries.discard(attempt)
+        if self._tried >= len(self._servers) and not self._tries:
+            self._finish(self._word)
+        elif self._tried < len(self._servers):
+            self.try_next()
+
+
+class _Datagram:
+    """A question over UDP."""
+
+    def __init__(
+        self,
+        loop: events.Loop,
+        question: bytes,
+        server: Place,
+        answered: Callable[[Any, bytes], None],
+        failed: Callable[[Any], None],
+    ) -> None:
+        self._loop = loop
+        self._answered = answered
+        self._failed = failed
+        self._asked = os.urandom(2) + question
+        family, address = server
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.connect(address)
+            self._socket.send(self._asked)
+        except OSError:
+            self._socket.close()
+            raise
+        loop.watch(self._socket.fileno(), events.READ, self._ready)
+
+    def _ready(self, _: int) -> None:
+        try:
+            data = self._socket.recv(message.LONGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._failed(self)  # an ICMP message says that nobody listens
+            return
+        # What is no answer to this question is somebody's who guesses; the real one may be on its way.
+        if _answers(data, self._asked):
+            self._answered(self, data)
+
+    def close(self) -> None:
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+
+
+class _Stream:
+    """A question over TCP, on a connection of its own; each message has its length in two bytes before it."""
+
+    def __init__(
+        self,
+        loop: events.Loop,
+        question: bytes,
+        server: Place,
+        answered: Callable[[Any, bytes], None],
+        failed: Callable[[Any], None],
+    ) -> None:
+        self._loop = loop
+        self._answered = answered
+        self._failed = failed
+        self._asked = os.urandom(2) + question
+        self._unsent = len(self._asked).to_bytes(2, "big") + self._asked
+        self._got = b""
+        family, address = server
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.connect(address)
+        except BlockingIOError:
+            pass  # it can be written to when it is connected
+        except OSError:
+            self._socket.close()
+            raise
+        loop.watch(self._socket.fileno(), events.WRITE, self._ready)
+
+    def _ready(self, _: int) -> None:
+        try:
+            if self._unsent:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+                if not self._unsent:
+                    self._loop.watch(self._socket.fileno(), events.READ, self._ready)
+                return
+            data = self._socket.recv(message.LONGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._failed(self)
+            return
+        self._got += data
+        length = int.from_bytes(self._got[:2], "big")
+        if len(self._got) < 2 + length or len(self._got) < 2:
+            return
+        answer = self._got[2 : 2 + length]
+        if _answers(answer, self._asked):
+            self._answered(self, answer)
+        else:
+            self._failed(self)
+
+    def close(self) -> None:
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+
+
+def _answers(data: bytes, asked: bytes) -> bool:
+    try:
+        return message.answers(data, asked)
+    except message.Malformed:
+        return False

@@ -1,0 +1,58 @@
+"""Messages of the domain name system as clients and servers send them, and the files that a name server reads."""
+
+import json
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+from kist.runtime import messages
+from kist.runtime.names import message
+from kist.runtime.names.registry import Registry
+
+
+def question(name: str, kind: int = message.A, *, flags: int = 0x0100, opt: bytes = b"", number: int = 7) -> bytes:
+    """A client's message."""
+    head = struct.pack("!6H", number, flags, 1, 0, 0, 1 if opt else 0)
+    return head + spelt(name) + struct.pack("!HH", kind, message.IN) + opt
+
+
+def spelt(name: str) -> bytes:
+    """A name for the wire, in the case that it has."""
+    return b"".join(bytes((len(label),)) + label for label in name.encode().split(b".")) + b"\0"
+
+
+def response(asked: bytes, *records: tuple[bytes, int, int, bytes], code: int = 0, authorities: int = 0) -> bytes:
+    """What a server says: records with their owner, type, TTL and data; the last ``authorities`` of them are such."""
+    flags = 0x8180 | code
+    head = asked[:2] + struct.pack("!5H", flags, 1, len(records) - authorities, authorities, 0)
+    body = b"".join(
+        owner + struct.pack("!HHIH", kind, message.IN, ttl, len(data)) + data for owner, kind, ttl, data in records
+    )
+    return head + asked[12:] + body
+
+
+class Room:
+    """The files of a container and its networks."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.registry = Registry(str(root / "names.json"))
+
+    def tell(self, *networks: str, links: dict[str, str] | None = None, **more: object) -> None:
+        told = [{"name": name, "directory": str(self.root / name), "links": links or {}} for name in networks]
+        messages.write_json(str(self.root / "names.json"), {"networks": told, **more})
+
+    def enter(self, network: str, identifier: str, names: Sequence[str], addresses: Sequence[str]) -> None:
+        (self.root / network).mkdir(exist_ok=True)
+        aside = self.root / network / f".{identifier}"
+        aside.write_text(json.dumps({"names": names, "addresses": addresses}))
+        aside.rename(self.root / network / identifier)
+
+    def addresses(self, name: str) -> list[str] | None:
+        self.registry.look()
+        found = self.registry.addresses(message.encode_name(name))
+        return None if found is None else [".".join(map(str, each)) for each in found]
+
+    def name_of(self, *packed: int) -> list[bytes] | None:
+        self.registry.look()
+        return self.registry.pointers(message.reverse_name(bytes(packed)))
