@@ -1,7 +1,10 @@
 """Messages of the domain name system as clients and servers send them, and the files that a name server reads."""
 
+import contextlib
 import json
+import socket as sockets
 import struct
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +43,7 @@ class Room:
 
     def tell(self, *networks: str, links: dict[str, str] | None = None, **more: object) -> None:
         told = [{"name": name, "directory": str(self.root / name), "links": links or {}} for name in networks]
-        messages.write_json(str(self.root / "names.json"), {"networks": told, **more})
+        messages.write_json(str(self.root / "names.json"), {"networks": told, "forwards": True, **more})
 
     def enter(self, network: str, identifier: str, names: Sequence[str], addresses: Sequence[str]) -> None:
         (self.root / network).mkdir(exist_ok=True)
@@ -56,3 +59,56 @@ class Room:
     def name_of(self, *packed: int) -> list[bytes] | None:
         self.registry.look()
         return self.registry.pointers(message.reverse_name(bytes(packed)))
+
+
+class NameServer:
+    """A name server for everything, over UDP and TCP: each name has this address.
+
+    Args:
+        address: where it listens, on port 53; of the network namespace of the thread that makes it.
+        told: the address that it gives.
+    """
+
+    def __init__(self, address: str, told: str) -> None:
+        self._told = sockets.inet_aton(told)
+        self.asked: list[bytes] = []
+        self._udp = sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM)
+        self._udp.bind((address, 53))
+        self._tcp = sockets.create_server((address, 53))
+        self._threads = [threading.Thread(target=self._hear), threading.Thread(target=self._accept)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop."""
+        # A thread that waits for a socket does not see that it is closed.
+        for each in (self._udp, self._tcp):
+            with contextlib.suppress(OSError):  # ENOTCONN, and yet who waits is woken
+                each.shutdown(sockets.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._udp.close()
+        self._tcp.close()
+
+    def _hear(self) -> None:
+        while True:
+            data, client = self._udp.recvfrom(4096)
+            if not data:
+                return
+            self._udp.sendto(self._answer(data), client)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._tcp.accept()
+                with connection:
+                    answer = self._answer(connection.recv(4096)[2:])
+                    connection.sendall(len(answer).to_bytes(2, "big") + answer)
+
+    def _answer(self, data: bytes) -> bytes:
+        self.asked.append(data)
+        end = data.index(b"\0", 12) + 5
+        asked = data[:end]
+        if data[end - 4 : end - 2] != b"\0\1":
+            return response(asked)
+        return response(asked, (b"\xc0\x0c", message.A, 300, self._told))

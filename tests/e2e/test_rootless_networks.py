@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dns import NameServer
 from faultroom import points
 from harness import BUSYBOX
-from kist.kernel import faults, rtnetlink
+from kist.kernel import faults, netns, rtnetlink
 from kist.network import room
 from machines import SECONDS, Namespace, fetch, join, server, transact
 from ordinary import Ordinary
@@ -185,17 +186,35 @@ def answer_names(space: Namespace, address: str, stop: threading.Event) -> threa
     return thread
 
 
+@pytest.mark.parametrize("ports", [(), ("-p", "80")], ids=["", "published"])
 @_users(("range", "slirp4netns"), ("range", "pasta"))
-def test_names_are_resolved_by_a_server_on_the_machines_loopback(user: User, machine: Machine) -> None:
+def test_names_are_resolved_by_a_server_on_the_machines_loopback(
+    user: User, machine: Machine, ports: tuple[str, ...]
+) -> None:
+    """The monitor asks it where it is; one that has gone to the containers' network, for ports, has the program ask."""
     stop = threading.Event()
     thread = answer_names(machine.space, "127.0.0.53", stop)
     try:
-        out = user.good("run", "--rm", BUSYBOX, "sh", "-c", "cat /etc/resolv.conf; nslookup anything.test")
+        out = user.good("run", "--rm", *ports, BUSYBOX, "sh", "-c", "cat /etc/resolv.conf; nslookup anything.test")
     finally:
         stop.set()
         thread.join()
-    assert "nameserver 10.0.2.3" in out
+    assert "nameserver 127.0.0.11" in out
     assert BEHIND in out
+
+
+@BOTH
+def test_a_container_may_be_the_name_server_of_another(user: User) -> None:
+    container = user.good("run", "-d", BUSYBOX, "sleep", "1000")
+    address, pid = user.good("inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.State.Pid}}", container).split()
+    descriptor = netns.of_process(int(pid))
+    serving = netns.inside(descriptor, lambda: NameServer(address, "192.0.2.9"))
+    os.close(descriptor)
+    try:
+        assert "192.0.2.9" in user.good("run", "--rm", "--dns", address, BUSYBOX, "nslookup", "-type=a", "a.test")
+    finally:
+        user.good("rm", "-f", container)
+        serving.close()
 
 
 @ALL

@@ -7,14 +7,16 @@ keeper: another is started, and the living monitors are told of it; and a contai
 import contextlib
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from kist.engine import state
+from kist.engine import naming, state
 from kist.engine.starter import Places
 from kist.engine.watcher import Watcher
 from kist.errors import Conflict, KistError, Unavailable
+from kist.kernel import netns
 from kist.runtime import launch
 from kist.runtime.launch import Spawner
 
@@ -37,6 +39,8 @@ class Guardians:
     def __init__(self, spawner: Spawner, watcher: Watcher, on_new_keeper: Callable[[], None]) -> None:
         self._spawner = spawner
         self._on_new_keeper = on_new_keeper
+        # One at a time, so that the monitor that comes of it gets what was made for it.
+        self._adopting = threading.Lock()
         spawner.on_keeper = lambda pid: watcher.watch_process(pid, self._keeper_died)
         if spawner.pid:  # it was started ahead
             spawner.on_keeper(spawner.pid)
@@ -59,7 +63,13 @@ class Guardians:
             "run_directory": places.run,
             "attached": [],
         }
-        return self._spawner.adopt(request, found["pid"], found["pid_start"], found["pipes"])
+        with self._adopting:
+            names = _name_sockets(places, found["pid"])
+            try:
+                return self._spawner.adopt(request, found["pid"], found["pid_start"], found["pipes"], names)
+            finally:
+                for descriptor in names.values():
+                    os.close(descriptor)
 
     def connect(self, places: Places) -> socket.socket:
         """A connection to the container's monitor, waiting for another one where that has been killed.
@@ -111,6 +121,20 @@ class Guardians:
         with contextlib.suppress(KistError, OSError):
             self._spawner.be_ready()
             launch.ask(places.run, {"op": "guard", "at": self._spawner.run_root, "name": self._spawner.name})
+
+
+def _name_sockets(places: Places, pid: int) -> dict[str, int]:
+    """Sockets of the name server of a container whose own were closed with the processes that had them."""
+    if not naming.has_server(places.run):
+        return {}
+    try:
+        namespace = netns.of_process(pid)
+    except OSError:
+        return {}  # it has ended, which the keeper is about to find out
+    try:
+        return naming.open_sockets(namespace)
+    finally:
+        os.close(namespace)
 
 
 def _runs(places: Places) -> bool:

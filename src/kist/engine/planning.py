@@ -78,17 +78,21 @@ class Planning:
         get = self._roster.get
         root = roots.root_mounts(self._store, container)
         volumes = self._volumes.sources(container.options.mounts, container.owner)
+        publish, port_rules = self._published(container, networks)
+        # By ports a monitor reaches the container, and servers that are asked for may be containers.
+        enters = bool(networks) and bool(publish or container.options.networking.dns)
+        room = self._room if enters else ""
         giver = namespaces.network_giver(container, get)
         if giver is None:
-            surroundings = write_surroundings(places, container, networks, root, self._linking.of(container), volumes)
+            linked = self._linking.of(container)
+            surroundings = write_surroundings(places, container, networks, root, linked, volumes, inside=bool(room))
         else:
             surroundings = borrowed_surroundings(self._roster.places(giver), giver, root, volumes)
         surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))
         hand_over(container.options.mounts, spec, volumes, self._means, self._store.root)
-        publish, port_rules = self._published(container, networks)
         return self._make_plan(
-            container, spec, places, connected=bool(networks), publish=publish, port_rules=port_rules
+            container, spec, places, connected=bool(networks), publish=publish, port_rules=port_rules, room=room
         )
 
     def _published(
@@ -150,6 +154,7 @@ class Planning:
         connected: bool,
         publish: Sequence[dict[str, Any]],
         port_rules: dict[str, Any] | None = None,
+        room: str = "",
     ) -> plan.Plan:
         options = container.options
         caller = userns.caller_of(options)
@@ -173,6 +178,6 @@ class Planning:
             runtime=outside.for_plan(container, spec, places),
             publish=publish,
             port_rules=port_rules,
-            room=self._room,
+            room=room,
             life=lifetime.life(container, check),
         )

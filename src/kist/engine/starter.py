@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from kist.engine import publishing
+from kist.engine import naming, publishing
 from kist.engine.networks import Networks
 from kist.errors import (
     CommandNotExecutable,
@@ -108,8 +108,7 @@ class Starter:
                     faults.point("start: heard of the clone")
                     self._networks.attach(descriptors[0], networks, plan.id)
                     faults.point("start: connected the network")
-                    with contextlib.suppress(BrokenPipeError):  # it failed meanwhile; the next message tells why
-                        messages.send(control, {"go": True})
+                    _go(control, descriptors)
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)
@@ -119,6 +118,15 @@ class Starter:
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
+
+
+def _go(control: socket.socket, descriptors: list[int]) -> None:
+    """Let init go on, and have the monitor serve names, in the network namespace ``descriptors[0]``."""
+    names = naming.open_sockets(descriptors[0])
+    descriptors += names.values()
+    faults.point("start: made the name server's sockets")
+    with contextlib.suppress(BrokenPipeError):  # it failed meanwhile; the next message tells why
+        messages.send(control, {"go": True}, list(names.values()))
 
 
 def _give_up(control: socket.socket) -> None:

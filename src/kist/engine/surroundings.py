@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from kist.engine import bundle, links, networks
+from kist.engine import bundle, links, naming, networks
 from kist.engine.links import Link
 from kist.engine.starter import Places
 from kist.network import files
@@ -21,15 +21,22 @@ def write_surroundings(
     root: Sequence[Mount],
     linked: Sequence[Link] = (),
     volumes: Mapping[str, VolumeSource] | None = None,
+    *,
+    inside: bool = False,
 ) -> bundle.Surroundings:
-    """Write the files that appear in the container's /etc.
+    """Write the files that appear in the container's /etc, and what its name server answers from.
 
     The container may write to them, so they are where its other files are: what it fills is not the machine's /run.
+    ``inside``: see ``naming.tell``.
     """
     options = container.options
-    resolver = attachments[0].resolver if attachments else ""
+    if attachments:
+        naming.tell(places.run, options.networking, attachments, inside=inside)
+        resolv_conf = naming.resolv_conf(options.networking)
+    else:
+        resolv_conf = networks.resolv_conf(options.network, options.networking)
     texts = {
-        "resolv.conf": networks.resolv_conf(options.network, options.networking, resolver),
+        "resolv.conf": resolv_conf,
         "hostname": files.hostname_file(hostname_of(container)),
         "hosts": hosts_text(container, attachments, linked),
     }

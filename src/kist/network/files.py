@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from kist.errors import InvalidInput
 from kist.spec.networking import NOTHING, Networking
 
+RESOLV_CONF = "/etc/resolv.conf"
 UPSTREAM_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 HOST_GATEWAY = "host-gateway"
 
@@ -34,6 +35,30 @@ def resolv_file(host: str, upstream: str = "", wanted: Networking = NOTHING, res
         return _resolv_text(wanted.dns or [resolver], host, wanted)
     source = host if host_resolvers(host) or not host_resolvers(upstream) else upstream
     return _resolv_text(wanted.dns or host_resolvers(source), source, wanted)
+
+
+def served_resolv_file(host: str, address: str, wanted: Networking = NOTHING) -> str:
+    """The /etc/resolv.conf of a container that has a name server of its own.
+
+    Args:
+        host: the text of the host's.
+        address: of the name server.
+        wanted: ``dns_search`` and ``dns_options``, each in place of what the host has; a loopback address of ``dns`` is
+            one in the container, so the container asks it itself.
+    """
+    own = [server for server in wanted.dns if not _reachable(server)]
+    others = len(own) < len(wanted.dns) or not own
+    text = _resolv_text([*own, *[address] * others], host, wanted)
+    if "ndots:" in text:
+        return text
+    # A name without a dot is a container's more often than it lacks its domain.
+    head, options, rest = text.partition("options ")
+    return f"{head}options ndots:0{' ' if options else chr(10)}{rest}"
+
+
+def servers_outside(servers: Iterable[str]) -> list[str]:
+    """Those of these name servers that the container's own asks: all but loopback ones, which are in the container."""
+    return [server for server in servers if _reachable(server)]
 
 
 def host_resolv_file(host: str, wanted: Networking) -> str:

@@ -17,6 +17,7 @@ from kist.runtime import messages
 from kist.runtime.execs import Exec
 from kist.runtime.guard import Guard
 from kist.runtime.monitor import Monitor
+from kist.runtime.names import served
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Successor:
         self._open_door()
         network = first.fds.pop("network", -1)
         self._take_volumes(first)
+        self._serve_names(first)
         for name, held in self._kept.held.items():
             if name:
                 self._take_exec(name, held)
@@ -129,6 +131,12 @@ class Successor:
         monitor.record.note_monitor()
         monitor.streams.drain()  # of the run that is over nothing is left to carry
         faults.point("successor: noted that it rests")
+
+    def _serve_names(self, first: Held) -> None:
+        """Answer what has been asked meanwhile, and what will be."""
+        udp, tcp = (first.fds.pop(name, -1) for name in (served.UDP, served.TCP))
+        if udp >= 0 and tcp >= 0:
+            self._monitor.serve_names(udp, tcp)
 
     def _publish_again(self) -> None:
         """Listen where the dead monitor did; a port that somebody has taken since is lost, the container goes on."""

@@ -1,7 +1,8 @@
 """A monitor's line to the engine that asked for the start; it may go away at any time.
 
 The monitor says ``created`` (with the network namespace where the plan waits for the network), ``started`` or
-``failed``, and ``exited``. The engine says ``go``: true when the network is there.
+``failed``, and ``exited``. The engine says ``go``: true when the network is there, with the sockets of the container's
+name server.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ class Control:
     Args:
         loop: where it is watched.
         connection: None for a monitor that took over: whoever waited has heard that the first one died.
-        on_go: called with what the engine says, and with None when it has gone.
+        on_go: called with what the engine says and the descriptors that came with it, and with None when it has gone.
     """
 
     def __init__(
-        self, loop: events.Loop, connection: socket.socket | None, on_go: Callable[[bool | None], None]
+        self,
+        loop: events.Loop,
+        connection: socket.socket | None,
+        on_go: Callable[[bool | None, Sequence[int]], None],
     ) -> None:
         self._loop = loop
         self._connection = connection
@@ -92,12 +96,12 @@ class Control:
 
     def _gone(self) -> None:
         self.forget()
-        self._on_go(None)
+        self._on_go(None, ())
 
     def _ready(self, _events: int) -> None:
         assert self._connection is not None
-        message, _ = messages.receive(self._connection)
+        message, descriptors = messages.receive(self._connection)
         if message is None:
             self._gone()
         else:
-            self._on_go(bool(message.get("go")))
+            self._on_go(bool(message.get("go")), descriptors)

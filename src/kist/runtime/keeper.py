@@ -10,7 +10,8 @@ packets: it begins with ``requests``, a descriptor at which the spawner's spare 
 answers
 
 ``settle``  a container's run directory: ``settled`` when it is not known (any more)
-``adopt``   a container whose monitor and keeper died: its request, its process and the pipes of that; ``adopted``
+``adopt``   a container whose monitor and keeper died: its request, its process and the pipes of that, and descriptors
+            that its new monitor gets (``names`` says which); ``adopted``
 ``leave``   the engine goes: ``stays`` when there is a reason to stay, else the connection's end
 ``end``     the engine goes, and what it has started ends with it
 ``mind``    (no answer) a descriptor of a process that is to be ended when this one's work is over
@@ -323,7 +324,7 @@ class Keeper:
             elif "settle" in message:
                 self._settle(connection, message["settle"])
             elif "adopt" in message:
-                self._adopt(connection, message)
+                self._adopt(connection, message, descriptors)
             elif "mind" in message:
                 if self._minded >= 0:
                     os.close(self._minded)
@@ -347,7 +348,7 @@ class Keeper:
         else:
             _tell(connection, {"settled": at})
 
-    def _adopt(self, connection: socket.socket, message: dict[str, Any]) -> None:
+    def _adopt(self, connection: socket.socket, message: dict[str, Any], descriptors: list[int]) -> None:
         """Take a container over by its process id, where nobody who knew more has lived."""
         request = message["adopt"]
         pidfd = ends.open_process(message["pid"], message["pid_start"])
@@ -356,9 +357,13 @@ class Keeper:
             kept.is_parent = False
             kept.started = True
             pipes = zip(("stdin", "stdout", "stderr"), ends.open_pipes(message["pid"], message["pipes"]), strict=True)
-            kept.hold("", message["pid"], {"pidfd": pidfd, **{name: fd for name, fd in pipes if fd >= 0}})
+            given = dict(zip(message["names"], descriptors, strict=True))
+            kept.hold("", message["pid"], {"pidfd": pidfd, **{name: fd for name, fd in pipes if fd >= 0}, **given})
             self._kept[kept.at] = kept
             self._monitor_died(kept.at)
+        else:
+            for descriptor in descriptors:
+                os.close(descriptor)
         _tell(connection, {"adopted": pidfd is not None})
 
 

@@ -153,10 +153,20 @@ class Spawner:
         """Wait until the keeper has no part in this container any more: its end, or that of its start, is on disk."""
         self._ask({"settle": run_directory})
 
-    def adopt(self, request: dict[str, Any], pid: int, pid_start: int, pipes: Sequence[int]) -> bool:
-        """Have a monitor for a running container whose monitor and keeper are dead; whether the process lives."""
-        message = {"adopt": request, "pid": pid, "pid_start": pid_start, "pipes": list(pipes)}
-        return bool(self._ask(message).get("adopted"))
+    def adopt(
+        self, request: dict[str, Any], pid: int, pid_start: int, pipes: Sequence[int], given: Mapping[str, int]
+    ) -> bool:
+        """Have a monitor for a running container whose monitor and keeper are dead; whether the process lives.
+
+        Args:
+            request: as ``launch`` makes it.
+            pid: of the container's first process.
+            pid_start: when that started (``process.start_time``).
+            pipes: the inodes of its streams.
+            given: descriptors that the monitor gets, which stay the caller's.
+        """
+        message = {"adopt": request, "pid": pid, "pid_start": pid_start, "pipes": list(pipes), "names": list(given)}
+        return bool(self._ask(message, list(given.values())).get("adopted"))
 
     def close(self) -> None:
         """Let go of the keeper, which ends unless there are containers; those go on unless they are bound to us."""
@@ -179,13 +189,13 @@ class Spawner:
                 stays = message is not None
             self._let_go(wait=not stays)
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         """Ask the keeper, on a connection of its own, so that many may wait; empty when it died meanwhile."""
         try:
             self.be_ready()
             with _reach(self.run_root, self.name, socket.SOCK_SEQPACKET) as connection:
                 _greeting(connection).close()
-                messages.send(connection, message)
+                messages.send(connection, message, descriptors)
                 answer, _ = messages.receive(connection)
         except OSError:
             return {}

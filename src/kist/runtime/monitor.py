@@ -19,6 +19,7 @@ from kist.runtime import loop as events
 from kist.runtime.control import Control
 from kist.runtime.door import Door, connect
 from kist.runtime.life import Life
+from kist.runtime.names import served
 from kist.runtime.notices import Notices
 from kist.runtime.record import Record
 from kist.runtime.streams import Client, Streams, nothing
@@ -26,7 +27,7 @@ from kist.runtime.usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from kist.kernel.members import Members
@@ -76,6 +77,7 @@ class Monitor:
         self.execs: dict[str, Exec] = {}
         self.ports: Ports | None = None
         self.port_rules: PortRules | None = None
+        self.names: served.Served | None = None
         self.members: Members | None = None
         # Descriptors of mounted volumes, by name, for all runs of the container (``kist.runtime.held``).
         self.volumes: dict[str, int] = {}
@@ -106,7 +108,7 @@ class Monitor:
                 self.publish(self.plan["publish"])
                 self.put_port_rules()
                 faults.point("monitor: published the ports")
-                self.enter_room()
+            self.enter_room()
             self.door.open()
             if self.plan["ends_with_engine"]:
                 self.control.end_with_engine()
@@ -153,6 +155,7 @@ class Monitor:
         self.record.write_end()
         self.door.close()
         self.close_ports()
+        self._end_names()
         self.remove_cgroup()
         self.control.tell({"event": "failed", "failure": failure})
         self.guard.over()
@@ -241,7 +244,24 @@ class Monitor:
 
     def _own_descriptors(self) -> dict[str, int]:
         volumes = {f"volume {name}": descriptor for name, descriptor in self.volumes.items()}
-        return {"door": self.door.descriptor, **self.life.held, **volumes}
+        return {"door": self.door.descriptor, **self.life.held, **volumes, **self._names_held}
+
+    @property
+    def _names_held(self) -> dict[str, int]:
+        return self.names.held if self.names is not None else {}
+
+    def serve_names(self, udp: int, tcp: int) -> None:
+        """Answer what the container asks of its name server by these sockets, in place of others."""
+        if self.names is not None:
+            self.names.close()
+        self.names = served.Served(self.loop, self.run_directory, udp, tcp)
+
+    def _end_names(self) -> None:
+        """Nobody finds the container by a name any more."""
+        if self.names is not None:
+            self.names.close()
+            self.names = None
+        served.withdraw(self.run_directory, self.plan["id"])
 
     def publish(self, wanted: list[dict[str, Any]]) -> None:
         """Listen on the ports of the host that the container's are published on, and note which they are."""
@@ -306,7 +326,7 @@ class Monitor:
         return self.port_rules
 
     def enter_room(self) -> None:
-        """Go where the published ports' container is reached from, for good: nobody may return to the host's network.
+        """Go where the container is reached from if need be, for good: nobody may return to the host's network.
 
         What listens on the host has been made by now, and what is logged elsewhere is connected.
         """
@@ -356,10 +376,13 @@ class Monitor:
     def _visited(self, connection: socket.socket) -> None:
         requests.Request(self, connection)
 
-    def _engine_said(self, go: bool | None) -> None:
+    def _engine_said(self, go: bool | None, descriptors: Sequence[int]) -> None:
         if go is None and self.plan["ends_with_engine"]:
             self._end_with_engine()
         if go:
+            if descriptors:
+                self.serve_names(*descriptors)
+                self.guard.holds("", self.first.pid, self._names_held)
             self.first.go()
         else:
             # Nobody will attach the network now; a container that already runs does not mind.
@@ -427,6 +450,7 @@ class Monitor:
         # In this order: whoever cannot connect finds the end on disk, and who was told may start the container anew.
         self.door.close()
         self.close_ports()
+        self._end_names()
         faults.point("monitor: closed its door")
         self.remove_cgroup()
         self.life.close()

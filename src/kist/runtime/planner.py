@@ -68,7 +68,8 @@ def make_plan(
         life: how it is stopped, and what the monitor does by itself.
         publish: ports that the monitor carries.
         port_rules: for the kernel to carry them; None for the monitor alone.
-        room: the file of the network namespace from which it reaches the container; empty for the host's.
+        room: the file of a network namespace that the monitor enters, from which it reaches the container; empty for
+            none.
         runtime: for an outside one: ``program``, its path; ``directory``, the container's run directory;
             ``config``, the bundle's (``kist.spec.oci_config``), its user as far as it is known.
     """
@@ -90,7 +91,7 @@ def make_plan(
         joined=spec.linux.joined,
         publish=tuple(publish),
         port_rules=port_rules if publish else None,
-        room=room if publish else "",
+        room=room,
         ids=spec.linux.ids,
         outside=tuple(_outside(spec, root_at)) if spec.linux.ids is not None else (),
         hierarchies=hierarchies if spec.linux.cgroups_path else None,

@@ -11,9 +11,11 @@ import os
 import sys
 
 from kist.kernel import cgroup, faults, namespaces, process
+from kist.kernel.lean import socket
 from kist.runtime import gathering, messages
 from kist.runtime.guard import Guard
 from kist.runtime.monitor import Monitor
+from kist.runtime.names import served
 from kist.runtime.prepared import Prepared
 from kist.runtime.streams import Client
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Any, NoReturn
 
-    from kist.kernel.lean import socket
     from kist.runtime.child import Clone
     from kist.runtime.machine import Machine
     from kist.runtime.operations import Context
@@ -48,6 +49,15 @@ _PLAN: dict[str, Any] = {
     "stdin_once": True,
     "log": {"name": "log", "max_bytes": 1 << 20, "max_files": 1, "compress": False, "forward": None},
 }
+_NAMES: dict[str, Any] = {
+    "networks": [],
+    "fixed": {"a": ["127.0.0.1"]},
+    "servers": [],
+    "resolver": None,
+    "forwards": False,
+}
+# For the address of "a".
+_QUESTION = b"\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1"
 
 
 def rehearse(machine: Machine, directory: str) -> None:
@@ -61,6 +71,7 @@ def rehearse(machine: Machine, directory: str) -> None:
     faults.disarm()
     plan = {**_PLAN, "cgroup": own_group(machine, directory)}
     messages.write_json(f"{directory}/plan.json", plan)
+    messages.write_json(f"{directory}/{served.FILE}", _NAMES)
     called: dict[int, CodeType] = {}
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -97,7 +108,7 @@ def _rehearse_once(machine: Machine, directory: str) -> None:
     request, _ = messages.receive(control)
     assert request is not None
     request |= {"directory": directory, "run_directory": directory}
-    for live in (_live, _pass_output):
+    for live in (_live, _pass_output, _answer):
         keeper, line = messages.pair()
         guard = Guard(line, directory)
         guard.took(request, 1)
@@ -161,3 +172,24 @@ def _pass_output(monitor: Monitor, guard: Guard) -> None:
     monitor.streams.end()
     monitor.loop.close()
     theirs.close()
+
+
+def _answer(monitor: Monitor, _: Guard) -> None:
+    """A question for the name server, whose modules are loaded here once for all."""
+    udp, tcp = (socket.socket(socket.AF_UNIX, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+    udp.bind("")  # a name of the kernel's choice
+    tcp.bind("")
+    tcp.listen()
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    client.bind("")
+    client.connect(udp.getsockname())
+    monitor.serve_names(udp.detach(), tcp.detach())
+    for _number in range(2):  # the first is for the import, and the second may be answered as before
+        client.send(_QUESTION)
+        monitor.loop.turn(0)
+        monitor.loop.turn(0)
+        client.recv(512)
+    client.close()
+    assert monitor.names is not None
+    monitor.names.close()
+    monitor.loop.close()

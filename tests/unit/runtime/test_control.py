@@ -13,7 +13,7 @@ from kist.runtime.loop import Loop
 def test_an_engine_that_has_gone_before_it_is_told_is_missed(say: str) -> None:
     ours, engines = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     said: list[bool | None] = []
-    control = Control(Loop(), ours, said.append)
+    control = Control(Loop(), ours, lambda go, _: said.append(go))
     engines.close()
     if say == "created":
         control.created(os.getpid(), (), with_network=True)

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dns import question, response, spelt
@@ -165,6 +165,7 @@ _likely = st.builds(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.one_of(st.binary(max_size=600), _likely))
 def test_no_bytes_make_the_parser_fail(data: bytes) -> None:
     try:

@@ -96,11 +96,12 @@ def test_what_was_known_is_kept_while_the_container_is_removed(room: Room) -> No
 @pytest.mark.parametrize(
     ("told", "wanted"),
     [
-        ({}, ["127.0.0.53", "192.0.2.1", "fe80::1"]),
+        ({"forwards": True}, ["127.0.0.53", "192.0.2.1", "fe80::1"]),
+        ({}, []),
         ({"forwards": False}, []),
-        ({"servers": ["192.0.2.7", "name", "2001:db8::1"]}, ["192.0.2.7", "2001:db8::1"]),
+        ({"forwards": True, "servers": ["192.0.2.7", "name", "2001:db8::1"]}, ["192.0.2.7", "2001:db8::1"]),
         ({"servers": ["192.0.2.7"], "forwards": False}, []),
-        ({"resolver": "10.0.2.3"}, ["192.0.2.1", "192.0.2.4"]),
+        ({"forwards": True, "resolver": "10.0.2.3"}, ["192.0.2.1", "192.0.2.4"]),
     ],
 )
 def test_whom_to_ask(told: dict[str, object], wanted: list[str], tmp_path: Path) -> None:
@@ -116,9 +117,9 @@ def test_the_hosts_servers_are_read_again_and_may_be_out_of_reach(tmp_path: Path
     path = tmp_path / "resolv.conf"
     chosen = upstreams.Upstreams(str(path))
     chosen.look(0)
-    assert chosen.servers({}) == []
+    assert chosen.servers({"forwards": True}) == []
     path.write_text("nameserver 127.0.0.53\nnameserver ::1\n")
     chosen.look(1)
-    assert [place[1][0] for place in chosen.servers({})] == ["127.0.0.53", "::1"]
-    assert [place[1][0] for place in chosen.servers({"resolver": "10.0.2.3"})] == ["10.0.2.3"]
-    assert chosen.servers({"resolver": ""}) == []
+    assert [place[1][0] for place in chosen.servers({"forwards": True})] == ["127.0.0.53", "::1"]
+    assert [place[1][0] for place in chosen.servers({"forwards": True, "resolver": "10.0.2.3"})] == ["10.0.2.3"]
+    assert chosen.servers({"forwards": True, "resolver": ""}) == []

@@ -27,15 +27,23 @@ def bound(kind: int, port: int = 0) -> socket.socket:
     return made
 
 
+def _two_of_one_port() -> tuple[socket.socket, socket.socket]:
+    while True:
+        udp = bound(socket.SOCK_DGRAM)
+        try:
+            return udp, bound(socket.SOCK_STREAM, udp.getsockname()[1])
+        except OSError:  # somebody else has that one
+            udp.close()
+
+
 class Upstream:
     """A name server on a port of its own; ``answer`` gives what it says to a question."""
 
     def __init__(self, loop: events.Loop, answer: Answer) -> None:
         self.answer = answer
         self.asked: list[bytes] = []
-        self.udp = bound(socket.SOCK_DGRAM)
+        self.udp, self.tcp = _two_of_one_port()
         self.port = self.udp.getsockname()[1]
-        self.tcp = bound(socket.SOCK_STREAM, self.port)
         self.streamed: list[bytes] = []
         self._loop = loop
         loop.watch(self.udp.fileno(), events.READ, self._hear)

@@ -1,7 +1,7 @@
 """The part of a container's name server that every monitor has: its sockets, and what its end takes away.
 
-The server itself is imported with the first question. Most containers ask some, but an idle one that never does is not
-to pay for it.
+The server itself begins with the first question: an idle container that never asks is not to pay for it. Its modules
+are there by then where the keeper has rehearsed it (``kist.runtime.rehearsal``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from kist.runtime import messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kist.runtime.names.server import Server
 
 FILE = "names.json"
@@ -30,16 +28,16 @@ class Served:
     Args:
         loop: where the sockets are watched.
         run_directory: of the container.
-        descriptors: of the two sockets by ``UDP`` and ``TCP``, bound in the container's network namespace.
+        udp, tcp: descriptors of the sockets, bound in the container's network namespace; they are taken.
     """
 
     __slots__ = ("_loop", "_run_directory", "_server", "_tcp", "_udp")
 
-    def __init__(self, loop: events.Loop, run_directory: str, descriptors: Mapping[str, int]) -> None:
+    def __init__(self, loop: events.Loop, run_directory: str, udp: int, tcp: int) -> None:
         self._loop = loop
         self._run_directory = run_directory
-        self._udp = socket.socket(fileno=descriptors[UDP])
-        self._tcp = socket.socket(fileno=descriptors[TCP])
+        self._udp = socket.socket(fileno=udp)
+        self._tcp = socket.socket(fileno=tcp)
         self._server: Server | None = None
         for each in (self._udp, self._tcp):
             each.setblocking(False)

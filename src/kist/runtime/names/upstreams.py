@@ -53,7 +53,7 @@ class Upstreams:
                 where we are in a network from which the host's loopback addresses are not reached: the address of a
                 server there that asks them, or empty.
         """
-        if not told.get("forwards", True):
+        if not told.get("forwards"):
             return []
         names = told.get("servers")
         if names is None:
