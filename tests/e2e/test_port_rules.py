@@ -14,16 +14,15 @@ from typing import Any
 import pytest
 
 from harness import Cli, a_cli, busybox_tar, until
-from kist.client.client import Client
-from kist.client.endpoint import Endpoint as ClientEndpoint
 from kist.kernel import listeners, netns, nftables, port_elements, rtnetlink
-from kist.kernel.netlink import NETLINK_NETFILTER, Socket
+from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.nftables_expressions import accept, be32, input_device
 from machines import Namespace, fetch, join, server, transact
 
 pytestmark = pytest.mark.root("rules of the host are root's")
 
 HOST, CLIENT = "192.0.2.1", "192.0.2.2"
+HOST6, CLIENT6 = "2001:db8::1", "2001:db8::2"
 BUSYBOX = "busybox:test"
 FOREIGN = "kisttestfilter"
 
@@ -211,12 +210,12 @@ def test_the_monitor_carries_what_the_rules_do_not_until_they_are_made_again(sit
     with server(inside, "0.0.0.0", 80) as (_, peers):
         site.host.run(flush)
         assert seen(site.client, HOST, 8080, peers) == "10.88.0.1"
-        assert _reload(site) == ("web",)
+        assert site.good("network", "reload") == "web"
         assert seen(site.client, HOST, 8080, peers) == CLIENT
         assert "ip kist" in site.tables()
         site.host.run(flush)
         site.host.run(lambda: foreign("INPUT", nftables.HOOK_INPUT, policy=nftables.POLICY_DROP))
-        assert _reload(site) == ("web",)
+        assert site.good("network", "reload") == "web"
         assert site.elements("web") == 0
         with pytest.raises(TimeoutError):
             fetch(site.client, HOST, 8080, timeout=0.5)
@@ -282,17 +281,60 @@ def test_rules_of_nobody_are_found_and_removed(site: Site) -> None:
     assert site.elements("web") == 1
 
 
+def test_ports_lead_where_their_container_goes(site: Site) -> None:
+    site.good("network", "create", "--subnet", "10.99.0.0/24", "lab")
+    inside = site.run("-p", "8080:80")
+    with server(inside, "0.0.0.0", 80) as (_, peers):
+        site.good("network", "connect", "lab", "web")
+        site.good("network", "disconnect", "bridge", "web")
+        assert seen(site.client, HOST, 8080, peers) == CLIENT
+        assert seen(site.host, "127.0.0.1", 8080, peers) == "10.99.0.1"
+        site.good("network", "disconnect", "lab", "web")
+        assert site.elements("web") == 0
+        assert fetch(site.host, "127.0.0.1", 8080) == b""  # nobody is there
+        site.good("network", "connect", "bridge", "web")
+        assert seen(site.client, HOST, 8080, peers) == CLIENT
+
+
+def test_ipv6_reaches_a_containers_own_address_or_its_other_one(site: Site) -> None:
+    for space, address in ((site.host, HOST6), (site.client, CLIENT6)):
+        space.run(lambda address=address: _give6(address))  # type: ignore[misc]
+    site.good("network", "create", "--ipv6", "--subnet", "fd00:99::/64", "six")
+    inside = site.run("--network", "six", "-p", "8080:80")
+    with server(inside, "::", 80) as (_, peers):
+        assert seen(site.client, HOST6, 8080, peers) == CLIENT6
+        assert seen(site.host, "::1", 8080, peers) == "fd00:99::1"
+    four = site.run("-p", "[::]:8081:80", name="four")
+    with server(four, "0.0.0.0", 80) as (_, peers):
+        gateway = site.good("inspect", "-f", "{{.NetworkSettings.Gateway}}", "four")
+        assert seen(site.client, HOST6, 8081, peers) == gateway
+    assert site.good("port", "four") == "80/tcp -> [::]:8081"
+
+
+def _give6(address: str) -> None:
+    with Socket(NETLINK_ROUTE) as connection:
+        name = next(name for name in ("kisttestup", "up0") if rtnetlink.find_link(connection, name))
+        link = rtnetlink.find_link(connection, name)
+        assert link is not None
+        connection.transact([rtnetlink.add_address(link.ifindex, address, 64)])
+    until(lambda: _bindable(address))
+
+
+def _bindable(address: str) -> bool:
+    """Whether the address is one that can be used: a new one is looked for on the link first."""
+    with socket.socket(socket.AF_INET6) as trial:
+        try:
+            trial.bind((address, 0))
+        except OSError:
+            return False
+        return True
+
+
 def _state(site: Site, name: str) -> dict[str, Any]:
     identifier = site.good("inspect", "-f", "{{.Id}}", name)
     text = (site.cli.directory / "run" / "containers" / identifier / "state.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
-
-
-def _reload(site: Site) -> tuple[str, ...]:
-    run = f"{site.cli.directory}/run"
-    with Client(ClientEndpoint(f"{run}/engine.sock", (f"{site.cli.directory}/data", run))) as client:
-        return client.reload_networks()
 
 
 def _listens(space: Namespace, port: int) -> bool:

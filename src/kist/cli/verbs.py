@@ -55,6 +55,7 @@ _ROWS = (
     ("network inspect", "inspect:NETWORK", GROUPED, "Show all details of networks as JSON"),
     ("network connect", "network_connect", GROUPED, "Put a container on a network"),
     ("network disconnect", "network_connect:DISCONNECT", GROUPED, "Take a container off a network"),
+    ("network reload", "network_reload", GROUPED, "Make the packet rules of networks and published ports again"),
     ("network rm, network remove", "network_rm", GROUPED, "Remove networks"),
     ("network prune", "prune:NETWORKS", GROUPED, "Remove networks that no container is to be on"),
     ("volume create", "volume_create", GROUPED, "Make a volume"),

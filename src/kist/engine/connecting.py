@@ -14,6 +14,7 @@ from kist.engine.events import Events
 from kist.engine.linking import Linking
 from kist.engine.locks import Locks
 from kist.engine.networks import Networks
+from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
 from kist.engine.surroundings import rewrite_hosts
 from kist.errors import Conflict, Forbidden
@@ -35,6 +36,7 @@ class Connecting:
         linking: who is linked to whom.
         events: what is done is noted there.
         bonds: which containers end with which process.
+        republishing: leads published ports to where a container is.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Connecting:
         linking: Linking,
         events: Events,
         bonds: Bonds,
+        republishing: Republishing,
     ) -> None:
         self._records = store.records
         self._roster = roster
@@ -54,6 +57,7 @@ class Connecting:
         self._linking = linking
         self._events = events
         self._bonds = bonds
+        self._republishing = republishing
 
     def connect(self, network: Network, name: str | Container, endpoint: Endpoint) -> None:
         """Put a container on a network.
@@ -82,6 +86,7 @@ class Connecting:
                     self._networks.release(container.id, network.name)
                     raise
                 faults.point("network connect: connected")
+                self._republishing.again(self._roster.get(container))
                 self._tell(container)
         self._events.network("connect", network.name, container)
 
@@ -107,6 +112,8 @@ class Connecting:
                 held = container.networks
                 gone = next((each for each in held if each.network == network.name), NetworkAttachment(network.name))
                 rest = [each for each in held if each.network != network.name]
+                # First, so that no port leads to an address that is somebody else's next.
+                self._republishing.again(structs.replace(container, networks=tuple(rest)))
                 self._networks.detach(container.id, container.state.pid, gone, rest)
                 faults.point("network disconnect: disconnected")
                 self._tell(container)

@@ -115,7 +115,9 @@ class Containers:
             connected,
             events,
         )
-        self._connecting = Connecting(store, roster, self._locks, connected, self._linking, events, self._bonds)
+        self._connecting = Connecting(
+            store, roster, self._locks, connected, self._linking, events, self._bonds, self.republishing
+        )
         self._reconciling = Reconciling(
             store,
             roster,
@@ -126,6 +128,7 @@ class Containers:
             self._remnants,
             connected,
             self._bonds,
+            self.republishing,
         )
 
     def reconcile(self) -> None:

@@ -12,6 +12,7 @@ from kist.engine.ending import Ending
 from kist.engine.linking import Linking
 from kist.engine.networks import Networks
 from kist.engine.remnants import Remnants, end_orphans
+from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
 from kist.engine.starting import Starting
 from kist.engine.waiting import Waiting
@@ -36,6 +37,7 @@ class Reconciling:
         remnants: Remnants,
         connected: Networks,
         bonds: Bonds,
+        republishing: Republishing,
     ) -> None:
         self._store = store
         self._roster = roster
@@ -46,6 +48,7 @@ class Reconciling:
         self._remnants = remnants
         self._networks = connected
         self._bonds = bonds
+        self._republishing = republishing
 
     def reconcile(self) -> None:
         """Find the containers that run, give back what ended ones held, and take away what has no record.
@@ -63,10 +66,12 @@ class Reconciling:
                 running.append((container, now.pid))
             else:
                 ended.append((now.finished_at or time.time_ns(), container, now))
-        self._connect_again(running)
+        moved = self._connect_again(running)
         for container, _ in running:
             standstill.let_go(container, self._roster.places(container))
             self._waiting.take_over(container)
+        for container in moved:
+            self._republishing.again(self._roster.get(container))
         holders = frozenset(self._networks.holders())
         for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended
             self._settle(container, now, has_address=container.id in holders)
@@ -76,8 +81,12 @@ class Reconciling:
         self._starting.start_again([container for _, container, _ in ended], rebooted=boots.is_new())
         boots.note()
 
-    def _connect_again(self, running: list[tuple[Container, int]]) -> None:
-        """See to the network of those that run, before their monitors: a new one enters it to carry published ports."""
+    def _connect_again(self, running: list[tuple[Container, int]]) -> list[Container]:
+        """See to the network of those that run, before their monitors: a new one enters it to carry published ports.
+
+        Returns:
+            Those that were not on all of their networks.
+        """
         theirs = self._bonds.of_others()  # these have a network of their process's
         connected = {
             container.id: container.options.networking.endpoints
@@ -85,16 +94,17 @@ class Reconciling:
             if container.options.network not in {"host", "none"} and container.id not in theirs
         }
         if not any(connected.values()):
-            return
+            return []
         try:
             self._networks.be_ready()
             unplugged = frozenset(self._networks.unplugged(connected))
         except (KistError, OSError) as error:
             _log.warning("containers that run have no network: %s", error)
-            return
-        for container, pid in running:
-            if container.id in unplugged:
-                self._settle_networks(container, pid)
+            return []
+        moved = [(container, pid) for container, pid in running if container.id in unplugged]
+        for container, pid in moved:
+            self._settle_networks(container, pid)
+        return [container for container, _ in moved]
 
     def _settle_networks(self, container: Container, pid: int) -> None:
         try:

@@ -50,29 +50,24 @@ class Republishing:
         self._networks.reload()
         theirs = self._bonds.of_others()
         found = chosen or [each for each in self._roster.list(everything=False) if each.id not in theirs]
-        told = []
-        for container in found:
-            if not container.networks:
-                continue
-            try:
-                self.again(container)
-                told.append(container.name)
-            except Conflict:
-                continue  # it has just ended
-        return tuple(told)
+        return tuple(each.name for each in found if each.networks and self.again(each))
 
-    def again(self, container: Container) -> None:
+    def again(self, container: Container) -> bool:
         """Have a running container's ports lead to where it is now, on the path that is chosen now.
 
-        Raises:
-            Conflict: it does not run any more.
+        Returns:
+            Whether it still runs.
         """
         if not container.state.ports:
-            return
+            return True
         target = self._paths.target(container.networks) or Target()
         rules = self._paths.rules(target.bridges)
         message = {"op": "publish", "address": target.address, "address6": target.address6, "rules": rules}
-        self._guardians.ask(self._roster.places(container), message)
+        try:
+            self._guardians.ask(self._roster.places(container), message)
+        except Conflict:
+            return False
+        return True
 
     def _check(self, container: Container) -> None:
         if not container.state.running:
