@@ -83,8 +83,12 @@ def picture(results: list[Result], path: Path) -> None:
     except ImportError as error:
         print(f"no picture: {error} (script/setup --bench)", file=sys.stderr)
         return
-    if draw(results, path):
+    if draw([result for result in results if not report.is_own(result)], path):
         print(f"picture: {path}")
+    from bench import storage_picture  # noqa: PLC0415 - as above
+
+    if storage_picture.draw([result for result in results if report.is_own(result)], path.with_name("storages.svg")):
+        print(f"picture: {path.with_name('storages.svg')}")
 
 
 def main() -> int:

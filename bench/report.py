@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bench.rows import Row
 
+# Rows whose sides are no engines have a table of their own.
+_OWN = "storage-"
 COLUMNS = ("kist", "docker", "podman", "runc", "crun")
 
 
@@ -45,7 +47,29 @@ def number(value: float) -> str:
 
 
 def table(results: list[Result]) -> str:
-    """Markdown that reads as a table in a terminal too."""
+    """Markdown that reads as tables in a terminal too."""
+    own = [result for result in results if is_own(result)]
+    others = [result for result in results if not is_own(result)]
+    return "\n\n".join([*([_table(others)] if others else []), *([_own_table(own)] if own else [])])
+
+
+def is_own(result: Result) -> bool:
+    """Whether it stands in a table of its own."""
+    return result.row.name.startswith(_OWN)
+
+
+def _own_table(results: list[Result]) -> str:
+    """A line for each side, a column for each row."""
+    names = list(dict.fromkeys(name for result in results for name in (*result.samples, *result.failures)))
+    lines = [["", *(f"{result.row.what}, {result.row.unit}" for result in results)]]
+    lines.append(["---", *(["---:"] * len(results))])
+    medians = [result.medians for result in results]
+    lines += [[name, *(number(each[name]) if name in each else "!" for each in medians)] for name in names]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(_line(line, widths, range(1, len(widths))) for line in lines)
+
+
+def _table(results: list[Result]) -> str:
     lines = [["what", "", *COLUMNS, "budget", "measured", ""]]
     lines.append(["---"] * 2 + ["---:"] * len(COLUMNS) + ["---"] * 3)
     for result in results:
@@ -58,11 +82,11 @@ def table(results: list[Result]) -> str:
             lines.append([*first, text, shown, "" if held is None else "held" if held else "MISSED"])
             first = [""] * len(first)
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(_line(line, widths) for line in lines)
+    return "\n".join(_line(line, widths, range(2, 2 + len(COLUMNS))) for line in lines)
 
 
-def _line(cells: list[str], widths: list[int]) -> str:
-    figures = range(2, 2 + len(COLUMNS))  # to the right
+def _line(cells: list[str], widths: list[int], figures: range) -> str:
+    """``figures`` are the columns that stand to the right."""
     padded = (
         cell.rjust(width) if column in figures else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))

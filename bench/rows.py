@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench import clients, proxies, users
+from bench import clients, proxies, storages, users
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
 from bench.stage import Side, Stage
@@ -328,6 +328,10 @@ ROWS = (
         "port-connections", f"{proxies.CONNECTIONS:,} connections through it", "ms", (Budget(1, "docker"),),
         proxies.connections,
     ),
+    Row("storage-create", "create of a container of debian:12", "ms", (), storages.create, rounds=9),
+    Row("storage-write", "write of 1 GB, synced", "s", (), storages.write, rounds=5),
+    Row("storage-copy-up", "a line more for a file of 1 GB of the image", "ms", (), storages.copy_up, rounds=5),
+    Row("storage-rm", "rm of a container that wrote 1 GB", "ms", (), storages.remove, rounds=5),
     Row("engine", "memory of the idle engine, after all that", "MB", (Budget(60),), _daemons, rounds=3, warm=False),
 )  # fmt: skip
 

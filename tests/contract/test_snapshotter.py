@@ -257,6 +257,24 @@ def test_directories_without_a_snapshot_are_swept(snapshots, limit, place):
     assert inside(snapshots.mounts("mine"), "cat x y") == "x\ny\n"
 
 
+def test_a_twin_is_made_where_it_takes_no_copying(snapshots, storage, limit):
+    fill(snapshots, "base", None, "echo base > a")
+    inside(snapshots.prepare("top", "base", **limit), "echo top > b")
+    if storage != "btrfs":
+        assert not snapshots.twin("twin", "top")
+        assert not snapshots.exists("twin")
+        return
+    assert snapshots.twin("twin", "top")
+    assert snapshots.mounts("twin")[0].option("copied-at") == snapshots.mounts("top")[0].option("copied-at")
+    inside(snapshots.mounts("top"), "echo later > b")
+    assert inside(snapshots.mounts("twin"), "cat a b; echo other > c") == "base\ntop\n"
+    assert inside(snapshots.mounts("top"), "ls").split() == ["a", "b"]
+    snapshots.commit("layer", "twin")
+    assert snapshots.parent("layer") == "base"
+    with pytest.raises(Conflict, match="top exists"):
+        snapshots.twin("top", "top")
+
+
 @pytest.mark.parametrize("storage", ["loop"])
 def test_a_limited_snapshot_is_never_a_layer(snapshots, limit):
     snapshots.prepare("a", **limit)

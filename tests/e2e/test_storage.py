@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import disks
 from harness import BUSYBOX, clean_up, import_busybox
 from kist.engine import Engine
 from kist.kernel import process
@@ -94,6 +95,49 @@ def test_a_home_without_attributes_has_all_that_others_have(user: User) -> None:
     user.good("rmi", "committed", "built")
     user.good("builder", "prune", "-f")
     assert user.good("system", "check") == ""
+
+
+ON_BTRFS = "mount -o loop{more} {disk} {{home}}; chown {{uid}}:{{gid}} {{home}}"
+
+
+@pytest.fixture
+def btrfs_disk(tmp_path: Path) -> Path:
+    if why := disks.missing("btrfs"):
+        pytest.skip(why)
+    disk = tmp_path / "btrfs.disk"
+    with disk.open("wb") as file:
+        file.truncate(1 << 30)
+    subprocess.run(["mkfs.btrfs", "-q", str(disk)], check=True)
+    return disk
+
+
+@pytest.mark.parametrize("range_", [True, False], ids=["range", "alone"])
+def test_a_home_on_btrfs_has_subvolumes_where_users_may_remove_them(
+    range_: bool,
+    btrfs_disk: Path,
+    tmp_path: Path,
+) -> None:
+    mount = ON_BTRFS.format(disk=btrfs_disk, more=",user_subvol_rm_allowed")
+    with housed(tmp_path, mount, range_=range_) as user:
+        assert user.good("info", "-f", "{{.Driver}}") == "overlay"
+        user.good("system", "migrate", "--storage-driver", "btrfs")
+        assert user.good("info", "-f", "{{.Driver}}") == "btrfs"
+        script = "rm -r /home; echo 1 > /one; chown user /one"
+        user.good("run", "--name", "changed", *QUIET, BUSYBOX, "sh", "-c", script)
+        assert set(user.good("diff", "changed").splitlines()) == {"D /home", "A /one"}
+        user.good("commit", "changed", "taken")
+        owner = "1000" if range_ else "0"
+        assert user.good("run", "--rm", *QUIET, "taken", "stat", "-c", "%u", "/one") == owner
+        user.good("rm", "changed")
+        user.good("rmi", "taken")
+        assert user.good("system", "check") == ""
+
+
+def test_a_home_on_btrfs_without_that_is_told_what_is_missing(btrfs_disk: Path, tmp_path: Path) -> None:
+    with housed(tmp_path, ON_BTRFS.format(disk=btrfs_disk, more=""), range_=True) as user:
+        refused = user.refused("system", "migrate", "--storage-driver", "btrfs")
+        assert "user_subvol_rm_allowed" in refused
+        assert user.good("run", "--rm", *QUIET, BUSYBOX, "echo", "works") == "works"
 
 
 def test_on_a_home_that_holds_no_files_of_others_there_is_one_id(tmp_path: Path) -> None:

@@ -131,3 +131,27 @@ def test_a_container_that_is_killed_with_all_that_guards_it_keeps_what_it_has_wr
     kist.good("cp", "killed:/kept", "-")
     assert set(kist.good("diff", "killed").splitlines()) == {"A /kept"}
     kist.good("rm", "killed")
+
+
+def test_a_commit_on_btrfs_is_a_snapshot_and_the_same_as_what_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with disks.file_system("btrfs", tmp_path) as place, kist_on("btrfs", place, monkeypatch) as kist:
+        script = "echo kept > /kept; mkdir /d; touch -d @1000000000 /kept /d; rm -r /home"
+        kist.good("run", "--name", "changed", *QUIET, BUSYBOX, "sh", "-c", script)
+        kist.good("commit", "changed", "taken")
+        snapshots = place / "data" / "snapshots"
+        numbers = sorted(int(path.name) for path in snapshots.iterdir() if path.is_dir())
+        container, layer = (snapshots / str(number) for number in numbers[-2:])
+        assert (container / "kept").stat().st_ino == (layer / "kept").stat().st_ino
+        as_taken = sorted(str(path.relative_to(layer)) for path in layer.rglob("*"))
+        assert kist.good("run", "--rm", *QUIET, "taken", "cat", "/kept") == "kept"
+        kist.good("save", "-o", str(tmp_path / "saved"), "taken")
+        kist.good("rm", "changed")
+        kist.good("rmi", "taken")
+        kist.good("load", "-i", str(tmp_path / "saved"))
+        unpacked = snapshots / str(max(int(path.name) for path in snapshots.iterdir() if path.is_dir()))
+        assert as_taken == sorted(str(path.relative_to(unpacked)) for path in unpacked.rglob("*"))
+        assert {"kept", "d"} < set(as_taken)
+        kist.good("rmi", "taken")
+        assert kist.good("system", "check") == ""

@@ -1,9 +1,11 @@
 """A container's changes as an image: one more layer on its image's."""
 
+import uuid
 from datetime import UTC, datetime
 
 import msgspec
 
+from kist.engine import mountpoints
 from kist.engine.images import Images
 from kist.engine.own_disks import reached
 from kist.engine.roots import need_image
@@ -50,7 +52,12 @@ def commit(
     layers = images.layers(base)
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     with store.writing():
-        layer = _layer(store, container.id, layers[-1].chain_id if layers else None, moving=moving)
+        below = layers[-1].chain_id if layers else None
+        key = f"commit-{uuid.uuid4().hex}"
+        if store.snapshots.twin(key, container.id):
+            layer = _from_twin(images, store, key, below)
+        else:
+            layer = _layer(store, container.id, below, moving=moving)
         stack = (*layers, layer) if layer is not None else layers
         images.has_layers(stack)  # unpacks the new one
         step = History(now, " ".join(container.argv), author, message, empty_layer=layer is None)
@@ -73,6 +80,18 @@ def _base(images: Images, container: Container) -> Image:
             f"the image {container.image_id.short} of container {container.name} was removed",
             hint=f"kist export {container.name} | kist import - NAME makes an image of all its files",
         ) from error
+
+
+def _from_twin(images: Images, store: Store, key: str, below: Digest | None) -> Layer | None:
+    """The layer of a snapshot of the container's files, which becomes the layer itself: nothing is unpacked again."""
+    try:
+        (mount,) = store.snapshots.mounts(key)
+        if original := mount.option("copy-of"):
+            mountpoints.take_away(mount.source, original)
+        return images.commit_snapshot(key, below)
+    except BaseException:
+        images.discard_snapshot(key)
+        raise
 
 
 def _layer(store: Store, key: str, below: Digest | None, *, moving: bool) -> Layer | None:

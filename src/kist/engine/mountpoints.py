@@ -74,6 +74,18 @@ def borrowed(root: Sequence[Mount]) -> Iterator[None]:
             os.close(root_fd)
 
 
+def take_away(directory: str, below: str) -> None:
+    """Remove from a whole tree what ``with_mountpoints`` has made in it: what is empty, and not in the one below."""
+    held = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (directory, below)]
+    try:
+        for path in reversed((*DIRECTORIES, *FILES)):
+            if _status(held[1], path) is None:
+                _remove_if_empty(held[0], path)
+    finally:
+        for each in held:
+            os.close(each)
+
+
 def _complete(directory: str) -> list[str]:
     """Make what is missing in a tree that nobody uses; what was made."""
     made = []

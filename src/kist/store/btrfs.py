@@ -40,18 +40,17 @@ class Btrfs:
         """See ``Storage``."""
         return self._trees.view(stack)
 
+    def twin(self, directory: str, of: str) -> None:
+        """A snapshot of an active snapshot, as it is at this moment, that says it began when that one did."""
+        btrfs.snapshot(of, directory)
+        if os.path.exists(f"{of}-copied"):
+            mark(directory)
+            began = os.stat(f"{of}-copied")
+            os.utime(f"{directory}-copied", ns=(began.st_atime_ns, began.st_mtime_ns))
+
     def size(self, directory: str, below: str | None) -> int:
         """See ``Storage``."""
         return self._trees.size(directory, below)
-
-
-def twin(directory: str, of: str) -> None:
-    """A snapshot of an active snapshot, as it is at this moment, that began when that one did."""
-    btrfs.snapshot(of, directory)
-    began = os.stat(f"{of}-copied") if os.path.exists(f"{of}-copied") else None
-    if began is not None:
-        mark(directory)
-        os.utime(f"{directory}-copied", ns=(began.st_atime_ns, began.st_mtime_ns))
 
 
 def works(place: str) -> OSError | None:

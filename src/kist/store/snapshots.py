@@ -22,6 +22,7 @@ from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable
 from kist.kernel import btrfs, files, process
 from kist.spec.mount import Mount
 from kist.store import directories
+from kist.store.btrfs import Btrfs
 from kist.store.database import Database
 from kist.store.directories import Extent
 from kist.store.failures import reported
@@ -112,6 +113,35 @@ class Snapshots:
                 self._take_back(made, storage)
             raise
         return self._mounts(made, below, storage)
+
+    def twin(self, key: str, of: str) -> bool:
+        """A further active snapshot with what another active one holds at this moment, where that takes no copying.
+
+        Returns:
+            Whether it was made.
+
+        Raises:
+            NotFound: there is no such snapshot.
+            Conflict: the key is in use.
+        """
+        number, below, committed = self._find(of)
+        storage = self._storage_of(number)
+        if committed or not isinstance(storage, Btrfs):
+            return False
+        try:
+            with self._database.transaction() as db:
+                words = (key, below, NAMES.index(storage.name))
+                cursor = db.execute("INSERT INTO snapshots (key, parent, storage) VALUES (?, ?, ?)", words)
+                made = int(cursor.lastrowid or 0)
+        except sqlite3.IntegrityError as error:
+            raise Conflict(f"snapshot {key} exists already") from error
+        try:
+            with reported(f"prepare snapshot {key}"):
+                storage.twin(self.directory(made), self.directory(number))
+        except BaseException:
+            self._take_back(made, storage)
+            raise
+        return True
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
         """The mounts of an active snapshot, or ones that show a committed snapshot read-only.

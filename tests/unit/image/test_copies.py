@@ -2,7 +2,6 @@
 
 import io
 import os
-import stat
 import subprocess
 import tarfile
 import uuid
@@ -18,10 +17,10 @@ from kist.image.comparison import differences
 from kist.image.diff import diff, is_unchanged
 from kist.image.filling import filling_of
 from kist.image.layers import apply
-from kist.kernel import trees
 from kist.spec.mount import Mount
 from kist.store import Snapshots
 from kist.store.database import Database
+from seen import seen
 
 DIR, SYM, HARD = tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 
@@ -52,30 +51,6 @@ def stack(snapshots: Snapshots, layers: Layers, name: str = "") -> tuple[Mount, 
         snapshots.commit(key, f"{key}-active")
         parent = key
     return snapshots.prepare(f"{name}top", parent)
-
-
-def seen(mounts: tuple[Mount, ...]) -> dict[str, tuple[object, ...]]:
-    """All that a mount of a snapshot shows."""
-    found: dict[str, tuple[object, ...]] = {}
-    tree = trees.open_tree_of([(mount.type, mount.source, mount.options) for mount in mounts])
-    try:
-        for above, names, files, directory in os.fwalk(".", dir_fd=tree):
-            for name in names + files:
-                try:
-                    status = os.lstat(name, dir_fd=directory)
-                except FileNotFoundError:
-                    continue  # overlayfs lists a whiteout in a directory that is opaque too
-                kind = stat.S_IFMT(status.st_mode)
-                more: object = ""
-                if kind == stat.S_IFLNK:
-                    more = os.readlink(name, dir_fd=directory)
-                if kind == stat.S_IFREG:
-                    with open(os.open(name, os.O_RDONLY, dir_fd=directory), "rb") as file:
-                        more = (file.read(), status.st_mtime_ns // 10**9, tuple(sorted(os.listxattr(file.fileno()))))
-                found[os.path.normpath(f"{above}/{name}")] = (status.st_mode, status.st_uid, status.st_gid, more)
-    finally:
-        os.close(tree)
-    return found
 
 
 def test_whiteouts_take_away_what_is_below_only(both, tar, entry) -> None:
