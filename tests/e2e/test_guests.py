@@ -120,7 +120,17 @@ def test_a_guest_has_volumes_of_its_own(room: Room, roots: str) -> None:
     try:
         assert room.ada.good("run", "--rm", "-v", "adas:/data", BUSYBOX, "touch", "/data/file") == ""
         assert "adas" in room.ada.good("volume", "ls", "-q").split()
-        assert "adas" not in room.bob.good("volume", "ls", "-q").split()
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for name, kind in (("plain", tarfile.REGTYPE), ("disk", tarfile.BLKTYPE)):
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.devmajor, entry.devminor = kind, 8, 0
+                tar.addfile(entry)
+        said = room.ada.refused("volume", "import", "adas", "-", stdin=archive.getvalue())
+        assert "a device node is not allowed here" in said
+        assert room.ada.good("run", "--rm", "-v", "adas:/data", BUSYBOX, "ls", "/data") == "file\nplain"
+        assert "is somebody else's" in room.bob.refused("volume", "export", "adas")
+        assert not {"adas", "rootsdata"} & set(room.bob.good("volume", "ls", "-q").split())
         assert "is somebody else's" in room.bob.refused("volume", "rm", "adas")
         assert "belongs to the user" in room.root.refused("run", "--rm", "-v", "adas:/data", BUSYBOX, "true")
         assert {"adas", "rootsdata"} <= set(room.root.good("volume", "ls", "-q").split())
@@ -197,6 +207,8 @@ OTHERS = [
     ("volume", "inspect", "rootsdata"),
     ("volume", "create", "rootsdata"),
     ("volume", "rm", "rootsdata"),
+    ("volume", "export", "rootsdata"),
+    ("volume", "import", "rootsdata", "-"),
     ("volume", "rm", "-f", "rootsdata"),
     ("volume", "rm", "--dry-run", "rootsdata"),
     ("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=/etc", "gift"),

@@ -1,7 +1,10 @@
 """``kist volume``: its verbs as a user types them, the API behind them, and what guests of root's engine get of it."""
 
+import gzip
 import json
 import os
+import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -208,3 +211,84 @@ def test_a_directory_without_a_record_is_told_and_taken_up_again(volumes: Cli):
     volumes.good("volume", "create", "stray")
     assert volumes.good("run", "--rm", "--network", "none", "-v", "stray:/d", BUSYBOX, "ls", "/d") == "precious"
     assert "belongs to no volume" not in volumes("system", "check").stdout
+
+
+SCRIPT = (
+    "cd /d && echo hello > one && ln one two && ln -s one link && mkfifo pipe && mkdir -m 2750 sub && chmod 711 . && "
+    "dd if=/dev/zero of=sparse bs=1 count=1 seek=30M 2> /dev/null"
+)
+
+
+def test_what_is_in_a_volume_goes_out_and_in_again(volumes: Cli):
+    volumes.good("run", "--rm", "--network", "none", "-v", "first:/d", BUSYBOX, "sh", "-c", SCRIPT)
+    archive = volumes.directory / "first.tar"
+    assert volumes.good("volume", "export", "-o", str(archive), "first") == ""
+    assert archive.stat().st_size < 1 << 20
+    for name, words, stdin in (("second", str(archive), b""), ("third", "-", gzip.compress(archive.read_bytes()))):
+        volumes.good("volume", "create", name)
+        assert volumes.good("volume", "import", name, words, stdin=stdin) == ""
+        again = volumes.directory / f"{name}.tar"
+        again.write_bytes(b"")
+        volumes.good("volume", "export", "--output", str(again), name)
+        assert again.read_bytes() == archive.read_bytes()
+        look = (
+            "cd /d && stat -c '%n %a %F' . sub pipe && cat two && stat -c %h one && stat -c '%s' sparse && du -k sparse"
+        )
+        seen = volumes.good("run", "--rm", "--network", "none", "-v", f"{name}:/d", BUSYBOX, "sh", "-c", look)
+        assert seen.splitlines()[:-1] == [
+            ". 711 directory", "sub 2750 directory", "pipe 640 fifo".replace("640", "644"), "hello", "2", "31457281",
+        ]  # fmt: skip
+        assert int(seen.splitlines()[-1].split()[0]) < 100
+
+
+@pytest.mark.ids("has files of other ids")
+def test_owners_are_numbers(volumes: Cli):
+    script = "cd /d && touch theirs && chown 12:34 theirs . && ls -ln theirs"
+    volumes.good("run", "--rm", "--network", "none", "-v", "first:/d", BUSYBOX, "sh", "-c", script)
+    archive = volumes.directory / "owners.tar"
+    volumes.good("volume", "export", "-o", str(archive), "first")
+    with tarfile.open(archive) as tar:
+        assert [(member.uid, member.gid, member.uname) for member in tar] == [(12, 34, ""), (12, 34, "")]
+    volumes.good("volume", "create", "second")
+    volumes.good("volume", "import", "second", str(archive))
+    look = "stat -c %u:%g /d /d/theirs"
+    seen = volumes.good("run", "--rm", "--network", "none", "-v", "second:/d", BUSYBOX, "sh", "-c", look)
+    assert seen == "12:34\n12:34"
+
+
+def test_archives_that_are_none(volumes: Cli, tmp_path: Path):
+    volumes.good("volume", "create", "first")
+    assert "get nosuch: no such volume" in refused(volumes, "volume", "export", "nosuch")
+    assert "get nosuch: no such volume" in refused(volumes, "volume", "import", "nosuch", "-")
+    assert "No such file" in volumes("volume", "import", "first", "/no/such/file").stderr
+    done = volumes("volume", "import", "first", "-", stdin=b"no tar" * 200)
+    assert "the archive for the volume first is damaged" in done.stderr
+    with tarfile.open(tmp_path / "out.tar", "w") as tar:
+        entry = tarfile.TarInfo("../out")
+        tar.addfile(entry)
+    assert "'..' in it" in volumes("volume", "import", "first", str(tmp_path / "out.tar")).stderr
+    with tarfile.open(tmp_path / "link.tar", "w") as tar:
+        entry = tarfile.TarInfo("away")
+        entry.type, entry.linkname = tarfile.SYMTYPE, str(tmp_path)
+        tar.addfile(entry)
+        tar.addfile(tarfile.TarInfo("away/file"))
+    volumes("volume", "import", "first", str(tmp_path / "link.tar"))
+    assert not (tmp_path / "file").exists()
+
+
+def test_what_is_in_memory_goes_out_while_somebody_has_it(volumes: Cli):
+    volumes.good("volume", "create", "-o", "type=tmpfs", "mem")
+    archive = volumes.directory / "mem.tar"
+    archive.write_bytes(b"")
+    with tarfile.open(archive, "w") as tar:
+        entry = tarfile.TarInfo("given")
+        tar.addfile(entry)
+    said = refused(volumes, "volume", "import", "mem", str(archive))
+    assert "the volume mem is in memory, and no container that runs has it: nothing would be kept" in said
+    volumes.good("run", "-d", "--network", "none", "-v", "mem:/m", BUSYBOX, "sh", "-c", "touch /m/own; sleep 600")
+    volumes.good("volume", "import", "mem", str(archive))
+    identifier = volumes.good("ps", "-q")
+    assert volumes.good("exec", identifier, "ls", "/m").split() == ["given", "own"]
+    volumes.good("volume", "export", "-o", str(archive), "mem")
+    with tarfile.open(archive) as tar:
+        assert sorted(tar.getnames()) == [".", "./given", "./own"]

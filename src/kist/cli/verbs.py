@@ -62,6 +62,8 @@ _ROWS = (
     ("volume ls, volume list", "volume_ls", GROUPED, "List volumes"),
     ("volume inspect", "inspect:VOLUME", GROUPED, "Show all details of volumes as JSON"),
     ("volume rm, volume remove", "volume_rm", GROUPED, "Remove volumes"),
+    ("volume export", "volume_export", GROUPED, "Write what is in a volume to a tar archive"),
+    ("volume import", "volume_import", GROUPED, "Put what is in a tar archive into a volume"),
     ("volume prune", "prune:VOLUMES", GROUPED, "Remove volumes that no container has"),
     ("system prune", "prune:SYSTEM", GROUPED, "Remove containers, images and build cache that nobody needs"),
     ("system df", "df", GROUPED, "Show what takes space"),

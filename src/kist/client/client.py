@@ -373,6 +373,14 @@ class Client:
         """Remove a volume with all that is in it; with ``force`` one that is not there is no error."""
         self._wire.call("DELETE", _volume(name), [("force", int(force))])
 
+    def export_volume(self, name: str, target: BinaryIO) -> None:
+        """Write the tar of what is in a volume."""
+        target.writelines(self._wire.request("GET", f"/kist{_volume(name)}/export"))
+
+    def import_volume(self, name: str, source: BinaryIO) -> None:
+        """Put what is in a tar, plain or compressed, into a volume."""
+        self._wire.request("POST", f"/kist{_volume(name)}/import", body=_body(source), headers=(jobs.TAR,)).read()
+
     def volume_removal(self, name: str) -> VolumeUsage:
         """What ``remove_volume`` would take away; nothing is done."""
         return self._values("DELETE", _volume(name), VolumeUsage, [("dry-run", 1)])

@@ -38,6 +38,7 @@ from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
 from kist.engine.starting import Starting
+from kist.engine.volume_holding import VolumeHolding
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
@@ -82,6 +83,8 @@ class Containers:
             mounted_at=os.path.join(run_root, "root"),
         )
         start.running = lambda: roster.list(everything=False)
+        self.holding = VolumeHolding(store, roster)
+        """Of volumes that are mounted."""
         self._locks = Locks(roster)
         self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds, connected.catalogue)
         self._remnants = Remnants(store, roster, self._creation, connected)

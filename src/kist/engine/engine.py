@@ -492,6 +492,18 @@ class Engine:
         """What ``remove_volume`` would take away; nothing is done."""
         return self._volumes.removal(name)
 
+    def export_volume(self, name: str, target: BinaryIO) -> None:
+        """Write the tar of what is in a volume."""
+        from kist.engine import volume_archives  # noqa: PLC0415 - as for ``files``
+
+        volume_archives.export(self._containers.holding, self.volume(name), target)
+
+    def import_volume(self, name: str, source: BinaryIO, *, theirs: bool = False) -> None:
+        """Put what is in a tar into a volume; ``theirs``: a guest's, for whom root makes no devices."""
+        from kist.engine import volume_archives  # noqa: PLC0415 - as for ``files``
+
+        volume_archives.import_(self._containers.holding, self.volume(name), source, theirs=theirs)
+
     def plan(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do, as text; nothing is done."""
         return self._containers.dry_run(options)

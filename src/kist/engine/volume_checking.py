@@ -21,9 +21,9 @@ def found(store: Store) -> Iterator[Found]:
         yield Problem("volume", name, "a directory that belongs to no volume", hint=hint), "", None
     for path in volumes.half_filled():
         yield (
-            Problem("volume", path, "half of what an image has, by a process that is dead"),
-            "removed",
-            partial(volumes.discard_half_filled, path),
+            Problem("volume", path, "what an image has, on its way into a volume, by a process that is dead"),
+            "settled",
+            partial(volumes.settle_filling, path),
         )
     with volumes.settled():
         removed = volumes.removed()

@@ -13,8 +13,8 @@ from functools import partial
 
 from kist.engine import roots, volume_filling
 from kist.engine.roster import Roster
-from kist.engine.volume_rules import named_in
-from kist.errors import Forbidden, InvalidInput, KistError, Unavailable, Unsupported
+from kist.engine.volume_rules import IN_MEMORY, named_in
+from kist.errors import Conflict, Forbidden, InvalidInput, KistError, NotFound, Unavailable, Unsupported
 from kist.kernel import mount_holders
 from kist.runtime import launch
 from kist.spec.container import Container
@@ -46,19 +46,68 @@ class VolumeHolding:
         with ExitStack() as stack:
             for volume in self._mounted(container):
                 stack.enter_context(self._store.volumes.alone(volume.name))
-                found[volume.name] = descriptor = self._existing(volume, container) or self._made(volume, container)
+                found[volume.name] = descriptor = self._existing(volume, container.id) or self._made(volume, container)
                 stack.callback(os.close, descriptor)
             yield found
+
+    @contextmanager
+    def opened(self, volume: Volume, *, to_keep: bool = False) -> Iterator[int]:
+        """A descriptor of a volume's directory, to read and to write in; what is mounted is mounted meanwhile.
+
+        Args:
+            volume: which.
+            to_keep: something is to be put into it that is to be there afterwards.
+
+        Raises:
+            NotFound: it is a directory of the host's that is not there.
+            Conflict: it is in memory, and no container has it.
+        """
+        options = read_local_options(volume.options)
+        if options.is_mounted:
+            with self._store.volumes.alone(volume.name):
+                tree = self._tree(volume, options, to_keep=to_keep)
+            try:
+                directory = os.open(".", _DIRECTORY, dir_fd=tree)
+            finally:
+                os.close(tree)
+        else:
+            self._store.volumes.ready(volume)
+            try:
+                directory = os.open(self._store.volumes.source(volume).path, _DIRECTORY)
+            except OSError as error:
+                raise NotFound(
+                    f"the directory {options.device} of the volume {volume.name}: {(error.strerror or '').lower()}",
+                    hint="make it first",
+                ) from error
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+
+    def _tree(self, volume: Volume, options: LocalOptions, *, to_keep: bool) -> int:
+        """A detached mount of it."""
+        space = self._existing(volume)
+        if space:
+            try:
+                return mount_holders.copy_in_thread(space)
+            finally:
+                os.close(space)
+        if to_keep and options.kind in IN_MEMORY:
+            raise Conflict(
+                f"the volume {volume.name} is in memory, and no container that runs has it: nothing would be kept",
+                hint="start a container that has it first",
+            )
+        return self._mount(volume, options)
 
     def _mounted(self, container: Container) -> list[Volume]:
         """In the order of their names, which all go by who wait for several."""
         volumes = [self._store.volumes.get(name) for name in sorted(named_in(container.options.mounts))]
         return [volume for volume in volumes if read_local_options(volume.options).is_mounted]
 
-    def _existing(self, volume: Volume, container: Container) -> int:
-        """What a container that runs has of it; 0 where none has."""
+    def _existing(self, volume: Volume, but: str = "") -> int:
+        """What a container that runs, ``but`` this one, has of it; 0 where none has."""
         for other in self._store.records.containers():
-            if other.id == container.id or volume.name not in named_in(other.options.mounts):
+            if other.id == but or volume.name not in named_in(other.options.mounts):
                 continue
             run = self._roster.places(other).run
             descriptor = launch.take_descriptor(run, {"op": "volume", "name": volume.name})
@@ -68,11 +117,7 @@ class VolumeHolding:
 
     def _made(self, volume: Volume, container: Container) -> int:
         options = read_local_options(volume.options)
-        try:
-            options = with_address(options, partial(_address, volume))
-            tree = mount_holders.open_file_system(options.kind, options.device, options.words)
-        except OSError as error:
-            raise _failure(volume, options, error) from error
+        tree = self._mount(volume, options)
         try:
             if "ro" not in options.words:
                 self._fill(volume, container, tree)
@@ -81,6 +126,13 @@ class VolumeHolding:
             raise
         try:
             return mount_holders.hold(tree, self._roster.places(container).root)
+        except OSError as error:
+            raise _failure(volume, options, error) from error
+
+    def _mount(self, volume: Volume, options: LocalOptions) -> int:
+        try:
+            options = with_address(options, partial(_address, volume))
+            return mount_holders.open_file_system(options.kind, options.device, options.words)
         except OSError as error:
             raise _failure(volume, options, error) from error
 

@@ -9,8 +9,9 @@ from kist.spec.volume_options import LocalOptions, read_local_options
 from kist.store import Store
 
 DRIVER = "local"
+IN_MEMORY = frozenset({"ramfs", "tmpfs"})
 # What the kernel mounts in a user namespace.
-_ANYBODYS = frozenset({"overlay", "ramfs", "tmpfs"})
+_ANYBODYS = IN_MEMORY | {"overlay"}
 
 
 def named_in(mounts: Iterable[Mount]) -> frozenset[str]:

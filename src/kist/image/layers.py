@@ -18,6 +18,7 @@ from kist.image.tar import TarReader
 from kist.image.unpack import Manner, Unpacker
 from kist.image.whiteouts import Whiteouts
 from kist.kernel import files, userns
+from kist.kernel.userns import Ids
 from kist.spec.mount import Mount
 
 T = TypeVar("T")
@@ -69,7 +70,14 @@ def apply(stream: BinaryIO, mounts: Sequence[Mount], *, what: str = "layer", end
 
 
 def unpack(
-    stream: BinaryIO, directory: str | int, *, devices: bool, what: str = "archive", manner: Manner | None = None
+    stream: BinaryIO,
+    directory: str | int,
+    *,
+    devices: bool,
+    what: str = "archive",
+    manner: Manner | None = None,
+    ids: Ids | None = None,
+    sparse: bool = False,
 ) -> Applied:
     """Unpack a plain tar into a directory that may hold things already; whiteouts are files like any other.
 
@@ -79,6 +87,8 @@ def unpack(
         devices: whether device nodes are made; otherwise they are refused.
         what: the archive in messages.
         manner: how members are put into a tree that somebody uses.
+        ids: those that files can be of, where these are not all.
+        sparse: take sparse files in GNU's format 1.0.
 
     Raises:
         Corrupt, InvalidInput, Unsupported, Unavailable, Forbidden: as for ``apply``.
@@ -90,8 +100,11 @@ def unpack(
             files.make_files_as(*manner.acts_as)  # this thread ends with the archive
         if manner is not None and manner.harmless:
             files.only_owned_files()
-        with Unpacker(directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner) as unpacker:
-            return unpack_all(TarReader(stream, what=what, end_mark=True), unpacker)
+        reader = TarReader(stream, what=what, end_mark=True, sparse=sparse)
+        with Unpacker(
+            directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner, ids=ids
+        ) as unpacker:
+            return unpack_all(reader, unpacker)
 
     return _with_exact_modes(work, f"unpack {what}")
 

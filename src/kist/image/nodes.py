@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kist.image import tar
 from kist.image.lowers import Found
@@ -40,6 +40,22 @@ def write(file: int, data: memoryview) -> None:
     done = os.write(file, data)
     while done < len(data):
         done += os.write(file, data[done:])
+
+
+def write_segments(file: int, entry: Entry, chunks: Iterable[memoryview]) -> None:
+    """Write a sparse file: its content where its segments are, and holes between them."""
+    rest = memoryview(b"")
+    source = iter(chunks)
+    for begin, length in entry.segments or ():
+        os.lseek(file, begin, os.SEEK_SET)
+        left = length
+        while left:
+            rest = rest or next(source)
+            part = rest[:left]
+            write(file, part)
+            rest = rest[len(part) :]
+            left -= len(part)
+    os.ftruncate(file, entry.size)
 
 
 def make_node(parent: int, name: bytes, entry: Entry) -> None:

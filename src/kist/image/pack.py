@@ -15,9 +15,10 @@ from kist.image.nodes import KINDS, entry_of, kept
 from kist.image.tar import shown
 from kist.image.tarwriter import TarWriter
 from kist.image.tree import DEEPEST
-from kist.kernel import paths
+from kist.kernel import copying, paths
 
 _CHUNK = 1 << 20
+_BLOCK = 512  # of ``st_blocks``
 _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -36,11 +37,18 @@ class Packer:
         write: takes the tar's bytes, in order.
         owners: what the tar says for a uid and gid on the disk.
         closed: device numbers of file systems whose mount points are written as empty directories.
+        sparse: holes of files are left out (GNU's format 1.0, which not everybody reads).
     """
 
     def __init__(
-        self, write: Callable[[bytes], object], *, owners: Owners = same_owners, closed: frozenset[int] = frozenset()
+        self,
+        write: Callable[[bytes], object],
+        *,
+        owners: Owners = same_owners,
+        closed: frozenset[int] = frozenset(),
+        sparse: bool = False,
     ) -> None:
+        self._sparse = sparse
         self._writer = TarWriter(write)
         self._owners = owners
         self._closed = closed
@@ -111,19 +119,31 @@ class Packer:
     def _file(self, held: int, path: bytes, status: os.stat_result) -> None:
         file = paths.reopen(held, os.O_RDONLY)
         try:
-            self._writer.add(entry_of(path, tar.REGULAR, status, owner=self._owner(status), xattrs=_xattrs(file)))
-            left = status.st_size
-            while left:
-                data = os.read(file, min(left, _CHUNK))
-                if not data:
-                    raise Unavailable(
-                        f"{shown(path)} became shorter while it was read", hint="pause or stop the container meanwhile"
-                    )
-                self._writer.data(data)
-                left -= len(data)
-            self._writer.pad(status.st_size)
+            entry = entry_of(path, tar.REGULAR, status, owner=self._owner(status), xattrs=_xattrs(file))
+            segments = [(0, status.st_size)]
+            if self._sparse and status.st_blocks * _BLOCK < status.st_size:
+                segments = copying.segments(file, status.st_size)
+            if segments == [(0, status.st_size)]:
+                self._writer.add(entry)
+                stored = status.st_size
+            else:
+                stored = self._writer.add_sparse(entry, segments)
+            for begin, length in segments:
+                self._content(file, path, begin, length)
+            self._writer.pad(stored)
         finally:
             os.close(file)
+
+    def _content(self, file: int, path: bytes, begin: int, left: int) -> None:
+        os.lseek(file, begin, os.SEEK_SET)
+        while left:
+            data = os.read(file, min(left, _CHUNK))
+            if not data:
+                raise Unavailable(
+                    f"{shown(path)} became shorter while it was read", hint="pause or stop the container meanwhile"
+                )
+            self._writer.data(data)
+            left -= len(data)
 
     def _owner(self, status: os.stat_result) -> tuple[int, int]:
         return self._owners(status.st_uid, status.st_gid)

@@ -32,6 +32,7 @@ _ZEROS = bytes(BLOCK)
 _KINDS = {b"\0": REGULAR, b"7": REGULAR} | {kind: kind for kind in (b"0", b"1", b"2", b"3", b"4", b"5", b"6")}
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE, _GNU_LABEL = b"x", b"g", b"L", b"K", b"S", b"V"
 _XATTR = b"SCHILY.xattr."
+_MOST_SEGMENTS = 1 << 20
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class Entry(msgspec.Struct, frozen=True):
         link: target of a symbolic link, or the member that a hard link is the same as.
         device: major and minor number.
         xattrs: extended attributes.
+        segments: of a sparse file, begin and length of each part that has content; None for any other.
     """
 
     name: bytes
@@ -58,6 +60,7 @@ class Entry(msgspec.Struct, frozen=True):
     link: bytes
     device: tuple[int, int]
     xattrs: dict[str, bytes]
+    segments: tuple[tuple[int, int], ...] | None = None
 
 
 class TarReader:
@@ -68,13 +71,17 @@ class TarReader:
         what: the archive in messages.
         end_mark: whether a stream that ends between two members, without the mark of zeros, counts as cut short; where
             a digest vouches for the whole it may be missing, as some writers leave it out.
+        sparse: take sparse files in GNU's format 1.0 (pax); their content is that of their segments.
 
     Raises:
         Corrupt: the archive is damaged or cut short.
         Unsupported: a member is of a kind that cannot be kept (sparse, multi-volume).
     """
 
-    def __init__(self, stream: BinaryIO, *, what: str = "archive", end_mark: bool = False) -> None:
+    def __init__(
+        self, stream: BinaryIO, *, what: str = "archive", end_mark: bool = False, sparse: bool = False
+    ) -> None:
+        self._takes_sparse = sparse
         self._stream = stream
         self._end_mark = end_mark
         self._what = what
@@ -159,9 +166,55 @@ class TarReader:
         values = self._numbers(mode, uid, gid, size, mtime)
         link = link.partition(b"\0")[0] if link[0] else b""
         xattrs: dict[str, bytes] = {}
-        if extensions:
-            name, link, values, xattrs = self._extended(extensions, name, link, values)
-        return self._checked(name, kind, link, values, (major, minor), xattrs)
+        if not extensions:
+            return self._checked(name, kind, link, values, (major, minor), xattrs)
+        name, link, values, xattrs = self._extended(extensions, name, link, values)
+        found = self._checked(name, kind, link, values, (major, minor), xattrs)
+        return self._with_holes(found, extensions) if b"GNU.sparse.major" in extensions else found
+
+    def _with_holes(self, entry: Entry, extensions: dict[bytes, bytes]) -> Entry:
+        """A sparse file: its size and the map of its segments, which the content begins with."""
+        wrong = self._damaged("the map of a sparse file is wrong")
+        try:
+            size = int(extensions[b"GNU.sparse.realsize"])
+            (count,), read = self._numbers_in_content(1)
+            # What is left of the last block of the map is no content.
+            numbers, _ = self._numbers_in_content(2 * min(count, _MOST_SEGMENTS), read)
+        except (KeyError, ValueError) as error:
+            raise wrong from error
+        segments = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        if len(segments) != count:
+            raise wrong
+        end = 0
+        for begin, length in segments:
+            if not end <= begin <= begin + length <= size:
+                raise wrong
+            end = begin + length
+        if sum(length for _, length in segments) != self._left or entry.kind is not REGULAR:
+            raise self._damaged("a sparse file's content and its map differ")
+        return msgspec.structs.replace(entry, size=size, segments=segments)
+
+    def _numbers_in_content(self, count: int, rest: bytes = b"") -> tuple[list[int], bytes]:
+        """Lines of one number each, out of whole blocks of the content; and what of the last block is unread."""
+        numbers: list[int] = []
+        while len(numbers) < count:
+            line, end, after = rest.partition(b"\n")
+            if end:
+                numbers.append(int(line))
+                rest = after
+            else:
+                rest += self._content_block()
+        return numbers, rest
+
+    def _content_block(self) -> bytes:
+        if self._left < BLOCK:
+            raise ValueError("the map has no end")
+        if self._at == len(self._block) and not self._fill():
+            raise self._short()
+        block = self._block[self._at : self._at + BLOCK]
+        self._at += BLOCK
+        self._left -= BLOCK
+        return block
 
     def _checked(
         self,
@@ -207,7 +260,10 @@ class TarReader:
         if b"\0" in name or b"\0" in link:
             raise self._damaged("a name has a zero byte in it")
         if any(key.startswith(b"GNU.sparse.") for key in extensions):
-            raise self._sparse(name)
+            version = extensions.get(b"GNU.sparse.major"), extensions.get(b"GNU.sparse.minor")
+            if not self._takes_sparse or version != (b"1", b"0"):
+                raise self._sparse(name)
+            name = extensions.get(b"GNU.sparse.name", name)
         mode, uid, gid, size, mtime = values
         try:
             uid = int(extensions.get(b"uid", uid))

@@ -4,7 +4,9 @@ No names of users, no times but mtime in whole seconds (as Docker writes layers)
 one cannot hold a value, their records sorted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
 
 from kist.image import tar
 from kist.image.tar import BLOCK, Entry
@@ -26,6 +28,29 @@ class TarWriter:
     def add(self, entry: Entry) -> None:
         """Write a member's header; exactly ``entry.size`` bytes of content follow through ``data``, then ``pad``."""
         self.data(header(entry))
+
+    def add_sparse(self, entry: Entry, segments: Sequence[tuple[int, int]]) -> int:
+        """Write the header of a sparse file, and the map of its segments (GNU's format 1.0).
+
+        The bytes of the segments follow, one after the other, through ``data``.
+
+        Returns:
+            What ``pad`` is to be told at the end: the bytes that are stored.
+        """
+        numbers = [len(segments), *(number for segment in segments for number in segment)]
+        text = b"".join(b"%d\n" % number for number in numbers)
+        text += bytes(-len(text) % BLOCK)
+        stored = len(text) + sum(length for _, length in segments)
+        records = {
+            b"GNU.sparse.major": b"1",
+            b"GNU.sparse.minor": b"0",
+            b"GNU.sparse.name": entry.name,
+            b"GNU.sparse.realsize": b"%d" % entry.size,
+        }
+        # In the plain header alone: a record of it would go before the true name.
+        other = b"GNUSparseFile.0/" + entry.name.rpartition(b"/")[2][:80]
+        self.data(header(msgspec.structs.replace(entry, name=other, size=stored), records) + text)
+        return stored
 
     def data(self, data: bytes) -> None:
         """Bytes of the current member's content."""
@@ -58,10 +83,10 @@ class TarWriter:
         self._held = 0
 
 
-def header(entry: Entry) -> bytes:
-    """The header blocks of a member."""
+def header(entry: Entry, further: Mapping[bytes, bytes] | None = None) -> bytes:
+    """The header blocks of a member; ``further`` records of its extended header are written too."""
     seconds = entry.mtime // 1_000_000_000
-    records: dict[bytes, bytes] = {}
+    records: dict[bytes, bytes] = dict(further or {})
     if len(entry.name) > 100:
         records[b"path"] = entry.name
     if len(entry.link) > 100:

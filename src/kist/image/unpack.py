@@ -17,7 +17,7 @@ import msgspec
 from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, KistError
 from kist.image import tar
 from kist.image.deletions import Deletions
-from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write
+from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write, write_segments
 from kist.image.pretence import keep, keep_at, pretended, without
 from kist.image.tar import Entry, TarReader, shown
 from kist.image.tree import Tree, components, is_whiteout, remove_at, remove_unmounted, status_at
@@ -188,8 +188,9 @@ class Unpacker:
             self._clear(parent, name)
             file = os.open(name, CREATE, mode & 0o777, dir_fd=parent)
         try:
-            view = reader.content()
-            if view is None:
+            if entry.segments is not None:
+                write_segments(file, entry, reader.chunks())
+            elif (view := reader.content()) is None:
                 for chunk in reader.chunks():
                     write(file, chunk)
             elif view:

@@ -35,6 +35,15 @@ def copy_tree(source: int, target: int) -> int:
     return copy.content.copied
 
 
+def make_like(target: int, source: int) -> None:
+    """Give an open directory the attributes of another one."""
+    _copy_xattrs(source, target)
+    status = os.fstat(source)
+    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 class _Copy:
     def __init__(self, root: int) -> None:
         self._root = root
@@ -45,11 +54,7 @@ class _Copy:
     def directory(self, source: int, target: int, above: str = "") -> None:
         for name in sorted(os.listdir(source)):
             self._entry(source, target, name, f"{above}{name}")
-        _copy_xattrs(source, target)
-        status = os.fstat(source)
-        os.fchown(target, status.st_uid, status.st_gid)
-        os.fchmod(target, stat.S_IMODE(status.st_mode))
-        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        make_like(target, source)
 
     def _entry(self, source: int, target: int, name: str, path: str) -> None:
         status = os.stat(name, dir_fd=source, follow_symlinks=False)
@@ -111,10 +116,8 @@ class _Content:
         if status.st_blocks * _BLOCK >= size:
             _copy_range(reading, writing, 0, size)
             return
-        end = 0
-        while end < size and (begin := _next(reading, end, os.SEEK_DATA)) is not None:
-            end = _next(reading, begin, os.SEEK_HOLE) or size
-            _copy_range(reading, writing, begin, end)
+        for begin, length in segments(reading, size):
+            _copy_range(reading, writing, begin, begin + length)
         os.ftruncate(writing, size)
 
     def _shared(self, reading: int, writing: int) -> bool:
@@ -126,6 +129,16 @@ class _Content:
             self._shares = error.errno == errno.EINVAL  # of this one file, maybe
             return False
         return True
+
+
+def segments(file: int, size: int) -> list[tuple[int, int]]:
+    """Begin and length of each part of a file that has content, in order: between them are holes."""
+    found: list[tuple[int, int]] = []
+    end = 0
+    while end < size and (begin := _next(file, end, os.SEEK_DATA)) is not None:
+        end = min(_next(file, begin, os.SEEK_HOLE) or size, size)
+        found.append((begin, end - begin))
+    return found
 
 
 def _next(file: int, begin: int, what: int) -> int | None:

@@ -108,6 +108,26 @@ def copy_of(space: int, within: str = "") -> int:
         os.close(root)
 
 
+def copy_in_thread(space: int) -> int:
+    """As ``copy_of``, of the whole, for a process with threads."""
+    result: list[int | OSError] = []
+
+    def work() -> None:
+        try:
+            namespaces.unshare(_CLONE_FS)
+            namespaces.setns(space, namespaces.CLONE_NEWNS)
+            result.append(mounts.clone_tree("/"))
+        except OSError as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, name="volume")
+    thread.start()
+    thread.join()
+    if isinstance(result[0], OSError):
+        raise result[0]
+    return result[0]
+
+
 def _clone(within: str) -> int:
     if not within:
         return mounts.clone_tree("/")

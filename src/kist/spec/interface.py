@@ -363,6 +363,17 @@ class EngineInterface(Protocol):
             Conflict: a container has it, be it a stopped one.
         """
 
+    def export_volume(self, name: str, target: BinaryIO) -> None:
+        """Write the tar of what is in a volume: owners as numbers, holes of sparse files left out."""
+
+    def import_volume(self, name: str, source: BinaryIO) -> None:
+        """Put what is in a tar, plain or compressed, into a volume, to what is there.
+
+        Raises:
+            Conflict: it is in memory, and no container that runs has it.
+            InvalidInput, Corrupt: the archive is refused, or damaged; what came before is there.
+        """
+
     def volume_removal(self, name: str) -> VolumeUsage:
         """What ``remove_volume`` would take away; nothing is done. Raises what ``remove_volume`` would raise."""
         ...

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from kist.errors import InvalidInput, KistError, NotFound, Unsupported, see_doctor
-from kist.kernel import faults, project_quota
+from kist.kernel import copying, faults, project_quota
 from kist.spec import json
 from kist.spec.volume import Volume, VolumeSource
 from kist.spec.volume_options import LocalOptions, read_local_options
@@ -29,7 +29,8 @@ from kist.store.locks import StoreLock
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _LONGEST_NAME = 255
 _DATA = "_data"
-_ASIDE = "new"
+# Beside the volume's own directory: what is being filled, and what is whole and on its way there.
+_ASIDE, _WHOLE = "new", "filled"
 # No volume's name begins so.
 _REMOVED = ".removed-"
 _NONE: Mapping[str, str] = {}
@@ -117,8 +118,8 @@ class Volumes:
     def recover(self) -> None:
         """Finish what a kill has interrupted: removals (one that had only begun is undone), and fillings."""
         for path in self.half_filled():
-            with reported("remove what was half filled"):
-                self.discard_half_filled(path)
+            with reported("finish filling a volume"):
+                self.settle_filling(path)
         if not self.removed():
             return
         with self.settled(), reported("remove volume"):
@@ -192,12 +193,13 @@ class Volumes:
 
     @contextmanager
     def fresh(self, name: str) -> Iterator[str | None]:
-        """For who fills a new volume: an empty directory that takes its place at the end; None when it is not empty.
+        """For who fills a new volume: an empty directory whose content is put into it at the end; None when it has any.
 
         Others who would fill the same volume wait. Where filling fails, the volume is empty as before, and nothing of
-        the attempt takes space.
+        the attempt takes space. The volume's directory stays the one that it is: a container that runs may have it.
         """
         with self.alone(name):
+            self._finish_filling(name)
             if os.listdir(self.path(name)):
                 yield None
                 return
@@ -207,20 +209,52 @@ class Volumes:
                 # What it was made with goes before what the image's directory has.
                 _set_attributes(aside, read_local_options(self.get(name).options))
                 faults.point("volume fill: filled it aside")
-                os.rename(aside, self.path(name))
+                os.rename(aside, os.path.join(self._above(name), _WHOLE))
             except BaseException:
                 directories.remove_tree(aside)
                 raise
+            faults.point("volume fill: it is whole")
+            self._finish_filling(name)
+
+    def _finish_filling(self, name: str) -> None:
+        """Move what is whole into the volume: whoever comes after a kill goes on with it. What is there stays."""
+        whole = os.path.join(self._above(name), _WHOLE)
+        try:
+            source = os.open(whole, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            target = os.open(self.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                # First whose it is: it may be closed to others.
+                copying.make_like(target, source)
+                status = os.fstat(source)
+                there = set(os.listdir(target))
+                for entry in sorted(set(os.listdir(source)) - there):
+                    os.rename(entry, entry, src_dir_fd=source, dst_dir_fd=target)
+                    faults.point("volume fill: moved a part")
+                os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+        directories.remove_tree(whole)
 
     def half_filled(self) -> tuple[str, ...]:
         """Directories that somebody was filling who was killed."""
-        found = (os.path.join(self.root, name, _ASIDE) for name in sorted(os.listdir(self.root)))
+        parts = (_ASIDE, _WHOLE)
+        found = (os.path.join(self.root, name, part) for name in sorted(os.listdir(self.root)) for part in parts)
         return tuple(path for path in found if os.path.isdir(path) and self._is_left(os.path.dirname(path)))
 
-    def discard_half_filled(self, path: str) -> None:
-        """Remove one of these."""
-        with self.alone(os.path.basename(os.path.dirname(path))):
-            directories.remove_tree(path)
+    def settle_filling(self, path: str) -> None:
+        """Finish what one of these says was whole, and remove the half."""
+        above, part = os.path.split(path)
+        name = os.path.basename(above)
+        with self.alone(name):
+            if part == _WHOLE and self.has_directory(name):
+                self._finish_filling(name)
+            else:
+                directories.remove_tree(path)
 
     def _above(self, name: str) -> str:
         return os.path.join(self.root, name)

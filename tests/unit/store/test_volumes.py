@@ -98,3 +98,35 @@ def test_what_a_killed_process_was_filling_goes(volumes: Volumes) -> None:
     Path(volumes.root, "data", "new").mkdir()
     volumes.recover()
     assert volumes.half_filled() == ()
+
+
+def test_what_was_whole_comes_into_the_volume_after_a_kill(volumes: Volumes) -> None:
+    volumes.create("data")
+    inode = os.stat(volumes.path("data")).st_ino
+    whole = Path(volumes.root, "data", "filled")
+    (whole / "sub").mkdir(parents=True)
+    for name in ("one", "two", "sub/three"):
+        (whole / name).write_text("the image's", encoding="ascii")
+    whole.chmod(0o1750)
+    # The kill came after this one had been moved, and a container has changed it since.
+    Path(volumes.path("data"), "one").write_text("its own", encoding="ascii")
+    volumes.recover()
+    assert sorted(os.listdir(volumes.path("data"))) == ["one", "sub", "two"]
+    assert Path(volumes.path("data"), "one").read_text(encoding="ascii") == "its own"
+    status = os.stat(volumes.path("data"))
+    assert (status.st_ino, status.st_mode & 0o7777) == (inode, 0o1750)
+    assert os.listdir(os.path.join(volumes.root, "data")) == ["_data"]
+
+
+def test_filling_leaves_the_directory_that_a_container_may_have(volumes: Volumes) -> None:
+    volumes.create("data", options={"mode": "0711"})
+    held = os.open(volumes.path("data"), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with volumes.fresh("data") as empty:
+            assert empty is not None
+            Path(empty, "file").touch()
+            os.chmod(empty, 0o700)
+        assert os.listdir(held) == ["file"]
+        assert os.fstat(held).st_mode & 0o7777 == 0o711
+    finally:
+        os.close(held)

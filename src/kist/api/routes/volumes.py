@@ -1,6 +1,7 @@
-"""Volumes (Engine API: VolumeList, VolumeCreate, VolumeInspect, VolumeDelete)."""
+"""Volumes (Engine API: VolumeList, VolumeCreate, VolumeInspect, VolumeDelete), and Kist's own export and import."""
 
 from kist.api.access import Access
+from kist.api.bodies import with_download, with_upload
 from kist.api.call import Call
 from kist.api.http import StreamResponse
 from kist.api.routing import Route
@@ -33,9 +34,23 @@ async def remove(call: Call) -> StreamResponse:
     return call.done()
 
 
+async def export(call: Call) -> StreamResponse:
+    """The tar of what is in a volume."""
+    name = call.fields["name"]
+    return await with_download(call, "application/x-tar", lambda target: call.engine.export_volume(name, target))
+
+
+async def import_(call: Call) -> StreamResponse:
+    """Put what is in a tar into a volume."""
+    await with_upload(call, lambda body: call.engine.import_volume(call.fields["name"], body))
+    return call.done()
+
+
 ROUTES = (
     Route("GET", "/volumes", list_all, Access.CHECKED),
     Route("POST", "/volumes/create", create, Access.CHECKED),
     Route("GET", "/volumes/{name}", inspect, Access.CHECKED),
     Route("DELETE", "/volumes/{name}", remove, Access.CHECKED),
+    Route("GET", "/kist/volumes/{name}/export", export, Access.CHECKED),
+    Route("POST", "/kist/volumes/{name}/import", import_, Access.CHECKED),
 )

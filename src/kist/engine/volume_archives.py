@@ -1,0 +1,56 @@
+"""A volume's content as a tar, out and in: ``kist volume export`` and ``import``.
+
+Owners are numbers, and holes of sparse files stay holes. What is imported is put to what is there, as tar does.
+"""
+
+import os
+from typing import BinaryIO
+
+from kist.engine.volume_holding import VolumeHolding
+from kist.errors import from_os_error
+from kist.image.compression import plain
+from kist.image.layers import unpack
+from kist.image.pack import Packer, same_owners
+from kist.image.unpack import Manner
+from kist.kernel import userns
+from kist.spec.volume import Volume
+
+
+def export(holding: VolumeHolding, volume: Volume, target: BinaryIO) -> None:
+    """Write the tar of a volume: its directory as ``./``, and what is in it.
+
+    Raises:
+        BrokenPipeError: whoever reads it went away.
+        KistError: it cannot be mounted or read.
+    """
+    with holding.opened(volume) as directory:
+        packer = Packer(target.write, sparse=True)
+        try:
+            packer.directory(directory, b"./")
+            packer.close()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise from_os_error(error, f"export the volume {volume.name}") from error
+
+
+def import_(holding: VolumeHolding, volume: Volume, source: BinaryIO, *, theirs: bool = False) -> None:
+    """Put what is in a tar, plain or compressed, into a volume.
+
+    Args:
+        holding: of mounted volumes.
+        volume: which.
+        source: the tar; read as far as the archive goes.
+        theirs: the volume is a guest's, for whom root makes no devices and nothing else that is root's to make.
+
+    Raises:
+        InvalidInput, Unsupported: the archive is refused; what came before is there.
+        Corrupt: it is damaged; what came before the damage is there.
+    """
+    with holding.opened(volume, to_keep=True) as directory:
+        # One that somebody uses: its own root stays as it is.
+        manner = Manner(same_owners, harmless=True) if theirs else None
+        what = f"the archive for the volume {volume.name}"
+        ids = None if theirs else userns.limited_ids()
+        unpack(plain(source), directory, devices=not theirs, what=what, manner=manner, ids=ids, sparse=True)
+        os.fsync(directory)
