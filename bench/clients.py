@@ -14,7 +14,8 @@ AT_ONCE = 100
 _NEIGHBOURS = 20
 
 
-def _client(engine: Engine) -> Any:
+def client(engine: Engine) -> Any:
+    """docker-py's client of an engine."""
     import docker  # noqa: PLC0415 - of the extra "bench"
 
     return docker.DockerClient(base_url=f"unix://{engine.socket}", timeout=300, max_pool_size=AT_ONCE)
@@ -29,11 +30,11 @@ def cycle(stage: Stage) -> Iterator[list[Side]]:
     """Create, start, wait for and remove a container of ``true``."""
 
     def side(engine: Engine) -> Side:
-        client = _client(engine)
+        talking = client(engine)
 
         def sample() -> float:
             start = time.perf_counter()
-            container = client.containers.create(IMAGE, "true", network_mode="none")
+            container = talking.containers.create(IMAGE, "true", network_mode="none")
             container.start()
             container.wait()
             container.remove()
@@ -50,7 +51,7 @@ def executing(stage: Stage) -> Iterator[list[Side]]:
     running: list[Any] = []
 
     def side(engine: Engine) -> Side:
-        container = _client(engine).containers.run(IMAGE, "sleep 100000", detach=True, network_mode="none")
+        container = client(engine).containers.run(IMAGE, "sleep 100000", detach=True, network_mode="none")
         running.append(container)
 
         def sample() -> float:
@@ -72,11 +73,11 @@ def at_once(stage: Stage) -> Iterator[list[Side]]:
     """Start many containers at once, from as many threads, until the last one runs."""
 
     def side(engine: Engine) -> Side:
-        client = _client(engine)
+        talking = client(engine)
 
         def sample() -> float:
             made = [
-                client.containers.create(IMAGE, "sleep 100000", network_mode="none")
+                talking.containers.create(IMAGE, "sleep 100000", network_mode="none")
                 for _ in range(10 if stage.quick else AT_ONCE)
             ]
             with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -97,14 +98,14 @@ def flat(many: int) -> Any:
     @contextmanager
     def sides(stage: Stage) -> Iterator[list[Side]]:
         def side(engine: Engine) -> Side:
-            client = _client(engine)
+            talking = client(engine)
 
             def sample() -> float:
                 running: list[Any] = []
                 times: list[float] = []
                 try:
                     for _ in range(60 if stage.quick else many):
-                        running.append(client.containers.create(IMAGE, "sleep 100000", network_mode="none"))
+                        running.append(talking.containers.create(IMAGE, "sleep 100000", network_mode="none"))
                         start = time.perf_counter()
                         running[-1].start()
                         times.append(time.perf_counter() - start)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench import clients, proxies, storages, users
+from bench import clients, networks, proxies, storages, users
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
 from bench.stage import Side, Stage
@@ -319,6 +319,19 @@ ROWS = (
     Row(
         "user-bridge", "a user's time from container to container beside root's", "times", (Budget(1 / 0.9),),
         users.throughput("range"), rounds=5,
+    ),
+    Row("network-attach", "what a bridge adds to a start", "ms", (Budget(4),), networks.attaching, rounds=41),
+    Row(
+        "network-crowd", f"the {networks.CROWD}th start on a bridge beside the first", "times", (Budget(1.2),),
+        networks.crowd, rounds=1, warm=False,
+    ),
+    Row(
+        "network-between", "a GB from container to container (iperf3)", "ms", (Budget(1 / 0.97, "docker"),),
+        networks.from_container, rounds=9,
+    ),
+    Row(
+        "network-host", "a GB from the host to a container (iperf3)", "ms", (Budget(1 / 0.97, "docker"),),
+        networks.from_host, rounds=9,
     ),
     Row(
         "port-transfer", f"{proxies.GIGABYTES} GB through a published port, in user space", "s", (Budget(1, "docker"),),
