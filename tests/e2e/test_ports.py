@@ -6,6 +6,7 @@ import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -96,6 +97,35 @@ def test_a_port_of_another_container_is_named_by_it(engine: Engine, busybox: str
             engine.start(made)
     finally:
         engine.remove(made)
+
+
+def test_of_many_who_want_a_port_at_once_one_gets_it(engine: Engine, busybox: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = str(free.getsockname()[1])
+    asked = Networking(ports=(PortBinding(80, host_ip="127.0.0.1", host_port=number),))
+    made = [engine.create(ContainerOptions(image=busybox, command=("sleep", "60"), networking=asked)) for _ in range(8)]
+
+    def start(container: Container) -> str:
+        try:
+            engine.start(container)
+        except Conflict as refused:
+            return refused.message
+        return ""
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            said = list(pool.map(start, made))
+        assert sorted(engine.container(each).state.running for each in made) == [False] * 7 + [True]
+        refusals = [each for each in said if each]
+        assert len(refusals) == 7
+        assert all(f"Bind for 127.0.0.1:{number} failed: port is already allocated" in each for each in refusals)
+        # Whoever lost may try again when the port is given back.
+        winner = made[said.index("")]
+        engine.stop(winner, timeout=0)
+        engine.start(made[said.index(refusals[0])])
+    finally:
+        for each in made:
+            engine.remove(each, force=True)
 
 
 def test_an_address_that_the_machine_has_not(engine: Engine, busybox: str):

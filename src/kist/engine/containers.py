@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundles, isolation
+from kist.engine import bundles, isolation, publishing
 from kist.engine.attaching import Attaching
 from kist.engine.bonds import Bonds
 from kist.engine.connecting import Connecting
@@ -82,7 +82,7 @@ class Containers:
             run_root=os.path.join(run_root, "containers"),
             mounted_at=os.path.join(run_root, "root"),
         )
-        start.running = lambda: roster.list(everything=False)
+        start.neighbours = self._neighbours
         self.holding = VolumeHolding(store, roster)
         """Of volumes that are mounted."""
         self._locks = Locks(roster)
@@ -133,6 +133,9 @@ class Containers:
             self._bonds,
             self.republishing,
         )
+
+    def _neighbours(self, identifier: str) -> publishing.Neighbours:
+        return publishing.neighbours(self._roster.get(identifier), self._roster.list(everything=False))
 
     def reconcile(self) -> None:
         """Find the containers that run, give back what ended ones held, and take away what has no record."""

@@ -3,10 +3,11 @@
 import errno
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from kist.errors import Conflict, Forbidden, InvalidInput, KistError, Unsupported, see_doctor
 from kist.kernel import listeners, sysctl
+from kist.kernel.listeners import Listener
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.networking import PortBinding
 
@@ -81,7 +82,7 @@ def wanted(container: Container, address: str, address6: str = "", host_ip: str 
             "host_ip": binding.host_ip or host_ip,
             "host_ports": list(host_ports(binding)),
             "address": address,
-            "address6": address6,
+            **({"address6": address6} if address6 else {}),
         }
         for binding in found
     ]
@@ -93,23 +94,36 @@ def exposed(container: Container) -> Iterable[tuple[int, str]]:
     return sorted({(int(number), protocol or "tcp") for number, _, protocol in split})
 
 
-def failure(path: str, number: int, protocol: str = "tcp", running: Iterable[Container] = ()) -> KistError:
+class Neighbours(NamedTuple):
+    """Who may have a port, as far as whoever wants it may know.
+
+    Attributes:
+        containers: that run.
+        processes: whether processes may be named.
+    """
+
+    containers: Sequence[Container] = ()
+    processes: bool = True
+
+
+def neighbours(container: Container, running: Iterable[Container]) -> Neighbours:
+    """Those that the owner of a container may know of; a guest of root's engine knows of the guest's own alone."""
+    if container.owner is None:
+        return Neighbours(tuple(running))
+    return Neighbours(tuple(each for each in running if each.owner == container.owner), processes=False)
+
+
+def failure(path: str, number: int, protocol: str = "tcp", known: Neighbours | None = None) -> KistError:
     """The error for a port that a monitor could not have.
 
     Args:
         path: ``ADDRESS:PORT``.
         number: the errno of bind(2).
         protocol: of the port.
-        running: the containers that run, one of which may have it.
+        known: who may be named.
     """
     if number == errno.EADDRINUSE:
-        who = _holder(path, protocol, running)
-        port = path.rpartition(":")[2]
-        look = f"ss -ln{protocol[0]}p 'sport = :{port}'" if port.isdecimal() else f"ss -ln{protocol[0]}p"
-        return Conflict(
-            f"Bind for {path} failed: port is already allocated{f' by {who}' if who else ''}",
-            hint="choose another" + (" port, or stop that first" if who else f", or find who has it: {look}"),
-        )
+        return _taken(path, protocol, known or Neighbours())
     if number == errno.EADDRNOTAVAIL:
         return InvalidInput(f"Bind for {path} failed: this machine has no such address", hint="`ip addr` shows them")
     if number in {errno.EACCES, errno.EPERM}:
@@ -121,18 +135,23 @@ def failure(path: str, number: int, protocol: str = "tcp", running: Iterable[Con
     return KistError(f"Bind for {path} failed: {os.strerror(number).lower()}")
 
 
-def _holder(path: str, protocol: str, running: Iterable[Container]) -> str:
-    """Who has a port now, for people; empty where nobody is found."""
+def _taken(path: str, protocol: str, known: Neighbours) -> Conflict:
+    said = f"Bind for {path} failed: port is already allocated"
     address, _, port = path.rpartition(":")
     if not port.isdecimal():
-        return ""
+        return Conflict(said, hint=f"choose others, or find who has them: ss -ln{protocol[0]}p")
     wanted = (protocol, address.strip("[]"), int(port))
-    for container in running:
+    for container in known.containers:
         for told in container.state.ports:
-            if listeners.Listener(told.protocol, told.host_ip, told.host_port, 0).holds(*wanted):
-                return f"the container {container.name}"
-    found = listeners.holder(each.inode for each in listeners.listening() if each.holds(*wanted))
-    return f"process {found.pid} ({found.command})" if found is not None else ""
+            if Listener(told.protocol, told.host_ip, told.host_port, 0).holds(*wanted):
+                name = container.name
+                return Conflict(f"{said} by the container {name}", hint=f"choose another port, or: kist stop {name}")
+    inodes = [each.inode for each in listeners.listening() if each.holds(*wanted)] if known.processes else []
+    found = listeners.holder(inodes)
+    if found is not None:
+        who = f"process {found.pid} ({found.command})"
+        return Conflict(f"{said} by {who}", hint="choose another port, or stop that process")
+    return Conflict(said, hint=f"choose another, or find who has it: ss -ln{protocol[0]}p 'sport = :{port}'")
 
 
 def _first_free() -> str:

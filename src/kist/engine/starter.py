@@ -13,6 +13,7 @@ import msgspec
 
 from kist.engine import naming, publishing
 from kist.engine.networks import Networks
+from kist.engine.publishing import Neighbours
 from kist.errors import (
     CommandNotExecutable,
     CommandNotFound,
@@ -28,7 +29,6 @@ from kist.runtime import launch, messages, seccomp
 from kist.runtime.launch import Attachment, Spawner
 from kist.runtime.plan import Plan
 from kist.runtime.seccomp.pretence import pretending
-from kist.spec.container import Container
 from kist.spec.networking import NetworkAttachment
 from kist.spec.platform import Platform
 from kist.spec.runtime import RuntimeSpec
@@ -61,8 +61,8 @@ class Starter:
     def __init__(self, spawner: Spawner, networks: Networks) -> None:
         self.spawner = spawner
         self._networks = networks
-        # Whom an error may have to name.
-        self.running: Callable[[], Sequence[Container]] = tuple
+        # Of the container with this id: whom an error about it may name.
+        self.neighbours: Callable[[str], Neighbours] = lambda _: Neighbours()
 
     def start(
         self,
@@ -112,7 +112,7 @@ class Starter:
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)
-                    raise_failure(message["failure"], self.running)
+                    raise_failure(message["failure"], lambda: self.neighbours(plan.id))
                 elif message["event"] == "started":
                     return
             finally:
@@ -146,8 +146,8 @@ def _await_end(control: socket.socket) -> None:
 _MAPPED = frozenset({"open_for", "open_tree", "open_volume", "map_layers", "open_root"})
 
 
-def raise_failure(failure: dict[str, Any], running: Callable[[], Sequence[Container]] = tuple) -> NoReturn:
-    """Turn what init reported into the error that a user understands; ``running`` gives the containers that run."""
+def raise_failure(failure: dict[str, Any], neighbours: Callable[[], Neighbours] = Neighbours) -> NoReturn:
+    """Turn what init reported into the error that a user understands; ``neighbours`` are those that it may name."""
     exit_code = failure.get("exit_code")
     message, hint = failure.get("message", ""), failure.get("hint", "")
     if exit_code == CommandNotFound.exit_code:
@@ -184,7 +184,7 @@ def raise_failure(failure: dict[str, Any], running: Callable[[], Sequence[Contai
             ),
         )
     if operation == "publish":
-        raise publishing.failure(path, failure["errno"], arguments["protocol"], running())
+        raise publishing.failure(path, failure["errno"], arguments["protocol"], neighbours())
     if operation == "attach":
         raise InvalidInput(f"cannot mount on {arguments.get('target', path)} in the container: {reason}")
     if operation == "directory":

@@ -11,6 +11,7 @@ from kist.spec.container import Container, ContainerOptions, ContainerState
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.networking import Networking, PortBinding, PublishedPort
+from kist.spec.owner import Owner
 
 
 def container(*ports: PortBinding, publish_all: bool = False, exposed: tuple[str, ...] = ()) -> Container:
@@ -82,13 +83,24 @@ def test_who_has_a_port_is_named() -> None:
     state = ContainerState("running", ports=(PublishedPort(80, "tcp", "0.0.0.0", 8080),))
     web = msgspec.structs.replace(web, state=state)
     for path in ("0.0.0.0:8080", "127.0.0.1:8080"):
-        found = publishing.failure(path, errno.EADDRINUSE, "tcp", [web])
+        found = publishing.failure(path, errno.EADDRINUSE, "tcp", publishing.Neighbours([web]))
         assert found.message == f"Bind for {path} failed: port is already allocated by the container web"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        found = publishing.failure(f"0.0.0.0:{number}", errno.EADDRINUSE, "tcp", [web])
+        found = publishing.failure(f"0.0.0.0:{number}", errno.EADDRINUSE, "tcp", publishing.Neighbours([web]))
     assert f"port is already allocated by process {os.getpid()} (" in found.message
-    assert "stop that first" in found.hint
+    assert "stop that process" in found.hint
+
+
+def test_a_guest_hears_of_the_guests_own_alone() -> None:
+    own, other = Owner(1000, 1000, name="ada"), Owner(1001, 1001, name="bob")
+    theirs = [msgspec.structs.replace(container(), owner=each) for each in (own, other, None)]
+    found = publishing.neighbours(theirs[0], theirs)
+    assert found == publishing.Neighbours((theirs[0],), processes=False)
+    assert publishing.neighbours(theirs[2], theirs) == publishing.Neighbours(tuple(theirs))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refusal = publishing.failure(f"127.0.0.1:{taken.getsockname()[1]}", errno.EADDRINUSE, "tcp", found)
+    assert refusal.message.endswith("port is already allocated")
 
 
 def test_a_port_that_nobody_has_any_more_is_refused_without_a_name() -> None:
