@@ -156,6 +156,66 @@ def test_what_leaves_has_the_hosts_address(
     container.run(lambda: ping("192.0.2.2"))
 
 
+SIX = BridgeNetwork("six", "kisttest6", (Subnet("10.89.0.0/16", "10.89.0.1"), Subnet("fd00:6::/64", "fd00:6::1")))
+
+
+def test_what_leaves_by_ipv6_has_the_hosts_address_and_nothing_comes_in(
+    host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
+) -> None:
+    def give(space: Namespace, device: str, address: str) -> None:
+        def do() -> None:
+            with Socket(NETLINK_ROUTE) as connection:
+                link = rtnetlink.find_link(connection, device)
+                assert link is not None
+                connection.transact([rtnetlink.add_address(link.ifindex, address, 64)])
+
+        space.run(do)
+
+    give(host, "kisttestup", "2001:db8::1")
+    give(outside, "up0", "2001:db8::2")
+    host.run(lambda: bridges.ensure(SIX))
+    assert host.run(lambda: sysctl.get("net.ipv6.conf.all.forwarding")) == "1"
+    container = spaces()
+    end = End(
+        NetworkAttachment(
+            "six", "10.89.0.2/16", "10.89.0.1", "02:00:00:00:06:02", address6="fd00:6::2/64", gateway6="fd00:6::1"
+        ),
+        SIX,
+    )
+    host.run(lambda: cables.attach(container.descriptor, [end], container_id(6)))
+    with server(outside, "2001:db8::2") as (port, seen):
+        assert fetch(container, "2001:db8::2", port) == b"hello"
+        assert seen == ["2001:db8::1"]
+    outside.run(lambda: transact(rtnetlink.add_default_route("2001:db8::1")))
+    with server(container, "fd00:6::2") as (port, seen):
+        with pytest.raises(TimeoutError):
+            fetch(outside, "fd00:6::2", port, timeout=0.3)
+        assert fetch(host, "fd00:6::2", port) == b"hello"
+
+
+def test_a_host_that_heeds_routers_goes_on_heeding_them_when_it_forwards(host: Namespace, outside: Namespace) -> None:
+    assert outside.descriptor
+    host.run(lambda: sysctl.put("net/ipv6/conf/kisttestup/accept_ra", "1"))
+    host.run(lambda: bridges.ensure(SIX))
+    assert host.run(lambda: sysctl.get("net/ipv6/conf/kisttestup/accept_ra")) == "2"
+
+
+def test_a_route_that_came_later_stands_against_a_bridge(host: Namespace, outside: Namespace) -> None:
+    assert outside.descriptor
+
+    def route() -> None:
+        with Socket(NETLINK_ROUTE) as connection:
+            link = rtnetlink.find_link(connection, "kisttestup")
+            assert link is not None
+            connection.transact([rtnetlink.add_address(link.ifindex, "10.89.3.1", 24)])
+
+    host.run(route)
+    with pytest.raises(
+        Conflict, match=r"10\.89\.0\.0/16 of the network six overlaps the host's route to 10\.89\.3\.0/24"
+    ):
+        host.run(lambda: bridges.ensure(SIX))
+
+
 def test_nobody_outside_opens_a_connection_to_a_container(
     host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
 ) -> None:

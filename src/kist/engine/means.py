@@ -99,13 +99,14 @@ class Means(msgspec.Struct, frozen=True):
         return (*watched, *closed, *groups, *parent, *self._network_warnings(options))
 
     def _network_warnings(self, options: ContainerOptions) -> tuple[str, ...]:
-        if self.root or options.network != "bridge" or self.way_out:
+        alone = options.network in {"host", "none"} or options.network.startswith("container:")
+        if self.root or alone or self.way_out:
             return ()
         if os.path.exists(outward.TUN) and not os.access(outward.TUN, os.R_OK | os.W_OK):
             missing = f"{outward.TUN} is closed to you ({see_doctor('tun')})"
         else:
             missing = f"neither pasta nor slirp4netns is installed ({see_doctor('pasta')})"
-        if _needs_bridge(options.networking):
+        if options.network != "bridge" or _needs_bridge(options.networking):
             return (f"The container reaches nothing outside of its bridge: {missing}.",)
         return (f"The container has the host's network, not a bridge: {missing}.",)
 

@@ -185,10 +185,21 @@ def test_where_and_how_ports_are_published(tmp_path: Path) -> None:
     assert settings.read("").ports == PortSettings("auto", "")
 
 
+def test_which_subnets_networks_get_that_name_none(tmp_path: Path) -> None:
+    path = tmp_path / "engine.toml"
+    path.write_text('[networks]\npools = [{ base = "10.200.0.0/16", size = 24 }]\n', encoding="utf-8")
+    assert settings.read(str(path)).pools == (("10.200.0.0/16", 24),)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[log", "engine.toml"),
+        ("[networks]\npool = 1\n", "it must be a table, which has: pools"),
+        ("[networks]\npools = [{ base = '10.200.0.0/16' }]\n", "a pool has a base and a size"),
+        ("[networks]\npools = [{ base = '10.200.0.0/16', size = 8 }]\n", "size 8 is no length of a prefix"),
+        ("[networks]\npools = [{ base = 'fd00::/16', size = 24 }]\n", "size 24 is no length of a prefix"),
+        ("[networks]\npools = [{ base = '10.200', size = 24 }]\n", "invalid subnet '10.200'"),
         ("[logs]\n", "there is no setting 'logs'"),
         ("log = 1\n", "it must be a table"),
         ("[log]\ndrivers = 1\n", "there is no setting 'drivers'"),

@@ -127,6 +127,7 @@ PUBLISHED = ContainerOptions(image="x", networking=Networking(ports=(PortBinding
             "bridge",
             "nothing outside",
         ),
+        (NO_WAY, ContainerOptions(image="x", network="lab"), "lab", "nothing outside"),
         (NO_WAY, ContainerOptions(image="x", network="none"), "none", ""),
         (Means(False, False, ALONE), ContainerOptions("x", network="none", group_add=("77",)), "none", "--group-add"),
         (NO_WAY, ContainerOptions("x", network="none", group_add=("77",)), "none", ""),
