@@ -1,6 +1,8 @@
 """Each storage with real containers: what users do gives the same on all of them."""
 
 import contextlib
+import io
+import json
 import os
 import signal
 import tarfile
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import disks
-from harness import BUSYBOX, Cli, a_cli, an_engine, import_busybox
+from faultroom import Room, points
+from harness import BUSYBOX, Cli, a_cli, an_engine, import_busybox, until
 from kist.store import choice
+from rootless_user import made
 
 pytestmark = pytest.mark.root("mounts file systems of its own")
 
@@ -155,3 +159,75 @@ def test_a_commit_on_btrfs_is_a_snapshot_and_the_same_as_what_is_unpacked(
         assert {"kept", "d"} < set(as_taken)
         kist.good("rmi", "taken")
         assert kist.good("system", "check") == ""
+
+
+CUT_OFF = ("create: prepared the snapshot", "create: made the directories", "remove: removed the record")
+
+
+@pytest.mark.parametrize("kist", ["btrfs", "loop"], indirect=True)
+@pytest.mark.parametrize("point", CUT_OFF)
+def test_who_is_killed_while_a_container_is_made_or_removed_leaves_nothing(point: str, kist: Cli) -> None:
+    assert point in points()
+    kist.stop_engine()
+    room = Room(kist)
+    if point.startswith("remove"):
+        room.good("create", "--name", "it", *QUIET, BUSYBOX, "true")
+    else:
+        room.good("ps")  # the engine has the places at which it may die
+    room.arm(point)
+    room.run(*(("rm", "it") if point.startswith("remove") else ("create", "--name", "it", *QUIET, BUSYBOX, "true")))
+    assert room.sprung()
+    room.run("rm", "-f", "it")
+    room.run("system", "check", "--repair")
+    assert room.good("system", "check") == ""
+    kist.good("run", "--rm", *QUIET, BUSYBOX, "true")
+    kist.good("rmi", BUSYBOX)
+    assert os.listdir(f"{kist.directory}/data/snapshots") == []
+
+
+def test_a_full_disk_below_a_disk_is_told_to_who_writes_and_nobody_else(tmp_path: Path) -> None:
+    with disks.file_system("ext4", tmp_path, size=200 << 20) as place:
+        (tmp_path / "data").symlink_to(place)
+        with an_engine(tmp_path) as engine:
+            import_busybox(engine)
+        with a_cli(tmp_path) as kist:
+            script = "busybox dd if=/dev/zero of=/large bs=1M count=250 conv=fsync 2>&1 | grep -c 'No space left'"
+            limited = ("--name", "large", *QUIET, "--storage-opt", "size=300M")
+            assert kist.good("run", *limited, BUSYBOX, "sh", "-c", script) == "1"
+            kist.good("rm", "large")
+            until(lambda: os.statvfs(place).f_bavail * os.statvfs(place).f_frsize > 100 << 20)
+            assert kist.good("run", "--rm", *QUIET, BUSYBOX, "echo", "works") == "works"
+            assert kist.good("system", "check") == ""
+
+
+def test_a_limit_is_root_s_alone_and_said_so(tmp_path: Path) -> None:
+    with made(tmp_path, range_=True) as user:
+        refused = user.refused("run", "--rm", *QUIET, "--storage-opt", "size=1G", BUSYBOX, "true")
+        assert "--storage-opt size=1G cannot be had: loop devices are root's" in refused
+        assert "kist doctor loop" in refused
+        (user.who.home / ".config" / "kist").mkdir(parents=True)
+        (user.who.home / ".config" / "kist" / "engine.toml").write_text('storage = "loop"\n')
+        user.good("engine", "stop")
+        assert "the storage loop does not work" in user.refused("ps")
+        (user.who.home / ".config" / "kist" / "engine.toml").unlink()
+
+
+def test_a_container_with_a_disk_starts_again_without_an_engine(tmp_path: Path) -> None:
+    if why := disks.missing("ext4"):
+        pytest.skip(why)
+    with an_engine(tmp_path) as engine:
+        import_busybox(engine)
+    with a_cli(tmp_path) as kist:
+        limited = ("--restart", "always", *QUIET, "--storage-opt", "size=32M")
+        kist.good("run", "-d", "--name", "again", *limited, BUSYBOX, "sh", "-c", "echo x >> /runs; sleep 0.1")
+        kist.stop_engine()
+        state = tmp_path / "run" / "containers" / kist.good("inspect", "-f", "{{.Id}}", "again") / "state.json"
+        kist.stop_engine()
+        until(lambda: json.loads(state.read_text()).get("restart_count", 0) > 2)
+        kist.good("stop", "-t", "0", "again")
+        with tarfile.open(fileobj=io.BytesIO(kist.good("cp", "again:/runs", "-").encode())) as tar:
+            runs = tar.extractfile("runs")
+            assert runs is not None
+            assert runs.read().count(b"x") > 2
+        kist.good("rm", "again")
+        until(lambda: not [path for path in loop_devices() if path.startswith(str(tmp_path))])

@@ -11,12 +11,13 @@ import fcntl
 import os
 import struct
 
-from kist.kernel import mounts
+from kist.kernel import marks, mounts
 
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_GET_STATUS64 = 0x4C05
 _LOOP_CONFIGURE = 0x4C0A
 _AUTOCLEAR = 4
+_DIRECT_IO = 16
 # struct loop_info64: device and inode of the file (with rdevice between), …, the flags; and all its other fields.
 _STATUS = struct.Struct("=QQQQQIIII64s64s32sQQ")
 # struct loop_config: the file's descriptor, the block size (0 for the file system's own), a loop_info64, reserved.
@@ -107,7 +108,10 @@ def _device_number(number: int) -> int:
 def _new(disk: str) -> tuple[int, str]:
     backing = os.open(disk, os.O_RDWR | os.O_CLOEXEC)
     try:
-        status = _STATUS.pack(0, 0, 0, 0, 0, 0, 0, 0, _AUTOCLEAR, os.fsencode(disk)[:63], b"", b"", 0, 0)
+        # Past the host's page cache, for what is written is in the container's already; the kernel sees whether it can.
+        # btrfs has checksums of what is written, and these would be wrong of a page that changes meanwhile.
+        flags = _AUTOCLEAR | (0 if marks.file_system(disk) == "btrfs" else _DIRECT_IO)
+        status = _STATUS.pack(0, 0, 0, 0, 0, 0, 0, 0, flags, os.fsencode(disk)[:63], b"", b"", 0, 0)
         config = bytearray(_CONFIG_HEAD.pack(backing, 0) + status + _CONFIG_TAIL)
         for _ in range(_TRIES):
             device, path = _free()

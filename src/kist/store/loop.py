@@ -91,7 +91,9 @@ class Loop:
 def with_book_keeping(size: int) -> int:
     """The bytes of a file system that has this much room for files: inodes, bitmaps and the journal beside it."""
     journal = min(max(size // 16, 4 << 20), _JOURNAL)
-    return -(-(size + size // 50 + journal + (1 << 20)) // 4096) * 4096
+    inodes = size // 62
+    kept_back = min(size // 48, 17 << 20)  # by the kernel, for what it writes of itself (ext4's reserved clusters)
+    return -(-(size + inodes + kept_back + journal + (2 << 20)) // 4096) * 4096
 
 
 def _make_file_system(disk: str, content: str) -> None:
