@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import os
 import socket as sockets
 import struct
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from kist.kernel import netns
 from kist.runtime import messages
 from kist.runtime.names import message
 from kist.runtime.names.registry import Registry
@@ -112,3 +114,48 @@ class NameServer:
         if data[end - 4 : end - 2] != b"\0\1":
             return response(asked)
         return response(asked, (b"\xc0\x0c", message.A, 300, self._told))
+
+
+def ask(pid: int, data: bytes, timeout: float = 10) -> bytes:
+    """What the name server of a process's network says to a question."""
+
+    def asking() -> bytes:
+        with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as client:
+            client.settimeout(timeout)
+            client.connect(("127.0.0.11", 53))
+            client.send(data)
+            return client.recv(4096)
+
+    descriptor = netns.of_process(pid)
+    try:
+        return netns.inside(descriptor, asking)
+    finally:
+        os.close(descriptor)
+
+
+def lookup(pid: int, name: str, kind: int = message.A) -> list[str] | None:
+    """The addresses (or names) of a name, as the name server of a process's network tells; None where there is none."""
+    found = ask(pid, question(name, kind))
+    if message.response_code(found) != message.NOERROR:
+        return None
+    return [_shown(kind, data) for data in records(found)]
+
+
+def records(data: bytes) -> list[bytes]:
+    """The data of an answer's records, which are all of the name that was asked for."""
+    place, found = data.index(b"\0", 12) + 5, []
+    for _ in range(int.from_bytes(data[6:8], "big")):
+        _, _, _, length = struct.unpack_from("!HHIH", data, place + 2)
+        found.append(data[place + 12 : place + 12 + length])
+        place += 12 + length
+    return found
+
+
+def _shown(kind: int, data: bytes) -> str:
+    if kind == message.PTR:
+        labels, place = [], 0
+        while length := data[place]:
+            labels.append(data[place + 1 : place + 1 + length].decode())
+            place += 1 + length
+        return ".".join(labels)
+    return sockets.inet_ntop(sockets.AF_INET if len(data) == 4 else sockets.AF_INET6, data)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from dns import NameServer, question
+from dns import NameServer, ask, question
 from harness import BUSYBOX, Cli, kill_and_see, until
 from kist.kernel import netns
 from kist.runtime.names import message
@@ -58,14 +58,8 @@ class Case:
         before = len(self.upstream.asked)
         data = question(f"n{before}.test", number=before)
 
-        def ask() -> bytes:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.settimeout(10)
-                client.connect(("127.0.0.11", 53))
-                client.send(data)
-                return client.recv(4096)
-
-        return socket.inet_aton(TOLD) in self.inside(ask) and len(self.upstream.asked) > before
+        found = ask(int(str(self.state()["pid"])), data)
+        return socket.inet_aton(TOLD) in found and len(self.upstream.asked) > before
 
 
 @pytest.fixture
@@ -86,7 +80,7 @@ def test_a_container_asks_its_monitor_which_asks_the_servers_that_it_was_given(c
 def test_questions_come_by_tcp_too(case: Case) -> None:
     data = question("large.test")
 
-    def ask() -> bytes:
+    def pipeline() -> bytes:
         with socket.create_connection(("127.0.0.11", 53), 10) as client:
             client.sendall((len(data).to_bytes(2, "big") + data) * 3)
             found = b""
@@ -94,7 +88,7 @@ def test_questions_come_by_tcp_too(case: Case) -> None:
                 found += client.recv(4096)
             return found
 
-    assert case.inside(ask).count(socket.inet_aton(TOLD)) == 3
+    assert case.inside(pipeline).count(socket.inet_aton(TOLD)) == 3
     assert len(case.upstream.asked) == 1
 
 
@@ -174,14 +168,6 @@ def test_who_has_no_network_has_no_name_server(small: Cli) -> None:
 
 def test_an_answer_has_the_same_form_whoever_asks(case: Case) -> None:
     for _ in range(2):
-
-        def ask() -> bytes:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.settimeout(10)
-                client.connect(("127.0.0.11", 53))
-                client.send(question("CaSe.test", number=77))
-                return client.recv(4096)
-
-        found = case.inside(ask)
+        found = ask(int(str(case.state()["pid"])), question("CaSe.test", number=77))
         assert message.answers(found, question("CaSe.test", number=77))
         assert b"\x04CaSe\x04test\0" in found

@@ -218,6 +218,26 @@ def test_a_container_may_be_the_name_server_of_another(user: User) -> None:
 
 
 @ALL
+def test_the_machine_is_reached_by_its_name(user: User, machine: Machine) -> None:
+    with server(machine.space, HERE) as (port, _):
+        assert user.good("run", "--rm", BUSYBOX, *asking("host.docker.internal", port)) == "hello"
+
+
+@BOTH
+def test_containers_of_a_user_find_each_other_by_name(user: User) -> None:
+    user.good("network", "create", "lab")
+    try:
+        container = user.good("run", "-d", "--name", "asked", "--network", "lab", BUSYBOX, "sleep", "1000")
+        address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.lab.IPAddress}}", "asked")
+        for ports in ((), ("-p", "80")):
+            found = user.good("run", "--rm", "--network", "lab", *ports, BUSYBOX, "nslookup", "-type=a", "asked.lab")
+            assert address in found
+        user.good("rm", "-f", container)
+    finally:
+        user.good("network", "rm", "lab")
+
+
+@ALL
 def test_a_way_out_that_was_killed_is_there_again_for_the_next_one(user: User, machine: Machine) -> None:
     user.good("run", "--rm", BUSYBOX, "true")
     (killed,) = ways_out(user)

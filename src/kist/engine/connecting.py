@@ -16,7 +16,6 @@ from kist.engine.locks import Locks
 from kist.engine.networks import Networks
 from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
-from kist.engine.surroundings import rewrite_hosts
 from kist.errors import Conflict, Forbidden
 from kist.kernel import faults
 from kist.spec.container import Container
@@ -128,8 +127,7 @@ class Connecting:
 
     def _tell(self, container: Container) -> None:
         """Have the files of a running container say where it is now."""
-        now = self._roster.get(container)
-        rewrite_hosts(self._roster.places(now), now, self._linking.of(now))
+        self._linking.tell_it(self._roster.get(container))
 
     def _check_running(self, container: Container) -> None:
         if container.state.status == "restarting":

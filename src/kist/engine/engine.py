@@ -27,6 +27,7 @@ from kist.engine.housekeeping import Housekeeping
 from kist.engine.images import Images
 from kist.engine.logs import Logs, OpenLog
 from kist.engine.machine import MachineLimits
+from kist.engine.naming import NamePlaces
 from kist.engine.network_keeping import NetworkKeeping
 from kist.engine.networks import Networks
 from kist.engine.port_paths import PortPaths
@@ -129,7 +130,8 @@ class Engine:
         ground = Ground(self.store.root, own_room, self.store.networks.subnets)
         networks = Catalogue(self.store, ground, self.settings.pools)
         self.event_log.network_id = networks.id_of
-        self._networks = Networks(self.store, ground, networks)
+        places = NamePlaces(self.run_root, apart=own_room is not None)
+        self._networks = Networks(self.store, ground, networks, places)
         self.port_paths = PortPaths(self.settings.ports, networks, self.store.root, own_room=own_room is not None)
         start = Starter(self.spawner, self._networks)
         self.machine = MachineLimits(self.means.bound)

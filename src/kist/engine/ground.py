@@ -1,6 +1,8 @@
 """Where an engine's bridges are: in the network namespace of this process, or in an ordinary user's own room."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -12,6 +14,8 @@ from kist.network.room import Room
 from kist.spec.network import Network
 
 T = TypeVar("T")
+
+_OWN_SECONDS = 1.0
 
 
 class Ground:
@@ -29,7 +33,24 @@ class Ground:
         self._reserved = reserved
         self._lock = threading.Lock()
         self._default: BridgeNetwork | None = None
+        self._own = ("", -math.inf)
         self._forms: dict[str, BridgeNetwork | ParentNetwork] = {}
+
+    def host_address(self, network: Network) -> str:
+        """The host's own address as containers on this network reach it; empty where they do not."""
+        if network.driver != "bridge" or (self.room is not None and network.internal):
+            return ""
+        if self.room is not None:
+            return self._own_address()
+        ordered = sorted(network.subnets, key=lambda subnet: subnet.version)
+        return next((subnet.gateway for subnet in ordered if subnet.gateway), "")
+
+    def _own_address(self) -> str:
+        """An ordinary user's bridges are not the host's; it may come to have another address."""
+        now = time.monotonic()
+        if now - self._own[1] > _OWN_SECONDS:
+            self._own = (outward.host_address(), now)
+        return self._own[0]
 
     def do(self, work: Callable[[], T]) -> T:
         """Do something where the bridges are."""

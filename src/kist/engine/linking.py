@@ -2,7 +2,7 @@
 
 import contextlib
 
-from kist.engine import links
+from kist.engine import links, naming
 from kist.engine.bonds import Bonds
 from kist.engine.links import Link
 from kist.engine.roster import Roster
@@ -76,6 +76,12 @@ class Linking:
                 container = self._roster.get(identifier)
                 if container.state.running:
                     rewrite_hosts(self._roster.places(container), container, self.of(container))
+
+    def tell_it(self, container: Container) -> None:
+        """Have the files of a running container, and its name server, say on which networks it is now."""
+        places = self._roster.places(container)
+        rewrite_hosts(places, container, self.of(container))
+        naming.tell_again(places.run, container, container.networks)
 
 
 def _texts(options: ContainerOptions) -> tuple[str, ...]:

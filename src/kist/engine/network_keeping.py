@@ -85,6 +85,7 @@ class NetworkKeeping:
                 f"{error.message}{f' ({members})' if members else ''}",
                 hint=f"stop these containers, or take them off it: kist network disconnect {network.name} CONTAINER",
             ) from None
+        self._networks.names.forget(network)
         self._note("destroy", network)
 
     def prune(self, pruning: Pruning, *, dry_run: bool = False) -> Pruned:

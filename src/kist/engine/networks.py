@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from kist.engine.catalogue import Catalogue
 from kist.engine.ground import Ground
+from kist.engine.naming import NamePlaces
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import files as kernel_files
 from kist.kernel import netns
@@ -24,13 +25,15 @@ class Networks:
         store: keeps the addresses that are leased.
         ground: where the bridges are.
         catalogue: of the networks.
+        names: where it is told who is on them.
     """
 
-    def __init__(self, store: Store, ground: Ground, catalogue: Catalogue) -> None:
+    def __init__(self, store: Store, ground: Ground, catalogue: Catalogue, names: NamePlaces) -> None:
         self._records = store.networks
         self._root = store.root
         self._ground = ground
         self.catalogue = catalogue
+        self.names = names
 
     # ends of containers
 
@@ -63,6 +66,7 @@ class Networks:
 
     def detach(self, container: str, pid: int, gone: NetworkAttachment, kept: Sequence[NetworkAttachment]) -> None:
         """Take the end of a running container on one network away, and give its addresses back."""
+        self.names.withdraw(container, self.catalogue.id_of(gone.network)[0])
         descriptor = netns.of_process(pid)
         try:
             self._ground.look(
@@ -74,6 +78,7 @@ class Networks:
 
     def release(self, container: str, network: str = "") -> None:
         """Give the container's addresses back; the kernel removed its devices with the namespace."""
+        self.names.withdraw(container, self.catalogue.id_of(network)[0] if network else "")
         self._records.release(container, network)
 
     def leases(self) -> "Leases":
@@ -177,6 +182,7 @@ class Networks:
 
     def close(self) -> None:
         """Let go of them, before the keeper is let go, who ends the way out with the last container."""
+        self.names.close()
         if self._ground.room is not None:
             self._ground.room.close()
 
@@ -225,6 +231,10 @@ class Networks:
         """Programs that carry packets out of a network that nobody can reach any more, each with its note."""
         return self._ground.room.strays() if self._ground.room is not None else iter(())
 
+    def tidy_names(self) -> None:
+        """Take away what tells of containers that are on no network any more."""
+        self.names.tidy(self.holders)
+
     def settle_ways(self) -> None:
         """End what ``stray_ways`` tells of, and look after the program that an earlier engine has left here."""
         if self._ground.room is not None:
@@ -239,9 +249,9 @@ class Networks:
 
     def _attachment(self, network: Network, held: Sequence[str], wanted: Endpoint) -> NetworkAttachment:
         resolver = self._ground.room.resolver if self._ground.room is not None else ""
-        gateway = next((each.gateway for each in network.subnets if each.version == 4), "")
-        host = gateway if self._ground.room is None and network.driver == "bridge" else ""
-        return plan.attachment(network, held, wanted, resolver=resolver, host=host)
+        host = self._ground.host_address(network)
+        names = self.names.directory(network)
+        return plan.attachment(network, held, wanted, resolver=resolver, host=host, names=names)
 
 
 class Leases:

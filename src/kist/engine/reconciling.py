@@ -17,6 +17,7 @@ from kist.engine.roster import Roster
 from kist.engine.starting import Starting
 from kist.engine.waiting import Waiting
 from kist.errors import Conflict, KistError, NotFound
+from kist.network import plan
 from kist.spec.container import Container, ContainerState
 from kist.store import Store
 
@@ -104,6 +105,9 @@ class Reconciling:
         moved = [(container, pid) for container, pid in running if container.id in unplugged]
         for container, pid in moved:
             self._settle_networks(container, pid)
+        for container, _ in running:
+            if any(each.network != plan.DEFAULT for each in connected.get(container.id, ())):
+                self._linking.tell_it(self._roster.get(container))
         return [container for container, _ in moved]
 
     def _settle_networks(self, container: Container, pid: int) -> None:
@@ -156,5 +160,6 @@ class Reconciling:
             self._remnants.discard_if_dead(left)
         self._store.discard_orphans()
         self._store.volumes.recover()
+        self._networks.tidy_names()
         self._networks.settle_ways()
         mountpoints.forget_unused(os.path.join(self._store.root, "mountpoints"), self._store.snapshots.exists)

@@ -85,7 +85,7 @@ class Starter:
         """
         control = self.spawner.launch(plan, places.data, places.run, attached, volumes or {})
         try:
-            self._converse(control, plan, networks)
+            self._converse(control, plan, places, networks)
         except BaseException:
             _give_up(control)
             self.spawner.settle(places.run)
@@ -96,7 +96,9 @@ class Starter:
         """Wait until an earlier run in these places is over for everybody, also for who took over from its monitor."""
         self.spawner.settle(places.run)
 
-    def _converse(self, control: socket.socket, plan: Plan, networks: Sequence[NetworkAttachment]) -> None:
+    def _converse(
+        self, control: socket.socket, plan: Plan, places: Places, networks: Sequence[NetworkAttachment]
+    ) -> None:
         while True:
             message, descriptors = messages.receive(control)
             if message is None:
@@ -108,6 +110,7 @@ class Starter:
                     faults.point("start: heard of the clone")
                     self._networks.attach(descriptors[0], networks, plan.id)
                     faults.point("start: connected the network")
+                    naming.announce(places.run, plan.id)
                     _go(control, descriptors)
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.

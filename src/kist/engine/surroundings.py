@@ -31,7 +31,7 @@ def write_surroundings(
     """
     options = container.options
     if attachments:
-        naming.tell(places.run, options.networking, attachments, inside=inside)
+        naming.tell(places.run, container, attachments, inside=inside)
         resolv_conf = naming.resolv_conf(options.networking)
     else:
         resolv_conf = networks.resolv_conf(options.network, options.networking)
@@ -68,8 +68,11 @@ def hosts_text(container: Container, attachments: Sequence[NetworkAttachment], l
     """The container's /etc/hosts."""
     options = container.options
     main = way_out(attachments) or (attachments[0] if attachments else None)
-    gateway = (main.gateway or main.host or main.gateway6) if main else "127.0.0.1"
+    gateway = (main.host or main.gateway or main.gateway6) if main else "127.0.0.1"
     extra = [files.read_extra_host(text, gateway) for text in options.networking.extra_hosts]
+    host = "127.0.0.1" if options.network == "host" else naming.host_of(attachments)
+    if host and (names := naming.host_names(options.networking)):
+        extra.append((host, " ".join(names)))
     extra += [links.hosts_entry(link) for link in linked]
     own = [address for each in attachments for address in (each.address, each.address6) if address]
     return files.hosts_file(hostname_of(container), own, options.domainname, extra)

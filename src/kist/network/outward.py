@@ -9,6 +9,7 @@ containers.
 import functools
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -28,6 +29,8 @@ _SUBNETS = ("10.0.2.0/24", "10.0.3.0/24", "172.31.252.0/24", "192.168.252.0/24")
 # As slirp4netns numbers them within its subnet.
 _GATEWAY, _RESOLVER, _OWN = 2, 3, 100
 _SECONDS = 10
+# Of RFC 5737: nobody's.
+_ELSEWHERE = ("192.0.2.1", 9)
 
 Program = Literal["pasta", "slirp4netns"]
 # The faster one of two is taken. That is pasta, unless it is older than this: up to 2023 it sent acknowledgements
@@ -85,6 +88,19 @@ class Running(msgspec.Struct, frozen=True):
     def lives(self) -> bool:
         """Whether it still does."""
         return process.lives(self.pid, self.started)
+
+
+def host_address() -> str:
+    """The address of the host's by which its way out goes, empty where it has none.
+
+    A program's connections to it are the host's own to itself, so it reaches what listens there; nothing is sent here.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(_ELSEWHERE)
+        except OSError:
+            return ""
+        return str(asking.getsockname()[0])
 
 
 def find(environment: Mapping[str, str]) -> Helper | None:

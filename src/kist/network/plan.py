@@ -154,7 +154,7 @@ def cable_name(container_id: str, network: str = DEFAULT) -> str:
 
 
 def attachment(
-    network: Network, addresses: Iterable[str], wanted: Endpoint, *, resolver: str = "", host: str = ""
+    network: Network, addresses: Iterable[str], wanted: Endpoint, *, resolver: str = "", host: str = "", names: str = ""
 ) -> NetworkAttachment:
     """A container's end on the network.
 
@@ -164,6 +164,7 @@ def attachment(
         wanted: what was asked for.
         resolver: see ``NetworkAttachment``.
         host: the same.
+        names: the same.
     """
     options = read_options(network.driver, network.options)
     told: dict[str, str] = {}
@@ -182,6 +183,8 @@ def attachment(
         link_local=wanted.link_local_ips,
         resolver=resolver,
         host=host,
+        internal=network.internal,
+        names=names,
         **told,
     )
 

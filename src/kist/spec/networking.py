@@ -99,6 +99,8 @@ class NetworkAttachment(msgspec.Struct, frozen=True, omit_defaults=True):
         link_local: further addresses.
         resolver: a name server on the way out, where containers cannot reach the host's own; empty for none.
         host: the host's own address as the container reaches it; empty where it does not.
+        internal: whether nothing leads out of the network.
+        names: the directory with a file for each container on the network; empty where it has no names.
     """
 
     network: str
@@ -113,3 +115,5 @@ class NetworkAttachment(msgspec.Struct, frozen=True, omit_defaults=True):
     priority: int = 0
     link_local: tuple[str, ...] = ()
     host: str = ""
+    internal: bool = False
+    names: str = ""

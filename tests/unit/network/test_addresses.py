@@ -1,7 +1,7 @@
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kist.errors import Conflict, InvalidInput, Unavailable
@@ -137,6 +137,7 @@ def test_pools_that_are_used_up_are_an_error_with_a_way_out() -> None:
     assert "kist network prune" in caught.value.hint
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(17, 32)), max_size=12),
     st.integers(20, 28),

@@ -52,7 +52,7 @@ def test_addresses_have_the_first_name_and_the_network(room: Room) -> None:
 
 
 def test_a_link_is_a_name_that_only_this_container_knows(room: Room) -> None:
-    room.tell("front", links={"database": "2", "gone": "9"})
+    room.tell("front", links={"database": "db", "gone": "nobody"})
     assert room.addresses("database") == ["10.1.0.3"]
     assert room.addresses("gone") is None
     room.enter("front", "2", ["db"], ["10.1.0.9"])

@@ -1,12 +1,11 @@
 """The name server of a container, with its sockets, and servers that it asks."""
 
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from dns import Room, question, response, spelt
+from dns import Room, question, records, response, spelt
 from kist.kernel.lean import socket
 from kist.runtime import loop as events
 from kist.runtime.names import message
@@ -146,16 +145,6 @@ def good(data: bytes, ttl: int = 300) -> bytes:
 
 def code(data: bytes) -> int:
     return message.response_code(data)
-
-
-def records(data: bytes) -> list[bytes]:
-    """The data of an answer's records of four or sixteen bytes."""
-    place, found = 12 + len(data[12:].split(b"\0", 1)[0]) + 5, []
-    for _ in range(int.from_bytes(data[6:8], "big")):
-        _, _, _, length = struct.unpack_from("!HHIH", data, place + 2)
-        found.append(data[place + 12 : place + 12 + length])
-        place += 12 + length
-    return found
 
 
 def test_a_container_of_the_network_is_found(house: House) -> None:

@@ -3,7 +3,7 @@
 ``names.json`` in the container's run directory says which networks the container is on, and with that whose names it
 may know::
 
-    {"networks": [{"name": "mynet", "directory": "/run/kist/networks/…", "links": {"db": "CONTAINER"}}],
+    {"networks": [{"name": "mynet", "directory": "/run/kist/networks/…", "links": {"db": "mysql"}}],
      "fixed": {"host.docker.internal": ["10.88.0.1"]},
      "servers": ["192.0.2.53"], "resolver": null, "forwards": true}
 
@@ -173,9 +173,9 @@ class Registry:
         self._addresses, self._pointers = {}, {}
         for network in self._networks:
             known = names_of(network.entries)
-            for alias, identifier in network.links.items():
-                if (entry := network.entries.get(identifier)) and (name := _wire(alias)):
-                    known[name] = entry.packed
+            for alias, target in network.links.items():
+                if (name := _wire(alias)) and (packed := known.get(_wire(target))):
+                    known[name] = packed
             for name, packed in known.items():
                 self._addresses.setdefault(name, packed)
                 self._addresses.setdefault(_within(name, network.suffix), packed)
