@@ -165,12 +165,15 @@ def test_prune_asks_and_takes_no_answer_for_no(kist: Any) -> None:
         (("builder", "prune", "-a"), "This will remove all build cache. "),
         (
             ("system", "prune"),
-            "This will remove:\n  - all stopped containers\n  - all dangling images\n  - unused build cache\n\n",
+            (
+                "This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n"
+                "  - all dangling images\n  - unused build cache\n\n"
+            ),
         ),
         (
             ("system", "prune", "-a", "--volumes", "--filter", "label=a"),
             (
-                "This will remove:\n  - all stopped containers\n"
+                "This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n"
                 "  - all anonymous volumes not used by at least one container\n"
                 "  - all images without at least one container associated to them\n  - all build cache\n\n"
                 "  Items to be pruned will be filtered with:\n  - label=a\n\n"
@@ -272,15 +275,20 @@ def test_system_prune_and_its_dry_run_tell_the_same(kist: Any, tmp_path: Path) -
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN head -c 200000 /dev/zero > /x\n")
     kist.good("build", "-q", "-t", "built:1", f"{tmp_path}/c")
+    kist.good("network", "create", "unused")
+    kist.good("network", "create", "of-what-goes")
     kist.good("run", "--name", "ended", "--network", "none", "-v", "/anonymous", "built:1", "touch", "/y")
+    kist.good("create", "--name", "fresh", "--network", "of-what-goes", BUSYBOX)
     kist.good("run", "--rm", "--network", "none", "-v", "named:/v", BUSYBOX, "true")
     told = kist.good("system", "prune", "-a", "--volumes", "--dry-run").splitlines()
+    assert {"Would delete Networks:", "unused", "of-what-goes"} <= set(told)
     before = ids(kist, "ps", "-a"), ids(kist, "images")
     assert all(before)
     done = kist.good("system", "prune", "-af", "--volumes").splitlines()
     assert sorted(line.replace("Would delete", "Deleted") for line in told[:-1]) == sorted(done[:-1])
     assert told[-1].rpartition(": ")[2] == done[-1].rpartition(": ")[2]
     assert (ids(kist, "ps", "-a"), ids(kist, "images")) == (set(), set())
+    assert set(kist.good("network", "ls", "--format", "{{.Name}}").split()) == {"bridge", "host", "none"}
     left = usage(kist)
     for kind in ("Images", "Containers", "Build Cache", "Leftovers"):
         assert left[kind]["Size"] == "0B", kind

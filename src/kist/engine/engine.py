@@ -12,6 +12,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+from msgspec import structs
+
 from kist.engine import describing, isolation, means, network_options, range_on_disk, settings
 from kist.engine.catalogue import Catalogue
 from kist.engine.checking import Checker
@@ -434,8 +436,10 @@ class Engine:
         return self._prune.images(pruning, every=every, dry_run=dry_run)
 
     def unused(self, pruning: Pruning = EVERYTHING, *, every: bool = False, volumes: bool = False) -> SystemPruned:
-        """What a clean-up of containers, images, build cache (and volumes) would remove; nothing is removed."""
-        return self._prune.survey(pruning, every=every, volumes=volumes)
+        """What a clean-up of containers, networks, images, build cache (and volumes) would remove."""
+        found = self._prune.survey(pruning, every=every, volumes=volumes)
+        networks = self._network_keeping.prune(pruning, dry_run=True, gone=frozenset(found.containers))
+        return structs.replace(found, networks=networks.deleted)
 
     def prune_volumes(self, pruning: Pruning = EVERYTHING, *, every: bool = False, dry_run: bool = False) -> Pruned:
         """Remove the volumes that no container has and that nobody named; with ``every`` those with a name too."""

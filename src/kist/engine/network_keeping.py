@@ -88,10 +88,16 @@ class NetworkKeeping:
         self._networks.names.forget(network)
         self._note("destroy", network)
 
-    def prune(self, pruning: Pruning, *, dry_run: bool = False) -> Pruned:
-        """Remove the networks that no container is to be on, be it a stopped one, and that fit."""
-        used = self._used()
-        gone = []
+    def prune(self, pruning: Pruning, *, dry_run: bool = False, gone: frozenset[str] = frozenset()) -> Pruned:
+        """Remove the networks that no container is to be on, be it a stopped one, and that fit.
+
+        Args:
+            pruning: which may go.
+            dry_run: only tell.
+            gone: ids of containers that are thought away.
+        """
+        used = self._used(gone)
+        deleted = []
         for network in self._catalogue.list():
             if network.predefined or network.name in used or not fits(pruning, network.created_at, network.labels):
                 continue
@@ -100,16 +106,17 @@ class NetworkKeeping:
                     self._remove(network)
             except (Forbidden, NotFound):
                 continue  # a container has just been made that is on it, or somebody else was first
-            gone.append(network.name)
+            deleted.append(network.name)
         if not dry_run:
             self._events.note("network", "prune", "", {"reclaimed": 0})
-        return Pruned(tuple(gone), (), 0)
+        return Pruned(tuple(deleted), (), 0)
 
-    def _used(self) -> frozenset[str]:
+    def _used(self, gone: frozenset[str] = frozenset()) -> frozenset[str]:
         """The names of the networks that containers are to be on."""
         return frozenset(
             endpoint.network
             for container in self._store.records.containers()
+            if container.id not in gone
             for endpoint in container.options.networking.endpoints
         )
 

@@ -29,6 +29,7 @@ class SystemPruned(msgspec.Struct, frozen=True):
     volumes: tuple[str, ...]
     cache: tuple[str, ...]
     size: int
+    networks: tuple[str, ...] = ()
 
 
 class ImageUsage(msgspec.Struct, frozen=True):

@@ -39,7 +39,7 @@ def survey(blobs: Blobs, snapshots: Snapshots, records: Records, without: Withou
     on_disk = blobs.sizes_on_disk()
     dead = [digest for digest in on_disk if digest not in live]
     gone = _dead_snapshots(snapshots, live)
-    size = sum(on_disk[digest] for digest in dead) + sum(snapshots.measure(key).disk for key in gone)
+    size = sum(on_disk[digest] for digest in dead) + sum(map(snapshots.on_disk, gone))
     return Collected(tuple(dead), tuple(gone), size)
 
 
@@ -59,7 +59,7 @@ def collect(blobs: Blobs, snapshots: Snapshots, records: Records) -> Collected:
         blobs.remove(digest)
     gone = _dead_snapshots(snapshots, live)
     for key in gone:
-        freed += snapshots.measure(key).disk
+        freed += snapshots.on_disk(key)
         snapshots.remove(key)
     snapshots.sweep()
     return Collected(tuple(dead), tuple(gone), freed)

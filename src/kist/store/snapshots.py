@@ -228,8 +228,13 @@ class Snapshots:
             return Extent(self.usage(key), self._on_disk(number))
         lies = self._lies(number)
         storage = self._storage_of(number)
-        own = lies[0].apparent if storage.layered or below is None else self._size(number, below)
-        return Extent(own, sum(each.disk for each in lies))
+        alone = storage.layered or (storage.whole and below is None)
+        return Extent(lies[0].apparent if alone else self._size(number, below), sum(each.disk for each in lies))
+
+    def on_disk(self, key: str) -> int:
+        """What a snapshot has on the disk, in bytes of blocks; ``NotFound`` when there is none."""
+        number, _, committed = self._find(key)
+        return self._on_disk(number) if committed else sum(each.disk for each in self._lies(number))
 
     def sizes_on_disk(self) -> dict[str, int]:
         """What each committed snapshot has on the disk, by its name: counted once, for nobody writes to it any more."""

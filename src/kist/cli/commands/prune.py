@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _SHOWN = (
     ("ContainersDeleted", "Containers"),
-    ("VolumesDeleted", "Volumes"),
     ("NetworksDeleted", "Networks"),
+    ("VolumesDeleted", "Volumes"),
     ("ImagesDeleted", "Images"),
     ("CachesDeleted", "build cache objects"),
 )
@@ -27,6 +27,7 @@ _SURE = "Are you sure you want to continue? [y/N] "
 _STOPPED = "all stopped containers"
 _DANGLING = "all dangling images"
 _UNUSED = "all images without at least one container associated to them"
+_UNUSED_NETWORKS = "all networks not used by at least one container"
 _NETWORKS = "all custom networks not used by at least one container"
 _ANONYMOUS = "all anonymous volumes not used by at least one container"
 
@@ -166,6 +167,7 @@ def prune_all(context: "Context", arguments: "Arguments") -> int:
         clean_up.survey(every=every, volumes=volumes)
         return clean_up.end()
     clean_up.containers()
+    clean_up.networks()
     if volumes:
         clean_up.volumes(every=False)
     clean_up.images(every=every)
@@ -175,7 +177,7 @@ def prune_all(context: "Context", arguments: "Arguments") -> int:
 
 
 def _warning(given: "list[tuple[str, str]]", *, every: bool, volumes: bool) -> str:
-    kinds = [_STOPPED, *([_ANONYMOUS] if volumes else []), _UNUSED if every else _DANGLING]
+    kinds = [_STOPPED, _UNUSED_NETWORKS, *([_ANONYMOUS] if volumes else []), _UNUSED if every else _DANGLING]
     kinds.append("all build cache" if every else "unused build cache")
     lines = ["This will remove:", *(f"  - {kind}" for kind in kinds)]
     if given:

@@ -123,6 +123,7 @@ def write_unused(found: SystemPruned) -> dict[str, Any]:
     """The answers of all clean-ups in one object."""
     return {
         "ContainersDeleted": list(found.containers) or None,
+        "NetworksDeleted": list(found.networks) or None,
         "VolumesDeleted": list(found.volumes) or None,
         "ImagesDeleted": write_pruned_images(found.images)["ImagesDeleted"],
         "CachesDeleted": list(found.cache) or None,
