@@ -344,6 +344,10 @@ def check_name(name: str) -> None:
         InvalidInput: with the characters that are allowed.
     """
     hint = "to show a host directory, write its absolute path"
+    if len(name) == 1:
+        raise InvalidInput(
+            f'the volume name "{name}" is too short: names have two or more letters, digits, "_", "." or "-"', hint=hint
+        )
     if name and not _NAME.match(name):
         raise InvalidInput(
             f'"{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are '

@@ -49,4 +49,13 @@ COMMAND = Command(
         Option("-o --opt", "Option of the driver", "NAME=VALUE", kind=REPEAT, parse=option),
         Option("--name", "The volume's name", "NAME", hidden=True),
     ),
+    about="Options of the driver are uid, gid, mode and size (where the file system has project quotas) of a directory "
+    "of the engine's; type, device and o, as of mount(8), for a directory of the host, or for a file system that is "
+    "mounted for the containers that have it.",
+    examples=(
+        "kist volume create -o uid=1000 -o mode=0750 store",
+        "kist volume create -o type=tmpfs -o size=64m scratch",
+        "kist volume create -o type=none -o o=bind -o device=/srv/data data",
+        "kist volume create -o type=nfs -o device=files:/export -o o=vers=4.2,ro archive",
+    ),
 )
