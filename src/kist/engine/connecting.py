@@ -20,7 +20,7 @@ from kist.errors import Conflict, Forbidden
 from kist.kernel import faults
 from kist.spec.container import Container
 from kist.spec.network import Network
-from kist.spec.networking import Endpoint, NetworkAttachment
+from kist.spec.networking import Endpoint
 from kist.store import Store
 
 
@@ -109,11 +109,10 @@ class Connecting:
             faults.point("network disconnect: wrote the record")
             if container.state.running:
                 held = container.networks
-                gone = next((each for each in held if each.network == network.name), NetworkAttachment(network.name))
                 rest = [each for each in held if each.network != network.name]
                 # First, so that no port leads to an address that is somebody else's next.
                 self._republishing.again(structs.replace(container, networks=tuple(rest)))
-                self._networks.detach(container.id, container.state.pid, gone, rest)
+                self._networks.detach(container.id, container.state.pid, network.name, rest)
                 faults.point("network disconnect: disconnected")
                 self._tell(container)
         self._events.network("disconnect", network.name, container)

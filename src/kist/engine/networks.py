@@ -64,17 +64,16 @@ class Networks:
         ends = [cables.End(each, self._ground.form(self.catalogue.get(each.network))) for each in attachments]
         self._ground.do(lambda: cables.attach(netns_fd, ends, container, beside=beside))
 
-    def detach(self, container: str, pid: int, gone: NetworkAttachment, kept: Sequence[NetworkAttachment]) -> None:
+    def detach(self, container: str, pid: int, network: str, kept: Sequence[NetworkAttachment]) -> None:
         """Take the end of a running container on one network away, and give its addresses back."""
-        self.names.withdraw(container, self.catalogue.id_of(gone.network)[0])
+        self.names.withdraw(container, self.catalogue.id_of(network)[0])
+        held = frozenset(address for name, address, _ in self._records.leases_of(container) if name == network)
         descriptor = netns.of_process(pid)
         try:
-            self._ground.look(
-                lambda: cables.detach(container, gone.network, descriptor, mac=gone.mac, beside=kept), None
-            )
+            self._ground.look(lambda: cables.detach(container, network, descriptor, addresses=held, beside=kept), None)
         finally:
             os.close(descriptor)
-        self._records.release(container, gone.network)
+        self._records.release(container, network)
 
     def release(self, container: str, network: str = "") -> None:
         """Give the container's addresses back; the kernel removed its devices with the namespace."""
@@ -140,7 +139,7 @@ class Networks:
         wanted = {each.network for each in endpoints}
         held = self.leases_of(container).attachments(container, endpoints)
         for gone in {network for network, _, _ in self._records.leases_of(container)} - wanted:
-            self.detach(container, pid, NetworkAttachment(gone), held)
+            self.detach(container, pid, gone, held)
         leased = self.lease(container, endpoints)
         missing = [each for each in leased if self._lacks_cable(container, each.network, here, fresh=each not in held)]
         if not missing:

@@ -11,7 +11,7 @@ Raises, everywhere:
 
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from kist.errors import Conflict
@@ -70,7 +70,12 @@ def attach(netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Seq
 
 
 def detach(
-    container_id: str, network: str, netns_fd: int = -1, *, mac: str = "", beside: Sequence[NetworkAttachment] = ()
+    container_id: str,
+    network: str,
+    netns_fd: int = -1,
+    *,
+    addresses: Collection[str] = (),
+    beside: Sequence[NetworkAttachment] = (),
 ) -> None:
     """Take a container's end on a network away, if there is one.
 
@@ -81,7 +86,7 @@ def detach(
         container_id: its id.
         network: its name.
         netns_fd: the container's namespace, where it goes on.
-        mac: of the device; found by that where it has no end on the host.
+        addresses: of the device there, without prefix length; it is found by them where it has no end on the host.
         beside: the ends that it keeps.
     """
     with explained(f"disconnect the container {container_id[:12]}"), Socket(NETLINK_ROUTE) as outside:
@@ -90,9 +95,16 @@ def detach(
             return
         with netns.socket_inside(netns_fd) as inside:
             for link in rtnetlink.links(inside):
-                if link.mac == mac and link.kind in {"macvlan", "ipvlan"}:
+                if link.kind in parents.DRIVERS and _has_any(inside, link, addresses):
                     bridges.delete(inside, link.name)
             _set_ways_out(inside, beside, replace=True)
+
+
+def _has_any(inside: Socket, link: Link, addresses: Collection[str]) -> bool:
+    found = (
+        each.address for family in _FAMILIES.values() for each in rtnetlink.addresses(inside, link.ifindex, family)
+    )
+    return any(address in addresses for address in found)
 
 
 def _device_name(wanted: str, taken: set[str]) -> str:
