@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench import clients, networks, proxies, storages, users
+from bench import clients, lookups, networks, proxies, storages, users
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
 from bench.stage import Side, Stage
@@ -332,6 +332,10 @@ ROWS = (
     Row(
         "network-host", "a GB from the host to a container (iperf3)", "ms", (Budget(1 / 0.97, "docker"),),
         networks.from_host, rounds=9,
+    ),
+    Row(
+        "names", f"{lookups.COUNT:,} look-ups of a container's name", "ms", (Budget(1000), Budget(1, "docker")),
+        lookups.of_names, rounds=9,
     ),
     Row(
         "port-transfer", f"{proxies.GIGABYTES} GB through a published port, in user space", "s", (Budget(1, "docker"),),

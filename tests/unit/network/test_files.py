@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from kist.errors import InvalidInput
 from kist.network import files
-from kist.spec.networking import Networking
+from kist.spec.networking import NOTHING, Networking
 
 HOST = "nameserver 192.0.2.1\nsearch example.org lab.example.org\noptions ndots:2 timeout:1\n"
 
@@ -124,3 +124,28 @@ def test_the_containers_hosts_and_hostname() -> None:
     assert lines[-2:] == ["10.88.0.2\tbox", "fd00::2\tbox"]
     assert files.hosts_file("box").splitlines()[-1] == "127.0.1.1\tbox"
     assert files.hostname_file("box") == "box\n"
+
+
+SERVED = "127.0.0.11"
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted", "expected"),
+    [
+        (HOST, NOTHING, ["search example.org lab.example.org", "options ndots:2 timeout:1"]),
+        ("nameserver 192.0.2.1\n", NOTHING, ["options ndots:0"]),
+        ("options edns0\n", NOTHING, ["options ndots:0 edns0"]),
+        (HOST, Networking(dns=("192.0.2.7",), dns_search=(".",)), ["options ndots:2 timeout:1"]),
+        (HOST, Networking(dns_search=("a.org",), dns_options=("rotate",)), ["search a.org", "options ndots:0 rotate"]),
+    ],
+)
+def test_a_container_asks_a_name_server_of_its_own(host: str, wanted: Networking, expected: list[str]) -> None:
+    assert files.served_resolv_file(host, SERVED, wanted).splitlines() == [f"nameserver {SERVED}", *expected]
+
+
+def test_a_loopback_server_is_in_the_container() -> None:
+    alone, both = Networking(dns=("127.0.0.1",)), Networking(dns=("127.0.0.1", "192.0.2.7", "::1"))
+    assert files.served_resolv_file("", SERVED, alone).splitlines()[:-1] == ["nameserver 127.0.0.1"]
+    lines = files.served_resolv_file("", SERVED, both).splitlines()
+    assert lines[:-1] == ["nameserver 127.0.0.1", "nameserver ::1", f"nameserver {SERVED}"]
+    assert files.servers_outside(both.dns) == ["192.0.2.7"]
