@@ -384,7 +384,7 @@ def test_a_link_on_a_network_of_ones_own_is_a_name_that_follows(engine: Engine, 
         )
         engine.create(made)
         web = run(engine, busybox, "web", Endpoint("lab", links=("postgres:db",)))
-        assert "db" not in shell(engine, web, "cat /etc/hosts")
+        assert "\tdb" not in shell(engine, web, "cat /etc/hosts")
         engine.start("postgres")
         database = engine.container("postgres")
         assert f"{bare(database.networks[1].address)}\tdb" in shell(engine, web, "cat /etc/hosts")
