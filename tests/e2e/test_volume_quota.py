@@ -5,7 +5,6 @@ Few kernels of test machines do; where this one does not, the guest of ``script/
 
 import contextlib
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,41 +12,20 @@ import pytest
 
 import needs
 from harness import BUSYBOX, Cli, a_cli, busybox_tar
+from limited import MAKE, file_system
 
 pytestmark = needs.MOUNTS
 QUIET = ("--network", "none")
-MAKE = {
-    "ext4": ["mkfs.ext4", "-q", "-O", "project,quota", "-E", "quotatype=prjquota"],
-    "xfs": ["mkfs.xfs", "-q"],
-}
 
 
 @contextlib.contextmanager
 def limited(directory: Path, kind: str) -> Iterator[Cli]:
     """A command line whose data root is on a file system with project quotas."""
-    if shutil.which(MAKE[kind][0]) is None:
-        pytest.skip(f"needs {MAKE[kind][0]}")
-    image, data = directory / "kist-disk.img", directory / "data"
-    with image.open("wb") as file:
-        file.truncate(400 << 20)  # the least that xfs takes is 300 MB
-    data.mkdir()
-    subprocess.run([*MAKE[kind], str(image)], check=True)
-    done = subprocess.run(
-        ["mount", "-t", kind, "-o", "loop,prjquota", str(image), str(data)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"this kernel keeps no project quotas on {kind}: {done.stderr.strip()}")
-    try:
-        # A kernel without them may mount it all the same.
-        if "prjquota" not in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
-            pytest.skip(f"this kernel keeps no project quotas on {kind}")
-        with a_cli(directory) as cli:
-            archive = directory / "busybox.tar"
-            archive.write_bytes(busybox_tar())
-            cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
-            yield cli
-    finally:
-        subprocess.run(["umount", str(data)], check=True)
+    with file_system(directory, directory / "data", kind), a_cli(directory) as cli:
+        archive = directory / "busybox.tar"
+        archive.write_bytes(busybox_tar())
+        cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+        yield cli
 
 
 def write(cli: Cli, name: str, megabytes: int, file: str = "file") -> str:
