@@ -15,7 +15,7 @@ from kist.spec.container import LogConfig
 from kist.store.storage import NAMES
 
 _LOG = ("driver", "options")
-_POOLS = 'write [networks] and then pools = [{ base = "10.88.0.0/13", size = 22 }]'
+_POOLS = 'write [networks] and then pools = [{ base = "10.80.0.0/13", size = 22 }]'
 _PORTS = 'write [ports] and then path = "auto", address = "127.0.0.1"'
 _LONGEST_PREFIX = 30
 
@@ -84,7 +84,7 @@ def read(path: str) -> Settings:
 
 
 def _pools(table: Any) -> Pools:
-    """``pools = [{ base = "10.88.0.0/13", size = 22 }]``, as Docker's default-address-pools."""
+    """``pools = [{ base = "10.80.0.0/13", size = 22 }]``, as Docker's default-address-pools."""
     if not isinstance(table, dict) or set(table) - {"pools"}:
         raise InvalidInput("it must be a table, which has: pools", hint=_POOLS)
     found = []

@@ -15,8 +15,9 @@ CANDIDATE_SUBNETS = (
     *(f"172.{number}.0.0/16" for number in (30, 29, 28, 27)),
     *(f"192.168.{number}.0/24" for number in range(224, 232)),
 )
-# Of these are the networks that users make: as many addresses each as a bridge has room for.
-DEFAULT_POOLS = (("10.88.0.0/13", 22), ("172.27.0.0/16", 22), ("172.28.0.0/14", 22), ("192.168.224.0/21", 24))
+# Of these are the networks that users make: as many addresses each as a bridge has room for; none is in the way of a
+# default network.
+DEFAULT_POOLS = (("10.80.0.0/13", 22), ("172.20.0.0/14", 22), ("192.168.232.0/21", 24))
 _LINK_LAYER_PREFIX = b"\x02\x6b"  # the bit for "locally administered"; unicast
 _WIDE = 64  # bits of an IPv6 subnet's prefix
 

@@ -118,15 +118,20 @@ def test_all_candidates_are_private_subnets() -> None:
 @pytest.mark.parametrize(
     ("taken", "expected"),
     [
-        ((), "10.88.0.0/22"),
-        (("0.0.0.0/0", "10.88.0.0/16"), "10.89.0.0/22"),
-        (("10.88.0.0/16", "10.89.0.0/22", "10.89.7.9/32"), "10.89.8.0/22"),
-        (("10.0.0.0/8",), "172.27.0.0/22"),
-        (("10.0.0.0/8", "172.16.0.0/12"), "192.168.224.0/24"),
+        ((), "10.80.0.0/22"),
+        (("0.0.0.0/0", "10.80.0.0/16"), "10.81.0.0/22"),
+        (("10.80.0.0/16", "10.81.0.0/22", "10.81.7.9/32"), "10.81.8.0/22"),
+        (("10.0.0.0/8",), "172.20.0.0/22"),
+        (("10.0.0.0/8", "172.16.0.0/12"), "192.168.232.0/24"),
     ],
 )
 def test_a_networks_subnet_is_the_first_part_of_the_pools_that_is_free(taken: tuple[str, ...], expected: str) -> None:
     assert addresses.choose_from_pools(taken) == expected
+
+
+def test_no_network_of_a_users_takes_a_default_networks_place() -> None:
+    for base, _ in addresses.DEFAULT_POOLS:
+        assert not addresses.overlapping(base, addresses.CANDIDATE_SUBNETS)
 
 
 def test_pools_that_are_used_up_are_an_error_with_a_way_out() -> None:
