@@ -162,7 +162,8 @@ def test_a_container_comes_to_its_network_and_leaves_it(small: Cli) -> None:
     small.good("run", "--name", "net", BUSYBOX, "true")
     identity = small.good("ps", "-aq", "--no-trunc")
     found = small.good("events", "--since", "1m", "--until", "0s", "--filter", "network=bridge").splitlines()
+    network = small.good("network", "inspect", "--format", "{{.Id}}", "bridge")
     assert [line.split(" ")[1:4] for line in found] == [
-        ["network", verb, "bridge"] for verb in ("connect", "disconnect")
+        ["network", verb, network] for verb in ("connect", "disconnect")
     ]
     assert all(f"container={identity}" in line for line in found)
