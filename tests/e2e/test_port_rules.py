@@ -148,6 +148,28 @@ def test_datagrams_too(site: Site) -> None:
             assert asking.recvfrom(100) == (b"you", (HOST, 5353))
 
 
+def test_who_keeps_sending_datagrams_is_led_to_the_next_container(site: Site) -> None:
+    first = site.run("-p", "5353:53/udp", name="first")
+    with site.client.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asking:
+        with listening_at(first) as one:
+            asking.sendto(b"a", (HOST, 5353))
+            assert one.recv(10) == b"a"
+        site.good("rm", "-f", "first")
+        site.run(name="stranger")  # has the address that the first one had
+        second = site.run("-p", "5353:53/udp", name="second")
+        with listening_at(second) as other:
+            asking.sendto(b"b", (HOST, 5353))
+            assert other.recv(10) == b"b"
+
+
+@contextlib.contextmanager
+def listening_at(space: Namespace) -> Iterator[socket.socket]:
+    with space.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
+        made.settimeout(10)
+        made.bind(("0.0.0.0", 53))
+        yield made
+
+
 def test_a_published_port_opens_no_other(site: Site) -> None:
     inside = site.run("-p", "8080:80")
     site.client.run(lambda: transact(rtnetlink.add_default_route(HOST)))

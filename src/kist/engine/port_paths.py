@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -96,7 +97,11 @@ class PortPaths:
         objection, there = self._judge()
         if objection or not bridges:
             return None
-        return {"bridges": list(bridges), "structure": portmap.structure().hex(), "fresh": not there}
+        return {"bridges": list(bridges), "structure": self._structure, "fresh": not there}
+
+    @cached_property
+    def _structure(self) -> str:
+        return portmap.structure().hex()
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -12,8 +12,10 @@ import errno
 import os
 import struct
 
+from kist.kernel import lean_netlink
 from kist.kernel.attributes import attribute, attributes, members, nested, text
 from kist.kernel.lean import socket
+from kist.kernel.lean_netlink import ACK, CREATE, DUMP, ERROR, FAMILY_SIZE, Connection, message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,23 +32,15 @@ CHAINS = ("prerouting", "output")
 FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
 PROTOCOLS = {"tcp": 6, "udp": 17}
 
-_NETFILTER = 12
 _SUBSYSTEM = 10
 _BEGIN, _END = 16, 17
 _DELTABLE, _DELCHAIN, _DELRULE, _DELSET = (_SUBSYSTEM << 8 | number for number in (2, 5, 8, 11))
 _NEWSETELEM, _GETSETELEM, _DELSETELEM = (_SUBSYSTEM << 8 | number for number in (12, 13, 14))
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST, _ACK, _DUMP, _CREATE, _UNLESS_USED = 0x1, 0x4, 0x300, 0x400, 0x100
-_MESSAGE = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
-_HEADER = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
+_UNLESS_USED = 0x100
 _PROTOCOL, _PORT = struct.Struct("B3x"), struct.Struct("!H2x")  # each part of a key fills whole registers
 _NAME_SIZE = 16  # IFNAMSIZ
 _MOST = 400  # elements in one message: an attribute has at most 64 KiB
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
-_PATIENCE = struct.pack("@ll", 5, 0)
-_SO_SNDBUFFORCE = 32
-_SEND_BUFFER = 4 << 20
-_RECEIVE = 1 << 15
 
 
 def element(host_ip: str, protocol: str, host_port: int, address: str, port: int) -> Element | None:
@@ -81,6 +75,12 @@ def port_of(made: Element) -> tuple[str, str, int]:
     return protocol, socket.inet_ntop(FAMILIES[family], own), int(_PORT.unpack(key[-4:])[0])
 
 
+def target_of(made: Element) -> tuple[str, int]:
+    """The container's address and port that an element leads to."""
+    family, _, _, data = made
+    return socket.inet_ntop(FAMILIES[family], data[:-4]), int(_PORT.unpack(data[-4:])[0])
+
+
 class Rules:
     """A way to nf_tables in the network namespace of this process.
 
@@ -88,16 +88,11 @@ class Rules:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
-        except PermissionError:
-            return  # who may not have this may not change rules either, and hears of that
+        self.connection = Connection()
 
     def close(self) -> None:
         """Give the descriptor back."""
-        self._socket.close()
+        self.connection.close()
 
     def put(
         self,
@@ -123,8 +118,8 @@ class Rules:
         keys = (os.fsencode(bridge).ljust(_NAME_SIZE, b"\0") for bridge in bridges)
         names = nested(3, *(nested(1, nested(1, attribute(1, key))) for key in keys))
         families = dict.fromkeys(family for family, _, _, _ in elements)
-        added = [(_NEWSETELEM, _CREATE, _body(family, BRIDGES) + names) for family in families]
-        added += [(_NEWSETELEM, _CREATE, body) for body in _bodies(elements, comment)]
+        added = [(_NEWSETELEM, CREATE, _body(family, BRIDGES) + names) for family in families]
+        added += [(_NEWSETELEM, CREATE, body) for body in _bodies(elements, comment)]
         try:
             self._commit(added, structure if fresh else b"")
         except OSError as error:
@@ -158,7 +153,7 @@ class Rules:
                 continue  # somebody has flushed the rules
 
     def _remove_table(self, family: str) -> None:
-        table = _HEADER.pack(FAMILIES[family], 0, 0) + text(1, TABLE)
+        table = lean_netlink.family(FAMILIES[family]) + text(1, TABLE)
         requests: list[Message] = [(_DELRULE, 0, table)]
         requests += [(_DELCHAIN, 0, table + text(3, name)) for name in CHAINS]
         requests += [(_DELSET, 0, _body(family, BRIDGES))]
@@ -182,17 +177,12 @@ class Rules:
     def _is_empty(self, family: str, name: str) -> bool:
         """Whether a map is there and has no elements."""
         answers, there = self._dump(family, name)
-        return there and not any(attributes(answer[_HEADER.size :]).get(3) for answer in answers)
+        return there and not any(attributes(answer[FAMILY_SIZE:]).get(3) for answer in answers)
 
     def _dump(self, family: str, name: str) -> tuple[list[bytes], bool]:
         """What tells a map's elements, and whether there is such a map."""
-        self._socket.sendto(_message(_GETSETELEM, _DUMP, _body(family, name), 1), (0, 0))
-        found: list[bytes] = []
-        for kind, _, answer in self._answers():
-            if kind in {_NLMSG_DONE, _NLMSG_ERROR}:
-                return found, kind == _NLMSG_DONE
-            found.append(answer)
-        return found, False
+        answers, failed = self.connection.dump(message(_GETSETELEM, DUMP, _body(family, name), 1))
+        return answers, not failed
 
     def _commit(self, requests: Sequence[Message], first: bytes = b"") -> None:
         """Do all of it or nothing; ``first`` is whole messages.
@@ -200,46 +190,36 @@ class Rules:
         Raises:
             OSError: of what failed.
         """
-        subsystem = _HEADER.pack(0, 0, _SUBSYSTEM)
+        subsystem = lean_netlink.family(0, _SUBSYSTEM)
         last = len(requests) + 1
-        batch = [_message(_BEGIN, 0, subsystem, 1), first]
+        batch = [message(_BEGIN, 0, subsystem, 1), first]
         batch += [
-            _message(kind, flags | (_ACK if number == last else 0), body, number)
+            message(kind, flags | (ACK if number == last else 0), body, number)
             for number, (kind, flags, body) in enumerate(requests, 2)
         ]
-        batch.append(_message(_END, 0, subsystem, last + 1))
-        self._socket.sendto(b"".join(batch), (0, 0))
+        batch.append(message(_END, 0, subsystem, last + 1))
+        self.connection.send(b"".join(batch))
         failed = 0
-        for kind, number, answer in self._answers():
-            if kind == _NLMSG_ERROR:
-                failed = failed or -int(struct.unpack_from("=i", answer)[0])
+        for kind, number, answer in self.connection.answers():
+            if kind == ERROR:
+                failed = failed or lean_netlink.error_of(answer)
                 # What is refused as a whole is answered at its beginning alone.
                 if number == last or (failed and number == 1):
                     break
         if failed:
             raise OSError(failed, os.strerror(failed), f"nf_tables table {TABLE}")
 
-    def _answers(self) -> Iterator[tuple[int, int, bytes]]:
-        """Messages as they come: kind, sequence, body."""
-        while True:
-            data = self._socket.recv(_RECEIVE)
-            offset = 0
-            while offset + _MESSAGE.size <= len(data):
-                length, kind, _, number, _ = _MESSAGE.unpack_from(data, offset)
-                yield kind, number, data[offset + _MESSAGE.size : offset + length]
-                offset += max(_MESSAGE.size, length + -length % 4)
-
 
 def _decoded(family: str, name: str, answer: bytes) -> Iterator[tuple[str, Element]]:
     """The elements of an answer, each with its comment."""
-    for _, one in members(attributes(answer[_HEADER.size :]).get(3, b"")):
+    for _, one in members(attributes(answer[FAMILY_SIZE:]).get(3, b"")):
         parts = attributes(one)
         key, data = (attributes(parts.get(kind, b"")).get(1, b"") for kind in (1, 2))
         yield os.fsdecode(parts.get(6, b"")[2:-1]), (family, name, key, data)
 
 
 def _body(family: str, name: str) -> bytes:
-    return _HEADER.pack(FAMILIES[family], 0, 0) + text(1, TABLE) + text(2, name)
+    return lean_netlink.family(FAMILIES[family]) + text(1, TABLE) + text(2, name)
 
 
 def _bodies(elements: Iterable[Element], comment: str = "") -> list[bytes]:
@@ -256,8 +236,3 @@ def _bodies(elements: Iterable[Element], comment: str = "") -> list[bytes]:
         for (family, name), found in groups.items()
         for at in range(0, len(found), _MOST)
     ]
-
-
-def _message(kind: int, flags: int, body: bytes, number: int) -> bytes:
-    length = _MESSAGE.size + len(body)
-    return _MESSAGE.pack(length, kind, flags | _REQUEST, number, 0) + body + bytes(-length % 4)

@@ -8,7 +8,7 @@ Imported only by the monitors of containers whose ports the kernel is to carry.
 
 from __future__ import annotations
 
-from kist.kernel.port_elements import Rules, element
+from kist.kernel.port_elements import Rules, element, port_of, target_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class PortRules:
         Raises:
             OSError: the kernel refuses.
         """
-        self._way().remove(_elements(carried))
+        known = list(carried)
+        self._way().remove(_elements(known))
+        self._forget_flows({(address, port) for _, protocol, _, address, port in known if protocol == "udp"})
 
     def remove_all(self) -> None:
         """The same where nobody has noted which ports they are.
@@ -55,7 +57,15 @@ class PortRules:
         Raises:
             OSError: the kernel refuses.
         """
-        self._way().remove(self._way().of(self._container[:12]))
+        elements = self._way().of(self._container[:12])
+        self._way().remove(elements)
+        self._forget_flows({target_of(each) for each in elements if port_of(each)[0] == "udp"})
+
+    def _forget_flows(self, targets: set[tuple[str, int]]) -> None:
+        if targets:
+            from kist.kernel import conntrack  # noqa: PLC0415 - for those that publish udp
+
+            conntrack.forget(self._way().connection, targets)
 
     def _way(self) -> Rules:
         # Never closed: the end of this process does that, when nobody waits for it.
