@@ -46,11 +46,12 @@ def choose(root: str, database: Database, asked: str, *, tried: bool = True) -> 
     if not asked and not told:
         return _by_trying(root)
     wanted = asked or told
+    fault = refusal(root, wanted) if tried and _known(root) != wanted else ""
+    if fault:
+        raise Unavailable(f"the storage {wanted} does not work in {root}: {fault}", hint=_hint(wanted, told))
     if asked:
         _refuse_mixture(database, asked)
     if tried and _known(root) != wanted:
-        if fault := refusal(root, wanted):
-            raise Unavailable(f"the storage {wanted} does not work in {root}: {fault}", hint=_hint(wanted, told))
         remember(root, wanted)
     if wanted != told:
         record(database, wanted)
