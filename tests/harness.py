@@ -138,8 +138,8 @@ def clean_up(root: Path) -> None:
     if os.path.isdir(f"/sys/class/net/{bridge}"):
         bridges.remove(bridges.default_network(bridge))
     for device, _ in bridges.marked(plan.alias_of(str(root))):
-        bridges.remove_link(device)
         rules.remove_chains([f"{device}-{kind}" for kind in ("postrouting", "forward")])
+        bridges.remove_link(device)
     for parent in [*glob.glob("/sys/fs/cgroup/*/kist"), "/sys/fs/cgroup/kist"]:
         with contextlib.suppress(OSError):
             os.rmdir(parent)

@@ -187,7 +187,7 @@ def raise_failure(failure: dict[str, Any], neighbours: Callable[[], Neighbours] 
             ),
         )
     if operation == "publish":
-        raise publishing.failure(path, failure["errno"], arguments["protocol"], neighbours())
+        raise publishing.failure(path, failure["errno"], arguments.get("protocol", "tcp"), neighbours())
     if operation == "attach":
         raise InvalidInput(f"cannot mount on {arguments.get('target', path)} in the container: {reason}")
     if operation == "directory":

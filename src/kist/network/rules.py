@@ -14,7 +14,8 @@ from kist.network.failures import explained, explained_rules
 def stray_chains() -> list[tuple[str, ...]]:
     """Names of chains in our tables, together those of each bridge that does not exist."""
     strays: dict[str, list[str]] = {}
-    with explained("read the packet rules"):
+    # Whoever makes or removes a bridge holds the lock until its rules are there, or gone.
+    with explained("read the packet rules"), netns.locked():
         with Socket(NETLINK_NETFILTER) as connection:
             found = [chain.name for chain in nftables.list_chains(connection) if chain.table == firewall.TABLE]
         with Socket(NETLINK_ROUTE) as connection:
