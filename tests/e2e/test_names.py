@@ -41,7 +41,7 @@ def test_the_files_say_what_was_asked_for(engine: Engine, busybox: str):
         attached = container.networks[0]
     assert resolv == "nameserver 127.0.0.11\nsearch example.org\noptions ndots:3\n"
     assert "192.0.2.9\tdb" in hosts
-    assert f"{attached.gateway}\tup" in hosts
+    assert f"{attached.host or attached.gateway}\tup" in hosts
     assert f"{attached.address.partition('/')[0]}\tweb.example.org web" in hosts
 
 

@@ -27,6 +27,8 @@ from kist.network import files, outward, outward_start, rules
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+# Made here, not by whichever thread is first: see kist.spec.json.
+_READER = msgspec.json.Decoder(outward.Running)
 _NOTE = "outward-"
 _LEAST_SECONDS = 2
 _LOOPBACK_INDEX = 1  # in every network namespace
@@ -226,7 +228,7 @@ class Room:
 def _read_note(path: str) -> outward.Running | None:
     try:
         with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=outward.Running)
+            return _READER.decode(file.read())
     except FileNotFoundError:
         return None  # its program has just been found dead by another process
     except msgspec.DecodeError:

@@ -4,6 +4,8 @@ The encoding is canonical (keys in the order of the declaration, no white space)
 """
 
 import json
+import threading
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +14,10 @@ from kist.errors import InvalidInput
 from kist.spec.digest import Digest
 
 T = TypeVar("T")
+
+# msgspec describes a class to itself when it first meets it, and lets other threads see a description that is not whole
+# yet: they crash (0.22). So one thread at a time meets classes, and all of a kind at once.
+_meeting = threading.Lock()
 
 
 def encode(value: Any) -> bytes:
@@ -47,13 +53,15 @@ def decode(data: bytes | str, kind: type[T], *, what: str = "JSON") -> T:
         InvalidInput: it is not JSON, or not of that shape; the message names ``what`` and the path in it.
     """
     try:
-        return msgspec.json.decode(data, type=kind, dec_hook=_decode_hook)
+        decoded: T = _decoder(kind).decode(data)  # type: ignore[arg-type] # a class is hashable
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"invalid {what}: {error}") from error
+    return decoded
 
 
 def convert(value: Any, kind: type[T], *, what: str = "value") -> T:
     """The value of ``kind`` that plain JSON objects (dict, list, str, …) spell."""
+    _decoder(kind)  # type: ignore[arg-type] # the same
     try:
         return msgspec.convert(value, type=kind, dec_hook=_decode_hook)
     except msgspec.ValidationError as error:
@@ -63,6 +71,12 @@ def convert(value: Any, kind: type[T], *, what: str = "value") -> T:
 def to_builtins(value: Any) -> Any:
     """The plain JSON objects of a value."""
     return msgspec.to_builtins(value, enc_hook=_encode_hook)
+
+
+@cache
+def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    with _meeting:
+        return msgspec.json.Decoder(kind, dec_hook=_decode_hook)
 
 
 def _encode_hook(value: object) -> object:
