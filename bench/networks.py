@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +13,6 @@ from bench.measure import CommandError, run
 from bench.stage import Side, Stage
 
 CROWD = 200
-_NEIGHBOURS = 20
 _SECONDS = 2
 _PORT = 5201
 # The small image has no programs but busybox: it borrows the host's iperf3, and what that needs.
@@ -40,33 +38,6 @@ def _start(client: Any, network: str) -> float:
 @contextmanager
 def _by_docker_py(stage: Stage, take: Callable[[Any], Callable[[], float]]) -> Iterator[list[Side]]:
     yield [Side(engine.name, take(clients.client(engine))) for engine in stage.engines if engine.socket]
-
-
-@contextmanager
-def crowd(stage: Stage) -> Iterator[list[Side]]:
-    """How much longer the last of many containers on one bridge takes to start than the first, while all run."""
-
-    def side(engine: Engine) -> Side:
-        client = clients.client(engine)
-
-        def sample() -> float:
-            running: list[Any] = []
-            times: list[float] = []
-            try:
-                for _ in range(60 if stage.quick else CROWD):
-                    running.append(client.containers.create(IMAGE, "sleep 100000"))
-                    start = time.perf_counter()
-                    running[-1].start()
-                    times.append(time.perf_counter() - start)
-            finally:
-                for container in running:
-                    container.remove(force=True)
-            # The very first makes the bridge.
-            return statistics.median(times[-_NEIGHBOURS:]) / statistics.median(times[1 : _NEIGHBOURS + 1])
-
-        return Side(engine.name, sample)
-
-    yield [side(engine) for engine in stage.engines if engine.name == "kist"]
 
 
 def _throughput(client_of: Callable[[Engine], Callable[..., str]]) -> Any:

@@ -18,7 +18,7 @@ from kist.network import outward
 from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
 from kist.spec.devices import Device
 from kist.spec.mount import Mount
-from kist.spec.networking import Endpoint, Networking
+from kist.spec.networking import Endpoint, Networking, joins_alone
 from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
 
 # Whose terminals are, by convention (the group tty).
@@ -99,8 +99,7 @@ class Means(msgspec.Struct, frozen=True):
         return (*watched, *closed, *groups, *parent, *self._network_warnings(options))
 
     def _network_warnings(self, options: ContainerOptions) -> tuple[str, ...]:
-        alone = options.network in {"host", "none"} or options.network.startswith("container:")
-        if self.root or alone or self.way_out:
+        if self.root or joins_alone(options.network) or self.way_out:
             return ()
         if os.path.exists(outward.TUN) and not os.access(outward.TUN, os.R_OK | os.W_OK):
             missing = f"{outward.TUN} is closed to you ({see_doctor('tun')})"

@@ -53,7 +53,7 @@ class NetworkKeeping:
         return structs.replace(network, members=members)
 
     def _members(self, network: Network, owner: int | None = None) -> Iterator[Member]:
-        for identifier in self._networks.members(network):
+        for identifier in self._networks.holders_on(network):
             try:
                 container = self._containers.get(identifier)
             except NotFound:

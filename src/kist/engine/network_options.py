@@ -11,7 +11,7 @@ from kist.engine.catalogue import Catalogue
 from kist.errors import InvalidInput, NotFound
 from kist.network import files, plan
 from kist.spec.container import ContainerOptions
-from kist.spec.networking import Endpoint, Networking
+from kist.spec.networking import Endpoint, Networking, joins_alone
 
 _MAC_PARTS = 6
 _SHARED = "container:"
@@ -71,7 +71,7 @@ def settle(options: ContainerOptions, networks: Catalogue) -> ContainerOptions:
         InvalidInput: there is no such network, or it cannot be what is asked for.
     """
     asked = options.networking.endpoints
-    if options.network in _ALONE or options.network.startswith(_SHARED):
+    if joins_alone(options.network):
         further = next((each.network for each in asked if each.network != options.network), "")
         if further:
             raise InvalidInput(

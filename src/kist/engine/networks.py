@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
 from kist.engine.catalogue import Catalogue
 from kist.engine.ground import Ground
@@ -82,24 +83,19 @@ class Networks:
 
     def leases(self) -> "Leases":
         """All addresses that are leased now."""
-        return Leases(self._records.leases(), self._attachment_of)
+        return Leases(self._records.leases(), self._known, self._attachment)
 
     def leases_of(self, container: str) -> "Leases":
         """Those of one container."""
-        return Leases(self._records.leases_of(container), self._attachment_of)
+        return Leases(self._records.leases_of(container), self._known, self._attachment)
 
     def holders(self) -> tuple[str, ...]:
         """The ids of all that have an address."""
         return self._records.holders()
 
-    def members(self, network: Network) -> Mapping[str, tuple[str, ...]]:
-        """The addresses of each container on a network, with the length of their prefix."""
-        found: dict[str, tuple[str, ...]] = {}
-        lengths = {each.version: addresses.parse_subnet(each.subnet).prefixlen for each in network.subnets}
-        for address, holder in self._records.addresses(network.name).items():
-            length = lengths.get(6 if ":" in address else 4, 0)
-            found[holder] = (*found.get(holder, ()), f"{address}/{length}")
-        return found
+    def holders_on(self, network: Network) -> tuple[str, ...]:
+        """The ids of those that have an address on this network."""
+        return tuple(dict.fromkeys(self._records.addresses(network.name).values()))
 
     # what is mended
 
@@ -240,9 +236,9 @@ class Networks:
             self._ground.room.end_strays()
             self._ground.room.take_over()
 
-    def _attachment_of(self, name: str, held: Sequence[str], wanted: Endpoint) -> NetworkAttachment | None:
+    def _known(self, name: str) -> Network | None:
         try:
-            return self._attachment(self.catalogue.get(name), held, wanted)
+            return self.catalogue.get(name)
         except NotFound:
             return None
 
@@ -259,8 +255,10 @@ class Leases:
     def __init__(
         self,
         leases: Iterable[tuple[str, str, str]] = (),
-        made: Callable[[str, Sequence[str], Endpoint], NetworkAttachment | None] = lambda *_: None,
+        known: Callable[[str], Network | None] = lambda _: None,
+        made: Callable[[Network, Sequence[str], Endpoint], NetworkAttachment] = lambda *_: NetworkAttachment(""),
     ) -> None:
+        self._known = cache(known)
         self._made = made
         self._held: dict[str, dict[str, list[str]]] = {}
         for network, address, holder in leases:
@@ -269,8 +267,8 @@ class Leases:
     def attachments(self, container: str, endpoints: Iterable[Endpoint]) -> tuple[NetworkAttachment, ...]:
         """The ends of a container, in the order of what it is to have."""
         held = self._held.get(container, {})
-        found = (self._made(each.network, held[each.network], each) for each in endpoints if each.network in held)
-        return tuple(each for each in found if each is not None)
+        found = ((self._known(each.network), each) for each in endpoints if each.network in held)
+        return tuple(self._made(network, held[each.network], each) for network, each in found if network is not None)
 
 
 def _chosen(network: Network, wanted: Endpoint, used: frozenset[str]) -> list[str]:

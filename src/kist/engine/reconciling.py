@@ -19,6 +19,7 @@ from kist.engine.waiting import Waiting
 from kist.errors import Conflict, KistError, NotFound
 from kist.network import plan
 from kist.spec.container import Container, ContainerState
+from kist.spec.networking import joins_alone
 from kist.store import Store
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Reconciling:
         connected = {
             container.id: container.options.networking.endpoints
             for container, _ in running
-            if container.options.network not in {"host", "none"} and container.id not in theirs
+            if not joins_alone(container.options.network) and container.id not in theirs
         }
         if not any(connected.values()):
             return []

@@ -161,13 +161,7 @@ def raise_failure(failure: dict[str, Any], neighbours: Callable[[], Neighbours] 
         raise KistError(message, hint=hint or "these are the runtime's own words")
     operation, arguments, path = failure["operation"], failure["arguments"], failure["path"]
     reason = os.strerror(failure["errno"]).lower() if failure["errno"] else message
-    if failure["errno"] == errno.EOPNOTSUPP and operation in {
-        "open_for",
-        "open_tree",
-        "open_volume",
-        "map_layers",
-        "open_root",
-    }:
+    if failure["errno"] == errno.EOPNOTSUPP and operation in _MAPPED:
         raise Unsupported(
             f"the file system of {path} cannot show its files to a user namespace of the container's own",
             hint=see_doctor("mapped-mounts", "run with --userns host, or keep the files on ext4, xfs, btrfs or tmpfs"),

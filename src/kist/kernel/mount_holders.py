@@ -7,15 +7,14 @@ of it or a copy of its mount, so what is mounted goes with its last user, whoeve
 from __future__ import annotations
 
 import os
-import threading
 
-from kist.kernel import mounts, namespaces, paths
+from kist.kernel import mounts, namespaces
+from kist.kernel.threads import in_own_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CLONE_FS = 0x200
 # Of the mount rather than of the file system (mount_setattr(2)).
 _ATTRIBUTES = {
     "ro": mounts.MOUNT_ATTR_RDONLY,
@@ -54,26 +53,15 @@ def hold(tree: int, place: str) -> int:
         tree: the mount.
         place: an absolute path of an empty directory, which stays as it is.
     """
-    result: list[int | OSError] = []
-
-    def work() -> None:
-        try:
-            result.append(_hold(tree, place))
-        except OSError as error:
-            result.append(error)
-
-    # In a thread that ends with it: of its mounts and its root this process is to know nothing.
-    thread = threading.Thread(target=work, name="volume")
-    thread.start()
-    thread.join()
-    os.close(tree)
-    if isinstance(result[0], OSError):
-        raise result[0]
-    return result[0]
+    try:
+        # Of its mounts and its root this process is to know nothing.
+        return in_own_thread(lambda: _hold(tree, place), "volume")
+    finally:
+        os.close(tree)
 
 
 def _hold(tree: int, place: str) -> int:
-    namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
+    namespaces.unshare(namespaces.CLONE_FS | namespaces.CLONE_NEWNS)
     space = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
         mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
@@ -97,7 +85,7 @@ def copy_of(space: int, within: str = "") -> int:
     try:
         namespaces.setns(space, namespaces.CLONE_NEWNS)
         try:
-            return _clone(within)
+            return mounts.clone_part("/", within)
         finally:
             namespaces.setns(own, namespaces.CLONE_NEWNS)
             # Not the root of the mount namespace, which is another one where the engine runs in a chroot.
@@ -110,33 +98,10 @@ def copy_of(space: int, within: str = "") -> int:
 
 def copy_in_thread(space: int) -> int:
     """As ``copy_of``, of the whole, for a process with threads."""
-    result: list[int | OSError] = []
 
-    def work() -> None:
-        try:
-            namespaces.unshare(_CLONE_FS)
-            namespaces.setns(space, namespaces.CLONE_NEWNS)
-            result.append(mounts.clone_tree("/"))
-        except OSError as error:
-            result.append(error)
-
-    thread = threading.Thread(target=work, name="volume")
-    thread.start()
-    thread.join()
-    if isinstance(result[0], OSError):
-        raise result[0]
-    return result[0]
-
-
-def _clone(within: str) -> int:
-    if not within:
+    def work() -> int:
+        namespaces.unshare(namespaces.CLONE_FS)
+        namespaces.setns(space, namespaces.CLONE_NEWNS)
         return mounts.clone_tree("/")
-    top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        held = paths.open_in_root(top, within, os.O_PATH)
-    finally:
-        os.close(top)
-    try:
-        return mounts.clone_tree("", dir_fd=held)
-    finally:
-        os.close(held)
+
+    return in_own_thread(work, "volume")

@@ -6,7 +6,7 @@ import ctypes
 import os
 import struct
 
-from kist.kernel import libc
+from kist.kernel import libc, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +95,21 @@ def clone_tree(path: str, *, recursive: bool = True, dir_fd: int = libc.AT_FDCWD
     if not path:
         flags |= libc.AT_EMPTY_PATH
     return libc.syscall(libc.SYS_OPEN_TREE, dir_fd, os.fsencode(path), flags, path=path)
+
+
+def clone_part(path: str, within: str) -> int:
+    """The same of what is at ``within`` below the directory ``path``, and no link leads out of that; empty for all."""
+    if not within:
+        return clone_tree(path)
+    top = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        held = paths.open_in_root(top, within, os.O_PATH)
+    finally:
+        os.close(top)
+    try:
+        return clone_tree("", dir_fd=held)
+    finally:
+        os.close(held)
 
 
 def attach_tree(tree: int, target: str, *, dir_fd: int = libc.AT_FDCWD) -> None:

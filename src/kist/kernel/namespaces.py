@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+CLONE_FS = 0x200
 CLONE_PIDFD = 0x1000
 CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000

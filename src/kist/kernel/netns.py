@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from typing import TypeVar
 
 from kist.kernel import mounts, namespaces
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
+from kist.kernel.threads import in_own_thread
 
 T = TypeVar("T")
 
@@ -34,7 +33,7 @@ def inside(netns_fd: int, work: Callable[[], T]) -> T:
         namespaces.setns(netns_fd, namespaces.CLONE_NEWNET)
         return work()
 
-    return _in_thread(enter)
+    return in_own_thread(enter, "netns")
 
 
 def keep_new(path: str) -> None:
@@ -49,7 +48,7 @@ def keep_new(path: str) -> None:
 
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    _in_thread(make)
+    in_own_thread(make, "netns")
 
 
 def of_process(pid: int) -> int:
@@ -70,22 +69,6 @@ def kept_at(path: str) -> int:
         pass  # ENOTTY: an ordinary file, where the mount of an earlier engine was
     os.close(descriptor)
     return -1
-
-
-def _in_thread(work: Callable[[], T]) -> T:
-    done: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
-            done.set_exception(error)
-
-    # Not one of a pool: it cannot be used again.
-    thread = threading.Thread(target=run, name="netns", daemon=True)
-    thread.start()
-    thread.join()
-    return done.result()
 
 
 def current() -> int:

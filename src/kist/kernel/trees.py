@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 
 from kist.kernel import mounts, namespaces
+from kist.kernel.threads import in_own_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_CLONE_FS = 0x200
 
 
 def open_tree_of(specifications: Sequence[tuple[str, str, Sequence[str]]]) -> int:
@@ -63,24 +61,15 @@ def _open_classic(options: tuple[str, ...], attributes: int) -> int:
 
 def _alone(make: Callable[[], int]) -> int:
     """Mount in a namespace that only a short-lived thread is in, and take a detached copy out of it."""
-    result: list[int | OSError] = []
 
-    def work() -> None:
-        try:
-            # A thread shares its root and working directory with the others until CLONE_FS is undone, and as long as
-            # it does it cannot change its mount namespace.
-            namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
-            mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
-            result.append(make())
-        except OSError as error:
-            result.append(error)
+    def work() -> int:
+        # A thread shares its root and working directory with the others until CLONE_FS is undone, and as long as it
+        # does it cannot change its mount namespace.
+        namespaces.unshare(namespaces.CLONE_FS | namespaces.CLONE_NEWNS)
+        mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+        return make()
 
-    thread = threading.Thread(target=work, name="overlay")
-    thread.start()
-    thread.join()
-    if isinstance(result[0], OSError):
-        raise result[0]
-    return result[0]
+    return in_own_thread(work, "overlay")
 
 
 def _mount_and_clone(options: tuple[str, ...], attributes: int) -> int:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TypeVar
 
 from kist.kernel import mounts, namespaces, paths, trees
+from kist.kernel.threads import in_own_thread
 
-T = TypeVar("T")
-
-_CLONE_FS = 0x200
 _SAME: tuple[tuple[int, int, int], ...] = ((0, 0, 0xFFFFFFFF),)
 # File systems without files of their own: what is in them is the kernel speaking.
 _KERNEL_SYSTEMS = frozenset({
@@ -72,7 +68,7 @@ def of_process(pid: int, started: int, *, mounts_too: bool = True) -> ProcessVie
                 stack.callback(os.close, root)
                 space = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
                 stack.callback(os.close, space)
-                root = _in_thread(lambda: _clone_in(space, root))
+                root = in_own_thread(lambda: _clone_in(space, root), "view")
         except FileNotFoundError as error:
             raise ProcessLookupError(f"process {pid} has ended") from error
     return ProcessView(root, uids, gids, devices)
@@ -89,16 +85,16 @@ def put_together(
             it is missing), and whether it is read-only.
         read_only: whether the root itself is; what is mounted on it is not.
     """
-    return _in_thread(lambda: _put_together(specification, binds, read_only=read_only))
+    return in_own_thread(lambda: _put_together(specification, binds, read_only=read_only), "view")
 
 
 def _put_together(
     specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, str, bool]], *, read_only: bool
 ) -> int:
-    namespaces.unshare(_CLONE_FS | namespaces.CLONE_NEWNS)
+    namespaces.unshare(namespaces.CLONE_FS | namespaces.CLONE_NEWNS)
     mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
     with ExitStack() as stack:
-        sources = [_clone(source, within) for source, within, _, _ in binds]
+        sources = [mounts.clone_part(source, within) for source, within, _, _ in binds]
         for source in sources:
             stack.callback(os.close, source)
         detached = trees.open_tree_of([specification])
@@ -117,20 +113,6 @@ def _put_together(
         return mounts.clone_tree("", dir_fd=root)
 
 
-def _clone(source: str, within: str) -> int:
-    if not within:
-        return mounts.clone_tree(source)
-    top = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        held = paths.open_in_root(top, within, os.O_PATH)
-    finally:
-        os.close(top)
-    try:
-        return mounts.clone_tree("", dir_fd=held)
-    finally:
-        os.close(held)
-
-
 def in_chroot() -> bool:
     """Whether this process's root is not that of its mount namespace: chroot(2) has put it elsewhere.
 
@@ -141,14 +123,14 @@ def in_chroot() -> bool:
     def root_of_namespace() -> int:
         own = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            namespaces.unshare(_CLONE_FS)
+            namespaces.unshare(namespaces.CLONE_FS)
             namespaces.setns(own, namespaces.CLONE_NEWNS)  # which makes that root this thread's
         finally:
             os.close(own)
         return _mount_of_root()
 
     try:
-        return _in_thread(root_of_namespace) != _mount_of_root()
+        return in_own_thread(root_of_namespace, "view") != _mount_of_root()
     except PermissionError:
         return False  # who may not even do that starts no container
 
@@ -182,28 +164,9 @@ def _is_directory(descriptor: int) -> bool:
 
 def _clone_in(space: int, root: int) -> int:
     """A copy of the root's mount alone; the kernel copies mounts only for who is in their namespace."""
-    namespaces.unshare(_CLONE_FS)
+    namespaces.unshare(namespaces.CLONE_FS)
     namespaces.setns(space, namespaces.CLONE_NEWNS)
     return mounts.clone_tree("", recursive=False, dir_fd=root)
-
-
-def _in_thread(work: Callable[[], T]) -> T:
-    """The result of ``work`` in a thread that may change its namespaces, for it ends with it."""
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="view")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 def _read(handle: int, name: str) -> str:

@@ -23,7 +23,7 @@ from kist.network.plan import CABLE_PREFIX, DEFAULT, BridgeNetwork
 from kist.spec.network import Subnet
 
 LARGEST_MTU = 1500
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 _ANYWHERE = "0.0.0.0/0"
 
@@ -154,7 +154,7 @@ def _existing(connection: Socket, bridge: str, name: str) -> BridgeNetwork | Non
 
 
 def _destinations(connection: Socket) -> Iterator[str]:
-    for family in _FAMILIES.values():
+    for family in FAMILIES.values():
         for route in _routes(connection, family):
             yield route.destination
 
@@ -242,13 +242,13 @@ def _main_address(network: BridgeNetwork) -> str:
 
 
 def _has_address(connection: Socket, link: Link, subnet: Subnet) -> bool:
-    found = rtnetlink.addresses(connection, link.ifindex, _FAMILIES[subnet.version])
+    found = rtnetlink.addresses(connection, link.ifindex, FAMILIES[subnet.version])
     wanted = subnet.gateway, parse_subnet(subnet.subnet).prefixlen
     return not subnet.gateway or any((each.address, each.prefix) == wanted for each in found)
 
 
 def _add_address(connection: Socket, link: Link, network: BridgeNetwork, subnet: Subnet) -> None:
-    family, prefix = _FAMILIES[subnet.version], parse_subnet(subnet.subnet).prefixlen
+    family, prefix = FAMILIES[subnet.version], parse_subnet(subnet.subnet).prefixlen
     for found in rtnetlink.addresses(connection, link.ifindex, family):
         if found.address.startswith("fe80:"):
             continue

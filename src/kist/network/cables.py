@@ -26,7 +26,6 @@ from kist.network.plan import DEVICE_PREFIX, BridgeNetwork, cable_name, way_out
 from kist.spec.networking import NetworkAttachment
 
 _LOOPBACK_INDEX = 1  # in every network namespace
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 class End(NamedTuple):
@@ -102,7 +101,9 @@ def detach(
 
 def _has_any(inside: Socket, link: Link, addresses: Collection[str]) -> bool:
     found = (
-        each.address for family in _FAMILIES.values() for each in rtnetlink.addresses(inside, link.ifindex, family)
+        each.address
+        for family in bridges.FAMILIES.values()
+        for each in rtnetlink.addresses(inside, link.ifindex, family)
     )
     return any(address in addresses for address in found)
 
@@ -186,7 +187,7 @@ def _route_by(inside: Socket, device: Link, attachment: NetworkAttachment) -> No
 
 def _set_ways_out(inside: Socket, attachments: Iterable[NetworkAttachment], *, replace: bool) -> None:
     held = tuple(attachments)
-    for version, family in _FAMILIES.items():
+    for version, family in bridges.FAMILIES.items():
         found = way_out(held, version)
         if found is not None:
             gateway = found.gateway if version == 4 else found.gateway6

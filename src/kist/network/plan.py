@@ -48,10 +48,6 @@ class BridgeNetwork(msgspec.Struct, frozen=True):
     device: str = DEVICE_PREFIX
     alias: str = ""
 
-    def of_version(self, version: int) -> Subnet | None:
-        """Its subnet of IPv4 (4) or IPv6 (6)."""
-        return next((subnet for subnet in self.subnets if subnet.version == version), None)
-
 
 class Options(msgspec.Struct, frozen=True):
     """What the driver options of a network mean; other fields are as in ``BridgeNetwork``.

@@ -19,6 +19,11 @@ class PortBinding(msgspec.Struct, frozen=True):
     host_port: str = ""
 
 
+def joins_alone(mode: str) -> bool:
+    """Whether a container of this network mode is on no network with an end of its own."""
+    return mode in {"host", "none"} or mode.startswith("container:")
+
+
 class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a container is to have on one network.
 

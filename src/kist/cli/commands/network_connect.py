@@ -1,8 +1,9 @@
 """``kist network connect`` and ``kist network disconnect``."""
 
+from kist.cli import values
 from kist.cli.common import network_path
 from kist.cli.option import REPEAT, Command, Option
-from kist.cli.words import addresses
+from kist.cli.words import addresses, networks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,19 +46,6 @@ def disconnect(context: "Context", arguments: "Arguments") -> int:
     return 0
 
 
-def _option(text: str) -> "tuple[str, str]":
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise ValueError(f"an option is NAME=VALUE, not {text!r}")
-    return name, value
-
-
-def _number(text: str) -> int:
-    if not text.removeprefix("-").isdigit():
-        raise ValueError(f"it is a whole number, not {text!r}")
-    return int(text)
-
-
 COMMAND = Command(
     "network connect",
     connect,
@@ -67,9 +55,9 @@ COMMAND = Command(
     options=(
         Option("--alias", "Further name of the container on the network", "NAME", kind=REPEAT),
         Option("--driver-opt", "Option of the network's driver for this container", "NAME=VALUE", kind=REPEAT,
-               parse=_option),
+               parse=values.pair),
         Option("--gw-priority", "What leaves goes by the network with the highest number (default: 0)", "NUMBER",
-               parse=_number),
+               parse=networks.priority),
         Option("--ip", "IPv4 address on the network", "ADDRESS", parse=addresses.ipv4),
         Option("--ip6", "IPv6 address on the network", "ADDRESS", parse=addresses.ipv6),
         Option("--link", "Another container there, and what it is called by this one", "CONTAINER[:ALIAS]",

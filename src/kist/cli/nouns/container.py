@@ -43,9 +43,10 @@ def _size(row: "Row", _view: "View") -> str:
     return size(row.get("SizeRw", 0)) + (f" (virtual {size(whole)})" if whole else "")
 
 
-def _labels(row: "Row", _view: "View") -> str:
-    labels = row.get("Labels") or {}
-    return ",".join(f"{name}={labels[name]}" for name in sorted(labels))
+def labels(row: "Row", _view: "View") -> str:
+    """All labels, as ``NAME=VALUE`` with commas between."""
+    found = row.get("Labels") or {}
+    return ",".join(f"{name}={found[name]}" for name in sorted(found))
 
 
 def label(row: "Row", name: "Any") -> str:
@@ -141,7 +142,7 @@ CONTAINER = Noun(
         "Ports": ("PORTS", ports),
         "Names": ("NAMES", _names),
         "Size": ("SIZE", _size),
-        "Labels": ("LABELS", _labels),
+        "Labels": ("LABELS", labels),
         "Mounts": ("MOUNTS", _mounts),
         "LocalVolumes": ("LOCAL VOLUMES", _volumes),
         "Networks": ("NETWORKS", _networks),

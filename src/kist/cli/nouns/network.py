@@ -1,7 +1,7 @@
 """Networks as ``kist network ls`` lists them, from the JSON of ``GET /networks``."""
 
 from kist.cli.listing import Noun
-from kist.cli.nouns.container import label
+from kist.cli.nouns.container import label, labels
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +14,6 @@ _SHORT = 12
 
 def _identity(row: "Row", view: "View") -> str:
     return str(row["Id"] if view.whole_text else row["Id"][:_SHORT])
-
-
-def _labels(row: "Row", _view: "View") -> str:
-    return ",".join(f"{name}={value}" for name, value in sorted((row.get("Labels") or {}).items()))
 
 
 def _flag(field: str) -> "tuple[str, Any]":
@@ -39,7 +35,7 @@ NETWORK = Noun(
         "IPv4": _flag("EnableIPv4"),
         "IPv6": _flag("EnableIPv6"),
         "Internal": _flag("Internal"),
-        "Labels": ("LABELS", _labels),
+        "Labels": ("LABELS", labels),
         "CreatedAt": ("CREATED AT", lambda row, _view: row["Created"]),
         "Subnets": ("SUBNETS", _subnets),
     },

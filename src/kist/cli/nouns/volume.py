@@ -1,15 +1,11 @@
 """Volumes as ``kist volume ls`` lists them, from the JSON of ``GET /volumes``."""
 
 from kist.cli.listing import Noun
-from kist.cli.nouns.container import label
+from kist.cli.nouns.container import label, labels
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kist.cli.listing import Row, View
-
-
-def _labels(row: "Row", _view: "View") -> str:
-    return ",".join(f"{name}={value}" for name, value in sorted((row.get("Labels") or {}).items()))
 
 
 def _unknown(_row: "Row", _view: "View") -> str:
@@ -21,7 +17,7 @@ VOLUME = Noun(
     {
         "Driver": ("DRIVER", lambda row, _view: row["Driver"]),
         "Name": ("VOLUME NAME", lambda row, _view: row["Name"]),
-        "Labels": ("LABELS", _labels),
+        "Labels": ("LABELS", labels),
         "Mountpoint": ("MOUNTPOINT", lambda row, _view: row["Mountpoint"]),
         "Scope": ("SCOPE", lambda row, _view: row["Scope"]),
         "Links": ("LINKS", _unknown),

@@ -41,6 +41,17 @@ def network(text: str) -> "tuple[str, dict[str, Any]]":
     return name, endpoint
 
 
+def priority(text: str) -> int:
+    """A network's priority as the way out.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    if not text.removeprefix("-").isdigit():
+        raise ValueError("it is a whole number")
+    return int(text)
+
+
 def is_made_by_users(name: str) -> bool:
     """Whether the network is one that somebody created: only there have containers names and addresses of choice."""
     return name not in _BUILT_IN and not name.startswith("container:")
@@ -60,9 +71,7 @@ def _put(endpoint: "dict[str, Any]", word: str, value: str) -> None:
             raise ValueError(f"driver-opt is KEY=VALUE, not {value!r}")
         endpoint.setdefault("DriverOpts", {})[key] = text
     elif word == "gw-priority":
-        if not value.removeprefix("-").isdigit():
-            raise ValueError(f"gw-priority is a whole number, not {value!r}")
-        endpoint["GwPriority"] = int(value)
+        endpoint["GwPriority"] = _told(word, priority, value)
     elif word == "mac-address":
         endpoint["MacAddress"] = _told(word, addresses.mac, value)
     elif word == "link-local-ip":

@@ -7,6 +7,7 @@ answer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from kist.kernel.lean import socket
@@ -100,7 +101,7 @@ class _Flight:
         self.waiting = waiting
         self._servers = servers
         self._over = over
-        self._tries: set[_Datagram | _Stream] = set()
+        self._tries: set[_Attempt] = set()
         self._tried = 0
         # What a server said that did not know: the last word, if nobody knows better.
         self._word: bytes | None = None
@@ -133,14 +134,14 @@ class _Flight:
         self.close()
         self._over(self, answer)
 
-    def _answered(self, attempt: _Datagram | _Stream, answer: bytes) -> None:
+    def _answered(self, attempt: _Attempt, answer: bytes) -> None:
         if message.response_code(answer) in _USELESS:
             self._word = answer
             self._failed(attempt)
         else:
             self._finish(answer)
 
-    def _failed(self, attempt: _Datagram | _Stream) -> None:
+    def _failed(self, attempt: _Attempt) -> None:
         """A server says that it does not know, or nobody listens there: ask the next one at once.
 
         Where there is no other one, that was the answer.
@@ -153,8 +154,10 @@ class _Flight:
             self.try_next()
 
 
-class _Datagram:
-    """A question over UDP."""
+class _Attempt:
+    """A question to one server, on a socket of its own."""
+
+    kind: int
 
     def __init__(
         self,
@@ -169,15 +172,36 @@ class _Datagram:
         self._failed = failed
         self._asked = os.urandom(2) + question
         family, address = server
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket = socket.socket(family, self.kind)
         try:
             self._socket.setblocking(False)
-            self._socket.connect(address)
-            self._socket.send(self._asked)
+            awaited = self._begin(address)
         except OSError:
             self._socket.close()
             raise
-        loop.watch(self._socket.fileno(), events.READ, self._ready)
+        loop.watch(self._socket.fileno(), awaited, self._ready)
+
+    def _begin(self, address: Any) -> int:
+        """Connect; the events to wait for."""
+        raise NotImplementedError
+
+    def _ready(self, _: int) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+
+
+class _Datagram(_Attempt):
+    """A question over UDP."""
+
+    kind = socket.SOCK_DGRAM
+
+    def _begin(self, address: Any) -> int:
+        self._socket.connect(address)
+        self._socket.send(self._asked)
+        return events.READ
 
     def _ready(self, _: int) -> None:
         try:
@@ -191,39 +215,19 @@ class _Datagram:
         if _answers(data, self._asked):
             self._answered(self, data)
 
-    def close(self) -> None:
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
 
+class _Stream(_Attempt):
+    """A question over TCP; each message has its length in two bytes before it."""
 
-class _Stream:
-    """A question over TCP, on a connection of its own; each message has its length in two bytes before it."""
+    kind = socket.SOCK_STREAM
 
-    def __init__(
-        self,
-        loop: events.Loop,
-        question: bytes,
-        server: Place,
-        answered: Callable[[Any, bytes], None],
-        failed: Callable[[Any], None],
-    ) -> None:
-        self._loop = loop
-        self._answered = answered
-        self._failed = failed
-        self._asked = os.urandom(2) + question
+    def _begin(self, address: Any) -> int:
         self._unsent = len(self._asked).to_bytes(2, "big") + self._asked
         self._got = b""
-        family, address = server
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._socket.setblocking(False)
+        # It can be written to when it is connected.
+        with contextlib.suppress(BlockingIOError):
             self._socket.connect(address)
-        except BlockingIOError:
-            pass  # it can be written to when it is connected
-        except OSError:
-            self._socket.close()
-            raise
-        loop.watch(self._socket.fileno(), events.WRITE, self._ready)
+        return events.WRITE
 
     def _ready(self, _: int) -> None:
         try:
@@ -249,10 +253,6 @@ class _Stream:
             self._answered(self, answer)
         else:
             self._failed(self)
-
-    def close(self) -> None:
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
 
 
 def _answers(data: bytes, asked: bytes) -> bool:

@@ -82,7 +82,7 @@ def read_container_filters(text: str) -> Filters:
                 f"invalid filter 'isolation={value}'", hint="an isolation is one of " + ", ".join(sorted(_ISOLATIONS))
             )
     for value in filters.get("is-task", ()):
-        _truth("is-task", value)
+        read_truth("is-task", value)
     return filters
 
 
@@ -102,9 +102,20 @@ def read_ports(text: str, name: str) -> tuple[int, int, str]:
     return first, last, found[3] or "tcp"
 
 
-def _truth(name: str, value: str) -> bool:
+def read_truth(name: str, value: str, meaning: str = "") -> bool:
+    """The value of a filter that is true or false.
+
+    Args:
+        name: of the filter.
+        value: as it was given.
+        meaning: what is shown where it is true.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
     if value.lower() not in {"true", "t", "1", "false", "f", "0"}:
-        raise InvalidInput(f"invalid filter '{name}={value}'", hint=f"write {name}=true or {name}=false")
+        meant = f" ({meaning})" if meaning else ""
+        raise InvalidInput(f"invalid filter '{name}={value}'", hint=f"write {name}=true{meant} or {name}=false")
     return value.lower() in {"true", "t", "1"}
 
 
@@ -176,7 +187,7 @@ _CONTAINER_MATCHERS: dict[str, Callable[[Container, str], bool]] = {
     "health": lambda container, value: value == (container.state.health.status if container.state.health else "none"),
     "id": lambda container, value: _match_pattern(container.id, value),
     "expose": _match_port("expose", "PrivatePort"),
-    "is-task": lambda _container, value: not _truth("is-task", value),
+    "is-task": lambda _container, value: not read_truth("is-task", value),
     "isolation": lambda _container, value: value.lower() == "default",
     "name": _match_name,
     "network": lambda container, value: (
@@ -211,7 +222,7 @@ def read_image_filters(text: str) -> Filters:
     """The filters of ImageList."""
     filters = read_filters(text, _IMAGE_FILTERS)
     for value in filters.get("dangling", ()):
-        _truth("dangling", value)
+        read_truth("dangling", value)
     return filters
 
 
@@ -226,7 +237,7 @@ def match_image(
     if any(image.created_at >= read_time(value, now=now, what="until") for value in filters.get("until", ())):
         return False
     wanted = filters.get("dangling")
-    if wanted and all(_truth("dangling", value) == bool(image.references) for value in wanted):
+    if wanted and all(read_truth("dangling", value) == bool(image.references) for value in wanted):
         return False
     if "reference" in filters and not matching_references(image, filters["reference"]):
         return False

@@ -10,7 +10,7 @@ from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.docker import fields
 from kist.spec.network import PREDEFINED
-from kist.spec.networking import Endpoint, NetworkAttachment, Networking, PortBinding
+from kist.spec.networking import Endpoint, NetworkAttachment, Networking, PortBinding, joins_alone
 
 READ = frozenset(
     {"Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "Links", "NetworkMode", "PortBindings", "PublishAllPorts"}
@@ -202,8 +202,7 @@ def write_endpoints(container: Container) -> dict[str, Any]:
     endpoints = container.options.networking.endpoints
     if not endpoints:
         mode = container.options.network
-        alone = mode in {"host", "none"} or mode.startswith("container:")
-        return {mode: _write_attached(Endpoint(mode), None, container)} if alone else {}
+        return {mode: _write_attached(Endpoint(mode), None, container)} if joins_alone(mode) else {}
     held = {each.network: each for each in container.networks}
     return {each.network: _write_attached(each, held.get(each.network), container) for each in endpoints}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from kist.errors import InvalidInput, Unsupported
 from kist.spec.docker import fields
-from kist.spec.docker.filters import Filters, match_labels, read_filters
+from kist.spec.docker.filters import Filters, match_labels, read_filters, read_truth
 from kist.spec.docker.networking import endpoint_id, read_endpoint, write_endpoint
 from kist.spec.docker.times import write_time
 from kist.spec.network import Member, Network, NetworkOptions, Subnet
@@ -18,7 +18,6 @@ _KNOWN = frozenset(
     }
 )  # fmt: skip
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
-_TRUTH = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
 _TYPES = ("builtin", "custom")
 
 
@@ -167,20 +166,20 @@ def read_network_filters(text: str) -> Filters:
         InvalidInput: a filter is unknown, or its value cannot be right.
     """
     filters = read_filters(text, _FILTERS)
-    for value in filters.get("dangling", ()):
-        if value.lower() not in _TRUTH:
-            raise InvalidInput(
-                f"invalid filter 'dangling={value}'", hint="write dangling=true (no container is on it), or false"
-            )
+    _dangling(filters)
     for value in filters.get("type", ()):
         if value not in _TYPES:
             raise InvalidInput(f"invalid filter 'type={value}'", hint="a network is builtin or custom")
     return filters
 
 
+def _dangling(filters: Filters) -> set[bool]:
+    return {read_truth("dangling", value, "no container is on it") for value in filters.get("dangling", ())}
+
+
 def match_network(network: Network, filters: Filters, *, used: bool) -> bool:
     """Whether a network passes all filters: one value of each, and all labels; ``used``: a container is on it."""
-    wanted = {_TRUTH[value.lower()] for value in filters.get("dangling", ())}
+    wanted = _dangling(filters)
     if wanted and (network.predefined or (not used) not in wanted):
         return False
     kind = "builtin" if network.predefined else "custom"

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kist.errors import InvalidInput
 from kist.spec.docker import fields
-from kist.spec.docker.filters import Filters, match_labels, read_filters
+from kist.spec.docker.filters import Filters, match_labels, read_filters, read_truth
 from kist.spec.docker.times import write_time
 from kist.spec.usage import VolumeUsage
 from kist.spec.volume import Volume, VolumeOptions
@@ -13,7 +12,6 @@ from kist.spec.volume import Volume, VolumeOptions
 ANONYMOUS = "com.docker.volume.anonymous"
 _SECOND = 1_000_000_000
 _FILTERS = frozenset({"dangling", "driver", "label", "name"})
-_TRUTH = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
 _KNOWN = frozenset({"Name", "Driver", "DriverOpts", "Labels"})
 
 
@@ -78,17 +76,17 @@ def read_volume_filters(text: str) -> Filters:
         InvalidInput: a filter is unknown, or its value cannot be right.
     """
     filters = read_filters(text, _FILTERS)
-    for value in filters.get("dangling", ()):
-        if value.lower() not in _TRUTH:
-            raise InvalidInput(
-                f"invalid filter 'dangling={value}'", hint="write dangling=true (no container has it) or dangling=false"
-            )
+    _dangling(filters)
     return filters
+
+
+def _dangling(filters: Filters) -> set[bool]:
+    return {read_truth("dangling", value, "no container has it") for value in filters.get("dangling", ())}
 
 
 def match_volume(volume: Volume, filters: Filters, *, used: bool) -> bool:
     """Whether a volume passes all filters: one value of each, and all labels; ``used``: a container has it."""
-    wanted = {_TRUTH[value.lower()] for value in filters.get("dangling", ())}
+    wanted = _dangling(filters)
     if wanted and (not used) not in wanted:
         return False
     if "driver" in filters and volume.driver not in filters["driver"]:
