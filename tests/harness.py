@@ -216,6 +216,13 @@ def a_cli(directory: Path) -> Iterator[Cli]:
         clean_up(directory / "data")
 
 
+def give_busybox(cli: Cli) -> None:
+    """Import the small image."""
+    archive = cli.directory / "busybox.tar"
+    archive.write_bytes(busybox_tar())
+    cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
+
+
 @contextlib.contextmanager
 def running(engine: Engine, image: str, **options: object) -> Iterator[Container]:
     """A container that runs (``sleep``, without a network, unless told otherwise), and is removed at the end."""

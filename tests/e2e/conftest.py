@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from callers import Caller
-from harness import BUSYBOX, Cli, a_cli, an_engine, busybox_tar, import_busybox
+from harness import Cli, a_cli, an_engine, give_busybox, import_busybox
 from kist.engine import Engine
 from kist.spec.container import ContainerOptions
 from rootless_user import User, made
@@ -46,13 +46,6 @@ def small(fresh_cli: Cli) -> Cli:
     """A fresh root with the small image."""
     give_busybox(fresh_cli)
     return fresh_cli
-
-
-def give_busybox(cli: Cli) -> None:
-    """Import the small image."""
-    archive = cli.directory / "busybox.tar"
-    archive.write_bytes(busybox_tar())
-    cli.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
 
 
 @pytest.fixture
