@@ -323,7 +323,7 @@ ROWS = (
     Row("network-attach", "what a bridge adds to a start", "ms", (Budget(4),), networks.attaching, rounds=41),
     Row(
         "network-crowd", f"the {networks.CROWD}th start on a bridge beside the first", "times", (Budget(1.2),),
-        clients.flat(networks.CROWD, "bridge"), rounds=1, warm=False,
+        clients.flat(networks.CROWD, "bridge"), rounds=3, warm=False,
     ),
     Row(
         "network-between", "a GB from container to container (iperf3)", "ms", (Budget(1 / 0.97, "docker"),),
