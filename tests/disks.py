@@ -61,3 +61,12 @@ def _unmounted(place: Path) -> bool:
             raise
         return False
     return True
+
+
+def on_loop_devices() -> list[str]:
+    """The files that are behind loop devices now."""
+    found = []
+    for name in os.listdir("/sys/block"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(Path(f"/sys/block/{name}/loop/backing_file").read_text(encoding="utf-8").strip())
+    return found

@@ -54,15 +54,6 @@ def kist(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         yield cli
 
 
-def loop_devices() -> list[str]:
-    """The files that are behind loop devices now."""
-    found = []
-    for name in os.listdir("/sys/block"):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(Path(f"/sys/block/{name}/loop/backing_file").read_text(encoding="utf-8").strip())
-    return found
-
-
 def test_what_users_do_is_the_same_everywhere(kist: Cli, tmp_path: Path) -> None:
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "Dockerfile").write_text(DOCKERFILE)
@@ -99,7 +90,7 @@ def test_what_users_do_is_the_same_everywhere(kist: Cli, tmp_path: Path) -> None
     kist.good("rmi", "committed", "built")
     kist.good("builder", "prune", "-f")
     assert kist.good("system", "check") == ""
-    assert not [path for path in loop_devices() if path.startswith(f"{kist.directory}/data")]
+    assert not [path for path in disks.on_loop_devices() if path.startswith(f"{kist.directory}/data")]
 
 
 def test_a_running_container_is_looked_into_and_committed(kist: Cli, tmp_path: Path) -> None:
@@ -230,4 +221,4 @@ def test_a_container_with_a_disk_starts_again_without_an_engine(tmp_path: Path) 
             assert runs is not None
             assert runs.read().count(b"x") > 2
         kist.good("rm", "again")
-        until(lambda: not [path for path in loop_devices() if path.startswith(str(tmp_path))])
+        until(lambda: not [path for path in disks.on_loop_devices() if path.startswith(str(tmp_path))])
