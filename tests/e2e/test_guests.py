@@ -166,6 +166,23 @@ def test_a_guest_has_networks_of_its_own(room: Room) -> None:
         assert room.ada.good("network", "rm", "adas") == "adas"
 
 
+def test_a_guest_does_not_take_the_place_of_a_network_that_root_has_removed(room: Room) -> None:
+    room.root.good("network", "create", "changing")
+    room.root.good("create", "--name", "expecting", "--network", "changing", BUSYBOX, "sleep", "1000")
+    room.root.good("network", "rm", "changing")
+    room.ada.good("network", "create", "changing")
+    try:
+        assert "belongs to the user" in room.root.refused("start", "expecting")
+        assert "belongs to the user" in room.root.refused("create", "--network", "changing", BUSYBOX, "true")
+        assert "belongs to the user" in room.root.refused("network", "connect", "changing", "expecting")
+        room.root.good("network", "disconnect", "changing", "expecting")
+        room.root.good("network", "connect", "bridge", "expecting")
+        room.root.good("start", "expecting")
+    finally:
+        room.root.good("rm", "-f", "expecting")
+        room.ada.good("network", "rm", "changing")
+
+
 # others' containers
 
 

@@ -267,7 +267,9 @@ class Checker:
                 continue  # it has just ended
             problem = Problem("interface", identifier, "runs, and is not on all of its networks")
             wanted = running[identifier].options.networking.endpoints
-            yield Finding(problem, "connected", partial(self._networks.settle, identifier, pids[identifier], wanted))
+            yield Finding(
+                problem, "connected", partial(self._networks.settle, running[identifier], pids[identifier], wanted)
+            )
         if pids and self._networks.lacks_way_out:
             problem = Problem("process", "way out", "containers run, and reach nothing outside: its program has died")
             yield Finding(problem, "started", self._networks.be_ready)

@@ -62,13 +62,14 @@ class Connecting:
         """Put a container on a network.
 
         Raises:
-            Forbidden: it is on it already, or has no network of its own.
+            Forbidden: it is on it already, or has no network of its own, or the network is somebody else's.
             InvalidInput, Conflict, Unavailable: it cannot have what is asked for.
         """
         endpoint = structs.replace(endpoint, network=network.name)
         network_options.check_endpoint(endpoint)
         container = self._roster.get(name)
         _check(network, container)
+        network_options.check_owner(network, container.owner)
         with self._locks.alone(container):
             container = self._roster.get(container)
             before = container.options.networking.endpoints
@@ -79,7 +80,7 @@ class Connecting:
             faults.point("network connect: wrote the record")
             if container.state.running:
                 try:
-                    self._networks.settle(container.id, container.state.pid, (*before, endpoint))
+                    self._networks.settle(container, container.state.pid, (*before, endpoint))
                 except BaseException:
                     self._keep(container, before)
                     self._networks.release(container.id, network.name)

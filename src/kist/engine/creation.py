@@ -87,7 +87,7 @@ class Creation:
         """
         options = structs.replace(options, log=logconfig.with_default(options.log, self._log))
         base = self.base(options, owner)
-        options = self.limited(options)
+        options = self.limited(options, owner)
         config, argv = bundle.effective_config(options, base.config)
         check_name(options.name)
         identifier = secrets.token_hex(32)
@@ -104,13 +104,14 @@ class Creation:
                 made = Container(identifier, "", base.image_id, 0, settled, config, argv, owner=owner)
                 return self._record(made)
 
-    def limited(self, options: ContainerOptions) -> ContainerOptions:
+    def limited(self, options: ContainerOptions, owner: Owner | None = None) -> ContainerOptions:
         """The same options with the limits that this machine keeps, and the networks that can be had.
 
         Raises:
             InvalidInput: there is no such network, or it cannot be what is asked for.
+            Forbidden: a network is somebody else's than the owner's.
         """
-        options = self._means.fit_options(network_options.settle(options, self._networks))
+        options = self._means.fit_options(network_options.settle(options, self._networks, owner))
         resources, _ = self._machine.verify(options.resources)
         return options if resources is options.resources else structs.replace(options, resources=resources)
 

@@ -223,8 +223,10 @@ class GuestEngine(Engine):
         super().connect_network(self.network(name).id, self.container(container), wanted)
 
     def disconnect_network(self, name: str, container: str | Container, *, force: bool = False) -> None:
-        """Take a container of the guest's off a network."""
-        super().disconnect_network(self.network(name).id, self.container(container), force=force)
+        """Take a container of the guest's off a network; one that it was on may be somebody else's by now."""
+        found = self.container(container)
+        on = {each.network for each in found.options.networking.endpoints}
+        super().disconnect_network(name if name in on else self.network(name).id, found, force=force)
 
     # volumes
 

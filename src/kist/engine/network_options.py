@@ -8,10 +8,12 @@ from msgspec import structs
 
 from kist.engine import links, publishing
 from kist.engine.catalogue import Catalogue
-from kist.errors import InvalidInput, NotFound
+from kist.errors import Forbidden, InvalidInput, NotFound
 from kist.network import files, plan
 from kist.spec.container import ContainerOptions
+from kist.spec.network import Network
 from kist.spec.networking import Endpoint, Networking, joins_alone
+from kist.spec.owner import Owner
 
 _MAC_PARTS = 6
 _SHARED = "container:"
@@ -64,11 +66,24 @@ def check_endpoint(endpoint: Endpoint) -> None:
         links.read_link(link)
 
 
-def settle(options: ContainerOptions, networks: Catalogue) -> ContainerOptions:
+def check_owner(network: Network, owner: Owner | None) -> None:
+    """Refuse a network that is neither everybody's nor of a container's owner (None: the engine's user).
+
+    Raises:
+        Forbidden: it is somebody else's.
+    """
+    uid = 0 if owner is None else owner.uid
+    if not network.predefined and network.owner != uid:
+        whose = "the engine's user" if network.owner == 0 else f"the user {network.owner}"
+        raise Forbidden(f"the network {network.name} belongs to {whose}", hint="choose another name for your own")
+
+
+def settle(options: ContainerOptions, networks: Catalogue, owner: Owner | None = None) -> ContainerOptions:
     """The options with an endpoint for each network that the container is on, by the networks' own names.
 
     Raises:
         InvalidInput: there is no such network, or it cannot be what is asked for.
+        Forbidden: it is somebody else's than the owner's.
     """
     asked = options.networking.endpoints
     if joins_alone(options.network):
@@ -80,7 +95,7 @@ def settle(options: ContainerOptions, networks: Catalogue) -> ContainerOptions:
         return structs.replace(options, networking=structs.replace(options.networking, endpoints=()))
     if not any(each.network == options.network for each in asked):
         asked = (Endpoint(options.network), *asked)
-    endpoints = tuple(structs.replace(each, network=_known(each.network, networks)) for each in asked)
+    endpoints = tuple(structs.replace(each, network=_known(each.network, networks, owner)) for each in asked)
     _check_names(endpoints)
     named = next(
         each.network for each, before in zip(endpoints, asked, strict=True) if before.network == options.network
@@ -89,7 +104,7 @@ def settle(options: ContainerOptions, networks: Catalogue) -> ContainerOptions:
     return structs.replace(options, network=named, networking=networking)
 
 
-def _known(name: str, networks: Catalogue) -> str:
+def _known(name: str, networks: Catalogue, owner: Owner | None) -> str:
     try:
         found = networks.get(name)
     except NotFound as error:
@@ -97,6 +112,7 @@ def _known(name: str, networks: Catalogue) -> str:
         raise InvalidInput(error.message, hint=error.hint) from None
     if found.name in _ALONE:
         raise InvalidInput(f"conflicting options: --network {found.name} goes with no other network")
+    check_owner(found, owner)
     return found.name
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
+from kist.engine import network_options
 from kist.engine.catalogue import Catalogue
 from kist.engine.ground import Ground
 from kist.engine.naming import NamePlaces
@@ -11,12 +12,12 @@ from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import files as kernel_files
 from kist.kernel import netns
 from kist.network import addresses, bridges, cables, files, outward, plan, rules
+from kist.spec.container import Container
 from kist.spec.network import Network
 from kist.spec.networking import NOTHING, Endpoint, NetworkAttachment, Networking
 from kist.store import Store
 
 _RESOLV_CONF = "/etc/resolv.conf"
-DEFAULT = (Endpoint(plan.DEFAULT),)
 
 
 class Networks:
@@ -38,19 +39,21 @@ class Networks:
 
     # ends of containers
 
-    def lease(self, container: str, endpoints: Iterable[Endpoint] = DEFAULT) -> tuple[NetworkAttachment, ...]:
+    def lease(self, container: Container, endpoints: Iterable[Endpoint]) -> tuple[NetworkAttachment, ...]:
         """Addresses for the container on each network, kept until they are released.
 
         Raises:
+            Forbidden: a network is somebody else's: one of the same name may have been removed since it was named.
             InvalidInput, Conflict: the address that an endpoint names cannot be had.
             NotFound: a network is gone.
             Unavailable: a network has no address left.
         """
         return tuple(self._lease(container, endpoint) for endpoint in endpoints)
 
-    def _lease(self, container: str, endpoint: Endpoint) -> NetworkAttachment:
+    def _lease(self, container: Container, endpoint: Endpoint) -> NetworkAttachment:
         network = self.catalogue.get(endpoint.network)
-        held = self._records.lease(network, container, lambda used: _chosen(network, endpoint, used))
+        network_options.check_owner(network, container.owner)
+        held = self._records.lease(network, container.id, lambda used: _chosen(network, endpoint, used))
         return self._attachment(network, held, endpoint)
 
     def attach(
@@ -118,26 +121,28 @@ class Networks:
             or any(self._lacks_cable(container, each.network, here) for each in endpoints)
         ]
 
-    def settle(self, container: str, pid: int, endpoints: Sequence[Endpoint]) -> None:
+    def settle(self, container: Container, pid: int, endpoints: Sequence[Endpoint]) -> None:
         """Have a running container on the networks that it is to be on, and on no other.
 
         A user's own network ends when all die who have it; an engine may have died while it connected something.
 
         Args:
-            container: its id.
+            container: which.
             pid: of its first process.
             endpoints: what it is to have.
 
         Raises:
+            Forbidden: one of them is somebody else's.
             Conflict: the address that it has is none of the network's any more.
         """
+        identifier = container.id
         here = frozenset(self.cables())
         wanted = {each.network for each in endpoints}
-        held = self.leases_of(container).attachments(container, endpoints)
-        for gone in {network for network, _, _ in self._records.leases_of(container)} - wanted:
-            self.detach(container, pid, gone, held)
+        held = self.leases_of(identifier).attachments(identifier, endpoints)
+        for gone in {network for network, _, _ in self._records.leases_of(identifier)} - wanted:
+            self.detach(identifier, pid, gone, held)
         leased = self.lease(container, endpoints)
-        missing = [each for each in leased if self._lacks_cable(container, each.network, here, fresh=each not in held)]
+        missing = [each for each in leased if self._lacks_cable(identifier, each.network, here, fresh=each not in held)]
         if not missing:
             return
         for each in missing:
@@ -145,7 +150,7 @@ class Networks:
         descriptor = netns.of_process(pid)
         try:
             beside = [each for each in leased if each not in missing]
-            self.attach(descriptor, missing, container, beside=beside)
+            self.attach(descriptor, missing, identifier, beside=beside)
         finally:
             os.close(descriptor)
 

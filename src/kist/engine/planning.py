@@ -111,7 +111,7 @@ class Planning:
     ) -> Iterator[tuple[Container, tuple[Mount, ...]]]:
         """The container that these options would make, and its root, which is there within the block; nothing stays."""
         base = self._creation.base(options, owner)
-        options = self._creation.limited(options)
+        options = self._creation.limited(options, owner)
         config, argv = bundle.effective_config(options, base.config)
         container = Container("0" * 64, options.name or "NAME", base.image_id, 0, options, config, argv)
         if options.rootfs:

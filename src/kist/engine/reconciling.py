@@ -113,7 +113,7 @@ class Reconciling:
 
     def _settle_networks(self, container: Container, pid: int) -> None:
         try:
-            self._networks.settle(container.id, pid, container.options.networking.endpoints)
+            self._networks.settle(container, pid, container.options.networking.endpoints)
         except (KistError, OSError) as error:
             _log.warning("%s runs, and is not on all of its networks: %s", container.name, error)
 

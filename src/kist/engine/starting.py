@@ -73,7 +73,7 @@ class Starting:
             attached = self._attaching.take(container)
             try:
                 end_orphans(container, places)
-                networks = self._networks.lease(container.id, container.options.networking.endpoints)
+                networks = self._networks.lease(container, container.options.networking.endpoints)
                 faults.point("start: leased an address")
                 made = self._planning.make(container, places, networks)
                 self._records.note_start(container.id)

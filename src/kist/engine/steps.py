@@ -78,7 +78,7 @@ class Steps:
                     "",
                     roots.NO_IMAGE,
                     0,
-                    self._means.fit_options(network_options.settle(options, self._networks.catalogue)),
+                    self._means.fit_options(network_options.settle(options, self._networks.catalogue, owner)),
                     config,
                     tuple(argv),
                     owner=owner,
@@ -93,7 +93,7 @@ class Steps:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
         with mountpoints.borrowed(root):
-            networks = self._networks.lease(identifier, container.options.networking.endpoints)
+            networks = self._networks.lease(container, container.options.networking.endpoints)
             over = roots.over_mountpoints(self._store, snapshot, root)
             surroundings = write_surroundings(places, container, networks, over)
             if container.owner is not None:
