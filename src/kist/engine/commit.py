@@ -48,10 +48,10 @@ def commit(
     """
     names = [str(Reference.parse(reference))] if reference else []
     need_image(container, "commit")
-    base = _base(images, container)
-    layers = images.layers(base)
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    with store.writing():
+    with store.writing():  # from here on the base's layers stay, also where it is removed by force
+        base = _base(images, container)
+        layers = images.layers(base)
         below = layers[-1].chain_id if layers else None
         key = f"commit-{uuid.uuid4().hex}"
         if store.snapshots.twin(key, container.id):

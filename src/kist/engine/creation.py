@@ -83,7 +83,7 @@ class Creation:
         Raises:
             Conflict: its name is taken.
             InvalidInput, Unsupported: an option cannot be right, or is not done.
-            NotFound: there is no such image.
+            NotFound: there is no such image, or it was removed meanwhile.
         """
         options = structs.replace(options, log=logconfig.with_default(options.log, self._log))
         base = self.base(options, owner)
@@ -146,7 +146,8 @@ class Creation:
                 self._roster.places_of(identifier).make()
                 faults.point("create: made the directories")
                 try:
-                    self._store.records.add_container(container)
+                    needs = None if made.options.rootfs else made.image_id
+                    self._store.records.add_container(container, needs=needs)
                 except Conflict:
                     if wanted:
                         raise

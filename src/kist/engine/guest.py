@@ -15,7 +15,7 @@ import msgspec
 
 from kist.engine import logconfig, top
 from kist.engine.engine import Engine
-from kist.engine.images import Images
+from kist.engine.images import Images, Removal
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
@@ -355,15 +355,16 @@ class GuestImages(Images):
         self._guest.rights.check("everything", "tag")
         super().tag(name, reference)
 
-    def _removal(self, name: str | Image, *, force: bool, running: Callable[[str], bool] | None) -> tuple[Image, str]:
+    def _removal(self, name: str | Image, *, force: bool, running: Callable[[str], bool] | None) -> Removal:
         """As for everybody, but that names of others stay, and images that others made or use."""
         del force  # others may have made containers of it
-        image, taken = super()._removal(name, force=False, running=running)
+        found = super()._removal(name, force=False, running=running)
+        image, taken, users = found
         for reference in [taken] if taken else image.references:
             if self._records.name_owner(reference) != self._owner:
                 raise self._guest.rights.refuse(f"the name {Reference.parse(reference).familiar}", "another gave it")
         if taken or self._records.image_owner(image.id) == self._owner:
-            return image, taken
+            return found
         if len(image.references) == 1:
-            return image, image.references[0]
+            return Removal(image, image.references[0], users)
         raise self._guest.rights.refuse(f"the image {image.id.short}", "somebody else made it")

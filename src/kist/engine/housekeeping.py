@@ -77,9 +77,9 @@ class Housekeeping:
 
         def forget() -> bool:
             nonlocal bite
-            bite = self._choose(self._usage.needs())
-            for image, _ in bite.images:
-                self._images.forget(image)
+            chosen = self._choose(self._usage.needs())
+            # Names are given without the store's lock.
+            bite = chosen._replace(images=[each for each in chosen.images if self._images.forget(each[0])])
             self._store.records.cache_remove(bite.cache)
             return bool(bite.images or bite.cache)
 

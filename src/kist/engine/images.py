@@ -6,9 +6,9 @@ uses none of it.
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from kist.engine.events import Events
 from kist.engine.image_names import find_image, find_reference
@@ -34,6 +34,14 @@ from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, RemovedImage
 from kist.store import Store, Without
+
+
+class Removal(NamedTuple):
+    """What a removal takes: an image, of which ``taken`` is the one name that goes (empty: all of it goes)."""
+
+    image: Image
+    taken: str
+    users: tuple[str, ...]
 
 
 class Images:
@@ -132,13 +140,14 @@ class Images:
             NotFound: there is no such image.
             Conflict: it is in use.
         """
-        image, taken = self._removal(name, force=force, running=running)
-        if taken:
-            self._records.remove_references([taken])
-            familiar = Reference.parse(taken).familiar
-            self._events.image("untag", image, familiar)
-            return RemovedImage(untagged=(familiar,))
-        self.forget(image)
+        while True:  # until nobody has named or used it between the look and the deed
+            image, taken, users = self._removal(name, force=force, running=running)
+            if taken and self._records.remove_reference(image, taken):
+                familiar = Reference.parse(taken).familiar
+                self._events.image("untag", image, familiar)
+                return RemovedImage(untagged=(familiar,))
+            if not taken and self.forget(image, users):
+                break
         collected = self._store.collect()
         untagged = tuple(Reference.parse(each).familiar for each in image.references)
         snapshots, size = (collected.snapshots, collected.size) if collected else ((), 0)
@@ -148,35 +157,44 @@ class Images:
         self, name: str | Image, force: bool = False, *, running: Callable[[str], bool] | None = None
     ) -> RemovedImage:
         """What ``remove`` would do; nothing is done."""
-        image, taken = self._removal(name, force=force, running=running)
+        image, taken, _ = self._removal(name, force=force, running=running)
         if taken:
             return RemovedImage(untagged=(Reference.parse(taken).familiar,))
         gone = self._store.survey(Without(images=frozenset({str(image.id)})))
         untagged = tuple(Reference.parse(each).familiar for each in image.references)
         return RemovedImage(untagged, (image.id, *gone.snapshots), gone.size)
 
-    def _removal(self, name: str | Image, *, force: bool, running: Callable[[str], bool] | None) -> tuple[Image, str]:
-        """The image, and the one reference that goes; empty when all of it goes."""
+    def _removal(self, name: str | Image, *, force: bool, running: Callable[[str], bool] | None) -> "Removal":
         image = self.get(name)
         reference = find_reference(image, name)
-        if reference and len(image.references) > 1:
-            return image, reference
         users = self._records.containers_of_image(image.id)
+        if reference and len(image.references) > 1:
+            return Removal(image, reference, users)
         active = [user for user in users if running is not None and running(user)]
         if reference and users:
             if not force:
                 raise _used_by_name(str(name), users[0], image)
-            return image, reference
+            return Removal(image, reference, users)
         if not reference:
             _check_removable(image, users, active, force=force)
-        return image, ""
+        return Removal(image, "", users)
 
-    def forget(self, image: Image) -> None:
-        """Take an image out of the records with all its names; a collection gives the space back."""
-        self._records.remove_image(image.id)
+    def forget(self, image: Image, users: Collection[str] = ()) -> bool:
+        """Take an image out of the records with all its names; a collection gives the space back.
+
+        Args:
+            image: as it was seen when it was chosen.
+            users: its containers that do not keep it.
+
+        Returns:
+            False, and it stays, where somebody has named or used it since.
+        """
+        if not self._records.remove_image(image, users):
+            return False
         for name in image.references:
             self._events.image("untag", image, Reference.parse(name).familiar)
         self._events.image("delete", image)
+        return True
 
     def chain(self, image: Image) -> Digest | None:
         """The snapshot to put a container on: the image's top chain id, None for an image without layers.

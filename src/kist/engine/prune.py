@@ -59,8 +59,7 @@ class Prune:
         if dry_run:
             found = self._store.survey(Without(images=frozenset(image.id for image in chosen)))
         else:
-            for image in chosen:
-                self._images.forget(image)
+            chosen = [image for image in chosen if self._images.forget(image)]
             found = self._store.collect() or Collected()  # who writes just now makes up for it
         snapshots = found.snapshots if chosen else ()
         return self._told("image", _pruned_images(chosen, snapshots, found.size), dry_run=dry_run)

@@ -8,7 +8,7 @@ import difflib
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -105,26 +105,47 @@ class Records:
         row = self._database.row("SELECT owner FROM images WHERE id = ?", identity)
         return int(row[0]) if row else 0
 
-    def remove_references(self, names: Iterable[str]) -> None:
-        """Forget these references; their images stay."""
+    def remove_reference(self, image: Image, name: str) -> bool:
+        """Forget one reference of an image that has just these; False, and nothing is done, where it has others now."""
         with self._database.transaction(durable=True) as db:
-            db.executemany("DELETE FROM names WHERE name = ?", [(name,) for name in names])
+            if not _is_as_seen(db, image):
+                return False
+            db.execute("DELETE FROM names WHERE name = ?", (name,))
+        return True
 
-    def remove_image(self, identity: Digest) -> None:
-        """Forget an image and all its references."""
+    def remove_image(self, image: Image, containers: Collection[str] = ()) -> bool:
+        """Forget an image and all its references, if it still is as somebody has seen it who decided that it goes.
+
+        Args:
+            image: as it was seen.
+            containers: the ids of those that were seen of it, and that do not keep it.
+
+        Returns:
+            False, and nothing is done, where it has other references now, or a further container, or is gone.
+        """
         with self._database.transaction(durable=True) as db:
-            db.execute("DELETE FROM images WHERE id = ?", (identity,))
+            rows = db.execute("SELECT id FROM containers WHERE image = ?", (image.id,)).fetchall()
+            if not _is_as_seen(db, image) or any(identity not in containers for (identity,) in rows):
+                return False
+            return db.execute("DELETE FROM images WHERE id = ?", (image.id,)).rowcount > 0
 
     # containers
 
-    def add_container(self, container: Container) -> None:
+    def add_container(self, container: Container, *, needs: Digest | None = None) -> None:
         """Keep a new container, without its state.
+
+        Args:
+            container: which.
+            needs: the image that it is made of, which must still be there: who removes it looks for its containers.
 
         Raises:
             Conflict: its name is taken.
+            NotFound: the image was removed meanwhile.
         """
         try:
             with self._database.transaction() as db:
+                if needs is not None and not db.execute("SELECT 1 FROM images WHERE id = ?", (needs,)).fetchone():
+                    raise NotFound(f"No such image: {needs}", hint="it was removed just now")
                 db.execute(_ADD_CONTAINER, _container_row(container))
         except sqlite3.IntegrityError as error:
             raise self._name_taken(container.name) from error
@@ -334,6 +355,12 @@ def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> No
     known = db.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
     if not done.rowcount and known[0] != identity:
         raise Forbidden(f"the name {name} belongs to somebody else", hint="choose a name of your own")
+
+
+def _is_as_seen(db: sqlite3.Connection, image: Image) -> bool:
+    """Whether an image has the references that were seen, and no others."""
+    rows = db.execute("SELECT name FROM names WHERE image = ?", (image.id,)).fetchall()
+    return {name for (name,) in rows} == set(image.references)
 
 
 def _image(row: Row, names: Iterable[str]) -> Image:

@@ -42,7 +42,7 @@ def test_a_name_that_somebody_chose_keeps_it(store):
     store.records.set_reference("mine", one.id)
     assert remakeable(store) == []
     assert store.origins.chosen(one.id) == {"mine"}
-    store.records.remove_references(["mine"])
+    store.records.remove_reference(image(1, "mine", "one"), "mine")
     assert remakeable(store) == [one.id]
 
 
@@ -89,7 +89,7 @@ def test_an_origin_goes_with_its_image(store):
     one = image(1, "one")
     store.records.add_image(one)
     store.origins.note(one.id, AGAIN, ["one"])
-    store.records.remove_image(one.id)
+    store.records.remove_image(one)
     assert remakeable(store) == []
     store.records.add_image(one)
     assert remakeable(store) == []

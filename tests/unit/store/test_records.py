@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec import structs
 
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions, ContainerState
@@ -62,9 +63,44 @@ def test_an_image_that_is_added_again_keeps_its_references_and_takes_the_new_man
 
 def test_a_removed_image_takes_its_references_along(records):
     records.add_image(image(1, "a"))
-    records.remove_image(image(1).id)
+    records.remove_image(image(1, "a"))
     assert records.images() == ()
     assert records.reference("a") is None
+
+
+def test_an_image_stays_that_was_named_or_used_since_it_was_seen(records):
+    seen = image(1, "a")
+    records.add_image(seen)
+    records.set_reference("b", seen.id)
+    assert not records.remove_image(seen)
+    assert not records.remove_reference(seen, "a")
+    seen = image(1, "a", "b")
+    assert records.remove_reference(seen, "a")
+    assert not records.remove_image(seen), "it has fewer names now: who told them would tell what was not"
+    seen = image(1, "b")
+    used = structs.replace(container("abc", "x"), image_id=seen.id)
+    records.add_container(used)
+    assert not records.remove_image(seen)
+    assert records.image(seen.id) == seen
+    assert records.remove_image(seen, [used.id])
+    assert not records.remove_image(seen), "somebody was first"
+
+
+def test_a_name_that_went_to_another_image_is_not_taken_from_that(records):
+    seen = image(1, "a", "b")
+    records.add_image(seen)
+    records.add_image(image(2, "a"))
+    assert not records.remove_reference(seen, "a")
+    assert records.reference("a") == image(2).id
+
+
+def test_no_container_is_kept_of_an_image_that_is_gone(records):
+    made = image(1)
+    with pytest.raises(NotFound, match="No such image"):
+        records.add_container(container("abc", "x"), needs=made.id)
+    assert records.containers() == ()
+    records.add_image(made)
+    records.add_container(container("abc", "x"), needs=made.id)
 
 
 def test_a_reference_to_no_image_is_refused(records):

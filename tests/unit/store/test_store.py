@@ -54,7 +54,7 @@ def layer_of(image: Image) -> Digest:
 def test_what_images_need_stays_and_the_rest_goes(store):
     kept, gone = make_image(store, "kept"), make_image(store, "gone")
     rubbish = store.blobs.put(b"rubbish")
-    store.records.remove_image(gone.id)
+    store.records.remove_image(gone)
     collected = store.collect()
     assert set(collected.blobs) == {gone.id, gone.manifest, layer_of(gone), rubbish}
     assert collected.snapshots == (layer_of(gone),)
@@ -68,7 +68,7 @@ def test_a_container_keeps_the_snapshots_it_stands_on(store):
     image = make_image(store, "x")
     container = make_container(store, "abc")
     store.snapshots.prepare(container, layer_of(image))
-    store.records.remove_image(image.id)
+    store.records.remove_image(image)
     assert store.collect().snapshots == ()
     store.snapshots.remove(container)
     assert store.collect().snapshots == (layer_of(image),)
@@ -82,7 +82,7 @@ def test_leases_and_cache_entries_keep_what_they_name(by, store):
         store.records.lease([layer])
     else:
         store.records.cache_put("key", json.encode({"layer": layer}))
-    store.records.remove_image(image.id)
+    store.records.remove_image(image)
     assert layer not in store.collect().blobs
     assert store.snapshots.exists(layer)
     store.records.end_leases([layer])
