@@ -1,13 +1,16 @@
 """Project quotas: the same on every file system that keeps them (if not here, in the guest of script/test-cgroup2)."""
 
+import contextlib
 import errno
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kist.errors import Unavailable
 from kist.kernel import process, project_quota
 from kist.store import Store
 from limited import MAKE, file_system
@@ -100,5 +103,20 @@ def test_a_volume_with_a_size(place: Path) -> None:
         store.volumes.remove("small")
         unlimited, _ = store.volumes.create("unlimited")
         assert written(Path(unlimited.mountpoint, "file"), 16) == 16
+    finally:
+        store.close()
+
+
+def test_a_volume_whose_removal_is_undone_keeps_its_size(place: Path) -> None:
+    store = Store(str(place / "data"))
+    try:
+        volume, _ = store.volumes.create("small", options={"size": "4m"})
+        store.volumes._database._connection.execute("PRAGMA busy_timeout = 10")
+        other = sqlite3.connect(place / "data" / "kist.db", isolation_level=None)
+        with contextlib.closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Unavailable, match="locked"):
+                store.volumes.remove("small")
+        assert written(Path(volume.mountpoint, "file"), 8) in {3, 4}
     finally:
         store.close()

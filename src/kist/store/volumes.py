@@ -2,13 +2,14 @@
 
 What is in a volume is somebody's data: a directory goes only when its volume is removed by name, never because a record
 is missing. To make one, first the record, then the directory, which whoever needs it makes where it is missing; to
-remove one, first its directory is moved aside, then the record goes, then the directory (``recover`` finishes or undoes
-what a kill has interrupted). The lock file beside the directory (``volumes.lock``) protects the choice of what nobody
-has: see ``kept`` and ``settled``.
+remove one, first its directory is moved aside, then the record goes, then the directory. Where the record cannot be
+deleted, the directory comes back, and ``recover`` finishes or undoes what a kill has interrupted. The lock file beside
+the directory (``volumes.lock``) protects the choice of what nobody has: see ``kept`` and ``settled``.
 """
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
@@ -31,8 +32,9 @@ _LONGEST_NAME = 255
 _DATA = "_data"
 # Beside the volume's own directory: what is being filled, and what is whole and on its way there.
 _ASIDE, _WHOLE = "new", "filled"
-# No volume's name begins so.
+# No volume's name begins so. What follows says of which volume it was, in its old age too: see ``_aside``.
 _REMOVED = ".removed-"
+_LIMITED = "-limited"
 _NONE: Mapping[str, str] = {}
 
 
@@ -94,42 +96,80 @@ class Volumes:
     def remove(self, name: str) -> None:
         """Remove a volume with all that is in it; who uses it, the caller knows, and holds ``settled``.
 
+        Where its record cannot be deleted, it is as before; when all of it is gone but some of its files, the record
+        is gone too, and ``recover`` goes on.
+
         Raises:
             NotFound: there is none of this name.
+            Unavailable: its record cannot be deleted: the disk is full, or the database stayed locked.
         """
-        limited = read_local_options(self.get(name).options).size
-        aside = os.path.join(self.root, f"{_REMOVED}{secrets.token_hex(4)}-{name}")
+        volume = self.get(name)
+        aside = self._aside(volume)
         with reported("remove volume"):
-            if limited:
-                with suppress(OSError):  # it has none any more, or is gone
-                    project_quota.unlimit(self._above(name))
-            try:
-                os.rename(self._above(name), aside)
-            except FileNotFoundError:
-                aside = ""  # somebody was there before, by hand
+            self._move_aside(volume, aside)
         faults.point("volume rm: moved the directory aside")
-        with self._database.transaction(durable=True) as db:
-            db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        try:
+            with self._database.transaction(durable=True) as db:
+                db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        except BaseException:
+            with suppress(OSError):  # whoever needs it next puts it back
+                self._undo_removal(volume)
+            raise
         faults.point("volume rm: removed the record")
         with reported("remove volume"):
-            if aside:
-                directories.remove_tree(aside)
+            _discard(aside)
+
+    def _aside(self, volume: Volume) -> str:
+        """Where the directory of this volume is while it is removed, and of no other one that has its name later."""
+        identity = hashlib.sha256(f"{volume.created_at} {volume.name}".encode()).hexdigest()[:32]
+        limited = _LIMITED if read_local_options(volume.options).size else ""
+        return os.path.join(self.root, f"{_REMOVED}{identity}{limited}")
+
+    def _move_aside(self, volume: Volume, aside: str) -> None:
+        try:
+            os.rename(self._above(volume.name), aside)
+        except FileNotFoundError:
+            return  # somebody was there before, by hand
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            # By hand there is another one since a removal that was interrupted: both are to go.
+            directories.remove_tree(aside)
+            os.rename(self._above(volume.name), aside)
+
+    def _undo_removal(self, volume: Volume) -> bool:
+        """Put the directory back of a volume whose record is still there; whether there was one to put back."""
+        above = self._above(volume.name)
+        if os.path.lexists(above):
+            return False
+        try:
+            os.rename(self._aside(volume), above)
+        except FileNotFoundError:
+            return False
+        return True
 
     def recover(self) -> None:
         """Finish what a kill has interrupted: removals (one that had only begun is undone), and fillings."""
         for path in self.half_filled():
             with reported("finish filling a volume"):
                 self.settle_filling(path)
-        if not self.removed():
-            return
-        with self.settled(), reported("remove volume"):
-            for found in self.removed():
-                name = os.path.basename(found).removeprefix(_REMOVED).partition("-")[2]
-                known = self._database.row("SELECT 1 FROM volumes WHERE name = ?", name) is not None
-                if known and not os.path.lexists(self._above(name)):
-                    os.rename(found, self._above(name))
-                else:
-                    directories.remove_tree(found)
+        if self.removed():
+            with self.settled(), reported("remove volume"):
+                self._undo_begun()
+                self._finish_removals()
+
+    def _undo_begun(self) -> None:
+        """Removals that had only begun: the record is there."""
+        for volume in self.list():
+            self._undo_removal(volume)
+
+    def _finish_removals(self) -> None:
+        """Removals that had come further: the record is gone, though there may be another volume of the name."""
+        begun = {self._aside(volume) for volume in self.list()}
+        for path in self.removed():
+            # By hand there may be both, and nobody knows then which one is wanted: nothing goes.
+            if path not in begun:
+                _discard(path)
 
     def removed(self) -> tuple[str, ...]:
         """The directories of volumes that are being removed, or whose removal was interrupted."""
@@ -162,6 +202,8 @@ class Volumes:
     def ready(self, volume: Volume) -> bool:
         """Make a volume's directory where it is missing; whether it was.
 
+        The caller holds ``kept``, or a container has the volume: nobody is removing it.
+
         Raises:
             InvalidInput: its owner has no id here.
             Unsupported: it is to have a limit, and this file system keeps none.
@@ -169,7 +211,7 @@ class Volumes:
         options = read_local_options(volume.options)
         with reported("make volume"):
             path = self.path(volume.name)
-            if os.path.isdir(path):
+            if os.path.isdir(path) or (self._undo_removal(volume) and os.path.isdir(path)):
                 return False
             directories.make(self._above(volume.name), 0o701)
             with self.alone(volume.name):
@@ -317,6 +359,14 @@ def _set_attributes(directory: str, options: LocalOptions) -> None:
             ) from error
     if options.mode is not None:
         os.chmod(directory, options.mode)
+
+
+def _discard(aside: str) -> None:
+    """Remove what was moved aside of a volume whose record is gone, and what limited it."""
+    if aside.endswith(_LIMITED):
+        with suppress(OSError):  # it has no limit any more, or is gone
+            project_quota.unlimit(aside)
+    directories.remove_tree(aside)
 
 
 def _limit(directory: str, size: int) -> None:

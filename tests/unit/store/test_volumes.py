@@ -1,12 +1,18 @@
 """Volumes on disk: what a kill leaves is finished or undone, and a filling that fails leaves nothing."""
 
+import contextlib
 import os
+import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kist.errors import InvalidInput, NotFound
+from kist.errors import InvalidInput, NotFound, Unavailable
+from kist.kernel import faults
 from kist.store import Store
 from kist.store.volumes import Volumes
 
@@ -43,23 +49,80 @@ def test_removal_takes_everything(volumes: Volumes) -> None:
         volumes.get("data")
 
 
-def test_a_removal_that_had_only_begun_is_undone(volumes: Volumes) -> None:
-    volumes.create("my-data")
+@pytest.mark.parametrize("undo", ["recover", "ready"])
+def test_a_removal_that_had_only_begun_is_undone(volumes: Volumes, undo: str) -> None:
+    volume, _ = volumes.create("my-data")
     Path(volumes.path("my-data"), "file").touch()
-    os.rename(os.path.join(volumes.root, "my-data"), os.path.join(volumes.root, ".removed-12345678-my-data"))
-    volumes.recover()
+    begin_removal(volumes, "my-data")
+    assert len(volumes.removed()) == 1
+    if undo == "recover":
+        volumes.recover()
+    else:
+        assert not volumes.ready(volume)
+        volumes.recover()
     assert os.listdir(volumes.path("my-data")) == ["file"]
     assert volumes.removed() == ()
 
 
+def begin_removal(volumes: Volumes, name: str, point: str = "volume rm: moved the directory aside") -> None:
+    """What is left of a removal that was killed at this point."""
+    armed = Path(f"{volumes.root}.fault")
+    armed.write_text(point, encoding="ascii")
+    script = "import sys; from kist.store import Store; Store(sys.argv[1]).volumes.remove(sys.argv[2])"
+    environment = os.environ | {faults.VARIABLE: str(armed)}
+    words = [sys.executable, "-c", script, os.path.dirname(volumes.root), name]
+    done = subprocess.run(words, env=environment, check=False, timeout=60)
+    assert done.returncode == -9
+
+
 def test_a_removal_that_had_come_further_is_finished(volumes: Volumes) -> None:
-    volumes.create("data")
-    aside = os.path.join(volumes.root, ".removed-12345678-other")
-    os.makedirs(os.path.join(aside, "_data"))
-    # And one whose volume was made anew since.
-    os.makedirs(os.path.join(volumes.root, ".removed-12345678-data", "_data"))
+    for name in ("other", "data"):
+        volumes.create(name)
+        Path(volumes.path(name), "old").touch()
+        begin_removal(volumes, name, "volume rm: removed the record")
+    # This one is made anew: it has nothing of the one before.
+    volume, made = volumes.create("data")
+    assert made
+    assert os.listdir(volumes.path("data")) == []
+    shutil.rmtree(os.path.join(volumes.root, "data"))
+    assert len(volumes.removed()) == 2
     volumes.recover()
-    assert os.listdir(volumes.root) == ["data"]
+    assert os.listdir(volumes.root) == []
+    assert volumes.ready(volume)
+
+
+def test_a_removal_whose_record_stays_takes_nothing(tmp_path: Path, volumes: Volumes) -> None:
+    volume, _ = volumes.create("data")
+    Path(volumes.path("data"), "file").touch()
+    volumes._database._connection.execute("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(tmp_path / "data" / "kist.db", isolation_level=None)
+    with contextlib.closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked"):
+            volumes.remove("data")
+    assert volumes.list() == (volume,)
+    assert not volumes.ready(volume)
+    volumes.recover()
+    assert os.listdir(volumes.path("data")) == ["file"]
+    volumes.remove("data")
+    assert os.listdir(volumes.root) == []
+
+
+def test_of_two_directories_of_one_volume_none_is_lost(volumes: Volumes) -> None:
+    volumes.create("data")
+    Path(volumes.path("data"), "file").touch()
+    begin_removal(volumes, "data")
+    os.makedirs(volumes.path("data"))  # by hand
+    volumes.recover()
+    assert len(volumes.removed()) == 1
+    volumes.remove("data")
+    assert os.listdir(volumes.root) == []
+
+
+def test_a_volume_with_the_longest_name_is_removed(volumes: Volumes) -> None:
+    volumes.create("a" * 255)
+    volumes.remove("a" * 255)
+    assert os.listdir(volumes.root) == []
 
 
 def test_a_directory_without_a_record_is_no_ones_to_remove(volumes: Volumes) -> None:
