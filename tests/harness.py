@@ -249,6 +249,13 @@ def until(condition: Callable[[], bool], patience: float = 20) -> None:
         time.sleep(0.02)
 
 
+def is_waited_for(path: Path) -> bool:
+    """Whether somebody waits for a lock of this file."""
+    inode = f":{path.stat().st_ino} "
+    lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return any("->" in line and inode in line for line in lines)
+
+
 def let_go(cli: Cli, name: str) -> None:
     """Let a container end that waits for ``/go``; the command that does so may be killed with it."""
     done = cli("exec", name, "touch", "/go")

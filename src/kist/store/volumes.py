@@ -25,7 +25,7 @@ from kist.spec.volume_options import LocalOptions, read_local_options
 from kist.store import directories
 from kist.store.database import Database
 from kist.store.failures import reported
-from kist.store.locks import StoreLock
+from kist.store.locks import FairLock
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _LONGEST_NAME = 255
@@ -44,7 +44,7 @@ class Volumes:
     def __init__(self, root: str, database: Database) -> None:
         self.root = root
         self._database = database
-        self._lock = StoreLock(f"{root}.lock")
+        self._lock = FairLock(f"{root}.lock")
 
     def create(
         self, name: str = "", *, labels: Mapping[str, str] = _NONE, options: Mapping[str, str] = _NONE, owner: int = 0
@@ -229,9 +229,9 @@ class Volumes:
         """While a container is made that is to have volumes and has no record yet: none is removed meanwhile."""
         return self._lock.shared()
 
-    def settled(self) -> AbstractContextManager[bool]:
+    def settled(self) -> AbstractContextManager[None]:
         """While it is found out which volumes nobody has, and these are removed: no container is made meanwhile."""
-        return self._lock.alone(wait=True)
+        return self._lock.alone()
 
     @contextmanager
     def fresh(self, name: str) -> Iterator[str | None]:
