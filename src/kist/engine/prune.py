@@ -1,6 +1,7 @@
 """Clean-up: what nobody needs is chosen, then removed, or only told (``dry_run``)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -10,6 +11,8 @@ from kist.engine.events import Events
 from kist.engine.eviction import Entry
 from kist.engine.images import Images
 from kist.engine.usage import Needs, Usage
+from kist.engine.volume_removal import removing
+from kist.engine.volume_rules import in_use
 from kist.errors import Conflict, NotFound
 from kist.spec.container import Container
 from kist.spec.docker.filters import match_labels
@@ -18,6 +21,7 @@ from kist.spec.prune import CachePruning, Pruning
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
 from kist.spec.usage import Pruned, SystemPruned, VolumeUsage
+from kist.spec.volume import Volume
 from kist.store import Store, Without, directories
 from kist.store.collect import Collected
 
@@ -76,21 +80,32 @@ class Prune:
 
     def volumes(self, pruning: Pruning, *, every: bool = False, dry_run: bool = False) -> Pruned:
         """Remove the volumes that no container has: those that nobody named, or with ``every`` all of them."""
-        with self._store.volumes.settled():
-            chosen = self._unused_volumes(pruning, frozenset(), every=every)
-            for used in () if dry_run else chosen:
-                self._store.volumes.remove(used.volume.name)
-                self._events.note("volume", "destroy", used.volume.name, {"driver": used.volume.driver})
+        chosen = self._unused_volumes(pruning, frozenset(), every=every)
+        if not dry_run:
+            chosen = [unused for unused in chosen if self._remove_volume(unused.volume)]
         return self._told("volume", _pruned_volumes(chosen), dry_run=dry_run)
 
     def _unused_volumes(self, pruning: Pruning, gone: frozenset[str], *, every: bool) -> list[VolumeUsage]:
+        """Those that no container has, but for the containers that are gone, measured."""
+        used = in_use(self._store, gone)
         return [
-            used
-            for used in self._usage.of_volumes(gone=gone)
-            if not used.containers
-            and (every or used.volume.anonymous)
-            and fits(pruning, used.volume.created_at, used.volume.labels or {})
+            self._usage.of_volume(volume)
+            for volume in self._store.volumes.list()
+            if volume.name not in used
+            and (every or volume.anonymous)
+            and fits(pruning, volume.created_at, volume.labels or {})
         ]
+
+    def _remove_volume(self, volume: Volume) -> bool:
+        """Whether it was removed: a container may have it by now, or somebody else has removed it.
+
+        Each has a turn of its own, so that containers can be made in between.
+        """
+        with suppress(NotFound), removing(self._store, self._events) as take:
+            if self._store.volumes.get(volume.name) == volume and volume.name not in in_use(self._store):
+                take(volume)
+                return True
+        return False
 
     def build_cache(self, pruning: CachePruning, *, dry_run: bool = False) -> Pruned:
         """Forget entries of the build cache, the longest unused first, and give back what only they kept."""

@@ -131,22 +131,13 @@ class Usage:
         entries = self.of_cache(images)
         return [each.key for each in entries if not each.shared and (not until or each.used_at < until // _SECOND)]
 
-    def of_volumes(
-        self, sizes: Mapping[str, int] | None = None, gone: frozenset[str] = frozenset()
-    ) -> tuple[VolumeUsage, ...]:
-        """The space of all volumes, by name. Containers that are gone have none.
-
-        Args:
-            sizes: what is known of them; otherwise their files are gone through.
-            gone: ids of containers that are thought away.
-        """
+    def of_volumes(self, sizes: Mapping[str, int]) -> tuple[VolumeUsage, ...]:
+        """The space of all volumes, by name, with the sizes that are known of them."""
         users: Counter[str] = Counter()
         for container in self._store.records.containers():
-            if container.id not in gone:
-                users.update({mount.source for mount in container.options.mounts if mount.type == "volume"})
+            users.update({mount.source for mount in container.options.mounts if mount.type == "volume"})
         volumes = self._store.volumes.list()
-        known = self._store.volumes.sizes(each.name for each in volumes) if sizes is None else sizes
-        return tuple(VolumeUsage(each, users[each.name], known.get(each.name, 0)) for each in volumes)
+        return tuple(VolumeUsage(each, users[each.name], sizes.get(each.name, 0)) for each in volumes)
 
     def of_volume(self, volume: Volume) -> VolumeUsage:
         """The space of one volume that no container has."""

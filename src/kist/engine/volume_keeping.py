@@ -2,6 +2,7 @@
 
 from kist.engine.events import Events
 from kist.engine.usage import Usage
+from kist.engine.volume_removal import removing
 from kist.engine.volume_rules import check_driver, check_options, check_owner, check_same, in_use, named_in
 from kist.errors import Conflict, NotFound
 from kist.spec.docker.filters import Filters
@@ -63,30 +64,35 @@ class VolumeKeeping:
         """
         return self._store.volumes.get(name)
 
-    def remove(self, name: str, *, force: bool = False) -> None:
+    def remove(self, name: str, *, force: bool = False, owner: int | None = None) -> None:
         """Remove a volume with all that is in it; with ``force`` one that is not there is no error.
+
+        Args:
+            name: of the volume.
+            force: see above.
+            owner: whose it has to be, by then; None for anybody's.
 
         Raises:
             Conflict: a container has it, be it a stopped one.
+            Forbidden: it is not this owner's.
             NotFound: there is none of this name.
         """
         try:
-            with self._store.volumes.settled():
+            with removing(self._store, self._events) as take:
                 volume = self._store.volumes.get(name)
+                if owner is not None:
+                    check_owner(volume, owner)
                 self._check_unused(name)
-                self._store.volumes.remove(name)
+                take(volume)
         except NotFound:
             if not force:
                 raise
-            return
-        self._events.note("volume", "destroy", name, {"driver": volume.driver})
 
     def removal(self, name: str) -> VolumeUsage:
         """What ``remove`` would take away; nothing is done. Raises what ``remove`` would raise."""
-        with self._store.volumes.settled():
-            volume = self._store.volumes.get(name)
-            self._check_unused(name)
-            return self._usage.of_volume(volume)
+        volume = self._store.volumes.get(name)
+        self._check_unused(name)
+        return self._usage.of_volume(volume)
 
     def _check_unused(self, name: str) -> None:
         users = [each.id for each in self._store.records.containers() if name in named_in(each.options.mounts)]

@@ -19,9 +19,10 @@ def named_in(mounts: Iterable[Mount]) -> frozenset[str]:
     return frozenset(mount.source for mount in mounts if mount.type == "volume")
 
 
-def in_use(store: Store) -> frozenset[str]:
-    """The names of all volumes that containers have."""
-    return frozenset().union(*(named_in(each.options.mounts) for each in store.records.containers()))
+def in_use(store: Store, gone: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The names of all volumes that containers have, but for containers whose ids are among those ``gone``."""
+    containers = (each for each in store.records.containers() if each.id not in gone)
+    return frozenset().union(*(named_in(each.options.mounts) for each in containers))
 
 
 def check_driver(name: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from kist.engine.events import Events
+from kist.engine.volume_removal import removing
 from kist.engine.volume_rules import check_driver, check_options, check_owner, check_same, named_in
 from kist.errors import InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions
@@ -130,13 +131,12 @@ class ContainerVolumes:
         names = sorted(named_in(mounts))
         if not names:
             return
-        with self._store.volumes.settled():
+        with removing(self._store, self._events) as take:
             for name in names:
                 with suppress(NotFound):
                     volume = self._store.volumes.get(name)
                     if volume.anonymous and not self.users(name):
-                        self._store.volumes.remove(name)
-                        self._events.note("volume", "destroy", name, {"driver": volume.driver})
+                        take(volume)
 
 
 def read_volumes_from(text: str) -> tuple[str, str]:

@@ -48,10 +48,11 @@ class StoreLock:
 
 
 class FairLock:
-    """A lock that is shared by many and held alone by some who wait, and who get it: a waiting flock(2) holds back nobody.
+    """A lock that is shared by many and held alone by some who wait for it, and who get it.
 
-    Beside the lock file there is a gate (``….gate``). Everybody comes in by it, and who wants the lock alone stays in it,
-    so that the others come after them. Who has the lock must not ask for it once more: somebody may wait in the gate.
+    A flock(2) that is waited for holds back nobody. So there is a gate beside it (``….gate``): everybody comes in by
+    it, and who wants the lock alone stays in it, so that the others come after them. Who has the lock must not ask for
+    it once more: somebody may wait in the gate.
     """
 
     def __init__(self, path: str) -> None:

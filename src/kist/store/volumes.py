@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import NamedTuple
 
 from kist.errors import InvalidInput, KistError, NotFound, Unsupported, see_doctor
 from kist.kernel import copying, faults, project_quota
@@ -36,6 +37,18 @@ _ASIDE, _WHOLE = "new", "filled"
 _REMOVED = ".removed-"
 _LIMITED = "-limited"
 _NONE: Mapping[str, str] = {}
+
+
+class Taken(NamedTuple):
+    """What is left of a volume that has no record any more.
+
+    Attributes:
+        path: its directory, moved aside.
+        held: a descriptor of that, whose lock tells others that somebody is at it; -1 where there is none.
+    """
+
+    path: str
+    held: int
 
 
 class Volumes:
@@ -94,10 +107,14 @@ class Volumes:
         return tuple(self._read(value) for (value,) in self._database.rows("SELECT value FROM volumes ORDER BY name"))
 
     def remove(self, name: str) -> None:
-        """Remove a volume with all that is in it; who uses it, the caller knows, and holds ``settled``.
+        """Remove a volume with all that is in it: ``take`` it, which raises what that raises, and ``discard`` it."""
+        self.discard(self.take(name))
 
-        Where its record cannot be deleted, it is as before; when all of it is gone but some of its files, the record
-        is gone too, and ``recover`` goes on.
+    def take(self, name: str) -> "Taken":
+        """Take a volume away: it has no record any more; who uses it, the caller knows, and holds ``settled``.
+
+        Its files are left to ``discard``, which takes longer and needs no lock. Where the record cannot be deleted, the
+        volume is as before.
 
         Raises:
             NotFound: there is none of this name.
@@ -116,8 +133,16 @@ class Volumes:
                 self._undo_removal(volume)
             raise
         faults.point("volume rm: removed the record")
-        with reported("remove volume"):
-            _discard(aside)
+        return Taken(aside, _marked(aside))
+
+    def discard(self, taken: "Taken") -> None:
+        """Remove what was in a volume that was taken away; what a kill leaves of it ``recover`` finds."""
+        try:
+            with reported("remove volume"):
+                _discard(taken.path)
+        finally:
+            if taken.held >= 0:
+                os.close(taken.held)
 
     def _aside(self, volume: Volume) -> str:
         """Where the directory of this volume is while it is removed, and of no other one that has its name later."""
@@ -156,24 +181,30 @@ class Volumes:
         if self.removed():
             with self.settled(), reported("remove volume"):
                 self._undo_begun()
-                self._finish_removals()
+                over = self._without_record()
+            with reported("remove volume"):
+                for path in over:
+                    _discard(path)
 
     def _undo_begun(self) -> None:
-        """Removals that had only begun: the record is there."""
+        """Undo the removals that had only begun: the record is there."""
         for volume in self.list():
             self._undo_removal(volume)
 
-    def _finish_removals(self) -> None:
-        """Removals that had come further: the record is gone, though there may be another volume of the name."""
+    def _without_record(self) -> tuple[str, ...]:
+        """Of the removals that had come further: the record is gone, though there may be another volume of the name."""
+        # By hand there may be both directories of one volume, and nobody knows then which one is wanted: nothing goes.
         begun = {self._aside(volume) for volume in self.list()}
-        for path in self.removed():
-            # By hand there may be both, and nobody knows then which one is wanted: nothing goes.
-            if path not in begun:
-                _discard(path)
+        return tuple(path for path in self.removed() if path not in begun)
+
+    def is_half_removed(self, volume: Volume) -> bool:
+        """Whether its directory is aside, for a removal that did not come to its record."""
+        return os.path.lexists(self._aside(volume))
 
     def removed(self) -> tuple[str, ...]:
-        """The directories of volumes that are being removed, or whose removal was interrupted."""
-        return tuple(os.path.join(self.root, name) for name in os.listdir(self.root) if name.startswith(_REMOVED))
+        """The directories of volumes whose removal was interrupted; asked for under ``settled``, of no other ones."""
+        found = (os.path.join(self.root, name) for name in os.listdir(self.root) if name.startswith(_REMOVED))
+        return tuple(path for path in found if self._is_left(path))
 
     def strays(self) -> tuple[str, ...]:
         """Names of directories that have no record."""
@@ -310,7 +341,10 @@ class Volumes:
 
     def _is_left(self, above: str) -> bool:
         """Whether nobody is at work in a volume's directory."""
-        descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False  # somebody was, and is done
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -359,6 +393,16 @@ def _set_attributes(directory: str, options: LocalOptions) -> None:
             ) from error
     if options.mode is not None:
         os.chmod(directory, options.mode)
+
+
+def _marked(aside: str) -> int:
+    try:
+        held = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    with suppress(OSError):  # somebody looks, and would tell of it: no more than that
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return held
 
 
 def _discard(aside: str) -> None:
