@@ -261,7 +261,8 @@ class GuestEngine(Engine):
             if not force:
                 raise
             return
-        super().remove_volume(name, force=force)
+        # It may be another one of this name by the time when it goes.
+        self._volumes.remove(name, force=force, owner=self._guest.owner.uid)
 
     def import_volume(self, name: str, source: BinaryIO, *, theirs: bool = True) -> None:
         """Put what is in a tar into one of the guest's volumes, as its own root could."""

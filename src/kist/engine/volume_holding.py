@@ -59,7 +59,7 @@ class VolumeHolding:
             to_keep: something is to be put into it that is to be there afterwards.
 
         Raises:
-            NotFound: it is a directory of the host's that is not there.
+            NotFound: it is a directory of the host's that is not there; or it was removed, whatever has its name now.
             Conflict: it is in memory, and no container has it.
         """
         options = read_local_options(volume.options)
@@ -71,18 +71,30 @@ class VolumeHolding:
             finally:
                 os.close(tree)
         else:
+            directory = self._directory(volume, options)
+        try:
+            self._check_still(volume)  # what was opened by its name was this one's, then
+            yield directory
+        finally:
+            os.close(directory)
+
+    def _directory(self, volume: Volume, options: LocalOptions) -> int:
+        with self._store.volumes.kept():
+            self._check_still(volume)
             self._store.volumes.ready(volume)
             try:
-                directory = os.open(self._store.volumes.source(volume).path, _DIRECTORY)
+                return os.open(self._store.volumes.source(volume).path, _DIRECTORY)
             except OSError as error:
                 raise NotFound(
                     f"the directory {options.device} of the volume {volume.name}: {(error.strerror or '').lower()}",
                     hint="make it first",
                 ) from error
-        try:
-            yield directory
-        finally:
-            os.close(directory)
+
+    def _check_still(self, volume: Volume) -> None:
+        if self._store.volumes.get(volume.name) != volume:
+            raise NotFound(
+                f"the volume {volume.name} was removed meanwhile, and another one has its name", hint="try again"
+            )
 
     def _tree(self, volume: Volume, options: LocalOptions, *, to_keep: bool) -> int:
         """A detached mount of it."""
