@@ -1,9 +1,13 @@
-"""Files in ways that the standard library lacks: private umask, syncfs(2), extended attributes beside a descriptor."""
+"""Files in ways that the standard library lacks: private umask, syncfs(2), a rename that replaces nothing, attributes.
+
+These are extended ones, of what is beside a descriptor.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from kist.kernel import libc, process
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CLONE_FS = 0x200
+_RENAME_NOREPLACE = 1
 
 
 def private_umask(mask: int) -> None:
@@ -56,6 +61,41 @@ def sync_file_system(path: str) -> None:
         libc.call("syncfs", descriptor, path=path)
     finally:
         os.close(descriptor)
+
+
+def move_unless_there(name: str, source: int, target: int) -> bool:
+    """Move an entry from one open directory to another of the same file system; whether: what is there stays.
+
+    As renameat2(2) with RENAME_NOREPLACE, or by a second name where the file system (nfs, 9p) or the C library lacks it.
+    """
+    try:
+        libc.call("renameat2", source, os.fsencode(name), target, os.fsencode(name), _RENAME_NOREPLACE, path=name)
+    except FileExistsError:
+        return False
+    except AttributeError:
+        return move_by_second_name(name, source, target)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOSYS}:
+            raise
+        return move_by_second_name(name, source, target)
+    return True
+
+
+def move_by_second_name(name: str, source: int, target: int) -> bool:
+    """The same with a link for all but directories; a directory replaces one that is made for it."""
+    is_directory = stat.S_ISDIR(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode)
+    try:
+        if is_directory:
+            os.mkdir(name, 0o700, dir_fd=target)
+            os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+        else:
+            os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+            os.unlink(name, dir_fd=source)
+    except OSError as error:
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:  # somebody was faster
+            raise
+        return False
+    return True
 
 
 def read_text(path: str) -> str:

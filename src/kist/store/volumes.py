@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NamedTuple
 
 from kist.errors import InvalidInput, KistError, NotFound, Unsupported, see_doctor
-from kist.kernel import copying, faults, project_quota
+from kist.kernel import copying, faults, files, project_quota
 from kist.spec import json
 from kist.spec.volume import Volume, VolumeSource
 from kist.spec.volume_options import LocalOptions, read_local_options
@@ -302,9 +302,9 @@ class Volumes:
                 # First whose it is: it may be closed to others.
                 copying.make_like(target, source)
                 status = os.fstat(source)
-                there = set(os.listdir(target))
-                for entry in sorted(set(os.listdir(source)) - there):
-                    os.rename(entry, entry, src_dir_fd=source, dst_dir_fd=target)
+                # Containers that run may make something there at any moment.
+                for entry in sorted(os.listdir(source)):
+                    files.move_unless_there(entry, source, target)
                     faults.point("volume fill: moved a part")
                 os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
             finally:

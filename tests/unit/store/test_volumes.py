@@ -6,11 +6,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness import until
 from kist.errors import InvalidInput, NotFound, Unavailable
 from kist.kernel import faults
 from kist.store import Store
@@ -193,3 +195,29 @@ def test_filling_leaves_the_directory_that_a_container_may_have(volumes: Volumes
         assert os.fstat(held).st_mode & 0o7777 == 0o711
     finally:
         os.close(held)
+
+
+def test_filling_replaces_nothing_that_a_container_makes_meanwhile(volumes: Volumes) -> None:
+    names = [f"{number:05}" for number in range(3000)]
+    volumes.create("data")
+    target = Path(volumes.path("data"))
+    made: list[str] = []
+
+    def container() -> None:
+        """It has the volume while it is filled: from the first file on, which it waits for, it makes its own."""
+        until((target / names[0]).exists)
+        for name in reversed(names):
+            with contextlib.suppress(FileExistsError):
+                with (target / name).open("x", encoding="ascii") as file:
+                    file.write("its own")
+                made.append(name)
+
+    running = threading.Thread(target=container)
+    with volumes.fresh("data") as empty:
+        assert empty is not None
+        for name in names:
+            Path(empty, name).write_text("the image's", encoding="ascii")
+        running.start()
+    running.join()
+    assert len(os.listdir(target)) == len(names)
+    assert [name for name in made if (target / name).read_text(encoding="ascii") != "its own"] == []
