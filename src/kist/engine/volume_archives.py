@@ -3,7 +3,6 @@
 Owners are numbers, and holes of sparse files stay holes. What is imported is put to what is there, as tar does.
 """
 
-import os
 from typing import BinaryIO
 
 from kist.engine.volume_holding import VolumeHolding
@@ -12,7 +11,7 @@ from kist.image.compression import plain
 from kist.image.layers import unpack
 from kist.image.pack import Packer, same_owners
 from kist.image.unpack import Manner
-from kist.kernel import userns
+from kist.kernel import files, userns
 from kist.spec.volume import Volume
 
 
@@ -35,7 +34,7 @@ def export(holding: VolumeHolding, volume: Volume, target: BinaryIO) -> None:
 
 
 def import_(holding: VolumeHolding, volume: Volume, source: BinaryIO, *, theirs: bool = False) -> None:
-    """Put what is in a tar, plain or compressed, into a volume.
+    """Put what is in a tar, plain or compressed, into a volume; it is on the disk when this returns.
 
     Args:
         holding: of mounted volumes.
@@ -53,4 +52,4 @@ def import_(holding: VolumeHolding, volume: Volume, source: BinaryIO, *, theirs:
         what = f"the archive for the volume {volume.name}"
         ids = None if theirs else userns.limited_ids()
         unpack(plain(source), directory, devices=not theirs, what=what, manner=manner, ids=ids, sparse=True)
-        os.fsync(directory)
+        files.sync_file_system_of(directory)

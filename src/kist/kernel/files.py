@@ -58,15 +58,20 @@ def sync_file_system(path: str) -> None:
     """Write all that the file system of ``path`` holds in memory to its disk (syncfs(2))."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        libc.call("syncfs", descriptor, path=path)
+        sync_file_system_of(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file_system_of(descriptor: int) -> None:
+    """The same of the file system of something open."""
+    libc.call("syncfs", descriptor)
 
 
 def move_unless_there(name: str, source: int, target: int) -> bool:
     """Move an entry from one open directory to another of the same file system; whether: what is there stays.
 
-    As renameat2(2) with RENAME_NOREPLACE, or by a second name where the file system (nfs, 9p) or the C library lacks it.
+    As renameat2(2) with RENAME_NOREPLACE; by a second name where the file system (nfs, 9p) or the C library lacks it.
     """
     try:
         libc.call("renameat2", source, os.fsencode(name), target, os.fsencode(name), _RENAME_NOREPLACE, path=name)

@@ -282,6 +282,8 @@ class Volumes:
                 # What it was made with goes before what the image's directory has.
                 _set_attributes(aside, read_local_options(self.get(name).options))
                 faults.point("volume fill: filled it aside")
+                if os.listdir(aside):  # after a power cut, too, it is to be whole: nobody fills it once more
+                    directories.sync_tree(aside)
                 os.rename(aside, os.path.join(self._above(name), _WHOLE))
             except BaseException:
                 directories.remove_tree(aside)
