@@ -109,12 +109,21 @@ def disconnect_network(room: Room) -> list[str]:
     return ["network", "disconnect", "its-network", "it"]
 
 
+def collect(room: Room) -> list[str]:
+    """Another image than the bystander's, of layers and blobs of its own, and a container's files that are nobody's."""
+    room.good("rmi", "-f", "its-image")
+    room.good("create", "--name", "it", *QUIET, BUSYBOX, "true")
+    room.good("cp", str(room.cli.directory / "busybox.tar"), "it:/file")
+    room.good("commit", "it", "its-image")
+    return ["rmi", "its-image"]
+
+
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it,
     "end": stop, "remove": remove, "keeper": take_over, "successor": take_over,
     "network create": create_network, "network remove": remove_network,
     "network connect": connect_network, "network disconnect": disconnect_network,
-    "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
+    "collect": collect, "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
 _WHILE_STARTING = "successor: killed what had not started"
@@ -184,6 +193,20 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
     room.verify()
     if point.startswith("volume"):
         verify_volume(room)
+    if point.startswith("collect"):
+        verify_collection(room)
+
+
+def verify_collection(room: Room) -> None:
+    """The bystander's image is whole, and the next collection takes what this one has left."""
+    room.good("rmi", "-f", "its-image")
+    room.good("image", "prune", "-f")
+    kinds = {name: os.listdir(room.cli.directory / "data" / name) for name in ("snapshots", "tmp", "blobs/sha256")}
+    assert kinds["tmp"] == []
+    assert len(kinds["blobs/sha256"]) == 3, "a config, a manifest and a layer"
+    numbers = {name.partition("-")[0] for name in kinds["snapshots"]}
+    assert len(numbers) == 2, "the image's layer, and the bystander's own"
+    assert room.good("run", "--rm", *QUIET, BUSYBOX, "echo", "whole") == "whole"
 
 
 def verify_volume(room: Room) -> None:

@@ -14,6 +14,7 @@ from kist.engine.events import Events
 from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
 from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
+from kist.kernel import faults
 from kist.spec import json
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.digest import Digest, chain_id, chain_ids
@@ -194,6 +195,7 @@ class Images:
         for name in image.references:
             self._events.image("untag", image, Reference.parse(name).familiar)
         self._events.image("delete", image)
+        faults.point("collect: forgot an image")
         return True
 
     def chain(self, image: Image) -> Digest | None:

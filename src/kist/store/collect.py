@@ -1,18 +1,22 @@
 """Mark and sweep: what no image, no container, no lease and no entry of the build cache needs goes.
 
-Runs while the store's lock is held alone, so nobody is between writing a blob or snapshot and recording it.
+What goes is chosen and forgotten while the store's lock is held alone, so nobody is between writing a blob or snapshot
+and recording it. The files of snapshots are removed after that, for it may take minutes, and who wants to write would
+wait; a kill in between leaves what the next collection takes.
 """
 
 import re
+from typing import NamedTuple
 
 import msgspec
 
+from kist.kernel import faults
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
 from kist.store.blobs import Blobs
 from kist.store.records import Records
-from kist.store.snapshots import Snapshots
+from kist.store.snapshots import Forgotten, Snapshots
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
@@ -48,8 +52,17 @@ def digests_in(value: bytes) -> tuple[str, ...]:
     return tuple(found.decode() for found in _DIGEST.findall(value))
 
 
-def collect(blobs: Blobs, snapshots: Snapshots, records: Records) -> Collected:
-    """Remove what is not needed; the caller holds the store's lock alone."""
+class Condemned(NamedTuple):
+    """What a collection has forgotten, and of what files are left: those of snapshots, and such as were nobody's."""
+
+    blobs: tuple[Digest, ...]
+    size_of_blobs: int
+    snapshots: tuple[Forgotten, ...]
+    strays: tuple[str, ...]
+
+
+def condemn(blobs: Blobs, snapshots: Snapshots, records: Records) -> Condemned:
+    """Forget what is not needed, for ``clear``; the caller holds the store's lock alone."""
     live = _live(blobs, records, Without())
     on_disk = blobs.sizes_on_disk()
     dead = [digest for digest in on_disk if digest not in live]
@@ -57,12 +70,24 @@ def collect(blobs: Blobs, snapshots: Snapshots, records: Records) -> Collected:
     for digest in dead:  # first, for on a full disk this makes room for the database's own writing
         freed += on_disk[digest]
         blobs.remove(digest)
-    gone = _dead_snapshots(snapshots, live)
-    for key in gone:
-        freed += snapshots.on_disk(key)
-        snapshots.remove(key)
-    snapshots.sweep()
-    return Collected(tuple(dead), tuple(gone), freed)
+        faults.point("collect: removed a blob")
+    gone = []
+    for key in _dead_snapshots(snapshots, live):
+        gone.append(snapshots.forget(key))
+        faults.point("collect: forgot a snapshot")
+    known = {each.number for each in gone}
+    return Condemned(tuple(dead), freed, tuple(gone), snapshots.set_strays_aside(known))
+
+
+def clear(snapshots: Snapshots, condemned: Condemned) -> Collected:
+    """Remove the files of what was condemned; no lock is needed."""
+    freed = condemned.size_of_blobs
+    for each in condemned.snapshots:
+        freed += snapshots.left_by(each)
+        snapshots.clear(each)
+        faults.point("collect: removed a snapshot's files")
+    snapshots.clear_strays(condemned.strays)
+    return Collected(condemned.blobs, tuple(each.key for each in condemned.snapshots), freed)
 
 
 def _live(blobs: Blobs, records: Records, without: Without) -> set[str]:

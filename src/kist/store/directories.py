@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from kist.kernel import files
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEPEST = 200
 _FEW_FILES = 16
+_ASIDE = "removed-"
 _PATH_MAX = 4096
 _BLOCK = 512  # bytes of what st_blocks counts, whatever the file system's own are
 
@@ -95,6 +96,23 @@ def remove_below(directory: int, name: str) -> None:
     os.rmdir(name, dir_fd=directory)
 
 
+def set_aside(directory: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Give things in a directory names that nobody else gives, so that they can be removed when nobody waits for it.
+
+    Returns:
+        The paths where they are now, but for what is gone already. To be set aside again does nothing to them.
+    """
+    found = []
+    for name in names:
+        aside = name if name.startswith(_ASIDE) else f"{_ASIDE}{os.urandom(8).hex()}"
+        try:
+            os.rename(f"{directory}/{name}", f"{directory}/{aside}")
+        except FileNotFoundError:
+            continue
+        found.append(f"{directory}/{aside}")
+    return tuple(found)
+
+
 def _empty(root: int) -> None:
     """Go down one directory at a time; a level is its descriptor, its name, and the names still to do in it."""
     moved = 0
@@ -108,7 +126,7 @@ def _empty(root: int) -> None:
                 os.close(directory)
                 _unless_gone(os.rmdir, name, dir_fd=levels[-1][0])
         elif len(levels) > _DEEPEST:
-            up = f".deep-{moved}"
+            up = f".deep-{moved}-{os.urandom(4).hex()}"  # others, who remove it too, move things up under their own
             moved += 1
             _unless_gone(os.rename, todo.pop(), up, src_dir_fd=directory, dst_dir_fd=root)
             top.append(up)

@@ -14,7 +14,7 @@ container that stands on them stays as it is.
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -52,6 +52,14 @@ class Row(NamedTuple):
     committed: bool
     storage: str
     size: int
+
+
+class Forgotten(NamedTuple):
+    """A snapshot that has no row any more, and still its files; ``disk`` is their space where it was counted."""
+
+    key: str
+    number: int
+    disk: int | None
 
 
 class Snapshots:
@@ -188,16 +196,35 @@ class Snapshots:
             NotFound: there is no such snapshot.
             Conflict: others stand on it.
         """
+        self.clear(self.forget(key))
+
+    def forget(self, key: str) -> Forgotten:
+        """Forget a snapshot; its files stay until ``clear``, which may take long, so that no lock need be held for it.
+
+        Raises:
+            NotFound, Conflict: as ``remove``.
+        """
         number, _, _ = self._find(key)
         if self._database.row("SELECT 1 FROM snapshots WHERE parent = ?", number) is not None:
             raise Conflict(f"snapshot {key} has others on top of it")
+        (disk,) = self._database.row("SELECT disk FROM snapshots WHERE id = ?", number) or (None,)
         with reported(f"remove snapshot {key}"):
             try:
                 self._forget(key, number)
             except Unavailable:  # a full disk has no room for the database's own writing: make some
+                disk = sum(each.disk for each in self._lies(number))
                 self._remove_trees(number)
                 self._forget(key, number)
-            self._remove_trees(number)
+        return Forgotten(key, number, disk)
+
+    def clear(self, forgotten: Forgotten) -> None:
+        """Give the space of a forgotten snapshot back: its number is no other's, ever."""
+        with reported(f"remove snapshot {forgotten.key}"):
+            self._remove_trees(forgotten.number)
+
+    def left_by(self, forgotten: Forgotten) -> int:
+        """What a forgotten snapshot still has on the disk, in bytes of blocks."""
+        return sum(each.disk for each in self._lies(forgotten.number)) if forgotten.disk is None else forgotten.disk
 
     def exists(self, key: str) -> bool:
         """Whether there is a snapshot of this key or name."""
@@ -272,13 +299,24 @@ class Snapshots:
 
     def sweep(self) -> None:
         """Remove directories that belong to no snapshot (a process died over them)."""
-        with self._database.transaction() as db:
-            numbers = [number for (number,) in db.execute("SELECT id FROM snapshots").fetchall()]
-            known = {f"{number}{beside}" for number in numbers for beside in _BESIDE}
-            with reported("remove leftover snapshots"):
-                for name in os.listdir(self._directory):
-                    if name not in known:
-                        _remove(f"{self._directory}/{name}")
+        self.clear_strays(self.set_strays_aside())
+
+    def set_strays_aside(self, known: Collection[int] = ()) -> tuple[str, ...]:
+        """Give directories that belong to no snapshot other names, for ``clear_strays``; where they are now.
+
+        Those of the numbers that are ``known`` stay.
+
+        A number comes again where the transaction of whoever died over it was rolled back; what was set aside is
+        nobody's, however long it takes to remove it.
+        """
+        with self._database.transaction() as db, reported("remove leftover snapshots"):
+            return directories.set_aside(self._directory, self._strays(db, known))
+
+    def clear_strays(self, paths: Sequence[str]) -> None:
+        """Remove what was set aside."""
+        with reported("remove leftover snapshots"):
+            for path in paths:
+                _remove(path)
 
     def rows(self) -> tuple[tuple[str, int, bool], ...]:
         """Key, number and whether committed, of every snapshot."""
@@ -291,10 +329,14 @@ class Snapshots:
 
     def strays(self) -> tuple[str, ...]:
         """Paths in the snapshots' directory that belong to none."""
-        with self._database.transaction() as db:  # whoever makes a snapshot does so in a transaction
-            numbers = [number for (number,) in db.execute("SELECT id FROM snapshots").fetchall()]
-            known = {f"{number}{beside}" for number in numbers for beside in _BESIDE}
-            return tuple(f"{self._directory}/{name}" for name in os.listdir(self._directory) if name not in known)
+        with self._database.transaction() as db:
+            return tuple(f"{self._directory}/{name}" for name in self._strays(db))
+
+    def _strays(self, db: sqlite3.Connection, known: Collection[int] = ()) -> tuple[str, ...]:
+        """In a transaction: whoever makes a snapshot does so in one."""
+        numbers = [*known, *(number for (number,) in db.execute("SELECT id FROM snapshots").fetchall())]
+        names = {f"{number}{beside}" for number in numbers for beside in _BESIDE}
+        return tuple(name for name in os.listdir(self._directory) if name not in names)
 
     def forget_lost(self, key: str) -> bool:
         """Forget a layer whose directory is gone, so that it is unpacked again; False while others stand on it."""
@@ -376,8 +418,8 @@ class Snapshots:
             under = None if below is None else self.directory(below)
             try:
                 return storage.make(path, under)
-            except FileExistsError:  # of a process that died before its row was written
-                self._remove_trees(number)
+            except FileExistsError:  # of a process that died before its row was written; a collection removes it
+                directories.set_aside(self._directory, [f"{number}{beside}" for beside in _BESIDE])
                 return storage.make(path, under)
 
     def _take_back(self, number: int, storage: Storage) -> None:

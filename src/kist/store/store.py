@@ -9,17 +9,18 @@ data root open at once.
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 from kist.errors import KistError
+from kist.kernel import faults
 from kist.store import directories
 from kist.store.accounting import Account, Parts, account, parts_of
 from kist.store.blobs import Blobs
 from kist.store.choice import choose
-from kist.store.collect import Collected, Without, collect, survey
+from kist.store.collect import Collected, Condemned, Without, clear, condemn, survey
 from kist.store.database import Database
 from kist.store.directories import Extent
 from kist.store.events import EventLog
@@ -66,9 +67,10 @@ class Store:
         self._lock = StoreLock(f"{self.root}/lock")
         with reported("open data root"), StoreLock(f"{self.root}/open.lock").alone(wait=True):
             self.database = Database(f"{self.root}/kist.db")
-        with reported("open data root"), self._lock.alone() as alone:
-            if alone:
-                self._sweep_temporary()
+        with reported("open data root"):
+            with self._lock.alone() as alone:
+                left = self._set_temporary_aside() if alone else ()
+            _remove(left)
         self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
         self.records = Records(self.database)
         self.networks = Networks(self.database)
@@ -131,14 +133,18 @@ class Store:
 
     def collect(self) -> Collected | None:
         """Remove blobs and snapshots that nothing refers to; None when somebody writes and nothing was collected."""
-        with reported("collect garbage"), self._lock.alone() as alone:
-            if not alone:
-                open(self._pending, "wb").close()
-                return None
-            if os.path.exists(self._pending):
-                os.unlink(self._pending)
-            self._sweep_temporary()
-            return collect(self.blobs, self.snapshots, self.records)
+        with reported("collect garbage"):
+            with self._lock.alone() as alone:
+                if not alone:
+                    open(self._pending, "wb").close()
+                    return None
+                if os.path.exists(self._pending):
+                    os.unlink(self._pending)
+                left = self._set_temporary_aside()
+                condemned = condemn(self.blobs, self.snapshots, self.records)
+            faults.point("collect: let go of the lock")
+            _remove(left)
+            return clear(self.snapshots, condemned)
 
     @contextmanager
     def unopened(self) -> Iterator[None]:
@@ -147,7 +153,7 @@ class Store:
             yield
 
     def shrink(self, forget: Callable[[], bool]) -> Collected | None:
-        """Forget records, and remove what they alone kept, while nobody is between finding something and using it.
+        """Forget records while nobody is between finding something and using it, and remove what they alone kept.
 
         Args:
             forget: chooses and forgets; whether there was anything.
@@ -155,8 +161,12 @@ class Store:
         Returns:
             None where nothing was done: somebody writes, or nothing was forgotten.
         """
-        with reported("collect garbage"), self._lock.alone() as alone:
-            return collect(self.blobs, self.snapshots, self.records) if alone and forget() else None
+        with reported("collect garbage"):
+            condemned: Condemned | None = None
+            with self._lock.alone() as alone:
+                if alone and forget():
+                    condemned = condemn(self.blobs, self.snapshots, self.records)
+            return None if condemned is None else clear(self.snapshots, condemned)
 
     def quiet(self) -> AbstractContextManager[bool]:
         """Hold the lock alone where that is possible at once, and say so: nothing is made that has no record yet."""
@@ -189,11 +199,11 @@ class Store:
 
         Whoever makes one holds the lock until it is committed or recorded, so with the lock alone there is no other.
         """
-        with reported("discard orphaned snapshots"), self._lock.alone() as alone:
-            if not alone:
-                return
-            for key in self.orphans():
-                self.snapshots.remove(key)
+        with reported("discard orphaned snapshots"):
+            with self._lock.alone() as alone:
+                orphans = [self.snapshots.forget(key) for key in self.orphans()] if alone else []
+            for each in orphans:
+                self.snapshots.clear(each)
 
     def flush_soon(self) -> None:
         """Sync committed snapshots in the background (see ``Snapshots``)."""
@@ -207,11 +217,12 @@ class Store:
         with suppress(KistError):  # what is not synced is flushed the next time, or unpacked again after a crash
             self.snapshots.flush()
 
-    def _sweep_temporary(self) -> None:
+    def _set_temporary_aside(self) -> tuple[str, ...]:
         """Called with the lock held alone: whoever made these is dead."""
-        for name in os.listdir(self._temporary):
-            path = f"{self._temporary}/{name}"
-            if os.path.isdir(path) and not os.path.islink(path):
-                directories.remove_tree(path)
-            else:
-                os.unlink(path)
+        return directories.set_aside(self._temporary, os.listdir(self._temporary))
+
+
+def _remove(paths: Iterable[str]) -> None:
+    """What was set aside; no lock is needed for that, and nobody is to wait for it."""
+    for path in paths:
+        directories.remove_tree(path)
