@@ -17,6 +17,7 @@ __all__ = [
     "InvalidInput",
     "KistError",
     "NotFound",
+    "Overlap",
     "ParseError",
     "StepFailed",
     "Unavailable",
@@ -63,6 +64,14 @@ class Conflict(KistError):
     """The request is fine, but the state of things stands against it (a name taken, an image in use)."""
 
     http_status = 409
+
+
+class Overlap(Conflict):
+    """The host routes a network's addresses elsewhere; ``version`` is theirs, 4 or 6."""
+
+    def __init__(self, message: str, *, hint: str = "", version: int = 4) -> None:
+        super().__init__(message, hint=hint)
+        self.version = version
 
 
 class Forbidden(KistError):

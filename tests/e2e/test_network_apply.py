@@ -1,5 +1,6 @@
 """Bridge networks between network namespaces that the tests make: a host, containers, and the outside."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -10,18 +11,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from kist.errors import Conflict, Forbidden, KistError, Unavailable
+from kist.engine.catalogue import Catalogue
+from kist.engine.ground import Ground
+from kist.errors import Conflict, Forbidden, KistError, Overlap, Unavailable
 from kist.kernel import netns, nftables, process, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.nftables_expressions import be32
 from kist.network import addresses, bridges, cables, firewall, plan, rules
 from kist.network.cables import End
 from kist.network.plan import BridgeNetwork
-from kist.spec.network import Subnet
+from kist.spec.network import NetworkOptions, Subnet
 from kist.spec.networking import NetworkAttachment
+from kist.store import Store
 from machines import SECONDS, Namespace, fetch, join, server, transact
 
 pytestmark = pytest.mark.root("makes network namespaces")
@@ -144,6 +149,64 @@ def test_the_containers_device_is_as_planned(host: Namespace, spaces: Callable[[
     assert there["kisttest0"].mac == addresses.mac_for(NETWORK.subnets[0].gateway)
 
 
+def give_address(space: Namespace, device: str, address: str, prefix: int) -> None:
+    def do() -> None:
+        with Socket(NETLINK_ROUTE) as connection:
+            link = rtnetlink.find_link(connection, device)
+            assert link is not None
+            connection.transact([rtnetlink.add_address(link.ifindex, address, prefix)])
+
+    space.run(do)
+
+
+@pytest.mark.parametrize(
+    ("address", "prefix", "route"),
+    [("10.88.0.200", 25, "10.88.0.128/25"), ("10.88.0.128", 32, ""), ("10.0.0.9", 8, "")],
+    ids=["a part of ours", "one address that is not a container's", "more than ours"],
+)
+def test_a_route_that_came_later_is_told_where_it_takes_the_containers_address(
+    host: Namespace, outside: Namespace, spaces: Callable[[], Namespace], address: str, prefix: int, route: str
+) -> None:
+    assert outside
+    host.run(lambda: bridges.ensure(NETWORK))
+    give_address(host, "kisttestup", address, prefix)
+    container, end = spaces(), an_end("10.88.0.130")
+    if route:
+        with pytest.raises(Overlap, match=f"10.88.0.0/16 of the network test overlaps the host's route to {route}"):
+            host.run(lambda: cables.attach(container.descriptor, [end], container_id(2)))
+        assert plan.cable_name(container_id(2), "test") not in links_of(host)
+    else:
+        host.run(lambda: cables.attach(container.descriptor, [end], container_id(2)))
+        host.run(lambda: ping("10.88.0.130"))
+
+
+def test_a_subnet_that_somebody_takes_meanwhile_is_left_to_them(
+    host: Namespace, outside: Namespace, tmp_path: Path
+) -> None:
+    """Another engine makes its bridge after the look at the routes and before ours is made."""
+    assert outside
+    taken: list[str] = []
+
+    class Slow(Ground):
+        def destinations(self) -> tuple[str, ...]:
+            found = super().destinations()
+            if not taken:
+                taken.append(addresses.choose_from_pools(found, addresses.DEFAULT_POOLS))
+                give_address(host, "kisttestup", addresses.first_address(taken[0]), 24)
+            return found
+
+    with contextlib.closing(Store(str(tmp_path))) as store:
+        networks = Catalogue(store, Slow(store.root, None))
+        made = host.run(lambda: networks.create(NetworkOptions("lab")))
+        try:
+            assert not addresses.overlapping(made.subnets[0].subnet, taken)
+            with pytest.raises(Conflict, match="overlaps the host's route"):
+                host.run(lambda: networks.create(NetworkOptions("other", subnets=(Subnet(taken[0]),))))
+            assert [each.name for each in networks.list() if not each.predefined] == ["lab"]
+        finally:
+            host.run(lambda: networks.remove(made))
+
+
 def test_what_leaves_has_the_hosts_address(
     host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
 ) -> None:
@@ -162,17 +225,8 @@ SIX = BridgeNetwork("six", "kisttest6", (Subnet("10.89.0.0/16", "10.89.0.1"), Su
 def test_what_leaves_by_ipv6_has_the_hosts_address_and_nothing_comes_in(
     host: Namespace, outside: Namespace, spaces: Callable[[], Namespace]
 ) -> None:
-    def give(space: Namespace, device: str, address: str) -> None:
-        def do() -> None:
-            with Socket(NETLINK_ROUTE) as connection:
-                link = rtnetlink.find_link(connection, device)
-                assert link is not None
-                connection.transact([rtnetlink.add_address(link.ifindex, address, 64)])
-
-        space.run(do)
-
-    give(host, "kisttestup", "2001:db8::1")
-    give(outside, "up0", "2001:db8::2")
+    give_address(host, "kisttestup", "2001:db8::1", 64)
+    give_address(outside, "up0", "2001:db8::2", 64)
     host.run(lambda: bridges.ensure(SIX))
     assert host.run(lambda: sysctl.get("net.ipv6.conf.all.forwarding")) == "1"
     container = spaces()

@@ -9,11 +9,12 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
+from functools import partial
 
 from msgspec import structs
 
 from kist.engine.ground import Ground
-from kist.errors import Conflict, Forbidden, InvalidInput, NotFound, Unsupported
+from kist.errors import Conflict, Forbidden, InvalidInput, NotFound, Overlap, Unsupported
 from kist.kernel import faults
 from kist.network import addresses, parents, plan
 from kist.network.addresses import Pools
@@ -82,17 +83,28 @@ class Catalogue:
         self._ground.check_driver(options.driver)
         if options.ipv6 and self._ground.lacks_ipv6():
             raise Unsupported("this machine has IPv6 switched off", hint="sysctl -w net.ipv6.conf.all.disable_ipv6=0")
-        identifier = secrets.token_hex(32)
-        routed = self._ground.destinations()
-        made = self._records.add(lambda others: _designed(identifier, options, owner, others, routed, self._pools))
-        faults.point("network create: wrote the record")
-        try:
-            self._ground.make(made)
-        except BaseException:
-            self._records.remove(made)
-            self._ground.unmake(made)
-            raise
-        return made
+        return self._placed(options, owner)
+
+    def _placed(self, options: NetworkOptions, owner: int) -> Network:
+        """The network, made with the first subnets that are free in the kernel too."""
+        given = [each for each in options.subnets if each.subnet]
+        refused: tuple[str, ...] = ()
+        while True:
+            identifier = secrets.token_hex(32)
+            routed = (*self._ground.destinations(), *refused)
+            made = self._records.add(partial(_designed, identifier, options, owner, routed, self._pools))
+            faults.point("network create: wrote the record")
+            try:
+                self._ground.make(made)
+            except BaseException as error:
+                self._records.remove(made)
+                self._ground.unmake(made)
+                if not isinstance(error, Overlap) or error.version in {each.version for each in given}:
+                    raise
+                # Another engine, or a VPN, was faster than we with what we have chosen: on to the next.
+                refused = (*refused, *(each.subnet for each in made.subnets if each.version == error.version))
+            else:
+                return made
 
     def remove(self, network: Network) -> None:
         """Remove a network on which no container runs.
@@ -165,9 +177,9 @@ def _designed(
     identifier: str,
     options: NetworkOptions,
     owner: int,
-    others: Iterable[Network],
     routed: Iterable[str],
     pools: Pools,
+    others: Iterable[Network],
 ) -> Network:
     """The network as it will be, beside the others that there are."""
     others = tuple(others)

@@ -67,6 +67,11 @@ class Ground:
                 self._default = self._made()
             return self._default
 
+    def reconsider(self) -> None:
+        """Look anew which subnet the default network has, or can have: a route has come that overlaps it."""
+        with self._lock:
+            self._default = None
+
     def _made(self) -> BridgeNetwork:
         name = plan.bridge_name(self._root)
         if self.room is None:

@@ -8,7 +8,7 @@ from kist.engine import network_options
 from kist.engine.catalogue import Catalogue
 from kist.engine.ground import Ground
 from kist.engine.naming import NamePlaces
-from kist.errors import Conflict, InvalidInput, NotFound
+from kist.errors import Conflict, InvalidInput, NotFound, Overlap
 from kist.kernel import files as kernel_files
 from kist.kernel import netns
 from kist.network import addresses, bridges, cables, files, outward, plan, rules
@@ -66,7 +66,11 @@ class Networks:
     ) -> None:
         """Connect a container's network namespace to these networks, beside those that it is on already."""
         ends = [cables.End(each, self._ground.form(self.catalogue.get(each.network))) for each in attachments]
-        self._ground.do(lambda: cables.attach(netns_fd, ends, container, beside=beside))
+        try:
+            self._ground.do(lambda: cables.attach(netns_fd, ends, container, beside=beside))
+        except Overlap:
+            self._ground.reconsider()
+            raise
 
     def detach(self, container: str, pid: int, network: str, kept: Sequence[NetworkAttachment]) -> None:
         """Take the end of a running container on one network away, and give its addresses back."""

@@ -78,6 +78,9 @@ MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
 
+_RTM_F_LOOKUP_TABLE = 0x1000
+_RTM_F_FIB_MATCH = 0x2000
+
 _MAKE = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL | netlink.NLM_F_ACK
 
 
@@ -261,6 +264,20 @@ def routes(connection: Socket, family: int = socket.AF_INET) -> list[Route]:
     body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
     decoded = (decode_route(message.body) for message in connection.dump(Request(_RTM_GETROUTE, 0, body, "routes")))
     return [route for route in decoded if route is not None]
+
+
+def route_to(connection: Socket, address: str) -> Route | None:
+    """The unicast route that a packet to this address takes now (RTM_F_FIB_MATCH: the route, not the packet's way)."""
+    family, packed = _pack(address)
+    body = _ROUTE.pack(family, 8 * len(packed), 0, 0, 0, 0, 0, 0, _RTM_F_LOOKUP_TABLE | _RTM_F_FIB_MATCH)
+    body += netlink.attribute(_RTA_DST, packed)
+    try:
+        answers = connection.transact([Request(_RTM_GETROUTE, netlink.NLM_F_ACK, body, f"route to {address}")])
+    except OSError as error:
+        if error.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.EAGAIN}:
+            return None  # there is none, or one that refuses or drops it, as their kinds have it
+        raise
+    return decode_route(answers[0].body)
 
 
 def decode_link(body: bytes) -> Link:

@@ -153,6 +153,13 @@ def check_subnet(subnet: Subnet) -> None:
     for what, text in (("gateway", subnet.gateway), *subnet.reserved.items()):
         if text and parse_address(text) not in network:
             raise InvalidInput(f"no matching subnet for {what} {text}: it is not in {network}")
+    if subnet.gateway:
+        first, last = _usable(network)
+        if not first <= int(parse_address(subnet.gateway)) <= last:
+            raise InvalidInput(
+                f"the gateway {subnet.gateway} cannot be a host's address in {network}",
+                hint=f"take one from {network[first - int(network.network_address)]} on, or leave it out",
+            )
 
 
 def choose_address(subnet: Subnet, used: Collection[str]) -> str:

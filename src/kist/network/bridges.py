@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_interface
 
-from kist.errors import Conflict
+from kist.errors import Conflict, Overlap
 from kist.kernel import netns, nftables, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.rtnetlink import Link
@@ -143,6 +143,20 @@ def delete(connection: Socket, name: str) -> None:
             raise
 
 
+def overlap(subnet: Subnet, network: BridgeNetwork, route: str) -> Overlap:
+    """The error that tells of a route of the host's to addresses of a network."""
+    again = "remove the network and make it again with another --subnet"
+    if network.name == DEFAULT:
+        again = (
+            f"stop the containers there and remove the bridge (ip link delete {network.bridge}): it gets another subnet"
+        )
+    return Overlap(
+        f"the subnet {subnet.subnet} of the network {network.name} overlaps the host's route to {route}",
+        hint=f"remove that route, or {again}",
+        version=subnet.version,
+    )
+
+
 def _existing(connection: Socket, bridge: str, name: str) -> BridgeNetwork | None:
     link = rtnetlink.find_link(connection, bridge)
     if link is None or link.kind != "bridge":
@@ -260,8 +274,5 @@ def _add_address(connection: Socket, link: Link, network: BridgeNetwork, subnet:
     routed = [each.destination for each in _routes(connection, family) if each.ifindex != link.ifindex]
     taken = overlapping(subnet.subnet, routed)
     if taken:
-        raise Conflict(
-            f"the subnet {subnet.subnet} of the network {network.name} overlaps the host's route to {taken}",
-            hint="remove that route, or remove the network and make it again with another --subnet",
-        )
+        raise overlap(subnet, network, taken)
     connection.transact([rtnetlink.add_address(link.ifindex, subnet.gateway, prefix)])

@@ -135,10 +135,25 @@ def _plug(outside: Socket, netns_fd: int, end: End, device: str, cable: str) -> 
         # The container's last run: its namespace has ended, and the kernel has not come to remove the cable.
         bridges.delete(outside, cable)
         _plug_again(outside, made, device)
+    _check_way_back(outside, link, network, end.attachment)
     if not network.icc:
         port = rtnetlink.find_link(outside, cable)
         if port is not None:
             outside.transact([rtnetlink.isolate_port(port.ifindex, cable)])
+
+
+def _check_way_back(outside: Socket, bridge: Link, network: BridgeNetwork, attachment: NetworkAttachment) -> None:
+    """Refuse addresses that the host sends elsewhere: a route may have come since the bridge was made.
+
+    One look for each address, not a dump of all routes, of which some hosts have a million.
+    """
+    for subnet in network.subnets:
+        address = bare(attachment.address if subnet.version == 4 else attachment.address6)
+        if not address or not subnet.gateway:
+            continue
+        route = rtnetlink.route_to(outside, address)
+        if route is not None and route.ifindex != bridge.ifindex:
+            raise bridges.overlap(subnet, network, route.destination)
 
 
 def _plug_again(outside: Socket, made: Request, device: str) -> None:

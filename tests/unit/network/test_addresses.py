@@ -68,6 +68,9 @@ def test_a_subnet_that_is_none_is_refused(subnet: str) -> None:
     [
         (Subnet("10.89.0.0/31"), "too small"),
         (Subnet("10.89.0.0/24", "10.90.0.1"), "gateway 10.90.0.1"),
+        (Subnet("10.89.0.0/24", "10.89.0.255"), "the gateway 10.89.0.255 cannot be a host's address"),
+        (Subnet("10.89.0.0/24", "10.89.0.0"), "the gateway 10.89.0.0 cannot be a host's address"),
+        (Subnet("fd00::/64", "fd00::"), "the gateway fd00:: cannot be a host's address"),
         (Subnet("10.89.0.0/24", ip_range="10.89.1.0/24"), "range 10.89.1.0/24"),
         (Subnet("10.89.0.0/24", ip_range="fd00::/64"), "range fd00::/64"),
         (Subnet("10.89.0.0/24", reserved={"printer": "10.90.0.9"}), "printer 10.90.0.9"),
