@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import needs
-from harness import a_cli, is_waited_for, until
+from faultroom import Room
+from harness import BUSYBOX, Cli, a_cli, give_busybox, is_waited_for, until
 from kist.engine import Engine
 from kist.engine.guest import GuestEngine
 from kist.engine.policy.judgement import Guest
@@ -109,3 +110,47 @@ def test_a_guest_gets_no_volume_that_has_the_name_of_its_own_by_then(
         assert os.listdir(volumes.path("shared")) == ["root's"]
     finally:
         engine.remove_volume("shared")
+
+
+@pytest.mark.parametrize("point", ["remove: removed the record", "remove: removed the files"])
+def test_what_nobody_named_goes_with_its_container_whoever_is_killed(tmp_path: Path, point: str):
+    with a_cli(tmp_path) as cli, Store(str(tmp_path / "data")) as store:
+        room = Room(cli)
+        give_busybox(cli)
+        cli.stop_engine()
+        shared = room.good("volume", "create")
+        words = ["create", "--network", "none", "-v", "/data", "-v", "named:/named", "-v", f"{shared}:/shared"]
+        container = room.good(*words, BUSYBOX, "true")
+        other = room.good("create", "--network", "none", "-v", f"{shared}:/shared", BUSYBOX, "true")
+        room.arm(point)
+        room.run("rm", "-v", container)
+        assert room.sprung()
+        room.good("ps")  # another engine
+        until(lambda: {each.name for each in store.volumes.list()} == {"named", shared})
+        until(lambda: store.volumes.leaving() == ())
+        room.good("rm", other)
+        cli.stop_engine()
+        assert set(room.good("volume", "ls", "-q").split()) == {"named", shared}
+        for name in ("named", shared):
+            room.good("volume", "rm", name)
+
+
+def test_who_names_a_volume_that_is_to_go_keeps_it(tmp_path: Path):
+    with Store(str(tmp_path / "data")) as store:
+        volume, _ = store.volumes.create()
+        store.volumes._database._connection.execute("INSERT INTO leaving VALUES (?)", (volume.name,))
+        assert store.volumes.leaving() == (volume.name,)
+        store.volumes.create(volume.name)
+        assert store.volumes.leaving() == ()
+
+
+def test_a_creation_that_fails_takes_no_volume_away_that_was_there(cli: Cli):
+    volume = cli.good("volume", "create")
+    cli.good("create", "--name", "taken", "--network", "none", BUSYBOX, "true")
+    try:
+        words = ("create", "--name", "taken", "--network", "none", "-v", f"{volume}:/data", "-v", "/other")
+        assert cli(*words, BUSYBOX, "true").returncode == 125
+        assert cli.good("volume", "ls", "-q") == volume
+    finally:
+        cli.good("rm", "taken")
+        cli("volume", "rm", volume)

@@ -16,6 +16,7 @@ from kist.engine.networks import Networks
 from kist.engine.remnants import clear_run, end_orphans
 from kist.engine.roster import Roster, key_of
 from kist.engine.signals import signal_number
+from kist.engine.volume_rules import named_in
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.waiting import Waiting
 from kist.errors import Conflict, KistError, NotFound, Unavailable
@@ -41,6 +42,7 @@ class Ending:
         connected: Networks,
         events: Events,
     ) -> None:
+        self._store = store
         self._records = store.records
         self._roster = roster
         self._locks = locks
@@ -143,25 +145,30 @@ class Ending:
         faults.point("remove: begins")
         end_orphans(container, self._roster.places(container))
         self.before_clear(container)
+        goes = volumes or container.options.auto_remove
+        leaving = named_in(container.options.mounts) if goes else frozenset()
         try:
-            self._forget(container)
+            self._forget(container, leaving)
         except Unavailable:  # a full disk has no room to note anything: the files, which go anyway, make some
             self._creation.discard(container.id)
-            self._forget(container)
+            self._forget(container, leaving)
         self._creation.discard(container.id)
         faults.point("remove: removed the files")
-        if volumes or container.options.auto_remove:
-            self._volumes.remove_anonymous(container)
+        self._volumes.remove_unneeded(leaving)
         self._locks.forget(container)
         self._attaching.drop(container)
         self._events.container("destroy", container)
         self._waiting.watcher.tell(container.id, container.state.exit_code, removed=True)
 
-    def _forget(self, container: Container) -> None:
+    def remove_left_volumes(self) -> None:
+        """Remove the volumes that were to go with containers, where a kill has come between."""
+        self._volumes.remove_unneeded(self._store.volumes.leaving())
+
+    def _forget(self, container: Container, leaving: frozenset[str]) -> None:
         self._networks.release(container.id)
         faults.point("remove: gave the address back")
         self._records.release_ids(container.id)
-        self._records.remove_container(container.id)
+        self._records.remove_container(container.id, leaving)
         faults.point("remove: removed the record")
 
     def ended(self, container: Container, found: dict[str, Any]) -> bool:

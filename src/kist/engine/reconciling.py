@@ -161,6 +161,7 @@ class Reconciling:
             self._remnants.discard_if_dead(left)
         self._store.discard_orphans()
         self._store.volumes.recover()
+        self._ending.remove_left_volumes()
         self._networks.tidy_names()
         self._networks.settle_ways()
         mountpoints.forget_unused(os.path.join(self._store.root, "mountpoints"), self._store.snapshots.exists)

@@ -48,15 +48,14 @@ class ContainerVolumes:
             Forbidden: a volume is somebody else's than ``owner``'s (None: the engine's user).
         """
         check_driver(options.volume_driver)
-        made: list[Mount] = []
+        made: list[str] = []
         try:
             with self._store.volumes.kept():
                 wanted = self._wanted(options, image, get)
-                # One by one, so that what was made before a name that cannot be is known.
-                made.extend(self._named(mount, owner) if mount.type == "volume" else mount for mount in wanted)
-                yield msgspec.structs.replace(options, mounts=tuple(made))
+                named = [self._named(mount, owner, made) if mount.type == "volume" else mount for mount in wanted]
+                yield msgspec.structs.replace(options, mounts=tuple(named))
         except BaseException:
-            self._forget(made)
+            self.remove_unneeded(made)
             raise
 
     def _wanted(
@@ -74,7 +73,8 @@ class ContainerVolumes:
         taken = {mount.target for mount in mounts}
         return mounts + [Mount("volume", "", target) for target in sorted(image.volumes or {}) if target not in taken]
 
-    def _named(self, mount: Mount, owner: Owner | None) -> Mount:
+    def _named(self, mount: Mount, owner: Owner | None, new: list[str]) -> Mount:
+        """The mount with its volume's name, which is also put among the new ones where it is one."""
         uid = 0 if owner is None else owner.uid
         options = mount.pairs("volume-opt")
         check_options(options, root=self._root)
@@ -83,6 +83,7 @@ class ContainerVolumes:
         )
         check_owner(volume, uid)
         if made:
+            new.append(volume.name)
             self._events.note("volume", "create", volume.name, {"driver": volume.driver})
         else:
             check_same(volume, options)
@@ -122,13 +123,9 @@ class ContainerVolumes:
             container for container in self._store.records.containers() if name in named_in(container.options.mounts)
         )
 
-    def remove_anonymous(self, container: Container) -> None:
-        """Remove a container's volumes that nobody named and that no other has; the container itself is gone."""
-        self._forget(container.options.mounts)
-
-    def _forget(self, mounts: Iterable[Mount]) -> None:
-        """Remove those of the mounts' volumes that nobody named and that no container has."""
-        names = sorted(named_in(mounts))
+    def remove_unneeded(self, names: Iterable[str]) -> None:
+        """Remove those of these volumes that nobody named and that no container has; the others stay."""
+        names = sorted(names)
         if not names:
             return
         with removing(self._store, self._events) as take:
@@ -137,6 +134,8 @@ class ContainerVolumes:
                     volume = self._store.volumes.get(name)
                     if volume.anonymous and not self.users(name):
                         take(volume)
+                    elif name in self._store.volumes.leaving():
+                        self._store.volumes.stay(name)
 
 
 def read_volumes_from(text: str) -> tuple[str, str]:

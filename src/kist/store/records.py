@@ -21,6 +21,10 @@ from kist.spec.summary import Image
 from kist.store.database import Database, Row
 
 _ADD_CONTAINER = "INSERT INTO containers (id, name, image, created_at, value) VALUES (?, ?, ?, ?, ?)"
+_LEAVES = (
+    "INSERT OR IGNORE INTO leaving SELECT name FROM volumes "
+    "WHERE name = ? AND json_extract(CAST(value AS TEXT), '$.anonymous')"
+)
 _LIKE_AN_ID = re.compile(r"docker\.io/library/[0-9a-f]+:latest\Z")
 _IMAGE = "SELECT id, manifest, created_at, size, config FROM images"
 
@@ -226,10 +230,16 @@ class Records:
             c for (c,) in self._database.rows("SELECT id FROM containers WHERE image = ? ORDER BY id", identity)
         )
 
-    def remove_container(self, identity: str) -> None:
-        """Forget a container; no complaint when it is not there."""
+    def remove_container(self, identity: str, volumes: Iterable[str] = ()) -> None:
+        """Forget a container; no complaint when it is not there.
+
+        Args:
+            identity: of the container.
+            volumes: those that are to go with it; of these, what nobody named is ``Volumes.leaving`` from here on.
+        """
         with self._database.transaction() as db:
-            db.execute("DELETE FROM containers WHERE id = ?", (identity,))
+            if db.execute("DELETE FROM containers WHERE id = ?", (identity,)).rowcount:
+                db.executemany(_LEAVES, [(name,) for name in volumes])
 
     def _container_by_prefix(self, name: str) -> Row:
         query = "SELECT value FROM containers WHERE id >= ? AND id < ? LIMIT 2"

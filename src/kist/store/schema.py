@@ -132,4 +132,10 @@ MIGRATIONS = (
         name TEXT PRIMARY KEY REFERENCES names (name) ON DELETE CASCADE
     ) WITHOUT ROWID;
     """,
+    # Volumes that nobody named whose container is gone, until they have gone with it.
+    """
+    CREATE TABLE leaving (
+        volume TEXT PRIMARY KEY REFERENCES volumes (name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    """,
 )

@@ -81,6 +81,8 @@ class Volumes:
         with self._database.transaction(durable=True) as db:
             written = db.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?)", (volume.name, json.encode(volume)))
             made = written.rowcount == 1
+            if not made:  # somebody names it
+                db.execute("DELETE FROM leaving WHERE volume = ?", (volume.name,))
         faults.point("volume create: wrote the record")
         found = self.get(volume.name)
         try:
@@ -143,6 +145,15 @@ class Volumes:
         finally:
             if taken.held >= 0:
                 os.close(taken.held)
+
+    def leaving(self) -> tuple[str, ...]:
+        """The names of those that are to go with a container that is gone, and that nobody has named since."""
+        return tuple(name for (name,) in self._database.rows("SELECT volume FROM leaving ORDER BY volume"))
+
+    def stay(self, name: str) -> None:
+        """Not this one, after all."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM leaving WHERE volume = ?", (name,))
 
     def _aside(self, volume: Volume) -> str:
         """Where the directory of this volume is while it is removed, and of no other one that has its name later."""
