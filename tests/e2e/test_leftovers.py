@@ -143,6 +143,42 @@ def a_rule_of_a_port(site: Site) -> Left:
     return "rules", "0.0.0.0:8099/tcp", lambda: site.host.run(there)
 
 
+def flushed_rules_of_a_bridge(site: Site) -> Left:
+    """A firewall's reload that takes the chains away, and leaves the ports' tables."""
+    (network,) = json.loads(site.good("network", "inspect", "lab"))
+    name = f"kist-{network['Id'][:10]}-forward"
+
+    def there() -> bool:
+        with Socket(NETLINK_NETFILTER) as connection:
+            return any(chain.name == name for chain in nftables.list_chains(connection))
+
+    def remove() -> None:
+        with Socket(NETLINK_NETFILTER) as connection:
+            nftables.remove(connection, firewall.TABLE, [name])
+
+    site.host.run(remove)
+    return "rules", "lab", lambda: not site.host.run(there)
+
+
+def a_flushed_rule_of_a_port(site: Site) -> Left:
+    def of_the_port() -> list[tuple[str, str, bytes, bytes]]:
+        with contextlib.closing(port_elements.Rules()) as rules:
+            return rules.of(site.running[:12])
+
+    def remove() -> None:
+        found = of_the_port()
+        assert found
+        with contextlib.closing(port_elements.Rules()) as rules:
+            rules.remove(found)
+
+    site.host.run(remove)
+    return (
+        "rules",
+        site.good("inspect", "-f", "{{.Name}}", site.running).strip("/"),
+        lambda: not site.host.run(of_the_port),
+    )
+
+
 def an_address(site: Site) -> Left:
     def rows(query: str, *values: str) -> list[object]:
         with contextlib.closing(sqlite3.connect(site.data / "kist.db")) as database, database:
@@ -199,7 +235,8 @@ def a_snapshot(site: Site) -> Left:
 
 
 KINDS = (
-    a_control_group, a_cable, a_bridge, a_container_without_its_cable, rules_of_a_bridge, a_rule_of_a_port, an_address,
+    a_control_group, a_cable, a_bridge, a_container_without_its_cable, rules_of_a_bridge, a_rule_of_a_port,
+    flushed_rules_of_a_bridge, a_flushed_rule_of_a_port, an_address,
     a_mount, a_disk, a_half_made_file, a_socket, a_directory, a_snapshot,
 )  # fmt: skip
 

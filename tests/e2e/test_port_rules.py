@@ -235,8 +235,10 @@ def test_the_monitor_carries_what_the_rules_do_not_until_they_are_made_again(sit
         assert site.good("network", "reload") == "web"
         assert seen(site.client, HOST, 8080, peers) == CLIENT
         assert "ip kist" in site.tables()
-        site.host.run(flush)
         site.host.run(lambda: foreign("INPUT", nftables.HOOK_INPUT, policy=nftables.POLICY_DROP))
+        assert fetch(site.client, HOST, 8080) == b"hello", "a firewall that comes later is not seen at once"
+        told = site.host.run(lambda: site.cli("system", "check")).stdout
+        assert "rules web: its published ports are carried past the host's firewall" in told
         assert site.good("network", "reload") == "web"
         assert site.elements("web") == 0
         with pytest.raises(TimeoutError):

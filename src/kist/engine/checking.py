@@ -32,6 +32,7 @@ from kist.store import Store, checking, directories
 
 # A cgroup that a container is just being started in is empty for milliseconds.
 _EMPTY_SECONDS = 60
+_CABLE_SECONDS = 0.3
 _ASIDE = re.compile(r".*\.json\.(\d+)")
 _REHEARSAL = re.compile(r"rehearsal-(\d+)")
 
@@ -230,31 +231,50 @@ class Checker:
                 yield Finding(problem, "removed", partial(leftovers.remove_groups, places))
 
     def _interfaces(self) -> Iterator[Finding]:
-        cables = self._networks.cables()
-        here = self._networks.cable_names(self._present())
-        for name in cables:
-            self._counts["interface"] += 1
-            if name not in here:
-                problem = Problem("interface", name, "on our bridge, and of no running container")
-                yield Finding(problem, "removed", partial(self._networks.remove_device, name))
+        for name in self._stray_cables():
+            problem = Problem("interface", name, "on our bridge, and of no running container")
+            yield Finding(problem, "removed", partial(self._networks.remove_device, name))
         for name, alias in self._networks.stray_devices():
             self._counts["interface"] += 1
             problem = Problem("interface", name, f"of a network that does not exist: {alias.split(' ', 2)[2]}")
             yield Finding(problem, "removed", partial(self._networks.remove_device, name))
         yield from self._unplugged()
-        for chains in self._networks.stray_chains():
-            self._counts["rules"] += 1
-            problem = Problem("rules", ", ".join(chains), "packet rules of a bridge that does not exist")
-            yield Finding(problem, "removed", partial(self._networks.remove_chains, chains))
-        if not self._networks.room_path:
-            for stray in port_checking.strays(self._present()):
-                self._counts["rules"] += 1
-                problem = Problem("rules", stray.words, "a published port that nobody publishes any more")
-                yield Finding(problem, "removed", partial(port_checking.remove, [stray]))
+        yield from self._rules()
         for note, running in self._networks.stray_ways():
             self._counts["process"] += 1
             problem = Problem("process", f"{running.name} {running.pid}", "serves a network that nobody has any more")
             yield Finding(problem, "ended", partial(room.end, note, running))
+
+    def _stray_cables(self) -> list[str]:
+        """Cables of nobody. The kernel takes those of a container that has just ended away in its own time."""
+        deadline = time.monotonic() + _CABLE_SECONDS
+        while True:
+            cables = self._networks.cables()
+            here = self._networks.cable_names(self._present())
+            strays = [name for name in cables if name not in here]
+            if not strays or time.monotonic() > deadline:
+                self._counts["interface"] += len(cables)
+                return strays
+            time.sleep(0.02)
+
+    def _rules(self) -> Iterator[Finding]:
+        for chains in self._networks.stray_chains():
+            self._counts["rules"] += 1
+            problem = Problem("rules", ", ".join(chains), "packet rules of a bridge that does not exist")
+            yield Finding(problem, "removed", partial(self._networks.remove_chains, chains))
+        for name in self._networks.flawed():
+            hint = "kist network reload, after the host's firewall was loaded anew"
+            problem = Problem("rules", name, "the network's bridge lacks an address or packet rules", hint=hint)
+            yield Finding(problem, "made again", partial(self._networks.make_again, name))
+        if self._networks.room_path:
+            return
+        for container, wrong in self._containers.republishing.mistaken():
+            problem = Problem("rules", container.name, wrong, hint="kist network reload")
+            yield Finding(problem, "mended", partial(self._containers.republishing.again, container))
+        for stray in port_checking.strays(self._present()):
+            self._counts["rules"] += 1
+            problem = Problem("rules", stray.words, "a published port that nobody publishes any more")
+            yield Finding(problem, "removed", partial(port_checking.remove, [stray]))
 
     def _unplugged(self) -> Iterator[Finding]:
         """Running containers that reach nobody, or nothing outside."""
@@ -265,7 +285,9 @@ class Checker:
         for identifier in self._networks.unplugged({key: running[key].options.networking.endpoints for key in pids}):
             if self._containers.state_of(running[identifier]).pid != pids[identifier]:
                 continue  # it has just ended
-            problem = Problem("interface", identifier, "runs, and is not on all of its networks")
+            names = ", ".join(each.network for each in running[identifier].options.networking.endpoints)
+            message = f"{running[identifier].name} runs, and is not connected to all of its networks ({names})"
+            problem = Problem("interface", identifier, message)
             wanted = running[identifier].options.networking.endpoints
             yield Finding(
                 problem, "connected", partial(self._networks.settle, running[identifier], pids[identifier], wanted)

@@ -93,7 +93,7 @@ class Containers:
         self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, port_paths, room)
         self._waiting = Waiting(store, roster, events, start.spawner, self._bonds, self._on_exit)
         self._attaching = Attaching(roster, self.guardians, events)
-        self.republishing = Republishing(roster, self.guardians, connected, port_paths, self._bonds)
+        self.republishing = Republishing(roster, self.guardians, connected, port_paths, self._bonds, self._locks)
         self._starting = Starting(
             store,
             roster,

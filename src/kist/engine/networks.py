@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
 from kist.engine import network_options
 from kist.engine.catalogue import Catalogue
@@ -217,7 +217,19 @@ class Networks:
         """Have the bridges of all networks, and their rules, as they shall be: a firewall may have flushed them."""
         for network in self.catalogue.list():
             if network.driver == "bridge" and (not network.predefined or self._is_there(network)):
-                self._ground.make(self.catalogue.get(network.name))
+                self.make_again(network.name)
+
+    def flawed(self) -> Iterator[str]:
+        """The networks whose bridges are there, and not as they shall be; one that is not there is made when needed."""
+        for network in self.catalogue.list():
+            if network.driver == "bridge" and self._is_there(network):
+                form = self._ground.form(network)
+                if isinstance(form, plan.BridgeNetwork) and self._ground.look(partial(bridges.is_flawed, form), False):
+                    yield network.name
+
+    def make_again(self, name: str) -> None:
+        """Have the bridge of a network, and its rules, as they shall be."""
+        self._ground.make(self.catalogue.get(name))
 
     def _is_there(self, network: Network) -> bool:
         name = plan.bridge_of(network, self._root)

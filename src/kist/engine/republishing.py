@@ -1,9 +1,11 @@
 """Published ports of containers that run, led elsewhere or by other rules: after a firewall's reload, for one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from kist.engine import port_checking
 from kist.engine.bonds import Bonds
 from kist.engine.guardians import Guardians
+from kist.engine.locks import Locks
 from kist.engine.networks import Networks
 from kist.engine.port_paths import PortPaths, Target
 from kist.engine.roster import Roster
@@ -20,16 +22,24 @@ class Republishing:
         networks: the containers' networks.
         paths: how published ports go.
         bonds: which containers end with which process.
+        locks: nobody starts or removes one meanwhile.
     """
 
     def __init__(
-        self, roster: Roster, guardians: Guardians, networks: Networks, paths: PortPaths, bonds: Bonds
+        self,
+        roster: Roster,
+        guardians: Guardians,
+        networks: Networks,
+        paths: PortPaths,
+        bonds: Bonds,
+        locks: Locks,
     ) -> None:
         self._roster = roster
         self._guardians = guardians
         self._networks = networks
         self._paths = paths
         self._bonds = bonds
+        self._locks = locks
 
     def reload(self, names: Iterable[str] = ()) -> tuple[str, ...]:
         """Make again what a firewall's reload has taken away: the rules of all networks, and of containers' ports.
@@ -50,7 +60,31 @@ class Republishing:
         self._networks.reload()
         theirs = self._bonds.of_others()
         found = chosen or [each for each in self._roster.list(everything=False) if each.id not in theirs]
+        self._plug_in(found)
         return tuple(each.name for each in found if each.networks and self.again(each))
+
+    def _plug_in(self, containers: Iterable[Container]) -> None:
+        """Connect those again whose bridge was removed, and took their cables along."""
+        running = {each.id: each for each in containers if each.networks}
+        endpoints = {key: each.options.networking.endpoints for key, each in running.items()}
+        for identifier in self._networks.unplugged(endpoints):
+            with self._locks.alone(running[identifier]):
+                container = self._roster.get(identifier)
+                if container.state.running:
+                    self._networks.settle(container, container.state.pid, container.options.networking.endpoints)
+
+    def mistaken(self) -> Iterator[tuple[Container, str]]:
+        """Containers whose published ports are not carried as they shall be now, and what is wrong."""
+        published = [each for each in self._roster.list(everything=False) if each.state.ports and each.networks]
+        theirs = self._bonds.of_others()
+        told = port_checking.comments() if published else frozenset()
+        for container in published:
+            target = self._paths.target(container.networks)
+            if container.id in theirs or target is None:
+                continue
+            by_kernel = self._paths.rules(target.bridges) is not None
+            if wrong := port_checking.mistaken(container, target, told, by_kernel=by_kernel):
+                yield container, wrong
 
     def again(self, container: Container) -> bool:
         """Have a running container's ports lead to where it is now, on the path that is chosen now.

@@ -113,6 +113,13 @@ def exists(name: str) -> bool:
         return link is not None and link.kind == "bridge"
 
 
+def is_flawed(network: BridgeNetwork) -> bool:
+    """Whether the bridge is there, and is not up with its addresses and rules."""
+    with explained(f"look at the bridge {network.bridge}"), netns.locked(), Socket(NETLINK_ROUTE) as connection:
+        link = rtnetlink.find_link(connection, network.bridge)
+        return link is not None and not _ready(connection, link, network)
+
+
 def cables(names: Iterable[str]) -> list[str]:
     """The names of the host's ends of all cables of ours on these bridges."""
     wanted = frozenset(names)
