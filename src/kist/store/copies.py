@@ -64,8 +64,10 @@ class Copies:
             return directories.size(directory)
         seen: set[int] = set()
         total = 0
-        for path, status in _files(directory):
-            if status.st_ino not in seen and not _is_copy(status, f"{below}{path[len(directory) :]}"):
+        for where, name, status in directories.below(directory):
+            if not stat.S_ISREG(status.st_mode) or status.st_ino in seen:
+                continue
+            if not _is_copy(status, os.path.join(below, where, name)):
                 seen.add(status.st_ino)
                 total += status.st_size
         return total
@@ -74,20 +76,6 @@ class Copies:
 def mark(directory: str) -> None:
     """Note beside a snapshot's directory that the copy is whole, and when that was."""
     os.close(os.open(f"{directory}-copied", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-def _files(top: str) -> "list[tuple[str, os.stat_result]]":
-    found = []
-    for above, _, names in os.walk(top):
-        for name in names:
-            path = f"{above}/{name}"
-            try:
-                status = os.lstat(path)
-            except FileNotFoundError:
-                continue  # gone since
-            if stat.S_ISREG(status.st_mode):
-                found.append((path, status))
-    return found
 
 
 def _is_copy(status: os.stat_result, original: str) -> bool:

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -42,10 +42,9 @@ def sync_tree(path: str) -> None:
     Of few files each one for itself, for else one waits for what others have written to the file system.
     """
     found = [path]
-    for above in found:
-        for name, status in _statuses(above):
-            if stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode):
-                found.append(f"{above}/{name}")
+    for where, name, status in below(path):
+        if stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode):
+            found.append(os.path.join(path, where, name))
         if len(found) > _FEW_FILES or len(os.fsencode(found[-1])) >= _PATH_MAX:
             files.sync_file_system(path)
             return
@@ -200,28 +199,30 @@ def measure(path: str, *, one_device: bool = False) -> Extent:
         return Extent(top.st_size if stat.S_ISREG(top.st_mode) else 0, top.st_blocks * _BLOCK)
     apparent, counted = 0, top.st_blocks
     seen: set[tuple[int, int]] = set()
-    waiting = [path]
-    while waiting:
-        above = waiting.pop()
-        for name, status in _statuses(above):
-            if one_device and status.st_dev != top.st_dev:
+    for _, _, status in _below(path, top.st_dev if one_device else None):
+        if one_device and status.st_dev != top.st_dev:
+            continue
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            identity = (status.st_dev, status.st_ino)
+            if identity in seen:
                 continue
-            if stat.S_ISDIR(status.st_mode):
-                waiting.append(f"{above}/{name}")
-            elif status.st_nlink > 1:
-                identity = (status.st_dev, status.st_ino)
-                if identity in seen:
-                    continue
-                seen.add(identity)
-            counted += status.st_blocks
-            if stat.S_ISREG(status.st_mode):
-                apparent += status.st_size
+            seen.add(identity)
+        counted += status.st_blocks
+        if stat.S_ISREG(status.st_mode):
+            apparent += status.st_size
     return Extent(apparent, counted * _BLOCK)
 
 
 def blocks(path: str) -> list[tuple[str, int]]:
     """The name of each thing in a directory, without those below, and its bytes on the disk."""
-    return [(name, status.st_blocks * _BLOCK) for name, status in _statuses(path)]
+    try:
+        descriptor = os.open(path, _DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    try:
+        return [(name, status.st_blocks * _BLOCK) for name, status in _statuses(descriptor)]
+    finally:
+        os.close(descriptor)
 
 
 def own_blocks(path: str) -> int:
@@ -232,33 +233,94 @@ def own_blocks(path: str) -> int:
         return 0
 
 
-def _statuses(path: str) -> list[tuple[str, os.stat_result]]:
-    """Of all that is in a directory; nothing when it is gone."""
-    found = []
+def below(path: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    """All that is below a directory: where it is (a path from there, empty for itself), its name, its status.
+
+    Others may change the tree meanwhile, and mean harm: it is gone through by descriptors, so that no link is followed,
+    whatever takes the place of what when. Nothing is told of what is gone, or goes.
+    """
+    yield from _below(path, None)
+
+
+def _below(path: str, device: int | None) -> Iterator[tuple[str, str, os.stat_result]]:
+    """As ``below``, on one device if it is given."""
     try:
-        descriptor = _open_deep(path)
+        held = [os.open(path, _DIRECTORY)]  # of the directories from the top to where we are, as many as may be open
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return
+    names: list[str] = []  # of these, without the top
+    todo: list[list[str]] = []  # in each of them
     try:
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):
-                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+        found = _statuses(held[0])
+        while True:
+            where = "/".join(names)
+            todo.append([name for name, status in found if _is_entered(status, device)])
+            for name, status in found:
+                yield where, name, status
+            while not (inner := _next(held, names, todo)):
+                if not _go_up(held, names, todo):
+                    return
+            found = inner
     finally:
-        os.close(descriptor)
-    return found
+        for each in held:
+            os.close(each)
 
 
-def _open_deep(path: str) -> int:
-    """A directory, also where it lies deeper than a path can name: a piece of the path after the other."""
-    rest, descriptor = path, -1
-    while True:
-        cut = len(rest) if len(os.fsencode(rest)) < _PATH_MAX else rest.rindex("/", 0, _PATH_MAX // 4)
+def _is_entered(status: os.stat_result, device: int | None) -> bool:
+    return stat.S_ISDIR(status.st_mode) and device in {None, status.st_dev}
+
+
+def _next(held: list[int], names: list[str], todo: list[list[str]]) -> list[tuple[str, os.stat_result]]:
+    """Go down into the next directory that there is something in; empty where there is none left."""
+    while todo[-1]:
+        name = todo[-1].pop()
         try:
-            deeper = os.open(rest[:cut], _DIRECTORY, dir_fd=descriptor if descriptor >= 0 else None)
+            descriptor = _down(held[-1], [*names[len(held) - 1 :], name])
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            found = _statuses(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if found and len(held) == len(todo) < _DEEPEST:
+            held.append(descriptor)
+        else:
+            os.close(descriptor)
+        if found:
+            names.append(name)
+            return found
+    return []
+
+
+def _go_up(held: list[int], names: list[str], todo: list[list[str]]) -> bool:
+    """Leave a directory; whether there is one above."""
+    todo.pop()
+    if not todo:
+        return False
+    names.pop()
+    if len(held) > len(todo):
+        os.close(held.pop())
+    return True
+
+
+def _down(directory: int, names: Sequence[str]) -> int:
+    """Open what lies so many names below an open directory, each a directory and no link."""
+    descriptor = os.open(names[0], _DIRECTORY, dir_fd=directory)
+    for name in names[1:]:
+        try:
+            deeper = os.open(name, _DIRECTORY, dir_fd=descriptor)
         finally:
-            if descriptor >= 0:
-                os.close(descriptor)
-        descriptor, rest = deeper, rest[cut + 1 :]
-        if not rest:
-            return descriptor
+            os.close(descriptor)
+        descriptor = deeper
+    return descriptor
+
+
+def _statuses(directory: int) -> list[tuple[str, os.stat_result]]:
+    """Of all that is in an open directory."""
+    found = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                found.append((entry.name, entry.stat(follow_symlinks=False)))
+    return found

@@ -1,11 +1,14 @@
 import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from kist.store.directories import Extent, make, measure, remove_tree, size
+from kist.store.copies import Copies
+from kist.store.directories import Extent, below, make, measure, remove_tree, size
 
 
 def nest(path: str, depth: int) -> None:
@@ -92,3 +95,52 @@ def test_a_made_directory_does_not_inherit_the_group_bit(tmp_path):
     os.chmod(tmp_path, 0o2777)
     make(str(tmp_path / "a" / "b"))
     assert os.stat(tmp_path / "a" / "b").st_mode & 0o7777 == 0o700
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+@pytest.mark.parametrize("look", [measure, lambda path: Copies().size(path, "/nowhere")])
+def test_no_link_is_followed_that_takes_the_place_of_a_directory_meanwhile(tmp_path, look, moment):
+    """At each opening, before it: whoever owns the tree replaces the directories above by links to the host's."""
+    host, tree = tmp_path / "host", tmp_path / "tree"
+    for place in (host / "b" / "c" / "d", host / "c" / "d", host / "d", tree / "a" / "b" / "c" / "d"):
+        place.mkdir(parents=True)
+        (place / "file").write_bytes(b"x" * (5_000_000 if host in place.parents else 5))
+    opened = 0
+
+    def swap(_: FrameType, event: str, function: object) -> None:
+        nonlocal opened
+        if event == "c_call" and function is os.open:
+            opened += 1
+            if opened == moment:
+                sys.setprofile(None)
+                for path in ("a/b/c", "a/b", "a"):
+                    (tree / path).rename(tree / "-".join([*path.split("/"), "moved"]))
+                    (tree / path).symlink_to(host / path[2:])
+
+    sys.setprofile(swap)
+    try:
+        found = look(str(tree))
+    finally:
+        sys.setprofile(None)
+    assert opened == moment
+    assert (found if isinstance(found, int) else found.disk) < 1_000_000
+
+
+def test_all_below_is_told_however_deep(tmp_path):
+    tree = tmp_path / "t"
+    (tree / "beside" / "empty").mkdir(parents=True)
+    (tree / "beside" / "file").write_bytes(b"x")
+    nest(str(tree), 600)
+    nest(str(tree / "beside"), 210)
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        found = [os.path.join(where, name) for where, name, _ in below(str(tree))]
+        walk = below(str(tree))
+        next(walk)
+        walk.close()
+    finally:
+        remove_tree(str(tree))
+    deep = [f"{'directory/' * depth}{name}" for depth in range(600) for name in ("directory", "file")]
+    wanted = {*deep, *(f"beside/{path}" for path in deep[:420]), "beside", "beside/empty", "beside/file"}
+    assert sorted(found) == sorted(wanted)
+    assert len(os.listdir("/proc/self/fd")) == before
