@@ -150,3 +150,45 @@ def test_events_are_heard_while_a_timer_waits(loop: Loop, pipes: tuple[Pipe, Pip
     os.write(pipes[0].write, b"x")
     loop.turn()
     assert called == [events.READ]
+
+
+def test_an_error_that_was_provided_for_costs_only_that(
+    loop: Loop, pipes: tuple[Pipe, Pipe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[str] = []
+
+    def fail(_: int = 0) -> None:
+        raise RecursionError("deep")
+
+    def give_up() -> None:
+        called.append("given up")
+        loop.forget(pipes[0].read)
+        raise OSError(9, "bad")
+
+    for pipe in pipes:
+        os.write(pipe.write, b"x")
+    loop.watch(pipes[0].read, events.READ, fail, on_error=give_up)
+    loop.watch(pipes[1].read, events.READ, lambda _: called.append("heard"))
+    loop.set_timer("fails", 0, fail, on_error=events.go_on)
+    loop.turn(0)
+    loop.turn(0)
+    assert sorted(called) == ["given up", "heard", "heard"]
+    told = capsys.readouterr().err
+    assert "RecursionError: deep" in told
+    assert told.count("[Errno 9] bad") == 1
+    loop.set_timer("fails", 0, fail, on_error=events.go_on)
+    loop.turn(0)
+    assert capsys.readouterr().err == ""  # each place once
+
+
+def test_an_error_that_was_not_provided_for_is_raised(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
+    def fail(_: int = 0) -> None:
+        raise RecursionError("deep")
+
+    loop.set_timer("fails", 0, fail)
+    with pytest.raises(RecursionError):
+        loop.turn(0)
+    os.write(pipes[0].write, b"x")
+    loop.watch(pipes[0].read, events.READ, fail)
+    with pytest.raises(RecursionError):
+        loop.turn(0)

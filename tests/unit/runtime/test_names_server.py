@@ -1,5 +1,6 @@
 """The name server of a container, with its sockets, and servers that it asks."""
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,10 +46,10 @@ class Upstream:
         self.port = self.udp.getsockname()[1]
         self.streamed: list[bytes] = []
         self._loop = loop
-        loop.watch(self.udp.fileno(), events.READ, self._hear)
+        loop.watch(self.udp.fileno(), events.READ, self.hear)
         loop.watch(self.tcp.fileno(), events.READ, self._accept)
 
-    def _hear(self, _: int) -> None:
+    def hear(self, _: int) -> None:
         data, client = self.udp.recvfrom(4096)
         self.asked.append(data)
         for each in self.answer(data):
@@ -338,3 +339,46 @@ def test_a_question_of_another_class_is_not_ours(house: House) -> None:
     house.upstream.answer = lambda data: [response(data, code=message.REFUSED)]
     assert code(house.ask(chaos)) == message.REFUSED
     assert spelt("db") in house.upstream.asked[0]
+
+
+# An address that nothing is sent to: refused at once, as all are on a machine that has lost its network.
+@pytest.mark.parametrize("servers", [[], ["255.255.255.255"]])
+def test_servers_that_vanish_while_many_wait_cost_answers_and_nothing_else(house: House, servers: list[str]) -> None:
+    house.loop.forget(house.upstream.udp.fileno())
+    clients = [house.client() for _ in range(16)]  # each has room for the answers to its thirty
+    for number in range(480):
+        clients[number % 16].send(question(f"n{number}.example.org", number=number))
+        if number % 32 == 31:
+            house.loop.turn(1)
+    house.room.tell("mynet", servers=servers)
+    assert records(house.ask(question("db"))) == [b"\x0a\1\0\2"]  # by which the change is seen
+    house.loop.watch(house.upstream.udp.fileno(), events.READ, house.upstream.hear)
+    answers = [house.receive(clients[number % 16]) for number in range(480)]
+    assert {int.from_bytes(each[:2], "big") for each in answers} == set(range(480))
+    assert [code(each) for each in answers].count(message.SERVFAIL) == 480 - len(house.upstream.asked)
+    assert records(house.ask(question("db"))) == [b"\x0a\1\0\2"]
+
+
+def test_a_stream_that_is_reset_with_a_question_on_its_way_costs_nothing_else(house: House) -> None:
+    client = house.client(socket.SOCK_STREAM)
+    asked = question("db")
+    client.send((len(asked).to_bytes(2, "big") + asked) * 3)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()  # a reset
+    assert records(house.ask(asked)) == [b"\x0a\1\0\2"]
+    house.loop.turn(0)
+    house.loop.turn(0)
+    assert records(house.ask(asked)) == [b"\x0a\1\0\2"]
+
+
+def test_an_error_that_nobody_expects_costs_the_questions_it_meets(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (house.room.root / "names.json").write_text('{"networks": 7}')
+    lost, stream = house.client(), house.client(socket.SOCK_STREAM)
+    lost.send(question("db"))
+    stream.send(len(question("db")).to_bytes(2, "big") + question("db"))
+    assert house.receive(stream) == b""
+    house.room.tell("mynet")
+    assert records(house.ask(question("db"))) == [b"\x0a\1\0\2"]
+    assert "'int' object is not iterable" in capsys.readouterr().err

@@ -44,6 +44,7 @@ class Forwarder:
         self._servers = servers
         self._flights: dict[bytes, _Flight] = {}
         self._waiting: dict[bytes, list[Done]] = {}
+        self._calling = False
 
     def ask(self, question: bytes, done: Done, *, tcp: bool) -> None:
         """Have a question answered.
@@ -73,16 +74,35 @@ class Forwarder:
         self._flights.clear()
 
     def _begin(self, key: bytes, waiting: list[Done]) -> None:
-        flight = self._flights[key] = _Flight(self._loop, key, waiting, self._servers(), self._over)
+        flight = self._flights[key] = _Flight(self._loop, key, waiting, self._servers(), self._over, self._lose)
         flight.try_next()
+
+    def _lose(self, flight: _Flight) -> None:
+        """Something unexpected happened to it: nobody is told, and who asked will ask again."""
+        flight.close()
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        self._call_waiting()
 
     def _over(self, flight: _Flight, answer: bytes | None) -> None:
         del self._flights[flight.key]
-        for done in flight.waiting:
-            done(answer)
-        if self._waiting and len(self._flights) < _MOST:
-            key = next(iter(self._waiting))
-            self._begin(key, self._waiting.pop(key))
+        try:
+            for done in flight.waiting:
+                done(answer)
+        finally:
+            self._call_waiting()
+
+    def _call_waiting(self) -> None:
+        """Begin with those that wait, as many as may; one that is over at once, as without a network, makes room."""
+        if self._calling:
+            return  # the loop below goes on
+        self._calling = True
+        try:
+            while self._waiting and len(self._flights) < _MOST:
+                key = next(iter(self._waiting))
+                self._begin(key, self._waiting.pop(key))
+        finally:
+            self._calling = False
 
 
 class _Flight:
@@ -95,12 +115,14 @@ class _Flight:
         waiting: list[Done],
         servers: list[Place],
         over: Callable[[_Flight, bytes | None], None],
+        lose: Callable[[_Flight], None],
     ) -> None:
         self._loop = loop
         self.key = key
         self.waiting = waiting
         self._servers = servers
         self._over = over
+        self._lose = lose
         self._tries: set[_Attempt] = set()
         self._tried = 0
         # What a server said that did not know: the last word, if nobody knows better.
@@ -116,12 +138,16 @@ class _Flight:
             self._tried += 1
             try:
                 make = _Stream if self.key[:1] == b"t" else _Datagram
-                self._tries.add(make(self._loop, self.key[1:], server, self._answered, self._failed))
+                self._tries.add(make(self._loop, self.key[1:], server, self._answered, self._failed, self.lose))
             except OSError:
                 continue  # no way to it, or no descriptors left
-            self._loop.set_timer(self._timer, events.moment(patience), self.try_next)
+            self._loop.set_timer(self._timer, events.moment(patience), self.try_next, on_error=self.lose)
             return
         self._finish(self._word)
+
+    def lose(self) -> None:
+        """Give up after an error that nobody expected."""
+        self._lose(self)
 
     def close(self) -> None:
         """Forget all sockets."""
@@ -166,10 +192,12 @@ class _Attempt:
         server: Place,
         answered: Callable[[Any, bytes], None],
         failed: Callable[[Any], None],
+        lose: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._answered = answered
         self._failed = failed
+        self._lose = lose
         self._asked = os.urandom(2) + question
         family, address = server
         self._socket = socket.socket(family, self.kind)
@@ -179,7 +207,7 @@ class _Attempt:
         except OSError:
             self._socket.close()
             raise
-        loop.watch(self._socket.fileno(), awaited, self._ready)
+        loop.watch(self._socket.fileno(), awaited, self._ready, on_error=lose)
 
     def _begin(self, address: Any) -> int:
         """Connect; the events to wait for."""
@@ -234,7 +262,7 @@ class _Stream(_Attempt):
             if self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
                 if not self._unsent:
-                    self._loop.watch(self._socket.fileno(), events.READ, self._ready)
+                    self._loop.watch(self._socket.fileno(), events.READ, self._ready, on_error=self._lose)
                 return
             data = self._socket.recv(message.LONGEST)
         except BlockingIOError:

@@ -41,7 +41,7 @@ class Served:
         self._server: Server | None = None
         for each in (self._udp, self._tcp):
             each.setblocking(False)
-            loop.watch(each.fileno(), events.READ, self._asked)
+            loop.watch(each.fileno(), events.READ, self._asked, on_error=self.close)
 
     @property
     def held(self) -> dict[str, int]:

@@ -41,8 +41,8 @@ class Server:
         self._tcp = tcp
         self._resolver = resolver
         self._streams: dict[_Stream, None] = {}
-        loop.watch(udp.fileno(), events.READ, self._hear)
-        loop.watch(tcp.fileno(), events.READ, self._accept)
+        loop.watch(udp.fileno(), events.READ, self._hear, on_error=events.go_on)
+        loop.watch(tcp.fileno(), events.READ, self._accept, on_error=events.go_on)
 
     def close(self) -> None:
         """Stop, and end the streams."""
@@ -97,7 +97,8 @@ class Server:
             self._loop.clear_timer(_TIMER)
 
     def _set_timer(self) -> None:
-        self._loop.set_timer(_TIMER, min(stream.active for stream in self._streams) + _PATIENCE, self._end_idle)
+        moment = min(stream.active for stream in self._streams) + _PATIENCE
+        self._loop.set_timer(_TIMER, moment, self._end_idle, on_error=events.go_on)
 
     def _end_idle(self) -> None:
         now = time.monotonic_ns()
@@ -145,11 +146,14 @@ class _Stream:
 
     def _watch(self) -> None:
         """Hear it as long as it takes what it has asked for; close it when all has been said."""
+        if self._closed:
+            return  # an answer was said to a client that has gone
         if self._ended and not self._asked and not self._unsent:
             self.close()
             return
         hears = not self._ended and self._asked < _MOST_ASKED and len(self._unsent) < _MOST_UNTAKEN
-        self._loop.watch(self._fd, (events.READ if hears else 0) | (events.WRITE if self._unsent else 0), self._ready)
+        awaited = (events.READ if hears else 0) | (events.WRITE if self._unsent else 0)
+        self._loop.watch(self._fd, awaited, self._ready, on_error=self.close)
 
     def _ready(self, event: int) -> None:
         try:
@@ -209,5 +213,4 @@ class _Stream:
             return
         if not self._taking:
             self._take_questions()
-            if not self._closed:
-                self._watch()
+            self._watch()
