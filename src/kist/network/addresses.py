@@ -162,6 +162,16 @@ def check_subnet(subnet: Subnet) -> None:
             )
 
 
+def canonical(subnet: Subnet) -> Subnet:
+    """A subnet that ``check_subnet`` has passed, with its addresses written as the kernel and we write them."""
+    return Subnet(
+        str(parse_subnet(subnet.subnet)),
+        subnet.gateway and str(parse_address(subnet.gateway)),
+        subnet.ip_range and str(parse_subnet(subnet.ip_range)),
+        {name: str(parse_address(address)) for name, address in subnet.reserved.items()},
+    )
+
+
 def choose_address(subnet: Subnet, used: Collection[str]) -> str:
     """The lowest address that is free, and is not the gateway, reserved, the network or the broadcast address.
 
@@ -192,13 +202,13 @@ def fixed_address(subnet: Subnet, used: Collection[str], wanted: str) -> str:
 
     Raises:
         InvalidInput: it is none of the subnet's.
-        Conflict: another container, or the bridge itself, has it.
+        Conflict: another container, the bridge itself, or who it is reserved for has it.
     """
     address = parse_address(wanted, subnet.subnet)
     first, last = _usable(parse_subnet(subnet.subnet))
     if not first <= int(address) <= last:
         raise InvalidInput(f"invalid address {wanted}: it is not one of the network's {subnet.subnet}")
-    if str(address) in {bare(each) for each in (subnet.gateway, *used)}:
+    if str(address) in {bare(each) for each in (subnet.gateway, *subnet.reserved.values(), *used)}:
         raise Conflict(f"Address already in use: {wanted}", hint="choose another, or leave --ip out")
     return str(address)
 

@@ -190,3 +190,17 @@ def test_an_address_that_was_asked_for() -> None:
 def test_an_address_that_cannot_be_had(wanted: str, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         addresses.fixed_address(SUBNET, {"10.88.0.2/16"}, wanted)
+
+
+def test_an_address_that_is_reserved_is_nobody_elses() -> None:
+    subnet = Subnet("10.88.0.0/16", reserved={"printer": "10.88.0.9"})
+    with pytest.raises(Conflict, match="already in use"):
+        addresses.fixed_address(subnet, (), "10.88.0.9")
+
+
+def test_addresses_are_written_in_one_way() -> None:
+    written = Subnet("FD78:0::/64", "FD78::0:1", "FD78::0/120", {"printer": "FD78::0:2"})
+    told = addresses.canonical(written)
+    assert told == Subnet("fd78::/64", "fd78::1", "fd78::/120", {"printer": "fd78::2"})
+    assert addresses.choose_address(told, ()) == "fd78::3"
+    assert addresses.canonical(Subnet("10.88.0.0/16")) == Subnet("10.88.0.0/16")
