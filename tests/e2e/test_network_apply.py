@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from kist.engine.catalogue import Catalogue
 from kist.engine.ground import Ground
@@ -480,6 +481,19 @@ def test_removing_a_network_leaves_others_and_at_last_nothing(host: Namespace) -
         assert set(links_of(host)) == {"lo", "kisttest1"}
         assert chains_of(host) == {("kist", "kisttest1-postrouting"), ("kist", "kisttest1-forward")}
     host.run(lambda: bridges.remove(other))
+    assert set(links_of(host)) == {"lo"}
+    assert chains_of(host) == set()
+
+
+def test_a_network_that_could_not_have_anothers_bridge_leaves_it_its_rules(host: Namespace) -> None:
+    first = BridgeNetwork("one", "kisttest0", (Subnet("10.91.0.0/16", "10.91.0.1"),), internal=True, alias="kist a one")
+    other = structs.replace(first, name="two", subnets=(Subnet("10.92.0.0/16", "10.92.0.1"),), alias="kist b two")
+    host.run(lambda: bridges.ensure(first))
+    with pytest.raises(Conflict, match="has the address"):
+        host.run(lambda: bridges.ensure(other))
+    host.run(lambda: bridges.remove(other))
+    assert chains_of(host) == {("kist", "kisttest0-forward")}
+    host.run(lambda: bridges.remove(first))
     assert set(links_of(host)) == {"lo"}
     assert chains_of(host) == set()
 

@@ -288,6 +288,9 @@ def test_a_start_that_fails_on_a_second_network_leaves_nothing_leased(engine: En
         ({"driver": "overlay"}, NotFound, "could not find plugin overlay"),
         ({"driver": "host"}, Forbidden, "only one instance"),
         ({"options": {"com.docker.network.driver.mtu": "x"}}, InvalidInput, "invalid MTU"),
+        ({"options": {"com.docker.network.driver.mtu": "1279"}, "ipv6": True}, InvalidInput, "IPv6 needs 1280"),
+        ({"options": {"com.docker.network.bridge.name": "kist0"}}, InvalidInput, "Kist calls bridges so"),
+        ({"options": {"com.docker.network.bridge.name": "kist-0123456789"}}, InvalidInput, "Kist calls bridges so"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused(
@@ -341,6 +344,22 @@ def test_a_device_of_a_network_that_is_gone_is_found_and_removed(engine: Engine)
         engine.check(repair=True)
         assert not os.path.isdir(f"/sys/class/net/{device}")
         assert not engine.check().problems
+
+
+@pytest.mark.root("looks at the machine's own devices")
+def test_a_network_whose_name_is_longer_than_a_devices_alias_is_a_network(engine: Engine):
+    with a_network(engine, "n" * 300) as lab:
+        device = bridge_of(engine, lab)
+        assert os.path.isdir(f"/sys/class/net/{device}")
+        assert not engine.check().problems
+    assert not os.path.isdir(f"/sys/class/net/{device}")
+
+
+def test_an_ipv6_gateway_is_the_same_however_it_is_written(engine: Engine, busybox: str):
+    subnet = Subnet("FD78:0:0:7::/64", "FD78:0:0:7::0:1")
+    with a_network(engine, subnets=(subnet,), ipv4=False, ipv6=True):
+        one, two = (run(engine, busybox, name, Endpoint("lab")) for name in ("one", "two"))
+        assert [each.networks[0].address6 for each in (one, two)] == ["fd78:0:0:7::2/64", "fd78:0:0:7::3/64"]
 
 
 @pytest.mark.root("makes devices of the machine's")

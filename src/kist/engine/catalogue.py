@@ -154,7 +154,16 @@ def _check(options: NetworkOptions) -> None:
         raise NotFound(f"could not find plugin {options.driver}", hint=f"the drivers are {', '.join(DRIVERS)}")
     if not options.ipv4 and not options.ipv6:
         raise InvalidInput("IPv4 or IPv6 must be enabled")
-    plan.read_options(options.driver, options.options)
+    meant = plan.read_options(options.driver, options.options)
+    if options.ipv6 and 0 < meant.mtu < plan.SMALLEST_MTU_IPV6:
+        raise InvalidInput(
+            f"invalid MTU {meant.mtu}: IPv6 needs {plan.SMALLEST_MTU_IPV6} at least", hint="leave it out, or --ipv6"
+        )
+    if plan.is_own_bridge(meant.bridge):
+        raise InvalidInput(
+            f"invalid value {meant.bridge!r} for the option name: Kist calls bridges so whose names it chooses",
+            hint="leave it out, or choose another one",
+        )
     _check_subnets(options)
 
 
@@ -201,6 +210,7 @@ def _designed(
             )
             given = Subnet(automatic)
         else:
+            given = addresses.canonical(given)
             _check_overlap(given.subnet, theirs, routed)
         subnets.append(_with_gateway(given))
     return Network(

@@ -144,4 +144,5 @@ class Ground:
         """Devices that this engine has made for networks that there are not: names and aliases."""
         nothing: list[tuple[str, str]] = []
         found = self.look(lambda: bridges.marked(plan.alias_of(self._root)), nothing)
-        return [(name, alias) for name, alias in found if alias.split(" ", 2)[2] not in known]
+        theirs = {plan.network_alias(name, self._root) for name in known}
+        return [(name, alias) for name, alias in found if alias not in theirs]

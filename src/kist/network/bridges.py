@@ -19,7 +19,7 @@ from kist.kernel.rtnetlink import Link
 from kist.network import firewall
 from kist.network.addresses import choose_subnet, first_address, mac_for, overlapping, parse_subnet
 from kist.network.failures import explained, explained_rules
-from kist.network.plan import CABLE_PREFIX, DEFAULT, BridgeNetwork
+from kist.network.plan import ALIAS_PREFIX, CABLE_PREFIX, DEFAULT, BridgeNetwork
 from kist.spec.network import Subnet
 
 LARGEST_MTU = 1500
@@ -95,11 +95,14 @@ def ensured(connection: Socket, network: BridgeNetwork) -> Link:
 def remove(network: BridgeNetwork) -> None:
     """Remove the bridge and its rules, if they are there; a bridge that somebody else has made stays.
 
+    One that is another network's by its alias, whose making may have been refused to this one, keeps its rules too.
     Forwarding stays on: others may rely on it by now.
     """
     with explained(f"remove the bridge {network.bridge}"), netns.locked():
         with Socket(NETLINK_ROUTE) as connection:
             link = rtnetlink.find_link(connection, network.bridge)
+            if link is not None and link.alias != network.alias and link.alias.startswith(ALIAS_PREFIX):
+                return
             if link is not None and link.kind == "bridge" and link.alias == network.alias:
                 delete(connection, network.bridge)
         with Socket(NETLINK_NETFILTER) as connection:

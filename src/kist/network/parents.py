@@ -14,7 +14,7 @@ from kist.kernel.netlink import NETLINK_ROUTE, Socket
 from kist.kernel.rtnetlink import Link
 from kist.network import bridges
 from kist.network.failures import explained
-from kist.network.plan import DEVICE_PREFIX, alias_of, bridge_of, read_options
+from kist.network.plan import DEVICE_PREFIX, bridge_of, network_alias, read_options
 from kist.spec.network import Network
 
 DRIVERS = ("macvlan", "ipvlan")
@@ -66,7 +66,7 @@ def parent_network(network: Network, data_root: str) -> ParentNetwork:
         mtu=options.mtu,
         internal=network.internal,
         device=options.device,
-        alias=f"{alias_of(data_root)} {network.name}",
+        alias=network_alias(network.name, data_root),
     )
 
 

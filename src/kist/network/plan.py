@@ -1,6 +1,7 @@
 """What a network looks like in the kernel: devices and their names, and a container's end on it; all pure."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -12,12 +13,19 @@ from kist.spec.networking import Endpoint, NetworkAttachment
 
 _DEFAULT_ROOT = "/var/lib/kist"
 CABLE_PREFIX = "kist"
+ALIAS_PREFIX = "kist "
 DEVICE_PREFIX = "eth"
 DEFAULT = "bridge"
 _LARGEST_MTU = 65535
 _SMALLEST_MTU = 68
+SMALLEST_MTU_IPV6 = 1280
+"""RFC 8200, section 5: the kernel has no IPv6 on a device with less."""
+_OWN_BRIDGE = re.compile(r"kist(0|-[0-9a-f]{8,10})\Z")
 _NAME_SIZE = 15  # as many characters as the kernel has room for
+_NUMBER_SIZE = 3  # room for a device's number behind a prefix
+_ALIAS_SIZE = 255
 _DOCKER = "com.docker.network."
+_OF_ALL_DEVICES = frozenset({"all", "default"})  # settings in /proc/sys/net are called so
 _TRUTH = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
 
@@ -90,7 +98,7 @@ def read_options(driver: str, options: dict[str, str]) -> Options:
         masquerade=_flag(told, "enable_ip_masquerade"),
         icc=_flag(told, "enable_icc"),
         host_address=not _flag(told, "inhibit_ipv4", usual=False),
-        device=_device(told.get("container_iface_prefix", ""), "container_iface_prefix") or DEVICE_PREFIX,
+        device=_device(told.get("container_iface_prefix", ""), "container_iface_prefix", _NUMBER_SIZE) or DEVICE_PREFIX,
         parent=_device(told.get("parent", ""), "parent"),
         mode=_one_of(told, f"{driver}_mode", _MODES.get(driver, ("",))),
         flag=_one_of(told, "ipvlan_flag", ("bridge", "private", "vepa")) if driver == "ipvlan" else "",
@@ -117,13 +125,18 @@ def bridge_network(network: Network, mtu: int, *, data_root: str) -> BridgeNetwo
         masquerade=options.masquerade,
         icc=options.icc,
         device=options.device,
-        alias=f"{alias_of(data_root)} {network.name}",
+        alias=network_alias(network.name, data_root),
     )
 
 
 def alias_of(data_root: str) -> str:
     """What the aliases of an engine's devices begin with: none is taken for another engine's."""
-    return f"kist {hashlib.sha256(data_root.rstrip('/').encode()).hexdigest()[:8]}"
+    return f"{ALIAS_PREFIX}{hashlib.sha256(data_root.rstrip('/').encode()).hexdigest()[:8]}"
+
+
+def network_alias(name: str, data_root: str) -> str:
+    """The alias of a network's device: of the name as much as there is room for."""
+    return f"{alias_of(data_root)} {name}"[:_ALIAS_SIZE]
 
 
 def bridge_name(data_root: str) -> str:
@@ -140,6 +153,11 @@ def bridge_of(network: Network, data_root: str) -> str:
     if network.name == DEFAULT:
         return bridge_name(data_root)
     return read_options(network.driver, network.options).bridge or f"kist-{network.id[:10]}"
+
+
+def is_own_bridge(device: str) -> bool:
+    """Whether a bridge of this name is one that an engine has named, maybe another one than ours."""
+    return _OWN_BRIDGE.match(device) is not None
 
 
 def cable_name(container_id: str, network: str = DEFAULT) -> str:
@@ -223,12 +241,13 @@ def _mtu(text: str) -> int:
     return int(text)
 
 
-def _device(text: str, option: str) -> str:
-    bad = set(text) & set("/ \t\n") or text in {".", ".."} or len(text) > _NAME_SIZE
+def _device(text: str, option: str, behind: int = 0) -> str:
+    # The kernel puts a number of its own in the place of %d.
+    bad = set(text) & set("/:% \t\n") or text in {".", "..", *_OF_ALL_DEVICES} or len(text) > _NAME_SIZE - behind
     if bad:
         raise InvalidInput(
             f"invalid value {text!r} for the option {option}: no device has such a name",
-            hint=f"at most {_NAME_SIZE} characters, without spaces and '/'",
+            hint=f"at most {_NAME_SIZE - behind} characters, without spaces, '/', ':' and '%'",
         )
     return text
 
