@@ -176,6 +176,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.basetemp = config.option.basetemp or f"{directory}/t"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept = [item for item in items if not threefold.left_out(config, item.path.stem)]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if threefold.left_out(config, item.path.stem)])
+        items[:] = kept
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     marker = item.get_closest_marker("root")
     if marker and os.geteuid() != 0:

@@ -145,7 +145,7 @@ def test_pools_that_are_used_up_are_an_error_with_a_way_out() -> None:
     assert "kist network prune" in caught.value.hint
 
 
-@settings(deadline=None)  # the machine may be busy
+@settings(deadline=None, max_examples=30)  # the machine may be busy
 @given(
     st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(17, 32)), max_size=12),
     st.integers(20, 28),
