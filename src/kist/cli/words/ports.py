@@ -10,8 +10,8 @@ _FORM = "it is [[ADDRESS:]HOST_PORT:]PORT[-PORT][/tcp|udp|sctp]"
 def publish(text: str) -> "list[tuple[str, str, str]]":
     """One entry for each port of the container: (``80/tcp``, address of the host, port or range of the host).
 
-    An empty port of the host lets the engine choose one; a range for a single port of the container is one to choose
-    from.
+    An empty port of the host, or 0 as in bind(2), lets the engine choose one; a range for a single port of the
+    container is one to choose from.
 
     Raises:
         ValueError: says what is allowed.
@@ -21,7 +21,7 @@ def publish(text: str) -> "list[tuple[str, str, str]]":
     address, host, inside = _parts(text)
     inside, protocol = _protocol(inside)
     first, last = _range(inside, "the container")
-    if not host:
+    if not host.strip("0"):
         return [(f"{port}/{protocol}", address, "") for port in range(first, last + 1)]
     low, high = _range(host, "the host")
     if first == last and low != high:
