@@ -107,6 +107,7 @@ NEARLY = [
     ("--publish", "published=80", "target=PORT is missing"),
     ("--publish", "colour=80", "unknown word 'colour'"),
     ("--expose", "80:80", "-p publishes"),
+    ("--expose", "foo", "'foo'; it is PORT[-PORT]"),
     ("--network", "name=", "needs a value"),
     ("--network", "alias=x", "name=NETWORK is missing"),
     ("--network", "name=a,colour=red", "unknown word 'colour'"),

@@ -5,6 +5,7 @@ from kist.cli.words import addresses, commas
 _LARGEST = 0xFFFF
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _FORM = "it is [[ADDRESS:]HOST_PORT:]PORT[-PORT][/tcp|udp|sctp]"
+_EXPOSED = "it is PORT[-PORT][/tcp|udp|sctp]"
 
 
 def publish(text: str) -> "list[tuple[str, str, str]]":
@@ -20,10 +21,10 @@ def publish(text: str) -> "list[tuple[str, str, str]]":
         text = _standard(text)
     address, host, inside = _parts(text)
     inside, protocol = _protocol(inside)
-    first, last = _range(inside, "the container")
+    first, last = _range(inside, "the container", _FORM)
     if not host.strip("0"):
         return [(f"{port}/{protocol}", address, "") for port in range(first, last + 1)]
-    low, high = _range(host, "the host")
+    low, high = _range(host, "the host", _FORM)
     if first == last and low != high:
         return [(f"{first}/{protocol}", address, f"{low}-{high}")]
     if high - low != last - first:
@@ -34,9 +35,9 @@ def publish(text: str) -> "list[tuple[str, str, str]]":
 def expose(text: str) -> "list[str]":
     """``8000-8002/udp`` as ``8000/udp``, ``8001/udp``, ``8002/udp``."""
     if ":" in text:
-        raise ValueError("it is PORT[-PORT][/tcp|udp|sctp]; -p publishes a port on the host")
+        raise ValueError(f"{_EXPOSED}; -p publishes a port on the host")
     inside, protocol = _protocol(text)
-    first, last = _range(inside, "the container")
+    first, last = _range(inside, "the container", _EXPOSED)
     return [f"{port}/{protocol}" for port in range(first, last + 1)]
 
 
@@ -76,15 +77,16 @@ def _protocol(text: str) -> "tuple[str, str]":
     return ports, protocol
 
 
-def _range(text: str, whose: str) -> "tuple[int, int]":
+def _range(text: str, whose: str, form: str) -> "tuple[int, int]":
     low, dash, high = text.partition("-")
-    first, last = _port(low, whose), _port(high, whose) if dash else _port(low, whose)
+    first = _port(low, whose, form)
+    last = _port(high, whose, form) if dash else first
     if last < first:
         raise ValueError(f"the range {text} ends before it begins")
     return first, last
 
 
-def _port(text: str, whose: str) -> int:
+def _port(text: str, whose: str, form: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LARGEST):
-        raise ValueError(f"a port of {whose} is a number from 1 to {_LARGEST}, not {text!r}; {_FORM}")
+        raise ValueError(f"a port of {whose} is a number from 1 to {_LARGEST}, not {text!r}; {form}")
     return int(text)
