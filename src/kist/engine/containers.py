@@ -135,7 +135,7 @@ class Containers:
         )
 
     def _neighbours(self, identifier: str) -> publishing.Neighbours:
-        return publishing.neighbours(self._roster.get(identifier), self._roster.list(everything=False))
+        return publishing.neighbours(self._roster.get(identifier), self._roster.list(everything=True))
 
     def reconcile(self) -> None:
         """Find the containers that run, give back what ended ones held, and take away what has no record."""

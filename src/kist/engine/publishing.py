@@ -2,18 +2,21 @@
 
 import errno
 import os
+import pwd
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from kist.errors import Conflict, Forbidden, InvalidInput, KistError, Unsupported, see_doctor
-from kist.kernel import listeners, sysctl
-from kist.kernel.listeners import Listener
+from kist.kernel import listeners, processes, sysctl
+from kist.kernel.listeners import Holder, Listener
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.networking import PortBinding
 
 _LARGEST = 0xFFFF
 _FIRST = "net.ipv4.ip_unprivileged_port_start"
 _CARRIED = frozenset({"tcp", "udp"})
+_MONITOR = re.compile(r"kist-monitor ([0-9a-f]{12})\b")
 
 
 def check(options: ContainerOptions) -> None:
@@ -98,7 +101,7 @@ class Neighbours(NamedTuple):
     """Who may have a port, as far as whoever wants it may know.
 
     Attributes:
-        containers: that run.
+        containers: of this engine.
         processes: whether processes may be named.
     """
 
@@ -106,11 +109,11 @@ class Neighbours(NamedTuple):
     processes: bool = True
 
 
-def neighbours(container: Container, running: Iterable[Container]) -> Neighbours:
+def neighbours(container: Container, every: Iterable[Container]) -> Neighbours:
     """Those that the owner of a container may know of; a guest of root's engine knows of the guest's own alone."""
     if container.owner is None:
-        return Neighbours(tuple(running))
-    return Neighbours(tuple(each for each in running if each.owner == container.owner), processes=False)
+        return Neighbours(tuple(every))
+    return Neighbours(tuple(each for each in every if each.owner == container.owner), processes=False)
 
 
 def failure(path: str, number: int, protocol: str = "tcp", known: Neighbours | None = None) -> KistError:
@@ -142,16 +145,46 @@ def _taken(path: str, protocol: str, known: Neighbours) -> Conflict:
         return Conflict(said, hint=f"choose others, or find who has them: ss -ln{protocol[0]}p")
     wanted = (protocol, address.strip("[]"), int(port))
     for container in known.containers:
-        for told in container.state.ports:
+        for told in container.state.ports if container.state.running else ():
             if Listener(told.protocol, told.host_ip, told.host_port, 0).holds(*wanted):
-                name = container.name
-                return Conflict(f"{said} by the container {name}", hint=f"choose another port, or: kist stop {name}")
+                return _taken_by(said, container)
     inodes = [each.inode for each in listeners.listening() if each.holds(*wanted)] if known.processes else []
     found = listeners.holder(inodes)
-    if found is not None:
-        who = f"process {found.pid} ({found.command})"
-        return Conflict(f"{said} by {who}", hint="choose another port, or stop that process")
-    return Conflict(said, hint=f"choose another, or find who has it: ss -ln{protocol[0]}p 'sport = :{port}'")
+    if found is None:
+        return Conflict(said, hint=f"choose another, or find who has it: ss -ln{protocol[0]}p 'sport = :{port}'")
+    if monitor := _MONITOR.match(found.command):
+        return _taken_by_monitor(said, found, monitor[1], known)
+    return Conflict(
+        f"{said} by process {found.pid} ({found.command})", hint="choose another port, or stop that process"
+    )
+
+
+def _taken_by(said: str, container: Container) -> Conflict:
+    name = container.name
+    return Conflict(f"{said} by the container {name}", hint=f"choose another port, or: kist stop {name}")
+
+
+def _taken_by_monitor(said: str, found: Holder, identifier: str, known: Neighbours) -> Conflict:
+    """The monitor would only be followed by another one: it is its container that has the port."""
+    for container in known.containers:
+        if container.id.startswith(identifier):  # it has just started
+            return _taken_by(said, container)
+    process = processes.look(found.pid)
+    uid = process.uid if process else os.getuid()
+    whose = "yours" if uid == os.getuid() else _user_name(uid)
+    own = "" if whose == "yours" else f"as {whose} and "
+    return Conflict(
+        f"{said} by the container {identifier} of another engine ({whose})",
+        hint=f"choose another port, or stop it there, {own}with that engine's KIST_ROOT and KIST_RUN: "
+        f"kist stop {identifier}",
+    )
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _first_free() -> str:

@@ -1,6 +1,8 @@
 import errno
 import os
 import socket
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -90,6 +92,32 @@ def test_who_has_a_port_is_named() -> None:
         found = publishing.failure(f"0.0.0.0:{number}", errno.EADDRINUSE, "tcp", publishing.Neighbours([web]))
     assert f"port is already allocated by process {os.getpid()} (" in found.message
     assert "stop that process" in found.hint
+
+
+_WAITS = "import sys; print(flush=True); sys.stdin.read()"
+
+
+def test_a_container_of_another_engine_is_stopped_there() -> None:
+    """Its monitor is found by its title; to stop that process would only bring its successor."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        monitor = subprocess.Popen(
+            ["kist-monitor b72f7acd1234", "-c", _WAITS], executable=sys.executable,
+            pass_fds=[taken.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        with monitor:
+            assert monitor.stdout is not None
+            monitor.stdout.readline()
+            taken.close()
+            found = publishing.failure(f"127.0.0.1:{number}", errno.EADDRINUSE)
+            just_started = msgspec.structs.replace(container(), id="b72f7acd1234" + "0" * 52)
+            ours = publishing.failure(
+                f"127.0.0.1:{number}", errno.EADDRINUSE, "tcp", publishing.Neighbours([just_started])
+            )
+    assert found.message.endswith("by the container b72f7acd1234 of another engine (yours)")
+    assert "that process" not in found.hint
+    assert found.hint.endswith("with that engine's KIST_ROOT and KIST_RUN: kist stop b72f7acd1234")
+    assert ours.message.endswith("by the container web")
 
 
 def test_a_guest_hears_of_the_guests_own_alone() -> None:
