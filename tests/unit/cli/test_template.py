@@ -139,6 +139,19 @@ def test_the_caret_stands_in_the_right_line() -> None:
     assert (error.line, error.column, error.text, error.hint) == (2, 6, "bc {{.Nme}}", "did you mean .Name?")
 
 
+@pytest.mark.parametrize(
+    ("text", "data", "printed"),
+    [
+        ("{{.Action}} {{.Actor.Attributes.name}}",
+         {"Action": "prune", "Actor": {"ID": "", "Attributes": {"reclaimed": "0"}}}, "prune <no value>"),
+        ('{{index .Actor.Attributes "name"}}', {"Actor": {"Attributes": {"reclaimed": "0"}}}, ""),
+        ("{{with .Containers.abc}}{{.Name}}{{end}}{{len .Containers}}", {"Containers": {"def": {"Name": "web"}}}, "1"),
+    ],
+)  # fmt: skip
+def test_a_map_with_keys_of_others_may_lack_any(text: str, data: dict[str, Any], printed: str) -> None:
+    assert Template(text).render(typed(data)) == printed
+
+
 _PIECES = st.sampled_from(
     ["{{", "}}", "{{-", "-}}", " ", ".", "$", "$x", ":=", "=", "|", "(", ")", ",", '"', "`", "'", "\\", "/*", "*/",
      "if", "else", "end", "range", "with", "break", "nil", "true", "1", "-2", "1.5", "%", "%5d", "\n", "ä", "\x00",

@@ -58,9 +58,9 @@ class Record:
 
 # Fields whose value is a map with keys of the user's rather than an object with fields.
 _MAPS = frozenset(
-    {"Annotations", "ContainerUlimits", "Data", "DriverOpts", "EndpointsConfig", "ExposedPorts", "Labels", "LogOpts",
-     "Networks", "Options", "PortBindings", "Ports", "StorageOpt", "Sysctls", "Tmpfs", "Volumes", "Runtimes",
-     "IndexConfigs", "Details", "AuxiliaryAddresses"}
+    {"Annotations", "Attributes", "ContainerUlimits", "Containers", "Data", "DriverOpts", "EndpointsConfig",
+     "ExposedPorts", "Labels", "LogOpts", "Networks", "Options", "PortBindings", "Ports", "StorageOpt", "Sysctls",
+     "Tmpfs", "Volumes", "Runtimes", "IndexConfigs", "Details", "AuxiliaryAddresses"}
 )  # fmt: skip
 _MAP = "Options"  # the name of any of them
 # Fields that are null when they are not set; every other null is a list that is not there.
