@@ -1,5 +1,9 @@
 """``type=bind,source=/a,"volume-opt=o=addr=10.0.0.1,rw"``: words between commas, quoted as in a CSV file."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def split(text: str) -> "list[str]":
     """The words of one line (RFC 4180): a word in double quotes may hold commas, and ``""`` for a quote.
@@ -48,6 +52,16 @@ def pairs(text: str) -> "list[tuple[str, str, bool]]":
         name, equals, value = word.partition("=")
         found.append((name.strip().lower(), value, bool(equals)))
     return found
+
+
+def unknown(name: str, known: "Sequence[str]", told: "Sequence[str]" = ()) -> ValueError:
+    """What to say of a word that is none: the one of ``known`` that is meant, else all, or those that are ``told``."""
+    from kist.cli.suggest import nearest  # noqa: PLC0415 - for mistakes only
+
+    near = nearest(name, known)
+    *others, last = told or known
+    hint = f"did you mean {near}?" if near else f"allowed are {', '.join(others)} and {last}"
+    return ValueError(f"unknown word {name!r}: {hint}")
 
 
 def truth(name: str, value: str, *, given: bool) -> bool:

@@ -106,7 +106,7 @@ def gpus(text: str) -> "dict[str, Any]":
         elif word == "options":
             request["Options"] = {key: text for key, text, _ in commas.pairs(setting)}
         else:
-            raise ValueError(f"unknown word {word!r}: allowed are count, driver, device, capabilities and options")
+            raise commas.unknown(word, ("count", "driver", "device", "capabilities", "options"))
     if request["DeviceIDs"] and request["Count"]:
         raise ValueError("it is count or device, not both")
     if not request["DeviceIDs"] and "count" not in seen:

@@ -51,22 +51,29 @@ def mount(text: str) -> "dict[str, Any]":
                     f"consistency is {', '.join(_CONSISTENCIES[:-1])} or {_CONSISTENCIES[-1]}, not {value!r}"
                 )
             entry[_PLAIN[name]] = value
-        else:
+        elif name in _SPECIAL:
             _special(entry, used, name, value, given=given)
+        else:
+            raise _unknown(text, name)
     _check(entry, used)
     return entry
 
 
 def _special(entry: "dict[str, Any]", used: "dict[str, str]", name: str, value: str, *, given: bool) -> None:
     kind = name.partition("-")[0]
-    if name not in _SPECIAL:
-        raise ValueError(
-            f"unknown word {name!r}: allowed are {', '.join((*_PLAIN, 'readonly', 'ro', 'U', 'chown', *_SPECIAL))}"
-        )
     if not given and name not in _SWITCHES:
         raise ValueError(f"{name} needs a value: {name}=…")
     used.setdefault(kind, name)
     _SPECIAL[name](entry.setdefault(_OBJECTS[kind], {}), value if given else "true")
+
+
+def _unknown(text: str, name: str) -> ValueError:
+    """What to say of an unknown word: the words of the mount's type are told, one spelling of each."""
+    kind = next((value.lower() for word, value, _ in commas.pairs(text) if word == "type"), "volume")
+    special = [word for word in _SPECIAL if word.startswith(f"{kind}-")]
+    return commas.unknown(
+        name, (*_PLAIN, "readonly", "ro", "chown", *_SPECIAL), ("type", "source", "target", "readonly", "U", *special)
+    )
 
 
 def _check(entry: "dict[str, Any]", used: "dict[str, str]") -> None:

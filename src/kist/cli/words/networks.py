@@ -29,7 +29,7 @@ def network(text: str) -> "tuple[str, dict[str, Any]]":
     endpoint: dict[str, Any] = {}
     for word, value, given in commas.pairs(text):
         if word not in _LONG:
-            raise ValueError(f"unknown word {word!r}: allowed are {', '.join(_LONG)}")
+            raise commas.unknown(word, _LONG)
         if not given or not value:
             raise ValueError(f"{word} needs a value: {word}=…")
         if word == "name":

@@ -4,6 +4,7 @@ from kist.cli.words import addresses, commas
 
 _LARGEST = 0xFFFF
 _PROTOCOLS = ("tcp", "udp", "sctp")
+_LONG = ("published", "target", "protocol", "mode")
 _FORM = "it is [[ADDRESS:]HOST_PORT:]PORT[-PORT][/tcp|udp|sctp]"
 _EXPOSED = "it is PORT[-PORT][/tcp|udp|sctp]"
 
@@ -45,8 +46,8 @@ def _standard(text: str) -> str:
     """The long form (``published=8080,target=80,protocol=udp,mode=host``) in the short one."""
     found: dict[str, str] = {}
     for name, value, _ in commas.pairs(text):
-        if name not in {"published", "target", "protocol", "mode"}:
-            raise ValueError(f"unknown word {name!r}: allowed are published, target, protocol and mode")
+        if name not in _LONG:
+            raise commas.unknown(name, _LONG)
         found[name] = value
     if not found.get("target"):
         raise ValueError("target=PORT is missing")
