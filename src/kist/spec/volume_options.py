@@ -68,8 +68,10 @@ def read_local_options(options: Mapping[str, str]) -> LocalOptions:
     if kind in _NO_TYPES and not device:
         return _directory(words, options)
     if kind in _NO_TYPES:
+        hint = "for a directory: o=bind; for a device or an export its file system: type=ext4, type=nfs"
+        # Whoever wrote type=none has said what a bind is made of but for the word.
         raise InvalidInput(
-            'missing required option: "type"', hint="the device's file system (type=ext4), or o=bind for a directory"
+            'missing required option: "o=bind"' if kind else 'missing required option: "type"', hint=hint
         )
     return _file_system(kind, device, words, options)
 

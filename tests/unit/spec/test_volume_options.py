@@ -36,6 +36,8 @@ def test_what_options_mean(options: dict[str, str], wanted: LocalOptions) -> Non
         ({"foo": "1"}, 'invalid option: "foo"'),
         ({"type": "ext4"}, 'missing required option: "device"'),
         ({"device": "/dev/sdb1"}, 'missing required option: "type"'),
+        ({"type": "none", "device": "/x"}, 'missing required option: "o=bind"'),
+        ({"type": "none", "device": "/x", "o": "ro"}, 'missing required option: "o=bind"'),
         ({"o": "bind"}, 'missing required option: "device"'),
         ({"o": "bind", "device": "srv"}, "invalid option: device=srv"),
         ({"o": "bind,size=1g", "device": "/srv"}, "invalid option: o=size=1g"),
