@@ -45,7 +45,8 @@ def _told(found: "Migration") -> str:
     what = f"{_count(found.layers, 'layer')} and {_count(found.containers, 'container')}"
     return (
         f"from {found.before} to {found.after}: {what} would be written anew\n"
-        f"that takes {binary_size(found.needed)} beside the old files, which go; {binary_size(found.free)} are free"
+        f"that takes {binary_size(found.needed)} beside the old files, which are removed afterwards; "
+        f"{binary_size(found.free)} are free"
     )
 
 
