@@ -173,8 +173,16 @@ def _check_shared(options: ContainerOptions, wanted: Networking) -> None:
 def _check_without_bridge(network: str, wanted: Networking) -> None:
     if wanted.links:
         raise InvalidInput(f"conflicting options: {network} type networking can't be used with links")
-    if any(map(_is_told, wanted.endpoints)):
-        raise InvalidInput(f"conflicting options: --ip, --mac-address and the network {network}")
+    for endpoint in wanted.endpoints:
+        given = (
+            ("--ip", endpoint.ip), ("--ip6", endpoint.ip6), ("--mac-address", endpoint.mac),
+            ("--network-alias", endpoint.aliases),
+        )  # fmt: skip
+        if told := ", ".join(option for option, value in given if value):
+            raise InvalidInput(
+                f"conflicting options: {told} and the network {network}",
+                hint="make a network of your own: kist network create NAME",
+            )
 
 
 def _is_told(endpoint: Endpoint) -> bool:

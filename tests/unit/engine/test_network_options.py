@@ -109,3 +109,21 @@ def test_a_linked_container_gives_its_address_ports_and_environment() -> None:
 def test_what_cannot_be_linked_to(target: Container, words: str) -> None:
     with pytest.raises(Conflict, match=words):
         links.resolve(["postgres"], lambda _: target)
+
+
+@pytest.mark.parametrize("network", ["host", "none"])
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"ip": "10.2.3.4"}, "--ip"),
+        ({"mac": "92:d0:c6:0a:29:33"}, "--mac-address"),
+        ({"aliases": ("x",)}, "--network-alias"),
+        ({"ip6": "fd00::2", "aliases": ("x",)}, "--ip6, --network-alias"),
+    ],
+)
+def test_without_a_bridge_what_was_asked_for_is_refused_by_its_name(network: str, asked: dict, told: str) -> None:
+    options = ContainerOptions(
+        image="x", network=network, networking=Networking(endpoints=(Endpoint(network, **asked),))
+    )
+    with pytest.raises(InvalidInput, match=f"conflicting options: {told} and the network {network}$"):
+        network_options.check(options)
