@@ -450,7 +450,7 @@ def check_name(name: str) -> None:
     Raises:
         InvalidInput: with the characters that are allowed.
     """
-    hint = "to show a host directory, write its absolute path"
+    hint = "with -v or --mount, a directory of the host is named by its absolute path"
     if len(name) == 1:
         raise InvalidInput(
             f'the volume name "{name}" is too short: names have two or more letters, digits, "_", "." or "-"', hint=hint

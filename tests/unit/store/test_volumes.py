@@ -16,7 +16,7 @@ from harness import until
 from kist.errors import InvalidInput, NotFound, Unavailable
 from kist.kernel import faults
 from kist.store import Store
-from kist.store.volumes import Volumes
+from kist.store.volumes import Volumes, check_name
 
 
 @pytest.fixture
@@ -221,3 +221,10 @@ def test_filling_replaces_nothing_that_a_container_makes_meanwhile(volumes: Volu
     running.join()
     assert len(os.listdir(target)) == len(names)
     assert [name for name in made if (target / name).read_text(encoding="ascii") != "its own"] == []
+
+
+def test_the_hint_for_a_bad_name_says_where_a_path_is_taken() -> None:
+    """The same name may come of ``kist volume create`` or the API, where no path can stand."""
+    with pytest.raises(InvalidInput) as caught:
+        check_name("a/b")
+    assert "with -v or --mount" in caught.value.hint
