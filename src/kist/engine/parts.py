@@ -76,7 +76,7 @@ class Parts:
         asked = storage or os.environ.get("KIST_STORAGE_DRIVER", "") or self.settings.storage
         self.store = Store(self.data_root, asked)
         os.makedirs(self.run_root, 0o700, exist_ok=True)
-        self._claim = Claim(self.data_root, self.run_root)
+        self._claim = Claim(self.data_root, self.run_root, self.store.records.ever_started)
         self.event_log = Events(self.store.events)
         self.catalogue = Images(self.store, self.event_log)
         self.spawner = spawner or Spawner(os.path.join(self.run_root, "engine.log"), shared=shared, bound=bound)

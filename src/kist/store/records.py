@@ -193,6 +193,10 @@ class Records:
         row = self._database.row("SELECT started_at FROM containers WHERE id = ?", identity)
         return int(row[0]) if row is not None else 0
 
+    def ever_started(self) -> tuple[str, ...]:
+        """The ids of the containers that were started at least once."""
+        return tuple(identity for (identity,) in self._database.rows("SELECT id FROM containers WHERE started_at > 0"))
+
     def containers(self) -> tuple[Container, ...]:
         """All containers, the newest first."""
         rows = self._database.rows("SELECT value FROM containers ORDER BY created_at DESC, id")
