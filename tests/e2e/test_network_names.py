@@ -123,6 +123,15 @@ def test_connected_and_disconnected_containers_are_told_at_once(lab: Lab) -> Non
     assert lab.find("asker") == [lab.address("asker")]
 
 
+def test_a_container_that_is_renamed_has_its_new_name_at_once(lab: Lab) -> None:
+    lab.start("web", "--network-alias", "www")
+    address = lab.address("web")
+    assert lab.find("web") == [address]
+    lab.cli.good("rename", "web", "shop")
+    assert lab.find("shop") == lab.find("www") == [address]
+    assert lab.find("web") is None
+
+
 @pytest.mark.parametrize("point", ["network connect: wrote the record", "network connect: connected"])
 def test_an_engine_that_is_killed_while_it_connects_is_made_up_for(lab: Lab, point: str) -> None:
     lab.make("other")

@@ -43,6 +43,7 @@ from kist.engine.volumes import ContainerVolumes
 from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
 from kist.errors import Conflict, InvalidInput, NotFound
+from kist.network import plan
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
 from kist.spec.network import Network
 from kist.spec.networking import Endpoint
@@ -239,6 +240,9 @@ class Containers:
             options = msgspec.structs.replace(kept.options, name=new)
             renamed = msgspec.structs.replace(kept, name=new, options=options)
             self._records.replace_container(renamed)
+            now = self.get(container)
+            if now.state.running and any(each.network != plan.DEFAULT for each in options.networking.endpoints):
+                self._linking.tell_it(now)
         self._events.container("rename", renamed, oldName=f"/{container.name}")
 
     # while it runs
