@@ -116,7 +116,7 @@ class Unpacker:
         except OSError as error:
             if error.errno in _OF_THE_ENTRY:
                 raise InvalidInput(f"{self._what}: {shown(entry.name)}: {(error.strerror or '').lower()}") from error
-            error.filename = error.filename or entry.name
+            error.filename = error.filename or shown(entry.name)
             raise
 
     def finish(self) -> None:

@@ -26,9 +26,11 @@ def reported(doing: str) -> Iterator[None]:
 
 def from_sqlite_error(error: sqlite3.Error, doing: str) -> KistError:
     """The error of ours for a failure of the database."""
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    whole = getattr(error, "sqlite_errorcode", None) or 0
+    code = whole & 0xFF
     message = f"{doing}: {error}"
-    if code == sqlite3.SQLITE_FULL:
+    # The second: there is no room for the file that those share who have the database open.
+    if code == sqlite3.SQLITE_FULL or whole == sqlite3.SQLITE_IOERR_SHMSIZE:
         hint = see_doctor("space", "free some space on the data root's file system")
         return Unavailable(f"{doing}: no space left on device", hint=hint)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:

@@ -131,6 +131,33 @@ def test_records_that_do_not_fit_are_refused_and_the_store_goes_on(tmp_path):
     """)  # fmt: skip
 
 
+def test_a_store_that_cannot_be_opened_for_want_of_space_says_so(tmp_path):
+    run(tmp_path, """
+        store.close()
+        with open(ROOT + "/ballast", "wb", buffering=0) as ballast:
+            try:
+                while ballast.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+        refused(lambda: Store(ROOT + "/data"))
+        os.unlink(ROOT + "/ballast")
+        store = Store(ROOT + "/data")
+        assert [image.id for image in store.records.images()] == [kept.id]
+    """)  # fmt: skip
+
+
+def test_the_member_that_did_not_fit_is_named(tmp_path):
+    run(tmp_path, """
+        try:
+            images.import_tar(tree(20_000_000), "new")
+        except Unavailable as error:
+            assert " 'd/f" in error.message, error.message
+        else:
+            raise AssertionError("it went well")
+    """)  # fmt: skip
+
+
 def test_a_data_root_that_cannot_be_written_is_forbidden_with_a_hint(tmp_path):
     run(tmp_path, """
         store.close()
