@@ -171,7 +171,7 @@ def test_no_link_in_a_volume_leads_a_part_out_of_it(engine: Engine, busybox: str
     """The root of the volume is where an absolute link leads, and ``..`` from there."""
     assert run(engine, busybox, "cat /x/file", mounts=(volume(store, "/x", "subpath=root"),)) == "top\n"
     for part in ("host", "a/up"):
-        with pytest.raises(NotFound, match=f"the subpath {part} of the volume .* does not exist"):
+        with pytest.raises(NotFound, match=f"the subpath {part} of the volume {store} does not exist"):
             run(engine, busybox, "ls /x", mounts=(volume(store, "/x", f"subpath={part}"),))
     with pytest.raises(NotFound, match="does not exist"):
         run(engine, busybox, "true", mounts=(volume(store, "/x", "subpath=nosuch"),))

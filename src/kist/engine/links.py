@@ -54,9 +54,19 @@ def resolve(texts: Iterable[str], get: Callable[[str], Container]) -> tuple[Link
             )
         address = address_on(target, {DEFAULT})
         if not address:
-            raise Conflict(f"cannot link to {target.name}: it is on no network (--network {target.options.network})")
+            raise _no_way(target)
         found.append(Link(target, alias, address))
     return tuple(found)
+
+
+def _no_way(target: Container) -> Conflict:
+    others = ", ".join(each.network for each in target.networks)
+    if not others:
+        return Conflict(f"cannot link to {target.name}: it is on no network (--network {target.options.network})")
+    return Conflict(
+        f"cannot link to {target.name}: this container is on the default network, and that one on {others}",
+        hint=f"kist network connect {DEFAULT} {target.name}, or --network with one of its networks",
+    )
 
 
 def known(texts: Iterable[str], get: Callable[[str], Container], networks: Collection[str]) -> tuple[Link, ...]:

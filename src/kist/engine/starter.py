@@ -221,9 +221,10 @@ def _bind_failure(failure: dict[str, Any], reason: str) -> KistError:
         return binds.refusal(failure["errno"], reason, failure["arguments"])
     source = failure["arguments"].get("source") or failure["arguments"].get("volume") or failure["path"]
     if within := failure["arguments"].get("within"):
+        name = os.path.basename(os.path.dirname(source)) if source.startswith("/") else source
         what = "does not exist" if failure["errno"] == errno.ENOENT else f"cannot be mounted: {reason}"
         return NotFound(
-            f"the subpath {within} of the volume {source} {what}",
+            f"the subpath {within} of the volume {name} {what}",
             hint="make it first, by a container that has the whole volume",
         )
     return NotFound(

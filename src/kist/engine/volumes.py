@@ -18,6 +18,7 @@ from kist.spec.volume import VolumeSource
 from kist.store import Store
 
 _log = logging.getLogger(__name__)
+_WAS_GONE = "the directory of the volume %s was gone: there is a new, empty one"
 
 
 class ContainerVolumes:
@@ -78,6 +79,7 @@ class ContainerVolumes:
         uid = 0 if owner is None else owner.uid
         options = mount.pairs("volume-opt")
         check_options(options, root=self._root)
+        lost = bool(mount.source) and not self._store.volumes.has_directory(mount.source)
         volume, made = self._store.volumes.create(
             mount.source, labels=mount.pairs("volume-label"), options=options, owner=uid
         )
@@ -87,6 +89,8 @@ class ContainerVolumes:
             self._events.note("volume", "create", volume.name, {"driver": volume.driver})
         else:
             check_same(volume, options)
+            if lost:
+                _log.warning(_WAS_GONE, volume.name)
         return Mount("volume", volume.name, mount.target, mount.options)
 
     def sources(self, mounts: Iterable[Mount], owner: Owner | None = None) -> dict[str, VolumeSource]:
@@ -105,7 +109,7 @@ class ContainerVolumes:
                 _log.warning("the volume %s had lost its record: it has a new one", name)
             check_owner(volume, uid)
             if self._store.volumes.ready(volume):
-                _log.warning("the directory of the volume %s was gone: there is a new, empty one", name)
+                _log.warning(_WAS_GONE, name)
             found[name] = self._store.volumes.source(volume)
         return found
 

@@ -158,7 +158,7 @@ def check_subnet(subnet: Subnet) -> None:
         if not first <= int(parse_address(subnet.gateway)) <= last:
             raise InvalidInput(
                 f"the gateway {subnet.gateway} cannot be a host's address in {network}",
-                hint=f"take one from {network[first - int(network.network_address)]} on, or leave it out",
+                hint=f"take one from {_written(first, network)} on, or leave it out",
             )
 
 
@@ -207,7 +207,12 @@ def fixed_address(subnet: Subnet, used: Collection[str], wanted: str) -> str:
     address = parse_address(wanted, subnet.subnet)
     first, last = _usable(parse_subnet(subnet.subnet))
     if not first <= int(address) <= last:
-        raise InvalidInput(f"invalid address {wanted}: it is not one of the network's {subnet.subnet}")
+        whole = parse_subnet(subnet.subnet)
+        why = "is the whole network's, and no container's" if address in whole else "is not one of the network's"
+        raise InvalidInput(
+            f"invalid address {wanted}: it {why} ({whole})",
+            hint=f"take one from {_written(first, whole)} to {_written(last, whole)}",
+        )
     if str(address) in {bare(each) for each in (subnet.gateway, *subnet.reserved.values(), *used)}:
         raise Conflict(f"Address already in use: {wanted}", hint="choose another, or leave --ip out")
     return str(address)
@@ -217,6 +222,10 @@ def _usable(network: AnyNetwork) -> tuple[int, int]:
     """The first and last address that a device can have."""
     last = int(network.broadcast_address)
     return int(network.network_address) + 1, last - 1 if network.version == 4 else last
+
+
+def _written(number: int, network: AnyNetwork) -> str:
+    return str(network[number - int(network.network_address)])
 
 
 def mac_for(address: str) -> str:

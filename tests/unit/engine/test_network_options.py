@@ -66,8 +66,8 @@ def test_a_link(text: str, expected: tuple[str, str]) -> None:
     assert links.read_link(text) == expected
 
 
-def _target(*, running: bool = True, network: str = "10.88.0.2/16") -> Container:
-    attached = (NetworkAttachment("bridge", network, "10.88.0.1", ""),) if network else ()
+def _target(*, running: bool = True, network: str = "bridge") -> Container:
+    attached = (NetworkAttachment(network, "10.88.0.2/16", "10.88.0.1", ""),) if network else ()
     return Container(
         "a" * 64,
         "postgres",
@@ -104,7 +104,12 @@ def test_a_linked_container_gives_its_address_ports_and_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "words"), [(_target(running=False), "non running"), (_target(network=""), "no network")]
+    ("target", "words"),
+    [
+        (_target(running=False), "non running"),
+        (_target(network=""), "no network"),
+        (_target(network="lab"), "that one on lab"),
+    ],
 )
 def test_what_cannot_be_linked_to(target: Container, words: str) -> None:
     with pytest.raises(Conflict, match=words):

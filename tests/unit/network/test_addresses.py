@@ -182,8 +182,8 @@ def test_an_address_that_was_asked_for() -> None:
         ("10.88.0.1", Conflict, "already in use"),
         ("10.88.0.2", Conflict, "already in use"),
         ("10.89.0.1", InvalidInput, "not one of the network's"),
-        ("10.88.0.0", InvalidInput, "not one of the network's"),
-        ("10.88.255.255", InvalidInput, "not one of the network's"),
+        ("10.88.0.0", InvalidInput, "is the whole network's, and no container's"),
+        ("10.88.255.255", InvalidInput, "is the whole network's, and no container's"),
         ("here", InvalidInput, "invalid IPv4 address: here"),
     ],
 )
