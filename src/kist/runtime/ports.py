@@ -9,8 +9,9 @@ import errno
 
 from kist.kernel.lean import socket
 from kist.runtime import loop as events
+from kist.runtime.allowance import Allowance, most
 from kist.runtime.tcp_relay import TcpRelay
-from kist.runtime.udp_relay import UdpRelay
+from kist.runtime.udp_relay import Peers, UdpRelay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +28,16 @@ class Ports:
     Attributes:
         published: ``{"port", "protocol", "host_ip", "host_port"}`` of each listening socket.
         taken: what was wanted, with the one port that was taken of those to choose from: for a successor.
+
+    Args:
+        loop: the monitor's.
+        descriptors: how many those who connect may have; udp's clients have half of them at most, where there are any.
     """
 
-    def __init__(self, loop: events.Loop) -> None:
+    def __init__(self, loop: events.Loop, descriptors: int = 0) -> None:
         self._loop = loop
+        self._allowance = Allowance(descriptors or most())
+        self._peers: Peers | None = None
         self._relays: list[tuple[TcpRelay | UdpRelay, dict[str, Any]]] = []
         self.published: list[dict[str, Any]] = []
         self.taken: list[dict[str, Any]] = []
@@ -65,12 +72,20 @@ class Ports:
         sockets, number = _listen(wanted)
         wanted = wanted | {"host_ports": [number]}
         self.taken.append(wanted)
-        relay = TcpRelay if wanted["protocol"] == "tcp" else UdpRelay
         told = {key: wanted[key] for key in ("port", "protocol")}
         for listening in sockets:
             host_ip: str = listening.getsockname()[0]
-            self._relays.append((relay(self._loop, listening, _target(wanted, host_ip)), wanted))
+            self._relays.append((self._relay(listening, wanted["protocol"], _target(wanted, host_ip)), wanted))
             self.published.append(told | {"host_ip": host_ip, "host_port": number})
+
+    def _relay(self, listening: socket.socket, protocol: str, target: tuple[str, int]) -> TcpRelay | UdpRelay:
+        self._allowance.left -= 1
+        if protocol == "tcp":
+            return TcpRelay(self._loop, listening, target, self._allowance)
+        if self._peers is None:
+            self._peers = Peers(self._loop, self._allowance.left // 2)
+            self._allowance.left -= self._peers.most
+        return UdpRelay(self._loop, listening, target, self._peers)
 
     def aim(self, address: str, address6: str) -> None:
         """The container is reached at these addresses now; connections that are open stay."""

@@ -7,11 +7,13 @@ one side has sent and the other has not taken is held once for each direction, a
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from kist.kernel import lean, pipes
 from kist.kernel.lean import socket
 from kist.runtime import loop as events
+from kist.runtime.allowance import Allowance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +29,14 @@ class TcpRelay:
         loop: the monitor's.
         listening: it listens, and does not block.
         target: where the container listens.
+        allowance: of descriptors; when it is used up, who connects is turned away.
     """
 
-    def __init__(self, loop: events.Loop, listening: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(
+        self, loop: events.Loop, listening: socket.socket, target: tuple[str, int], allowance: Allowance
+    ) -> None:
         self._loop = loop
+        self._allowance = allowance
         self._listening = listening
         self.aim(target)
         self._pairs: set[_Pair] = set()
@@ -39,7 +45,7 @@ class TcpRelay:
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         # Those that are accepted have it from this one.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._loop.watch(listening.fileno(), events.READ, self._accept)
+        self._loop.watch(listening.fileno(), events.READ, self._accept, on_error=events.go_on)
 
     def aim(self, target: tuple[str, int]) -> None:
         """Carry connections there from now on; without an address they are turned away."""
@@ -50,7 +56,8 @@ class TcpRelay:
         """Stop listening, and end what is carried."""
         self._loop.forget(self._listening.fileno())
         self._listening.close()
-        os.close(self._spare)
+        if self._spare >= 0:
+            os.close(self._spare)
         for pair in tuple(self._pairs):
             pair.close()
 
@@ -61,26 +68,29 @@ class TcpRelay:
             if error.errno in pipes.USED_UP:
                 self._turn_away()
             return
-        if not self._target[0]:
-            client.close()  # the container is on no network any more
+        if not self._target[0] or not self._allowance.take(2):
+            client.close()  # the container is on no network any more, or has as many clients as it may have
             return
         try:
             server = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError:
             client.close()
+            self._allowance.give(2)
             return
         client.setblocking(False)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._pairs.add(_Pair(self._loop, client, server, self._target, self._pairs.discard))
+        self._pairs.add(_Pair(self._loop, client, server, self._target, self._allowance, self._pairs.discard))
 
     def _turn_away(self) -> None:
-        os.close(self._spare)
-        try:
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+        with contextlib.suppress(OSError):  # it has gone, or another process was faster: it is reported again
             lean.accept(self._listening).close()
-        except OSError:
-            pass  # it has gone, or another process was faster with the descriptor: it is reported again
-        finally:
+        try:
             self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return  # the next time, then
 
 
 class _Side:
@@ -93,8 +103,9 @@ class _Side:
         watched: the events that the loop looks for; -1 when it does not look.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, allowance: Allowance) -> None:
         self.connection = connection
+        self._allowance = allowance
         self.fd = connection.fileno()
         self.pending = b""
         self.pipe: tuple[int, int] | None = None
@@ -122,14 +133,23 @@ class _Side:
         if sent < count:
             self.pending = bytes(_buffer[sent:count])
         elif count == len(_buffer):
+            self._take_pipe()
+
+    def _take_pipe(self) -> None:
+        """Where no more can be had, it goes on as it is."""
+        if self._allowance.take(2):
             self.pipe = pipes.roomy()
+            if self.pipe is None:
+                self._allowance.give(2)
 
     def close(self) -> None:
         """Close the socket and the pipe."""
         self.connection.close()
+        self._allowance.give(1)
         if self.pipe is not None:
             os.close(self.pipe[0])
             os.close(self.pipe[1])
+            self._allowance.give(2)
 
 
 class _Pair:
@@ -141,19 +161,20 @@ class _Pair:
         client: socket.socket,
         server: socket.socket,
         target: tuple[str, int],
+        allowance: Allowance,
         on_end: Callable[[_Pair], None],
     ) -> None:
         self._loop = loop
         self._on_end = on_end
-        self._client, self._server = _Side(client), _Side(server)
+        self._client, self._server = _Side(client, allowance), _Side(server, allowance)
         self._open = True
         try:
             server.connect(target)
         except BlockingIOError:
-            loop.watch(self._server.fd, events.WRITE, self._connected)
+            loop.watch(self._server.fd, events.WRITE, self._connected, on_error=self.close)
             return
         except OSError:
-            loop.watch(self._server.fd, events.WRITE, self._refused)
+            loop.watch(self._server.fd, events.WRITE, self._refused, on_error=self.close)
             return
         self._watch()
 
@@ -191,7 +212,7 @@ class _Pair:
             return
         side.watched = wanted
         if wanted >= 0:
-            self._loop.watch(side.fd, wanted, ready)
+            self._loop.watch(side.fd, wanted, ready, on_error=self.close)
         else:
             self._loop.forget(side.fd)
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from harness import until
 from kist.runtime.loop import Loop
 from kist.runtime.ports import Ports
+from kist.runtime.udp_relay import Peers, UdpRelay
 
 
 class Room:
@@ -24,18 +26,27 @@ class Room:
         self.loop.watch(self._wake_read, 1, lambda _: os.read(self._wake_read, 1))
         self._thread = threading.Thread(target=self._turn)
         self._ports: list[Ports] = []
+        self._closes: list[Callable[[], None]] = []
 
     def _turn(self) -> None:
         while self._running:
             self.loop.turn()
 
-    def publish(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    def publish(self, *wanted: dict[str, Any], descriptors: int = 0) -> list[dict[str, Any]]:
         """Publish ports, start turning, and tell what is published."""
-        self._ports.append(Ports(self.loop))
+        self._ports.append(Ports(self.loop, descriptors))
         for each in wanted:
             self._ports[-1].publish(each)
-        self._thread.start()
+        self.start()
         return self._ports[-1].published
+
+    def start(self) -> None:
+        """Turn from now on."""
+        self._thread.start()
+
+    def close_after(self, close: Callable[[], None]) -> None:
+        """Close something when nothing turns any more."""
+        self._closes.append(close)
 
     def close(self) -> None:
         self._running = False
@@ -44,6 +55,8 @@ class Room:
             self._thread.join()
         for ports in self._ports:
             ports.close()
+        for close in self._closes:
+            close()
         self.loop.close()
         os.close(self._wake)
         os.close(self._wake_read)
@@ -245,6 +258,108 @@ def test_a_burst_of_datagrams_is_carried_in_order(room: Room) -> None:
                 client.sendto(b"%d" % number, ("127.0.0.1", published[0]["host_port"]))
             found = [server.recv(100) for _ in range(100)]
     assert found == [b"%d" % number for number in range(100)]
+
+
+def echo(server: socket.socket, client: socket.socket, text: bytes) -> bytes:
+    """What a client that has sent it gets back from a server for datagrams."""
+    client.send(text)
+    data, peer = server.recvfrom(100)
+    server.sendto(data, peer)
+    return client.recv(100)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@contextlib.contextmanager
+def udp(address: tuple[str, int] | None = None) -> Iterator[socket.socket]:
+    """A socket for datagrams, bound on loopback or connected to an address."""
+    with socket.socket(socket.AF_INET6 if address and ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM) as made:
+        made.settimeout(10)
+        if address is None:
+            made.bind(("127.0.0.1", 0))
+        else:
+            made.connect(address)
+        yield made
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "::1"])
+def test_an_answer_comes_from_the_address_that_was_asked(room: Room, address: str) -> None:
+    with udp() as server:
+        number = room.publish(wanted(server.getsockname()[1], "udp", host_ip=""))[0]["host_port"]
+        with udp((address, number)) as client:  # which takes nothing of others
+            assert [echo(server, client, text) for text in (b"one", b"two")] == [b"one", b"two"]
+
+
+def test_one_client_that_asks_two_addresses_hears_from_both(room: Room) -> None:
+    with udp() as server, udp() as client:
+        number = room.publish(wanted(server.getsockname()[1], "udp", host_ip=""))[0]["host_port"]
+        asked = [("127.0.0.1", number), ("127.0.0.9", number)]
+        for address in asked:
+            client.sendto(address[0].encode(), address)
+            data, peer = server.recvfrom(100)
+            server.sendto(data, peer)
+        answers = [client.recvfrom(100) for _ in asked]
+    assert [(data.decode(), number) for data, _ in answers] == [address for _, address in answers] == asked
+
+
+def test_who_sends_from_many_ports_uses_nothing_up(room: Room) -> None:
+    with udp() as server, tcp_server(echo_at_end) as port:
+        told = room.publish(wanted(server.getsockname()[1], "udp"), wanted(port), descriptors=40)
+        address = ("127.0.0.1", told[0]["host_port"])
+        before = descriptors()
+        with udp(address) as client:
+            assert echo(server, client, b"here") == b"here"
+            for _ in range(200):
+                with udp(address) as stranger:
+                    assert echo(server, stranger, b"x") == b"x"
+            assert before < descriptors() <= before + 20
+            assert echo(server, client, b"still") == b"still"
+        with socket.create_connection(("127.0.0.1", told[1]["host_port"])) as connection:
+            connection.sendall(b"and tcp")
+            connection.shutdown(socket.SHUT_WR)
+            assert read_all(connection) == b"and tcp"
+
+
+def test_connections_beyond_what_may_be_opened_are_turned_away_until_there_is_room(room: Room) -> None:
+    with tcp_server(echo_at_end) as port:
+        address = ("127.0.0.1", room.publish(wanted(port), descriptors=9)[0]["host_port"])
+        clients = [socket.create_connection(address) for _ in range(6)]
+        assert [read_all(client) for client in clients[4:]] == [b"", b""]
+        clients[0].sendall(bytes(1 << 20))  # for which there is no pipe
+        for client in clients[:4]:
+            client.shutdown(socket.SHUT_WR)
+        assert [len(read_all(client)) for client in clients[:4]] == [1 << 20, 0, 0, 0]
+        for client in clients:
+            client.close()
+
+        def served() -> bool:
+            with socket.create_connection(address) as client:
+                with contextlib.suppress(OSError):
+                    client.sendall(b"again")
+                    client.shutdown(socket.SHUT_WR)
+                    return read_all(client) == b"again"
+                return False
+
+        until(served)
+
+
+def test_a_client_that_is_quiet_is_forgotten(room: Room) -> None:
+    peers = Peers(room.loop, patience=200_000_000)
+    with udp() as server, udp() as listening:
+        address = listening.getsockname()
+        made = listening.dup()
+        made.setblocking(False)
+        relay = UdpRelay(room.loop, made, server.getsockname(), peers)
+        room.start()
+        before = descriptors()
+        with udp(address) as client, udp(address) as other:
+            assert echo(server, client, b"here") == b"here"
+            assert echo(server, other, b"here") == b"here"
+            until(lambda: descriptors() == before + 2)  # the clients' own
+            assert echo(server, client, b"again") == b"again"
+        room.close_after(relay.close)
 
 
 def test_a_port_that_is_taken_is_named(room: Room) -> None:
