@@ -291,6 +291,7 @@ def test_a_start_that_fails_on_a_second_network_leaves_nothing_leased(engine: En
         ({"options": {"com.docker.network.driver.mtu": "1279"}, "ipv6": True}, InvalidInput, "IPv6 needs 1280"),
         ({"options": {"com.docker.network.bridge.name": "kist0"}}, InvalidInput, "Kist calls bridges so"),
         ({"options": {"com.docker.network.bridge.name": "kist-0123456789"}}, InvalidInput, "Kist calls bridges so"),
+        ({"options": {"com.docker.network.bridge.host_binding_ipv4": "here"}}, InvalidInput, "invalid IP address"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused(

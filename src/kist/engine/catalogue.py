@@ -13,6 +13,7 @@ from functools import partial
 
 from msgspec import structs
 
+from kist.engine import publishing
 from kist.engine.ground import Ground
 from kist.errors import Conflict, Forbidden, InvalidInput, NotFound, Overlap, Unsupported
 from kist.kernel import faults
@@ -164,6 +165,7 @@ def _check(options: NetworkOptions) -> None:
             f"invalid value {meant.bridge!r} for the option name: Kist calls bridges so whose names it chooses",
             hint="leave it out, or choose another one",
         )
+    publishing.host_address(meant.host_ip)
     _check_subnets(options)
 
 

@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from kist.errors import Conflict, Forbidden, InvalidInput, KistError, Unsupported, see_doctor
@@ -23,7 +24,7 @@ def check(options: ContainerOptions) -> None:
     """Refuse what cannot be published.
 
     Raises:
-        InvalidInput: a port that is none, or a host port that two ports of the container want.
+        InvalidInput: a port or an address that is none, or a host port that two ports of the container want.
         Unsupported: a protocol that is not carried.
     """
     taken: set[tuple[str, str, int]] = set()
@@ -33,11 +34,30 @@ def check(options: ContainerOptions) -> None:
                 f"publishing {binding.port}/{binding.protocol} is not supported", hint="tcp and udp can be published"
             )
         choice = host_ports(binding)
-        key = (binding.host_ip, binding.protocol, choice[0])
+        key = (host_address(binding.host_ip), binding.protocol, choice[0])
         if len(choice) == 1 and choice[0]:
             if key in taken:
                 raise InvalidInput(f"port {choice[0]}/{binding.protocol} of the host is published twice")
             taken.add(key)
+
+
+def host_address(text: str) -> str:
+    """The address of the host to listen on; empty for all.
+
+    A name is none: it would be looked up by the container's monitor, which does nothing else meanwhile.
+
+    Raises:
+        InvalidInput: it is no address.
+    """
+    if not text:
+        return ""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise InvalidInput(
+            f"invalid IP address: {text}",
+            hint="write an address of this machine, such as 127.0.0.1 or ::1, or leave it out for all of them",
+        ) from None
 
 
 def host_ports(binding: PortBinding) -> Sequence[int]:
@@ -82,7 +102,7 @@ def wanted(container: Container, address: str, address6: str = "", host_ip: str 
         {
             "port": binding.port,
             "protocol": binding.protocol,
-            "host_ip": binding.host_ip or host_ip,
+            "host_ip": host_address(binding.host_ip or host_ip),
             "host_ports": list(host_ports(binding)),
             "address": address,
             **({"address6": address6} if address6 else {}),

@@ -50,12 +50,27 @@ def test_what_is_published() -> None:
     [
         ((PortBinding(80, "sctp"),), Unsupported, "80/sctp"),
         ((PortBinding(80, host_port="x"),), InvalidInput, "Invalid hostPort: x"),
+        ((PortBinding(80, host_ip="localhost"),), InvalidInput, "invalid IP address: localhost"),
+        ((PortBinding(80, host_ip="127.1"),), InvalidInput, "invalid IP address: 127.1"),
+        ((PortBinding(80, host_ip="[::1]"),), InvalidInput, "invalid IP address"),
+        (
+            (PortBinding(80, host_ip="0:0::1", host_port="8080"), PortBinding(81, host_ip="::1", host_port="8080")),
+            InvalidInput,
+            "published twice",
+        ),
         ((PortBinding(80, host_port="8080"), PortBinding(81, host_port="8080")), InvalidInput, "published twice"),
     ],
 )
 def test_what_cannot_be_published(ports: tuple[PortBinding, ...], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         publishing.check(container(*ports).options)
+
+
+def test_a_name_that_was_stored_as_an_address_is_refused_at_the_start() -> None:
+    with pytest.raises(InvalidInput, match="localhost") as caught:
+        publishing.wanted(container(PortBinding(80, host_ip="localhost")), "10.88.0.2")
+    assert "127.0.0.1" in str(caught.value.hint)
+    assert publishing.wanted(container(PortBinding(80)), "10.88.0.2", host_ip="0::1")[0]["host_ip"] == "::1"
 
 
 def test_one_host_port_for_two_protocols_or_addresses() -> None:
