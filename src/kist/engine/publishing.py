@@ -12,7 +12,7 @@ from kist.errors import Conflict, Forbidden, InvalidInput, KistError, Unsupporte
 from kist.kernel import listeners, processes, sysctl
 from kist.kernel.listeners import Holder, Listener
 from kist.spec.container import Container, ContainerOptions
-from kist.spec.networking import PortBinding
+from kist.spec.networking import PortBinding, read_exposed
 
 _LARGEST = 0xFFFF
 _FIRST = "net.ipv4.ip_unprivileged_port_start"
@@ -113,8 +113,7 @@ def wanted(container: Container, address: str, address6: str = "", host_ip: str 
 
 def exposed(container: Container) -> Iterable[tuple[int, str]]:
     """The ports that image and options expose, in order."""
-    split = (port.partition("/") for port in container.config.exposed_ports or {})
-    return sorted({(int(number), protocol or "tcp") for number, _, protocol in split})
+    return sorted(set(read_exposed(container.config.exposed_ports or ())))
 
 
 class Neighbours(NamedTuple):

@@ -1,6 +1,10 @@
 """A container's place in the network, as it is asked for and as it is."""
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
+
+LARGEST_PORT = 0xFFFF
 
 
 class PortBinding(msgspec.Struct, frozen=True):
@@ -17,6 +21,24 @@ class PortBinding(msgspec.Struct, frozen=True):
     protocol: str = "tcp"
     host_ip: str = ""
     host_port: str = ""
+
+
+def is_port(text: str) -> bool:
+    """Whether it is the number of a port."""
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= LARGEST_PORT
+
+
+def read_exposed(names: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The ports that an image exposes, and their protocols: ``80``, ``53/udp``, and a range is that many ports.
+
+    An image may hold anything there: what is neither number nor range is no port.
+    """
+    for name in names:
+        numbers, _, protocol = name.partition("/")
+        first, dash, last = numbers.partition("-")
+        if is_port(first) and is_port(last if dash else first):
+            for number in range(int(first), int(last if dash else first) + 1):
+                yield number, protocol.lower() or "tcp"
 
 
 def joins_alone(mode: str) -> bool:

@@ -66,6 +66,16 @@ def test_what_cannot_be_published(ports: tuple[PortBinding, ...], error: type[Ex
         publishing.check(container(*ports).options)
 
 
+def test_an_image_may_expose_ranges_and_anything_else() -> None:
+    exposed = ("8000-8002/tcp", "8001", "53/UDP", "web", "", "0-3", "9-8", "70000", "1-2-3", "5/sctp")
+    made = container(publish_all=True, exposed=exposed)
+    assert publishing.exposed(made) == [(5, "sctp"), (53, "udp"), (8000, "tcp"), (8001, "tcp"), (8002, "tcp")]
+    asked = publishing.wanted(made, "10.88.0.2")
+    assert [(each["port"], each["protocol"]) for each in asked] == [
+        (53, "udp"), (8000, "tcp"), (8001, "tcp"), (8002, "tcp"),
+    ]  # fmt: skip
+
+
 def test_a_name_that_was_stored_as_an_address_is_refused_at_the_start() -> None:
     with pytest.raises(InvalidInput, match="localhost") as caught:
         publishing.wanted(container(PortBinding(80, host_ip="localhost")), "10.88.0.2")

@@ -10,7 +10,16 @@ from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.docker import fields
 from kist.spec.network import PREDEFINED
-from kist.spec.networking import Endpoint, NetworkAttachment, Networking, PortBinding, joins_alone
+from kist.spec.networking import (
+    LARGEST_PORT,
+    Endpoint,
+    NetworkAttachment,
+    Networking,
+    PortBinding,
+    is_port,
+    joins_alone,
+    read_exposed,
+)
 
 READ = frozenset(
     {"Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "Links", "NetworkMode", "PortBindings", "PublishAllPorts"}
@@ -25,7 +34,6 @@ _SHOWN = frozenset(
 )  # fmt: skip
 _ADDRESSES = frozenset({"IPv4Address", "IPv6Address", "LinkLocalIPs"})
 _PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
-_LARGEST_PORT = 0xFFFF
 
 
 def read_network_mode(body: Mapping[str, Any], host: Mapping[str, Any]) -> str:
@@ -119,9 +127,7 @@ def write_port_list(container: Container) -> list[dict[str, Any]]:
     if not container.state.running:
         return []
     published = {(each.port, each.protocol) for each in container.state.ports}
-    # An image may hold anything there; what is no number is no port.
-    pairs = (port.partition("/")[::2] for port in sorted(container.config.exposed_ports or {}))
-    exposed = [(int(number), protocol or "tcp") for number, protocol in pairs if _is_port(number)]
+    exposed = read_exposed(sorted(container.config.exposed_ports or {}))
     shown: list[dict[str, Any]] = [
         {"PrivatePort": port, "Type": protocol} for port, protocol in exposed if (port, protocol) not in published
     ]
@@ -139,15 +145,11 @@ def split_port(text: str) -> tuple[int, str]:
     """
     number, _, protocol = text.partition("/")
     protocol = protocol.lower() or "tcp"
-    if not _is_port(number):
-        raise InvalidInput(f"invalid port {text!r}", hint=f"a port is a number from 1 to {_LARGEST_PORT}")
+    if not is_port(number):
+        raise InvalidInput(f"invalid port {text!r}", hint=f"a port is a number from 1 to {LARGEST_PORT}")
     if protocol not in _PROTOCOLS:
         raise InvalidInput(f"invalid port {text!r}: unknown protocol {protocol!r}", hint="tcp, udp or sctp")
     return int(number), protocol
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= _LARGEST_PORT
 
 
 def _check_port(text: str) -> str:
