@@ -589,6 +589,12 @@ def test_a_udp_port_answers_from_whichever_ipv6_address_was_asked(host: Namespac
     assert host.run(ask_all) == [b"who"] * 3
 
 
+def test_a_bridge_has_its_address_however_that_was_spelt_when_the_network_was_stored(host: Namespace) -> None:
+    stored = BridgeNetwork("test", "kisttest0", (Subnet("fd00:c:0::/64", "fd00:c:0::1"),))
+    host.run(lambda: bridges.ensure(stored))
+    host.run(lambda: bridges.ensure(stored))
+
+
 def test_the_lock_of_a_namespace_keeps_others_out(host: Namespace, spaces: Callable[[], Namespace]) -> None:
     def try_lock() -> None:
         descriptor = netns.current()

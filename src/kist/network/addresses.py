@@ -56,6 +56,11 @@ def parse_address(text: str, subnet: str = "") -> IPv4Address | IPv6Address:
     )
 
 
+def plain(address: str) -> str:
+    """An address without the length of its prefix, spelt as all are that are given out: ``fd00:1:0::1`` is one too."""
+    return str(ip_address(bare(address)))
+
+
 def choose_subnet(routed: Iterable[str], candidates: Iterable[str] = CANDIDATE_SUBNETS) -> str:
     """The first candidate that overlaps none of the host's destinations (``0.0.0.0/0`` does not count).
 
@@ -182,7 +187,7 @@ def choose_address(subnet: Subnet, used: Collection[str]) -> str:
     Raises:
         Unavailable: all are taken.
     """
-    taken = {bare(address) for address in (subnet.gateway, *subnet.reserved.values(), *used)}
+    taken = {bare(address) for address in used} | _kept(subnet)
     network = parse_subnet(subnet.ip_range or subnet.subnet)
     first, last = _usable(parse_subnet(subnet.subnet))
     low, high = max(first, int(network.network_address)), min(last, int(network.broadcast_address))
@@ -213,9 +218,14 @@ def fixed_address(subnet: Subnet, used: Collection[str], wanted: str) -> str:
             f"invalid address {wanted}: it {why} ({whole})",
             hint=f"take one from {_written(first, whole)} to {_written(last, whole)}",
         )
-    if str(address) in {bare(each) for each in (subnet.gateway, *subnet.reserved.values(), *used)}:
+    if str(address) in {bare(each) for each in used} | _kept(subnet):
         raise Conflict(f"Address already in use: {wanted}", hint="choose another, or leave --ip out")
     return str(address)
+
+
+def _kept(subnet: Subnet) -> set[str]:
+    """Addresses that no container gets; of networks that were stored long ago, spelt as somebody has written them."""
+    return {plain(address) for address in (subnet.gateway, *subnet.reserved.values()) if address}
 
 
 def _usable(network: AnyNetwork) -> tuple[int, int]:

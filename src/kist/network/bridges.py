@@ -17,7 +17,7 @@ from kist.kernel import netns, nftables, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.rtnetlink import Link
 from kist.network import firewall
-from kist.network.addresses import choose_subnet, first_address, mac_for, overlapping, parse_subnet
+from kist.network.addresses import choose_subnet, first_address, mac_for, overlapping, parse_subnet, plain
 from kist.network.failures import explained, explained_rules
 from kist.network.plan import ALIAS_PREFIX, CABLE_PREFIX, DEFAULT, BridgeNetwork
 from kist.spec.network import Subnet
@@ -266,9 +266,11 @@ def _main_address(network: BridgeNetwork) -> str:
 
 
 def _has_address(connection: Socket, link: Link, subnet: Subnet) -> bool:
+    if not subnet.gateway:
+        return True
     found = rtnetlink.addresses(connection, link.ifindex, FAMILIES[subnet.version])
-    wanted = subnet.gateway, parse_subnet(subnet.subnet).prefixlen
-    return not subnet.gateway or any((each.address, each.prefix) == wanted for each in found)
+    wanted = plain(subnet.gateway), parse_subnet(subnet.subnet).prefixlen
+    return any((plain(each.address), each.prefix) == wanted for each in found)
 
 
 def _add_address(connection: Socket, link: Link, network: BridgeNetwork, subnet: Subnet) -> None:

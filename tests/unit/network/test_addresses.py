@@ -24,6 +24,7 @@ SUBNET = Subnet("10.88.0.0/16", "10.88.0.1")
         (Subnet("10.89.0.0/22", "10.89.0.1", "10.89.2.0/24"), (), "10.89.2.0"),
         (Subnet("10.89.0.0/22", "10.89.0.1", "10.89.0.0/28", {"printer": "10.89.0.2"}), (), "10.89.0.3"),
         (Subnet("fd00:1::/64", "fd00:1::1"), ("fd00:1::2",), "fd00:1::3"),
+        (Subnet("fd00:1:0::/64", "fd00:1:0::1", "", {"printer": "FD00:1::0002"}), (), "fd00:1::3"),
     ],
 )
 def test_the_lowest_free_address_is_chosen(subnet: Subnet, used: tuple[str, ...], expected: str) -> None:
@@ -41,6 +42,14 @@ def test_a_full_subnet_is_said_to_be_full(subnet: Subnet) -> None:
     with pytest.raises(Unavailable, match="no free address in ") as caught:
         addresses.choose_address(subnet, {"10.0.0.2"})
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("wanted", ["fd00:1::1", "fd00:1:0::2", "FD00:1::7"])
+def test_the_gateways_address_and_a_reserved_one_are_nobodys_however_they_are_spelt(wanted: str) -> None:
+    subnet = Subnet("fd00:1:0::/64", "fd00:1:0:0::1", "", {"printer": "fd00:1:0::2"})
+    with pytest.raises(Conflict, match="already in use"):
+        addresses.fixed_address(subnet, ["fd00:1::7"], wanted)
+    assert addresses.fixed_address(subnet, ["fd00:1::7"], "fd00:1:0::8") == "fd00:1::8"
 
 
 @given(st.integers(20, 30), st.integers(0, 2**32 - 1), st.data())
