@@ -48,12 +48,8 @@ def served_resolv_file(host: str, address: str, wanted: Networking = NOTHING) ->
     """
     own = [server for server in wanted.dns if not _reachable(server)]
     others = len(own) < len(wanted.dns) or not own
-    text = _resolv_text([*own, *[address] * others], host, wanted)
-    if "ndots:" in text:
-        return text
     # A name without a dot is a container's more often than it lacks its domain.
-    head, options, rest = text.partition("options ")
-    return f"{head}options ndots:0{' ' if options else chr(10)}{rest}"
+    return _resolv_text([*own, *[address] * others], host, wanted, dots="ndots:0")
 
 
 def servers_outside(servers: Iterable[str]) -> list[str]:
@@ -68,12 +64,15 @@ def host_resolv_file(host: str, wanted: Networking) -> str:
     return _resolv_text(wanted.dns or _values(host, "nameserver"), host, wanted)
 
 
-def _resolv_text(servers: Iterable[str], source: str, wanted: Networking) -> str:
+def _resolv_text(servers: Iterable[str], source: str, wanted: Networking, dots: str = "") -> str:
+    """The lines of a resolv.conf; ``dots`` is an option that is there unless another of its name is."""
     lines = [f"nameserver {server}" for server in servers] or ["# The host has no name server that can be reached"]
     # "." alone asks for no search domain at all, as in Docker.
     search = [] if wanted.dns_search == (".",) else [" ".join(wanted.dns_search)] * bool(wanted.dns_search)
     lines += [f"search {value}" for value in (search if wanted.dns_search else _lines(source, "search"))]
     options = [" ".join(wanted.dns_options)] if wanted.dns_options else _lines(source, "options")
+    if dots and not any(word.startswith("ndots:") for value in options for word in value.split()):
+        options = [" ".join([dots, *options[:1]]), *options[1:]]
     lines += [f"options {value}" for value in options]
     return "\n".join(lines) + "\n"
 
