@@ -1,4 +1,4 @@
-"""Images that go while somebody names or uses them: who was first wins, and nobody is told what was not."""
+"""What goes while somebody names, uses or starts it: who was first wins, and nobody is told what was not."""
 
 import io
 import sqlite3
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import needs
-from harness import an_engine, until
+from harness import an_engine, import_busybox, until
 from kist.engine import Engine
 from kist.errors import KistError, NotFound
 from kist.spec.container import ContainerOptions
@@ -148,3 +148,21 @@ def test_what_was_named_or_used_is_there_whoever_prunes_beside(engine: Engine) -
     assert all(
         container.image_id in {image.id for image in engine.images()} for container in engine.containers(all=True)
     )
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_what_a_container_holds_that_starts_after_the_check_has_looked_stays(engine: Engine, *, started: bool) -> None:
+    options = ContainerOptions(image=import_busybox(engine), command=("sleep", "1000"), network="none")
+    container = engine.create(options)
+    engine.start(container)
+    engine.kill(container)
+    until(lambda: not Path(engine.run_root, "containers", container.id).exists())
+    with engine.store.database.transaction() as db:
+        db.execute("INSERT INTO addresses VALUES ('bridge', '10.231.255.9', ?)", (container.id,))
+    (found,) = engine._checker._addresses()
+    assert found.problem.subject == container.id
+    assert found.mend is not None
+    if started:
+        engine.start(container)
+    found.mend()
+    assert engine.store.networks.holders() == ((container.id,) if started else ())

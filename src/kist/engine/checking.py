@@ -202,9 +202,8 @@ class Checker:
             with open(path, "rb") as file:
                 found = json.load(file)
             if found["running"] and not process.exists(found["pid"]):
-                end = {"running": False, "exit_code": 255, "pid": found["pid"]}
                 problem = Problem("process", path, "says that an exec'd process runs which does not")
-                yield Finding(problem, "recorded as ended with 255", partial(messages.write_json, path, end))
+                yield Finding(problem, "recorded as ended with 255", partial(_end_exec, path, found))
 
     def _directories(self) -> Iterator[Finding]:
         with self._store.quiet() as quiet:
@@ -228,12 +227,15 @@ class Checker:
             empty = min(map(leftovers.empty_for, places))
             if empty > _EMPTY_SECONDS or (empty >= 0 and name in stopped):
                 problem = Problem("cgroup", f"kist/{name}", "of a container that does not run")
-                yield Finding(problem, "removed", partial(leftovers.remove_groups, places))
+                remove = partial(self._unless_started, name, leftovers.remove_groups, places)
+                yield Finding(problem, "removed", remove)
 
     def _interfaces(self) -> Iterator[Finding]:
         for name in self._stray_cables():
             problem = Problem("interface", name, "on our bridge, and of no running container")
-            yield Finding(problem, "removed", partial(self._networks.remove_device, name))
+            holders = (c.id for c in self._store.records.containers() if name in self._networks.cable_names([c.id]))
+            remove = partial(self._unless_started, next(holders, ""), self._networks.remove_device, name)
+            yield Finding(problem, "removed", remove)
         for name, alias in self._networks.stray_devices():
             self._counts["interface"] += 1
             problem = Problem("interface", name, f"of a network that does not exist: {alias.split(' ', 2)[2]}")
@@ -289,9 +291,9 @@ class Checker:
             message = f"{running[identifier].name} runs, and is not connected to all of its networks ({names})"
             problem = Problem("interface", identifier, message)
             wanted = running[identifier].options.networking.endpoints
-            yield Finding(
-                problem, "connected", partial(self._networks.settle, running[identifier], pids[identifier], wanted)
-            )
+            settle = partial(self._networks.settle, running[identifier], pids[identifier], wanted)
+            connect = partial(self._while_it_runs, running[identifier], pids[identifier], settle)
+            yield Finding(problem, "connected", connect)
         if pids and self._networks.lacks_way_out:
             problem = Problem("process", "way out", "containers run, and reach nothing outside: its program has died")
             yield Finding(problem, "started", self._networks.be_ready)
@@ -304,7 +306,25 @@ class Checker:
             if holder in here:
                 continue
             problem = Problem("address", holder, "has an address on our bridge and does not run")
-            yield Finding(problem, "given back", partial(self._networks.release, holder))
+            yield Finding(problem, "given back", partial(self._unless_started, holder, self._networks.release, holder))
+
+    def _unless_started(self, identifier: str, mend: Callable[[Any], object], subject: object) -> None:
+        """Take away what was found of a container that did not run, unless it was started since."""
+        with contextlib.ExitStack() as stack:
+            try:
+                container = self._containers.get(identifier) if identifier else None
+                if container is not None:
+                    stack.enter_context(self._containers.alone(container))
+            except NotFound:
+                container = None
+            runs = self._containers.state_of(container).running if container else identifier in self._present()
+            if not runs:
+                mend(subject)
+
+    def _while_it_runs(self, container: Container, pid: int, mend: Callable[[], object]) -> None:
+        with self._containers.alone(container):
+            if self._containers.state_of(container).pid == pid:
+                mend()
 
     def _present(self) -> frozenset[str]:
         """The ids of all that runs, or is about to or was just now: their run directories are made first, go last."""
@@ -333,6 +353,14 @@ class Checker:
                 yield Finding(
                     Problem("file", path, "a socket where nobody listens"), "removed", partial(os.unlink, path)
                 )
+
+
+def _end_exec(path: str, seen: dict[str, Any]) -> None:
+    """Record the end of an exec'd process that nobody has recorded, unless its monitor has since."""
+    with open(path, "rb") as file:
+        found = json.load(file)
+    if found == seen:
+        messages.write_json(path, {"running": False, "exit_code": 255, "pid": seen["pid"]})
 
 
 def _made_aside(run_root: str, containers: str) -> Iterator[tuple[str, int]]:
