@@ -16,6 +16,9 @@ from kist.kernel import paths, trees
 from kist.spec.mount import Mount
 from kist.spec.mountpoints import DIRECTORIES, FILES
 from kist.store import directories
+from kist.store.locks import StoreLock
+
+_ASIDE = "tmp"
 
 
 def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mount, ...]:
@@ -44,12 +47,17 @@ def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mou
 
 
 def forget_unused(cache: str, exists: Callable[[str], bool]) -> None:
-    """Remove the made layers of images that are gone; ``exists`` tells whether a chain is still here."""
+    """Remove the made layers of images that are gone; ``exists`` tells whether a chain is still here.
+
+    What has another name is being made, or was by somebody who was killed: that goes when nobody makes any.
+    """
     if not os.path.isdir(cache):
         return
-    for name in os.listdir(cache):
-        if not exists(name.replace("-", ":", 1)):
-            directories.remove_tree(os.path.join(cache, name))
+    with _making(cache).alone() as alone:
+        gone = [name for name in os.listdir(cache) if alone or not name.startswith(_ASIDE)]
+        for name in gone:
+            if not exists(name.replace("-", ":", 1)):
+                directories.remove_tree(os.path.join(cache, name))
 
 
 @contextmanager
@@ -120,10 +128,19 @@ def _make_in(tree: int, path: str) -> None:
         os.close(parent)
 
 
+def _making(cache: str) -> StoreLock:
+    """Held shared while layers are made."""
+    return StoreLock(f"{cache}.lock")
+
+
 def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
     """Compare with the merged view of the image, aside, then put the result in place."""
     directories.make(cache)
-    aside = tempfile.mkdtemp(dir=cache)
+    with _making(cache).shared():
+        _make_aside(tempfile.mkdtemp(prefix=_ASIDE, dir=cache), layer, root)
+
+
+def _make_aside(aside: str, layer: str, root: Sequence[Mount]) -> None:
     os.chmod(aside, 0o755)  # noqa: S103 - it becomes the "/" of containers
     lower = [option for option in root[0].options if not option.startswith(("upperdir=", "workdir=", "disk="))]
     layers = next(option for option in lower if option.startswith("lowerdir=")).partition("=")[2].split(":")

@@ -10,6 +10,7 @@ from kist.engine import mountpoints
 from kist.kernel import trees
 from kist.spec.mount import Mount
 from kist.store import Store
+from moments import stopped_at
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="looks through overlay mounts")]
 
@@ -137,3 +138,15 @@ def test_a_plain_root_gives_back_what_it_borrowed(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["dev", "etc"]
     assert os.listdir(tmp_path / "etc") == ["hosts"]
     assert mountpoints.with_mountpoints(str(tmp_path / "cache"), "", root) == root
+
+
+def test_what_another_engine_is_making_stays_and_what_a_killed_one_made_goes(store: Store, tmp_path: Path) -> None:
+    cache, root = str(tmp_path / "cache"), image(store, empty)
+    os.makedirs(f"{cache}/tmp-of-the-dead/proc")
+    os.makedirs(f"{cache}/sha256-gone/proc")
+    with stopped_at("_make_files", lambda: mountpoints.with_mountpoints(cache, "sha256:x", root)):
+        mountpoints.forget_unused(cache, lambda chain: chain == "sha256:x")
+        assert len(os.listdir(cache)) == 2, "the dead one's goes when it cannot be the living one's"
+    assert set(os.listdir(f"{cache}/sha256-x")) >= {"proc", "etc"}
+    mountpoints.forget_unused(cache, lambda chain: chain == "sha256:x")
+    assert os.listdir(cache) == ["sha256-x"]

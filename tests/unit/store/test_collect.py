@@ -5,10 +5,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -16,6 +14,7 @@ from kist.spec.container import Container, ContainerOptions
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.store import Store
+from moments import stopped_at
 
 POINTS = (
     "collect: removed a blob",
@@ -23,30 +22,6 @@ POINTS = (
     "collect: let go of the lock",
     "collect: removed a snapshot's files",
 )
-
-
-@contextmanager
-def stopped_at(name: str, act: Callable[[], object]) -> Iterator[None]:
-    """While another thread does this, and has come to a call of a function of this name; at the end it goes on."""
-    there, go_on = threading.Event(), threading.Event()
-
-    def look(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_name == name:
-            there.set()
-            assert go_on.wait(60)
-
-    def run() -> None:
-        sys.setprofile(look)
-        act()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert there.wait(60), f"{name} was not called"
-        yield
-    finally:
-        go_on.set()
-        thread.join()
 
 
 def dead_layer(store: Store) -> None:

@@ -1,0 +1,31 @@
+"""A thread that is held at a moment, so that a test can do something just then."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stopped_at(name: str, act: Callable[[], object]) -> Iterator[None]:
+    """While another thread does this, and has come to a call of a function of this name; at the end it goes on."""
+    there, go_on = threading.Event(), threading.Event()
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == name:
+            there.set()
+            assert go_on.wait(60)
+
+    def run() -> None:
+        sys.setprofile(look)
+        act()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert there.wait(60), f"{name} was not called"
+        yield
+    finally:
+        go_on.set()
+        thread.join()
