@@ -108,6 +108,10 @@ def set_aside(directory: str, names: Iterable[str]) -> tuple[str, ...]:
             os.rename(f"{directory}/{name}", f"{directory}/{aside}")
         except FileNotFoundError:
             continue
+        except OSError as error:
+            if error.errno != errno.EBUSY:  # something is mounted there, which `kist system check` tells
+                raise
+            continue
         found.append(f"{directory}/{aside}")
     return tuple(found)
 
