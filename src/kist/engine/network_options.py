@@ -56,6 +56,7 @@ def check_endpoint(endpoint: Endpoint) -> None:
         _check_address(address, "--link-local-ip")
     if endpoint.mac:
         _check_mac(endpoint.mac)
+    plan.device_of(endpoint)
     if endpoint.aliases and endpoint.network == plan.DEFAULT:
         raise InvalidInput(
             f"--network-alias {endpoint.aliases[0]}: network-scoped aliases are only supported for user-defined "
@@ -148,6 +149,8 @@ def _check_mac(text: str) -> None:
         good = False
     if not good:
         raise InvalidInput(f"invalid MAC address: {text!r}", hint="write six bytes, as 02:42:ac:11:00:02")
+    if not any(int(part, 16) for part in parts):
+        raise InvalidInput(f"invalid MAC address: {text!r}: no device has it", hint="leave it out for one that follows")
     if int(parts[0], 16) & 1:
         raise InvalidInput(f"invalid MAC address: {text!r}: it is one of a group", hint="make its first byte even")
 

@@ -192,7 +192,7 @@ def attachment(
         network=network.name,
         network_id=network.id,
         mac=_mac(network.driver, main, wanted.mac),
-        device=wanted.driver_options.get("com.docker.network.endpoint.ifname", "") or _prefix(options.device),
+        device=device_of(wanted) or _prefix(options.device),
         priority=wanted.priority,
         link_local=wanted.link_local_ips,
         resolver=resolver,
@@ -201,6 +201,16 @@ def attachment(
         names=names,
         **told,
     )
+
+
+def device_of(wanted: Endpoint) -> str:
+    """What a container's device is to be called, or what its name begins with; empty where nobody said.
+
+    Raises:
+        InvalidInput: no device has such a name.
+    """
+    name = wanted.driver_options.get("com.docker.network.endpoint.ifname", "")
+    return _device(name, "ifname", 0 if name[-1:].isdigit() else _NUMBER_SIZE)
 
 
 def in_order(attachments: Sequence[NetworkAttachment]) -> tuple[NetworkAttachment, ...]:

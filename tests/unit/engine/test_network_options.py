@@ -14,6 +14,7 @@ def on(network: str, **wanted: Any) -> Networking:
     return Networking(endpoints=(Endpoint(network, **wanted),))
 
 
+IFNAME = "com.docker.network.endpoint.ifname"
 IMAGE = Digest("sha256:" + "0" * 64)
 
 
@@ -29,6 +30,10 @@ IMAGE = Digest("sha256:" + "0" * 64)
         ("bridge", on("bridge", mac="02:42"), "invalid MAC address: '02:42'"),
         ("bridge", on("bridge", mac="zz:42:ac:11:00:02"), "invalid MAC address"),
         ("bridge", on("bridge", mac="03:42:ac:11:00:02"), "one of a group"),
+        ("bridge", on("bridge", mac="00:00:00:00:00:00"), "no device has it"),
+        ("bridge", on("bridge", driver_options={IFNAME: "a/b"}), "'a/b' for the option ifname"),
+        ("bridge", on("bridge", driver_options={IFNAME: "lan%d"}), "'lan%d' for the option ifname"),
+        ("bridge", on("bridge", driver_options={IFNAME: "thirteenlette"}), "no device has such a name"),
         ("bridge", Networking(links=("a:b:c",)), "bad format for links: 'a:b:c'"),
         ("host", Networking(links=("db",)), "host type networking can't be used with links"),
         ("none", on("none", ip="10.88.0.9"), "the network none"),
