@@ -249,69 +249,124 @@ def below(path: str) -> Iterator[tuple[str, str, os.stat_result]]:
 def _below(path: str, device: int | None) -> Iterator[tuple[str, str, os.stat_result]]:
     """As ``below``, on one device if it is given."""
     try:
-        held = [os.open(path, _DIRECTORY)]  # of the directories from the top to where we are, as many as may be open
+        way = _Way(path)
     except (FileNotFoundError, NotADirectoryError):
         return
-    names: list[str] = []  # of these, without the top
-    todo: list[list[str]] = []  # in each of them
+    todo: list[list[str]] = []  # the directories that are still to be entered, in each on the way
     try:
-        found = _statuses(held[0])
+        found = way.top()
         while True:
-            where = "/".join(names)
+            where = "/".join(way.names)
             todo.append([name for name, status in found if _is_entered(status, device)])
             for name, status in found:
                 yield where, name, status
-            while not (inner := _next(held, names, todo)):
-                if not _go_up(held, names, todo):
+            while not (found := _next(way, todo[-1])):
+                todo.pop()
+                if not todo:
                     return
-            found = inner
+                way.leave()
     finally:
-        for each in held:
-            os.close(each)
+        way.close()
 
 
 def _is_entered(status: os.stat_result, device: int | None) -> bool:
     return stat.S_ISDIR(status.st_mode) and device in {None, status.st_dev}
 
 
-def _next(held: list[int], names: list[str], todo: list[list[str]]) -> list[tuple[str, os.stat_result]]:
-    """Go down into the next directory that there is something in; empty where there is none left."""
-    while todo[-1]:
-        name = todo[-1].pop()
-        try:
-            descriptor = _down(held[-1], [*names[len(held) - 1 :], name])
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        try:
-            found = _statuses(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        if found and len(held) == len(todo) < _DEEPEST:
-            held.append(descriptor)
-        else:
-            os.close(descriptor)
-        if found:
-            names.append(name)
+def _next(way: "_Way", todo: list[str]) -> list[tuple[str, os.stat_result]]:
+    """Enter the next directory that there is something in; empty where there is none left."""
+    while todo:
+        if found := way.enter(todo.pop()):
             return found
     return []
 
 
-def _go_up(held: list[int], names: list[str], todo: list[list[str]]) -> bool:
-    """Leave a directory; whether there is one above."""
-    todo.pop()
-    if not todo:
-        return False
-    names.pop()
-    if len(held) > len(todo):
-        os.close(held.pop())
-    return True
+class _Way:
+    """From a directory down to one below it, by descriptors: of the top and the last ones, for not all can be open.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the top is gone.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.names: list[str] = []  # without the top
+        self._held = [os.open(path, _DIRECTORY)]  # -1 for one that is closed
+        self._known = [_identity(self._held[0])]
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for each in self._held:
+            if each >= 0:
+                os.close(each)
+
+    def top(self) -> list[tuple[str, os.stat_result]]:
+        """What is in the directory that it begins at."""
+        return _statuses(self._held[0])
+
+    def enter(self, name: str) -> list[tuple[str, os.stat_result]]:
+        """Go down, and tell what is there; one that is gone or empty is not entered."""
+        if self._held[-1] < 0:
+            return []  # nobody gets there any more
+        try:
+            descriptor = os.open(name, _DIRECTORY, dir_fd=self._held[-1])
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        try:
+            found = _statuses(descriptor)
+            known = _identity(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not found:
+            os.close(descriptor)
+            return []
+        self.names.append(name)
+        self._held.append(descriptor)
+        self._known.append(known)
+        far = len(self._held) - 1 - _DEEPEST
+        if far > 0 and self._held[far] >= 0:
+            os.close(self._held[far])
+            self._held[far] = -1
+        return found
+
+    def leave(self) -> None:
+        """Go up."""
+        left = self._held.pop()
+        self._known.pop()
+        self.names.pop()
+        try:
+            if self._held[-1] < 0:
+                self._held[-1] = self._above(left)
+        finally:
+            if left >= 0:
+                os.close(left)
+
+    def _above(self, left: int) -> int:
+        """The directory above, which was closed: the parent where that is the same one still, else by the names.
+
+        Nothing is opened by all its names without need: that takes as long as the square of the depth.
+        """
+        if left >= 0:
+            with suppress(FileNotFoundError):
+                found = os.open("..", _DIRECTORY, dir_fd=left)
+                if _identity(found) == self._known[-1]:
+                    return found
+                os.close(found)
+        try:
+            return _down(self._held[0], self.names)
+        except (FileNotFoundError, NotADirectoryError):
+            return -1
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _down(directory: int, names: Sequence[str]) -> int:
     """Open what lies so many names below an open directory, each a directory and no link."""
-    descriptor = os.open(names[0], _DIRECTORY, dir_fd=directory)
-    for name in names[1:]:
+    descriptor = os.open(".", _DIRECTORY, dir_fd=directory)
+    for name in names:
         try:
             deeper = os.open(name, _DIRECTORY, dir_fd=descriptor)
         finally:
