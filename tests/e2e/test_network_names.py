@@ -155,6 +155,19 @@ def test_a_link_is_a_name_of_ones_own(lab: Lab) -> None:
     assert lab.find("database") is None
 
 
+def test_a_link_follows_a_container_that_is_renamed(lab: Lab) -> None:
+    lab.start("mysql")
+    lab.start("linked", "--link", "mysql:database", "--link", "asker")
+    lab.cli.good("run", "-d", "--name", "old", BUSYBOX, "sleep", "1000")
+    lab.cli.good("run", "-d", "--name", "older", "--link", "old:db", BUSYBOX, "sleep", "1000")
+    lab.cli.good("rename", "mysql", "maria")
+    lab.cli.good("rename", "old", "new")
+    assert lookup(lab.pid_of("linked"), "database") == [lab.address("maria")]
+    assert lookup(lab.pid_of("linked"), "asker") == [lab.address("asker")]
+    lab.cli.good("restart", "-t", "0", "older")
+    assert "\tdb" in lab.cli.good("exec", "older", "cat", "/etc/hosts")
+
+
 def test_a_network_that_leads_nowhere_has_names_and_passes_nothing_on(lab: Lab) -> None:
     lab.make("closed", "--internal")
     lab.start("one", network="closed")

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundles, isolation, publishing
+from kist.engine import bundles, isolation, links, publishing
 from kist.engine.attaching import Attaching
 from kist.engine.bonds import Bonds
 from kist.engine.connecting import Connecting
@@ -240,10 +240,27 @@ class Containers:
             options = msgspec.structs.replace(kept.options, name=new)
             renamed = msgspec.structs.replace(kept, name=new, options=options)
             self._records.replace_container(renamed)
-            now = self.get(container)
-            if now.state.running and any(each.network != plan.DEFAULT for each in options.networking.endpoints):
-                self._linking.tell_it(now)
+            self._tell_names(renamed)
         self._events.container("rename", renamed, oldName=f"/{container.name}")
+        # One by one and after the other's lock, so that two who rename do not wait for each other.
+        for identifier in self._linking.all():
+            with contextlib.suppress(NotFound):
+                self._lead_links(self.get(identifier), container.name, new)
+
+    def _lead_links(self, container: Container, old: str, new: str) -> None:
+        with self.alone(container):
+            kept = self._records.container(container.id)
+            networking = links.led_to(new, old, kept.options.networking)
+            if networking != kept.options.networking:
+                options = msgspec.structs.replace(kept.options, networking=networking)
+                self._records.replace_container(msgspec.structs.replace(kept, options=options))
+                self._tell_names(kept)
+
+    def _tell_names(self, container: Container) -> None:
+        """Have what runs on networks with names be found, and find others, as its record says now."""
+        now = self.get(container)
+        if now.state.running and any(each.network != plan.DEFAULT for each in now.options.networking.endpoints):
+            self._linking.tell_it(now)
 
     # while it runs
 

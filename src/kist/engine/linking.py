@@ -51,6 +51,10 @@ class Linking:
         if _texts(container.options):
             self._linking.add(container.id)
 
+    def all(self) -> frozenset[str]:
+        """The ids of the containers that may have links; some may have gone."""
+        return frozenset(self._linking)
+
     def of(self, container: Container) -> tuple[Link, ...]:
         """The containers that this one is linked to; on the default network they must run."""
         texts = _texts(container.options)

@@ -7,10 +7,13 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from msgspec import structs
+
 from kist.engine import publishing
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.network.plan import DEFAULT
 from kist.spec.container import Container
+from kist.spec.networking import Networking
 
 # Of a container's environment, what says nothing about its service.
 _NOT_TOLD = frozenset({"PATH", "HOME", "HOSTNAME", "TERM"})
@@ -27,6 +30,16 @@ def read_link(text: str) -> tuple[str, str]:
     if not name or not alias or ":" in alias:
         raise InvalidInput(f"bad format for links: {text!r}", hint="write CONTAINER or CONTAINER:ALIAS")
     return name, alias
+
+
+def led_to(new: str, old: str, networking: Networking) -> Networking:
+    """The same with the links to a container called ``old`` leading to ``new``, under the aliases that they had."""
+
+    def led(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(f"{new}:{read_link(text)[1]}" if read_link(text)[0] == old else text for text in texts)
+
+    endpoints = tuple(structs.replace(each, links=led(each.links)) for each in networking.endpoints)
+    return structs.replace(networking, links=led(networking.links), endpoints=endpoints)
 
 
 class Link(NamedTuple):
