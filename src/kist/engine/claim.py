@@ -96,7 +96,8 @@ class Claim:
 
     def _take_over(self, data_root: str, found: str, own: str) -> None:
         try:
-            if self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB) != found:
+            # Who holds an empty file is about to take it over, as we are, and will not be long.
+            if self._locked(fcntl.LOCK_EX | (fcntl.LOCK_NB if found else 0)) != found:
                 return  # somebody was first
         except BlockingIOError:
             raise _taken(data_root, found) from None

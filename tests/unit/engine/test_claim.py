@@ -1,16 +1,19 @@
 """A data root's containers run in one run root."""
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from harness import is_waited_for, until
 from kist.engine.claim import Claim, file_name, unused
 from kist.errors import Conflict
 from kist.kernel import process
@@ -113,6 +116,17 @@ def test_a_conversion_wants_to_be_told_that_nobody_is_elsewhere(data: Path) -> N
     (data / ELSEWHERE).unlink()
     with unused(str(data)):
         pass
+
+
+def test_who_begins_beside_another_that_has_not_written_yet_waits_for_it(tmp_path: Path, data: Path) -> None:
+    path = data / file_name()
+    with path.open("w") as other, ThreadPoolExecutor() as pool:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        made = pool.submit(Claim, str(data), str(tmp_path / "run"))
+        until(lambda: made.done() or is_waited_for(path))
+        fcntl.flock(other, fcntl.LOCK_UN)
+        made.result().close()
+    assert path.read_text() == str(tmp_path / "run")
 
 
 def test_many_that_begin_at_once_do_not_take_each_other_for_another_machines(tmp_path: Path, data: Path) -> None:
