@@ -301,10 +301,13 @@ def test_an_engine_that_is_killed_while_it_starts_one_leaves_none_that_nobody_kn
 
 
 def kill_keeper_and_engine(user: User) -> None:
+    """All at one moment: each of them ends the way out when it sees the other's end."""
     engine = user.engine_pid()
-    for pid in (*_children(engine), engine):
-        if pid not in ways_out(user):
-            os.kill(pid, signal.SIGKILL)
+    kept = ways_out(user)
+    doomed = [engine, *(pid for pid in _children(engine) if pid not in kept)]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in doomed:
+            os.kill(pid, number)
 
 
 def _children(pid: int) -> list[int]:
