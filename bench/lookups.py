@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError
 from bench.stage import Side, Stage
-from kist.kernel import netns
+from kist.kernel import netns, process
 
 COUNT = 20_000
 _NETWORK = "names"
@@ -42,7 +42,7 @@ def of_names(stage: Stage) -> Iterator[list[Side]]:
 
 
 def _inside(pid: int) -> float:
-    descriptor = netns.of_process(pid)
+    descriptor = netns.of_process(pid, process.start_time(pid))
     try:
         return netns.inside(descriptor, _ask)
     finally:

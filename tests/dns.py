@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from kist.kernel import netns
+from kist.kernel import netns, process
 from kist.runtime import messages
 from kist.runtime.names import message
 from kist.runtime.names.registry import Registry
@@ -126,7 +126,7 @@ def ask(pid: int, data: bytes, timeout: float = 10) -> bytes:
             client.send(data)
             return client.recv(4096)
 
-    descriptor = netns.of_process(pid)
+    descriptor = netns.of_process(pid, process.start_time(pid))
     try:
         return netns.inside(descriptor, asking)
     finally:

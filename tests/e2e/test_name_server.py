@@ -47,7 +47,7 @@ class Case:
 
     def inside(self, work: Callable[[], T]) -> T:
         """Do something in the container's network."""
-        descriptor = netns.of_process(int(str(self.state()["pid"])))
+        descriptor = netns.of_process(*(int(str(self.state()[key])) for key in ("pid", "pid_start")))
         try:
             return netns.inside(descriptor, work)
         finally:

@@ -25,8 +25,6 @@ from kist.kernel.nftables_expressions import be32
 from kist.network import addresses, bridges, cables, firewall, plan, rules
 from kist.network.cables import End
 from kist.network.plan import BridgeNetwork
-from kist.runtime.loop import Loop
-from kist.runtime.ports import Ports
 from kist.spec.network import NetworkOptions, Subnet
 from kist.spec.networking import NetworkAttachment
 from kist.store import Store
@@ -554,45 +552,6 @@ def test_the_kernels_own_words_are_in_the_error(host: Namespace) -> None:
         host.run(lambda: transact(rtnetlink.add_default_route("192.0.2.9")))
     assert caught.value.errno == errno.ENETUNREACH
     assert str(caught.value.strerror).startswith("Network is unreachable: ")
-
-
-def test_a_udp_port_answers_from_whichever_ipv6_address_was_asked(host: Namespace) -> None:
-    asked = ("fd00:b::9", "fe80::9", "::1")
-
-    def answered(loop: Loop, server: socket.socket, client: socket.socket) -> bytes:
-        client.send(b"who")
-        loop.turn(SECONDS)
-        data, peer = server.recvfrom(100)
-        server.sendto(data, peer)
-        loop.turn(SECONDS)
-        return client.recv(100)
-
-    def ask_all() -> list[bytes]:
-        with Socket(NETLINK_ROUTE) as connection:
-            connection.transact([rtnetlink.set_up(1, "lo"), rtnetlink.add_address(1, "fd00:a::1", 128)])
-            connection.transact([rtnetlink.add_address(1, address, 64) for address in asked[:2]])
-        loop, found = Loop(), []
-        ports = Ports(loop)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-            server.bind(("127.0.0.1", 0))
-            told = {"port": server.getsockname()[1], "protocol": "udp", "address": "127.0.0.1"}
-            ports.publish(told | {"host_ip": "::", "host_ports": [53]})
-            for address in asked:
-                with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
-                    client.settimeout(SECONDS)
-                    client.connect((address, 53, 0, 1 if address.startswith("fe80") else 0))
-                    found.append(answered(loop, server, client))
-        ports.close()
-        loop.close()
-        return found
-
-    assert host.run(ask_all) == [b"who"] * 3
-
-
-def test_a_bridge_has_its_address_however_that_was_spelt_when_the_network_was_stored(host: Namespace) -> None:
-    stored = BridgeNetwork("test", "kisttest0", (Subnet("fd00:c:0::/64", "fd00:c:0::1"),))
-    host.run(lambda: bridges.ensure(stored))
-    host.run(lambda: bridges.ensure(stored))
 
 
 def test_the_lock_of_a_namespace_keeps_others_out(host: Namespace, spaces: Callable[[], Namespace]) -> None:

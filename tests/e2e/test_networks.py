@@ -14,7 +14,7 @@ from kist.network import addresses, plan
 from kist.network.addresses import bare
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.network import Network, NetworkOptions, Subnet
-from kist.spec.networking import Endpoint, Networking
+from kist.spec.networking import Endpoint, Networking, PortBinding
 
 ROOT = os.geteuid() == 0
 
@@ -33,9 +33,11 @@ def a_network(engine: Engine, name: str = "lab", **asked: object) -> Iterator[Ne
             engine.remove_network(name)
 
 
-def run(engine: Engine, image: str, name: str, *endpoints: Endpoint, **options: object) -> Container:
+def run(
+    engine: Engine, image: str, name: str, *endpoints: Endpoint, ports: tuple[PortBinding, ...] = (), **options: object
+) -> Container:
     """A container that sleeps, on these networks."""
-    networking = Networking(endpoints=endpoints)
+    networking = Networking(endpoints=endpoints, ports=ports)
     made = engine.create(
         ContainerOptions(
             image=image,
@@ -201,6 +203,34 @@ def test_a_running_container_is_connected_and_disconnected(engine: Engine, busyb
         assert (devices(engine, now), routes(engine, now)) == (["lo"], "")
         engine.connect_network("bbb", "one")
         assert second.subnets[0].gateway in routes(engine, now)
+
+
+@pytest.mark.root("makes devices of the machine's")
+@pytest.mark.parametrize("driver", ["bridge", "macvlan"])
+def test_a_connect_that_fails_at_its_last_step_leaves_the_container_as_it_was(
+    engine: Engine, busybox: str, driver: str
+):
+    ports = (PortBinding(80, host_ip="127.0.0.1"),)
+    with a_network(engine, "aaa", driver=driver), a_network(engine, "bbb"):
+        one = run(engine, busybox, "one", Endpoint("bbb"), ports=ports)
+        way = routes(engine, one)
+        # Which the monitor writes when ports are led elsewhere.
+        path = f"{engine.run_root}/containers/{one.id}/plan.json"
+        os.rename(path, f"{path}.kept")
+        os.mkdir(path)
+        with pytest.raises(KistError):
+            engine.connect_network("aaa", "one", Endpoint("aaa", priority=1))
+        now = engine.container("one")
+        assert [each.network for each in now.networks] == ["bbb"]
+        assert (devices(engine, now), routes(engine, now)) == (["eth0", "lo"], way)
+        with pytest.raises(KistError):
+            engine.disconnect_network("bbb", "one")
+        assert devices(engine, engine.container("one")) == ["eth0", "lo"]
+        os.rmdir(path)
+        os.rename(f"{path}.kept", path)
+        assert not engine.check().problems
+        engine.connect_network("aaa", "one")
+        assert [each.network for each in engine.container("one").networks] == ["bbb", "aaa"]
 
 
 def test_a_stopped_container_is_connected_when_it_starts(engine: Engine, busybox: str):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness import Cli, a_cli, busybox_tar, until
-from kist.kernel import listeners, netns, nftables, port_elements, rtnetlink
+from kist.kernel import listeners, netns, nftables, port_elements, process, rtnetlink
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.nftables_expressions import accept, be32, input_device
 from machines import Namespace, fetch, join, server, transact
@@ -44,7 +44,8 @@ class Site:
         return self.inside(name)
 
     def inside(self, name: str) -> Namespace:
-        return Namespace(netns.of_process(int(self.good("inspect", "-f", "{{.State.Pid}}", name))))
+        pid = int(self.good("inspect", "-f", "{{.State.Pid}}", name))
+        return Namespace(netns.of_process(pid, process.start_time(pid)))
 
     def elements(self, name: str) -> int:
         """How many ports of this container the kernel carries."""

@@ -16,7 +16,7 @@ import pytest
 from dns import NameServer
 from faultroom import points
 from harness import BUSYBOX
-from kist.kernel import faults, netns, rtnetlink
+from kist.kernel import faults, netns, process, rtnetlink
 from kist.network import room
 from machines import SECONDS, Namespace, fetch, join, server, transact
 from ordinary import Ordinary
@@ -207,7 +207,7 @@ def test_names_are_resolved_by_a_server_on_the_machines_loopback(
 def test_a_container_may_be_the_name_server_of_another(user: User) -> None:
     container = user.good("run", "-d", BUSYBOX, "sleep", "1000")
     address, pid = user.good("inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.State.Pid}}", container).split()
-    descriptor = netns.of_process(int(pid))
+    descriptor = netns.of_process(int(pid), process.start_time(int(pid)))
     serving = netns.inside(descriptor, lambda: NameServer(address, "192.0.2.9"))
     os.close(descriptor)
     try:

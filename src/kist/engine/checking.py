@@ -283,18 +283,19 @@ class Checker:
         theirs = self._containers.bound_to_others()
         running = {c.id: c for c in self._store.records.containers() if c.id not in theirs}
         running = {key: c for key, c in running.items() if c.options.networking.endpoints}
-        pids = {key: now.pid for key, c in running.items() if (now := self._containers.state_of(c)).running}
-        for identifier in self._networks.unplugged({key: running[key].options.networking.endpoints for key in pids}):
-            if self._containers.state_of(running[identifier]).pid != pids[identifier]:
+        processes = {key: first for key, c in running.items() if (first := self._containers.first_process(c))}
+        here = {key: running[key].options.networking.endpoints for key in processes}
+        for identifier in self._networks.unplugged(here):
+            if self._containers.first_process(running[identifier]) != processes[identifier]:
                 continue  # it has just ended
             names = ", ".join(each.network for each in running[identifier].options.networking.endpoints)
             message = f"{running[identifier].name} runs, and is not connected to all of its networks ({names})"
             problem = Problem("interface", identifier, message)
             wanted = running[identifier].options.networking.endpoints
-            settle = partial(self._networks.settle, running[identifier], pids[identifier], wanted)
-            connect = partial(self._while_it_runs, running[identifier], pids[identifier], settle)
+            settle = partial(self._networks.settle, running[identifier], processes[identifier], wanted)
+            connect = partial(self._while_it_runs, running[identifier], processes[identifier], settle)
             yield Finding(problem, "connected", connect)
-        if pids and self._networks.lacks_way_out:
+        if processes and self._networks.lacks_way_out:
             problem = Problem("process", "way out", "containers run, and reach nothing outside: its program has died")
             yield Finding(problem, "started", self._networks.be_ready)
 
@@ -321,9 +322,9 @@ class Checker:
             if not runs:
                 mend(subject)
 
-    def _while_it_runs(self, container: Container, pid: int, mend: Callable[[], object]) -> None:
+    def _while_it_runs(self, container: Container, first: tuple[int, int], mend: Callable[[], object]) -> None:
         with self._containers.alone(container):
-            if self._containers.state_of(container).pid == pid:
+            if self._containers.first_process(container) == first:
                 mend()
 
     def _present(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ The container's record says which networks it is to be on, and is written first:
 kernel, the next engine does (``Networks.settle``).
 """
 
+import logging
 from collections.abc import Sequence
 
 from msgspec import structs
@@ -16,12 +17,14 @@ from kist.engine.locks import Locks
 from kist.engine.networks import Networks
 from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
-from kist.errors import Conflict, Forbidden
+from kist.errors import Conflict, Forbidden, KistError
 from kist.kernel import faults
 from kist.spec.container import Container
 from kist.spec.network import Network
 from kist.spec.networking import Endpoint
 from kist.store import Store
+
+_log = logging.getLogger(__name__)
 
 
 class Connecting:
@@ -78,16 +81,17 @@ class Connecting:
             self._check_running(container)
             self._keep(container, (*before, endpoint))
             faults.point("network connect: wrote the record")
-            if container.state.running:
+            if first := self._roster.first_process(container):
                 try:
-                    self._networks.settle(container, container.state.pid, (*before, endpoint))
-                except BaseException:
-                    self._keep(container, before)
-                    self._networks.release(container.id, network.name)
+                    self._networks.settle(container, first, (*before, endpoint))
+                    faults.point("network connect: connected")
+                    self._republishing.again(self._roster.get(container))
+                    self._tell(container)
+                except BaseException as error:
+                    self._undo(container, first, before, network)
+                    if isinstance(error, ProcessLookupError):
+                        raise _ended(container) from error
                     raise
-                faults.point("network connect: connected")
-                self._republishing.again(self._roster.get(container))
-                self._tell(container)
         self._events.network("connect", network.name, container)
 
     def disconnect(self, network: Network, name: str | Container, *, force: bool = False) -> None:
@@ -108,15 +112,33 @@ class Connecting:
             self._check_running(container)
             self._keep(container, kept)
             faults.point("network disconnect: wrote the record")
-            if container.state.running:
+            if first := self._roster.first_process(container):
                 held = container.networks
                 rest = [each for each in held if each.network != network.name]
-                # First, so that no port leads to an address that is somebody else's next.
-                self._republishing.again(structs.replace(container, networks=tuple(rest)))
-                self._networks.detach(container.id, container.state.pid, network.name, rest)
+                try:
+                    # First, so that no port leads to an address that is somebody else's next.
+                    self._republishing.again(structs.replace(container, networks=tuple(rest)))
+                except BaseException:
+                    self._keep(container, before)
+                    raise
+                self._networks.detach(container.id, first, network.name, rest)
                 faults.point("network disconnect: disconnected")
                 self._tell(container)
         self._events.network("disconnect", network.name, container)
+
+    def _undo(self, container: Container, first: tuple[int, int], before: Sequence[Endpoint], network: Network) -> None:
+        """Have a container as it was before it was to be on a network; what cannot be undone is told in the log."""
+        self._keep(container, before)
+        try:
+            self._networks.settle(container, first, before)
+            now = self._roster.get(container)
+            self._republishing.again(now)
+            self._linking.tell_it(now)
+        except ProcessLookupError:
+            pass  # it has ended, and has no devices
+        except (KistError, OSError) as error:
+            _log.warning("%s may not be off the network %s again: %s", container.name, network.name, error)
+        self._networks.release(container.id, network.name)
 
     def _keep(self, container: Container, endpoints: Sequence[Endpoint]) -> None:
         kept = self._records.container(container.id)
@@ -136,6 +158,10 @@ class Connecting:
             raise Conflict(
                 f"{container.name} is in another network: what an ordinary user runs with --local has one of its own"
             )
+
+
+def _ended(container: Container) -> Conflict:
+    return Conflict(f"container {container.name} ended meanwhile", hint="try again: it is connected when it starts")
 
 
 def _check(network: Network, container: Container) -> None:

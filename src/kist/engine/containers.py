@@ -178,6 +178,10 @@ class Containers:
         """The container's state as of now."""
         return self._roster.state_of(container)
 
+    def first_process(self, container: Container) -> tuple[int, int] | None:
+        """The container's first process, and when it began; None when it does not run."""
+        return self._roster.first_process(container)
+
     def ids(self, container: Container) -> IdMaps | None:
         """The ids of its user namespace; None for the host's."""
         return isolation.ids_of(container, self.get, self._records)

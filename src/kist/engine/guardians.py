@@ -64,7 +64,7 @@ class Guardians:
             "attached": [],
         }
         with self._adopting:
-            names = _name_sockets(places, found["pid"])
+            names = _name_sockets(places, found["pid"], found["pid_start"])
             try:
                 return self._spawner.adopt(request, found["pid"], found["pid_start"], found["pipes"], names)
             finally:
@@ -123,12 +123,12 @@ class Guardians:
             launch.ask(places.run, {"op": "guard", "at": self._spawner.run_root, "name": self._spawner.name})
 
 
-def _name_sockets(places: Places, pid: int) -> dict[str, int]:
+def _name_sockets(places: Places, pid: int, started: int) -> dict[str, int]:
     """Sockets of the name server of a container whose own were closed with the processes that had them."""
     if not naming.has_server(places.run):
         return {}
     try:
-        namespace = netns.of_process(pid)
+        namespace = netns.of_process(pid, started)
     except OSError:
         return {}  # it has ended, which the keeper is about to find out
     try:

@@ -1,5 +1,6 @@
 """Containers on networks: their addresses, and their ends in the kernel."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -72,15 +73,25 @@ class Networks:
             self._ground.reconsider()
             raise
 
-    def detach(self, container: str, pid: int, network: str, kept: Sequence[NetworkAttachment]) -> None:
-        """Take the end of a running container on one network away, and give its addresses back."""
+    def detach(self, container: str, first: tuple[int, int], network: str, kept: Sequence[NetworkAttachment]) -> None:
+        """Take the end of a running container on one network away, and give its addresses back.
+
+        Args:
+            container: its id.
+            first: its first process, and when that began; one that has ended has taken its devices with it.
+            network: its name.
+            kept: the ends that it keeps.
+        """
         self.names.withdraw(container, self.catalogue.id_of(network)[0])
         held = frozenset(address for name, address, _ in self._records.leases_of(container) if name == network)
-        descriptor = netns.of_process(pid)
-        try:
-            self._ground.look(lambda: cables.detach(container, network, descriptor, addresses=held, beside=kept), None)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = netns.of_process(*first)
+            try:
+                self._ground.look(
+                    lambda: cables.detach(container, network, descriptor, addresses=held, beside=kept), None
+                )
+            finally:
+                os.close(descriptor)
         self._records.release(container, network)
 
     def release(self, container: str, network: str = "") -> None:
@@ -125,17 +136,18 @@ class Networks:
             or any(self._lacks_cable(container, each.network, here) for each in endpoints)
         ]
 
-    def settle(self, container: Container, pid: int, endpoints: Sequence[Endpoint]) -> None:
+    def settle(self, container: Container, first: tuple[int, int], endpoints: Sequence[Endpoint]) -> None:
         """Have a running container on the networks that it is to be on, and on no other.
 
         A user's own network ends when all die who have it; an engine may have died while it connected something.
 
         Args:
             container: which.
-            pid: of its first process.
+            first: its first process, and when that began.
             endpoints: what it is to have.
 
         Raises:
+            ProcessLookupError: it has ended.
             Forbidden: one of them is somebody else's.
             Conflict: the address that it has is none of the network's any more.
         """
@@ -144,14 +156,14 @@ class Networks:
         wanted = {each.network for each in endpoints}
         held = self.leases_of(identifier).attachments(identifier, endpoints)
         for gone in {network for network, _, _ in self._records.leases_of(identifier)} - wanted:
-            self.detach(identifier, pid, gone, held)
+            self.detach(identifier, first, gone, held)
         leased = self.lease(container, endpoints)
         missing = [each for each in leased if self._lacks_cable(identifier, each.network, here, fresh=each not in held)]
         if not missing:
             return
         for each in missing:
             self._check_address(each)
-        descriptor = netns.of_process(pid)
+        descriptor = netns.of_process(*first)
         try:
             beside = [each for each in leased if each not in missing]
             self.attach(descriptor, missing, identifier, beside=beside)

@@ -65,11 +65,11 @@ class Reconciling:
             self._linking.note(container)
             now = self._roster.state_of(container)
             if now.running:
-                running.append((container, now.pid))
+                running.append(container)
             else:
                 ended.append((now.finished_at or time.time_ns(), container, now))
         moved = self._connect_again(running)
-        for container, _ in running:
+        for container in running:
             standstill.let_go(container, self._roster.places(container))
             self._waiting.take_over(container)
         for container in moved:
@@ -78,12 +78,12 @@ class Reconciling:
         for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended
             self._settle(container, now, has_address=container.id in holders)
         self._sweep()
-        self._remove_port_rules([container.id for container, _ in running])
+        self._remove_port_rules([container.id for container in running])
         boots = Boots(os.path.dirname(self._roster.run_root))
         self._starting.start_again([container for _, container, _ in ended], rebooted=boots.is_new())
         boots.note()
 
-    def _connect_again(self, running: list[tuple[Container, int]]) -> list[Container]:
+    def _connect_again(self, running: list[Container]) -> list[Container]:
         """See to the network of those that run, before their monitors: a new one enters it to carry published ports.
 
         Returns:
@@ -92,7 +92,7 @@ class Reconciling:
         theirs = self._bonds.of_others()  # these have a network of their process's
         connected = {
             container.id: container.options.networking.endpoints
-            for container, _ in running
+            for container in running
             if not joins_alone(container.options.network) and container.id not in theirs
         }
         if not any(connected.values()):
@@ -103,17 +103,18 @@ class Reconciling:
         except (KistError, OSError) as error:
             _log.warning("containers that run have no network: %s", error)
             return []
-        moved = [(container, pid) for container, pid in running if container.id in unplugged]
-        for container, pid in moved:
-            self._settle_networks(container, pid)
-        for container, _ in running:
+        moved = [container for container in running if container.id in unplugged]
+        for container in moved:
+            self._settle_networks(container)
+        for container in running:
             if any(each.network != plan.DEFAULT for each in connected.get(container.id, ())):
                 self._linking.tell_it(self._roster.get(container))
-        return [container for container, _ in moved]
+        return moved
 
-    def _settle_networks(self, container: Container, pid: int) -> None:
+    def _settle_networks(self, container: Container) -> None:
         try:
-            self._networks.settle(container, pid, container.options.networking.endpoints)
+            if first := self._roster.first_process(container):
+                self._networks.settle(container, first, container.options.networking.endpoints)
         except (KistError, OSError) as error:
             _log.warning("%s runs, and is not on all of its networks: %s", container.name, error)
 

@@ -70,8 +70,8 @@ class Republishing:
         for identifier in self._networks.unplugged(endpoints):
             with self._locks.alone(running[identifier]):
                 container = self._roster.get(identifier)
-                if container.state.running:
-                    self._networks.settle(container, container.state.pid, container.options.networking.endpoints)
+                if first := self._roster.first_process(container):
+                    self._networks.settle(container, first, container.options.networking.endpoints)
 
     def mistaken(self) -> Iterator[tuple[Container, str]]:
         """Containers whose published ports are not carried as they shall be now, and what is wrong."""

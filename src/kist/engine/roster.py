@@ -61,6 +61,12 @@ class Roster:
         places = self.places(container)
         return state.read(places.data, places.run, lambda: self._records.started_at(container.id))
 
+    def first_process(self, container: Container) -> tuple[int, int] | None:
+        """The first process of a container, and when it began (``process.start_time``); None when it does not run."""
+        if not self.state_of(container).running:
+            return None
+        return next(state.living_container(self.places(container).run), None)
+
     def with_state(self, container: Container) -> Container:
         """A container of the records, with its state as of now."""
         found = self.state_of(container)

@@ -1,0 +1,107 @@
+"""What a network namespace keeps when something goes wrong, or was written otherwise: bridges, devices, answers."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from harness import until
+from kist.kernel import netns, process, rtnetlink
+from kist.kernel.netlink import NETLINK_ROUTE, Socket
+from kist.network import bridges
+from kist.network.plan import BridgeNetwork
+from kist.runtime.loop import Loop
+from kist.runtime.ports import Ports
+from kist.spec.network import Subnet
+from machines import SECONDS, Namespace
+
+pytestmark = pytest.mark.root("makes network namespaces")
+
+NETWORK = BridgeNetwork("test", "kisttest0", (Subnet("10.88.0.0/16", "10.88.0.1"),))
+ID = "0002" + "e2" * 30
+
+
+@pytest.fixture
+def host() -> Iterator[Namespace]:
+    made = Namespace()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def container() -> Iterator[Namespace]:
+    made = Namespace()
+    yield made
+    made.close()
+
+
+def test_a_udp_port_answers_from_whichever_ipv6_address_was_asked(host: Namespace) -> None:
+    asked = ("fd00:b::9", "fe80::9", "::1")
+
+    def answered(loop: Loop, server: socket.socket, client: socket.socket) -> bytes:
+        client.send(b"who")
+        loop.turn(SECONDS)
+        data, peer = server.recvfrom(100)
+        server.sendto(data, peer)
+        loop.turn(SECONDS)
+        return client.recv(100)
+
+    def ask_all() -> list[bytes]:
+        with Socket(NETLINK_ROUTE) as connection:
+            connection.transact([rtnetlink.set_up(1, "lo"), rtnetlink.add_address(1, "fd00:a::1", 128)])
+            connection.transact([rtnetlink.add_address(1, address, 64) for address in asked[:2]])
+        for address in asked:
+            until(lambda address=address: _hears_itself(address))
+        loop, found = Loop(), []
+        ports = Ports(loop)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            server.settimeout(SECONDS)
+            told = {"port": server.getsockname()[1], "protocol": "udp", "address": "127.0.0.1"}
+            ports.publish(told | {"host_ip": "::", "host_ports": [53]})
+            for address in asked:
+                with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+                    client.settimeout(SECONDS)
+                    client.connect((address, 53, 0, _scope(address)))
+                    found.append(answered(loop, server, client))
+        ports.close()
+        loop.close()
+        return found
+
+    assert host.run(ask_all) == [b"who"] * 3
+
+
+def _scope(address: str) -> int:
+    return 1 if address.startswith("fe80") else 0
+
+
+def _hears_itself(address: str) -> bool:
+    """Whether the kernel has made the route to an address by now, which it does when it comes to it."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as hearing:
+        hearing.settimeout(0.05)
+        hearing.bind((address, 0, 0, _scope(address)))
+        try:
+            hearing.sendto(b"here", hearing.getsockname())
+            return hearing.recv(10) == b"here"
+        except OSError:
+            return False
+
+
+def test_a_bridge_has_its_address_however_that_was_spelt_when_the_network_was_stored(host: Namespace) -> None:
+    stored = BridgeNetwork("test", "kisttest0", (Subnet("fd00:c:0::/64", "fd00:c:0::1"),))
+    host.run(lambda: bridges.ensure(stored))
+    host.run(lambda: bridges.ensure(stored))
+
+
+def test_the_namespace_of_a_process_is_not_that_of_another_with_its_number() -> None:
+    own = os.getpid()
+    os.close(netns.of_process(own, process.start_time(own)))
+    with pytest.raises(ProcessLookupError, match="another one by now"):
+        netns.of_process(own, process.start_time(own) - 1)
+    child = subprocess.Popen(["true"])
+    started = process.start_time(child.pid)
+    child.wait()
+    with pytest.raises(ProcessLookupError):
+        netns.of_process(child.pid, started)
