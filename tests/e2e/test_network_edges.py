@@ -8,13 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from harness import until
+from kist.errors import Unavailable
 from kist.kernel import netns, process, rtnetlink
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
-from kist.network import bridges
+from kist.network import addresses, bridges, cables, parents
+from kist.network.cables import End
+from kist.network.parents import ParentNetwork
 from kist.network.plan import BridgeNetwork
 from kist.runtime.loop import Loop
 from kist.runtime.ports import Ports
 from kist.spec.network import Subnet
+from kist.spec.networking import NetworkAttachment
 from machines import SECONDS, Namespace
 
 pytestmark = pytest.mark.root("makes network namespaces")
@@ -93,6 +97,36 @@ def test_a_bridge_has_its_address_however_that_was_spelt_when_the_network_was_st
     stored = BridgeNetwork("test", "kisttest0", (Subnet("fd00:c:0::/64", "fd00:c:0::1"),))
     host.run(lambda: bridges.ensure(stored))
     host.run(lambda: bridges.ensure(stored))
+
+
+def test_attach_that_fails_leaves_no_device_and_the_way_out_that_was_there(
+    host: Namespace, container: Namespace
+) -> None:
+    first = NetworkAttachment("test", "10.88.0.2/16", "10.88.0.1", addresses.mac_for("10.88.0.2"))
+    host.run(lambda: cables.attach(container.descriptor, [End(first, NETWORK)], ID))
+    before, ways = container.run(_devices), container.run(_ways_out)
+    shared = ParentNetwork("lan", "macvlan", "kisttestlan", made=True, mode="bridge")
+    host.run(lambda: parents.ensure(shared))
+    # The IPv4 way out is set, and then nobody has the address of the other.
+    wanted = NetworkAttachment(
+        "lan", "192.0.2.9/24", "192.0.2.1", "", address6="fd00:d::9/64", gateway6="fd00:e::1", priority=1
+    )
+    with pytest.raises(Unavailable, match="cannot connect the container"):
+        host.run(lambda: cables.attach(container.descriptor, [End(wanted, shared)], ID, beside=[first]))
+    assert container.run(_devices) == before
+    assert container.run(_ways_out) == ways == ["10.88.0.1"]
+    host.run(lambda: bridges.remove_link("kisttestlan"))
+
+
+def _devices() -> list[str]:
+    with Socket(NETLINK_ROUTE) as connection:
+        return [link.name for link in rtnetlink.links(connection)]
+
+
+def _ways_out() -> list[str]:
+    with open("/proc/thread-self/net/route", encoding="ascii") as file:
+        rows = [line.split() for line in file.read().splitlines()[1:]]
+    return [socket.inet_ntoa(bytes.fromhex(row[2])[::-1]) for row in rows if row[1] == "00000000"]
 
 
 def test_the_namespace_of_a_process_is_not_that_of_another_with_its_number() -> None:

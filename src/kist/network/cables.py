@@ -9,6 +9,7 @@ Raises, everywhere:
     Forbidden, Unavailable: as ``failures.explained`` has it.
 """
 
+import contextlib
 import errno
 import socket
 from collections.abc import Collection, Iterable, Sequence
@@ -54,17 +55,24 @@ def attach(netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Seq
     ):
         taken = {link.name for link in rtnetlink.links(inside)} if beside else {"lo"}
         done: list[str] = []
+        made: list[str] = []
         try:
             for end in ends:
                 device = _device_name(end.attachment.device, taken)
                 taken.add(device)
                 done.append(end.attachment.network)
                 _plug(outside, netns_fd, end, device, cable_name(container_id, end.attachment.network))
+                made.append(device)
                 _configure(inside, end, device)
             _set_ways_out(inside, [*beside, *(end.attachment for end in ends)], replace=bool(beside))
         except BaseException:
             for network in done:
                 bridges.delete(outside, cable_name(container_id, network))
+            for device in made:  # those without an end on the host go by their own names
+                bridges.delete(inside, device)
+            if beside:
+                with contextlib.suppress(OSError):  # the first error is the one to tell
+                    _set_ways_out(inside, beside, replace=True)
             raise
 
 
