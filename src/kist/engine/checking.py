@@ -231,10 +231,11 @@ class Checker:
                 yield Finding(problem, "removed", remove)
 
     def _interfaces(self) -> Iterator[Finding]:
-        for name in self._stray_cables():
+        strays = self._stray_cables()
+        holders = self._networks.cable_names(self._store.records.container_ids()) if strays else {}
+        for name in strays:
             problem = Problem("interface", name, "on our bridge, and of no running container")
-            holders = (c.id for c in self._store.records.containers() if name in self._networks.cable_names([c.id]))
-            remove = partial(self._unless_started, next(holders, ""), self._networks.remove_device, name)
+            remove = partial(self._unless_started, holders.get(name, ""), self._networks.remove_device, name)
             yield Finding(problem, "removed", remove)
         for name, alias in self._networks.stray_devices():
             self._counts["interface"] += 1
@@ -288,13 +289,11 @@ class Checker:
         for identifier in self._networks.unplugged(here):
             if self._containers.first_process(running[identifier]) != processes[identifier]:
                 continue  # it has just ended
-            names = ", ".join(each.network for each in running[identifier].options.networking.endpoints)
-            message = f"{running[identifier].name} runs, and is not connected to all of its networks ({names})"
+            container = running[identifier]
+            names = ", ".join(each.network for each in here[identifier])
+            message = f"{container.name} runs, and is not connected to all of its networks ({names})"
             problem = Problem("interface", identifier, message)
-            wanted = running[identifier].options.networking.endpoints
-            settle = partial(self._networks.settle, running[identifier], processes[identifier], wanted)
-            connect = partial(self._while_it_runs, running[identifier], processes[identifier], settle)
-            yield Finding(problem, "connected", connect)
+            yield Finding(problem, "connected", partial(self._containers.republishing.plug_in, container))
         if processes and self._networks.lacks_way_out:
             problem = Problem("process", "way out", "containers run, and reach nothing outside: its program has died")
             yield Finding(problem, "started", self._networks.be_ready)
@@ -321,11 +320,6 @@ class Checker:
             runs = self._containers.state_of(container).running if container else identifier in self._present()
             if not runs:
                 mend(subject)
-
-    def _while_it_runs(self, container: Container, first: tuple[int, int], mend: Callable[[], object]) -> None:
-        with self._containers.alone(container):
-            if self._containers.first_process(container) == first:
-                mend()
 
     def _present(self) -> frozenset[str]:
         """The ids of all that runs, or is about to or was just now: their run directories are made first, go last."""

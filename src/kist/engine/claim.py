@@ -37,13 +37,11 @@ def unused(data_root: str) -> Iterator[None]:
     """
     descriptor = os.open(os.path.join(data_root, file_name()), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(
-                f"{data_root} is in use: an engine has it open",
-                hint="`kist engine stop` stops it; what runs with --local, or in a script, has to end",
-            ) from None
+        _lock_alone(
+            descriptor,
+            f"{data_root} is in use: an engine has it open",
+            "`kist engine stop` stops it; what runs with --local, or in a script, has to end",
+        )
         run_root = os.fsdecode(os.pread(descriptor, 4096, 0))
         living = [name for name in names_in(os.path.join(data_root, "containers")) if run_root and runs(run_root, name)]
         if living:
@@ -127,14 +125,20 @@ def _check_unlocked(data_root: str, name: str) -> None:
     except FileNotFoundError:
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Conflict(
+        _lock_alone(
+            descriptor,
             f"{data_root} is in use: an engine on {name.removeprefix(_PREFIX)} has it open",
-            hint="stop what runs there, or set KIST_ROOT to a data root of this machine's own (docs/guide/batch.md)",
-        ) from None
+            "stop what runs there, or set KIST_ROOT to a data root of this machine's own (docs/guide/batch.md)",
+        )
     finally:
         os.close(descriptor)
+
+
+def _lock_alone(descriptor: int, message: str, hint: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict(message, hint=hint) from None
 
 
 def _check_ended(data_root: str, run_root: str, host: str, started: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ from kist.spec.container import Container, ContainerOptions, LogConfig
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
-from kist.spec.owner import Owner
+from kist.spec.owner import Owner, uid_of
 from kist.spec.platform import Platform
 from kist.store import Store, directories
 
@@ -129,7 +129,7 @@ class Creation:
         if options.rootfs:
             roots.check_directory(options)
             return Base(roots.NO_IMAGE, ContainerConfig())
-        image = self._images.to_run(options.image, 0 if owner is None else owner.uid)
+        image = self._images.to_run(options.image, uid_of(owner))
         _check_platform(image.config.platform, options)
         return Base(image.id, image.config.config)
 

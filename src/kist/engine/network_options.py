@@ -13,7 +13,7 @@ from kist.network import files, plan
 from kist.spec.container import ContainerOptions
 from kist.spec.network import Network
 from kist.spec.networking import Endpoint, Networking, joins_alone
-from kist.spec.owner import Owner
+from kist.spec.owner import Owner, uid_of, whose
 
 _MAC_PARTS = 6
 _SHARED = "container:"
@@ -73,10 +73,10 @@ def check_owner(network: Network, owner: Owner | None) -> None:
     Raises:
         Forbidden: it is somebody else's.
     """
-    uid = 0 if owner is None else owner.uid
-    if not network.predefined and network.owner != uid:
-        whose = "the engine's user" if network.owner == 0 else f"the user {network.owner}"
-        raise Forbidden(f"the network {network.name} belongs to {whose}", hint="choose another name for your own")
+    if not network.predefined and network.owner != uid_of(owner):
+        raise Forbidden(
+            f"the network {network.name} belongs to {whose(network.owner)}", hint="choose another name for your own"
+        )
 
 
 def settle(options: ContainerOptions, networks: Catalogue, owner: Owner | None = None) -> ContainerOptions:

@@ -212,10 +212,10 @@ class Networks:
         names = [plan.bridge_of(each, self._root) for each in self.catalogue.list() if each.driver == "bridge"]
         return self._ground.look(lambda: bridges.cables(names), [])
 
-    def cable_names(self, containers: Iterable[str]) -> frozenset[str]:
-        """What the cables of these containers are called, whichever of the networks they are on."""
+    def cable_names(self, containers: Iterable[str]) -> dict[str, str]:
+        """What the cables of these containers are called, whichever of the networks they are on, and whose each is."""
         networks = [each.name for each in self.catalogue.list() if each.driver == "bridge"]
-        return frozenset(plan.cable_name(container, network) for container in containers for network in networks)
+        return {plan.cable_name(container, network): container for container in containers for network in networks}
 
     def remove_device(self, name: str) -> None:
         """Remove what ``cables`` or ``stray_devices`` tells of."""
@@ -227,21 +227,25 @@ class Networks:
 
     def reload(self) -> None:
         """Have the bridges of all networks, and their rules, as they shall be: a firewall may have flushed them."""
-        for network in self.catalogue.list():
-            if network.driver == "bridge" and (not network.predefined or self._is_there(network)):
-                self.make_again(network.name)
+        for network in self._bridged():
+            self.make_again(network.name)
 
     def flawed(self) -> Iterator[str]:
         """The networks whose bridges are there, and not as they shall be; one that is not there is made when needed."""
-        for network in self.catalogue.list():
-            if network.driver == "bridge" and self._is_there(network):
-                form = self._ground.form(network)
-                if isinstance(form, plan.BridgeNetwork) and self._ground.look(partial(bridges.is_flawed, form), False):
-                    yield network.name
+        for network in self._bridged():
+            form = self._ground.form(network)
+            if isinstance(form, plan.BridgeNetwork) and self._ground.look(partial(bridges.is_flawed, form), False):
+                yield network.name
 
     def make_again(self, name: str) -> None:
         """Have the bridge of a network, and its rules, as they shall be."""
         self._ground.make(self.catalogue.get(name))
+
+    def _bridged(self) -> Iterator[Network]:
+        """The networks with a bridge; the default one when it is there, for who asks for its form makes it."""
+        for network in self.catalogue.list():
+            if network.driver == "bridge" and (not network.predefined or self._is_there(network)):
+                yield network
 
     def _is_there(self, network: Network) -> bool:
         name = plan.bridge_of(network, self._root)

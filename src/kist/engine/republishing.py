@@ -60,18 +60,17 @@ class Republishing:
         self._networks.reload()
         theirs = self._bonds.of_others()
         found = chosen or [each for each in self._roster.list(everything=False) if each.id not in theirs]
-        self._plug_in(found)
+        running = {each.id: each for each in found if each.networks}
+        for identifier in self._networks.unplugged({key: c.options.networking.endpoints for key, c in running.items()}):
+            self.plug_in(running[identifier])
         return tuple(each.name for each in found if each.networks and self.again(each))
 
-    def _plug_in(self, containers: Iterable[Container]) -> None:
-        """Connect those again whose bridge was removed, and took their cables along."""
-        running = {each.id: each for each in containers if each.networks}
-        endpoints = {key: each.options.networking.endpoints for key, each in running.items()}
-        for identifier in self._networks.unplugged(endpoints):
-            with self._locks.alone(running[identifier]):
-                container = self._roster.get(identifier)
-                if first := self._roster.first_process(container):
-                    self._networks.settle(container, first, container.options.networking.endpoints)
+    def plug_in(self, container: Container) -> None:
+        """Connect a container again whose bridge was removed, and took its cable along; nothing if it has ended."""
+        with self._locks.alone(container):
+            container = self._roster.get(container)
+            if first := self._roster.first_process(container):
+                self._networks.settle(container, first, container.options.networking.endpoints)
 
     def mistaken(self) -> Iterator[tuple[Container, str]]:
         """Containers whose published ports are not carried as they shall be now, and what is wrong."""

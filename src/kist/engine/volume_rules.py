@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from kist.errors import Conflict, Forbidden, Unsupported
 from kist.spec.mount import Mount
+from kist.spec.owner import whose
 from kist.spec.volume import Volume
 from kist.spec.volume_options import LocalOptions, read_local_options
 from kist.store import Store
@@ -42,8 +43,9 @@ def check_owner(volume: Volume, owner: int) -> None:
         Forbidden: it is.
     """
     if volume.owner != owner:
-        whose = "the engine's user" if volume.owner == 0 else f"the user {volume.owner}"
-        raise Forbidden(f"the volume {volume.name} belongs to {whose}", hint="choose another name for your own")
+        raise Forbidden(
+            f"the volume {volume.name} belongs to {whose(volume.owner)}", hint="choose another name for your own"
+        )
 
 
 def check_same(volume: Volume, options: Mapping[str, str]) -> None:

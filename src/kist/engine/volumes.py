@@ -13,7 +13,7 @@ from kist.errors import InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
-from kist.spec.owner import Owner
+from kist.spec.owner import Owner, uid_of
 from kist.spec.volume import VolumeSource
 from kist.store import Store
 
@@ -76,7 +76,7 @@ class ContainerVolumes:
 
     def _named(self, mount: Mount, owner: Owner | None, new: list[str]) -> Mount:
         """The mount with its volume's name, which is also put among the new ones where it is one."""
-        uid = 0 if owner is None else owner.uid
+        uid = uid_of(owner)
         options = mount.pairs("volume-opt")
         check_options(options, root=self._root)
         lost = bool(mount.source) and not self._store.volumes.has_directory(mount.source)
@@ -99,7 +99,7 @@ class ContainerVolumes:
         Raises:
             Forbidden: one of them is somebody else's by now.
         """
-        uid = 0 if owner is None else owner.uid
+        uid = uid_of(owner)
         found = {}
         for name in sorted(named_in(mounts)):
             try:

@@ -10,12 +10,11 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from kist.kernel import libc, process
+from kist.kernel import libc, namespaces, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CLONE_FS = 0x200
 _RENAME_NOREPLACE = 1
 
 
@@ -25,7 +24,7 @@ def private_umask(mask: int) -> None:
     The umask belongs to the process otherwise, so a thread that needs another one would change the modes of files that
     its siblings make. Meant for a thread that ends soon: there is no way back.
     """
-    libc.call("unshare", _CLONE_FS)
+    libc.call("unshare", namespaces.CLONE_FS)
     os.umask(mask)
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from kist.kernel import mounts, namespaces
+from kist.kernel import mounts, namespaces, process_handle
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
 from kist.kernel.threads import in_own_thread
 
@@ -54,9 +54,6 @@ def keep_new(path: str) -> None:
 def of_process(pid: int, started: int) -> int:
     """A descriptor of the network namespace that a process is in.
 
-    When it began is asked for through the same handle, so that of a process that got the number of one that has ended
-    is never taken.
-
     Args:
         pid: of the process.
         started: when it began (``process.start_time``).
@@ -65,20 +62,8 @@ def of_process(pid: int, started: int) -> int:
         ProcessLookupError: there is no such process (any more).
         PermissionError: who asks may not look into it.
     """
-    try:
-        handle = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise ProcessLookupError(f"process {pid} has ended") from error
-    try:
-        file = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
-        with open(file, "rb") as opened:
-            if int(opened.read().rpartition(b")")[2].split()[19]) != started:
-                raise ProcessLookupError(f"process {pid} is another one by now")
+    with process_handle.held(pid, started) as handle:
         return os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
-    except FileNotFoundError as error:
-        raise ProcessLookupError(f"process {pid} has ended") from error
-    finally:
-        os.close(handle)
 
 
 def kept_at(path: str) -> int:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from kist.kernel import mounts, namespaces, paths, trees
+from kist.kernel import mounts, namespaces, paths, process_handle, trees
 from kist.kernel.threads import in_own_thread
 
 _SAME: tuple[tuple[int, int, int], ...] = ((0, 0, 0xFFFFFFFF),)
@@ -41,9 +41,6 @@ class ProcessView:
 def of_process(pid: int, started: int, *, mounts_too: bool = True) -> ProcessView:
     """The view of a process.
 
-    When it began is asked for through the same handle as the root, so a process that got the number of one that has
-    ended is never looked into.
-
     Args:
         pid: of the process.
         started: when it began (``process.start_time``).
@@ -53,24 +50,18 @@ def of_process(pid: int, started: int, *, mounts_too: bool = True) -> ProcessVie
         ProcessLookupError: there is no such process (any more).
     """
     with ExitStack() as stack:
-        try:
-            handle = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, handle)
-            if int(_read(handle, "stat").rpartition(")")[2].split()[19]) != started:
-                raise ProcessLookupError(f"process {pid} is another one by now")
-            uids = gids = _SAME
-            # The maps of our own namespace tell what its ids are outside.
-            if os.readlink("ns/user", dir_fd=handle) != os.readlink("/proc/self/ns/user"):
-                uids, gids = _map(_read(handle, "uid_map")), _map(_read(handle, "gid_map"))
-            devices = _kernel_devices(_read(handle, "mountinfo"))
-            root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
-            if not mounts_too:
-                stack.callback(os.close, root)
-                space = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
-                stack.callback(os.close, space)
-                root = in_own_thread(lambda: _clone_in(space, root), "view")
-        except FileNotFoundError as error:
-            raise ProcessLookupError(f"process {pid} has ended") from error
+        handle = stack.enter_context(process_handle.held(pid, started))
+        uids = gids = _SAME
+        # The maps of our own namespace tell what its ids are outside.
+        if os.readlink("ns/user", dir_fd=handle) != os.readlink("/proc/self/ns/user"):
+            uids, gids = (_map(process_handle.read(handle, name)) for name in ("uid_map", "gid_map"))
+        devices = _kernel_devices(process_handle.read(handle, "mountinfo"))
+        root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
+        if not mounts_too:
+            stack.callback(os.close, root)
+            space = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
+            stack.callback(os.close, space)
+            root = in_own_thread(lambda: _clone_in(space, root), "view")
     return ProcessView(root, uids, gids, devices)
 
 
@@ -167,12 +158,6 @@ def _clone_in(space: int, root: int) -> int:
     namespaces.unshare(namespaces.CLONE_FS)
     namespaces.setns(space, namespaces.CLONE_NEWNS)
     return mounts.clone_tree("", recursive=False, dir_fd=root)
-
-
-def _read(handle: int, name: str) -> str:
-    file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
-    with open(file, encoding="utf-8", errors="surrogateescape") as opened:
-        return opened.read()
 
 
 def _map(text: str) -> tuple[tuple[int, int, int], ...]:

@@ -3,6 +3,16 @@
 import msgspec
 
 
+def uid_of(owner: "Owner | None") -> int:
+    """The number of an owner; that of the engine's own user is 0 in all records."""
+    return 0 if owner is None else owner.uid
+
+
+def whose(uid: int) -> str:
+    """The owner of that number, for people."""
+    return "the engine's user" if uid == 0 else f"the user {uid}"
+
+
 class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
     """A guest: a caller of root's engine who is not root, as the kernel told of it.
 
