@@ -20,7 +20,11 @@ Answer = Callable[[bytes], list[bytes]]
 
 def bound(kind: int, port: int = 0) -> socket.socket:
     made = socket.socket(socket.AF_INET, kind)
-    made.bind(("127.0.0.1", port))
+    try:
+        made.bind(("127.0.0.1", port))
+    except OSError:
+        made.close()
+        raise
     made.setblocking(False)
     if kind == socket.SOCK_STREAM:
         made.listen(8)
