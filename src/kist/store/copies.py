@@ -67,7 +67,7 @@ class Copies:
         for where, name, status in directories.below(directory):
             if not stat.S_ISREG(status.st_mode) or status.st_ino in seen:
                 continue
-            if not _is_copy(status, os.path.join(below, where, name)):
+            if not _is_copy(status, os.path.join(below, *where, name)):
                 seen.add(status.st_ino)
                 total += status.st_size
         return total

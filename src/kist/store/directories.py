@@ -44,7 +44,7 @@ def sync_tree(path: str) -> None:
     found = [path]
     for where, name, status in below(path):
         if stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode):
-            found.append(os.path.join(path, where, name))
+            found.append(os.path.join(path, *where, name))
         if len(found) > _FEW_FILES or len(os.fsencode(found[-1])) >= _PATH_MAX:
             files.sync_file_system(path)
             return
@@ -203,7 +203,7 @@ def measure(path: str, *, one_device: bool = False) -> Extent:
         return Extent(top.st_size if stat.S_ISREG(top.st_mode) else 0, top.st_blocks * _BLOCK)
     apparent, counted = 0, top.st_blocks
     seen: set[tuple[int, int]] = set()
-    for _, _, status in _below(path, top.st_dev if one_device else None):
+    for _, _, status in below(path, top.st_dev if one_device else None):
         if one_device and status.st_dev != top.st_dev:
             continue
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
@@ -237,17 +237,19 @@ def own_blocks(path: str) -> int:
         return 0
 
 
-def below(path: str) -> Iterator[tuple[str, str, os.stat_result]]:
-    """All that is below a directory: where it is (a path from there, empty for itself), its name, its status.
+def below(path: str, device: int | None = None) -> Iterator[tuple[Sequence[str], str, os.stat_result]]:
+    """All that is below a directory: where it is (the names of the directories on the way), its name, its status.
 
     Others may change the tree meanwhile, and mean harm: it is gone through by descriptors, so that no link is followed,
     whatever takes the place of what when. Nothing is told of what is gone, or goes.
+
+    Args:
+        path: of the directory.
+        device: where it is given, directories on other ones are told of and not entered.
+
+    Yields:
+        The names are those of one list, which changes as it goes on: a path for each would be a tree's depth squared.
     """
-    yield from _below(path, None)
-
-
-def _below(path: str, device: int | None) -> Iterator[tuple[str, str, os.stat_result]]:
-    """As ``below``, on one device if it is given."""
     try:
         way = _Way(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -256,10 +258,9 @@ def _below(path: str, device: int | None) -> Iterator[tuple[str, str, os.stat_re
     try:
         found = way.top()
         while True:
-            where = "/".join(way.names)
             todo.append([name for name, status in found if _is_entered(status, device)])
             for name, status in found:
-                yield where, name, status
+                yield way.names, name, status
             while not (found := _next(way, todo[-1])):
                 todo.pop()
                 if not todo:

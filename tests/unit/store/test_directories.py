@@ -134,7 +134,7 @@ def test_all_below_is_told_however_deep(tmp_path):
     nest(str(tree / "beside"), 210)
     before = len(os.listdir("/proc/self/fd"))
     try:
-        found = [os.path.join(where, name) for where, name, _ in below(str(tree))]
+        found = [os.path.join(*where, name) for where, name, _ in below(str(tree))]
         walk = below(str(tree))
         next(walk)
         walk.close()
