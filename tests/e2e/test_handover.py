@@ -91,6 +91,7 @@ def test_a_volume_becomes_the_users_at_each_start(cli: Cli) -> None:
         assert volume.stat().st_uid == 1000
     finally:
         cli.good("rm", name)
+        cli.good("volume", "rm", "handed")
 
 
 @pytest.mark.parametrize("source", ["/", "/etc", "/usr/share", "/home", "/root", "/tmp"])
