@@ -93,28 +93,37 @@ def at_once(stage: Stage) -> Iterator[list[Side]]:
 
 
 def flat(many: int, network: str = "none") -> Any:
-    """How much longer the last of so many containers take to start than the first, while all of them run."""
+    """How much longer the last of so many containers take to start than the first, while all of them run, and than those after them."""
 
     @contextmanager
     def sides(stage: Stage) -> Iterator[list[Side]]:
         def side(engine: Engine) -> Side:
             talking = client(engine)
 
+            def start_one(running: list[Any]) -> float:
+                running.append(talking.containers.create(IMAGE, "sleep 100000", network_mode=network))
+                start = time.perf_counter()
+                running[-1].start()
+                return time.perf_counter() - start
+
+            def some(running: list[Any]) -> float:
+                return statistics.median(start_one(running) for _ in range(_NEIGHBOURS))
+
             def sample() -> float:
                 running: list[Any] = []
-                times: list[float] = []
                 try:
-                    for _ in range(60 if stage.quick else many):
-                        running.append(talking.containers.create(IMAGE, "sleep 100000", network_mode=network))
-                        start = time.perf_counter()
-                        running[-1].start()
-                        times.append(time.perf_counter() - start)
+                    start_one(running)  # brings up the engine's spawner, and makes the bridge
+                    first = some(running)
+                    for _ in range((60 if stage.quick else many) - len(running) - _NEIGHBOURS):
+                        start_one(running)
+                    last = some(running)
+                    # The machine is slower at one moment than at another: the few are measured on both sides.
+                    while len(running) > 1:
+                        running.pop().remove(force=True)
+                    return last / statistics.mean((first, some(running)))
                 finally:
                     for container in running:
                         container.remove(force=True)
-                # The very first brings up the engine's spawner, and makes the bridge.
-                first, last = times[1 : _NEIGHBOURS + 1], times[-_NEIGHBOURS:]
-                return statistics.median(last) / statistics.median(first)
 
             return Side(engine.name, sample)
 

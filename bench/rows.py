@@ -285,7 +285,7 @@ ROWS = (
     ),
     Row(
         "flat", f"the {MANY}th start beside the first", "times", (Budget(1.2),), clients.flat(MANY),
-        rounds=1, warm=False,
+        rounds=3, warm=False,
     ),
     Row("monitor", f"memory for each of {IDLE} idle containers", "MB", (Budget(1.5),), _monitor, rounds=1, warm=False),
     Row("load", "load of debian:12", "s", (Budget(1 / 2, "docker"),), _load, rounds=5),
