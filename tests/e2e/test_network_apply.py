@@ -531,6 +531,9 @@ def test_another_firewalls_dropping_is_seen(host: Namespace) -> None:
     assert host.run(rules.blocking_chains) == ()
     host.run(lambda: foreign_chain("kisttest", "FORWARD", policy=nftables.POLICY_DROP, hook=nftables.HOOK_FORWARD))
     assert host.run(rules.blocking_chains) == ("ip kisttest FORWARD",)
+    let_through = "nft insert rule ip kisttest FORWARD iifname 'kist*' accept"
+    host.run(lambda: subprocess.run(["sh", "-c", let_through], check=True))
+    assert host.run(rules.blocking_chains) == ()
 
 
 def test_a_batch_is_all_or_nothing(host: Namespace) -> None:

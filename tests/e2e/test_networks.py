@@ -17,6 +17,7 @@ from kist.spec.network import Network, NetworkOptions, Subnet
 from kist.spec.networking import Endpoint, Networking, PortBinding
 
 ROOT = os.geteuid() == 0
+IFNAME = "com.docker.network.endpoint.ifname"
 
 
 @contextlib.contextmanager
@@ -454,7 +455,10 @@ def test_a_restart_keeps_the_networks(engine: Engine, busybox: str):
 def test_a_device_may_have_a_name_of_choice_and_an_mtu(engine: Engine, busybox: str):
     options = {"com.docker.network.driver.mtu": "1300", "com.docker.network.container_iface_prefix": "lan"}
     with a_network(engine, options=options), a_network(engine, "other"):
-        named = Endpoint("other", driver_options={"com.docker.network.endpoint.ifname": "uplink7"})
+        named = Endpoint("other", driver_options={IFNAME: "uplink7"})
         one = run(engine, busybox, "one", Endpoint("lab"), named)
         assert devices(engine, one) == ["lan0", "lo", "uplink7"]
+        engine.disconnect_network("other", one)
+        engine.connect_network("other", one, Endpoint("other", driver_options={IFNAME: "uplink"}))
+        assert devices(engine, one) == ["lan0", "lo", "uplink"]
         assert shell(engine, one, "cat /sys/class/net/lan0/mtu") == "1300"

@@ -63,6 +63,22 @@ def test_a_nameless_volume_goes_with_its_container_when_told_to(engine: Engine, 
     engine.store.volumes.remove(names[0])
 
 
+def test_a_nameless_volume_that_somebody_names_stays(engine: Engine, busybox: str):
+    def made(*mounts: Mount, **options: object) -> Container:
+        return engine.create(ContainerOptions(image=busybox, command=("true",), mounts=mounts, **options))  # type: ignore[arg-type]
+
+    first = made(volume("", "/data"), volume("", "/more"), name="first")
+    named, unnamed = (mount.source for mount in first.options.mounts)
+    engine.remove(made(volumes_from=("first",)), volumes=True)
+    engine.remove(made(volume(named, "/here")), volumes=True)
+    engine.remove(first, volumes=True)
+    left = {each.name for each in engine.store.volumes.list()}
+    assert named in left
+    assert unnamed not in left
+    assert not engine.store.volumes.get(named).anonymous
+    engine.store.volumes.remove(named)
+
+
 def test_volumes_of_another_container(engine: Engine, busybox: str, tmp_path: os.PathLike[str]):
     bind = Mount.bind(str(tmp_path), "/bind")
     first = engine.create(

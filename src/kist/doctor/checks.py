@@ -143,6 +143,7 @@ CHECKS: Mapping[str, Check] = {
     "lsm": Check(lambda sight: machine.modules(sight.machine)),
     "bridge": Check(lambda sight: networks.bridge(sight.links), within=True),
     "nftables": Check(lambda sight: networks.nftables(sight.links), within=True),
+    "forwarding": Check(lambda sight: networks.forwarding(sight.person, sight.links)),
     "pasta": Check(lambda sight: networks.outward("pasta", sight.person, sight.machine.distribution, sight.links)),
     "slirp4netns": Check(
         lambda sight: networks.outward("slirp4netns", sight.person, sight.machine.distribution, sight.links)

@@ -27,6 +27,7 @@ ABOUT: "Mapping[str, str]" = {
     "lsm": "Security modules of the kernel confine programs beside all that Kist does.",
     "bridge": "A bridge connects containers with each other and with what is outside.",
     "nftables": "Packet rules give what leaves a bridge the host's address, and protect the containers.",
+    "forwarding": "A packet leaves a bridge, or comes back, where no firewall of the host drops what is forwarded.",
     "pasta": "pasta connects an ordinary user's bridges with what is outside.",
     "slirp4netns": "slirp4netns does the work of pasta where that is not installed, or is from before 2024.",
     "tun": "By /dev/net/tun, programs make network devices.",

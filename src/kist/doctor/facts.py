@@ -3,7 +3,7 @@
 A field that tells of a trial is the kernel's refusal in words, empty where it worked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,6 +187,7 @@ class Links:
     Attributes:
         bridge: a bridge with a cable was made.
         rules: packet rules with address translation were set.
+        dropping: chains of other firewalls that drop what bridges forward, as ``ip filter FORWARD``.
         programs: ``pasta`` and ``slirp4netns``, and where they are; empty where they are not.
         old_pasta: pasta is one of those that slirp4netns is better than.
         tun: /dev/net/tun was opened.
@@ -196,6 +197,7 @@ class Links:
 
     bridge: str
     rules: str
+    dropping: Sequence[str]
     programs: Mapping[str, str]
     old_pasta: bool
     tun: str

@@ -40,6 +40,7 @@ class Catalogue:
         self._root = store.root
         self._ground = ground
         self._pools = pools
+        self._since = time.time_ns()  # what every engine has, it has from its start, as in Docker
 
     def list(self) -> tuple[Network, ...]:
         """All networks, by name; the default one as it is, or (not made yet) without its subnet."""
@@ -121,7 +122,7 @@ class Catalogue:
         self._ground.unmake(network)
 
     def _predefined(self, name: str) -> Network:
-        return Network(self._id(name), name, PREDEFINED[name])
+        return Network(self._id(name), name, PREDEFINED[name], created_at=self._since)
 
     def _with_subnets(self, network: Network) -> Network:
         if network.name != plan.DEFAULT:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from kist.errors import from_os_error
-from kist.kernel import copying, paths, trees
+from kist.kernel import copying, files, paths, trees
 from kist.spec.mount import Mount
 from kist.store import Store, directories
 
@@ -90,6 +90,8 @@ def fill_in_place(mount: Mount, tree: int, open_target: Callable[[], int]) -> No
             with _told(_doing(mount), f"the volume {mount.source}"):
                 try:
                     copying.copy_tree(source, target)
+                    if os.listdir(target):  # after a power cut, too, it is to be whole: nobody fills it once more
+                        files.sync_file_system_of(target)
                 except BaseException:
                     for name in os.listdir(target):
                         directories.remove_below(target, name)

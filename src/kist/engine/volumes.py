@@ -53,7 +53,12 @@ class ContainerVolumes:
         try:
             with self._store.volumes.kept():
                 wanted = self._wanted(options, image, get)
-                named = [self._named(mount, owner, made) if mount.type == "volume" else mount for mount in wanted]
+                named = [
+                    self._named(mount, owner, made, inherited=mount not in options.mounts)
+                    if mount.type == "volume"
+                    else mount
+                    for mount in wanted
+                ]
                 yield msgspec.structs.replace(options, mounts=tuple(named))
         except BaseException:
             self.remove_unneeded(made)
@@ -74,14 +79,14 @@ class ContainerVolumes:
         taken = {mount.target for mount in mounts}
         return mounts + [Mount("volume", "", target) for target in sorted(image.volumes or {}) if target not in taken]
 
-    def _named(self, mount: Mount, owner: Owner | None, new: list[str]) -> Mount:
+    def _named(self, mount: Mount, owner: Owner | None, new: list[str], *, inherited: bool) -> Mount:
         """The mount with its volume's name, which is also put among the new ones where it is one."""
         uid = uid_of(owner)
         options = mount.pairs("volume-opt")
         check_options(options, root=self._root)
         lost = bool(mount.source) and not self._store.volumes.has_directory(mount.source)
         volume, made = self._store.volumes.create(
-            mount.source, labels=mount.pairs("volume-label"), options=options, owner=uid
+            mount.source, labels=mount.pairs("volume-label"), options=options, owner=uid, inherited=inherited
         )
         check_owner(volume, uid)
         if made:

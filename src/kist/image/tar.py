@@ -318,7 +318,7 @@ class TarReader:
         return bool(data)
 
     def _short(self) -> Corrupt:
-        return self._damaged("it is cut short")
+        return self._damaged("it is cut short" if self._name else "it is cut short (is it a tar archive?)")
 
     def _sparse(self, name: bytes) -> Unsupported:
         hint = "make the archive without --sparse"

@@ -202,6 +202,19 @@ def rule_comments(connection: Socket, table: str, chain: str, family: str = "ip"
     return found
 
 
+def mentions(connection: Socket, table: str, word: str, family: str = "ip") -> bool:
+    """Whether any rule of a table compares something with this word, or with what begins so: a device's name."""
+    asked = Request(
+        _GETRULE, 0, _HEADER.pack(_NUMBERS[family], 0, 0) + netlink.text(_RULE_TABLE, table), f"nf_tables table {table}"
+    )
+    found = (netlink.attributes(message.body[_HEADER.size :]) for message in connection.dump(asked))
+    return any(
+        word.encode() in told.get(_RULE_EXPRESSIONS, b"")
+        for told in found
+        if netlink.string(told.get(_RULE_TABLE, b"")) == table  # kernels before 4.6 do not filter
+    )
+
+
 def generation(connection: Socket) -> int:
     """A number that is another one after each change of any rule in this network namespace."""
     asked = Request(_GETGEN, netlink.NLM_F_ACK, _HEADER.pack(socket.AF_UNSPEC, 0, 0), "nf_tables generation")

@@ -19,6 +19,7 @@ CANDIDATE_SUBNETS = (
 # default network.
 DEFAULT_POOLS = (("10.80.0.0/13", 22), ("172.20.0.0/14", 22), ("192.168.232.0/21", 24))
 _LINK_LAYER_PREFIX = b"\x02\x6b"  # the bit for "locally administered"; unicast
+_THIS_HOST = IPv4Network("0.0.0.0/8")  # RFC 1122, section 3.2.1.3
 _WIDE = 64  # bits of an IPv6 subnet's prefix
 
 AnyNetwork = IPv4Network | IPv6Network
@@ -147,7 +148,8 @@ def check_subnet(subnet: Subnet) -> None:
         InvalidInput: names the part.
     """
     network = parse_subnet(subnet.subnet)
-    if network.is_loopback or network.is_multicast or network.is_unspecified or network.is_reserved:
+    kept = network.is_loopback or network.is_multicast or network.is_unspecified or network.is_reserved
+    if kept or (network.version == 4 and network.overlaps(_THIS_HOST)):
         raise InvalidInput(f"the subnet {network} is not for networks", hint="take a private one, as 10.89.0.0/22")
     if network.num_addresses < 4:
         raise InvalidInput(f"the subnet {network} is too small for a network", hint="give it a /30 at least")

@@ -117,15 +117,16 @@ def _has_any(inside: Socket, link: Link, addresses: Collection[str]) -> bool:
 
 
 def _device_name(wanted: str, taken: set[str]) -> str:
-    """The name of the next device; ``wanted`` is a whole name where it ends in a digit, else what it begins with."""
-    if wanted and wanted[-1].isdigit():
-        if wanted in taken:
-            raise Conflict(f"the container's network namespace has a device {wanted} already")
-        return wanted
+    """The name of the next device; ``wanted`` is a name, or one with the lowest number that is free for its ``%d``."""
+    name, numbered, _ = (wanted or f"{DEVICE_PREFIX}%d").partition("%d")
+    if not numbered:
+        if name in taken:
+            raise Conflict(f"the container's network namespace has a device {name} already")
+        return name
     number = 0
-    while f"{wanted or DEVICE_PREFIX}{number}" in taken:
+    while f"{name}{number}" in taken:
         number += 1
-    return f"{wanted or DEVICE_PREFIX}{number}"
+    return f"{name}{number}"
 
 
 def _plug(outside: Socket, netns_fd: int, end: End, device: str, cable: str) -> None:

@@ -20,6 +20,7 @@ _LARGEST_MTU = 65535
 _SMALLEST_MTU = 68
 SMALLEST_MTU_IPV6 = 1280
 """RFC 8200, section 5: the kernel has no IPv6 on a device with less."""
+BRIDGE_PREFIX = "kist"
 _OWN_BRIDGE = re.compile(r"kist(0|-[0-9a-f]{8,10})\Z")
 _NAME_SIZE = 15  # as many characters as the kernel has room for
 _NUMBER_SIZE = 3  # room for a device's number behind a prefix
@@ -192,7 +193,7 @@ def attachment(
         network=network.name,
         network_id=network.id,
         mac=_mac(network.driver, main, wanted.mac),
-        device=device_of(wanted) or _prefix(options.device),
+        device=device_of(wanted) or _numbered(options.device),
         priority=wanted.priority,
         link_local=wanted.link_local_ips,
         resolver=resolver,
@@ -204,13 +205,12 @@ def attachment(
 
 
 def device_of(wanted: Endpoint) -> str:
-    """What a container's device is to be called, or what its name begins with; empty where nobody said.
+    """What a container's device is to be called; empty where nobody said.
 
     Raises:
         InvalidInput: no device has such a name.
     """
-    name = wanted.driver_options.get("com.docker.network.endpoint.ifname", "")
-    return _device(name, "ifname", 0 if name[-1:].isdigit() else _NUMBER_SIZE)
+    return _device(wanted.driver_options.get("com.docker.network.endpoint.ifname", ""), "ifname")
 
 
 def in_order(attachments: Sequence[NetworkAttachment]) -> tuple[NetworkAttachment, ...]:
@@ -230,8 +230,8 @@ def _mac(driver: str, address: str, wanted: str) -> str:
     return wanted or (mac_for(address) if address else "")
 
 
-def _prefix(device: str) -> str:
-    return "" if device == DEVICE_PREFIX else device
+def _numbered(device: str) -> str:
+    return "" if device == DEVICE_PREFIX else f"{device}%d"
 
 
 def _flag(told: dict[str, str], name: str, *, usual: bool = True) -> bool:

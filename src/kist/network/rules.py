@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kist.kernel import netns, nftables, rtnetlink
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
-from kist.network import firewall, outward
+from kist.network import firewall, outward, plan
 from kist.network.failures import explained, explained_rules
 
 
@@ -43,6 +43,8 @@ def guard_way_out() -> None:
 def blocking_chains() -> tuple[str, ...]:
     """Other firewalls' chains that drop what they do not know, Docker's for one: our accepting does not overrule them.
 
+    One with rules about devices whose names begin as our bridges' lets them through, or its administrator wants it so.
+
     Returns:
         ``ip filter FORWARD`` and the like. What iptables-legacy holds is not seen.
     """
@@ -54,4 +56,5 @@ def blocking_chains() -> tuple[str, ...]:
             and chain.policy == nftables.POLICY_DROP
             and chain.family in ("ip", "inet")
             and chain.table != firewall.TABLE
+            and not nftables.mentions(connection, chain.table, plan.BRIDGE_PREFIX, chain.family)
         )

@@ -121,7 +121,7 @@ class NetworkAttachment(msgspec.Struct, frozen=True, omit_defaults=True):
         gateway: who forwards what leaves the network; empty for nobody (an internal network).
         address6, gateway6: the same of IPv6.
         mac: the device's.
-        device: its name in the container where one is asked for, or what such names begin with; empty for ``eth``.
+        device: its name in the container where one is asked for, with ``%d`` for a number; empty for ``eth%d``.
         priority: see ``Endpoint``.
         link_local: further addresses.
         resolver: a name server on the way out, where containers cannot reach the host's own; empty for none.

@@ -9,7 +9,8 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         name: 64 hexadecimal digits for one that nobody named.
         created_at: nanoseconds since the epoch.
-        anonymous: made for a container that asked for a volume without a name; goes with it when it is told to.
+        anonymous: made for a container that asked for a volume without a name, and not named by anybody since; goes
+            with the container when that is told to.
         driver: ``local``, the only one.
         labels, options: as they were given.
         mountpoint: the directory on the engine's machine.

@@ -13,10 +13,13 @@ import hashlib
 import os
 import re
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NamedTuple
+
+import msgspec
 
 from kist.errors import InvalidInput, KistError, NotFound, Unsupported, see_doctor
 from kist.kernel import copying, faults, files, project_quota
@@ -60,11 +63,25 @@ class Volumes:
         self._lock = FairLock(f"{root}.lock")
 
     def create(
-        self, name: str = "", *, labels: Mapping[str, str] = _NONE, options: Mapping[str, str] = _NONE, owner: int = 0
+        self,
+        name: str = "",
+        *,
+        labels: Mapping[str, str] = _NONE,
+        options: Mapping[str, str] = _NONE,
+        owner: int = 0,
+        inherited: bool = False,
     ) -> tuple[Volume, bool]:
         """The volume of this name, made when there is none, and whether it was; without a name a new, anonymous one.
 
         Whose it is by then, and with which options, the caller has to look at: nobody takes one over by its name.
+        An anonymous one is so no longer once its owner names it: it goes with no container any more.
+
+        Args:
+            name: of the volume.
+            labels: of one that is made.
+            options: of one that is made.
+            owner: the uid of who asks.
+            inherited: its name comes from another container's mounts, and not from whoever asks.
 
         Raises:
             InvalidInput: a name that no volume can have.
@@ -81,8 +98,10 @@ class Volumes:
         with self._database.transaction(durable=True) as db:
             written = db.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?)", (volume.name, json.encode(volume)))
             made = written.rowcount == 1
-            if not made:  # somebody names it
+            if not made:
                 db.execute("DELETE FROM leaving WHERE volume = ?", (volume.name,))
+                if not inherited:
+                    _be_named(db, volume.name, owner)
         faults.point("volume create: wrote the record")
         found = self.get(volume.name)
         try:
@@ -388,6 +407,15 @@ class Volumes:
             self.path(volume.name),
             volume.owner,
         )
+
+
+def _be_named(db: sqlite3.Connection, name: str, owner: int) -> None:
+    """Have an anonymous volume of this owner's be one that has a name."""
+    (value,) = db.execute("SELECT value FROM volumes WHERE name = ?", (name,)).fetchone()
+    volume = json.decode(value, Volume, what="volume record")
+    if volume.anonymous and volume.owner == owner:
+        named = msgspec.structs.replace(volume, anonymous=False)
+        db.execute("UPDATE volumes SET value = ? WHERE name = ?", (json.encode(named), name))
 
 
 def _set_attributes(directory: str, options: LocalOptions) -> None:

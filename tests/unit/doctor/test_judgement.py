@@ -378,7 +378,7 @@ def test_no_engine_starts_in_a_chroot() -> None:
 
 # networks
 
-LINKS = Links("", "", {"pasta": "/usr/bin/pasta", "slirp4netns": ""}, False, "", 80, (0, 2**31 - 1))
+LINKS = Links("", "", (), {"pasta": "/usr/bin/pasta", "slirp4netns": ""}, False, "", 80, (0, 2**31 - 1))
 
 
 def test_bridges_and_rules_name_their_modules() -> None:
@@ -386,6 +386,19 @@ def test_bridges_and_rules_name_their_modules() -> None:
     tells(networks.nftables(LINKS), OK)
     tells(networks.bridge(replace(LINKS, bridge="Operation not supported")), LACKING, fix="modprobe -a bridge veth")
     tells(networks.nftables(replace(LINKS, rules="Protocol not supported")), LACKING, fix="nft_masq")
+
+
+def test_a_firewall_that_drops_what_is_forwarded_is_told_how_to_let_bridges_through() -> None:
+    tells(networks.forwarding(ROOT, LINKS), OK)
+    dropped = replace(LINKS, dropping=("ip filter FORWARD", "inet site forward"))
+    tells(networks.forwarding(ANNA, dropped), OK)
+    tells(
+        networks.forwarding(ROOT, dropped),
+        LACKING,
+        found="ip filter FORWARD and inet site forward",
+        fix="iptables -I FORWARD -i kist+ -j ACCEPT",
+    )
+    assert "nft insert rule inet site forward iifname 'kist*' accept" in networks.forwarding(ROOT, dropped).fix
 
 
 @pytest.mark.parametrize(

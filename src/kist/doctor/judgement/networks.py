@@ -4,8 +4,10 @@ from kist.doctor.distribution import Distribution, keep_module, keep_setting
 from kist.doctor.facts import Links, Mirrors, Names, Person
 from kist.doctor.finding import LACKING, Finding, commands, ok
 from kist.doctor.judgement.machine import device
+from kist.network.plan import BRIDGE_PREFIX
 
 _NO_BRIDGE = "containers have no network of their own: --network none and --network host work"
+_NO_WAY_OUT = "containers on a bridge may reach nothing outside, and with br_netfilter not each other"
 _RULES = ("nf_tables", "nft_chain_nat", "nft_masq", "nft_ct")
 _OUT = "a container has the host's network unless it publishes ports; on a bridge it reaches nothing outside"
 _OLD = "what containers send is slow, and the end of a connection that they closed halfway is lost"
@@ -29,6 +31,31 @@ def nftables(found: Links) -> Finding:
                    (keep_module(*_RULES),),
                    advice="the modules may be in a package of their own: linux-modules-extra on Ubuntu, "
                    "kernel-modules-extra on Fedora")  # fmt: skip
+
+
+def forwarding(person: Person, found: Links) -> Finding:
+    """Whether other firewalls let through what bridges forward."""
+    if not person.root:
+        return ok("forwarding", "a user's bridges are where no firewall of the host is")
+    if not found.dropping:
+        return ok("forwarding", "no chain of nf_tables drops what is forwarded")
+    chains = " and ".join(found.dropping)
+    return Finding("forwarding", LACKING, f"the policy of the chain {chains} is to drop", _NO_WAY_OUT,
+                   tuple(command for chain in found.dropping for command in _letting_through(*chain.split())),
+                   advice="until the firewall is loaded again: put them where its own rules are kept; firewalld and "
+                   "ufw have commands of their own (guide: networking, other firewalls)")  # fmt: skip
+
+
+def _letting_through(family: str, table: str, chain: str) -> tuple[str, str]:
+    """The commands that have a firewall forward what bridges send, and the answers to it."""
+    if (family, table) == ("ip", "filter"):  # what iptables made it also reads, and it reads no rules of nft's
+        answers = f"{BRIDGE_PREFIX}+ -m conntrack --ctstate RELATED,ESTABLISHED"
+        return f"iptables -I {chain} -i {BRIDGE_PREFIX}+ -j ACCEPT", f"iptables -I {chain} -o {answers} -j ACCEPT"
+    insert = f"nft insert rule {family} {table} {chain}"
+    return (
+        f"{insert} iifname '{BRIDGE_PREFIX}*' accept",
+        f"{insert} oifname '{BRIDGE_PREFIX}*' ct state established,related accept",
+    )
 
 
 def outward(name: str, person: Person, distribution: Distribution, found: Links) -> Finding:

@@ -5,8 +5,9 @@ from functools import partial
 
 from kist.doctor.facts import Links
 from kist.doctor.looking.machine import opened, words
+from kist.errors import KistError
 from kist.kernel import marks, netlink, nftables, programs, trials
-from kist.network import firewall, outward
+from kist.network import firewall, outward, rules
 from kist.network.plan import BridgeNetwork
 from kist.spec.network import Subnet
 
@@ -25,12 +26,22 @@ def links() -> Links:
     return Links(
         bridge=bridge,
         rules=bridge or words(trials.attempt(partial(trials.bridge, _set_rules))),
+        dropping=_dropping(),
         programs=found,
         old_pasta=bool(found["pasta"]) and outward.is_old(found["pasta"]),
         tun=opened("/dev/net/tun"),
         first_port=int(first_port) if first_port.isdecimal() else 0,
         pingers=(int(pingers[0]), int(pingers[1])) if len(pingers) == 2 else (0, os.getegid()),
     )
+
+
+def _dropping() -> tuple[str, ...]:
+    if os.geteuid():
+        return ()  # a user's bridges are in a namespace of their own, which no other firewall is in
+    try:
+        return rules.blocking_chains()
+    except KistError:
+        return ()  # without packet rules nobody drops anything: ``rules`` says what is wrong
 
 
 def _set_rules() -> None:
