@@ -1,6 +1,7 @@
 """The networks of an ordinary user's containers, on a machine of the tests' own with another one behind it."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -311,7 +312,9 @@ def kill_keeper_and_engine(user: User) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Those of all its threads: whichever of them began one."""
+    found = (task.read_text().split() for task in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(each) for each in itertools.chain.from_iterable(found)]
 
 
 # the bridge

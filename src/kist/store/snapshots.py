@@ -253,10 +253,11 @@ class Snapshots:
         number, below, committed = self._find(key)
         if committed:
             return Extent(self.usage(key), self._on_disk(number))
-        lies = self._lies(number)
         storage = self._storage_of(number)
         alone = storage.layered or (storage.whole and below is None)
-        return Extent(lies[0].apparent if alone else self._size(number, below), sum(each.disk for each in lies))
+        size = 0 if alone else self._size(number, below)
+        lies = self._lies(number)  # afterwards: to look into a disk of its own may be the first time that it is mounted
+        return Extent(lies[0].apparent if alone else size, sum(each.disk for each in lies))
 
     def on_disk(self, key: str) -> int:
         """What a snapshot has on the disk, in bytes of blocks; ``NotFound`` when there is none."""
