@@ -25,10 +25,14 @@ from hypothesis import HealthCheck, settings
 import threefold
 from told import Teller
 
-if os.environ.get("KIST_TESTS_BESIDE_OTHERS"):
-    # How long an example takes says nothing on a machine that others keep busy.
-    settings.register_profile("beside-others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("beside-others")
+# Each run chooses others, so that few a time come to many; how long one takes says nothing on a busy machine.
+settings.register_profile(
+    "kist",
+    max_examples=400 if os.environ.get("KIST_LONG_TESTS") else 40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow] if os.environ.get("KIST_TESTS_BESIDE_OTHERS") else [],
+)
+settings.load_profile("kist")
 
 LEFT = "the tests left something behind"
 PATIENCE = 5.0

@@ -242,11 +242,13 @@ def execute(engine: Engine, container: Container, script: str, **options: object
 
 
 def until(condition: Callable[[], bool], patience: float = 20) -> None:
-    """Wait for a condition that another process brings about."""
+    """Wait for a condition that another process brings about; to ask for it may take a command and its time."""
     deadline = time.monotonic() + patience
+    pause = 0.01
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.25)  # what takes long is asked for less often: others have tests to run
 
 
 def is_waited_for(path: Path) -> bool:

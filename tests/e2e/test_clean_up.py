@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import needs
-from harness import BUSYBOX, a_cli, an_engine, busybox_tar, import_busybox
+from harness import BUSYBOX, a_cli, an_engine, busybox_tar, import_busybox, until
 from kist.engine import Engine
 from kist.engine.standstill import standing_still
 from kist.spec.container import ContainerOptions, ExecOptions
@@ -34,8 +34,7 @@ def running(kist: Any, name: str, script: str, *options: str) -> None:
     """A container that has done ``script`` and goes on."""
     command = ["sh", "-c", script + "; touch /done; sleep 1000"]
     kist.good("run", "-d", "--network", "none", "--name", name, *options, BUSYBOX, *command)
-    while kist("cp", f"{name}:/done", "-").returncode:
-        pass
+    until(lambda: kist("cp", f"{name}:/done", "-").returncode == 0)
 
 
 def ids(kist: Any, *arguments: str) -> set[str]:

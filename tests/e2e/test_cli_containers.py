@@ -4,12 +4,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harness import until
 
 IMAGE = "busybox:test"
 QUIET = ("--network", "none")
@@ -135,7 +135,7 @@ def test_a_container_in_the_background_through_its_life(cli: Any) -> None:
         assert IMAGE in row
         assert " Up " in row
         assert identity[:12] in cli.good("ps", "-q").split()
-        wait_for(lambda: "started" in cli.good("logs", "life"))
+        until(lambda: "started" in cli.good("logs", "life"))
         assert cli.good("exec", "life", "sh", "-c", "echo in; hostname") == f"in\n{identity[:12]}"
         assert cli("exec", "life", "sh", "-c", "exit 7").returncode == 7
         assert cli("exec", "life", "nope").returncode == 127
@@ -273,10 +273,3 @@ def started(cli: Any, *arguments: str) -> Any:
             yield process
         finally:
             process.kill()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Ask until it holds: the engine has no event for it."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end

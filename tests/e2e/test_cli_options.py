@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import needs
+from harness import until
 
 IMAGE = "busybox:test"
 QUIET = ("--network", "none")
@@ -540,6 +541,4 @@ def test_earlier_output_comes_first_and_nothing_is_lost_or_doubled(cli: Any) -> 
 
 def _await_attached(cli: Any, name: str, count: int) -> None:
     attaches = ("events", "--since", "10m", "--until", "0s", "-f", "event=attach", "-f", f"container={name}")
-    end = time.monotonic() + 30
-    while len(cli.good(*attaches).splitlines()) < count:
-        assert time.monotonic() < end
+    until(lambda: len(cli.good(*attaches).splitlines()) >= count)

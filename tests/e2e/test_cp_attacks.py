@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness import until
 from kist.client.unpacking import Stream, unpack
 from kist.engine import Engine
 from kist.errors import KistError
@@ -63,8 +64,7 @@ def swapper(engine: Engine, busybox: str, host: Path) -> Iterator[Container]:
     container = engine.create(options)
     engine.start(container)
     try:
-        while not _swaps(engine, container):
-            pass
+        until(lambda: _swaps(engine, container))
         yield container
     finally:
         engine.remove(container, force=True)
@@ -133,8 +133,7 @@ def test_links_that_lie_there(
     container = engine.create(options)
     try:
         engine.start(container)
-        while not _is_there(engine, container, f"/link{len(links) - 1}"):
-            pass
+        until(lambda: _is_there(engine, container, f"/link{len(links) - 1}"))
         if not running:
             engine.stop(container, timeout=0)
         tried = 0

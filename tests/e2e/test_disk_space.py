@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import disks
-from harness import BUSYBOX, Cli, a_cli, busybox_tar
+from harness import BUSYBOX, Cli, a_cli, busybox_tar, until
 from kist.store import choice
 
 NO_NETWORK = ("--network", "none")
@@ -90,8 +90,7 @@ def shown(size: int) -> str:
 def test_df_agrees_with_du(kist: Cli) -> None:
     running = ("run", "-d", "--name", "runs", *NO_NETWORK, BUSYBOX)
     kist.good(*running, "sh", "-c", "head -c 600000 /dev/urandom > /data; echo ready; sleep 1000")
-    while "ready" not in kist.good("logs", "runs"):
-        pass
+    until(lambda: "ready" in kist.good("logs", "runs"))
     (kist.directory / "data" / "somebody's").write_bytes(bytes(70_000))
     (kist.directory / "data" / "tmp" / "half-made").write_bytes(bytes(80_000))
     found = df(kist)

@@ -8,13 +8,14 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.harness import BUSYBOX, a_cli, an_engine, busybox_tar, import_busybox
 
 import needs
+from harness import until
 from kist.engine import Engine, logforwarding
 from kist.errors import InvalidInput, Unsupported
 from kist.spec.container import Container, ContainerOptions, LogConfig
@@ -95,13 +96,6 @@ def a_server(family: int, kind: int, address: object) -> Iterator[Server]:
         server.close()
 
 
-def eventually(what: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-
-
 # files
 
 
@@ -134,10 +128,10 @@ def test_the_monitor_of_a_container_that_prints_much_stays_small_and_so_does_the
     container = made(engine, script, "json-file", max_size="4m", max_file="3")
     engine.start(container)
     monitor = _monitor(engine, container)
-    eventually(lambda: b"warm\n" in b"".join(r.data for r in engine.logs(container, tail=1)), 60)
+    until(lambda: b"warm\n" in b"".join(r.data for r in engine.logs(container, tail=1)), 60)
     small = _private(monitor)
     engine.kill(container, "USR1")
-    eventually(lambda: b"end\n" in b"".join(r.data for r in engine.logs(container, tail=1)), 60)
+    until(lambda: b"end\n" in b"".join(r.data for r in engine.logs(container, tail=1)), 60)
     grown = _private(monitor) - small
     files = glob.glob(f"{engine.container(container).log_path}*")
     print(f"300 MB printed: the monitor grew by {grown} KiB, {sum(map(os.path.getsize, files)):,} bytes are kept")
@@ -231,7 +225,7 @@ def test_output_reaches_a_syslog_server_and_is_kept_here_too(engine: Engine, kin
         script = "echo out; echo err >&2; printf 'no end'"
         options = {"syslog_format": "rfc5424micro", "syslog_facility": "local3", "tag": "{{.Name}}/{{.ID}} x"}
         container = ran(engine, script, "syslog", syslog_address=url, **options)
-        eventually(lambda: (server.stream or b"".join(server.datagrams)).count(b"\n") == 3)
+        until(lambda: (server.stream or b"".join(server.datagrams)).count(b"\n") == 3)
         messages = (server.stream or b"".join(server.datagrams)).decode().splitlines()
     head = re.escape(f"{container.name}/{container.id[:12]}_x"[:48])
     pattern = rf"<(\d+)>1 \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z \S+ {head} \d+ \S+ - (.*)"
@@ -259,10 +253,10 @@ def test_messages_wait_for_a_server_that_comes(engine: Engine, tmp_path: Path) -
     path = str(tmp_path / "late.sock")
     container = made(engine, "echo early; sleep 1000", "syslog", syslog_address=f"unix://{path}")
     engine.start(container)
-    eventually(lambda: printed(engine, container) == b"early\n")
+    until(lambda: printed(engine, container) == b"early\n")
     with a_server(socket.AF_UNIX, socket.SOCK_STREAM, path) as server:
         server.start()
-        eventually(lambda: server.stream.endswith(b": early\n"))
+        until(lambda: server.stream.endswith(b": early\n"))
         engine.remove(container, force=True)
 
 
@@ -288,7 +282,7 @@ def test_a_server_that_is_slow_gets_everything(engine: Engine, tmp_path: Path) -
         server.start()
         container = ran(engine, "yes | head -n 100000", "syslog", syslog_address=f"unix://{path}")
         lines = printed(engine, container)
-        eventually(lambda: server.stream.count(b": y\n") == 100_000)
+        until(lambda: server.stream.count(b": y\n") == 100_000)
     assert lines == b"y\n" * 100_000, "nothing was told to be lost"
     engine.remove(container)
 
@@ -321,7 +315,7 @@ def entry(datagram: bytes) -> dict[str, bytes]:
 def test_output_reaches_the_journal(engine: Engine, journal: Server) -> None:
     script = "echo out; echo err >&2; head -c 40000 /dev/zero | tr '\\0' x; echo"
     container = ran(engine, script, "journald", labels="tier", tag="t-{{.Name}}")
-    eventually(lambda: len(journal.datagrams) == 5)
+    until(lambda: len(journal.datagrams) == 5)
     entries = [entry(datagram) for datagram in journal.datagrams]
     by_text = {e["MESSAGE"]: e for e in entries}
     first = by_text[b"out"]
@@ -344,7 +338,7 @@ def test_output_reaches_the_journal(engine: Engine, journal: Server) -> None:
 @needs.IN_PROCESS
 def test_what_is_not_kept_here_cannot_be_read_here(engine: Engine, journal: Server) -> None:
     container = ran(engine, "echo out", "journald", cache_disabled="true")
-    eventually(lambda: len(journal.datagrams) == 1)
+    until(lambda: len(journal.datagrams) == 1)
     with pytest.raises(Unsupported, match="does not support reading"):
         next(engine.logs(container))
     assert not glob.glob(f"{engine.container(container).log_path}*")

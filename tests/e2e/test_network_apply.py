@@ -8,7 +8,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from harness import until
 from kist.engine.catalogue import Catalogue
 from kist.engine.ground import Ground
 from kist.errors import Conflict, Forbidden, KistError, Overlap, Unavailable
@@ -105,13 +105,6 @@ def ping(address: str) -> None:
         raw.send(packet)
         while raw.recv(1500)[20] != 0:
             pass
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -397,7 +390,7 @@ def test_a_cable_goes_with_its_namespace_or_on_demand(host: Namespace, spaces: C
     connect(host, kept, 2)
     connect(host, ended, 3)
     ended.close()
-    wait_until(lambda: plan.cable_name(container_id(3), "test") not in links_of(host))
+    until(lambda: plan.cable_name(container_id(3), "test") not in links_of(host))
     for _ in range(2):
         host.run(lambda: cables.detach(container_id(2), "test"))
     assert set(links_of(host)) == {"lo", "kisttest0"}

@@ -7,14 +7,13 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness import BUSYBOX, busybox_tar
+from harness import BUSYBOX, busybox_tar, until
 from ordinary import FIRST, GID, KIST, NAME, UID, Ordinary
 from rootless_user import User, made
 
@@ -431,9 +430,7 @@ def test_what_runs_is_measured_without_groups(user: User) -> None:
     assert row["MemUsage"].startswith("30.")
     # The next look sees that there is less than what is used.
     user.good("update", "-m", "10m", name)
-    deadline = time.monotonic() + 10
-    while json.loads(user.good("inspect", "-f", "{{json .State.OOMKilled}}", name)) is False:
-        assert time.monotonic() < deadline
+    until(lambda: json.loads(user.good("inspect", "-f", "{{json .State.OOMKilled}}", name)) is not False)
     user.good("rm", "-f", name)
 
 

@@ -9,14 +9,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dns import NameServer
 from faultroom import points
-from harness import BUSYBOX
+from harness import BUSYBOX, until
 from kist.kernel import faults, netns, process, rtnetlink
 from kist.network import room
 from machines import SECONDS, Namespace, fetch, join, server, transact
@@ -128,13 +128,6 @@ def ways_out(user: User) -> list[int]:
     return found
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 # the way out
 
 
@@ -243,7 +236,7 @@ def test_a_way_out_that_was_killed_is_there_again_for_the_next_one(user: User, m
     user.good("run", "--rm", BUSYBOX, "true")
     (killed,) = ways_out(user)
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: killed not in ways_out(user))
+    until(lambda: killed not in ways_out(user))
     with server(machine.behind, BEHIND) as (port, _):
         assert user.good("run", "--rm", BUSYBOX, *asking(BEHIND, port)) == "hello"
 
@@ -256,7 +249,7 @@ def test_it_ends_with_the_engine_and_the_last_container(user: User) -> None:
     assert ways_out(user) == before
     user.good("rm", "-f", name)
     user.good("engine", "stop")
-    wait_for(lambda: not ways_out(user))
+    until(lambda: not ways_out(user))
 
 
 @ONE
@@ -266,7 +259,7 @@ def test_one_that_serves_nobody_any_more_is_ended_by_the_next_engine(user: User)
     kill_keeper_and_engine(user)
     assert ways_out(user) == [left]
     user.good("ps")
-    wait_for(lambda: left not in ways_out(user))
+    until(lambda: left not in ways_out(user))
 
 
 @_users(("range", "slirp4netns"), ("range", "pasta"))
@@ -276,7 +269,7 @@ def test_one_that_a_killed_engine_has_left_ends_with_the_next_which_does_not_nee
     assert len(ways_out(user)) == 1
     user.good("rm", "-f", name)
     user.good("engine", "stop")
-    wait_for(lambda: not ways_out(user))
+    until(lambda: not ways_out(user))
 
 
 @pytest.mark.parametrize("point", [point for point in points() if point.startswith("way out:")])
@@ -285,7 +278,7 @@ def test_an_engine_that_is_killed_while_it_starts_one_leaves_none_that_nobody_kn
 ) -> None:
     user = machine.user("range", "pasta" if "pasta" in point else "slirp4netns")
     user.good("engine", "stop")
-    wait_for(lambda: not ways_out(user))
+    until(lambda: not ways_out(user))
     trap = user.file("trap", point)
     assert user("run", "--rm", BUSYBOX, "true", environment={faults.VARIABLE: str(trap)}).returncode != 0
     assert not trap.exists()
@@ -296,7 +289,7 @@ def test_an_engine_that_is_killed_while_it_starts_one_leaves_none_that_nobody_kn
         return not ways_out(user)
 
     # The keeper of the one that was killed may take a moment to end.
-    wait_for(next_engine_ends_it)
+    until(next_engine_ends_it)
     with server(machine.behind, BEHIND) as (port, _):
         assert user.good("run", "--rm", BUSYBOX, *asking(BEHIND, port)) == "hello"
 
@@ -428,9 +421,9 @@ def test_one_that_has_died_is_there_again_for_those_that_run(user: User, machine
     # One that dies as soon as it has started is not started again at once.
     time.sleep(room._LEAST_SECONDS)
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: bool(set(ways_out(user)) - {killed}))
+    until(lambda: bool(set(ways_out(user)) - {killed}))
     with server(machine.behind, BEHIND) as (port, _):
-        wait_for(lambda: user("exec", name, *asking(BEHIND, port)).stdout == b"hello")
+        until(lambda: user("exec", name, *asking(BEHIND, port)).stdout == b"hello")
     user.good("rm", "-f", name)
 
 
@@ -459,7 +452,7 @@ def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again
     assert user.good("system", "check") == ""
     assert hello(machine.space, HERE, port) == b"hello\n"
     address = user.good("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)
-    wait_for(lambda: user("exec", other, *asking(address, 80)).stdout == b"hello\n")
+    until(lambda: user("exec", other, *asking(address, 80)).stdout == b"hello\n")
     user.good("rm", "-f", other)
 
 
