@@ -93,7 +93,7 @@ def at_once(stage: Stage) -> Iterator[list[Side]]:
 
 
 def flat(many: int, network: str = "none") -> Any:
-    """How much longer the last of so many containers take to start than the first, while all of them run, and than those after them."""
+    """How much longer the last of so many containers take to start than the few before and after, while all run."""
 
     @contextmanager
     def sides(stage: Stage) -> Iterator[list[Side]]:
