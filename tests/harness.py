@@ -140,6 +140,11 @@ def clean_up(root: Path) -> None:
     for device, _ in bridges.marked(plan.alias_of(str(root))):
         rules.remove_chains([f"{device}-{kind}" for kind in ("postrouting", "forward")])
         bridges.remove_link(device)
+    remove_parent_groups()
+
+
+def remove_parent_groups() -> None:
+    """Take away the control groups that those of containers are in, if nobody has any; another engine makes them anew."""
     for parent in [*glob.glob("/sys/fs/cgroup/*/kist"), "/sys/fs/cgroup/kist"]:
         with contextlib.suppress(OSError):
             os.rmdir(parent)

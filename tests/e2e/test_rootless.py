@@ -445,6 +445,14 @@ def test_what_a_container_of_the_hosts_processes_leaves_is_ended(user: User) -> 
 
 
 @BOTH
+def test_the_first_process_tells_by_what_others_are_found(user: User) -> None:
+    name = user.good("run", "-d", "--pid", "host", *QUIET, BUSYBOX, "sleep", "1000")
+    state = json.loads((user.run_root / "containers" / name / "state.json").read_text())
+    assert state["mounts"] == os.stat(f"/proc/{state['pid']}/ns/mnt").st_ino
+    user.good("rm", "-f", name)
+
+
+@BOTH
 def test_a_pause_stops_nobody_elses_processes(user: User, idle: str) -> None:
     words = ("run", "-d", "--pid", f"container:{idle}", *QUIET, BUSYBOX, "sleep", "1000")
     guest = user.good(*words)

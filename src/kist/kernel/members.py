@@ -28,13 +28,18 @@ class Members:
     """The processes of one container.
 
     Args:
-        first: its first process, which lives.
+        first: its first process.
         own_pids: whether it has a pid namespace of its own.
+        mounts: the inode number of its mount namespace, where that is known; else the first process has to live.
     """
 
-    def __init__(self, first: int, *, own_pids: bool) -> None:
-        self._mounts = _space(first, "mnt")
+    def __init__(self, first: int, *, own_pids: bool, mounts: int = 0) -> None:
+        self._mounts = _mount_space(mounts) if mounts else _space(first, "mnt")
         self._pids = _space(first, "pid") if own_pids else ""
+
+    def know_mounts(self, mounts: int) -> None:
+        """The inode number of their mount namespace, whatever could be seen of the first process."""
+        self._mounts = _mount_space(mounts)
 
     def pids(self) -> list[int]:
         """Their numbers here; empty when there are none (any more)."""
@@ -138,8 +143,12 @@ def lives_any_titled(title: bytes) -> bool:
 
 
 def _inhabitants(mount_namespace: int) -> Iterator[int]:
-    name = f"mnt:[{mount_namespace}]"
+    name = _mount_space(mount_namespace)
     return (int(pid) for pid in os.listdir("/proc") if pid.isdecimal() and _space(int(pid), "mnt") == name)
+
+
+def _mount_space(inode: int) -> str:
+    return f"mnt:[{inode}]"
 
 
 def _space(pid: int, kind: str) -> str:

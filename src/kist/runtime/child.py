@@ -29,7 +29,8 @@ class Child:
 
     ``name`` is what the keeper calls it: empty for the first one. ``on_started`` is called once, with None when the
     command runs, else with the failure that init reported; ``on_exit`` is called after the end with the wait status. A
-    process that could not start has an end too. ``on_inside`` is called when an outside runtime has made the command.
+    process that could not start has an end too. ``on_inside`` is called when an outside runtime has made the command,
+    ``on_mounts`` with the inode number of the process's mount namespace where the plan has that told.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Child:
         self._on_exit = on_exit
         self._failure: dict[str, Any] | None = None
         self.on_inside: Callable[[], None] = lambda: None
+        self.on_mounts: Callable[[int], None] = lambda _: None
         self._unread: _Pipes | None = None
         self.pid = 0
         self.pidfd = -1
@@ -195,6 +197,8 @@ class Child:
             self.hand_over()
             self.on_inside()
             self._tell_init({"noted": True})
+        elif "mounts" in message:
+            self.on_mounts(message["mounts"])
         elif "failed" in message:
             self._failure = message["failed"]
 

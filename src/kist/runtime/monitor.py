@@ -98,6 +98,7 @@ class Monitor:
             on_output=self._log_grew,
         )
         self.first = child.Child(self.loop, self.streams, self.guard, "", self._started, self.ended)
+        self.first.on_mounts = self._know_mounts
 
     def run(self, attached: list[Client]) -> None:
         """Start the container and stay until it has ended and everybody has heard of it."""
@@ -185,7 +186,14 @@ class Monitor:
             from kist.kernel.members import Members  # noqa: PLC0415 - for containers without a control group
 
             own_pids = "pid" in self.plan["namespaces"] and "runtime" not in self.plan
-            self.members = Members(self.first.command_pid, own_pids=own_pids)
+            mounts = self.record.state.get("mounts", 0)
+            self.members = Members(self.first.command_pid, own_pids=own_pids, mounts=mounts)
+
+    def _know_mounts(self, mounts: int) -> None:
+        """The first process has told its mount namespace, and may have ended since."""
+        self.record.note(mounts=mounts)
+        if self.members is not None:
+            self.members.know_mounts(mounts)
 
     def _note_running(self) -> None:
         self.record.note_running(self.first.command_pid, self.streams.pipes())
@@ -214,6 +222,7 @@ class Monitor:
     def start_again(self) -> None:
         """Start the first process once more, after a rest, as it was started before."""
         self._make_first()
+        self.record.state.pop("mounts", None)  # of the run before; the number may be another namespace's by now
         self.first.on_inside = lambda: self._made_inside(())
         try:
             self._start()

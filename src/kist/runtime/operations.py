@@ -71,6 +71,13 @@ class Context:
 # cgroups and namespaces
 
 
+def tell_mounts(context: Context) -> None:
+    """Tell the monitor which mount namespace this is, for a command may end before anybody has looked."""
+    from kist.kernel import members  # noqa: PLC0415 - for containers without a control group
+
+    messages.send(context.report, {"mounts": members.own_mount_namespace()})
+
+
 def join_cgroup(context: Context) -> None:
     """Enter the container's cgroup."""
     assert context.cgroup is not None
@@ -533,7 +540,7 @@ def _give_streams(who: identity.Identity) -> None:
 OPERATIONS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
-        join_cgroup, new_namespace,
+        tell_mounts, join_cgroup, new_namespace,
         detach_mounts, open_tree, open_cgroup, open_disk, mount_disk, mount_root, pivot, detach_old_root,
         root_read_only,
         mount, attach, device, symlink, file, cgroup_mounts, mask, read_only,

@@ -216,8 +216,15 @@ def _options(root: Mount) -> list[str]:
     return [option for option in root.options if not option.startswith("disk=")]
 
 
+def _tell(spec: RuntimeSpec) -> Iterator[Step]:
+    """What the monitor has to know of the process to find what the command leaves: no other end ends that."""
+    if not spec.linux.cgroups_path and "pid" not in spec.linux.namespaces:
+        yield "tell_mounts", {}
+
+
 def _take(spec: RuntimeSpec) -> Iterator[Step]:
     """What is done to this process while it sees the host, and what it takes from there."""
+    yield from _tell(spec)
     if disk := _own_disk(_root(spec)):
         yield "open_disk", {"disk": disk["disk"]}
     yield from _enter_cgroup(spec)
@@ -289,6 +296,7 @@ def _layer_directories(root: Mount) -> list[str]:
 
 def _take_inside(spec: RuntimeSpec) -> Iterator[Step]:
     """What is left to the process itself, in its user namespace: there the host's /proc and /sys are still in sight."""
+    yield from _tell(spec)
     if "cgroup" in spec.linux.namespaces:
         yield "new_namespace", {"kind": "cgroup"}
     yield "detach_mounts", {}

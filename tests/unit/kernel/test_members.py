@@ -41,6 +41,17 @@ def test_they_are_found_whoever_their_parents_are(family: int) -> None:
     assert os.getpid() not in found
 
 
+def test_what_a_first_process_left_that_has_ended_is_found_by_its_mount_namespace(family: int) -> None:
+    space = os.stat(f"/proc/{family}/ns/mnt").st_ino
+    os.kill(family, signal.SIGKILL)
+    until(lambda: state(family) == "Z")
+    assert Members(family, own_pids=False).pids() == []
+    known = Members(family, own_pids=False, mounts=space)
+    assert len(known.pids()) == 2
+    known.kill()
+    assert known.pids() == []
+
+
 def test_those_in_namespaces_of_their_own_below_are_found_too() -> None:
     inner = "unshare -mpf --kill-child sh -c '(sleep 100 &); echo; exec sleep 100'"
     words = ["unshare", "-mpf", "--kill-child", "sh", "-c", f"{inner} & wait"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import remove_parent_groups
 from kist.errors import Conflict, InvalidInput
 from kist.runtime import door, launch, messages
 from kist.runtime.launch import Spawner
@@ -62,6 +63,7 @@ def spawner(tmp_path: Path) -> Iterator[Spawner]:
     made = Spawner(str(tmp_path / "log"))
     yield made
     made.close()
+    remove_parent_groups()  # a keeper has tried one, to learn
 
 
 def dead_monitor(spawner: Spawner, tmp_path: Path) -> bool:

@@ -86,7 +86,16 @@ def test_every_operation_is_one_that_init_knows() -> None:
     known = set(operations.OPERATIONS)
     assert set(names(plan)) <= known
     # What the fullest plan lacks is the variants of what it has.
-    assert known - set(names(plan)) <= {"hostname", "domainname"}
+    assert known - set(names(plan)) <= {"hostname", "domainname", "tell_mounts"}
+
+
+def test_only_who_would_leave_something_tells_its_mount_namespace() -> None:
+    def first(**linux: object) -> str:
+        return names(Made(linux=Linux(**linux)).plan())[0]  # type: ignore[arg-type]
+
+    assert first(cgroups_path="", namespaces=("mount",)) == "tell_mounts"
+    assert first(cgroups_path="", namespaces=("mount", "pid")) != "tell_mounts"
+    assert first(cgroups_path="kist/x", namespaces=("mount",)) != "tell_mounts"
 
 
 @pytest.mark.parametrize(
