@@ -144,7 +144,7 @@ def clean_up(root: Path) -> None:
 
 
 def remove_parent_groups() -> None:
-    """Take away the control groups that those of containers are in, if nobody has any; another engine makes them anew."""
+    """Take away the groups that those of containers are in, if there are none; another engine makes them anew."""
     for parent in [*glob.glob("/sys/fs/cgroup/*/kist"), "/sys/fs/cgroup/kist"]:
         with contextlib.suppress(OSError):
             os.rmdir(parent)

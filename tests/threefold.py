@@ -25,27 +25,22 @@ _MOST_PROCESSES = 5_000
 _HANDED_ON = ("CI", "TERM", "COLUMNS", "FORCE_COLOR", "KIST_TESTS_BESIDE_OTHERS", "KIST_LONG_TESTS")
 
 
-_SAME_FOR_A_USER = frozenset({
-    "test_clean_up", "test_cli_containers", "test_cli_format", "test_completion", "test_events", "test_health_checks",
-    "test_housekeeping", "test_logs", "test_restarts", "test_volume_removal",
+_SAME_WITH_ONE_ID = frozenset({
+    "test_clean_up", "test_cli_containers", "test_cli_engine", "test_cli_format", "test_cli_options", "test_completion",
+    "test_disk_space", "test_events", "test_faults", "test_guardians", "test_hardship", "test_health_checks",
+    "test_housekeeping", "test_logs", "test_prepared", "test_restarts", "test_volume_removal",
 })  # fmt: skip
-"""What is about records, words, clocks and logs: whose engine it is changes nothing there."""
-_SAME_WITH_ONE_ID = _SAME_FOR_A_USER | {
-    "test_cli_engine", "test_cli_options", "test_disk_space", "test_faults", "test_guardians", "test_hardship",
-    "test_prepared",
-}  # fmt: skip
-"""What is about processes too: one id less or more changes nothing there."""
+"""What is about processes, records and words: one id less or more changes nothing there."""
 
 
 def left_out(config: pytest.Config, module: str) -> bool:
-    """Whether a module's tests, which root's session runs, are not run once more as this user.
+    """Whether a module's tests, run as one who has subordinate ids, are not run once more as one who has none.
 
     They are where a file is named, and with KIST_LONG_TESTS=1.
     """
-    same = {"range": _SAME_FOR_A_USER, "alone": _SAME_WITH_ONE_ID}.get(config.getoption("--as"), frozenset())
-    if module not in same or os.environ.get("KIST_LONG_TESTS"):
+    if config.getoption("--as") != "alone" or os.environ.get("KIST_LONG_TESTS"):
         return False
-    return not any(module in argument for argument in config.args)
+    return module in _SAME_WITH_ONE_ID and not any(module in argument for argument in config.args)
 
 
 def wanted(config: pytest.Config) -> bool:

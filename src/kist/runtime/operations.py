@@ -71,13 +71,6 @@ class Context:
 # cgroups and namespaces
 
 
-def tell_mounts(context: Context) -> None:
-    """Tell the monitor which mount namespace this is, for a command may end before anybody has looked."""
-    from kist.kernel import members  # noqa: PLC0415 - for containers without a control group
-
-    messages.send(context.report, {"mounts": members.own_mount_namespace()})
-
-
 def join_cgroup(context: Context) -> None:
     """Enter the container's cgroup."""
     assert context.cgroup is not None
@@ -540,7 +533,7 @@ def _give_streams(who: identity.Identity) -> None:
 OPERATIONS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
-        tell_mounts, join_cgroup, new_namespace,
+        join_cgroup, new_namespace,
         detach_mounts, open_tree, open_cgroup, open_disk, mount_disk, mount_root, pivot, detach_old_root,
         root_read_only,
         mount, attach, device, symlink, file, cgroup_mounts, mask, read_only,
@@ -566,6 +559,10 @@ def _rare(name: str) -> Callable[..., None]:
         from kist.runtime import held  # noqa: PLC0415 - few containers have a volume that is mounted
 
         return held.open_volume
+    if name == "tell_mounts":
+        from kist.runtime import ungrouped  # noqa: PLC0415 - few containers have the host's processes and no group
+
+        return ungrouped.tell_mounts
     from kist.runtime import mapped  # noqa: PLC0415 - few containers have a user namespace
 
     return mapped.OPERATIONS[name]

@@ -86,7 +86,7 @@ def test_every_operation_is_one_that_init_knows() -> None:
     known = set(operations.OPERATIONS)
     assert set(names(plan)) <= known
     # What the fullest plan lacks is the variants of what it has.
-    assert known - set(names(plan)) <= {"hostname", "domainname", "tell_mounts"}
+    assert known - set(names(plan)) <= {"hostname", "domainname"}
 
 
 def test_only_who_would_leave_something_tells_its_mount_namespace() -> None:
