@@ -1,18 +1,22 @@
-"""Namespaces: clone3(2), unshare(2), setns(2)."""
+"""Namespaces: clone3(2), unshare(2), setns(2), and what is set in a new one."""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import struct
 
 from kist.kernel import libc
-from kist.kernel.lean import signal
+from kist.kernel.lean import signal, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 CLONE_FS = 0x200
 CLONE_PIDFD = 0x1000
 CLONE_PARENT = 0x8000
@@ -110,3 +114,14 @@ def set_domain_name(name: str) -> None:
     """The NIS domain name of this UTS namespace (setdomainname(2))."""
     text = os.fsencode(name)
     libc.call("setdomainname", text, len(text))
+
+
+def set_loopback_up() -> None:
+    """Bring this network namespace's loopback interface up, unless it is (netdevice(7))."""
+    control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    request = struct.pack("16sh22x", b"lo", 0)
+    flags = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)[0]
+    if not flags & _IFF_UP:
+        # It waits for whoever else changes interfaces, of any namespace.
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+    control.close()

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import binascii
 import errno
-import fcntl
 import os
 import resource
 import stat
-import struct
 
 from kist.kernel import cgroup, mounts, namespaces, paths, process, seccomp, tty, userns
 from kist.kernel import sysctl as kernel_sysctl
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-_SIOCGIFFLAGS = 0x8913
-_SIOCSIFFLAGS = 0x8914
-_IFF_UP = 1
 _SYS_ADMIN = process.capability_mask(("CAP_SYS_ADMIN",))
 _QUIET = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
@@ -342,18 +337,7 @@ def sysctl(context: Context, name: str, value: str) -> None:  # noqa: ARG001
 
 def loopback(context: Context) -> None:  # noqa: ARG001
     """Bring the loopback interface up."""
-    set_loopback_up()
-
-
-def set_loopback_up() -> None:
-    """Bring this network namespace's loopback interface up, unless it is (netdevice(7))."""
-    control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    request = struct.pack("16sh22x", b"lo", 0)
-    flags = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)[0]
-    if not flags & _IFF_UP:
-        # It waits for whoever else changes interfaces, of any namespace.
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
-    control.close()
+    namespaces.set_loopback_up()
 
 
 def wait_for_network(context: Context) -> None:

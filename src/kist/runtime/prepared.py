@@ -123,7 +123,7 @@ def _wait(channel: socket.socket, machine: Machine) -> NoReturn:
         process.close_all_but(channel.fileno())
         process.set_parent_death_signal(signal.SIGKILL)
         # Had the monitor died before, the line has ended, or what it gave leads nowhere, which init looks at.
-        operations.set_loopback_up()
+        namespaces.set_loopback_up()
         pages.have(machine.first_pages)
         message, _ = messages.receive(channel)
         if message is not None:
