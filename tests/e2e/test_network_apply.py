@@ -182,8 +182,8 @@ def test_a_subnet_that_somebody_takes_meanwhile_is_left_to_them(
     taken: list[str] = []
 
     class Slow(Ground):
-        def destinations(self) -> tuple[str, ...]:
-            found = super().destinations()
+        def destinations(self, but: str = "") -> tuple[str, ...]:
+            found = super().destinations(but)
             if not taken:
                 taken.append(addresses.choose_from_pools(found, addresses.DEFAULT_POOLS))
                 give_address(host, "kisttestup", addresses.first_address(taken[0]), 24)
@@ -448,6 +448,25 @@ def test_a_bridge_is_not_made_against_what_is_there(
     with pytest.raises(Conflict, match=message) as caught:
         host.run(lambda: bridges.ensure(NETWORK))
     assert caught.value.hint
+
+
+def test_a_bridge_of_the_administrators_is_joined_as_it_is_and_stays(host: Namespace, tmp_path: Path) -> None:
+    host.run(lambda: make_dummy_address("kisttesthand", "10.97.0.1", 24))
+
+    def options(subnet: str, gateway: str = "") -> NetworkOptions:
+        named = {"com.docker.network.bridge.name": "kisttesthand"}
+        return NetworkOptions("lab", subnets=(Subnet(subnet, gateway),), options=named)
+
+    with contextlib.closing(Store(str(tmp_path))) as store:
+        networks = Catalogue(store, Ground(store.root, None))
+        with pytest.raises(Conflict, match=r"has the address 10\.97\.0\.1/24, not 10\.98\.0\.1/24") as caught:
+            host.run(lambda: networks.create(options("10.98.0.0/24")))
+        assert "--subnet 10.97.0.0/24 --gateway 10.97.0.1" in caught.value.hint
+        made = host.run(lambda: networks.create(options("10.97.0.0/24")))
+        assert ("kist", "kisttesthand-forward") in chains_of(host)
+        host.run(lambda: networks.remove(made))
+    assert chains_of(host) == set()
+    assert links_of(host)["kisttesthand"].alias == ""
 
 
 def test_a_device_that_is_no_bridge_is_not_taken(host: Namespace, spaces: Callable[[], Namespace]) -> None:

@@ -90,10 +90,12 @@ class Catalogue:
     def _placed(self, options: NetworkOptions, owner: int) -> Network:
         """The network, made with the first subnets that are free in the kernel too."""
         given = [each for each in options.subnets if each.subnet]
+        # One that the administrator has made is joined with the addresses that it has, as in Docker, and never removed.
+        bridge = plan.read_options(options.driver, options.options).bridge
         refused: tuple[str, ...] = ()
         while True:
             identifier = secrets.token_hex(32)
-            routed = (*self._ground.destinations(), *refused)
+            routed = (*self._ground.destinations(bridge), *refused)
             made = self._records.add(partial(_designed, identifier, options, owner, routed, self._pools))
             faults.point("network create: wrote the record")
             try:

@@ -129,12 +129,12 @@ class Ground:
         elif self.room is None:
             parents.remove(form)
 
-    def destinations(self) -> tuple[str, ...]:
-        """The destinations of all routes that a subnet here must not hide."""
+    def destinations(self, but: str = "") -> tuple[str, ...]:
+        """The destinations of all routes that a subnet here must not hide; ``but``, those of a device."""
         if self.room is None:
-            return bridges.destinations()
+            return bridges.destinations(but)
         nothing: tuple[str, ...] = ()
-        return (*self.room.routes_outside(), *self.room.look(bridges.destinations, nothing))
+        return (*self.room.routes_outside(), *self.room.look(lambda: bridges.destinations(but), nothing))
 
     def lacks_ipv6(self) -> bool:
         """Whether no device here can have IPv6 addresses."""

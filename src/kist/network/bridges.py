@@ -67,10 +67,15 @@ def lacks_ipv6() -> bool:
     return _value("net.ipv6.conf.all.disable_ipv6") != "0"
 
 
-def destinations() -> tuple[str, ...]:
-    """The destinations of all routes, IPv4 and IPv6, that a subnet here must not hide."""
+def destinations(but: str = "") -> tuple[str, ...]:
+    """The destinations of all routes, IPv4 and IPv6, that a subnet here must not hide.
+
+    Args:
+        but: a device whose routes are no others': a bridge that is there is to be the network's.
+    """
     with explained("look at the routes"), Socket(NETLINK_ROUTE) as connection:
-        return tuple(_destinations(connection))
+        link = rtnetlink.find_link(connection, but) if but else None
+        return tuple(_destinations(connection, 0 if link is None else link.ifindex))
 
 
 def ensure(network: BridgeNetwork) -> None:
@@ -177,10 +182,11 @@ def _existing(connection: Socket, bridge: str, name: str) -> BridgeNetwork | Non
     return None
 
 
-def _destinations(connection: Socket) -> Iterator[str]:
+def _destinations(connection: Socket, but: int = 0) -> Iterator[str]:
     for family in FAMILIES.values():
         for route in _routes(connection, family):
-            yield route.destination
+            if not but or route.ifindex != but:
+                yield route.destination
 
 
 def _routes(connection: Socket, family: int) -> list[rtnetlink.Route]:
@@ -273,6 +279,14 @@ def _has_address(connection: Socket, link: Link, subnet: Subnet) -> bool:
     return any((plain(each.address), each.prefix) == wanted for each in found)
 
 
+def _instead(link: Link, network: BridgeNetwork, there: str) -> str:
+    """What can be done about a bridge that has this address, with its prefix, and not the network's."""
+    if link.alias == network.alias:
+        return f"stop its containers and remove it (ip link delete {network.bridge}): it is made again"
+    given = ip_interface(there)
+    return f"it is not Kist's: give the network that one (--subnet {given.network} --gateway {given.ip})"
+
+
 def _add_address(connection: Socket, link: Link, network: BridgeNetwork, subnet: Subnet) -> None:
     family, prefix = FAMILIES[subnet.version], parse_subnet(subnet.subnet).prefixlen
     for found in rtnetlink.addresses(connection, link.ifindex, family):
@@ -281,7 +295,7 @@ def _add_address(connection: Socket, link: Link, network: BridgeNetwork, subnet:
         there, wanted = f"{found.address}/{found.prefix}", f"{subnet.gateway}/{prefix}"
         raise Conflict(
             f"the bridge {network.bridge} has the address {there}, not {wanted}",
-            hint=f"stop its containers and remove it (ip link delete {network.bridge}): it is made again",
+            hint=_instead(link, network, there),
         )
     routed = [each.destination for each in _routes(connection, family) if each.ifindex != link.ifindex]
     taken = overlapping(subnet.subnet, routed)
