@@ -206,9 +206,9 @@ def _wait_for_end(descriptor: int) -> None:
 
 
 @contextlib.contextmanager
-def a_cli(directory: Path) -> Iterator[Cli]:
+def a_cli(directory: Path, kind: type[Cli] = Cli) -> Iterator[Cli]:
     """The command line on a fresh root; at the end its containers, its engine and its bridge are gone."""
-    cli = Cli(directory)
+    cli = kind(directory)
     try:
         yield cli
     finally:

@@ -2,15 +2,17 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from harness import until
+from harness import BUSYBOX, Cli, a_cli, give_busybox, until
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput
 from kist.spec.container import Container, ContainerOptions
@@ -55,6 +57,28 @@ def test_a_published_port_is_reached_and_shown(engine: Engine, web: Container):
     engine.stop(web, timeout=0)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port.host_port), 5)
+
+
+class FromAShell(Cli):
+    """With few descriptors at first, and more for who asks, as most logins have it."""
+
+    @property
+    def command(self) -> list[str]:
+        return ["prlimit", "--nofile=512:1500", *super().command]
+
+
+def test_who_carries_connections_may_open_more_than_the_container(tmp_path: Path) -> None:
+    with a_cli(tmp_path, FromAShell) as kist:
+        give_busybox(kist)
+        kist.good("run", "-d", "--name", "web", "-p", "127.0.0.1::80", BUSYBOX, "sleep", "1000")
+        for again in (False, True):
+            if again:
+                kist.good("restart", "-t", "0", "web")
+            found = kist.good("inspect", "-f", "{{.Id}} {{.State.Pid}}", "web").split()
+            monitor = _monitor(f"{tmp_path}/run/containers/{found[0]}")
+            assert resource.prlimit(monitor, resource.RLIMIT_NOFILE) == (1500, 1500)
+            assert resource.prlimit(int(found[1]), resource.RLIMIT_NOFILE) == (512, 1500)
+            assert kist.good("exec", "web", "sh", "-c", "ulimit -n") == "512"
 
 
 def test_it_outlives_the_monitor(engine: Engine, web: Container):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 from kist.kernel import namespaces, process
 from kist.kernel.lean import signal
@@ -30,7 +31,8 @@ class Child:
     ``name`` is what the keeper calls it: empty for the first one. ``on_started`` is called once, with None when the
     command runs, else with the failure that init reported; ``on_exit`` is called after the end with the wait status. A
     process that could not start has an end too. ``on_inside`` is called when an outside runtime has made the command,
-    ``on_mounts`` with the inode number of the process's mount namespace where the plan has that told.
+    ``on_mounts`` with the inode number of the process's mount namespace where the plan has that told. ``limits`` are
+    its own of descriptors, where the monitor has others.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Child:
         self._failure: dict[str, Any] | None = None
         self.on_inside: Callable[[], None] = lambda: None
         self.on_mounts: Callable[[int], None] = lambda _: None
+        self.limits: tuple[int, int] | None = None
         self._unread: _Pipes | None = None
         self.pid = 0
         self.pidfd = -1
@@ -93,6 +96,8 @@ class Child:
         def become() -> NoReturn:
             # Until it executes: what nobody watches is not to become a container.
             process.set_parent_death_signal(signal.SIGKILL)
+            if self.limits is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, self.limits)
             stdio = pipes.child_ends if pipes else None
             init.run(context.text or init_text(plan), context, stdio)
 

@@ -23,6 +23,7 @@ class Exec:
         self._id = identifier
         self.streams = Streams(monitor.loop, None, stdin_once=True, on_idle=self._forget, on_output=lambda: None)
         self.child = child.Child(monitor.loop, self.streams, monitor.guard, identifier, self._started, self.ended)
+        self.child.limits = monitor.limits
         self._client: Client | None = None
         self._connection: socket.socket | None = None
         self._failure: dict[str, Any] | None = None

@@ -79,6 +79,7 @@ class Monitor:
         self.port_rules: PortRules | None = None
         self.names: served.Served | None = None
         self.members: Members | None = None
+        self.limits: tuple[int, int] | None = None
         # Descriptors of mounted volumes, by name, for all runs of the container (``kist.runtime.held``).
         self.volumes: dict[str, int] = {}
         self.usage = Usage(self)
@@ -99,6 +100,7 @@ class Monitor:
         )
         self.first = child.Child(self.loop, self.streams, self.guard, "", self._started, self.ended)
         self.first.on_mounts = self._know_mounts
+        self.first.limits = self.limits
 
     def run(self, attached: list[Client]) -> None:
         """Start the container and stay until it has ended and everybody has heard of it."""
@@ -274,9 +276,12 @@ class Monitor:
 
     def publish(self, wanted: list[dict[str, Any]]) -> None:
         """Listen on the ports of the host that the container's are published on, and note which they are."""
-        from kist.runtime.ports import Ports  # noqa: PLC0415 - few containers publish, and all would pay for it
+        from kist.runtime import allowance  # noqa: PLC0415 - few containers publish, and all would pay for it
+        from kist.runtime.ports import Ports  # noqa: PLC0415 - the same
 
         if self.ports is None:
+            # Two or four for each connection are soon more than what a shell gives.
+            self.limits = self.first.limits = allowance.widen()
             self.ports = Ports(self.loop)
         try:
             for each in wanted:
