@@ -19,7 +19,7 @@ from kist.kernel import mount_holders
 from kist.runtime import launch
 from kist.spec.container import Container
 from kist.spec.volume import Volume
-from kist.spec.volume_options import LocalOptions, read_local_options, with_address
+from kist.spec.volume_options import LocalOptions, read_local_options, with_address, with_newer_version
 from kist.store import Store
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -143,8 +143,7 @@ class VolumeHolding:
 
     def _mount(self, volume: Volume, options: LocalOptions) -> int:
         try:
-            options = with_address(options, partial(_address, volume))
-            return mount_holders.open_file_system(options.kind, options.device, options.words)
+            return _opened(with_address(options, partial(_address, volume)))
         except OSError as error:
             raise _failure(volume, options, error) from error
 
@@ -155,6 +154,16 @@ class VolumeHolding:
                 with volume_filling.opened(roots.root_mounts(self._store, container)) as root:
                     volume_filling.fill_in_place(mount, root, partial(os.open, ".", _DIRECTORY, dir_fd=tree))
                 return
+
+
+def _opened(options: LocalOptions) -> int:
+    try:
+        return mount_holders.open_file_system(options.kind, options.device, options.words)
+    except OSError as error:
+        newer = with_newer_version(options)
+        if newer is None or error.errno != errno.EPROTONOSUPPORT:
+            raise
+        return mount_holders.open_file_system(newer.kind, newer.device, newer.words)
 
 
 def _address(volume: Volume, host: str) -> str:

@@ -5,7 +5,7 @@ is Docker's too). Pure: where and when a volume is mounted, the engine knows.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -181,6 +181,20 @@ def with_address(options: LocalOptions, resolve: Callable[[str], str]) -> LocalO
     host = options.device.rpartition(":/")[0].strip("[]")
     given = next((word.partition("=")[2] for word in options.words if word.startswith("addr=")), "")
     words = [word for word in options.words if not word.startswith("addr=")]
-    if options.kind == "nfs4" and not any(word.startswith(("vers=", "nfsvers=")) for word in words):
+    if options.kind == "nfs4" and not _has_version(words):
         words.append("vers=4")
     return msgspec.structs.replace(options, words=(*words, f"addr={resolve(given or host)}"))
+
+
+def with_newer_version(options: LocalOptions) -> LocalOptions | None:
+    """What to try when the kernel cannot have an nfs mount by its own choice of version, 3; None for nothing else.
+
+    Version 3 needs more programs than a server of version 4 alone has, and for its locks one on this machine too.
+    """
+    if options.kind != "nfs" or _has_version(options.words):
+        return None
+    return msgspec.structs.replace(options, words=(*options.words, "vers=4.2"))
+
+
+def _has_version(words: Sequence[str]) -> bool:
+    return any(word.startswith(("vers=", "nfsvers=")) for word in words)

@@ -3,7 +3,7 @@
 import pytest
 
 from kist.errors import InvalidInput
-from kist.spec.volume_options import LocalOptions, read_local_options, with_address
+from kist.spec.volume_options import LocalOptions, read_local_options, with_address, with_newer_version
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,15 @@ def test_an_nfs_mount_gets_the_address_that_the_kernel_needs(
         return "192.0.2.7"
 
     assert with_address(read_local_options(options), resolve).words == words
+
+
+def test_another_version_is_tried_where_nobody_chose_one() -> None:
+    newer = with_newer_version(read_local_options({"type": "nfs", "device": "files:/x", "o": "soft"}))
+    assert newer is not None
+    assert newer.words == ("soft", "vers=4.2")
+    for kind, words in (("nfs", "vers=3"), ("nfs", "nfsvers=4"), ("nfs4", "soft")):
+        assert with_newer_version(read_local_options({"type": kind, "device": "files:/x", "o": words})) is None
+    assert with_newer_version(read_local_options({"type": "tmpfs"})) is None
 
 
 def test_others_need_none() -> None:
