@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import struct
 
 from kist.kernel import libc
@@ -171,6 +172,13 @@ def capability_mask(names: tuple[str, ...] | list[str]) -> int:
     for name in names:
         mask |= 1 << _NUMBERS[name]
     return mask
+
+
+def widen_descriptors() -> tuple[int, int]:
+    """Have this process open as many descriptors as it may at all; the limits that it had, soft and hard."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    return before
 
 
 def close_all_but(*kept: int) -> None:

@@ -26,6 +26,7 @@ LARGEST_MTU = 1500
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 _ANYWHERE = "0.0.0.0/0"
+_NO_DEVICE = -1  # of no route; one that leads nowhere has 0
 
 
 def default_network(
@@ -75,7 +76,7 @@ def destinations(but: str = "") -> tuple[str, ...]:
     """
     with explained("look at the routes"), Socket(NETLINK_ROUTE) as connection:
         link = rtnetlink.find_link(connection, but) if but else None
-        return tuple(_destinations(connection, 0 if link is None else link.ifindex))
+        return tuple(_destinations(connection, but=_NO_DEVICE if link is None else link.ifindex))
 
 
 def ensure(network: BridgeNetwork) -> None:
@@ -182,10 +183,10 @@ def _existing(connection: Socket, bridge: str, name: str) -> BridgeNetwork | Non
     return None
 
 
-def _destinations(connection: Socket, but: int = 0) -> Iterator[str]:
+def _destinations(connection: Socket, *, but: int = _NO_DEVICE) -> Iterator[str]:
     for family in FAMILIES.values():
         for route in _routes(connection, family):
-            if not but or route.ifindex != but:
+            if route.ifindex != but:
                 yield route.destination
 
 

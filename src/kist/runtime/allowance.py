@@ -27,13 +27,6 @@ class Allowance:
         self.left += count
 
 
-def widen() -> tuple[int, int]:
-    """Have this process open as many as it may at all; the limits that it had, which are those of what it starts."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
-    return before
-
-
 def most() -> int:
     """How many are allowed altogether: three quarters of what this process may open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4

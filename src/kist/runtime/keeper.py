@@ -106,7 +106,7 @@ class Keeper:
     def run(self, engine: socket.socket) -> None:
         """Work until nobody is there and nothing is kept."""
         # Some five descriptors for each container are more than most limits allow; for containers the old one counts.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self._limits[1], self._limits[1]))
+        process.widen_descriptors()
         self._start_spawner()
         listener = listen(*self._place, socket.SOCK_SEQPACKET)
         self._watch_children()

@@ -276,12 +276,11 @@ class Monitor:
 
     def publish(self, wanted: list[dict[str, Any]]) -> None:
         """Listen on the ports of the host that the container's are published on, and note which they are."""
-        from kist.runtime import allowance  # noqa: PLC0415 - few containers publish, and all would pay for it
-        from kist.runtime.ports import Ports  # noqa: PLC0415 - the same
+        from kist.runtime.ports import Ports  # noqa: PLC0415 - few containers publish, and all would pay for it
 
         if self.ports is None:
             # Two or four for each connection are soon more than what a shell gives.
-            self.limits = self.first.limits = allowance.widen()
+            self.limits = self.first.limits = process.widen_descriptors()
             self.ports = Ports(self.loop)
         try:
             for each in wanted:
