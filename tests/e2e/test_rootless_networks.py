@@ -262,6 +262,23 @@ def test_one_that_serves_nobody_any_more_is_ended_by_the_next_engine(user: User)
     until(lambda: left not in ways_out(user))
 
 
+@ONE
+def test_one_of_a_namespace_whose_number_this_one_has_got_is_not_taken_for_its_own(user: User, machine: Machine) -> None:
+    user.good("engine", "stop")
+    until(lambda: not ways_out(user))
+    waits = "trap 'exit 0' TERM; sleep 1000 & wait"
+    name = user.good("run", "-d", "--network", "none", BUSYBOX, "sh", "-c", waits)
+    # A process that lives on, as one would that carried packets for an engine that was killed.
+    pid = int(user.good("inspect", "-f", "{{.State.Pid}}", name))
+    number = os.readlink(f"/proc/{user.engine_pid()}/ns/mnt").strip("mnt:[]")
+    note = {"name": "slirp4netns", "pid": pid, "started": process.start_time(pid), "resolver": ""}
+    (user.run_root / f"outward-{number}.json").write_text(json.dumps(note))
+    with server(machine.behind, BEHIND) as (port, _):
+        assert user.good("run", "--rm", BUSYBOX, *asking(BEHIND, port)) == "hello"
+    until(lambda: user.good("inspect", "-f", "{{.State.Status}}", name) == "exited")
+    user.good("rm", name)
+
+
 @_users(("range", "slirp4netns"), ("range", "pasta"))
 def test_one_that_a_killed_engine_has_left_ends_with_the_next_which_does_not_need_it(user: User) -> None:
     name = user.good("run", "-d", BUSYBOX, "sleep", "1000")

@@ -106,10 +106,10 @@ class Room:
 
     def take_over(self) -> None:
         """Look after the program that an earlier engine has left here, whether a container needs it again or not."""
-        with self._lock:
+        with self._lock, self._alone():
             if self._descriptor < 0:
                 self._descriptor = netns.kept_at(self.path)
-            if self._descriptor >= 0 and self._outward is None:
+            if self._outward is None:
                 self._outward = self._found()
 
     def close(self) -> None:
@@ -154,15 +154,23 @@ class Room:
         return descriptor
 
     def _found(self) -> outward.Running | None:
-        """The program that an earlier engine has started."""
-        for path, here, running in self._notes():
+        """The program that an earlier engine has started here; who calls it is ``_alone``.
+
+        The number of a mount namespace is another one's soon after the first has ended. A program that was of that one
+        serves nobody any more: its device is not here.
+        """
+        for path, here, running in list(self._notes()):
             if here == members.own_mount_namespace():
-                if running.lives:
+                if running.lives and self._is_served():
                     netns.inside(self._descriptor, rules.guard_way_out)
                     self._tell(running)
                     return running
-                os.unlink(path)
+                end(path, running)
         return None
+
+    def _is_served(self) -> bool:
+        """Whether the namespace is there, and the device that a way out has in it."""
+        return self._descriptor >= 0 and netns.inside(self._descriptor, _has_way_out)
 
     def _started(self) -> outward.Running | None:
         outward_start.reap()
@@ -245,6 +253,11 @@ def end(path: str, running: outward.Running) -> None:
         os.close(pidfd)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def _has_way_out() -> bool:
+    with Socket(NETLINK_ROUTE) as connection:
+        return rtnetlink.find_link(connection, outward.DEVICE) is not None
 
 
 def _set_up_loopback() -> None:
