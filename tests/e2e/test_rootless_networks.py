@@ -263,7 +263,7 @@ def test_one_that_serves_nobody_any_more_is_ended_by_the_next_engine(user: User)
 
 
 @ONE
-def test_one_of_a_namespace_whose_number_this_one_has_got_is_not_taken_for_its_own(user: User, machine: Machine) -> None:
+def test_one_whose_namespace_has_the_number_that_this_one_has_got_is_not_adopted(user: User, machine: Machine) -> None:
     user.good("engine", "stop")
     until(lambda: not ways_out(user))
     waits = "trap 'exit 0' TERM; sleep 1000 & wait"
