@@ -30,8 +30,8 @@ _ROUTER = Router(ROUTES)
 class Api:
     """One API server: its connections, streams and threads.
 
-    Made and used in one event loop. ``http`` makes the protocols of new connections (for ``loop.create_unix_server``);
-    ``shutdown`` ends every stream and frees everything but the engine.
+    Made and used in one event loop. ``http.at(place)`` makes the protocols of new connections there (for
+    ``loop.create_unix_server``); ``shutdown`` ends every stream and frees everything but the engine.
     """
 
     def __init__(self, engine: "Engine") -> None:

@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qs
 
 from kist.api.http import BaseRequest, RequestPayloadError, Response, StreamResponse
+from kist.api.places import Callers, Place
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
 from kist.spec.docker.versions import API_VERSION
@@ -15,6 +16,7 @@ from kist.spec.json import decode, encode_escaped, encode_replaced
 
 if TYPE_CHECKING:
     from kist.api.app import Api
+    from kist.api.protocol import Protocol
     from kist.engine import Engine
 
 P = ParamSpec("P")
@@ -75,9 +77,14 @@ class Call:
         return transport.get_extra_info("socket") if transport is not None else None
 
     @property
+    def place(self) -> Place:
+        """Where the caller came in."""
+        return cast("Protocol", self.request.protocol).place
+
+    @property
     def is_owners(self) -> bool:
         """Whether the engine's own user calls."""
-        return peers.uid_of(self.connection) == os.geteuid()
+        return self.place.callers is Callers.OWNER or peers.uid_of(self.connection) == os.geteuid()
 
     # the query
 

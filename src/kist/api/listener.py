@@ -7,27 +7,31 @@ import stat
 from types import TracebackType
 from typing import Self
 
+from kist.api.places import Place, UnixPath
 from kist.errors import Conflict, Forbidden, InvalidInput, Unavailable, see_doctor
 
 _LONGEST = 103  # sun_path of unix(7) has 108 bytes: the end and the suffix below take five
 
 
 class Listener:
-    """The socket at ``path``. As a context manager it removes it at the end, if it is still its own.
+    """The socket at a path. As a context manager it removes it at the end, if it is still its own.
 
-    Args:
-        path: where it is.
-        group: whose members may connect too, by number; -1 for nobody's but the own user.
+    Attributes:
+        place: the place that it is.
+
+    Raises:
+        InvalidInput: the path is longer than the kernel takes.
     """
 
-    def __init__(self, path: str, group: int = -1) -> None:
-        if len(os.fsencode(path)) > _LONGEST:
+    def __init__(self, where: UnixPath) -> None:
+        self.place = Place(where)
+        self.path = where.path
+        self._group = where.group
+        if len(os.fsencode(self.path)) > _LONGEST:
             raise InvalidInput(
-                f"the path of the socket is longer than {_LONGEST} bytes: {path}",
+                f"the path of the socket is longer than {_LONGEST} bytes: {self.path}",
                 hint="choose a shorter one with KIST_RUN",
             )
-        self.path = path
-        self._group = group
         self._identity: tuple[int, int] | None = None
 
     def __enter__(self) -> Self:

@@ -12,6 +12,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from kist.api.places import HANDED
 from kist.engine import in_process
 from kist.engine.policy import peers
 from kist.engine.rootless import Entry
@@ -103,4 +104,4 @@ def _take(api: "Api", line: socket.socket, stop: asyncio.Event) -> None:
 
 
 async def _adopt(api: "Api", connection: socket.socket) -> None:
-    await asyncio.get_running_loop().connect_accepted_socket(api.http, connection)
+    await asyncio.get_running_loop().connect_accepted_socket(api.http.at(HANDED), connection)

@@ -1,12 +1,14 @@
 """aiohttp's connection with two changes: errors are JSON, and a stream's first bytes are kept for the stream."""
 
 import asyncio
+import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable
 
 from kist.api.call import HEADERS
 from kist.api.http import BaseRequest, RequestHandler, Response, Server, StreamResponse
+from kist.api.places import Place
 from kist.errors import InvalidInput, KistError
 from kist.spec.docker.errors import write_error
 from kist.spec.json import encode
@@ -43,14 +45,14 @@ def error_response(error: KistError, *, status: int = 0) -> Response:
 
 
 class HttpServer(Server):
-    """Makes the protocol of each connection; a handler whose client vanishes is cancelled."""
+    """Makes the protocols of connections; a handler whose client vanishes is cancelled."""
 
     def __init__(self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]]) -> None:
         super().__init__(handler, handler_cancellation=True)
 
-    def __call__(self) -> "Protocol":
-        """A protocol for a new connection."""
-        return Protocol(self)
+    def at(self, place: Place) -> Callable[[], "Protocol"]:
+        """What makes a protocol for each new connection at a place."""
+        return functools.partial(Protocol, self, place)
 
 
 class Protocol(RequestHandler):
@@ -59,11 +61,14 @@ class Protocol(RequestHandler):
     Old clients, and those that write before they read, send the stream's first bytes together with the request.
     aiohttp would take them for the next request, so they are held back (at most 64 KiB, then the client waits) until
     the handler has taken the connection over, or has answered with an error.
+
+    Attributes:
+        place: where it came in.
     """
 
-    __slots__ = ("_due", "_early")
+    __slots__ = ("_due", "_early", "place")
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: HttpServer, place: Place) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -75,6 +80,7 @@ class Protocol(RequestHandler):
             max_field_size=_MAX_LINE,
             auto_decompress=False,
         )
+        self.place = place
         self._early = b""
         # Bytes that the parser is still to get of a request that may hijack; None while there is no such request.
         self._due: int | None = None

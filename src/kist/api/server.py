@@ -10,11 +10,12 @@ import gc
 import grp
 import os
 import signal
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kist.api.listener import Listener, shared_place
+from kist.api.places import UnixPath
 from kist.api.runlock import RunLock
 from kist.errors import NotFound, Unsupported
 
@@ -57,14 +58,17 @@ def serve(
     """
     with RunLock(run_root) as lock:
         _log_to(os.path.join(run_root, "engine.log"))
-        listener = Listener(socket_path or os.path.join(run_root, "engine.sock"))
+        own = Listener(UnixPath(socket_path or os.path.join(run_root, "engine.sock")))
         from kist.engine import Engine  # noqa: PLC0415 - a second engine should find the lock before it loads all this
 
         made = Engine(data_root, run_root, shared=True, lacks=entry.lacks, storage=storage)
-        with made as engine, listener, _shared(engine, group or engine.settings.group) as shared:
+        with made as engine, ExitStack() as listening:
+            listeners = [own, *(Listener(where) for where in _further(engine, group or engine.settings.group))]
+            for listener in listeners:
+                listening.enter_context(listener)
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
-            asyncio.run(_serve(engine, [listener, shared] if shared else [listener], ready_fd, entry))
+            asyncio.run(_serve(engine, listeners, ready_fd, entry))
 
 
 def _log_to(path: str) -> None:
@@ -73,17 +77,17 @@ def _log_to(path: str) -> None:
     log_to(path)
 
 
-def _shared(engine: "Engine", group: str) -> AbstractContextManager[Listener | None]:
-    """The socket for a group's members; None where there is no group."""
+def _further(engine: "Engine", group: str) -> Iterator[UnixPath]:
+    """Where the engine listens beside its own socket."""
     if not group:
-        return nullcontext()
+        return
     if not engine.means.root:
         raise Unsupported("an ordinary user's engine serves that user alone", hint="only root's is shared with a group")
     try:
         number = grp.getgrnam(group).gr_gid
     except KeyError:
         raise NotFound(f"there is no group {group!r}", hint=f"make it: groupadd --system {group}") from None
-    return Listener(os.path.join(shared_place(engine.run_root), "engine.sock"), number)
+    yield UnixPath(os.path.join(shared_place(engine.run_root), "engine.sock"), number)
 
 
 async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int, entry: "Entry") -> None:
@@ -95,7 +99,7 @@ async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int,
         loop.add_signal_handler(number, stop.set)
     api = Api(engine)
     servers = [
-        await loop.create_unix_server(api.http, sock=listener.open(_BACKLOG), backlog=_BACKLOG)
+        await loop.create_unix_server(api.http.at(listener.place), sock=listener.open(_BACKLOG), backlog=_BACKLOG)
         for listener in listeners
     ]
     gc.freeze()  # what is loaded now stays: no collection has to look at it again, or to dirty its pages
