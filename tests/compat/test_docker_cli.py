@@ -131,7 +131,13 @@ def test_a_build_that_fails_says_where(docker: Docker, tmp_path):
 
 
 def test_commands_that_wait_for_later_issues_say_so(docker: Docker):
-    assert b"not supported yet" in docker("plugin", "ls").stderr
+    assert docker.good("plugin", "ls").splitlines()[1:] == []
+    assert b'plugin "nosuch" not found' in docker("plugin", "disable", "nosuch").stderr
+    assert b"cannot search for 'debian': there is no registry support yet" in docker("search", "debian").stderr
+    assert b"An image does not exist locally with the tag: nosuch" in docker("push", "nosuch").stderr
+    assert b"cannot pull nosuch:latest" in docker("pull", "nosuch").stderr
+    assert b"cannot log in to" in docker("login", "-u", "a", "--password-stdin", "example.org", stdin=b"b").stderr
+    assert f"Image is here: {IMAGE}" in docker.good("pull", IMAGE)
     assert b"This node is not a swarm manager" in docker("node", "ls").stderr
     assert json.loads(docker("inspect", "nosuch").stdout) == []
 

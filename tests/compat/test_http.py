@@ -88,7 +88,6 @@ def test_json_is_announced_without_parameters_because_docker_compares_it_whole(s
         ("POST", "/containers/x/resize?h=1&w=-1", 400, "size of the terminal"),
         ("POST", "/images/create?fromImage=debian&tag=12", 404, "no registry support yet"),
         ("POST", "/images/create?fromSrc=ftp://x/y.tar", 400, "ftp"),
-        ("GET", "/plugins", 501, "not supported yet"),
         ("GET", "/volumes/x", 404, "get x: no such volume"),
         ("PUT", "/volumes/x", 503, "This node is not a swarm manager."),
         ("HEAD", "/containers/x/archive?path=/", 404, ""),

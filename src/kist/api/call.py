@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qs
 
@@ -201,6 +201,11 @@ class Call:
     def answer(self, value: T, write: Callable[[T], object], status: int = 200) -> Response:
         """A value as the client takes it: in Kist's own JSON, or as Docker's, which ``write`` makes of it."""
         return self.reply_value(value) if self.wants_values else self.reply(write(value), status)
+
+    def reply_lines(self, values: Iterable[object]) -> Response:
+        """An answer of JSON objects, one a line, as the streams of Docker's long verbs are."""
+        body = b"".join(encode_escaped(value) + b"\r\n" for value in values)
+        return Response(body=body, headers=_JSON_HEADERS)
 
     def done(self, status: int = 204) -> Response:
         """An answer without a body."""

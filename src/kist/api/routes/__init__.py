@@ -14,6 +14,8 @@ from kist.api.routes import (
     kist,
     logs,
     networks,
+    plugins,
+    registry,
     space,
     stats,
     system,
@@ -37,6 +39,8 @@ ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *images.ROUTES,
     *builds.ROUTES,
+    *registry.ROUTES,
+    *plugins.ROUTES,
     *kist.ROUTES,
     *absent.ROUTES,
 )

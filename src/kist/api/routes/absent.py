@@ -1,32 +1,12 @@
-"""The rest of the Engine API's definition: every path answers, and says what it would take."""
+"""What the Engine API has for swarms: every path answers as an engine does that is in none."""
 
 from collections.abc import Iterator
 
 from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.http import StreamResponse
-from kist.api.routing import Handler, Route
-from kist.errors import Unavailable, Unsupported
-
-_LATER = """
-GET    /images/search
-GET    /images/{name:*}/attestations
-POST   /images/{name:*}/push
-POST   /auth
-POST   /session
-GET    /distribution/{name:*}/json
-GET    /plugins
-GET    /plugins/privileges
-POST   /plugins/pull
-POST   /plugins/create
-GET    /plugins/{name:*}/json
-DELETE /plugins/{name:*}
-POST   /plugins/{name:*}/enable
-POST   /plugins/{name:*}/disable
-POST   /plugins/{name:*}/upgrade
-POST   /plugins/{name:*}/push
-POST   /plugins/{name:*}/set
-"""
+from kist.api.routing import Route
+from kist.errors import Unavailable
 
 _SWARM = """
 PUT    /volumes/{name}
@@ -63,13 +43,6 @@ POST   /configs/{id}/update
 """
 
 
-def _absent(what: str) -> Handler:
-    async def handler(_call: Call) -> StreamResponse:
-        raise Unsupported(f"{what} is not supported yet", hint="docs/reference/api.md lists what works")
-
-    return handler
-
-
 async def _no_swarm(_call: Call) -> StreamResponse:
     raise Unavailable(
         'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node '
@@ -85,10 +58,4 @@ def _routes(table: str) -> Iterator[tuple[str, str]]:
             yield method, pattern
 
 
-ROUTES = (
-    *(
-        Route(method, pattern, _absent(f"{method} {pattern.replace(':*', '')}"), Access.ANYBODY)
-        for method, pattern in _routes(_LATER)
-    ),
-    *(Route(method, pattern, _no_swarm, Access.ANYBODY) for method, pattern in _routes(_SWARM)),
-)
+ROUTES = tuple(Route(method, pattern, _no_swarm, Access.ANYBODY) for method, pattern in _routes(_SWARM))

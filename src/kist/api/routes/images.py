@@ -8,15 +8,15 @@ import msgspec
 
 from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
-from kist.api.call import HEADERS, Call
-from kist.api.http import Response, StreamResponse
+from kist.api.call import Call
+from kist.api.http import StreamResponse
+from kist.api.routes.registry import pull
 from kist.api.routing import Route
-from kist.errors import Forbidden, InvalidInput, NotFound
+from kist.errors import Forbidden, InvalidInput
 from kist.spec.docker.filters import Filters, match_image, matching_references, read_image_filters
 from kist.spec.docker.images import write_history, write_inspect, write_removed, write_summary
 from kist.spec.docker.platforms import read_platform
 from kist.spec.image import ContainerConfig
-from kist.spec.json import encode
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
 
@@ -122,7 +122,7 @@ async def load(call: Call) -> StreamResponse:
     images = await with_upload(call, lambda body: call.engine.load(body, platform=platform))
     if call.wants_values:
         return call.reply_value(images)
-    return _lines([{"stream": line} for image in images for line in _loaded(image)])
+    return call.reply_lines({"stream": line} for image in images for line in _loaded(image))
 
 
 def _loaded(image: Image) -> list[str]:
@@ -130,20 +130,13 @@ def _loaded(image: Image) -> list[str]:
     return [f"Loaded image: {name}\n" for name in names] or [f"Loaded image ID: {image.id}\n"]
 
 
-def _lines(values: list[dict[str, str]]) -> Response:
-    body = b"".join(encode(value) + b"\r\n" for value in values)
-    return Response(body=body, headers={**HEADERS, "Content-Type": "application/json"})
-
-
 async def create(call: Call) -> StreamResponse:
-    """Import the file tree of a tar archive. Pulling has to wait for the registry."""
-    source = call.text("fromSrc")
+    """Import the file tree of a tar archive; with ``fromImage``, pull."""
     if call.text("fromImage"):
-        name = _named(call.text("fromImage"), call.text("tag"))
-        raise NotFound(
-            f"cannot pull {name}: there is no registry support yet",
-            hint="make an image with kist bootstrap or kist build, or bring one with kist load",
-        )
+        return await pull(call)
+    source = call.text("fromSrc")
+    if not source:
+        raise InvalidInput("neither fromImage nor fromSrc is set", hint="fromSrc is a URL, or - for the request's body")
     config = await call.run(_read_changes, call.values("changes"))
     reference = _named(call.text("repo"), call.text("tag")) if call.text("repo") else ""
     message, platform = call.text("message"), _platform(call)
@@ -158,7 +151,7 @@ async def create(call: Call) -> StreamResponse:
     else:
         message = message or f"Imported from {source}"
         image = await call.run_long(_from_url, call.engine, source, work)
-    return call.reply_value(image) if call.wants_values else _lines([{"status": str(image.id)}])
+    return call.reply_value(image) if call.wants_values else call.reply_lines([{"status": str(image.id)}])
 
 
 def _from_url(engine: "Engine", url: str, work: Callable[[BinaryIO], Image]) -> Image:
