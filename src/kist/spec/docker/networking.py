@@ -79,13 +79,13 @@ def _read_endpoints(body: Mapping[str, Any], host: Mapping[str, Any], mode: str)
     return tuple(found[name] for name in sorted(found, key=lambda name: name != mode))
 
 
-def read_endpoint(network: str, settings: Any) -> Endpoint:
-    """What a container is to have on a network (Engine API, EndpointSettings).
+def read_endpoint(network: str, settings: Any, name: str = "EndpointsConfig") -> Endpoint:
+    """What a container is to have on a network (Engine API, EndpointSettings), ``name`` is the field it comes from.
 
     Raises:
         InvalidInput, Unsupported: as for ``read_networking``.
     """
-    found = fields.object_of(settings or {}, "EndpointsConfig")
+    found = fields.object_of({} if settings is None else settings, name)
     fields.refuse_unknown(found, _ENDPOINT | _SHOWN, {}, "EndpointsConfig.")
     addresses = fields.table(found, "IPAMConfig")
     fields.refuse_unknown(addresses, _ADDRESSES, {}, "IPAMConfig.")

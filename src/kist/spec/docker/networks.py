@@ -138,7 +138,7 @@ def read_connect(body: Mapping[str, Any], network: str) -> tuple[str, Endpoint]:
         InvalidInput, Unsupported: as for ``read_create``; no container is named.
     """
     fields.refuse_unknown(body, frozenset({"Container", "EndpointConfig"}), {})
-    return _container(body), read_endpoint(network, body.get("EndpointConfig"))
+    return _container(body), read_endpoint(network, body.get("EndpointConfig"), "EndpointConfig")
 
 
 def write_connect(container: str, endpoint: Endpoint) -> dict[str, Any]:
