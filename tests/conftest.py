@@ -13,6 +13,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -170,6 +171,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything asks for a temporary directory."""
+    # A shell ignores Ctrl-C for what it starts in the background, and who is started inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     directory = os.environ.get(threefold.DIRECTORY, "")  # who made it looks at what is left in it
     if not directory:
         directory = tempfile.mkdtemp(prefix="kist-t-", dir="/tmp")  # short: a socket's path has 107 bytes

@@ -66,6 +66,7 @@ class Person:
         """What is said of a command that must fail, and not by a fault of ours."""
         done = self.kist(*arguments, stdin=stdin)
         assert done.returncode != 0, (self.name, arguments, done)
+        assert done.stderr, done
         assert "internal error" not in done.stderr, done
         return done.stderr
 

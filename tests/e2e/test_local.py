@@ -97,7 +97,7 @@ def test_what_contradicts_it_is_refused(caller: Caller) -> None:
         ("--restart", "always"),
         ("--health-on-failure", "restart"),
         ("--cgroup-parent", "x"),
-        ("--runtime", "runc"),
+        ("--runtime", "/bin/true"),
     ):
         done = caller("run", "--local", *QUIET, *words, BUSYBOX, "true")
         assert done.returncode == 125, done

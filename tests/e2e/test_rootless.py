@@ -447,9 +447,21 @@ def test_what_a_container_of_the_hosts_processes_leaves_is_ended(user: User) -> 
 @BOTH
 def test_the_first_process_tells_by_what_others_are_found(user: User) -> None:
     name = user.good("run", "-d", "--pid", "host", *QUIET, BUSYBOX, "sleep", "1000")
-    state = json.loads((user.run_root / "containers" / name / "state.json").read_text())
-    assert state["mounts"] == os.stat(f"/proc/{state['pid']}/ns/mnt").st_ino
+    pid = int(user.good("inspect", "-f", "{{.State.Pid}}", name))
+    space, monitor = os.readlink(f"/proc/{pid}/ns/mnt"), _parent(pid)
+    keeper = _parent(monitor)
+    assert _holds(monitor, space)
+    until(lambda: _holds(keeper, space))
+    os.kill(monitor, signal.SIGKILL)
+    until(lambda: _parent(pid) != monitor and _holds(_parent(pid), space))
     user.good("rm", "-f", name)
+    until(lambda: not _holds(keeper, space))
+
+
+def _holds(pid: int, namespace: str) -> bool:
+    """Whether a process has a descriptor of this namespace."""
+    directory = f"/proc/{pid}/fd"
+    return any(os.readlink(f"{directory}/{name}") == namespace for name in os.listdir(directory))
 
 
 @BOTH

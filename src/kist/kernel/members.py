@@ -1,7 +1,8 @@
 """A container's processes where it has no control group.
 
 They are those in its mount namespace, which no other container has, whoever their parents are; and those in its pid
-namespace, where that is its own, or in one below that.
+namespace, where that is its own, or in one below that. Both are held by descriptors: a namespace that nobody is in any
+more would be gone, and its number soon another one's.
 """
 
 from __future__ import annotations
@@ -30,16 +31,33 @@ class Members:
     Args:
         first: its first process.
         own_pids: whether it has a pid namespace of its own.
-        mounts: the inode number of its mount namespace, where that is known; else the first process has to live.
+        mounts: a descriptor of its mount namespace, which is this object's from then on; -1 to ask the first process
+            for it, which has to live.
+
+    Attributes:
+        mounts_fd: the descriptor of their mount namespace; -1 where it is not known, and after ``close``.
     """
 
-    def __init__(self, first: int, *, own_pids: bool, mounts: int = 0) -> None:
-        self._mounts = _mount_space(mounts) if mounts else _space(first, "mnt")
-        self._pids = _space(first, "pid") if own_pids else ""
+    def __init__(self, first: int, *, own_pids: bool, mounts: int = -1) -> None:
+        self.mounts_fd = mounts if mounts >= 0 else _open(first, "mnt")
+        self._pids_fd = _open(first, "pid") if own_pids else -1
+        self._mounts = _name(self.mounts_fd, "mnt")
+        self._pids = _name(self._pids_fd, "pid")
 
     def know_mounts(self, mounts: int) -> None:
-        """The inode number of their mount namespace, whatever could be seen of the first process."""
-        self._mounts = _mount_space(mounts)
+        """A descriptor of their mount namespace, whatever could be seen of the first process."""
+        if self.mounts_fd >= 0:
+            os.close(self.mounts_fd)
+        self.mounts_fd = mounts
+        self._mounts = _name(mounts, "mnt")
+
+    def close(self) -> None:
+        """Let go of the namespaces, with what is mounted there; from here on nobody is one of them."""
+        for descriptor in (self.mounts_fd, self._pids_fd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.mounts_fd = self._pids_fd = -1
+        self._mounts = self._pids = ""
 
     def pids(self) -> list[int]:
         """Their numbers here; empty when there are none (any more)."""
@@ -121,6 +139,12 @@ class Members:
         return False
 
 
+def open_mount_namespace() -> int:
+    """A descriptor of this process's mount namespace."""
+    # By no number: this process may have another one in the namespace that /proc is of.
+    return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def own_mount_namespace() -> int:
     """The inode number of this process's mount namespace."""
     return os.stat("/proc/self/ns/mnt").st_ino
@@ -149,6 +173,19 @@ def _inhabitants(mount_namespace: int) -> Iterator[int]:
 
 def _mount_space(inode: int) -> str:
     return f"mnt:[{inode}]"
+
+
+def _open(pid: int, kind: str) -> int:
+    """A descriptor of a namespace of a process; -1 when it has ended, or is none of ours."""
+    try:
+        return process.namespace_descriptor(pid, kind)
+    except OSError:
+        return -1
+
+
+def _name(descriptor: int, kind: str) -> str:
+    """The name of a namespace, as ``_space`` has it; empty for no descriptor."""
+    return f"{kind}:[{os.fstat(descriptor).st_ino}]" if descriptor >= 0 else ""
 
 
 def _space(pid: int, kind: str) -> str:

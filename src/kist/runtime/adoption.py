@@ -15,7 +15,7 @@ from kist.kernel.lean import signal, socket
 from kist.runtime import loop as events
 from kist.runtime import messages
 from kist.runtime.execs import Exec
-from kist.runtime.guard import Guard
+from kist.runtime.guard import MOUNTS, Guard
 from kist.runtime.monitor import Monitor
 from kist.runtime.names import served
 
@@ -107,7 +107,7 @@ class Successor:
     def _go_on(self, first: Held) -> None:
         monitor = self._monitor
         self._take(monitor.first, first)
-        monitor.know_members()
+        monitor.know_members(first.fds.pop(MOUNTS, -1))
         if "inside" in first.fds:
             monitor.first.inside = monitor.record.state["pid"]
         faults.point("successor: took over")

@@ -31,7 +31,7 @@ class Child:
     ``name`` is what the keeper calls it: empty for the first one. ``on_started`` is called once, with None when the
     command runs, else with the failure that init reported; ``on_exit`` is called after the end with the wait status. A
     process that could not start has an end too. ``on_inside`` is called when an outside runtime has made the command,
-    ``on_mounts`` with the inode number of the process's mount namespace where the plan has that told. ``limits`` are
+    ``on_mounts`` with a descriptor of the process's mount namespace where the plan has that told. ``limits`` are
     its own of descriptors, where the monitor has others.
     """
 
@@ -203,7 +203,7 @@ class Child:
             self.on_inside()
             self._tell_init({"noted": True})
         elif "mounts" in message:
-            self.on_mounts(message["mounts"])
+            self.on_mounts(descriptors[0])
         elif "failed" in message:
             self._failure = message["failed"]
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from kist.kernel.lean import socket
 
+MOUNTS = "mounts"
+"""What the descriptor of a container's mount namespace is called, where there is no control group."""
+
 
 class Guard:
     """One monitor's line; without a keeper it says nothing and everything else goes on.

@@ -17,7 +17,8 @@ class Held:
     """A process: its id, and duplicates of descriptors by name.
 
     ``pidfd``, and ``inside`` where an outside runtime made the command; ``stdin``, ``stdout`` and ``stderr`` or
-    ``master`` and ``slave``; the first one's has ``door`` too, and the sockets of the name server where there is one.
+    ``master`` and ``slave``; the first one's has ``door`` too, the sockets of the name server
+    where there is one, and ``mounts``, a mount namespace, where there is no control group.
     """
 
     __slots__ = ("fds", "pid")

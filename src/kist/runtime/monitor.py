@@ -18,6 +18,7 @@ from kist.runtime import child, logwriter, messages, requests
 from kist.runtime import loop as events
 from kist.runtime.control import Control
 from kist.runtime.door import Door, connect
+from kist.runtime.guard import MOUNTS
 from kist.runtime.life import Life
 from kist.runtime.names import served
 from kist.runtime.notices import Notices
@@ -182,20 +183,23 @@ class Monitor:
         self.record.state["keeper"] = [keeper, process.start_time(keeper)]
         self.record.write(self.run_directory)
 
-    def know_members(self) -> None:
-        """Remember how the container's processes are told where they have no control group, while the first lives."""
+    def know_members(self, mounts: int = -1) -> None:
+        """Remember how the container's processes are told where they have no control group, while the first lives.
+
+        Args:
+            mounts: a descriptor of their mount namespace that a monitor before this one has left.
+        """
         if self.cgroup is None:
             from kist.kernel.members import Members  # noqa: PLC0415 - for containers without a control group
 
             own_pids = "pid" in self.plan["namespaces"] and "runtime" not in self.plan
-            mounts = self.record.state.get("mounts", 0)
             self.members = Members(self.first.command_pid, own_pids=own_pids, mounts=mounts)
 
     def _know_mounts(self, mounts: int) -> None:
-        """The first process has told its mount namespace, and may have ended since."""
-        self.record.note(mounts=mounts)
-        if self.members is not None:
-            self.members.know_mounts(mounts)
+        """The first process has sent its mount namespace, and may have ended since."""
+        assert self.members is not None
+        self.members.know_mounts(mounts)
+        self.guard.holds("", self.first.pid, {MOUNTS: mounts})
 
     def _note_running(self) -> None:
         self.record.note_running(self.first.command_pid, self.streams.pipes())
@@ -224,7 +228,6 @@ class Monitor:
     def start_again(self) -> None:
         """Start the first process once more, after a rest, as it was started before."""
         self._make_first()
-        self.record.state.pop("mounts", None)  # of the run before; the number may be another namespace's by now
         self.first.on_inside = lambda: self._made_inside(())
         try:
             self._start()
@@ -255,7 +258,8 @@ class Monitor:
 
     def _own_descriptors(self) -> dict[str, int]:
         volumes = {f"volume {name}": descriptor for name, descriptor in self.volumes.items()}
-        return {"door": self.door.descriptor, **self.life.held, **volumes, **self._names_held}
+        mounts = {MOUNTS: self.members.mounts_fd} if self.members is not None else {}
+        return {"door": self.door.descriptor, **self.life.held, **mounts, **volumes, **self._names_held}
 
     @property
     def _names_held(self) -> dict[str, int]:
@@ -442,6 +446,9 @@ class Monitor:
                 self.cgroup.kill()
             elif self.members is not None:
                 self.members.kill()
+        if self.members is not None:
+            self.guard.drops("", MOUNTS)
+            self.members.close()
         # Everything that the container printed is in the log, and its end on disk, before anybody hears of it.
         self.streams.drain()
         faults.point("monitor: drained the streams")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from kist.kernel import members
 from kist.runtime import messages
 
@@ -11,5 +13,7 @@ if TYPE_CHECKING:
 
 
 def tell_mounts(context: Context) -> None:
-    """Tell the monitor which mount namespace this is, for the command may end before anybody has looked."""
-    messages.send(context.report, {"mounts": members.own_mount_namespace()})
+    """Give the monitor this mount namespace, for the command may end before anybody has looked."""
+    space = members.open_mount_namespace()
+    messages.send(context.report, {"mounts": True}, [space])
+    os.close(space)

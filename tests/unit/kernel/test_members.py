@@ -26,6 +26,7 @@ def family() -> Iterator[int]:
     members = Members(started.pid, own_pids=False)
     yield started.pid
     members.kill()
+    members.close()
     started.communicate()
 
 
@@ -42,7 +43,7 @@ def test_they_are_found_whoever_their_parents_are(family: int) -> None:
 
 
 def test_what_a_first_process_left_that_has_ended_is_found_by_its_mount_namespace(family: int) -> None:
-    space = os.stat(f"/proc/{family}/ns/mnt").st_ino
+    space = os.open(f"/proc/{family}/ns/mnt", os.O_RDONLY)
     os.kill(family, signal.SIGKILL)
     until(lambda: state(family) == "Z")
     assert Members(family, own_pids=False).pids() == []
@@ -50,6 +51,31 @@ def test_what_a_first_process_left_that_has_ended_is_found_by_its_mount_namespac
     assert len(known.pids()) == 2
     known.kill()
     assert known.pids() == []
+    known.close()
+
+
+def test_nobody_gets_the_number_of_a_namespace_that_is_held() -> None:
+    words = ["unshare", "-m", "sh", "-c", "echo; read line"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ended:
+        assert ended.stdout is not None
+        ended.stdout.readline()
+        members = Members(ended.pid, own_pids=False)
+        assert members.pids() == [ended.pid]
+        ended.communicate()
+    for _ in range(5):
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            assert members.pids() == []
+            other.communicate()
+    members.close()
+
+
+def test_once_let_go_nobody_is_one_of_them(family: int) -> None:
+    members = Members(family, own_pids=False)
+    members.close()
+    assert members.pids() == []
+    assert not members.has(family)
 
 
 def test_those_in_namespaces_of_their_own_below_are_found_too() -> None:
