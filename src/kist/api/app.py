@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from kist.api.audit import AuditLog, Noted
 from kist.api.call import Call
 from kist.api.failures import FailedExecs
 from kist.api.guests import admit
@@ -32,13 +33,17 @@ class Api:
 
     Made and used in one event loop. ``http.at(place)`` makes the protocols of new connections there (for
     ``loop.create_unix_server``); ``shutdown`` ends every stream and frees everything but the engine.
+
+    Args:
+        engine: what answers.
+        audit: where calls are recorded; None where nobody calls but the process that this is for.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", audit: AuditLog | None = None) -> None:
         self.engine = engine
         self.workers = Workers()
         self.hangups = Hangups()
-        self.http = HttpServer(self.handle)
+        self.http = HttpServer(self.handle, audit)
         self.failed_execs = FailedExecs()
         self._rest = Rest(self.settle)
         self._streams: set[asyncio.Task[Any]] = set()
@@ -47,8 +52,19 @@ class Api:
         """The answer to one request; never raises but for cancellation and a vanished client."""
         protocol = cast("Protocol", request.protocol)
         self._rest.stir()
+        noted = protocol.note(request)
+        status = 0
         try:
-            return await self._dispatch(request)
+            response = await self._answer(request, noted)
+            status = response.status
+            return response
+        finally:
+            noted.finish(status)
+            protocol.finish_hijack()
+
+    async def _answer(self, request: BaseRequest, noted: Noted) -> StreamResponse:
+        try:
+            return await self._dispatch(request, noted)
         except KistError as error:
             return _failure(request, error)
         except HTTPException as error:
@@ -59,10 +75,8 @@ class Api:
             _log.exception("%s %s", request.method, request.raw_path)
             text = f"internal error: {type(error).__name__}: {str(error)[:200]}"
             return _failure(request, KistError(text, hint="the engine's log has the details (engine.log)"))
-        finally:
-            protocol.finish_hijack()
 
-    def _dispatch(self, request: BaseRequest) -> Awaitable[StreamResponse]:
+    def _dispatch(self, request: BaseRequest, noted: Noted) -> Awaitable[StreamResponse]:
         path, _, query = request.raw_path.partition("?")
         version = LATEST
         prefixed = _VERSION.fullmatch(path)
@@ -72,7 +86,7 @@ class Api:
         if found is None:
             raise NotFound("page not found")
         route, fields = found
-        call = Call(self, request, query, fields, version)
+        call = Call(self, request, query, fields, version, noted)
         return route.handler(call) if call.is_owners else self._for_guest(call, route)
 
     async def _for_guest(self, call: Call, route: Route) -> StreamResponse:
@@ -95,9 +109,12 @@ class Api:
             _log.warning("housekeeping: %s", error)
         self.engine.settle()
 
-    def adopt(self, session: Session) -> None:
+    def adopt(self, session: Session, noted: Noted) -> None:
         """Let a hijacked stream run until either end is done with it."""
-        self.track(asyncio.get_running_loop().create_task(session.run()))
+        noted.hold()
+        task = asyncio.get_running_loop().create_task(session.run())
+        task.add_done_callback(lambda _: noted.let_go())
+        self.track(task)
 
     def track(self, task: "asyncio.Task[Any] | None") -> None:
         """End this task at shutdown rather than wait for it: it streams for as long as somebody listens."""

@@ -16,6 +16,7 @@ from kist.spec.json import decode, encode_escaped, encode_replaced
 
 if TYPE_CHECKING:
     from kist.api.app import Api
+    from kist.api.audit import Noted
     from kist.api.protocol import Protocol
     from kist.engine import Engine
 
@@ -51,19 +52,27 @@ class Call:
         request: aiohttp's view of the request.
         fields: the path's fields, percent-decoded.
         version: of the API, from the path's prefix; the newest where there is none.
+        noted: the call in the audit log.
         patient: whether its short calls too have threads of their own.
     """
 
-    __slots__ = ("_query", "_query_text", "api", "engine", "fields", "patient", "request", "version")
+    __slots__ = ("_query", "_query_text", "api", "engine", "fields", "noted", "patient", "request", "version")
 
     def __init__(
-        self, api: "Api", request: BaseRequest, query: str, fields: dict[str, str], version: tuple[int, int]
+        self,
+        api: "Api",
+        request: BaseRequest,
+        query: str,
+        fields: dict[str, str],
+        version: tuple[int, int],
+        noted: "Noted",
     ) -> None:
         self.api = api
         self.engine: Engine = api.engine
         self.request = request
         self.fields = fields
         self.version = version
+        self.noted = noted
         self.patient = False
         self._query_text = query
         self._query: dict[str, list[str]] | None = None
@@ -216,4 +225,5 @@ class Call:
         self.api.track(asyncio.current_task())
         response = StreamResponse(headers={**HEADERS, "Content-Type": content_type, **(headers or {})})
         await response.prepare(self.request)
+        self.noted.answered(response.status)
         return response

@@ -211,12 +211,19 @@ async def hijack(
         return _Taken()
     engine.setblocking(False)
     early = cast("Protocol", call.request.protocol).take_early()
-    call.api.adopt(Session(client, engine, call.api.hangups, early=early, forward=forward, before=before))
+    call.noted.answered(101 if is_upgrade(call.request) else 200)
+    session = Session(client, engine, call.api.hangups, early=early, forward=forward, before=before)
+    call.api.adopt(session, call.noted)
     return _Taken()
 
 
+def is_upgrade(request: BaseRequest) -> bool:
+    """Whether the client asks for another protocol on this connection (RFC 9110, section 7.8)."""
+    return "upgrade" in request.headers.get("Connection", "").lower()
+
+
 def _head(request: BaseRequest, content_type: str) -> bytes:
-    if "upgrade" in request.headers.get("Connection", "").lower():
+    if is_upgrade(request):
         lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {content_type}", "Connection: Upgrade", "Upgrade: tcp"]
     else:
         lines = ["HTTP/1.1 200 OK", f"Content-Type: {content_type}"]

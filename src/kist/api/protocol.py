@@ -4,11 +4,13 @@ import asyncio
 import functools
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
+from kist.api.audit import AuditLog, Noted
 from kist.api.call import HEADERS
 from kist.api.http import BaseRequest, RequestHandler, Response, Server, StreamResponse
 from kist.api.places import Place
+from kist.api.visitors import look
 from kist.errors import InvalidInput, KistError
 from kist.spec.docker.errors import write_error
 from kist.spec.json import encode
@@ -45,10 +47,17 @@ def error_response(error: KistError, *, status: int = 0) -> Response:
 
 
 class HttpServer(Server):
-    """Makes the protocols of connections; a handler whose client vanishes is cancelled."""
+    """Makes the protocols of connections; a handler whose client vanishes is cancelled.
 
-    def __init__(self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]]) -> None:
+    Attributes:
+        audit: where calls are recorded, if anywhere.
+    """
+
+    def __init__(
+        self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]], audit: AuditLog | None = None
+    ) -> None:
         super().__init__(handler, handler_cancellation=True)
+        self.audit = audit
 
     def at(self, place: Place) -> Callable[[], "Protocol"]:
         """What makes a protocol for each new connection at a place."""
@@ -66,7 +75,7 @@ class Protocol(RequestHandler):
         place: where it came in.
     """
 
-    __slots__ = ("_due", "_early", "place")
+    __slots__ = ("_audit", "_due", "_early", "_visitor", "place")
 
     def __init__(self, server: HttpServer, place: Place) -> None:
         super().__init__(
@@ -84,6 +93,15 @@ class Protocol(RequestHandler):
         self._early = b""
         # Bytes that the parser is still to get of a request that may hijack; None while there is no such request.
         self._due: int | None = None
+        self._audit = server.audit
+        self._visitor: Mapping[str, object] | None = None
+
+    def note(self, request: BaseRequest) -> Noted:
+        """Begin the record of a call; who is at the other end is looked up once for all calls of the connection."""
+        if self._audit is not None and self._visitor is None and self.transport is not None:
+            self._visitor = look(self.transport, self.place)
+        path, _, query = request.raw_path.partition("?")
+        return Noted(self._audit, (request.method, path, query), self._visitor or {})
 
     def data_received(self, data: bytes) -> None:
         """Give requests to the parser and hold back what belongs to a stream."""
@@ -129,4 +147,6 @@ class Protocol(RequestHandler):
         first_line = (message or "internal error").strip().splitlines()[0]
         response = error_response(kind(f"bad request: {first_line}" if status < 500 else first_line), status=status)
         response.force_close()
+        if status < 500:  # no call has come of it, and it is recorded nowhere else
+            self.note(request).finish(status)
         return response

@@ -92,12 +92,14 @@ def _further(engine: "Engine", group: str) -> Iterator[UnixPath]:
 
 async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int, entry: "Entry") -> None:
     from kist.api.app import Api  # noqa: PLC0415 - see above
+    from kist.api.audit import AuditLog  # noqa: PLC0415 - see above
 
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    api = Api(engine)
+    audit = AuditLog(engine.data_root)
+    api = Api(engine, audit)
     servers = [
         await loop.create_unix_server(api.http.at(listener.place), sock=listener.open(_BACKLOG), backlog=_BACKLOG)
         for listener in listeners
@@ -115,6 +117,7 @@ async def _serve(engine: "Engine", listeners: Sequence[Listener], ready_fd: int,
     for listener in listeners:
         listener.withdraw()
     await api.shutdown(_GRACE_SECONDS)
+    audit.close()
 
 
 def _tell_ready(descriptor: int) -> None:

@@ -80,6 +80,7 @@ _ROWS = (
     ("events, system events", "events", ENGINE, "Show what happens, and what happened"),
     ("info, system info", "info", ENGINE, "Show the engine, its store and the machine"),
     ("doctor", "doctor", ENGINE, "Show what this machine lacks for containers, and the commands that mend it"),
+    ("system audit", "audit", GROUPED, "Show who called the engine, and what came of it"),
     ("system migrate", "migrate", GROUPED, "Keep the files of images and containers by another storage"),
     ("system check", "check", GROUPED, "Find what killed processes have left, and mend it"),
     ("version", "version", ENGINE, "Show the versions of Kist and what it stands on"),

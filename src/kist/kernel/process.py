@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import struct
 
 from kist.kernel import libc
@@ -228,6 +229,23 @@ def peek_status(pidfd: int) -> int:
     if found.si_code == os.CLD_EXITED:
         return found.si_status << 8
     return found.si_status | (_CORE_DUMPED if found.si_code == os.CLD_DUMPED else 0)
+
+
+def name_of(pid: int, pidfd: int) -> str:
+    """What a process calls itself (15 characters at most); empty where it has ended, or is to be seen by nobody here.
+
+    Args:
+        pid: its number.
+        pidfd: of the same process: while it lives, the number is no other's.
+    """
+    try:
+        name = read_file(f"/proc/{pid}/comm").rstrip(b"\n").decode(errors="replace")
+        signal.pidfd_send_signal(pidfd, 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    except PermissionError:
+        return name  # it lives, and is somebody else's
+    return name
 
 
 def exists(pid: int) -> bool:

@@ -18,6 +18,10 @@ _NS_GET_USERNS = 0xB701
 _limited: list[Ids | None] = []
 
 
+# The default of /proc/sys/kernel/overflowuid.
+_OVERFLOW = 65534
+
+
 class Ids:
     """The ids that there are in this process's user namespace.
 
@@ -85,6 +89,22 @@ def limited_ids() -> Ids | None:
     if not _limited:
         _limited.append(None if process.in_initial_user_namespace() else ids_here())
     return _limited[0]
+
+
+def outside(uid: int, gid: int) -> tuple[int, int]:
+    """What the machine calls a user and a group of this process's user namespace; -1 where that cannot be known.
+
+    Whoever is not in the namespace is seen as the overflow id there (user_namespaces(7)), so that one tells nothing.
+    """
+    if limited_ids() is None:
+        return uid, gid
+    return _outside(uid, _ranges("/proc/self/uid_map")), _outside(gid, _ranges("/proc/self/gid_map"))
+
+
+def _outside(number: int, rows: Sequence[tuple[int, int, int]]) -> int:
+    if number == _OVERFLOW:
+        return -1
+    return next((number - first + there for first, there, size in rows if first <= number < first + size), -1)
 
 
 def _ranges(path: str) -> list[tuple[int, int, int]]:

@@ -1,15 +1,22 @@
 """Kist's own paths: what Docker's API has no word for."""
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, BinaryIO
 
 from kist.api.access import Access
+from kist.api.audit import read as read_audit
+from kist.api.bodies import with_download
 from kist.api.call import Call
 from kist.api.http import StreamResponse
 from kist.api.jobs import Emit, stream_job
 from kist.api.routing import Route
+from kist.errors import InvalidInput
+from kist.spec.audit import FILTERS, AuditQuery, check_filters, write_moment
 from kist.spec.build import BootstrapOptions
 from kist.spec.docker.create import read_create
+from kist.spec.docker.filters import read_filters
 from kist.spec.docker.progress import write_pull_event
+from kist.spec.docker.times import read_time
 from kist.spec.json import convert
 from kist.spec.progress import Finished
 
@@ -75,6 +82,26 @@ async def version(call: Call) -> StreamResponse:
     return call.reply(await call.run(call.engine.version))
 
 
+async def audit(call: Call) -> StreamResponse:
+    """Lines of ``kist.spec.audit.AuditRecord``, the oldest first: of the calls so far, those that fit.
+
+    Query parameters: ``since`` and ``until``; ``filters`` (``uid``, ``pid``, ``path``, ``status``, …); ``tail``.
+    """
+    now = time.time_ns()
+    since, until = (read_time(call.text(name), now=now, what=name) for name in ("since", "until"))
+    tail = call.integer("tail")
+    if tail is not None and tail < 0:
+        raise InvalidInput(f"invalid value for 'tail': {tail}", hint="it is how many of the last lines are wanted")
+    filters = check_filters(read_filters(call.text("filters"), FILTERS))
+    first, last = (write_moment(moment) if moment else "" for moment in (since, until))
+    query = AuditQuery(filters, first, last, tail)
+
+    def work(target: BinaryIO) -> None:
+        read_audit(call.engine.data_root, target, query)
+
+    return await with_download(call, "application/jsonl", work)
+
+
 ROUTES = (
     Route("POST", "/kist/bootstrap", bootstrap, Access.CHECKED),
     Route("POST", "/kist/plan", plan, Access.CHECKED),
@@ -83,5 +110,6 @@ ROUTES = (
     Route("GET", "/kist/info", info, Access.ANYBODY),
     Route("POST", "/kist/check", check, Access.OWNER),
     Route("POST", "/kist/networks/reload", reload_networks, Access.OWNER),
+    Route("GET", "/kist/audit", audit, Access.OWNER),
     Route("GET", "/kist/version", version, Access.ANYBODY),
 )

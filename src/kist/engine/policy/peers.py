@@ -1,12 +1,17 @@
 """Who is at the other end of the engine's socket, as the kernel noted it when they connected (unix(7))."""
 
+import os
 import socket
 import struct
 from typing import NamedTuple, Protocol
 
-# include/uapi/asm-generic/socket.h; Python has no name for it.
+from kist.kernel import process, userns
+
+# include/uapi/asm-generic/socket.h; Python has no names for them.
 _SO_PEERGROUPS = 59
+_SO_PEERPIDFD = 77
 _CREDENTIALS = struct.Struct("3i")
+_NUMBER = struct.Struct("i")
 _GROUP = struct.calcsize("I")
 # Python takes answers of a kibibyte.
 _MOST_GROUPS = 1024 // _GROUP
@@ -42,6 +47,30 @@ def uid_of(connection: Connection | None) -> int:
 def pid_of(connection: Connection) -> int:
     """The process at the other end."""
     return int(_CREDENTIALS.unpack(_credentials(connection))[0])
+
+
+def credentials(connection: Connection) -> tuple[int, int, int]:
+    """Process, user and group at the other end, as the machine calls them.
+
+    0 for a process that cannot be seen from here, -1 for ids that an ordinary user's engine cannot know.
+    """
+    pid, uid, gid = _CREDENTIALS.unpack(_credentials(connection))
+    return (pid, *userns.outside(uid, gid))
+
+
+def program_of(connection: Connection, pid: int) -> str:
+    """What the process at the other end is called; empty where that is not sure to be its name (before Linux 6.5).
+
+    The number of a process that has ended may be another's by now, so one is held by what the kernel gives for it.
+    """
+    try:
+        held = _NUMBER.unpack(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, _NUMBER.size))[0]
+    except OSError:
+        return ""
+    try:
+        return process.name_of(pid, held)
+    finally:
+        os.close(held)
 
 
 def look(connection: Connection | None) -> Peer | None:
