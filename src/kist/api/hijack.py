@@ -12,12 +12,16 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kist.api.call import HEADERS, Call
 from kist.api.http import AbstractStreamWriter, BaseRequest, StreamResponse
+from kist.api.logstream import Replay
 from kist.api.protocol import Protocol
+from kist.errors import KistError
+from kist.spec.detach import DEFAULT_KEYS, DetachKeys
+from kist.spec.docker.execs import read_keys
 from kist.spec.docker.frames import MULTIPLEXED_STREAM, RAW_STREAM
 
 if TYPE_CHECKING:
@@ -41,12 +45,12 @@ class Hangups:
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._loop.add_reader(self._epoll.fileno(), self._report)
 
-    async def wait(self, connection: socket.socket) -> None:
-        """Return when the other end has closed both directions."""
+    async def wait(self, connection: socket.socket, events: int = 0) -> None:
+        """Return when the other end has closed both directions, or one of these events has come."""
         descriptor = connection.fileno()
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiting[descriptor] = future
-        self._epoll.register(descriptor, 0)
+        self._epoll.register(descriptor, events)
         try:
             await future
         finally:
@@ -65,6 +69,26 @@ class Hangups:
         self._epoll.close()
 
 
+class Leaving(NamedTuple):
+    """How a client of a terminal detaches.
+
+    Attributes:
+        keys: what is typed to detach; none where there are none.
+        note: called when that was typed, before the engine's end is closed.
+    """
+
+    keys: bytes
+    note: Callable[[], Awaitable[None]]
+
+
+def keys_of(call: Call, text: str) -> bytes:
+    """The keys that detach, as a request has their words: else Docker's usual ones, where a client of Docker's asks.
+
+    Kist's own clients look for the keys themselves.
+    """
+    return read_keys(text) or (DEFAULT_KEYS if call.from_docker else b"")
+
+
 class Session:
     """One attached stream.
 
@@ -75,6 +99,7 @@ class Session:
         early: what the client had sent already.
         forward: whether the client's bytes are wanted; otherwise they are read and dropped.
         before: what the client gets ahead of the engine's stream.
+        leaving: by which keys the client detaches.
     """
 
     def __init__(
@@ -85,7 +110,8 @@ class Session:
         *,
         early: bytes,
         forward: bool,
-        before: AsyncIterator[bytes] | None = None,
+        before: Replay | None = None,
+        leaving: Leaving | None = None,
     ) -> None:
         self._client = client
         self._engine = engine
@@ -93,6 +119,8 @@ class Session:
         self._early = early
         self._forward = forward
         self._before = before
+        self._leaving = leaving
+        self._left = asyncio.Event()
 
     async def run(self) -> None:
         """Carry both directions until the engine's has ended or the client is gone; closes both sockets."""
@@ -100,9 +128,14 @@ class Session:
         upstream = loop.create_task(self._upstream(loop))
         vanished = loop.create_task(self._vanished(upstream))
         downstream = loop.create_task(self._downstream(loop))
-        tasks = (upstream, vanished, downstream)
+        left = loop.create_task(self._left.wait())
+        tasks = (upstream, vanished, downstream, left)
         try:
-            await asyncio.wait((downstream, vanished), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((downstream, vanished, left), return_when=asyncio.FIRST_COMPLETED)
+            if left.done():
+                downstream.cancel()
+                await asyncio.wait((downstream,))
+                self._engine.close()  # the container need not wait for who lingers below
             if not vanished.done():
                 await self._say_goodbye(upstream)
         finally:
@@ -111,6 +144,8 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._client.close()
             self._engine.close()
+            if self._before is not None:
+                self._before.close()
 
     async def _downstream(self, loop: "AbstractEventLoop") -> None:
         with contextlib.suppress(OSError):  # a reset is an end as well
@@ -132,13 +167,23 @@ class Session:
         """Bring the client's bytes to the engine, then its end; goes on reading when the engine takes no more."""
         data = self._early
         self._early = b""
+        keys = DetachKeys(self._leaving.keys if self._leaving else b"")
         with contextlib.suppress(OSError):
             while data or (data := await loop.sock_recv(self._client, _CHUNK)):
                 if self._forward:
-                    await self._send(loop, data)
+                    await self._send(loop, keys.feed(data))
+                    if keys.detached:
+                        await self._leave()
                 data = b""
         if self._forward:
             self._half_close(self._engine)
+
+    async def _leave(self) -> None:
+        assert self._leaving is not None
+        self._forward = False  # what is typed after the keys is for nobody
+        with contextlib.suppress(KistError):  # it has ended just now
+            await self._leaving.note()
+        self._left.set()
 
     async def _send(self, loop: "AbstractEventLoop", data: bytes) -> None:
         try:
@@ -198,21 +243,29 @@ async def hijack(
     content_type: str,
     *,
     forward: bool,
-    before: AsyncIterator[bytes] | None = None,
+    before: Replay | None = None,
+    leaving: Leaving | None = None,
 ) -> StreamResponse:
     """Turn the request's connection into a raw stream, joined with the engine's socket.
 
     Answers 101 to a client that asked for ``Upgrade: tcp``, and 200 without a length, the old raw way, to any other
-    (Engine API, ContainerAttach, "Hijacking"). Takes the engine's socket over whatever happens.
+    (Engine API, ContainerAttach, "Hijacking"). Takes the engine's socket over whatever happens, and what is ``before``.
     """
-    client = await _take_connection(call, _head(call.request, content_type))
+    client = None
+    try:
+        client = await _take_connection(call, _head(call.request, content_type))
+    finally:
+        if client is None:
+            engine.close()
+            if before is not None:
+                before.close()
     if client is None:
-        engine.close()
         return _Taken()
     engine.setblocking(False)
     early = cast("Protocol", call.request.protocol).take_early()
     call.noted.answered(101 if is_upgrade(call.request) else 200)
-    session = Session(client, engine, call.api.hangups, early=early, forward=forward, before=before)
+    hangups = call.api.hangups
+    session = Session(client, engine, hangups, early=early, forward=forward, before=before, leaving=leaving)
     call.api.adopt(session, call.noted)
     return _Taken()
 

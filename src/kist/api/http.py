@@ -25,6 +25,7 @@ def _import_server() -> None:
     sys.modules[_PACKAGE] = package
     try:
         importlib.import_module(f"{_PACKAGE}.web_server")
+        importlib.import_module(f"{_PACKAGE}.web_ws")
     except Exception:  # noqa: BLE001 - whatever it is that a later one asks its package for
         for name in [name for name in sys.modules if name.startswith(f"{_PACKAGE}.")]:
             del sys.modules[name]
@@ -41,6 +42,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError  # noqa: E4
 from aiohttp.web_request import BaseRequest  # noqa: E402
 from aiohttp.web_response import Response, StreamResponse  # noqa: E402
 from aiohttp.web_server import Server  # noqa: E402
+from aiohttp.web_ws import WebSocketResponse, WSMsgType  # noqa: E402
 
 __all__ = [
     "AbstractStreamWriter",
@@ -51,4 +53,6 @@ __all__ = [
     "Response",
     "Server",
     "StreamResponse",
+    "WSMsgType",
+    "WebSocketResponse",
 ]

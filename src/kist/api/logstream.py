@@ -122,6 +122,26 @@ class LogStream:
         return b"".join([frame(stream, prefix + text + end) for text in run.texts()])
 
 
+class Replay:
+    """What a container has printed so far, ahead of its stream; to be closed.
+
+    Args:
+        stream, log: the log, and how it is written.
+        place: how far it is read (``OpenLog.read_until``); None for all that it has.
+    """
+
+    def __init__(self, stream: LogStream, log: OpenLog, place: tuple[int, int] | None = None) -> None:
+        self._batches = stream.read() if place is None else stream.read_until(place)
+        self._log = log
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._batches
+
+    def close(self) -> None:
+        """Give the log's files back."""
+        self._log.close()
+
+
 def _write_attributes(attributes: dict[str, str]) -> bytes:
     """As Docker's ``details``: NAME=VALUE with commas between, both as in a URL's query, and a space."""
     return ",".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in attributes.items()).encode() + b" "

@@ -137,7 +137,7 @@ class Session:
     def _reader(self) -> "Callable[[], bytes]":
         if not self._tty:
             return lambda: os.read(0, _READ)
-        from kist.cli.detach import DetachKeys  # noqa: PLC0415 - for -t only
+        from kist.spec.detach import DetachKeys  # noqa: PLC0415 - for -t only
 
         keys = DetachKeys(self._keys)
 

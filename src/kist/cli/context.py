@@ -89,7 +89,7 @@ class Context:
         Raises:
             InvalidInput: the configuration's are none.
         """
-        from kist.cli.detach import DEFAULT_KEYS, parse_keys  # noqa: PLC0415 - for terminals only
+        from kist.spec.detach import DEFAULT_KEYS, parse_keys  # noqa: PLC0415 - for terminals only
 
         if "detach_keys" in arguments.values:
             return bytes(arguments.get("detach_keys"))

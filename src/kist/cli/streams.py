@@ -16,7 +16,7 @@ GROUP = "Terminal and streams"
 
 
 def _keys(text: str) -> bytes:
-    from kist.cli.detach import parse_keys  # noqa: PLC0415 - few give this option
+    from kist.spec.detach import parse_keys  # noqa: PLC0415 - few give this option
 
     return parse_keys(text)
 

@@ -59,6 +59,10 @@ class Attaching:
             return ours, (found.st_ino, found.st_size)
         return ours, (0, 0)
 
+    def note_detached(self, name: str | Container) -> None:
+        """Note that a client has detached by the keys for that: it has not vanished."""
+        self._events.container("detach", self._roster.get(name))
+
     def open_follow(self, name: str | Container) -> socket.socket:
         """A socket that is readable when the log has grown, and at its end when the container has ended."""
         container = self._roster.get(name)

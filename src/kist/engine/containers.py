@@ -292,6 +292,10 @@ class Containers:
         """The same, and the inode and size that the log had at that moment; what is in it is not in the stream."""
         return self._attaching.open_after_log(name, stdin=stdin, stdout=stdout, stderr=stderr)
 
+    def note_detached(self, name: str | Container) -> None:
+        """Note that a client has detached by the keys for that."""
+        self._attaching.note_detached(name)
+
     def open_follow(self, name: str | Container) -> socket.socket:
         """A socket that is readable when the log has grown, and at its end when the container has ended."""
         return self._attaching.open_follow(name)

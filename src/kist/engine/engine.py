@@ -426,6 +426,10 @@ class Engine(Parts):
         """The same, and the place that the log had come to: what is before it there is not in the stream."""
         return self._containers.open_attach_after_log(name, stdin=stdin, stdout=stdout, stderr=stderr)
 
+    def note_detached(self, name: str | Container) -> None:
+        """Note that a client has detached from a container by the keys for that."""
+        self._containers.note_detached(name)
+
     def open_wait(self, name: str | Container, condition: Condition = "not-running") -> socket.socket:
         """A socket that gets one line of JSON (``StatusCode``) when the condition has come true."""
         return self._containers.open_wait(name, condition)

@@ -146,6 +146,7 @@ class Execs:
         owner, _ = self._find(identifier)
         message = {"op": "leave", "exec": identifier}
         self._containers.guardians.ask(self._containers.places_of(owner), message)
+        self._events.container("exec_detach", self._containers.get(owner), execID=identifier)
 
     def _find(self, identifier: str) -> tuple[str, ExecOptions]:
         """The id of its container, and what it was made with; not how the container is."""

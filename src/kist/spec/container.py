@@ -284,7 +284,10 @@ class RunResult(msgspec.Struct, frozen=True):
 
 
 class ExecOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One more process in a running container; empty fields are as the container's own process has them."""
+    """One more process in a running container; empty fields are as the container's own process has them.
+
+    ``detach_keys`` are the words of the keys by which its client detaches (``kist.spec.detach``); empty for the usual.
+    """
 
     command: tuple[str, ...]
     env: tuple[str, ...] = ()
@@ -293,6 +296,7 @@ class ExecOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     tty: bool = False
     open_stdin: bool = False
     privileged: bool = False
+    detach_keys: str = ""
 
 
 class ExecState(msgspec.Struct, frozen=True):

@@ -4,14 +4,17 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kist.api.hijack import Hangups, Session
+from kist.api.hijack import Hangups, Leaving, Session
 from kist.api.protocol import split_hijack
+from kist.errors import Conflict
 
 MEGABYTE = 1 << 20
 Scene = Callable[[socket.socket, socket.socket, "asyncio.Task[None]"], Awaitable[None]]
 
 
-def play(scene: Scene, *, head: bytes = b"", early: bytes = b"", forward: bool = True) -> None:
+def play(
+    scene: Scene, *, head: bytes = b"", early: bytes = b"", forward: bool = True, leaving: Leaving | None = None
+) -> None:
     """Run a session between two sockets; the scene has the far ends of both, and the session's task."""
 
     async def run() -> None:
@@ -21,7 +24,7 @@ def play(scene: Scene, *, head: bytes = b"", early: bytes = b"", forward: bool =
             end.setblocking(False)
         their_client.send(head)
         hangups = Hangups()
-        session = Session(their_client, their_engine, hangups, early=early, forward=forward)
+        session = Session(their_client, their_engine, hangups, early=early, forward=forward, leaving=leaving)
         task = asyncio.get_running_loop().create_task(session.run())
         async with asyncio.timeout(20):
             await scene(client, engine, task)
@@ -166,6 +169,25 @@ def test_a_client_that_does_not_read_stops_the_engines_end_and_nothing_piles_up(
         assert len(await receive_all(client)) >= sent
 
     play(scene)
+
+
+def test_the_keys_that_detach_end_the_stream_once_that_is_noted():
+    noted: list[str] = []
+
+    async def note() -> None:
+        noted.append("left")
+        raise Conflict("it has ended just now")
+
+    async def scene(client: socket.socket, engine: socket.socket, task: "asyncio.Task[None]") -> None:
+        await send(client, b"typed\x10")
+        assert await receive(engine, 100) == b"typed"
+        await send(client, b"\x11never")
+        assert await receive_all(engine) == b""
+        assert noted == ["left"]
+        assert await receive_all(client) == b""
+        assert not task.done()
+
+    play(scene, leaving=Leaving(b"\x10\x11", note))
 
 
 HEAD = b"POST /v1.41/containers/abc/attach?stdin=1&stream=1 HTTP/1.1\r\nHost: x\r\n"

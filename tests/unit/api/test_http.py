@@ -22,6 +22,7 @@ NAMES = {
     "web_request": ["BaseRequest"],
     "web_response": ["Response", "StreamResponse"],
     "web_server": ["Server"],
+    "web_ws": ["WSMsgType", "WebSocketResponse"],
 }
 
 

@@ -1,87 +1,124 @@
 """Attach and wait: the streams of a container (Engine API, ContainerAttach and ContainerWait)."""
 
-import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
+from kist.api import websocket
 from kist.api.access import Access
 from kist.api.call import Call
-from kist.api.hijack import hijack, stream_type
+from kist.api.hijack import Leaving, hijack, keys_of, stream_type
 from kist.api.http import StreamResponse
-from kist.api.logstream import LogForm, LogStream
+from kist.api.logstream import LogForm, LogStream, Replay
 from kist.api.routing import Route
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput
+from kist.spec.container import Container
 from kist.spec.logs import LogQuery
 
 if TYPE_CHECKING:
     from kist.engine import Engine
-    from kist.engine.logs import OpenLog
     from kist.engine.watcher import Condition
 
 _CONDITIONS: tuple["Condition", ...] = ("not-running", "next-exit", "removed")
 _CHUNK = 4096
+_STREAMS = ("stdin", "stdout", "stderr")
+
+
+class _Joined(NamedTuple):
+    """A container's streams: the engine's socket, what was printed before, and how a client detaches."""
+
+    container: Container
+    engine: socket.socket
+    before: Replay | None
+    leaving: Leaving | None
 
 
 async def attach(call: Call) -> StreamResponse:
     """Join the connection with a container's input and output."""
-    if not call.flag("stream"):
-        return await _replay(call)
-    wanted = {name: call.flag(name) for name in ("stdin", "stdout", "stderr")}
+    wanted = {name: call.flag(name) for name in _STREAMS}
     await call.body()
-    if call.flag("logs") and (wanted["stdout"] or wanted["stderr"]):
-        return await _attach_after_log(call, wanted)
-    tty, stream = await call.run(_open, call.engine, call.fields["id"], wanted)
-    return await hijack(call, stream, stream_type(call, tty=tty), forward=wanted["stdin"])
+    joined = await _join(call, wanted, raw=False)
+    return await hijack(
+        call,
+        joined.engine,
+        stream_type(call, tty=joined.container.options.tty),
+        forward=wanted["stdin"] and call.flag("stream"),
+        before=joined.before,
+        leaving=joined.leaving,
+    )
 
 
-def _open(engine: "Engine", name: str, wanted: dict[str, bool]) -> tuple[bool, socket.socket]:
+async def attach_websocket(call: Call) -> StreamResponse:
+    """The same over a websocket. Before API 1.42 it had all three streams, whatever was asked for."""
+    refused = websocket.refusal(call.request)
+    if refused is not None:
+        return refused
+    wanted = {name: call.version < (1, 42) or call.flag(name) for name in _STREAMS}
+    joined = await _join(call, wanted, raw=True)
+    options = joined.container.options
+    forward = wanted["stdin"] and call.flag("stream") and options.open_stdin
+    manner = websocket.Manner(
+        framed=not options.tty,
+        text=call.version < (1, 28),
+        forward=forward,
+        ends_input=forward and options.stdin_once and not options.tty,
+    )
+    return await websocket.serve(call, joined.engine, manner, before=joined.before, leaving=joined.leaving)
+
+
+async def _join(call: Call, wanted: dict[str, bool], *, raw: bool) -> _Joined:
+    """Open what a client asks for: with ``logs`` what was printed so far, with ``stream`` what comes from then on.
+
+    Args:
+        call: the request.
+        wanted: which streams.
+        raw: what was printed before is written without frames, too, where the container has no terminal.
+    """
+    keys = keys_of(call, call.text("detachKeys"))
+    with_log = call.flag("logs") and (wanted["stdout"] or wanted["stderr"])
+    if with_log:
+        container = await call.run(call.engine.container, call.fields["id"])
+        engine, before = await _open_with_log(call, container, wanted, raw=raw or container.options.tty)
+    elif call.flag("stream"):
+        container, engine = await call.run(_open, call.engine, call.fields["id"], wanted)
+        before = None
+    else:
+        container, before = await call.run(call.engine.container, call.fields["id"]), None
+        engine = _ended()
+    leaving = None
+    if container.options.tty and wanted["stdin"]:
+        leaving = Leaving(keys, partial(call.run, call.engine.note_detached, container))
+    return _Joined(container, engine, before, leaving)
+
+
+def _open(engine: "Engine", name: str, wanted: dict[str, bool]) -> tuple[Container, socket.socket]:
     container = engine.container(name)
-    return container.options.tty, engine.open_attach(container.id, **wanted)
+    return container, engine.open_attach(container.id, **wanted)
 
 
-async def _attach_after_log(call: Call, wanted: dict[str, bool]) -> StreamResponse:
-    """What was printed so far, and then the stream: it begins exactly where the log ends."""
-    container = await call.run(call.engine.container, call.fields["id"])
-    tty = container.options.tty
-    log = await call.run(call.engine.open_log, container.id, LogQuery(stdout=wanted["stdout"], stderr=wanted["stderr"]))
+async def _open_with_log(
+    call: Call, container: Container, wanted: dict[str, bool], *, raw: bool
+) -> tuple[socket.socket, Replay]:
+    """The log, and the stream, which begins exactly where the log ends."""
+    query = LogQuery(stdout=wanted["stdout"], stderr=wanted["stderr"])
+    log = await call.run(call.engine.open_log, container.id, query)
+    stream = LogStream(call, log, LogForm(), tty=raw)
+    if not call.flag("stream"):
+        return _ended(), Replay(stream, log)
     try:
-        stream, place = await call.run(call.engine.open_attach_after_log, container.id, **wanted)
+        engine, place = await call.run(call.engine.open_attach_after_log, container.id, **wanted)
     except BaseException:
         log.close()
         raise
-    before = _log_until(LogStream(call, log, LogForm(), tty=tty), log, place)
-    return await hijack(call, stream, stream_type(call, tty=tty), forward=wanted["stdin"], before=before)
+    return engine, Replay(stream, log, place)
 
 
-async def _log_until(stream: LogStream, log: "OpenLog", place: tuple[int, int]) -> AsyncIterator[bytes]:
-    with contextlib.closing(log):
-        async for batch in stream.read_until(place):
-            yield batch
-
-
-async def _replay(call: Call) -> StreamResponse:
-    """Without ``stream`` only the log so far, over the same kind of connection."""
-    await call.body()
-    container = await call.run(call.engine.container, call.fields["id"])
-    query = LogQuery(stdout=call.flag("stdout"), stderr=call.flag("stderr"))
+def _ended() -> socket.socket:
+    """The engine's end of a stream that has nothing to come."""
     ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    if call.flag("logs") and (query.stdout or query.stderr):
-        log = await call.run(call.engine.open_log, container.id, query)
-        stream = LogStream(call, log, LogForm(), tty=container.options.tty)
-        call.api.track(call.loop.create_task(_pour(stream, log, theirs)))
-    else:
-        theirs.close()
-    return await hijack(call, ours, stream_type(call, tty=container.options.tty), forward=False)
-
-
-async def _pour(stream: LogStream, log: "OpenLog", target: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    with contextlib.closing(log), contextlib.closing(target), contextlib.suppress(ConnectionError):  # the client went
-        async for batch in stream.read():
-            await loop.sock_sendall(target, batch)
+    theirs.close()
+    return ours
 
 
 async def wait(call: Call) -> StreamResponse:
@@ -97,11 +134,6 @@ async def wait(call: Call) -> StreamResponse:
         while data := await call.loop.sock_recv(ended, _CHUNK):
             await response.write(data)
     return response
-
-
-async def attach_websocket(_call: Call) -> StreamResponse:
-    """Not done yet."""
-    raise Unsupported("attaching through a websocket is not supported yet", hint="use POST /containers/{id}/attach")
 
 
 ROUTES = (

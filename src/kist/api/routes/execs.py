@@ -1,11 +1,12 @@
 """Further processes in running containers (Engine API, tag Exec)."""
 
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kist.api.access import Access
 from kist.api.call import Call
-from kist.api.hijack import hijack, stream_type
+from kist.api.hijack import Leaving, hijack, keys_of, stream_type
 from kist.api.http import StreamResponse
 from kist.api.routes.containers import read_size
 from kist.api.routing import Route
@@ -36,7 +37,12 @@ async def start(call: Call) -> StreamResponse:
         return await _tell_in_stream(call, error)
     if stream is None:
         return call.done(200)
-    return await hijack(call, stream, stream_type(call, tty=options.tty), forward=options.open_stdin)
+    leaving = None
+    if options.tty and options.open_stdin:
+        keys = keys_of(call, options.detach_keys)
+        leaving = Leaving(keys, partial(call.run, call.engine.exec_leave, call.fields["id"]))
+    content_type = stream_type(call, tty=options.tty)
+    return await hijack(call, stream, content_type, forward=options.open_stdin, leaving=leaving)
 
 
 def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:

@@ -7,11 +7,12 @@ import msgspec
 
 from kist.errors import InvalidInput
 from kist.spec.container import ExecOptions
+from kist.spec.detach import parse_keys
 from kist.spec.docker import fields
 
-_READ = frozenset({"AttachStdin", "Cmd", "Env", "Privileged", "Tty", "User", "WorkingDir"})
+_READ = frozenset({"AttachStdin", "Cmd", "DetachKeys", "Env", "Privileged", "Tty", "User", "WorkingDir"})
 # Told by the start request or by a resize instead, or the client's own.
-_WITHOUT_EFFECT = frozenset({"AttachStderr", "AttachStdout", "ConsoleSize", "Container", "DetachKeys", "Detach"})
+_WITHOUT_EFFECT = frozenset({"AttachStderr", "AttachStdout", "ConsoleSize", "Container", "Detach"})
 
 
 class ExecStart(msgspec.Struct, frozen=True):
@@ -25,13 +26,15 @@ def read_exec(body: Mapping[str, Any]) -> ExecOptions:
     """The options that a ContainerExec body spells.
 
     Raises:
-        InvalidInput: there is no command, or a field has the wrong type.
+        InvalidInput: there is no command, keys to detach are none, or a field has the wrong type.
         Unsupported: names a field that asks for what Kist does not do.
     """
     fields.refuse_unknown(body, _READ | _WITHOUT_EFFECT, {})
     command = fields.command(body, "Cmd")
     if not command:
         raise InvalidInput("No exec command specified", hint="set Cmd to the command and its arguments")
+    detach_keys = fields.text(body, "DetachKeys")
+    read_keys(detach_keys, "escape")
     return ExecOptions(
         command=command,
         env=fields.texts(body, "Env"),
@@ -40,7 +43,20 @@ def read_exec(body: Mapping[str, Any]) -> ExecOptions:
         tty=fields.flag(body, "Tty"),
         open_stdin=fields.flag(body, "AttachStdin"),
         privileged=fields.flag(body, "Privileged"),
+        detach_keys=detach_keys,
     )
+
+
+def read_keys(text: str, kind: str = "detach") -> bytes:
+    """The keys that a parameter names by their words, as a terminal sends them; empty for none.
+
+    Raises:
+        InvalidInput: there is no such key; ``kind`` is what Docker calls them where they are named.
+    """
+    try:
+        return parse_keys(text)
+    except ValueError as error:
+        raise InvalidInput(f"Invalid {kind} keys ({text}) provided", hint=str(error)) from None
 
 
 def write_exec(options: ExecOptions) -> dict[str, Any]:
@@ -55,6 +71,7 @@ def write_exec(options: ExecOptions) -> dict[str, Any]:
         "Cmd": list(options.command),
         "User": options.user,
         "WorkingDir": options.working_dir,
+        "DetachKeys": options.detach_keys,
     }
 
 
@@ -93,6 +110,6 @@ def write_exec_state(
         "OpenStdout": True,
         "CanRemove": False,
         "ContainerID": container,
-        "DetachKeys": "",
+        "DetachKeys": options.detach_keys,
         "Pid": pid,
     }

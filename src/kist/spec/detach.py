@@ -16,6 +16,8 @@ def parse_keys(text: str) -> bytes:
 def _key(word: str) -> int:
     if len(word) == 1 and word.isascii():
         return ord(word)
+    if word == "DEL":
+        return 127
     letter = word.removeprefix("ctrl-")
     if letter != word and len(letter) == 1:
         if letter.isalpha() and letter.isascii():

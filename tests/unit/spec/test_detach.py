@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.cli.detach import DetachKeys, parse_keys
+from kist.spec.detach import DetachKeys, parse_keys
 
 
 def typed(keys: bytes, *pieces: bytes) -> tuple[bytes, bool]:
