@@ -94,7 +94,7 @@ async def serve(
         await carrier.prepare(call.request)
         call.noted.answered(101)
         call.api.track(asyncio.current_task())
-        await _Session(call, carrier, engine, manner, before, leaving).run()
+        await _Session(call, carrier, engine, manner, before, leaving).carry()
     await carrier.close()
     return carrier
 
@@ -116,7 +116,7 @@ class _Session:
         self._before = before
         self._leaving = leaving
 
-    async def run(self) -> None:
+    async def carry(self) -> None:
         """Carry both directions until the engine's has ended or the client is done."""
         loop = self._call.loop
         tasks = (loop.create_task(self._output(loop)), loop.create_task(self._input(loop)))
