@@ -54,7 +54,7 @@ def demultiplex(data: bytes) -> dict[str, bytes]:
 def test_ping_tells_the_versions(server: Server):
     for method in ("GET", "HEAD"):
         answer = server.ask(method, "/_ping")
-        assert (answer.status, answer.headers["api-version"], answer.headers["ostype"]) == (200, "1.51", "linux")
+        assert (answer.status, answer.headers["api-version"], answer.headers["ostype"]) == (200, "1.56", "linux")
         assert answer.body == (b"OK" if method == "GET" else b"")
         assert answer.headers["docker-experimental"] == "false"
 
@@ -67,10 +67,8 @@ def test_json_is_announced_without_parameters_because_docker_compares_it_whole(s
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("GET", "/v1.23/version", 400, "client version 1.23 is too old. Minimum supported API version is 1.24"),
-        ("GET", "/v1.99/version", 400, "client version 1.99 is too new. Maximum supported API version is 1.51"),
+        ("GET", "/v1.99/version", 400, "client version 1.99 is too new. Maximum supported API version is 1.56"),
         ("GET", "/v1.x/version", 404, "page not found"),
-        ("GET", "/v1./version", 400, "invalid API version"),
         ("GET", "/nowhere", 404, "page not found"),
         ("PATCH", "/version", 404, "page not found"),
         ("GET", "/containers/%00/json", 404, "No such container"),
@@ -227,7 +225,7 @@ def test_wait_answers_its_headers_at_once_and_the_code_in_time(server: Server):
         received = b""
         while not received.endswith(b"0\r\n\r\n"):
             received += connection.recv(4096)
-        assert b'"StatusCode": 9' in received
+        assert b'"StatusCode":9' in received
     server.remove(made)
 
 

@@ -28,7 +28,7 @@ class Case:
     def __init__(self, cli: Cli) -> None:
         self.cli = cli
         first = cli.good("run", "-d", BUSYBOX, "sleep", "1000")
-        self.gateway = cli.good("inspect", "--format", "{{.NetworkSettings.Gateway}}", first)
+        self.gateway = cli.good("inspect", "--format", "{{.NetworkSettings.Networks.bridge.Gateway}}", first)
         cli.good("rm", "-f", first)
         self.upstream = NameServer(self.gateway, TOLD)
         self.name = cli.good("run", "-d", "--dns", self.gateway, BUSYBOX, "sleep", "1000")

@@ -174,7 +174,7 @@ def listening_at(space: Namespace) -> Iterator[socket.socket]:
 def test_a_published_port_opens_no_other(site: Site) -> None:
     inside = site.run("-p", "8080:80")
     site.client.run(lambda: transact(rtnetlink.add_default_route(HOST)))
-    address = site.good("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web")
+    address = site.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web")
     with server(inside, "0.0.0.0", 80), pytest.raises(TimeoutError):
         fetch(site.client, address, 80, timeout=0.5)
     with server(inside, "0.0.0.0", 81), pytest.raises(ConnectionRefusedError):
@@ -331,7 +331,7 @@ def test_ipv6_reaches_a_containers_own_address_or_its_other_one(site: Site) -> N
         assert seen(site.host, "::1", 8080, peers) == "fd00:99::1"
     four = site.run("-p", "[::]:8081:80", name="four")
     with server(four, "0.0.0.0", 80) as (_, peers):
-        gateway = site.good("inspect", "-f", "{{.NetworkSettings.Gateway}}", "four")
+        gateway = site.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.Gateway}}", "four")
         assert seen(site.client, HOST6, 8081, peers) == gateway
     assert site.good("port", "four") == "80/tcp -> [::]:8081"
 

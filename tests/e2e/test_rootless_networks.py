@@ -200,7 +200,9 @@ def test_names_are_resolved_by_a_server_on_the_machines_loopback(
 @BOTH
 def test_a_container_may_be_the_name_server_of_another(user: User) -> None:
     container = user.good("run", "-d", BUSYBOX, "sleep", "1000")
-    address, pid = user.good("inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.State.Pid}}", container).split()
+    address, pid = user.good(
+        "inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}} {{.State.Pid}}", container
+    ).split()
     descriptor = netns.of_process(int(pid), process.start_time(int(pid)))
     serving = netns.inside(descriptor, lambda: NameServer(address, "192.0.2.9"))
     os.close(descriptor)
@@ -468,7 +470,7 @@ def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again
             os.kill(pid, signal.SIGKILL)
     assert user.good("system", "check") == ""
     assert hello(machine.space, HERE, port) == b"hello\n"
-    address = user.good("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)
+    address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
     until(lambda: user("exec", other, *asking(address, 80)).stdout == b"hello\n")
     user.good("rm", "-f", other)
 

@@ -18,13 +18,14 @@ from kist.api.routes import ROUTES
 from kist.api.routing import Route, Router
 from kist.api.workers import Workers
 from kist.errors import KistError, NotFound
+from kist.spec.docker.history.requests import check_path, unread
 from kist.spec.docker.versions import LATEST, check_version
 
 if TYPE_CHECKING:
     from kist.engine import Engine
 
 _log = logging.getLogger(__name__)
-_VERSION = re.compile(r"/v(\d[0-9.]*)(/.*)")
+_VERSION = re.compile(r"/v([0-9.]+)(/.*)")
 _ROUTER = Router(ROUTES)
 
 
@@ -86,7 +87,8 @@ class Api:
         if found is None:
             raise NotFound("page not found")
         route, fields = found
-        call = Call(self, request, query, fields, version, noted)
+        check_path(route.method, route.pattern, version)
+        call = Call(self, request, query, fields, version, noted, unread(route.method, route.pattern, version))
         return route.handler(call) if call.is_owners else self._for_guest(call, route)
 
     async def _for_guest(self, call: Call, route: Route) -> StreamResponse:

@@ -11,6 +11,8 @@ from kist.api.http import BaseRequest, RequestPayloadError, Response, StreamResp
 from kist.api.places import Callers, Place
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
+from kist.spec.docker.history.answers import ANSWERS
+from kist.spec.docker.history.requests import Behaviour, follows
 from kist.spec.docker.versions import API_VERSION
 from kist.spec.json import decode, encode_escaped, encode_replaced
 
@@ -56,7 +58,9 @@ class Call:
         patient: whether its short calls too have threads of their own.
     """
 
-    __slots__ = ("_query", "_query_text", "api", "engine", "fields", "noted", "patient", "request", "version")
+    __slots__ = (
+        "_query", "_query_text", "_unread", "api", "engine", "fields", "noted", "patient", "request", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class Call:
         fields: dict[str, str],
         version: tuple[int, int],
         noted: "Noted",
+        unread: frozenset[str] = frozenset(),
     ) -> None:
         self.api = api
         self.engine: Engine = api.engine
@@ -74,6 +79,7 @@ class Call:
         self.version = version
         self.noted = noted
         self.patient = False
+        self._unread = unread
         self._query_text = query
         self._query: dict[str, list[str]] | None = None
 
@@ -95,16 +101,20 @@ class Call:
         """Whether the engine's own user calls."""
         return self.place.callers is Callers.OWNER or peers.uid_of(self.connection) == os.geteuid()
 
+    def follows(self, what: Behaviour) -> bool:
+        """Whether the request's version has a behaviour."""
+        return follows(what, self.version)
+
     # the query
 
     def values(self, name: str) -> list[str]:
-        """All values of a repeated query parameter."""
+        """All values of a repeated query parameter; none where the request's version has no such parameter."""
         if self._query is None:
             try:
                 self._query = parse_qs(self._query_text, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
             except ValueError as error:
                 raise InvalidInput(f"invalid query: {error}") from None
-        return self._query.get(name, [])
+        return [] if name in self._unread else self._query.get(name, [])
 
     def text(self, name: str) -> str:
         """A query parameter; empty where there is none."""
@@ -199,17 +209,22 @@ class Call:
         """Whether the client takes Kist's own values rather than Docker's JSON."""
         return VALUE_TYPE in self.request.headers.get("Accept", "")
 
-    def reply(self, value: object, status: int = 200) -> Response:
-        """An answer of JSON."""
-        return Response(body=encode_escaped(value), status=status, headers=_JSON_HEADERS)
+    def reply(self, value: object, status: int = 200, *, operation: str = "") -> Response:
+        """An answer of JSON; as it is at the request's version where its fields have come and gone (``operation``)."""
+        told = self.told(operation, value) if operation else value
+        return Response(body=encode_escaped(told), status=status, headers=_JSON_HEADERS)
+
+    def told(self, operation: str, value: object) -> object:
+        """An answer of the newest version, as it is at the request's; ``operation`` is its name in the definition."""
+        return ANSWERS.at(self.version, operation, value)
 
     def reply_value(self, value: object) -> Response:
         """A value, or a tuple of them, in Kist's own JSON (``kist.spec.json``)."""
         return Response(body=encode_replaced(value), headers={**HEADERS, "Content-Type": VALUE_TYPE})
 
-    def answer(self, value: T, write: Callable[[T], object], status: int = 200) -> Response:
+    def answer(self, value: T, write: Callable[[T], object], status: int = 200, *, operation: str = "") -> Response:
         """A value as the client takes it: in Kist's own JSON, or as Docker's, which ``write`` makes of it."""
-        return self.reply_value(value) if self.wants_values else self.reply(write(value), status)
+        return self.reply_value(value) if self.wants_values else self.reply(write(value), status, operation=operation)
 
     def reply_lines(self, values: Iterable[object]) -> Response:
         """An answer of JSON objects, one a line, as the streams of Docker's long verbs are."""

@@ -233,8 +233,8 @@ class _Taken(StreamResponse):
 
 
 def stream_type(call: Call, *, tty: bool) -> str:
-    """The content type of an attached stream; before API 1.42 it did not tell the two kinds apart."""
-    return RAW_STREAM if tty or call.version < (1, 42) else MULTIPLEXED_STREAM
+    """The content type of a stream: whether it is in frames."""
+    return MULTIPLEXED_STREAM if not tty and call.follows("streams tell their kind") else RAW_STREAM
 
 
 async def hijack(

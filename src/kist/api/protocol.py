@@ -13,6 +13,7 @@ from kist.api.places import Place
 from kist.api.visitors import look
 from kist.errors import InvalidInput, KistError
 from kist.spec.docker.errors import write_error
+from kist.spec.docker.versions import VersionTooOld
 from kist.spec.json import encode
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ def split_hijack(data: bytes) -> int | None:
 
 def error_response(error: KistError, *, status: int = 0) -> Response:
     """The answer for an error."""
+    if isinstance(error, VersionTooOld):  # the clients of that time show the body as it is
+        return Response(text=f"{error}\n", status=error.http_status, headers=HEADERS)
     headers = {**HEADERS, "Content-Type": "application/json"}
     return Response(body=encode(write_error(error)), status=status or error.http_status, headers=headers)
 

@@ -14,8 +14,7 @@ from kist.spec.devices import DeviceRequest
 from kist.spec.mount import Mount
 from kist.spec.runtime import DeviceNode, DeviceRule
 
-DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
-"""Where specifications are looked for; what a later directory says of a device counts."""
+DIRECTORIES = cdi.DIRECTORIES
 
 _FILES = (".json", ".yaml", ".yml")
 _GPU = "gpu"

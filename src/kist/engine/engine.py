@@ -35,6 +35,7 @@ from kist.spec.container import (
     RunResult,
 )
 from kist.spec.docker.events import check_event_filters, match_event
+from kist.spec.docker.versions import API_VERSION, MIN_API_VERSION
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
@@ -50,9 +51,6 @@ from kist.spec.stats import Sample
 from kist.spec.summary import Image, Info, RemovedImage, Version
 from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, SystemPruned, VolumeUsage
 from kist.spec.volume import Volume, VolumeOptions
-
-API_VERSION = "1.51"
-MIN_API_VERSION = "1.24"
 
 
 class Engine(Parts):

@@ -131,6 +131,11 @@ class Usage:
         entries = self.of_cache(images)
         return [each.key for each in entries if not each.shared and (not until or each.used_at < until // _SECOND)]
 
+    def shared_of_images(self) -> dict[Digest, int]:
+        """How many bytes of each image's files are another image's too."""
+        measured = _of_images(self.needs(), Counter(), self._store.snapshots.sizes())
+        return {each.image.id: each.shared for each in measured}
+
     def of_volumes(self, sizes: Mapping[str, int]) -> tuple[VolumeUsage, ...]:
         """The space of all volumes, by name, with the sizes that are known of them."""
         users: Counter[str] = Counter()
@@ -187,7 +192,7 @@ def _of_container(container: Container, written: Extent, below: int, files: Exte
     return ContainerUsage(container, written.apparent, root, files.apparent, written.disk + files.disk)
 
 
-def _of_images(needs: Needs, users: dict[Digest, int], sizes: dict[str, int]) -> tuple[ImageUsage, ...]:
+def _of_images(needs: Needs, users: Mapping[Digest, int], sizes: dict[str, int]) -> tuple[ImageUsage, ...]:
     count = Counter(part for _, own in needs.images for part in own)
     on_disk = needs.here.size
     found = []

@@ -12,6 +12,8 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec import json
 
+DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
+"""Where specifications are looked for; what a later directory says of a device counts."""
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]/[A-Za-z][A-Za-z0-9_-]*[A-Za-z0-9]\Z")
 
 

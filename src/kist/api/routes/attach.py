@@ -3,7 +3,7 @@
 import contextlib
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kist.api import websocket
 from kist.api.access import Access
@@ -14,6 +14,7 @@ from kist.api.logstream import LogForm, LogStream, Replay
 from kist.api.routing import Route
 from kist.errors import InvalidInput
 from kist.spec.container import Container
+from kist.spec.json import decode, encode
 from kist.spec.logs import LogQuery
 
 if TYPE_CHECKING:
@@ -54,13 +55,13 @@ async def attach_websocket(call: Call) -> StreamResponse:
     refused = websocket.refusal(call.request)
     if refused is not None:
         return refused
-    wanted = {name: call.version < (1, 42) or call.flag(name) for name in _STREAMS}
+    wanted = {name: not call.follows("a websocket's streams are chosen") or call.flag(name) for name in _STREAMS}
     joined = await _join(call, wanted, raw=True)
     options = joined.container.options
     forward = wanted["stdin"] and call.flag("stream") and options.open_stdin
     manner = websocket.Manner(
         framed=not options.tty,
-        text=call.version < (1, 28),
+        text=not call.follows("a websocket's frames are binary"),
         forward=forward,
         ends_input=forward and options.stdin_once and not options.tty,
     )
@@ -130,10 +131,21 @@ async def wait(call: Call) -> StreamResponse:
     ended = await call.run(call.engine.open_wait, call.fields["id"], condition)
     with contextlib.closing(ended):
         ended.setblocking(False)
+        if not call.follows("a wait answers its headers at once"):
+            told = await _hear(call, ended)
+            return call.reply(told, operation="ContainerWait")
         response = await call.stream("application/json")
-        while data := await call.loop.sock_recv(ended, _CHUNK):
-            await response.write(data)
+        if told := await _hear(call, ended):
+            await response.write(encode(call.told("ContainerWait", told)) + b"\n")
     return response
+
+
+async def _hear(call: Call, ended: socket.socket) -> dict[str, Any]:
+    """What the socket tells; nothing when the engine stops."""
+    heard = b""
+    while data := await call.loop.sock_recv(ended, _CHUNK):
+        heard += data
+    return decode(heard, dict[str, Any]) if heard else {}
 
 
 ROUTES = (

@@ -37,7 +37,7 @@ async def list_containers(call: Call) -> StreamResponse:
     if call.flag("size"):
         sizes = await call.run_long(lambda: [_sizes(call.engine, container) for container in found])
         summaries = [summary | size for summary, size in zip(summaries, sizes, strict=True)]
-    return call.reply(summaries)
+    return call.reply(summaries, operation="ContainerList")
 
 
 def _select(engine: "Engine", filters: Filters, *, everything: bool) -> tuple[Container, ...]:
@@ -69,7 +69,8 @@ async def inspect(call: Call) -> StreamResponse:
     if call.wants_values:
         return call.reply_value(container)
     sizes = await call.run_long(_sizes, call.engine, container) if call.flag("size") else {}
-    return call.reply(write_inspect(container, driver=call.engine.store.snapshots.driver) | sizes)
+    written = write_inspect(container, driver=call.engine.store.snapshots.driver)
+    return call.reply(written | sizes, operation="ContainerInspect")
 
 
 def _sizes(engine: "Engine", container: Container) -> dict[str, int]:

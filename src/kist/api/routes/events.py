@@ -8,7 +8,14 @@ from kist.api.access import Access
 from kist.api.call import VALUE_TYPE, Call
 from kist.api.http import StreamResponse
 from kist.api.routing import Route
-from kist.spec.docker.events import match_event, read_event_filters, write_event
+from kist.spec.docker.events import (
+    LINE_TYPES,
+    choose_type,
+    frame_event,
+    match_event,
+    read_event_filters,
+    write_event,
+)
 from kist.spec.docker.times import read_time
 from kist.spec.event import SystemEvent
 from kist.spec.json import encode
@@ -31,13 +38,15 @@ async def events(call: Call) -> StreamResponse:
         with contextlib.suppress(RuntimeError):  # the loop was closed: the engine is going down
             loop.call_soon_threadsafe(woken.set)
 
+    kind = _type(call)
+
     def write(found: tuple[SystemEvent, ...]) -> bytes:
         chosen = (event for event in found if (not until or event.time <= until) and match_event(event, filters))
-        return b"".join(encode(event if call.wants_values else write_event(event)) + b"\n" for event in chosen)
+        return b"".join(frame_event(encode(_told(call, event)), kind) for event in chosen if _is_told(call, event))
 
     with kept.listening(wake):
         number = 0 if since or until else await call.run(kept.last)
-        response = await call.stream(VALUE_TYPE if call.wants_values else "application/json")
+        response = await call.stream(kind)
         while True:
             woken.clear()
             over = bool(until) and time.time_ns() >= until
@@ -51,6 +60,20 @@ async def events(call: Call) -> StreamResponse:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(left, _LOOK_EVERY))):
                     await woken.wait()
+
+
+def _type(call: Call) -> str:
+    usual = LINE_TYPES[0] if call.follows("events are lines of JSON by their type") else "application/json"
+    return VALUE_TYPE if call.wants_values else choose_type(call.request.headers.get("Accept", ""), usual)
+
+
+def _is_told(call: Call, event: SystemEvent) -> bool:
+    made = event.kind == "image" and event.action == "create"
+    return not made or call.follows("events tell of images that are made")
+
+
+def _told(call: Call, event: SystemEvent) -> object:
+    return event if call.wants_values else call.told("SystemEvents", write_event(event))
 
 
 ROUTES = (Route("GET", "/events", events, Access.OWNER),)

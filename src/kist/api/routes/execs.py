@@ -79,7 +79,7 @@ async def inspect(call: Call) -> StreamResponse:
         pid=state.pid,
         options=state.options,
     )
-    return call.reply(written)
+    return call.reply(written, operation="ExecInspect")
 
 
 async def resize(call: Call) -> StreamResponse:

@@ -1,6 +1,7 @@
 """Images (Engine API, tag Image), but for the build."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -29,10 +30,17 @@ _TAR = "application/x-tar"
 async def list_images(call: Call) -> StreamResponse:
     """The images that pass the filters, youngest first."""
     filters = read_image_filters(call.text("filters"))
+    if pattern := call.text("filter"):  # of old: in place of a filter ``reference``
+        filters = {"reference": (pattern,), **filters}
+    if call.flag("identity") and not call.flag("manifests"):
+        raise InvalidInput("conflicting options: identity requires manifests=1")
     found = await call.run(_select, call.engine, filters)
     if call.wants_values:
         return call.reply_value(found)
-    return call.reply([write_summary(image, version=call.version) for image in found])
+    shared = await call.run_long(call.engine.usage.shared_of_images) if call.flag("shared-size") else {}
+    users = Counter(each.image_id for each in await call.run(call.engine.containers, all=True))
+    listed = [write_summary(image, users[image.id], shared.get(image.id, -1)) for image in found]
+    return call.reply(listed, operation="ImageList")
 
 
 def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
@@ -48,9 +56,11 @@ def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
 
 async def inspect(call: Call) -> StreamResponse:
     """The whole of an image."""
+    if call.flag("manifests") and call.text("platform"):
+        raise InvalidInput("conflicting options: manifests and platform options cannot both be set")
     driver = call.engine.store.snapshots.driver
     image = await _image(call)
-    return call.answer(image, lambda found: write_inspect(found, driver=driver, version=call.version))
+    return call.answer(image, lambda found: write_inspect(found, driver=driver), operation="ImageInspect")
 
 
 async def _image(call: Call) -> Image:
@@ -112,6 +122,10 @@ async def _save(call: Call, names: list[str]) -> StreamResponse:
 
 
 def _platform(call: Call) -> str:
+    if len(call.values("platform")) > 1 and not call.follows("several platforms may be named"):
+        raise InvalidInput(
+            "multiple platform parameters are not supported in this API version; use API version 1.52 or later"
+        )
     found = read_platform(call.text("platform"))
     return str(found) if found is not None else ""
 

@@ -12,7 +12,11 @@ from kist.spec.docker import networks, prune
 async def list_all(call: Call) -> StreamResponse:
     """The networks that pass the filters."""
     filters = networks.read_network_filters(call.text("filters"))
-    return call.answer(await call.run(call.engine.networks, filters), networks.write_list)
+    found = await call.run(call.engine.networks, filters)
+    if not call.follows("lists of networks are short"):
+        with_members = await call.run(lambda: [call.engine.network(each.id) for each in found])
+        return call.reply([networks.write_network(each) for each in with_members], operation="NetworkList")
+    return call.answer(found, networks.write_list, operation="NetworkList")
 
 
 async def create(call: Call) -> StreamResponse:
@@ -23,7 +27,9 @@ async def create(call: Call) -> StreamResponse:
 
 async def inspect(call: Call) -> StreamResponse:
     """One network, with the containers that run on it."""
-    return call.answer(await call.run(call.engine.network, call.fields["id"]), networks.write_network)
+    return call.answer(
+        await call.run(call.engine.network, call.fields["id"]), networks.write_network, operation="NetworkInspect"
+    )
 
 
 async def remove(call: Call) -> StreamResponse:

@@ -22,8 +22,8 @@ async def usage(call: Call) -> StreamResponse:
     found = await call.run_long(call.engine.disk_usage)
     if call.wants_values:
         return call.reply_value(found)
-    told = write_usage(found, kinds, now=time.time_ns(), version=call.version)
-    return call.reply(told | {"DataRoot": call.engine.data_root})
+    told = write_usage(found, kinds, now=time.time_ns(), verbose=call.flag("verbose"))
+    return call.reply(told | {"DataRoot": call.engine.data_root}, operation="SystemDataUsage")
 
 
 async def containers(call: Call) -> StreamResponse:
@@ -43,6 +43,7 @@ async def images(call: Call) -> StreamResponse:
 async def volumes(call: Call) -> StreamResponse:
     """Remove volumes that no container has."""
     pruning, every = prune.read_volume_pruning(call.text("filters"), time.time_ns())
+    every = every or not call.follows("volumes with a name are spared")
     pruned = await call.run_long(call.engine.prune_volumes, pruning, every=every, dry_run=call.flag("dry-run"))
     return call.answer(pruned, prune.write_pruned_volumes)
 

@@ -53,17 +53,18 @@ async def stats(call: Call) -> StreamResponse:
     identity = (await call.run(call.engine.container, call.fields["id"])).id
     if not call.flag("stream", default=True) and call.flag("one-shot"):
         [sample] = await call.run(lambda: list(call.engine.stats(identity)))
-        return call.answer(sample, write_stats)
+        return call.answer(sample, write_stats, operation="ContainerStats")
     latest = _Latest(call.loop)
     watch = await call.run(call.engine.watch_stats, identity, latest.tell)
     try:
         if not call.flag("stream", default=True):
             sample = await _second(latest)
-            return call.answer(sample, write_stats)
+            return call.answer(sample, write_stats, operation="ContainerStats")
         response = await call.stream(VALUE_TYPE if call.wants_values else "application/json")
         while True:
             for sample in await latest.next():
-                await response.write(encode(sample if call.wants_values else write_stats(sample)) + b"\n")
+                told = sample if call.wants_values else call.told("ContainerStats", write_stats(sample))
+                await response.write(encode(told) + b"\n")
     finally:
         watch.close()
 

@@ -30,7 +30,7 @@ async def ping(_call: Call) -> StreamResponse:
 async def version(call: Call) -> StreamResponse:
     """Versions of the engine and what it stands on."""
     found = await call.run(call.engine.version)
-    return call.answer(found, write_version)
+    return call.answer(found, write_version, operation="SystemVersion")
 
 
 async def info(call: Call) -> StreamResponse:
@@ -46,7 +46,7 @@ async def info(call: Call) -> StreamResponse:
         machine=machine.machine,
         operating_system=await call.run(_operating_system),
     )
-    return call.reply(written)
+    return call.reply(written, operation="SystemInfo")
 
 
 def _operating_system() -> str:

@@ -11,18 +11,20 @@ from kist.spec.docker.volumes import read_create, read_volume_filters, write_lis
 async def list_all(call: Call) -> StreamResponse:
     """The volumes that pass the filters."""
     filters = read_volume_filters(call.text("filters"))
-    return call.answer(await call.run(call.engine.volumes, filters), write_list)
+    return call.answer(await call.run(call.engine.volumes, filters), write_list, operation="VolumeList")
 
 
 async def create(call: Call) -> StreamResponse:
     """Make a volume, unless there is one of this name."""
     options = read_create(await call.json(required=False))
-    return call.answer(await call.run_long(call.engine.create_volume, options), write_volume, status=201)
+    return call.answer(
+        await call.run_long(call.engine.create_volume, options), write_volume, status=201, operation="VolumeInspect"
+    )
 
 
 async def inspect(call: Call) -> StreamResponse:
     """One volume."""
-    return call.answer(await call.run(call.engine.volume, call.fields["name"]), write_volume)
+    return call.answer(await call.run(call.engine.volume, call.fields["name"]), write_volume, operation="VolumeInspect")
 
 
 async def remove(call: Call) -> StreamResponse:

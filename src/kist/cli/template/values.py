@@ -75,7 +75,9 @@ _LEFT_OUT: "Mapping[str, Any]" = {
     "StopTimeout": None, "MacAddress": "", "Annotations": NilMap(), "ExposedPorts": NilMap(), "ArgsEscaped": False,
     "SizeRw": None, "SizeRootFs": None, "NetworkDisabled": False, "OnBuild": NilList(), "RwMode": "", "Name": "",
     "Driver": "", "Mounts": NilList(), "Tmpfs": NilMap(), "Sysctls": NilMap(), "StorageOpt": NilMap(), "Runtime": "",
-    "CDISpecDirs": NilList(), "BlkioWeight": 0, "ImageManifestDescriptor": None,
+    "CDISpecDirs": NilList(), "BlkioWeight": 0, "ImageManifestDescriptor": None, "User": "", "Env": NilList(),
+    "Cmd": NilList(), "Volumes": NilMap(), "WorkingDir": "", "Entrypoint": NilList(), "Labels": NilMap(), "Created": "",
+    "Parent": "", "Comment": "", "DockerVersion": "", "Author": "",
 }  # fmt: skip
 
 

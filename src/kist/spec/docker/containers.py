@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from kist.spec.container import Container, ContainerState, Health, Usage
+from kist.spec.container import Container, ContainerOptions, ContainerState, Health, Usage
 from kist.spec.docker.host_config import write_host_config
 from kist.spec.docker.images import write_config
 from kist.spec.docker.mounts import write_mount_points
@@ -104,32 +104,24 @@ def _write_config(container: Container) -> dict[str, Any]:
         "StdinOnce": options.stdin_once,
         "Image": options.image,
         "StopTimeout": options.stop_timeout,
-    } | write_config(container.config)
-
-
-def _write_network_settings(container: Container) -> dict[str, Any]:
-    endpoints = write_endpoints(container)
-    # Docker tells the default network's once more here.
-    told = endpoints.get("bridge", {})
-    return {
-        "Bridge": "",
-        "SandboxID": "",
-        "SandboxKey": "",
-        "Ports": write_published(container) if container.state.running else {},
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        **{name: told.get(name, empty) for name, empty in _TOLD_TWICE.items()},
-        "Networks": endpoints,
+        **_write_own_mac(container),
+        **{name: value for name, value in write_config(container.config).items() if value or name != "OnBuild"},
     }
 
 
-_TOLD_TWICE = {
-    "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": "",
-    "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
-}  # fmt: skip
+def _write_own_mac(container: Container) -> dict[str, str]:
+    """The address that its first network was to have: what ``MacAddress`` is in versions that have it."""
+    first = next(iter(container.options.networking.endpoints), None)
+    return {"MacAddress": first.mac} if first and first.mac and first.network == container.options.network else {}
+
+
+def _write_network_settings(container: Container) -> dict[str, Any]:
+    return {
+        "SandboxID": "",
+        "SandboxKey": "",
+        "Ports": write_published(container) if container.state.running else {},
+        "Networks": write_endpoints(container),
+    }
 
 
 def write_summaries(
@@ -157,11 +149,23 @@ _SUMMARY: dict[str, Callable[[Container, int], Any]] = {
     "Labels": lambda container, _now: container.config.labels or {},
     "State": lambda container, _now: container.state.status,
     "Status": lambda container, now: describe_status(container.state, now),
-    "HostConfig": lambda container, _now: {"NetworkMode": container.options.network},
+    "Health": lambda container, _now: _write_health_summary(container.state.health),
+    "HostConfig": lambda container, _now: _write_host_summary(container.options),
     "NetworkSettings": lambda container, _now: {"Networks": write_endpoints(container)},
     "Mounts": lambda container, _now: write_mount_points(container.options.mounts, container.volume_root),
     "Usage": lambda container, _now: write_usage(container.state.usage) if container.state.usage else None,
 }
+
+
+def _write_health_summary(health: Health | None) -> dict[str, Any]:
+    if health is None:
+        return {"Status": "none", "FailingStreak": 0}
+    return {"Status": health.status, "FailingStreak": health.streak}
+
+
+def _write_host_summary(options: ContainerOptions) -> dict[str, Any]:
+    annotations = {"Annotations": options.annotations} if options.annotations else {}
+    return {"NetworkMode": options.network, **annotations}
 
 
 def _write_command(argv: tuple[str, ...]) -> str:

@@ -65,14 +65,37 @@ def _without_tag(name: str) -> str:
     return head if colon and "/" not in tag else name
 
 
+LINE_TYPES = ("application/jsonl", "application/x-ndjson", "application/json-seq")
+"""The types that a stream of events can have; of the last each event begins with a mark (RFC 7464)."""
+_MARK = b"\x1e"
+
+
+def choose_type(accept: str, usual: str) -> str:
+    """Which of the types a client named in its ``Accept`` and likes best; ``usual`` where it named none of them."""
+    liked: dict[str, float] = {}
+    for entry in accept.split(","):
+        name, *parameters = (part.strip() for part in entry.split(";"))
+        weights = [_weight(text) for text in parameters if text.startswith("q=")]
+        liked[name] = max(liked.get(name, 0.0), *weights, *([] if weights else [1.0]))
+    best = max(LINE_TYPES, key=lambda name: liked.get(name, 0.0))
+    return best if liked.get(best, 0.0) > 0 else usual
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text.removeprefix("q="))
+    except ValueError:
+        return 0.0
+
+
+def frame_event(line: bytes, content_type: str) -> bytes:
+    """One event of a stream, with what is around it in a stream of this type."""
+    return (_MARK if content_type == LINE_TYPES[-1] else b"") + line + b"\n"
+
+
 def write_event(event: SystemEvent) -> dict[str, Any]:
-    """An event in Docker's shape; ``status``, ``id`` and ``from`` are what clients before API 1.22 read."""
-    old: dict[str, Any] = {}
-    if event.kind in {"container", "image"}:
-        old = {"status": event.action, "id": event.actor}
-    if event.kind == "container":
-        old["from"] = event.attributes.get("image", "")
-    return old | {
+    """An event in Docker's shape."""
+    return {
         "Type": event.kind,
         "Action": event.action,
         "Actor": {"ID": event.actor, "Attributes": event.attributes},

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from kist.spec.docker.times import NEVER, read_time, write_time
-from kist.spec.docker.versions import LATEST
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, RemovedImage
 
-_NO_TAG, _NO_DIGEST = "<none>:<none>", "<none>@<none>"
 _SECOND = 1_000_000_000
 
 
@@ -49,41 +47,36 @@ def _digests(image: Image) -> list[str]:
     return sorted(f"{name}@{image.manifest}" for name in names)
 
 
-def write_summary(image: Image, containers: int = -1, *, version: tuple[int, int] = LATEST) -> dict[str, Any]:
-    """One entry of the list; ``containers`` is how many use it, -1 for not counted."""
-    tags, digests = _tags(image), _digests(image)
-    if version < (1, 43) and not tags and not digests:
-        tags, digests = [_NO_TAG], [_NO_DIGEST]
-    summary: dict[str, Any] = {
+def write_summary(image: Image, containers: int = -1, shared: int = -1) -> dict[str, Any]:
+    """One entry of the list.
+
+    Args:
+        image: with its names.
+        containers: how many use it; -1 for not counted.
+        shared: bytes of it that are of another image too; -1 for not measured.
+    """
+    return {
         "Containers": containers,
         "Created": image.created_at // _SECOND,
         "Id": str(image.id),
         "Labels": image.config.config.labels or {},
         "ParentId": "",
-        "RepoDigests": digests,
-        "RepoTags": tags,
-        "SharedSize": -1,
+        "RepoDigests": _digests(image),
+        "RepoTags": _tags(image),
+        "SharedSize": shared,
         "Size": image.size,
     }
-    if version < (1, 44):
-        summary["VirtualSize"] = image.size
-    return summary
 
 
-def write_inspect(image: Image, *, driver: str = "overlay", version: tuple[int, int] = LATEST) -> dict[str, Any]:
-    """The whole of an image, in Docker's shape."""
+def write_inspect(image: Image, *, driver: str = "overlay") -> dict[str, Any]:
+    """The whole of an image, in Docker's shape: what is not set is left out."""
     config = image.config
     last = config.history[-1] if config.history else None
     inspect: dict[str, Any] = {
         "Id": str(image.id),
         "RepoTags": _tags(image),
         "RepoDigests": _digests(image),
-        "Parent": "",
-        "Comment": last.comment if last else "",
-        "Created": config.created or (write_time(image.created_at) if image.created_at else NEVER),
-        "DockerVersion": "",
-        "Author": config.author,
-        "Config": write_config(config.config),
+        "Config": {name: value for name, value in write_config(config.config).items() if value},
         "Architecture": config.architecture,
         "Os": config.os,
         "Size": image.size,
@@ -91,11 +84,13 @@ def write_inspect(image: Image, *, driver: str = "overlay", version: tuple[int, 
         "RootFS": {"Type": config.rootfs.type, "Layers": [str(diff_id) for diff_id in config.rootfs.diff_ids]},
         "Metadata": {"LastTagTime": NEVER},
     }
-    if config.variant:
-        inspect["Variant"] = config.variant
-    if version < (1, 44):
-        inspect["VirtualSize"] = image.size
-    return inspect
+    optional = {
+        "Comment": last.comment if last else "",
+        "Created": config.created or (write_time(image.created_at) if image.created_at else ""),
+        "Author": config.author,
+        "Variant": config.variant,
+    }
+    return inspect | {name: value for name, value in optional.items() if value}
 
 
 def write_history(image: Image, sizes: Sequence[int]) -> list[dict[str, Any]]:

@@ -96,6 +96,12 @@ def write_created(network: Network) -> dict[str, str]:
 
 def write_network(network: Network) -> dict[str, Any]:
     """The answer of NetworkInspect."""
+    members = {each.container: _write_member(network, each) for each in network.members}
+    return write_summary(network) | {"Containers": members}
+
+
+def write_summary(network: Network) -> dict[str, Any]:
+    """One entry of NetworkList."""
     return {
         "Name": network.name,
         "Id": network.id,
@@ -110,7 +116,6 @@ def write_network(network: Network) -> dict[str, Any]:
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
-        "Containers": {each.container: _write_member(network, each) for each in network.members},
         "Options": network.options,
         "Labels": network.labels,
     }
@@ -128,7 +133,7 @@ def _write_member(network: Network, member: Member) -> dict[str, str]:
 
 def write_list(networks: Iterable[Network]) -> list[dict[str, Any]]:
     """The answer of NetworkList."""
-    return [write_network(network) for network in networks]
+    return [write_summary(network) for network in networks]
 
 
 def read_connect(body: Mapping[str, Any], network: str) -> tuple[str, Endpoint]:

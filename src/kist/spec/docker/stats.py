@@ -11,6 +11,7 @@ def write_stats(sample: Sample) -> dict[str, Any]:
     """A sample in Docker's shape; version 2 of the cgroups has fewer fields, as there."""
     blocks = sample.blocks
     return {
+        "os_type": "linux",
         "read": write_time(sample.time),
         "preread": write_time(sample.before),
         "pids_stats": _present(current=sample.processes.get("current"), limit=sample.processes.get("limit") or None),

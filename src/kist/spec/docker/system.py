@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kist.spec import cdi
 from kist.spec.docker.versions import API_VERSION, MIN_API_VERSION
 from kist.spec.platform import Platform
 from kist.spec.summary import Info, Version
@@ -108,9 +109,11 @@ def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_s
         "LiveRestoreEnabled": True,
         "Isolation": "",
         "InitBinary": "kist",
-        "ContainerdCommit": {"ID": "", "Expected": ""},
-        "RuncCommit": {"ID": "", "Expected": ""},
-        "InitCommit": {"ID": "", "Expected": ""},
+        "ContainerdCommit": {"ID": ""},
+        "RuncCommit": {"ID": ""},
+        "InitCommit": {"ID": ""},
+        "FirewallBackend": {"Driver": "nftables"},
+        "CDISpecDirs": list(cdi.DIRECTORIES),
         **({"RootlessIds": {"Count": info.ids, "Lacks": info.lacks}} if info.rootless else {}),
         "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=rootless"] if info.rootless else [])],
         "Warnings": [f"WARNING: {warning}" for warning in info.warnings] or None,

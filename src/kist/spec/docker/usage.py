@@ -11,13 +11,16 @@ from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, L
 
 KINDS = ("container", "image", "volume", "build-cache")
 _SECOND = 1_000_000_000
+_Part = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
-def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, version: tuple[int, int]) -> dict[str, Any]:
+def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, verbose: bool = False) -> dict[str, Any]:
     """The answer of SystemDataUsage.
 
     The fields ``ImageUsage`` and so on are those of API 1.52; they have exact totals, of the space on the disk, which
     clients otherwise make up from the lists. ``Size`` in the lists is that of the files, as everywhere in the API.
+    The lists are ``Items`` of these where the client asked for them (``verbose``), else beside them, as Docker has it
+    for clients that do not know the new fields.
     ``DiskSize``, ``DiskShared``, ``SizeLog``, ``OtherUsage``, ``TotalSize`` and ``Ceilings`` (by the
     names of these fields) are Kist's own.
 
@@ -25,10 +28,10 @@ def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, version: tuple[i
         usage: what was measured.
         kinds: which of ``KINDS`` are asked for.
         now: nanoseconds since the epoch, for the containers' ages.
-        version: of the API.
+        verbose: whether the client knows where to look for the lists, and wants them.
     """
-    writers: dict[str, Callable[[], dict[str, Any]]] = {
-        "image": lambda: _images(usage, version),
+    writers: dict[str, Callable[[], _Part]] = {
+        "image": lambda: _images(usage),
         "container": lambda: _containers(usage, now),
         "volume": lambda: _volumes(usage),
         "build-cache": lambda: _cache(usage),
@@ -40,29 +43,36 @@ def write_usage(usage: DiskUsage, kinds: set[str], *, now: int, version: tuple[i
     }
     for kind, write in writers.items():
         if kind in kinds:
-            written |= write()
+            totals, items = write()
+            name, old = _FIELDS[kind]
+            written |= {name: totals | {"Items": items}} if verbose else {name: totals, old: items}
+    if "image" in kinds and not verbose:
+        written["LayersSize"] = usage.images_size
     return written
+
+
+# The field of a kind from API 1.52 on, and that of its list before.
+_FIELDS = {
+    "image": ("ImageUsage", "Images"),
+    "container": ("ContainerUsage", "Containers"),
+    "volume": ("VolumeUsage", "Volumes"),
+    "build-cache": ("BuildCacheUsage", "BuildCache"),
+}
 
 
 def _totals(total: int, active: int, size: int, reclaimable: int) -> dict[str, int]:
     return {"TotalCount": total, "ActiveCount": active, "TotalSize": size, "Reclaimable": reclaimable}
 
 
-def _images(usage: DiskUsage, version: tuple[int, int]) -> dict[str, Any]:
+def _images(usage: DiskUsage) -> _Part:
     active = sum(bool(each.containers) for each in usage.images)
-    return {
-        "LayersSize": usage.images_size,
-        "Images": [_image(each, version) for each in usage.images],
-        "ImageUsage": _totals(len(usage.images), active, usage.images_size, usage.images_reclaimable),
-    }
+    totals = _totals(len(usage.images), active, usage.images_size, usage.images_reclaimable)
+    return totals, [_image(each) for each in usage.images]
 
 
-def _image(each: ImageUsage, version: tuple[int, int]) -> dict[str, Any]:
-    return write_image(each.image, each.containers, version=version) | {
-        "SharedSize": each.shared,
-        "DiskSize": each.disk,
-        "DiskShared": each.disk_shared,
-    }
+def _image(each: ImageUsage) -> dict[str, Any]:
+    written = write_image(each.image, each.containers, each.shared)
+    return written | {"DiskSize": each.disk, "DiskShared": each.disk_shared}
 
 
 def _ceilings(limits: Limits) -> tuple[tuple[str, int | None], ...]:
@@ -73,14 +83,12 @@ def _other(each: OtherUsage) -> dict[str, Any]:
     return {"Kind": each.kind, "Size": each.size, "Reclaimable": each.reclaimable}
 
 
-def _containers(usage: DiskUsage, now: int) -> dict[str, Any]:
+def _containers(usage: DiskUsage, now: int) -> _Part:
     active = sum(each.container.state.running for each in usage.containers)
     size, reclaimable = usage.containers_size, usage.containers_reclaimable
     summaries = write_summaries((each.container for each in usage.containers), now)
-    return {
-        "Containers": [one | write_sizes(each) for one, each in zip(summaries, usage.containers, strict=True)],
-        "ContainerUsage": _totals(len(usage.containers), active, size, reclaimable),
-    }
+    items = [one | write_sizes(each) for one, each in zip(summaries, usage.containers, strict=True)]
+    return _totals(len(usage.containers), active, size, reclaimable), items
 
 
 def write_sizes(each: ContainerUsage) -> dict[str, int]:
@@ -88,21 +96,16 @@ def write_sizes(each: ContainerUsage) -> dict[str, int]:
     return {"SizeRw": each.written, "SizeRootFs": each.root, "SizeLog": each.log, "DiskSize": each.disk}
 
 
-def _volumes(usage: DiskUsage) -> dict[str, Any]:
+def _volumes(usage: DiskUsage) -> _Part:
     active = sum(bool(each.containers) for each in usage.volumes)
-    return {
-        "Volumes": [write_used(each) for each in usage.volumes],
-        "VolumeUsage": _totals(len(usage.volumes), active, usage.volumes_size, usage.volumes_reclaimable),
-    }
+    totals = _totals(len(usage.volumes), active, usage.volumes_size, usage.volumes_reclaimable)
+    return totals, [write_used(each) for each in usage.volumes]
 
 
-def _cache(usage: DiskUsage) -> dict[str, Any]:
+def _cache(usage: DiskUsage) -> _Part:
     active = sum(each.shared for each in usage.cache)
-    return {
-        "BuildCache": [_entry(each) for each in usage.cache],
-        "BuilderSize": usage.cache_size,
-        "BuildCacheUsage": _totals(len(usage.cache), active, usage.cache_size, usage.cache_size),
-    }
+    totals = _totals(len(usage.cache), active, usage.cache_size, usage.cache_size)
+    return totals, [_entry(each) for each in usage.cache]
 
 
 def _entry(each: CacheUsage) -> dict[str, Any]:

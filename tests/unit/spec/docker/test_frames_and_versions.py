@@ -32,16 +32,23 @@ def test_a_stream_that_is_none_is_refused():
 
 def test_versions_compare_as_numbers():
     assert parse_version("1.9") < parse_version("1.24")
+    assert parse_version("1.44.0") == parse_version("1.44") == parse_version("1.044")
+    assert parse_version("1.44.1") > parse_version("1.44")
     assert check_version("1.24") == (1, 24)
+    assert check_version("1.56.0") == (1, 56)
 
 
 @pytest.mark.parametrize(
     ("version", "text"),
     [
         ("1.23", "client version 1.23 is too old. Minimum supported API version is 1.24"),
-        ("1.99", "client version 1.99 is too new. Maximum supported API version is 1.51"),
-        ("1", "invalid API version '1'"),
-        ("1.4.1", "invalid API version"),
+        ("1.99", "client version 1.99 is too new. Maximum supported API version is 1.56"),
+        ("1.56.1", "client version 1.56.1 is too new."),
+        ("2", "client version 2 is too new."),
+        ("1." + "9" * 5000, "is too new."),
+        ("1", "client version 1 is too old."),
+        ("1.4.1", "client version 1.4.1 is too old."),
+        (".", "client version . is too old."),
     ],
 )
 def test_a_version_that_is_not_spoken_gets_dockers_words(version: str, text: str):
