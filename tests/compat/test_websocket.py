@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import until
+from kist.spec.docker.versions import API_VERSION
 
 from .conftest import Server
 
@@ -128,7 +129,7 @@ def test_the_handshake_is_answered_as_the_standard_says(server: Server, created:
         accept = base64.b64encode(hashlib.sha1(f"{KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
         assert client.headers["sec-websocket-accept"] == accept.decode()
         assert client.headers["upgrade"] == "websocket"
-        assert client.headers["api-version"] == "1.51"
+        assert client.headers["api-version"] == API_VERSION
 
 
 @pytest.mark.parametrize(
