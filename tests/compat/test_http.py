@@ -91,8 +91,8 @@ def test_json_is_announced_without_parameters_because_docker_compares_it_whole(s
         ("HEAD", "/containers/x/archive?path=/", 404, ""),
         ("GET", "/swarm", 503, "This node is not a swarm manager."),
         ("GET", "/services", 503, "This node is not a swarm manager."),
-        ("POST", "/build?squash=1", 501, "squash"),
-        ("POST", "/build?version=2", 501, "DOCKER_BUILDKIT=0"),
+        ("POST", "/build?squash=1", 400, "squash is only supported with experimental mode"),
+        ("POST", "/build?version=2", 400, "DOCKER_BUILDKIT=0"),
     ],
 )
 def test_what_cannot_be_answered_is_told_why(server: Server, method: str, path: str, status: int, words: str):

@@ -15,6 +15,7 @@ from kist.engine.frames import read_frames
 from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, InvalidInput, NotFound, StepFailed
 from kist.image.filling import filling_of
 from kist.runtime import launch
+from kist.spec.build import StepOptions
 from kist.spec.container import Caller, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
@@ -490,7 +491,7 @@ def test_an_image_of_many_layers_runs(engine: Engine, busybox: str) -> None:
                 "many",
                 ["sh", "-c", "cat /file0 /file89; ls / | grep -c file"],
                 config=ContainerConfig(),
-                network="none",
+                options=StepOptions(network="none"),
                 output=lambda _, data: printed.append(data),
             )
             assert (code, b"".join(printed)) == (0, b"08990\n")

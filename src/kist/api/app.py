@@ -12,6 +12,7 @@ from kist.api.failures import FailedExecs
 from kist.api.guests import admit
 from kist.api.hijack import Hangups, Session
 from kist.api.http import BaseRequest, HTTPException, StreamResponse
+from kist.api.jobs import Jobs
 from kist.api.protocol import HttpServer, Protocol, error_response
 from kist.api.rest import Rest
 from kist.api.routes import ROUTES
@@ -46,6 +47,7 @@ class Api:
         self.hangups = Hangups()
         self.http = HttpServer(self.handle, audit)
         self.failed_execs = FailedExecs()
+        self.jobs = Jobs()
         self._rest = Rest(self.settle)
         self._streams: set[asyncio.Task[Any]] = set()
 

@@ -105,6 +105,11 @@ class Call:
         """Whether the request's version has a behaviour."""
         return follows(what, self.version)
 
+    @property
+    def uid(self) -> int:
+        """The user that calls; -1 where that cannot be known."""
+        return peers.uid_of(self.connection)
+
     # the query
 
     def values(self, name: str) -> list[str]:

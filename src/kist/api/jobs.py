@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from kist.api.call import Call
@@ -30,7 +30,7 @@ class _Progress:
         self._loop = loop
         self._room = threading.Semaphore(_MOST_PENDING)
         self._queue: asyncio.Queue[Event | Literal["end"]] = asyncio.Queue()
-        self._cancelled = False
+        self._cancelled = ""
 
     def emit(self, event: Event) -> None:
         """Called by the job: waits while the client is slow; raises once the client is gone, which ends the job.
@@ -43,7 +43,7 @@ class _Progress:
             return
         if self._cancelled:
             self._room.release()
-            raise Unavailable("cancelled: the client closed the connection")
+            raise Unavailable(self._cancelled)
         self._post(event)
 
     def _post(self, event: Event | Literal["end"]) -> None:
@@ -62,13 +62,36 @@ class _Progress:
         self._room.release()
         return event
 
-    def cancel(self) -> None:
+    def cancel(self, why: str) -> None:
         """Let the job fail at its next event, also when it waits for room now."""
-        self._cancelled = True
+        self._cancelled = self._cancelled or why
         self._room.release(_MOST_PENDING)
 
 
-async def stream_job(call: Call, work: Work, write: Write) -> "StreamResponse":
+class Jobs:
+    """The jobs that have an identity, by their caller and that; used in the event loop only."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[int, str], _Progress] = {}
+
+    def cancel(self, uid: int, identity: str) -> None:
+        """End a job of a user's at its next event; one that is not there (any more) needs none."""
+        if progress := self._running.get((uid, identity)):
+            progress.cancel("Build cancelled")
+
+    @contextlib.contextmanager
+    def known(self, uid: int, identity: str, progress: _Progress) -> Iterator[None]:
+        """Let a job be found within the block; one without an identity is not."""
+        if identity:
+            self._running[uid, identity] = progress
+        try:
+            yield
+        finally:
+            if self._running.get((uid, identity)) is progress:
+                del self._running[uid, identity]
+
+
+async def stream_job(call: Call, work: Work, write: Write, identity: str = "") -> "StreamResponse":
     """The answer of a long verb.
 
     Kist's events as JSON lines for a client that accepts them, else what ``write`` makes of them. An error before the
@@ -78,18 +101,20 @@ async def stream_job(call: Call, work: Work, write: Write) -> "StreamResponse":
         call: the request.
         work: does the work in a thread, telling its progress there; gives the event that ends it.
         write: translates an event into objects of Docker's stream.
+        identity: by which the caller may cancel it; empty for none.
     """
     progress = _Progress(call.loop)
     job = call.loop.create_task(work(progress.emit))
     job.add_done_callback(lambda _: progress.end())
     job.add_done_callback(lambda _: call.api.settle_soon())
     try:
-        event = await progress.next()
-        if event is None and job.exception() is not None:
-            job.result()  # raises: nothing was sent yet
-        return await _stream(call, progress, job, event, write)
+        with call.api.jobs.known(call.uid, identity, progress):
+            event = await progress.next()
+            if event is None and job.exception() is not None:
+                job.result()  # raises: nothing was sent yet
+            return await _stream(call, progress, job, event, write)
     finally:
-        progress.cancel()
+        progress.cancel("cancelled: the client closed the connection")
         job.cancel()
 
 
@@ -102,8 +127,8 @@ async def _stream(
     while event is not None:
         if isinstance(event, Finished):
             finished = event
-        else:
-            await response.write(_lines(event, None if native else write))
+        elif data := _lines(event, None if native else write):
+            await response.write(data)
         event = await progress.next()
     await response.write(_lines(_last(job, finished), None if native else write))
     return response

@@ -10,6 +10,7 @@ from kist.bootstrap.dpkg_database import ADMIN, instance_name
 from kist.bootstrap.lock import Lock
 from kist.bootstrap.unpack import Unpacked
 from kist.errors import StepFailed
+from kist.spec.build import StepOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 
@@ -58,7 +59,7 @@ class Container:
             self.snapshot,
             ("/bin/sh", "-euc", script),
             config=ContainerConfig(env=_environment(self.date), working_dir="/"),
-            network="none",
+            options=StepOptions(network="none"),
             mounts=(_UPDATES, *mounts),
             output=output,
             hostname="localhost",

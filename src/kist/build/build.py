@@ -3,14 +3,17 @@
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kist.build.bases import Bases
 from kist.build.context import Context
+from kist.build.donors import Donors
 from kist.build.executor import Executor
 from kist.build.plan import Plan, UseImage
 from kist.build.planner import plan
 from kist.build.result import Result
-from kist.spec.build import BuildOptions
-from kist.spec.image import ContainerConfig, ImageConfig, RootFS
+from kist.spec.build import USUAL_STEPS, BuildOptions
+from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
 from kist.spec.platform import Platform
 from kist.spec.progress import Event, Warned
@@ -40,21 +43,38 @@ def build(
         NotFound: the Dockerfile, a base image or a file to copy does not exist.
         StepFailed: a command of the Dockerfile failed.
         Unsupported: the Dockerfile asks for something that Kist does not do yet.
+        InvalidInput: what commands are to have cannot be right.
         Unavailable: the disk is full.
     """
     options = options or BuildOptions()
     tell = progress or _nobody
     references = [str(Reference.parse(tag)) for tag in options.tags]
+    options, warnings = _settled(engine, options)
     with engine.store.writing(), Context(context) as opened:
         host = Platform.of_machine(os.uname().machine)
         bases = Bases(engine, host)
         dockerfile = opened.dockerfile(options.dockerfile)
         planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
-        for warning in planned.warnings:
+        donors = Donors(engine, () if options.no_cache else options.cache_from)
+        for warning in (*_told(options, donors), *warnings, *planned.warnings):
             tell(Warned(warning))
-        executor = Executor(engine, opened.tree, bases, no_cache=options.no_cache, progress=tell)
+        executor = Executor(engine, opened.tree, bases, donors, options, tell)
         result = executor.run(planned)
         return _base(engine, bases, planned, references) or _created(engine, planned, result, references)
+
+
+def _settled(engine: "Engine", options: BuildOptions) -> tuple[BuildOptions, tuple[str, ...]]:
+    """The options as they can be had, and what of them cannot; with the usual ones there is nothing to look at."""
+    if options.steps == USUAL_STEPS:
+        return options, ()
+    steps, warnings = engine.settle_steps(options.steps)
+    return msgspec.structs.replace(options, steps=steps), warnings
+
+
+def _told(options: BuildOptions, donors: Donors) -> list[str]:
+    """What is not done as it was asked for."""
+    told = ["no registry is asked for newer base images yet: those that are here are used"] if options.pull else []
+    return told + [f"no steps are taken from {name}: there is no such image here" for name in donors.missing]
 
 
 def _base(engine: "Engine", bases: Bases, planned: Plan, references: list[str]) -> Image | None:
@@ -71,16 +91,7 @@ def _base(engine: "Engine", bases: Bases, planned: Plan, references: list[str]) 
 
 
 def _created(engine: "Engine", planned: Plan, result: Result, references: list[str]) -> Image:
-    config = ImageConfig(
-        architecture=planned.platform.architecture,
-        os=planned.platform.os,
-        variant=planned.platform.variant,
-        rootfs=RootFS(tuple(layer.diff_id for layer in result.layers)),
-        created=result.created,
-        author=planned.author,
-        config=planned.config,
-        history=result.history,
-    )
+    config = result.as_image(planned.config, planned.platform, planned.author)
     return engine.catalogue.create(config, [layer.descriptor for layer in result.layers], references)
 
 

@@ -53,17 +53,23 @@ class Context:
         os.close(self._root)
 
     def dockerfile(self, path: str) -> Dockerfile:
-        """Read and parse the Dockerfile at a path inside the context.
+        """Read and parse the Dockerfile at a path inside the context; a slash at its start is the context's root.
+
+        Where there is no ``Dockerfile``, a ``dockerfile`` serves.
 
         Raises:
             NotFound: there is none; the nearest name is suggested.
             InvalidInput: the path leads out of the context.
             ParseError: it cannot be read.
         """
-        clean = posixpath.normpath(path)
-        if clean.startswith(("/", "../")) or clean == "..":
-            raise InvalidInput(f'the Dockerfile "{path}" must be within the build context')
+        clean = posixpath.normpath(path.lstrip("/") or ".")
+        if clean.startswith("../") or clean == "..":
+            raise InvalidInput(
+                f'the Dockerfile "{path}" must be within the build context: forbidden path outside the build context'
+            )
         text = self._read(clean)
+        if text is None and clean == "Dockerfile":
+            text = self._read(clean.lower())
         if text is None:
             raise self._no_dockerfile(clean)
         return parse(text, path)

@@ -1,7 +1,9 @@
 """Carries a plan out, over the engine: step by step, from the cache where it can."""
 
 import codecs
+import hashlib
 import os
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +16,20 @@ from kist.build.bases import Bases
 from kist.build.cache import Made, StepCache
 from kist.build.contents import digest
 from kist.build.copying import copy_files
-from kist.build.plan import CopyFiles, MakeDirectory, Plan, Run, Scratch, Step, UseImage
+from kist.build.donors import Donors
+from kist.build.plan import Action, CopyFiles, MakeDirectory, Plan, Run, Scratch, Step, UseImage, UseStage
 from kist.build.result import Result
 from kist.build.target import Target
 from kist.build.tree import Tree
 from kist.errors import KistError, StepFailed, from_os_error
 from kist.image.filling import filling_of
 from kist.kernel.trees import open_tree_of
+from kist.spec.build import BuildOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
+from kist.spec.json import encode
 from kist.spec.mount import Mount
-from kist.spec.progress import StepFinished, StepOutput, StepStarted
+from kist.spec.progress import StepFinished, StepOutput, StepProgress, StepRuns, StepStarted
 from kist.store import directories
 
 if TYPE_CHECKING:
@@ -41,18 +46,24 @@ class Executor:
         engine: runs commands and keeps layers.
         context: what COPY and ADD see.
         bases: finds images.
-        no_cache: do every step.
+        donors: images whose steps are taken where they are the same.
+        options: what commands have, and whether every step is done.
         progress: told of every step.
     """
 
-    def __init__(self, engine: "Engine", context: Tree, bases: Bases, *, no_cache: bool, progress: Progress) -> None:
+    def __init__(
+        self, engine: "Engine", context: Tree, bases: Bases, donors: Donors, options: BuildOptions, progress: Progress
+    ) -> None:
         self._engine = engine
         self._context = context
         self._bases = bases
-        self._cache = StepCache(engine, bypass=no_cache)
+        self._donors = donors
+        self._cache = StepCache(engine, bypass=options.no_cache)
+        self._options = options.steps
         self._progress = progress
         self._results: dict[str, Result] = {}
         self._fresh: set[str] = set()
+        self._containers: dict[str, str] = {}
 
     def run(self, plan: Plan) -> Result:
         """Carry out all steps, each after those it requires.
@@ -76,8 +87,25 @@ class Executor:
                 raise
             if not cached:
                 self._fresh.add(step.id)
-            self._progress(StepFinished(step.id, time.monotonic() - begin, cached=cached))
+            finished = StepFinished(
+                step.id,
+                time.monotonic() - begin,
+                cached=cached,
+                result=self._image_id(plan, step),
+                container=self._containers.get(step.id, ""),
+                base=isinstance(step.action, Scratch | UseImage | UseStage),
+            )
+            self._progress(finished)
         return self._results[plan.result]
+
+    def _image_id(self, plan: Plan, step: Step) -> str:
+        """The id of the image that a build of the steps up to this one would make."""
+        if isinstance(step.action, UseImage):
+            return self._bases.image(step.action.reference).id
+        if isinstance(step.action, Scratch):
+            return ""
+        config = self._results[step.id].as_image(step.config, plan.platform, plan.author)
+        return "sha256:" + hashlib.sha256(encode(config)).hexdigest()
 
     def _step(self, step: Step) -> tuple[Result, bool]:
         """The step's result, and whether nothing had to be done for it."""
@@ -88,10 +116,10 @@ class Executor:
             return self._bases.result(action.reference), True
         below = self._results[step.requires[0]]
         if isinstance(action, Run):
-            made, cached = self._made(below, cache.key(below.identity, action), self._command(step.id, action))
+            made, cached = self._made(below, action, self._command(step.id, action), step.created_by)
         elif isinstance(action, MakeDirectory):
             with _told(step):
-                made, cached = self._made(below, cache.key(below.identity, action), _directory(action))
+                made, cached = self._made(below, action, _directory(action), step.created_by)
         elif isinstance(action, CopyFiles):
             with _told(step):
                 made, cached = self._copied(below, action)
@@ -101,10 +129,17 @@ class Executor:
         unchanged = cache.after(below.identity, cache.key(below.identity, action))
         return below.with_made(made, step.created_by, unchanged), cached
 
-    def _made(self, below: Result, key: str, fill: Fill) -> tuple[Made, bool]:
-        """What is in the cache under the key, else what ``fill`` makes; and whether it was in the cache."""
+    def _made(
+        self, below: Result, action: Action, fill: Fill, created_by: str = "", contents: Sequence[str] = ()
+    ) -> tuple[Made, bool]:
+        """What is in the cache, or in a donor under these words, else what ``fill`` makes; and whether it was there."""
+        key = cache.key(below.identity, action, contents)
         made = self._cache.get(key, below.layers)
         if made is not None:
+            return made, True
+        made = self._donors.find(below, created_by) if created_by else None
+        if made is not None:
+            self._cache.put(key, made)
             return made, True
         snapshot = f"build-{uuid.uuid4().hex}"
         mounts = self._engine.store.snapshots.prepare(snapshot, below.chain)
@@ -133,9 +168,18 @@ class Executor:
 
         def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
             del mounts
+            identifier = self._containers[step_id] = secrets.token_hex(32)
+            self._progress(StepRuns(step_id, identifier))
             output = _Output(step_id, self._progress)
             try:
-                code = self._engine.run_step(snapshot, action.argv, config=config, output=output)
+                code = self._engine.run_step(
+                    snapshot,
+                    action.argv,
+                    config=config,
+                    options=self._options,
+                    output=output,
+                    identifier=identifier,
+                )
             finally:
                 output.end()
             if code:
@@ -164,7 +208,7 @@ class Executor:
                 with opened(mounts) as root:
                     copy_files(action, tree, root)
 
-            made, cached = self._made(below, cache.key(below.identity, action, ("files", contents)), fill)
+            made, cached = self._made(below, action, fill, contents=("files", contents))
         if quick:
             self._cache.put(quick, made)
         return made, cached
@@ -186,16 +230,23 @@ class Executor:
 
 
 class _Output:
-    """A command's output as text events; a character that is cut between two reads stays whole."""
+    """A command's output as text events; a character that is cut between two reads stays whole.
+
+    Of a silent one it is told from time to time that it goes on: whoever listens may end it then.
+    """
 
     def __init__(self, step_id: str, progress: Progress) -> None:
         self._step_id = step_id
         self._progress = progress
+        self._began = time.monotonic()
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
 
     def __call__(self, stream: str, data: bytes) -> None:
-        self._tell(stream, self._decoders[stream].decode(data))
+        if data:
+            self._tell(stream, self._decoders[stream].decode(data))
+        else:
+            self._progress(StepProgress(self._step_id, int(time.monotonic() - self._began), 0, "seconds"))
 
     def end(self) -> None:
         """Tell what is left of a character that was never finished."""

@@ -1,6 +1,6 @@
 """A Dockerfile to the graph of steps that makes one of its stages. Pure, but for the look-up of images it is given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 import msgspec
@@ -42,7 +42,8 @@ def plan(
         ParseError: points at an instruction that cannot be carried out.
         InvalidInput: there is no such target stage.
     """
-    planner = _Planner(dockerfile, options, lookup, host, scratch)
+    wanted = Platform.parse(options.platform) if options.platform else None
+    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch)
     target = find_target(dockerfile, options.target)
     builder = planner.stage(target)
     config = builder.config
@@ -81,13 +82,20 @@ class _Planner:
     """Plans stages on demand; each once."""
 
     def __init__(
-        self, dockerfile: Dockerfile, options: BuildOptions, lookup: Lookup, host: Platform, scratch: ContainerConfig
+        self,
+        dockerfile: Dockerfile,
+        build_args: Mapping[str, str],
+        lookup: Lookup,
+        host: Platform,
+        wanted: Platform | None,
+        scratch: ContainerConfig,
     ) -> None:
         self.dockerfile = dockerfile
         self.lookup = lookup
         self.host = host
+        self.wanted = wanted
         self.scratch = scratch
-        self.globals = GlobalScope(dockerfile, options.build_args, platform_arguments(host, host))
+        self.globals = GlobalScope(dockerfile, build_args, platform_arguments(wanted or host, host))
         self.built: dict[int, StageBuilder] = {}
         self.under_way: list[int] = []
         self.images: dict[int, list[Step]] = {}
@@ -140,9 +148,10 @@ class _Planner:
         return UseImage(name), self.lookup(name, platform, True), None
 
     def platform(self, stage: Stage) -> Platform | None:
+        """What FROM asks for, else what the build does."""
         word = stage.base.platform
         if word is None:
-            return None
+            return self.wanted
         try:
             return Platform.parse(self.globals.expand(word))
         except ParseError:

@@ -6,7 +6,8 @@ import msgspec
 
 from kist.build.cache import Made
 from kist.spec.digest import Digest
-from kist.spec.image import History, Layer
+from kist.spec.image import ContainerConfig, History, ImageConfig, Layer, RootFS
+from kist.spec.platform import Platform
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -48,3 +49,16 @@ class Result(msgspec.Struct, frozen=True):
             return self
         entry = History(created=self.created, created_by=created_by, empty_layer=True)
         return msgspec.structs.replace(self, history=(*self.history, entry))
+
+    def as_image(self, config: ContainerConfig, platform: Platform, author: str) -> ImageConfig:
+        """The configuration of an image of these layers."""
+        return ImageConfig(
+            architecture=platform.architecture,
+            os=platform.os,
+            variant=platform.variant,
+            rootfs=RootFS(tuple(layer.diff_id for layer in self.layers)),
+            created=self.created,
+            author=author,
+            config=config,
+            history=self.history,
+        )

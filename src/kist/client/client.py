@@ -24,6 +24,7 @@ from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.docker import networks, volumes
 from kist.spec.docker.archive import read_path_status
+from kist.spec.docker.builds import write_steps
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
 from kist.spec.docker.frames import RAW_STREAM
@@ -96,7 +97,7 @@ class Client:
         """
         chosen = options or BuildOptions()
         archive = pack(context, chosen.dockerfile)
-        query = jobs.build_query(structs.asdict(chosen))
+        query = jobs.build_query(structs.asdict(chosen)) + write_steps(chosen.steps)
         finished = jobs.build_directory(self._wire, query, context, archive, _typed(progress))
         return self.image(finished["image_id"])
 

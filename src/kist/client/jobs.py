@@ -53,7 +53,7 @@ def bootstrap(wire: "Wire", options: bytes, show: "Show") -> "Event":
 
 
 def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
-    """The query of a build's options, by the names of the fields of ``BuildOptions``."""
+    """The query of a build's options, by the names of the fields of ``BuildOptions`` but ``steps``."""
     query = [("dockerfile", str(options["dockerfile"])), ("rm", "1"), ("version", "1")]
     query += [("t", tag) for tag in options["tags"]]
     for name, parameter in (("build_args", "buildargs"), ("labels", "labels")):
@@ -61,8 +61,10 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
             query.append((parameter, dumps(options[name])))
     if options["target"]:
         query.append(("target", str(options["target"])))
-    if options["no_cache"]:
-        query.append(("nocache", "1"))
+    query += [("cachefrom", name) for name in options.get("cache_from", ())]
+    if platform := options.get("platform"):
+        query.append(("platform", str(platform)))
+    query += [(name, "1") for key, name in (("no_cache", "nocache"), ("pull", "pull")) if options.get(key)]
     return query
 
 

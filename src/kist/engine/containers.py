@@ -76,7 +76,7 @@ class Containers:
         self._bonds = Bonds(run_root, binds=bound)
         self._events = events
         volumes = ContainerVolumes(store, events, root=means.root)
-        roster = self._roster = Roster(
+        roster = self._roster = self.roster = Roster(
             store,
             connected,
             data_root=os.path.join(store.root, "containers"),

@@ -23,6 +23,7 @@ from kist.engine.watcher import Condition
 from kist.errors import NotFound
 from kist.kernel import process
 from kist.runtime import launch
+from kist.spec.build import USUAL_STEPS, StepOptions
 from kist.spec.check import Check
 from kist.spec.container import (
     Container,
@@ -30,7 +31,6 @@ from kist.spec.container import (
     ExecOptions,
     ExecState,
     LogRecord,
-    NetworkMode,
     RestartPolicy,
     RunResult,
 )
@@ -397,15 +397,27 @@ class Engine(Parts):
         argv: Sequence[str],
         *,
         config: ContainerConfig,
-        network: NetworkMode = "bridge",
+        options: StepOptions = USUAL_STEPS,
         mounts: Sequence[Mount] = (),
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
+        identifier: str = "",
     ) -> int:
         """Run a command on an active snapshot; its exit code (see ``Steps.run``)."""
         return self._steps.run(
-            snapshot, argv, config=config, network=network, mounts=mounts, output=output, hostname=hostname
+            snapshot,
+            argv,
+            config=config,
+            options=options,
+            mounts=mounts,
+            output=output,
+            hostname=hostname,
+            identifier=identifier,
         )
+
+    def settle_steps(self, options: StepOptions) -> tuple[StepOptions, tuple[str, ...]]:
+        """What commands of a build can have, and a sentence for what they cannot (see ``Steps.settle``)."""
+        return self._steps.settle(options)
 
     def settle(self) -> None:
         """After a big job: give the memory that it needed back to the machine."""

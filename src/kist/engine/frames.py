@@ -9,10 +9,21 @@ from kist.spec.docker.frames import FrameReader
 _CHUNK = 1 << 16
 
 
-def read_frames(connection: socket.socket) -> Iterator[tuple[str, bytes]]:
-    """The frames of a stream until its end; a part of a frame at the end of a broken stream is left out."""
+def read_frames(connection: socket.socket, *, quiet_after: float | None = None) -> Iterator[tuple[str, bytes]]:
+    """The frames of a stream until its end; a part of a frame at the end of a broken stream is left out.
+
+    With ``quiet_after``, an empty frame whenever so many seconds have passed without one.
+    """
     reader = FrameReader()
-    while data := connection.recv(_CHUNK):
+    connection.settimeout(quiet_after)
+    while True:
+        try:
+            data = connection.recv(_CHUNK)
+        except TimeoutError:
+            yield "stdout", b""
+            continue
+        if not data:
+            return
         yield from reader.feed(data)
 
 

@@ -13,15 +13,15 @@ from typing import BinaryIO
 
 import msgspec
 
-from kist.engine import logconfig, top
+from kist.engine import logconfig, steps, top
 from kist.engine.engine import Engine
 from kist.engine.images import Images, Removal
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
 from kist.errors import Forbidden, NotFound
-from kist.spec.build import BootstrapOptions, BuildOptions
-from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, NetworkMode, RestartPolicy
+from kist.spec.build import USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
+from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, RestartPolicy
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.network import Network, NetworkOptions
@@ -308,26 +308,38 @@ class GuestEngine(Engine):
         container = self.container(name)
         return super().commit_config(container, reference, config=config, author=author, message=message, pause=pause)
 
+    def settle_steps(self, options: StepOptions) -> tuple[StepOptions, tuple[str, ...]]:
+        """What commands of a guest's build can have; who has no networks has none of the usual one either."""
+        return self._steps.settle(self._judged_steps(options), self._guest.owner)
+
+    def _judged_steps(self, options: StepOptions) -> StepOptions:
+        if "network" in self._guest.rights.denied and options.network == "bridge":
+            options = msgspec.structs.replace(options, network="none")
+        judge(steps.as_container(options), self._guest, self.container, self._own_networks())
+        return options
+
     def run_step(
         self,
         snapshot: str,
         argv: Sequence[str],
         *,
         config: ContainerConfig,
-        network: NetworkMode = "bridge",
+        options: StepOptions = USUAL_STEPS,
         mounts: Sequence[Mount] = (),
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
+        identifier: str = "",
     ) -> int:
         """Run a command of a build or a bootstrap, with ids of its own."""
         return self._steps.run(
             snapshot,
             argv,
             config=config,
-            network="none" if "network" in self._guest.rights.denied else network,
+            options=self._judged_steps(options),
             mounts=mounts,
             output=output,
             hostname=hostname,
+            identifier=identifier,
             owner=self._guest.owner,
         )
 

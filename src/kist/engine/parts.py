@@ -113,7 +113,7 @@ class Parts:
         self._volumes = VolumeKeeping(self.store, self.usage, self.event_log, root=self.means.root)
         self.housekeeping = Housekeeping(self.store, self.catalogue, self.usage, self.event_log, self.settings.gc)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
-        self._steps = Steps(self.store, start, self._networks, self.run_root, self.means)
+        self._steps = Steps(self.store, start, self._containers.roster, self._networks, self.machine, self.means)
         self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
         self._containers.reconcile()
 

@@ -6,33 +6,69 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from kist.engine import bundle, isolation, mountpoints, network_options, roots, starter
+from kist.engine import bundle, isolation, mountpoints, namespaces, network_options, roots, starter
 from kist.engine.frames import read_frames
+from kist.engine.machine import MachineLimits
 from kist.engine.means import Means
 from kist.engine.networks import Networks
+from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
-from kist.engine.surroundings import write_surroundings
-from kist.errors import NotFound, Unavailable
+from kist.engine.surroundings import borrowed_surroundings, write_surroundings
+from kist.errors import Unavailable
 from kist.runtime import messages, planner
 from kist.runtime.launch import Attachment
-from kist.spec.container import Container, ContainerOptions, Namespaces, NetworkMode
+from kist.spec.build import USUAL_STEPS, StepOptions
+from kist.spec.container import Container, ContainerOptions, Namespaces
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
+from kist.spec.networking import NetworkAttachment, Networking
 from kist.spec.owner import Owner
 from kist.spec.volume import VolumeSource
 from kist.store import Store, directories
 
+_LOOK_EVERY = 1.0  # seconds
+
 
 class Steps:
-    """Runs commands on active snapshots."""
+    """Runs commands on active snapshots.
 
-    def __init__(self, store: Store, start: Starter, connected: Networks, run_root: str, means: Means) -> None:
+    Args:
+        store: has the snapshots.
+        start: starts what is planned.
+        roster: the containers, of which a step may have the network.
+        connected: the networks.
+        machine: what limits it can keep.
+        means: what can be done here.
+    """
+
+    def __init__(
+        self, store: Store, start: Starter, roster: Roster, connected: Networks, machine: MachineLimits, means: Means
+    ) -> None:
         self._store = store
         self._starter = start
+        self._roster = roster
         self._networks = connected
-        self._run_root = run_root
+        self._machine = machine
         self._means = means
+
+    def settle(self, asked: StepOptions, owner: Owner | None = None) -> tuple[StepOptions, tuple[str, ...]]:
+        """What commands can have of what is asked for, and a sentence for what they cannot.
+
+        Raises:
+            InvalidInput, Unsupported: something about it cannot be right, or is not done.
+            NotFound: there is no such container to have the network of.
+        """
+        options = as_container(asked)
+        bundle.check(options)
+        self._means.check(options)
+        isolation.check_profile(options)
+        network_options.settle(options, self._networks.catalogue, owner)
+        if giver := namespaces.shared_with(options.network):
+            self._roster.get(giver)
+        resources, warned = self._machine.verify(asked.resources)
+        warned = (*warned, *self._means.warnings(options), *isolation.warnings(options))
+        return structs.replace(asked, resources=resources), warned
 
     def run(
         self,
@@ -40,10 +76,11 @@ class Steps:
         argv: Sequence[str],
         *,
         config: ContainerConfig,
-        network: NetworkMode = "bridge",
+        options: StepOptions = USUAL_STEPS,
         mounts: Sequence[Mount] = (),
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
+        identifier: str = "",
         owner: Owner | None = None,
     ) -> int:
         """Run ``argv`` and give its exit code; nothing of it remains but the snapshot's changes.
@@ -52,25 +89,21 @@ class Steps:
             snapshot: the key of an active snapshot; its root file system is written to.
             argv: the command.
             config: environment, user and working directory.
-            network: as for containers.
+            options: what ``settle`` has left of what was asked for.
             mounts: further mounts.
-            output: called with ``stdout`` or ``stderr`` and bytes; what it raises ends the command and is raised again.
-            hostname: the name that the command sees.
+            output: called with ``stdout`` or ``stderr`` and bytes, and while the command is silent with no bytes once
+                a second; what it raises ends the command and is raised again.
+            hostname: the name that the command sees, where its network is not another container's.
+            identifier: of the container; a new one by default.
             owner: whose command it is; one that is not the engine's user's has ids of its own, as containers have.
         """
-        identifier = secrets.token_hex(32)
-        directory = f"{self._run_root}/containers/{identifier}"
+        identifier = identifier or secrets.token_hex(32)
         with self._store.temporary() as data:
-            places = Places(data, directory, f"{self._run_root}/root")
+            places = structs.replace(self._roster.places_of(identifier), data=data)
             places.make()
             try:
-                options = ContainerOptions(
-                    image="",
-                    network=network,
-                    mounts=tuple(mounts),
-                    hostname=hostname,
-                    namespaces=Namespaces(user="" if owner is None else "auto"),
-                )
+                made = as_container(options, mounts, "" if namespaces.shared_with(options.network) else hostname)
+                made = structs.replace(made, namespaces=Namespaces(user="" if owner is None else "auto"))
                 env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
                 config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
                 step = Container(
@@ -78,7 +111,7 @@ class Steps:
                     "",
                     roots.NO_IMAGE,
                     0,
-                    self._means.fit_options(network_options.settle(options, self._networks.catalogue, owner)),
+                    self._means.fit_options(network_options.settle(made, self._networks.catalogue, owner)),
                     config,
                     tuple(argv),
                     owner=owner,
@@ -87,18 +120,14 @@ class Steps:
             finally:
                 self._store.records.release_ids(identifier)
                 self._networks.release(identifier)
-                directories.remove_tree(directory)
+                directories.remove_tree(places.run)
 
     def _run(self, container: Container, places: Places, snapshot: str, output: Callable[[str, bytes], None]) -> int:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
         with mountpoints.borrowed(root):
             networks = self._networks.lease(container, container.options.networking.endpoints)
-            over = roots.over_mountpoints(self._store, snapshot, root)
-            surroundings = write_surroundings(places, container, networks, over)
-            if container.owner is not None:
-                container, surroundings = _with_own_mounts(container, surroundings)
-                surroundings = isolation.with_shared(container, surroundings, _nobody, self._store.records)
+            container, surroundings = self._surrounded(container, places, networks, snapshot, root)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
             made = planner.make_plan(
                 identifier,
@@ -115,12 +144,48 @@ class Steps:
             attached = Attachment(theirs, stdin=False, stdout=True, stderr=True)
             with ours, self._starter.start(made, places, networks=networks, attached=[attached]) as control:
                 try:
-                    for stream, data in read_frames(ours):
+                    for stream, data in read_frames(ours, quiet_after=_LOOK_EVERY):
                         output(stream, data)
                 except BaseException:
                     _end(places, control)
                     raise
                 return _exit_code(control)
+
+    def _surrounded(
+        self,
+        container: Container,
+        places: Places,
+        networks: Sequence[NetworkAttachment],
+        snapshot: str,
+        root: Sequence[Mount],
+    ) -> tuple[Container, bundle.Surroundings]:
+        """The container as it is started, and what it is given of others."""
+        get = self._roster.get
+        over = roots.over_mountpoints(self._store, snapshot, root)
+        giver = namespaces.network_giver(container, get)
+        if giver is None:
+            surroundings = write_surroundings(places, container, networks, over)
+        else:
+            surroundings = borrowed_surroundings(self._roster.places(giver), giver, over, {})
+        if container.owner is not None:
+            container, surroundings = _with_own_mounts(container, surroundings)
+        if container.owner is not None or giver is not None:
+            surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
+        return container, surroundings
+
+
+def as_container(asked: StepOptions, mounts: Sequence[Mount] = (), hostname: str = "") -> ContainerOptions:
+    """The options of a container that has what a step has."""
+    return ContainerOptions(
+        image="",
+        network=asked.network,
+        networking=Networking(extra_hosts=asked.extra_hosts),
+        resources=asked.resources,
+        cgroup_parent=asked.cgroup_parent,
+        security_options=asked.security_options,
+        mounts=tuple(mounts),
+        hostname=hostname,
+    )
 
 
 def _with_own_mounts(container: Container, surroundings: bundle.Surroundings) -> tuple[Container, bundle.Surroundings]:
@@ -134,10 +199,6 @@ def _with_own_mounts(container: Container, surroundings: bundle.Surroundings) ->
     )
     options = structs.replace(container.options, mounts=mounts)
     return structs.replace(container, options=options), structs.replace(surroundings, volumes=named)
-
-
-def _nobody(name: str) -> Container:
-    raise NotFound(f"No such container: {name}")
 
 
 def _end(places: Places, control: socket.socket) -> None:

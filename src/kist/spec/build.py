@@ -2,6 +2,30 @@
 
 import msgspec
 
+from kist.spec.container import NetworkMode
+from kist.spec.resources import Resources
+
+
+class StepOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What each command of a build (RUN) has, as a container has it.
+
+    Attributes:
+        network: as a container's.
+        extra_hosts: ``NAME:ADDRESS`` lines of /etc/hosts.
+        resources: its limits.
+        cgroup_parent: the cgroup that its own is made in; empty for Kist's.
+        security_options: as ``--security-opt`` has them.
+    """
+
+    network: NetworkMode = "bridge"
+    extra_hosts: tuple[str, ...] = ()
+    resources: Resources = Resources()
+    cgroup_parent: str = ""
+    security_options: tuple[str, ...] = ()
+
+
+USUAL_STEPS = StepOptions()
+
 
 class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """Options of a build.
@@ -13,6 +37,10 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         target: name or number of the stage to build; empty for the last.
         no_cache: run every step.
         labels: added to the result's config.
+        platform: of the bases whose FROM names none; empty for this machine's.
+        pull: ask for newer bases, which nobody can be asked for yet.
+        cache_from: images whose steps are taken for those of this build where they are the same.
+        steps: what its commands have.
     """
 
     dockerfile: str = "Dockerfile"
@@ -21,6 +49,10 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     target: str = ""
     no_cache: bool = False
     labels: dict[str, str] = {}
+    platform: str = ""
+    pull: bool = False
+    cache_from: tuple[str, ...] = ()
+    steps: StepOptions = USUAL_STEPS
 
 
 class BootstrapOptions(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -20,6 +20,13 @@ class StepOutput(msgspec.Struct, frozen=True, tag="step-output"):
     text: str
 
 
+class StepRuns(msgspec.Struct, frozen=True, tag="step-runs"):
+    """The step's command runs in a container, which is gone with the step."""
+
+    id: str
+    container: str
+
+
 class StepProgress(msgspec.Struct, frozen=True, tag="step-progress"):
     """How far the step is; ``unit`` is ``bytes`` or a noun in the plural (``packages``)."""
 
@@ -30,13 +37,24 @@ class StepProgress(msgspec.Struct, frozen=True, tag="step-progress"):
 
 
 class StepFinished(msgspec.Struct, frozen=True, tag="step-finished"):
-    """A step's end: ``seconds`` it took; ``cached`` when it was taken from the cache; ``error`` when it failed."""
+    """A step's end.
+
+    Attributes:
+        seconds: that it took.
+        cached: it was taken from the cache.
+        error: why it failed.
+        result: the id of the image that a build would make that ended with this step; empty for an empty one.
+        container: where its command ran.
+        base: what it begins with was there, and nothing was to be done.
+    """
 
     id: str
     seconds: float
     cached: bool = False
     error: str = ""
     result: str = ""
+    container: str = ""
+    base: bool = False
 
 
 class Warned(msgspec.Struct, frozen=True, tag="warned"):
@@ -61,4 +79,4 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     exit_code: int = 1
 
 
-Event = StepStarted | StepOutput | StepProgress | StepFinished | Warned | Finished | Failed
+Event = StepStarted | StepRuns | StepOutput | StepProgress | StepFinished | Warned | Finished | Failed

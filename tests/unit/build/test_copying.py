@@ -450,7 +450,7 @@ def compressed(kind: str, data: bytes) -> bytes:
 
     return {
         "plain": lambda: data,
-        "gz": lambda: gzip.compress(data),
+        "gz": lambda: gzip.compress(data, mtime=0),
         "bz2": lambda: bz2.compress(data),
         "xz": lambda: lzma.compress(data),
         "zst": lambda: zstandard.compress(data),
@@ -516,10 +516,20 @@ def test_a_dockerfile_that_is_not_there(world: World) -> None:
     assert caught.value.hint == "did you mean -f Dockerfil?"
 
 
-@pytest.mark.parametrize("path", ["../Dockerfile", "/etc/passwd", "a/../../b"])
+@pytest.mark.parametrize("path", ["../Dockerfile", "/../etc/passwd", "a/../../b", "..", "/.."])
 def test_a_dockerfile_outside(world: World, path: str) -> None:
     with Context(str(world.context)) as context, pytest.raises(InvalidInput, match="within the build context"):
         context.dockerfile(path)
+
+
+@pytest.mark.parametrize(
+    ("there", "path"),
+    [("d/File", "d/File"), ("d/File", "/d/File"), ("d/File", "d/../d/./File"), ("dockerfile", "Dockerfile")],
+)
+def test_a_dockerfile_is_found_from_the_root_of_the_context(world: World, there: str, path: str) -> None:
+    world.write(there, "FROM scratch\n")
+    with Context(str(world.context)) as context:
+        assert context.dockerfile(path).stages[0].base.image.text == "scratch"
 
 
 def test_a_dockerfile_that_is_a_directory(world: World) -> None:

@@ -206,6 +206,29 @@ class TestCache:
         room.build(self.TEXT, no_cache=True)
         assert room.cached() == [True, False, False, False, False]
 
+    def test_every_step_tells_what_an_image_up_to_it_would_be(self, room: Room, base: Image) -> None:
+        whole = room.build(self.TEXT)
+        ids = [event.result for event in room.events if isinstance(event, StepFinished)]
+        assert (ids[0], ids[-1], len(set(ids))) == (base.id, whole.id, len(ids))
+        lines = self.TEXT.splitlines()
+        assert room.build("\n".join(lines[:2])).id == ids[1]
+
+    def test_steps_are_taken_from_an_image_with_the_same_history(self, room: Room) -> None:
+        text = "FROM base:1\nWORKDIR /a\nENV x=y\nWORKDIR /b\nCOPY a /f\nWORKDIR /c"
+        room.write("a")
+        whole = room.build(text, tags=("donor",))
+        room.store.records.cache_remove([key for key, _, _ in room.store.records.cache_entries()])
+        assert room.build(text, cache_from=("donor", "nosuch")).config.rootfs == whole.config.rootfs
+        assert room.cached() == [True, True, True, True, False, True]  # COPY made the same layer anew
+        assert [event.text for event in room.events if isinstance(event, Warned)] == [
+            "no steps are taken from nosuch: there is no such image here"
+        ]
+        room.store.records.cache_remove([key for key, _, _ in room.store.records.cache_entries()])
+        room.build(text.replace("x=y", "x=z"), cache_from=("donor",))
+        assert room.cached()[:4] == [True, True, True, False]
+        room.build(text, cache_from=("donor",), no_cache=True)
+        assert room.cached() == [True, False, False, False, False, False]
+
     def test_another_owner_is_another_step(self, room: Room) -> None:
         room.build(self.TEXT)
         room.build(self.TEXT.replace("COPY a", "COPY --chown=1 a"))

@@ -56,6 +56,23 @@ def titles(found: Plan) -> list[str]:
 # The graph
 
 
+def test_a_build_for_a_platform_asks_its_bases_for_it() -> None:
+    asked = []
+
+    def note(name: str, platform: Platform | None, executable: bool) -> ImageConfig:
+        asked.append((name, platform))
+        return lookup(name, platform, executable)
+
+    text = "FROM base\nARG TARGETARCH\nARG BUILDARCH\nENV a=$TARGETARCH-$BUILDARCH\n"
+    text += "FROM --platform=linux/386 tools\nCOPY --from=0 a /"
+    found = plan(parse(text), BuildOptions(platform="linux/arm64"), note, HOST)
+    assert asked == [("tools", Platform("386")), ("base", Platform("arm64"))]
+    assert "a=arm64-amd64" in next(step.config.env or () for step in found.steps if step.title.startswith("ENV"))
+    assert plan(parse("FROM scratch"), BuildOptions(platform="linux/arm/v7"), note, HOST).platform == Platform(
+        "arm", "linux", "v7"
+    )
+
+
 def test_each_step_stands_on_the_one_before() -> None:
     found = planned("FROM base\nRUN a\nENV x=y\nWORKDIR w")
     assert [type(step.action) for step in found.steps] == [UseImage, Run, Configure, MakeDirectory]

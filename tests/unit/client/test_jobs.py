@@ -24,6 +24,9 @@ from kist.spec.docker.builds import read_build
             target="final",
             no_cache=True,
             labels={"k": "v"},
+            platform="linux/amd64",
+            pull=True,
+            cache_from=("a", "b"),
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """``POST /build``: the classic builder's request (Engine API, ImageBuild), and its short cut on one machine."""
 
 import os
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -8,26 +9,43 @@ from kist.api.access import Access
 from kist.api.bodies import with_upload
 from kist.api.call import Call
 from kist.api.http import StreamResponse
-from kist.api.jobs import Emit, stream_job
+from kist.api.jobs import Emit, Work, stream_job
 from kist.api.routing import Route
-from kist.errors import Conflict, Forbidden
+from kist.errors import Conflict, Forbidden, InvalidInput
 from kist.spec.build import BuildOptions
 from kist.spec.docker.builds import read_build
 from kist.spec.docker.progress import write_build_event
-from kist.spec.progress import Event, Finished
+from kist.spec.docker.registries import check_registry_config
+from kist.spec.progress import Event, Failed, Finished
 
 if TYPE_CHECKING:
     from kist.engine import Engine
+
+_MOST_HELD = 1000
 
 
 async def build(call: Call) -> StreamResponse:
     """Build an image from a context that comes as a tar archive, compressed or not."""
     options = read_build(call.text, call.values)
+    check_registry_config(call.request.headers.get("X-Registry-Config", ""))
 
     async def work(emit: Emit) -> Finished:
         return await with_upload(call, partial(_build, call.engine, options, emit))
 
-    return await stream_job(call, work, _write_quietly if call.flag("q") else write_build_event)
+    return await _told(call, work)
+
+
+async def _told(call: Call, work: Work) -> StreamResponse:
+    """The answer of a build, which ``buildid`` makes known to ``cancel``."""
+    return await stream_job(call, work, _Quiet() if call.flag("q") else write_build_event, call.text("buildid"))
+
+
+async def cancel(call: Call) -> StreamResponse:
+    """End the caller's build of the ``buildid`` that ``id`` names; one that is over, or never was, needs no end."""
+    if not call.text("id"):
+        raise InvalidInput("build ID not provided", hint="id is what the build's parameter buildid was")
+    call.api.jobs.cancel(call.uid, call.text("id"))
+    return call.done(200)
 
 
 async def build_here(call: Call) -> StreamResponse:
@@ -43,7 +61,7 @@ async def build_here(call: Call) -> StreamResponse:
     async def work(emit: Emit) -> Finished:
         return await call.run_long(_build_here, call.engine, directory, options, emit)
 
-    return await stream_job(call, work, _write_quietly if call.flag("q") else write_build_event)
+    return await _told(call, work)
 
 
 def _same_directory(call: Call) -> str:
@@ -79,11 +97,21 @@ def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) 
     return Finished(str(image.id), image.references)
 
 
-def _write_quietly(event: Event) -> list[dict[str, Any]]:
-    """With ``q`` only the id, as text, or the error."""
-    if isinstance(event, Finished):
-        return [{"stream": f"{event.image_id}\n"}]
-    return [line for line in write_build_event(event) if "error" in line]
+class _Quiet:
+    """With ``q`` only the id, as text; or what there would have been to read, the last of it, and the error."""
+
+    def __init__(self) -> None:
+        self._last: deque[dict[str, Any]] = deque(maxlen=_MOST_HELD)
+
+    def __call__(self, event: Event) -> list[dict[str, Any]]:
+        if isinstance(event, Finished):
+            return [{"stream": f"{event.image_id}\n"}]
+        self._last.extend(write_build_event(event))
+        return list(self._last) if isinstance(event, Failed) else []
 
 
-ROUTES = (Route("POST", "/build", build, Access.CHECKED), Route("POST", "/kist/build", build_here, Access.OWNER))
+ROUTES = (
+    Route("POST", "/build", build, Access.CHECKED),
+    Route("POST", "/build/cancel", cancel, Access.CHECKED),
+    Route("POST", "/kist/build", build_here, Access.OWNER),
+)

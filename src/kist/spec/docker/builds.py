@@ -1,70 +1,143 @@
 """The query of ``POST /build`` as BuildOptions (Engine API, ImageBuild)."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kist.errors import InvalidInput, Unsupported
-from kist.spec.build import BuildOptions
-from kist.spec.json import decode
+from kist.spec.build import BuildOptions, StepOptions
+from kist.spec.docker.resources import read_resources, write_resources
+from kist.spec.json import decode, encode
+from kist.spec.platform import Platform
 
-# Parameters that change what is built or how, and that Kist does not do: each with the values that ask for nothing.
-_UNSUPPORTED: dict[str, tuple[str, ...]] = {
-    "cachefrom": ("", "[]", "null"),
-    "cgroupparent": ("",),
-    "cpuperiod": ("", "0"),
-    "cpuquota": ("", "0"),
-    "cpusetcpus": ("",),
-    "cpusetmems": ("",),
-    "cpushares": ("", "0"),
-    "extrahosts": ("", "[]", "null"),
-    "memory": ("", "0"),
-    "memswap": ("", "0"),
-    "networkmode": ("", "default", "bridge"),
-    "outputs": ("", "[]", "null"),
-    "platform": ("",),
-    "pull": ("", "0", "false"),
-    "remote": ("", "client-session"),
-    "securityopt": ("", "[]", "null"),
-    "session": ("",),
-    "shmsize": ("", "0"),
-    "squash": ("", "0", "false"),
-    "ulimits": ("", "[]", "null"),
+# Fields of HostConfig, by the parameters that are numbers, and those that are texts.
+_NUMBERS = {
+    "memory": "Memory",
+    "memswap": "MemorySwap",
+    "cpushares": "CpuShares",
+    "cpuperiod": "CpuPeriod",
+    "cpuquota": "CpuQuota",
+    "shmsize": "ShmSize",
 }
+_TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems"}
+_NOTHING = ("", "[]", "{}", "null")
+_FALSE = frozenset({"", "0", "no", "false", "none"})
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_SESSION = "client-session"
+
+Get = Callable[[str], str]
 
 
-def read_build(get: Callable[[str], str], get_all: Callable[[str], Sequence[str]]) -> BuildOptions:
+def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOptions:
     """The options of a build.
+
+    ``remote``, ``buildid`` and ``q`` are read by who has the context and the answer; ``rm`` and ``forcerm`` are about
+    containers of steps, which never stay; ``session`` is BuildKit's.
 
     Args:
         get: the value of a query parameter, empty where there is none.
         get_all: all values of a repeated parameter.
 
     Raises:
-        InvalidInput: a parameter is not JSON of the right shape.
-        Unsupported: names the parameter.
+        InvalidInput: a parameter is not of the right shape, or asks for what no classic builder does; names it.
+        Unsupported: it is an output that Kist does not write.
     """
-    if get("version") == "2":
-        raise Unsupported("the BuildKit protocol is not supported yet", hint="set DOCKER_BUILDKIT=0")
-    for name, harmless in _UNSUPPORTED.items():
-        if get(name).lower() not in harmless:
-            raise Unsupported(
-                f"the build parameter {name} is not supported yet (it was {get(name)!r})", hint=f"leave {name} out"
-            )
+    _check_builder(get)
     return BuildOptions(
         dockerfile=get("dockerfile") or "Dockerfile",
         tags=tuple(tag for tag in get_all("t") if tag),
         build_args=_read_table(get("buildargs"), "buildargs"),
         target=get("target"),
-        no_cache=get("nocache").lower() in {"1", "true", "t"},
+        no_cache=_flag(get("nocache")),
         labels=_read_table(get("labels"), "labels"),
+        platform=str(Platform.parse(get("platform"))) if get("platform") else "",
+        pull=_flag(get("pull")),
+        cache_from=_read_list(get_all("cachefrom"), "cachefrom"),
+        steps=_read_steps(get, get_all),
     )
+
+
+def _check_builder(get: Get) -> None:
+    """Refuse what is BuildKit's."""
+    if (version := get("version")) not in {"", "1"}:
+        if version != "2":
+            raise InvalidInput(f"invalid version {version!r}", hint="the builder is version 1, the classic one")
+        raise InvalidInput(
+            "the BuildKit builder (version 2) is not supported: there is the classic one (version 1)",
+            hint="set DOCKER_BUILDKIT=0, or build with kist build",
+        )
+    if get("remote") == _SESSION:
+        raise InvalidInput(
+            "experimental session with v1 builder is no longer supported, use builder version v2 (BuildKit) instead",
+            hint="send the context as the request's body",
+        )
+    if _flag(get("squash")):
+        raise InvalidInput("squash is only supported with experimental mode", hint="leave squash out")
+    if (isolation := get("isolation")) not in {"", "default"}:
+        raise InvalidInput(f"unsupported isolation: {isolation!r}", hint="it is Windows's; leave it out")
+    if get("outputs") not in _NOTHING:
+        for output in decode(get("outputs"), list[dict[str, Any]], what="outputs"):
+            if output.get("Type") != "moby" or output.get("Attrs"):
+                raise Unsupported(f"the output {output.get('Type')!r} of a build is not supported",
+                                  hint="the image is kept here; kist save writes it to a file")  # fmt: skip
+
+
+def _read_steps(get: Get, get_all: Callable[[str], Sequence[str]]) -> StepOptions:
+    host: dict[str, Any] = {field: _number(get(name), name) for name, field in _NUMBERS.items()}
+    host |= {field: get(parameter) for parameter, field in _TEXTS.items()}
+    if get("ulimits") not in _NOTHING:
+        host["Ulimits"] = decode(get("ulimits"), list[dict[str, Any]], what="ulimits")
+    network = get("networkmode")
+    return StepOptions(
+        network="bridge" if network in {"", "default"} else network,
+        extra_hosts=_read_list(get_all("extrahosts"), "extrahosts"),
+        resources=read_resources(host),
+        cgroup_parent=get("cgroupparent"),
+        security_options=_read_list(get_all("securityopt"), "securityopt"),
+    )
+
+
+def write_steps(steps: StepOptions) -> list[tuple[str, str]]:
+    """The query parameters that ``read_build`` reads back."""
+    usual, host = write_resources(StepOptions().resources), write_resources(steps.resources)
+    limits = [(name, str(host[field])) for name, field in (_NUMBERS | _TEXTS).items() if host[field] != usual[field]]
+    ulimits = [("ulimits", encode(host["Ulimits"]).decode())] if host["Ulimits"] else []
+    return [
+        *limits,
+        *ulimits,
+        *([("networkmode", steps.network)] if steps.network != "bridge" else []),
+        *(("extrahosts", host) for host in steps.extra_hosts),
+        *([("cgroupparent", steps.cgroup_parent)] if steps.cgroup_parent else []),
+        *(("securityopt", option) for option in steps.security_options),
+    ]
+
+
+def _flag(value: str) -> bool:
+    return value.strip().lower() not in _FALSE
+
+
+def _number(value: str, name: str) -> int:
+    if value and not _INTEGER.fullmatch(value):
+        raise InvalidInput(f"invalid {name}: {value[:40]!r} is not an integer")
+    return int(value or 0)
+
+
+def _read_list(values: Sequence[str], name: str) -> tuple[str, ...]:
+    """Texts that are repeated, or one JSON array of them: clients write both."""
+    found: list[str] = []
+    for value in values:
+        if value.startswith(("[", "{")):
+            found += decode(value, list[str], what=name)
+        elif value not in _NOTHING:
+            found.append(value)
+    return tuple(found)
 
 
 def _read_table(value: str, name: str) -> dict[str, str]:
     """A JSON object of strings; a null value (``--build-arg NAME`` without one) is left out."""
     if value in {"", "null"}:
         return {}
-    found = decode(value, dict[str, Any], what=name)
+    found: Mapping[str, Any] = decode(value, dict[str, Any], what=name)
     kept = {key: part for key, part in found.items() if part is not None}
     if not all(isinstance(part, str) for part in kept.values()):
         raise InvalidInput(f"invalid {name}: the values must be strings")

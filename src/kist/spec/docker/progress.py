@@ -9,6 +9,7 @@ from kist.spec.progress import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepRuns,
     StepStarted,
     Warned,
 )
@@ -25,17 +26,27 @@ def write_build_event(event: Event) -> list[dict[str, Any]]:
             return [{"stream": f"{head}{title}\n"}]
         case StepOutput(text=text):
             return [{"stream": text}]
+        case StepRuns(container=container):
+            return [{"stream": f" ---> Running in {_short(container)}\n"}]
         case StepProgress():
             return []
-        case StepFinished(cached=cached, result=result):
-            lines = [{"stream": " ---> Using cache\n"}] if cached else []
-            return lines + ([{"stream": f" ---> {_short(result)}\n"}] if result else [])
+        case StepFinished():
+            return _write_step_finished(event)
         case Warned(text=text):
             return [{"stream": f"[Warning] {text}\n"}]
         case Finished():
             return _write_finished(event)
         case Failed():
             return [write_stream_error(event)]
+
+
+def _write_step_finished(event: StepFinished) -> list[dict[str, Any]]:
+    told = (
+        (event.container and not event.error, f"Removed intermediate container {_short(event.container)}"),
+        (event.cached and not event.base, "Using cache"),
+        (event.result, _short(event.result)),
+    )
+    return [{"stream": f" ---> {text}\n"} for wanted, text in told if wanted]
 
 
 def _write_finished(event: Finished) -> list[dict[str, Any]]:
@@ -49,8 +60,11 @@ def _short(digest: str) -> str:
 
 
 def write_stream_error(event: Failed) -> dict[str, Any]:
-    """A failure after the answer's headers were sent; ``code`` is what the client exits with."""
-    message = f"{event.message}\n{event.hint}" if event.hint else event.message
+    """A failure after the answer's headers were sent; ``code`` is what the client exits with.
+
+    What a command that failed is told by is Docker's sentence and nothing else: clients take it apart.
+    """
+    message = f"{event.message}\n{event.hint}" if event.hint and event.error != "StepFailed" else event.message
     return {"errorDetail": {"code": event.exit_code, "message": message}, "error": message}
 
 
@@ -63,6 +77,8 @@ def write_pull_event(event: Event) -> list[dict[str, Any]]:
             return [{"status": "Working", "progressDetail": {"current": done, "total": total}, "id": identity}]
         case StepFinished(id=identity):
             return [{"status": "Complete", "progressDetail": {}, "id": identity}]
+        case StepRuns():
+            return []
         case StepOutput(text=text) | Warned(text=text):
             return [{"status": text.rstrip("\n")}]
         case Finished(image_id=image_id):

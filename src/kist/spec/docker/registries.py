@@ -1,16 +1,19 @@
 """What requests say that are about a registry (Engine API: ImageCreate, ImagePush, ImageSearch, SystemAuth)."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kist.errors import Forbidden, InvalidInput
 from kist.spec.docker import fields
 from kist.spec.docker.filters import read_filters, read_truth
+from kist.spec.json import decode
 from kist.spec.reference import DEFAULT_DOMAIN, Reference
 
 _RESERVED = "scratch"
 _SEARCH_FILTERS = frozenset({"is-automated", "is-official", "stars"})
 _MOST_FOUND = 100
+_URL_SAFE = str.maketrans("-_", "+/")
 _LOGIN = ("username", "password", "email", "auth", "serveraddress", "identitytoken", "registrytoken")
 
 
@@ -78,3 +81,20 @@ def read_login(body: Mapping[str, Any]) -> str:
     """
     given = {name: fields.text(body, name) for name in _LOGIN}
     return given["serveraddress"] or DEFAULT_DOMAIN
+
+
+def check_registry_config(header: str) -> None:
+    """Refuse an ``X-Registry-Config`` that is none: credentials by registry, as JSON in base64 (of either alphabet).
+
+    Raises:
+        InvalidInput: says what it is instead.
+    """
+    if not header:
+        return
+    text = header.translate(_URL_SAFE).rstrip("=")
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        raise InvalidInput("invalid X-Registry-Config: it is no base64") from None
+    for host, login in decode(data, dict[str, Any], what="X-Registry-Config").items():
+        read_login(fields.object_of(login, f"X-Registry-Config of {host}"))

@@ -1,13 +1,15 @@
+import base64
 import json
 
 import pytest
 
 from kist.errors import InvalidInput, Unsupported
-from kist.spec.build import BuildOptions
+from kist.spec.build import BuildOptions, StepOptions
 from kist.spec.container import ExecOptions
-from kist.spec.docker.builds import read_build
+from kist.spec.docker.builds import read_build, write_steps
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec
 from kist.spec.docker.progress import write_build_event, write_pull_event
+from kist.spec.docker.registries import check_registry_config
 from kist.spec.progress import (
     Event,
     Failed,
@@ -15,11 +17,17 @@ from kist.spec.progress import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepRuns,
     StepStarted,
     Warned,
 )
+from kist.spec.resources import Resources, Ulimit
 
 DIGEST = "sha256:" + "ab" * 32
+
+
+def _header(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
 @pytest.mark.parametrize(
@@ -93,13 +101,81 @@ def test_build_arguments_without_a_value_are_left_out():
     assert read([("buildargs", '{"A":null,"B":"2"}')]).build_args == {"B": "2"}
 
 
+def test_what_commands_are_to_have_is_read_from_the_query():
+    query = [("memory", "67108864"), ("memswap", "-1"), ("cpushares", "512"), ("cpuperiod", "50000")]
+    query += [("cpuquota", "25000"), ("cpusetcpus", "0-1"), ("cpusetmems", "0"), ("shmsize", "1048576")]
+    query += [("ulimits", '[{"Name":"nofile","Soft":64,"Hard":128}]'), ("networkmode", "container:x")]
+    query += [("extrahosts", "a:1.2.3.4"), ("extrahosts", "b:::1"), ("cgroupparent", "/mine")]
+    query += [("securityopt", "no-new-privileges"), ("platform", "linux/x86_64"), ("pull", "1")]
+    query += [
+        ("cachefrom", '["one","two"]'),
+        ("q", "1"),
+        ("rm", "0"),
+        ("forcerm", "1"),
+        ("session", "s"),
+        ("buildid", "b"),
+    ]
+    limits = Resources(
+        memory=64 << 20, memory_swap=-1, cpu_shares=512, cpu_period=50000, cpu_quota=25000, cpuset_cpus="0-1",
+        cpuset_mems="0", shm_size=1 << 20, ulimits=(Ulimit("nofile", 64, 128),)
+    )  # fmt: skip
+    steps = StepOptions("container:x", ("a:1.2.3.4", "b:::1"), limits, "/mine", ("no-new-privileges",))
+    found = read(query)
+    assert found == BuildOptions(platform="linux/amd64", pull=True, cache_from=("one", "two"), steps=steps)
+    assert read(write_steps(steps)) == BuildOptions(steps=steps)
+    assert write_steps(StepOptions()) == []
+
+
+def test_lists_are_repeated_parameters_or_json():
+    assert read([("extrahosts", '["a:1.2.3.4"]'), ("extrahosts", "")]).steps.extra_hosts == ("a:1.2.3.4",)
+    assert read([("cachefrom", "null"), ("cachefrom", "one"), ("cachefrom", "two")]).cache_from == ("one", "two")
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("squash", "1"), ("remote", "https://x"), ("platform", "linux/arm64"), ("networkmode", "host"), ("version", "2")],
+    ("name", "value", "words"),
+    [
+        ("squash", "1", "squash is only supported with experimental mode"),
+        ("remote", "client-session", "experimental session with v1 builder is no longer supported"),
+        ("version", "2", r"the BuildKit builder \(version 2\) is not supported"),
+        ("version", "3", "invalid version '3'"),
+        ("isolation", "hyperv", "unsupported isolation: 'hyperv'"),
+        ("memory", "much", "invalid memory: 'much' is not an integer"),
+        ("memswap", "1.5", "invalid memswap"),
+        ("cpushares", "0x10", "invalid cpushares"),
+        ("cpuperiod", "-", "invalid cpuperiod"),
+        ("cpuquota", "9" * 30, "invalid cpuquota"),
+        ("shmsize", "-1", "SHM size can not be less than 0"),
+        ("ulimits", "nofile=1", "invalid ulimits"),
+        ("ulimits", '[{"Name":7}]', "Name must be a string"),
+        ("cachefrom", "[1]", "invalid cachefrom"),
+        ("extrahosts", "{}x", "invalid extrahosts"),
+        ("platform", "a/b/c/d", "invalid platform"),
+        ("outputs", "{", "invalid outputs"),
+    ],
 )
-def test_a_build_parameter_that_would_change_the_result_is_refused(name: str, value: str):
-    with pytest.raises(Unsupported):
+def test_a_build_parameter_that_cannot_be_right_is_refused(name: str, value: str, words: str):
+    with pytest.raises(InvalidInput, match=words):
         read([(name, value)])
+
+
+def test_an_output_that_is_no_image_here_is_refused():
+    assert read([("outputs", '[{"Type":"moby","Attrs":{}}]')]) == BuildOptions()
+    with pytest.raises(Unsupported, match="the output 'tar' of a build"):
+        read([("outputs", '[{"Type":"tar","Attrs":{"dest":"x"}}]')])
+
+
+@pytest.mark.parametrize("header", ["", "e30=", "e30", _header({"a": {"username": "ü?>", "password": "~~~"}})])
+def test_credentials_of_registries_are_read_in_either_alphabet(header: str):
+    check_registry_config(header)
+    check_registry_config(header.translate(str.maketrans("-_", "+/")))
+
+
+@pytest.mark.parametrize(
+    "header", ["{}", "e30=!", "bm90IEpTT04=", _header([]), _header({"a": 7}), _header({"a": {"auth": 1}})]
+)
+def test_credentials_that_are_none_are_refused(header: str):
+    with pytest.raises(InvalidInput, match=r"X-Registry-Config|auth must be a string"):
+        check_registry_config(header)
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"A":1}', "7"])
@@ -114,6 +190,16 @@ def test_build_arguments_that_are_no_strings_are_refused(value: str):
         (StepStarted("1", "RUN true", 2, 3), [{"stream": "Step 2/3 : RUN true\n"}]),
         (StepStarted("1", "context"), [{"stream": "context\n"}]),
         (StepOutput("1", "stdout", "hi\n"), [{"stream": "hi\n"}]),
+        (StepRuns("1", "0123456789abcdef"), [{"stream": " ---> Running in 0123456789ab\n"}]),
+        (
+            StepFinished("1", 0.1, result=DIGEST, container="0123456789abcdef"),
+            [
+                {"stream": " ---> Removed intermediate container 0123456789ab\n"},
+                {"stream": " ---> abababababab\n"},
+            ],
+        ),
+        (StepFinished("1", 0.1, error="no", container="0123456789abcdef"), []),
+        (StepFinished("1", 0.1, cached=True, result=DIGEST, base=True), [{"stream": " ---> abababababab\n"}]),
         (StepProgress("1", 1, 2, "bytes"), []),
         (
             StepFinished("1", 0.1, cached=True, result=DIGEST),
@@ -129,8 +215,17 @@ def test_build_arguments_that_are_no_strings_are_refused(value: str):
             ],
         ),
         (
-            Failed("StepFailed", "it failed", "look", 3),
+            Failed("NotFound", "it failed", "look", 3),
             [{"errorDetail": {"code": 3, "message": "it failed\nlook"}, "error": "it failed\nlook"}],
+        ),
+        (
+            Failed("StepFailed", "The command 'x' returned a non-zero code: 3", "look", 3),
+            [
+                {
+                    "errorDetail": {"code": 3, "message": "The command 'x' returned a non-zero code: 3"},
+                    "error": "The command 'x' returned a non-zero code: 3",
+                }
+            ],
         ),
     ],
 )
