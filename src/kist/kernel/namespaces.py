@@ -51,6 +51,13 @@ def others(pid: int, kinds: Iterable[str]) -> Iterator[str]:
             yield kind
 
 
+def whereabouts(pid: int, kinds: Iterable[str]) -> tuple[object, ...]:
+    """What tells that a process is where it was: its root, and the names of its namespaces of these kinds."""
+    root = os.stat(f"/proc/{pid}/root")
+    names = (os.readlink(f"/proc/{pid}/ns/{_FILES.get(kind, kind)}") for kind in kinds)
+    return root.st_dev, root.st_ino, *names
+
+
 def clone(flags: int, *, cgroup: int | None = None) -> tuple[int, int]:
     """Make a child process that goes on here, as fork does, in new namespaces.
 

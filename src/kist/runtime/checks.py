@@ -105,11 +105,12 @@ class _Check:
         try:
             # Read here: the check's process begins where the path leads nowhere. And not kept, since it is some KiB.
             plan = {
+                "namespaces": check["namespaces"],
                 "init": process.read_file(check["init_path"]).decode(),
                 "terminal": check["terminal"],
                 "stdin": check["stdin"],
             }
-            self._child.start(plan, self._monitor.clone_into(check["namespaces"]))
+            self._child.start(plan, self._monitor.zygotes.cloner(plan))
         except OSError as error:
             self._tell(_NONE, str(error))
             return

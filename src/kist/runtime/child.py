@@ -310,48 +310,6 @@ def flags_of(kinds: Iterable[str]) -> int:
     return flags
 
 
-def clone_into(first: Child, kinds: list[str], cgroup: Cgroup | None) -> Clone:
-    """How an exec'd process is made: a clone by a helper that has gone into the container.
-
-    In the container's pid namespace others may be allowed to look into it (CAP_SYS_PTRACE) from its first moment. So it
-    is born with nothing of the host's: in the container's root, and without any descriptor but those that it is given.
-
-    Args:
-        first: the container's first process.
-        kinds: of the namespaces that it enters.
-        cgroup: that it enters; None for none.
-    """
-
-    def clone(become: Callable[[], NoReturn], context: operations.Context) -> tuple[int, int]:
-        entrance = cgroup.open_entrance() if cgroup is not None else None
-        others = {*namespaces.others(first.command_pid, kinds)}
-        # By a descriptor of its own: who is in the container's user namespace may not look at its first process.
-        last = process.namespace_descriptor(first.command_pid, "cgroup") if "cgroup" in others else -1
-
-        def enter(_: operations.Context) -> None:
-            held = [first.command_fd, *(entrance.descriptors if entrance is not None else ()), *([last] * (last >= 0))]
-            process.close_all_but(context.helper, *context.needs, *held)
-            if entrance is not None:
-                entrance.enter()
-            namespaces.enter(first.command_pid, first.command_fd, flags_of(others - {"cgroup"}))
-
-        def enter_last() -> None:
-            # In a cgroup namespace nothing could have been born into a group any more.
-            if last >= 0:
-                namespaces.setns(last, namespaces.CLONE_NEWCGROUP)
-
-        context.enter = enter_last
-        try:
-            return clone_after(enter, 0, entrance.born if entrance is not None else None)(become, context)
-        finally:
-            if last >= 0:
-                os.close(last)
-            if entrance is not None:
-                entrance.close()
-
-    return clone
-
-
 def clone_after(enter: Callable[[operations.Context], None], flags: int, into: int | None) -> Clone:
     """A helper goes where the child is to be, for good, and clones a sibling of itself there.
 
@@ -367,7 +325,6 @@ def clone_after(enter: Callable[[operations.Context], None], flags: int, into: i
         ours, theirs = messages.pair()
         helper = os.fork()
         if helper == 0:
-            context.helper = theirs.fileno()
             _helper(theirs, lambda: enter(context), flags | namespaces.CLONE_PARENT, into, become)
         theirs.close()
         message, descriptors = messages.receive(ours)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kist.runtime.monitor import Monitor
 
 
+# Seconds that who makes exec'd processes stays for the next one.
+_STAYS = 10.0
+
+
 class Exec:
     """One exec'd process: from a request (``start``), or taken over from a monitor that died."""
 
@@ -30,7 +34,7 @@ class Exec:
 
     def start(self, plan: dict[str, Any], connection: socket.socket, *, detach: bool) -> None:
         """Start it; the connection gets one line and then, unless ``detach``, the streams."""
-        clone = self._monitor.clone_into(plan["namespaces"])
+        clone = self._monitor.zygotes.cloner(plan, stays=_STAYS)
         self._connection = connection
         if not detach:
             # Attached before the first byte, and held until the answer's line has gone ahead of the stream.

@@ -49,7 +49,7 @@ def run(
         # the other ends of pipes are to see that they have been closed.
         process.close_all_but(context.report.fileno(), *context.trees.values(), *context.volumes.values())
         os.setsid()
-        _reset_signals()
+        reset_signals()
         if _is_abandoned(context.report):
             os._exit(1)
         os.umask(0o022)
@@ -76,7 +76,8 @@ def _is_abandoned(report: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _reset_signals() -> None:
+def reset_signals() -> None:
+    """Have signals do what a command expects of them."""
     # What CPython ignores (the first two) and what the spawner does; a command expects the default.
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)

@@ -42,17 +42,24 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[
     if len(data) > _MAX_PACKET:
         raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE), "message between Kist's processes")
     if descriptors:
-        channel.sendmsg([data], _rights(descriptors))
+        channel.sendmsg([data], rights(descriptors))
     else:
         channel.send(data, flags)
 
 
-def _rights(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
+def rights(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """Descriptors as ``sendmsg`` takes them."""
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """The next message and its descriptors (closed on exec); ``(None, [])`` when the other side has gone."""
+    data, descriptors = receive_bytes(channel)
+    return (jsontext.loads(data) if data else None), descriptors
+
+
+def receive_bytes(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """The next packet as it came, and its descriptors; ``(b"", [])`` when the other side has gone."""
     try:
         data, ancillary = _receive(channel)
     except ConnectionResetError:
@@ -66,8 +73,8 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     if not data:
         for descriptor in descriptors:
             os.close(descriptor)
-        return None, []
-    return jsontext.loads(data), descriptors
+        return b"", []
+    return data, descriptors
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]]]:
@@ -89,7 +96,7 @@ def send_line(connection: socket.socket, message: dict[str, Any], descriptors: S
     line = jsontext.dumps(message).encode() + b"\n"
     try:
         if descriptors:
-            connection.sendmsg([line], _rights(descriptors))
+            connection.sendmsg([line], rights(descriptors))
         else:
             connection.send(line)
     except OSError:

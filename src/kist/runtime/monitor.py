@@ -25,6 +25,7 @@ from kist.runtime.notices import Notices
 from kist.runtime.record import Record
 from kist.runtime.streams import Client, Streams, nothing
 from kist.runtime.usage import Usage
+from kist.runtime.zygote import Zygotes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Monitor:
         self.followers: list[socket.socket] = []
         self.notices = Notices(self.control, self.waiters)
         self.execs: dict[str, Exec] = {}
+        self.zygotes = Zygotes(self)
         self.ports: Ports | None = None
         self.port_rules: PortRules | None = None
         self.names: served.Served | None = None
@@ -220,10 +222,6 @@ class Monitor:
         if into is not None:
             os.close(into)
         return warnings
-
-    def clone_into(self, kinds: list[str]) -> child.Clone:
-        """How further processes of the container are made, which enter these namespaces of it."""
-        return child.clone_into(self.first, kinds, self.cgroup)
 
     def start_again(self) -> None:
         """Start the first process once more, after a rest, as it was started before."""
@@ -439,6 +437,7 @@ class Monitor:
         self._over(process.exit_code(status))
 
     def _over(self, exit_code: int) -> None:
+        self.zygotes.end()
         self.record.note_end(exit_code, self.usage.end())
         if "pid" not in self.plan["namespaces"]:
             # The end of a namespace's first process ends all in it; here what the command started has to be ended.

@@ -43,7 +43,6 @@ class Context:
         text: what init reads of its plan, where it may not open the file any more; empty where it does.
         enter: what the child does first, to be all where it belongs.
         needs: the descriptors that the child is given.
-        helper: in a helper, its descriptor to the monitor.
         volumes: holders of mounted volumes, by the volumes' names (``kist.runtime.held``).
     """
 
@@ -60,7 +59,6 @@ class Context:
         self.text = ""
         self.enter: Callable[[], None] = lambda: None
         self.needs: tuple[int, ...] = ()
-        self.helper = -1
 
 
 # cgroups and namespaces

@@ -1,0 +1,253 @@
+"""A process that is in a container's namespaces already, and clones the processes that are executed there.
+
+Only a child can be in another pid namespace than its parent, so an exec'd process takes two steps: somebody goes into
+the container, and clones a child there. Who goes in stays for a while, since commands are seldom executed one by one:
+the next one costs one clone, of a process that has the memory that it writes to for itself, and no look around.
+
+It is outside the container's pid namespace, so nothing inside sees it, and outside its cgroup, so it is neither counted
+nor frozen there: each child enters by itself, or is born into it. Where a container has no cgroup, its processes are
+told by their namespaces, and then nobody may stay in these who is none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from kist.kernel import faults, namespaces, process
+from kist.kernel.lean import signal, socket
+from kist.runtime import child, init, messages, operations
+from kist.runtime import loop as events
+from kist.spec import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, NoReturn
+
+    from kist.kernel.cgroup import Cgroup, Entrance
+    from kist.runtime.child import Child, Clone
+    from kist.runtime.monitor import Monitor
+
+# Plans that are longer come in a file in memory: a packet has to fit into the socket's buffer.
+_LONGEST = 1 << 15
+_REPORT_AND_STREAMS = 4
+
+
+class Zygotes:
+    """The one that a monitor has, if it has one."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._zygote: Zygote | None = None
+        self._is_wanted = False
+
+    def cloner(self, plan: Mapping[str, Any], *, stays: float = 0) -> Clone:
+        """How a further process of the container is made, which enters its namespaces.
+
+        Args:
+            plan: of which ``namespaces`` and ``init`` are used.
+            stays: for how many seconds the zygote is to be there for the next one.
+        """
+
+        def clone(_: object, context: operations.Context) -> tuple[int, int]:
+            try:
+                return self._clone(plan, context)
+            finally:
+                self._keep(stays)
+
+        return clone
+
+    def _clone(self, plan: Mapping[str, Any], context: operations.Context) -> tuple[int, int]:
+        kinds, text = plan["namespaces"], plan["init"]
+        if self._zygote is not None and self._zygote.fits(self._monitor.first, kinds):
+            try:
+                return self._zygote.clone(text, context)
+            except BrokenPipeError:
+                pass  # somebody has killed it meanwhile
+        self.end()
+        self._zygote = Zygote(self._monitor.first, kinds, self._monitor.cgroup, self._monitor.limits)
+        return self._zygote.clone(text, context)
+
+    def _keep(self, seconds: float) -> None:
+        if self._zygote is not None and self._zygote.may_stay and seconds:
+            self._monitor.loop.set_timer("zygote", events.moment(seconds), self.end)
+            self._is_wanted = True
+        elif not self._is_wanted:
+            self.end()
+
+    def end(self) -> None:
+        """Have nobody of ours in the container."""
+        self._monitor.loop.clear_timer("zygote")
+        self._is_wanted = False
+        if self._zygote is not None:
+            self._zygote.end()
+            self._zygote = None
+
+
+class Zygote:
+    """One such process, as the monitor has it.
+
+    Args:
+        first: the container's first process.
+        kinds: of the namespaces that it enters.
+        cgroup: that its children enter; None for none.
+        limits: of descriptors, for the children, where the monitor has others.
+    """
+
+    def __init__(
+        self, first: Child, kinds: Iterable[str], cgroup: Cgroup | None, limits: tuple[int, int] | None
+    ) -> None:
+        self._kinds = tuple(kinds)
+        self._place = namespaces.whereabouts(first.command_pid, self._kinds)
+        self._channel, theirs = messages.pair()
+        self.may_stay = cgroup is not None
+        entrance = cgroup.open_entrance() if cgroup is not None else None
+        try:
+            self._pid = os.fork()
+            if self._pid == 0:
+                _Inside(theirs, first, self._kinds, entrance, limits).serve()
+        except OSError:
+            self._channel.close()
+            raise
+        finally:
+            theirs.close()
+            if entrance is not None:
+                entrance.close()
+        faults.point("monitor: made a zygote for exec'd processes")
+
+    def fits(self, first: Child, kinds: Iterable[str]) -> bool:
+        """Whether it is where a new one would go: the first process may have changed its root or namespaces."""
+        return self._kinds == tuple(kinds) and self._place == namespaces.whereabouts(first.command_pid, self._kinds)
+
+    def clone(self, text: str, context: operations.Context) -> tuple[int, int]:
+        """Have a process made in the container, which is this process's child and goes on in ``init``.
+
+        Args:
+            text: what ``init`` reads.
+            context: of which ``needs`` are given to it.
+
+        Returns:
+            ``(pid, pidfd)``.
+
+        Raises:
+            OSError: as the kernel has it; EPIPE when the zygote has been killed before it was asked.
+        """
+        _send(self._channel, text.encode(), context.needs)
+        message, descriptors = messages.receive(self._channel)
+        if message is None or "pid" not in message:
+            raise child.failed(message or {"error": (0, "the helper process died", None)})
+        return message["pid"], descriptors[0]
+
+    def end(self) -> None:
+        """Have it end, and wait for that: what is mounted in the container is, for as long as somebody is in there."""
+        self._channel.close()
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+def _send(channel: socket.socket, text: bytes, needs: tuple[int, ...]) -> None:
+    if len(text) <= _LONGEST:
+        channel.sendmsg([text], messages.rights(needs))
+        return
+    file = os.memfd_create("plan", os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(text)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        channel.sendmsg([b"\n"], messages.rights((*needs, file)))
+    finally:
+        os.close(file)
+
+
+class _Inside:
+    """The zygote itself, until it is ended."""
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        first: Child,
+        kinds: tuple[str, ...],
+        entrance: Entrance | None,
+        limits: tuple[int, int] | None,
+    ) -> None:
+        self._channel = channel
+        self._first = first
+        self._kinds = kinds
+        self._entrance = entrance
+        self._limits = limits
+        self._cgroup_namespace = -1
+        self._failure: OSError | None = None
+
+    def serve(self) -> NoReturn:
+        try:
+            try:
+                self._go_in()
+            except OSError as error:
+                self._failure = error  # who asks for a process is told
+            while (request := self._receive()) is not None:
+                self._answer(*request)
+        finally:
+            os._exit(0)
+
+    def _go_in(self) -> None:
+        """Go into the container for good, with nothing of the host's but what its children are given."""
+        pid, pidfd = self._first.command_pid, self._first.command_fd
+        others = {*namespaces.others(pid, self._kinds)}
+        if "cgroup" in others:
+            # By a descriptor of its own: who is in the container's user namespace may not look at its first process.
+            self._cgroup_namespace = process.namespace_descriptor(pid, "cgroup")
+        held = [self._channel.fileno(), pidfd, *(self._entrance.descriptors if self._entrance is not None else ())]
+        process.close_all_but(*held, *([self._cgroup_namespace] * (self._cgroup_namespace >= 0)))
+        process.set_title("kist-zygote")
+        if self._limits is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+        init.reset_signals()
+        namespaces.enter(pid, pidfd, child.flags_of(others - {"cgroup"}))
+        os.close(pidfd)
+        # After the change of user namespace, which takes it away. Had the monitor died before, the line has ended.
+        process.set_parent_death_signal(signal.SIGKILL)
+
+    def _receive(self) -> tuple[bytes, list[int]] | None:
+        data, descriptors = messages.receive_bytes(self._channel)
+        if not data:
+            return None
+        if data == b"\n":
+            file = descriptors.pop()
+            data = os.pread(file, os.fstat(file).st_size, 0)
+            os.close(file)
+        return data, descriptors
+
+    def _answer(self, text: bytes, needs: list[int]) -> None:
+        try:
+            if self._failure is not None:
+                raise self._failure
+            plan = jsontext.loads(text)
+            # A sibling: the monitor's child, so that the monitor can wait for it.
+            born = self._entrance.born if self._entrance is not None else None
+            pid, descriptor = namespaces.clone(namespaces.CLONE_PARENT, cgroup=born)
+            if pid == 0:
+                self._become(plan, needs)
+            messages.send(self._channel, {"pid": pid}, [descriptor])
+            os.close(descriptor)
+        except OSError as error:
+            told = {"operation": getattr(error, "operation", "prepare"), "arguments": init.tellable(error)}
+            messages.send(self._channel, {"error": [error.errno, error.strerror, error.filename], **told})
+        for descriptor in needs:
+            os.close(descriptor)
+
+    def _become(self, plan: dict[str, Any], needs: list[int]) -> NoReturn:
+        self._channel.close()
+        # Until it executes: what nobody watches is not to become a process of the container.
+        process.set_parent_death_signal(signal.SIGKILL)
+        context = operations.Context(socket.socket(fileno=needs[0]))
+        context.enter = self._enter
+        streams = (needs[1], needs[2], needs[3]) if len(needs) == _REPORT_AND_STREAMS else None
+        init.run("", context, streams, plan)
+
+    def _enter(self) -> None:
+        if self._entrance is not None:
+            self._entrance.enter()
+        if self._cgroup_namespace >= 0:
+            # In a cgroup namespace nothing could have been born into a group any more.
+            namespaces.setns(self._cgroup_namespace, namespaces.CLONE_NEWCGROUP)

@@ -1,0 +1,145 @@
+"""Who makes a container's exec'd processes: goes in once, is not seen there, and goes in time."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import needs
+from harness import until
+from kist.engine import Engine
+from kist.kernel.cgroup import Cgroup, detect
+from kist.spec.container import Container, ContainerOptions, ExecOptions
+from kist.spec.resources import Resources
+
+pytestmark = needs.CONTROL_GROUPS
+Start = Callable[..., Container]
+
+
+@pytest.fixture
+def start(engine: Engine, busybox: str) -> Iterator[Start]:
+    made: list[Container] = []
+
+    def started(*command: str, **options: Any) -> Container:
+        given = {"command": command or ("sleep", "1000"), "network": "none", **options}
+        made.append(engine.create(ContainerOptions(image=busybox, **given)))
+        engine.start(made[-1])
+        return engine.container(made[-1])
+
+    yield started
+    for container in made:
+        engine.remove(container, force=True)
+
+
+def run(engine: Engine, container: Container, *command: str) -> str:
+    done = engine.exec(container, ExecOptions(command))
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def zygotes(engine: Engine, container: Container) -> list[int]:
+    """Those of a running container's monitor."""
+    state = Path(engine.run_root, "containers", container.id, "state.json").read_text(encoding="ascii")
+    monitor = json.loads(state)["monitor"]
+    children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text(encoding="ascii").split()
+    return [pid for pid in map(int, children) if Path(f"/proc/{pid}/comm").read_bytes() == b"kist-zygote\n"]
+
+
+def test_commands_one_after_the_other_are_made_by_one(engine: Engine, start: Start) -> None:
+    container = start()
+    assert zygotes(engine, container) == []
+    numbers = [int(run(engine, container, "sh", "-c", "echo $$")) for _ in range(3)]
+    assert numbers == [2, 3, 4], "in the container's pid namespace there are the commands, and nobody else"
+    [first] = zygotes(engine, container)
+    run(engine, container, "true")
+    assert zygotes(engine, container) == [first]
+    assert os.readlink(f"/proc/{first}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
+    assert os.readlink(f"/proc/{first}/ns/pid") == os.readlink("/proc/self/ns/pid")
+
+
+def test_it_has_nothing_of_the_hosts_but_its_line_and_the_way_into_the_cgroup(engine: Engine, start: Start) -> None:
+    container = start()
+    run(engine, container, "true")
+    [zygote] = zygotes(engine, container)
+    until(lambda: os.readlink(f"/proc/{zygote}/cwd") == os.readlink(f"/proc/{zygote}/root"))
+    names = {number: os.readlink(f"/proc/{zygote}/fd/{number}") for number in os.listdir(f"/proc/{zygote}/fd")}
+    others = [name for number, name in names.items() if int(number) > 2]
+    assert sum(name.startswith("socket:") for name in others) == 1
+    ways = [name for name in others if name.endswith((f"/{container.id}/tasks", f"/{container.id}"))]
+    spaces = [name for name in others if name.startswith("cgroup:[")]
+    assert len(others) == 1 + len(ways) + len(spaces), others
+
+
+def test_it_is_no_process_of_the_container(engine: Engine, start: Start) -> None:
+    container = start("sleep", "1000", resources=Resources(pids=10))
+    run(engine, container, "true")
+    [zygote] = zygotes(engine, container)
+    assert zygote not in Cgroup(detect(), f"kist/{container.id}").pids()
+    assert "kist-zygote" not in run(engine, container, "sh", "-c", "cat /proc/[0-9]*/comm").split()
+    assert len(engine.top(container)[1]) == 1
+
+
+def test_it_ends_with_the_container_and_with_its_monitor(engine: Engine, start: Start) -> None:
+    container = start("sh", "-c", "while ! test -e /go; do sleep 0.02; done")
+    run(engine, container, "true")
+    [zygote] = zygotes(engine, container)
+    run(engine, container, "touch", "/go")
+    assert engine.wait(container) == 0
+    assert not os.path.exists(f"/proc/{zygote}")
+    other = start()
+    run(engine, other, "true")
+    [zygote] = zygotes(engine, other)
+    os.kill(int(Path(f"/proc/{zygote}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1]), signal.SIGKILL)
+    until(lambda: not os.path.exists(f"/proc/{zygote}"))
+    assert run(engine, other, "echo", "on") == "on\n"
+
+
+def test_another_takes_the_place_of_one_that_was_killed(engine: Engine, start: Start) -> None:
+    container = start()
+    run(engine, container, "true")
+    [zygote] = zygotes(engine, container)
+    os.kill(zygote, signal.SIGKILL)
+    until(lambda: Path(f"/proc/{zygote}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z")
+    assert run(engine, container, "echo", "there") == "there\n"
+    assert zygote not in zygotes(engine, container)
+
+
+def test_commands_go_where_the_first_process_has_gone(engine: Engine, start: Start) -> None:
+    script = "mkdir -p /there/bin; cp /bin/busybox /there/bin/sh; touch /made; while ! test -e /go; do sleep 0.02; done"
+    container = start("sh", "-c", f"{script}; exec chroot /there sh -c 'touch /here; read x; true'", open_stdin=True)
+    until(lambda: engine.exec(container, ExecOptions(("test", "-e", "/made"))).exit_code == 0)
+    run(engine, container, "touch", "/go")
+    until(lambda: engine.exec(container, ExecOptions(("sh", "-c", "test -e /here"))).exit_code == 0)
+    assert run(engine, container, "sh", "-c", "echo /*").split() == ["/bin", "/here"]
+
+
+def test_a_command_is_as_long_as_the_kernel_takes(engine: Engine, start: Start) -> None:
+    container = start()
+    for length in (20_000, 40_000, 120_000):
+        assert run(engine, container, "sh", "-c", "echo ${#0}", "x" * length) == f"{length}\n"
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_one_that_meets_a_freeze_holds_the_monitor_up_for_nobody(engine: Engine, start: Start, before: int) -> None:
+    container = start()
+    for _ in range(before):
+        run(engine, container, "true")
+    group = Cgroup(detect(), f"kist/{container.id}")
+    # As a pause that comes just after the engine has looked.
+    group.freeze(frozen=True)
+    told: list[str] = []
+    thread = threading.Thread(target=lambda: told.append(run(engine, container, "echo", "late")))
+    thread.start()
+    try:
+        until(lambda: len(group.pids()) > 1)
+        engine.update(container, Resources(pids=100))
+        assert told == []
+    finally:
+        group.freeze(frozen=False)
+        thread.join(20)
+    assert told == ["late\n"]
