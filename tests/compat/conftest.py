@@ -20,6 +20,9 @@ from typing import Any
 
 import pytest
 
+from definition.exchange import Exchange
+from definition.recorder import RECORDER
+from definition.tap import Tap
 from kist.network import bridges, plan, rules
 
 IMAGE = "busybox:test"
@@ -110,8 +113,13 @@ class Server:
         return str(self.directory / "run" / "engine.sock")
 
     @property
+    def tap_path(self) -> str:
+        """The socket before the engine's, where the answers to other people's clients are judged."""
+        return str(self.directory / "tap")
+
+    @property
     def host(self) -> str:
-        return f"unix://{self.socket_path}"
+        return f"unix://{self.tap_path}"
 
     def start(self) -> None:
         """Start it and wait for its word."""
@@ -160,7 +168,10 @@ class Server:
         with contextlib.closing(connection):
             connection.request(method, path, data, headers or {})
             answer = connection.getresponse()
-            return Answer(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
+            found = Answer(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
+        accept = (headers or {}).get("Accept", "")
+        RECORDER.note(Exchange(method, path, accept, found.status, found.headers, found.body))
+        return found
 
     def good(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None) -> Any:
         """One request that must succeed; its JSON, None where there is none."""
@@ -201,7 +212,8 @@ def a_server(directory: Path) -> Iterator[Server]:
     server.start()
     try:
         server.good("POST", f"/images/create?fromSrc=-&repo={IMAGE}&changes=CMD%20sh", raw=image_tar())
-        yield server
+        with Tap(server.tap_path, server.socket_path):
+            yield server
     finally:
         if server.process is None or server.process.poll() is not None:
             server.start()
@@ -221,6 +233,15 @@ def _clean_up(data_root: Path) -> None:
     for parent in [*glob.glob("/sys/fs/cgroup/*/kist"), "/sys/fs/cgroup/kist"]:
         with contextlib.suppress(OSError):
             os.rmdir(parent)
+
+
+@pytest.fixture(autouse=True)
+def _judged() -> Iterator[None]:
+    """Fail a test that got an answer which is otherwise than the Engine API's definition says (``definition``)."""
+    RECORDER.take()
+    yield
+    wrong = RECORDER.take()
+    assert not wrong, "\n".join(["answers that are not as the definition says:", *wrong])
 
 
 @pytest.fixture(scope="session")

@@ -500,8 +500,8 @@ def test_a_failing_step_is_told_in_the_stream(server: Server):
         (make_tar({"Dockerfile": b"FROMM x\n"}), 400, "Dockerfile:1:1"),
         (make_tar({"other": b""}), 404, "Dockerfile"),
         (make_tar({"Dockerfile": b"FROM scratch\n", "../outside": b""}), 400, "outside"),
-        (b"this is no tar archive" * 100, 500, ""),
-        (CONTEXT[:700], 500, ""),
+        (b"this is no tar archive" * 100, 400, ""),
+        (CONTEXT[:700], 400, ""),
     ],
     ids=["syntax", "no Dockerfile", "outside", "no tar", "cut short"],
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from kist.api.call import Call
 from kist.api.http import RequestPayloadError
-from kist.errors import InvalidInput
+from kist.errors import Corrupt, InvalidInput
 
 if TYPE_CHECKING:
     from kist.api.http import StreamResponse
@@ -60,6 +60,9 @@ async def with_upload(call: Call, function: Callable[[BinaryIO], T]) -> T:
     feeding = call.loop.create_task(_feed(call, ours, upload))
     try:
         return await call.run_long(work)
+    except Corrupt as error:
+        error.http_status = 400  # what is damaged came from the client
+        raise
     finally:
         if not feeding.done():
             upload.cut_short = True

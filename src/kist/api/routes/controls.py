@@ -23,7 +23,7 @@ async def update(call: Call) -> StreamResponse:
     """Change limits and the restart policy."""
     changes, restart = read_update(await call.json())
     warnings = await call.run(call.engine.update, call.fields["id"], changes, restart)
-    return call.reply({"Warnings": list(warnings) or None})
+    return call.reply({"Warnings": list(warnings)})
 
 
 async def top(call: Call) -> StreamResponse:

@@ -44,7 +44,9 @@ async def put_archive(call: Call) -> StreamResponse:
 
 async def export(call: Call) -> StreamResponse:
     """The tar of the container's own files."""
-    return await with_download(call, _TAR, lambda target: call.engine.export(call.fields["id"], target))
+    return await with_download(
+        call, "application/octet-stream", lambda target: call.engine.export(call.fields["id"], target)
+    )
 
 
 async def changes(call: Call) -> StreamResponse:

@@ -80,7 +80,7 @@ def write_inspect(image: Image, *, driver: str = "overlay") -> dict[str, Any]:
         "Architecture": config.architecture,
         "Os": config.os,
         "Size": image.size,
-        "GraphDriver": {"Data": None, "Name": driver},
+        "GraphDriver": {"Data": {}, "Name": driver},
         "RootFS": {"Type": config.rootfs.type, "Layers": [str(diff_id) for diff_id in config.rootfs.diff_ids]},
         "Metadata": {"LastTagTime": NEVER},
     }
