@@ -247,3 +247,86 @@ def test_named_volumes_are_pruned_by_old_clients_alone(server: Server):
     server.good("POST", "/volumes/create", {"Name": "kept", "Labels": {"versions": ""}})
     assert server.good("POST", f"/v1.42/volumes/prune?filters={only}")["VolumesDeleted"] is None
     assert server.good("POST", f"/v1.41/volumes/prune?filters={only}")["VolumesDeleted"] == ["kept"]
+
+
+def _tty(server: Server, version: str, **body: Any) -> bytes:
+    """What a container with a terminal prints whose client never tells a size."""
+    host = {"NetworkMode": "none", "ConsoleSize": [33, 77]}
+    made = server.good(
+        "POST", f"/{version}/containers/create", {"Image": IMAGE, "Tty": True, "HostConfig": host, **body}
+    )["Id"]
+    try:
+        server.good("POST", f"/containers/{made}/start")
+        server.wait(made)
+        return server.ask("GET", f"/containers/{made}/logs?stdout=1").body.strip()
+    finally:
+        server.remove(made)
+
+
+def test_a_terminal_has_its_size_from_the_beginning_since_1_42(server: Server):
+    assert _tty(server, "v1.42", Cmd=["stty", "size"]) == b"33 77"
+    assert b"33 77" not in _tty(server, "v1.41", Cmd=["stty", "size"])  # busybox complains that there is none
+
+
+def test_an_exec_has_the_size_that_it_was_made_with_since_1_42(server: Server):
+    box = server.run("sleep", "1000")
+    try:
+        for version, known in (("v1.42", True), ("v1.41", False)):
+            asked = {"Cmd": ["stty", "size"], "Tty": True, "AttachStdout": True, "ConsoleSize": [20, 30]}
+            made = server.good("POST", f"/{version}/containers/{box}/exec", asked)["Id"]
+            printed = server.ask("POST", f"/{version}/exec/{made}/start", {"Tty": True}).body
+            assert (b"20 30" in printed) == known
+    finally:
+        server.remove(box)
+
+
+@pytest.mark.parametrize(
+    ("version", "body", "status", "words"),
+    [
+        ("v1.52", {"MacAddress": "02:00:00:00:00:01"}, 400, "container-wide MAC address no longer supported"),
+        ("v1.44", {"HostConfig": {"Mounts": [{"Type": "image", "Source": "x", "Target": "/x"}]}}, 400, "v1.48"),
+        ("v1.43", {"NetworkingConfig": {"EndpointsConfig": {"a": {}, "b": {}}}}, 400, "multiple network endpoints"),
+        ("v1.48", {"HostConfig": {"Sysctls": {"net.ipv4.conf.eth0.log_martians": "1"}}}, 400, "endpoint.sysctls"),
+    ],
+)
+def test_what_a_version_refuses(server: Server, version: str, body: dict[str, Any], status: int, words: str):
+    answer = server.ask("POST", f"/{version}/containers/create", {"Image": IMAGE, **body})
+    assert (answer.status, words in answer.value["message"]) == (status, True), answer.value
+
+
+def test_what_old_clients_ask_for_is_moved_to_where_it_is_now(server: Server):
+    body = {
+        "Image": IMAGE,
+        "Cmd": ["cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"],
+        "MacAddress": "02:42:ac:00:00:78",
+        "HostConfig": {"Sysctls": {"net.ipv4.conf.eth0.log_martians": "1"}, "AutoRemove": True},
+    }
+    made = server.good("POST", "/v1.24/containers/create", body)
+    try:
+        assert any("Migrated sysctl" in warning for warning in made["Warnings"])
+        box = made["Id"]
+        server.good("POST", f"/v1.24/containers/{box}/start")
+        server.wait(box)
+        shown = server.good("GET", f"/v1.56/containers/{box}/json")  # still there: its client removes it
+        assert shown["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == "02:42:ac:00:00:78"
+        assert shown["HostConfig"]["IpcMode"] == "shareable"
+        assert server.ask("GET", f"/containers/{box}/logs?stdout=1").body[8:] == b"1\n"
+    finally:
+        server.remove(made["Id"])
+
+
+def test_an_endpoint_has_its_own_address_when_it_is_connected_since_1_54(server: Server):
+    lab = server.good("POST", "/networks/create", {"Name": "versions"})["Id"]
+    box = server.run("sleep", "1000", HostConfig={"NetworkMode": "bridge"})
+    asked = {"Container": box, "EndpointConfig": {"MacAddress": "02:42:ac:00:00:79"}}
+    try:
+        found = []
+        for version in ("v1.53", "v1.54"):
+            server.good("POST", f"/{version}/networks/{lab}/connect", asked)
+            shown = server.good("GET", f"/containers/{box}/json")["NetworkSettings"]["Networks"]["versions"]
+            found.append(shown["MacAddress"])
+            server.good("POST", f"/networks/{lab}/disconnect", {"Container": box})
+        assert [mac == "02:42:ac:00:00:79" for mac in found] == [False, True]
+    finally:
+        server.remove(box)
+        server.good("DELETE", f"/networks/{lab}")

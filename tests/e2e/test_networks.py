@@ -18,6 +18,7 @@ from kist.spec.networking import Endpoint, Networking, PortBinding
 
 ROOT = os.geteuid() == 0
 IFNAME = "com.docker.network.endpoint.ifname"
+SETTINGS = "com.docker.network.endpoint.sysctls"
 
 
 @contextlib.contextmanager
@@ -71,6 +72,16 @@ def routes(engine: Engine, container: Container) -> str:
 
 def bridge_of(engine: Engine, network: Network) -> str:
     return plan.bridge_of(network, engine.data_root)
+
+
+def test_a_device_has_its_own_kernel_settings(engine: Engine, busybox: str):
+    settings = "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.neigh.IFNAME.delay_first_probe_time=7"
+    with a_network(engine):
+        one = run(engine, busybox, "one", Endpoint("lab", driver_options={SETTINGS: settings, IFNAME: "up"}))
+        looked = "cd /proc/sys/net/ipv4; cat conf/up/log_martians neigh/up/delay_first_probe_time conf/lo/log_martians"
+        assert shell(engine, one, looked).split() == ["1", "7", "0"]
+        with pytest.raises(InvalidInput, match=r"the kernel does not take net\.ipv4\.conf\.eth0\.nosuch=1"):
+            run(engine, busybox, "two", Endpoint("lab", driver_options={SETTINGS: "net.ipv4.conf.IFNAME.nosuch=1"}))
 
 
 def test_containers_on_a_network_reach_each_other_and_those_elsewhere_do_not(engine: Engine, busybox: str):

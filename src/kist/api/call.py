@@ -12,6 +12,7 @@ from kist.api.places import Callers, Place
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
 from kist.spec.docker.history.answers import ANSWERS
+from kist.spec.docker.history.bodies import BODIES
 from kist.spec.docker.history.requests import Behaviour, follows
 from kist.spec.docker.versions import API_VERSION
 from kist.spec.json import decode, encode_escaped, encode_replaced
@@ -146,18 +147,24 @@ class Call:
 
     # the body
 
-    async def json(self, *, required: bool = True) -> dict[str, Any]:
+    async def json(self, *, required: bool = True, operation: str = "") -> dict[str, Any]:
         """The body as a JSON object; empty where there is none and none is required.
 
+        Args:
+            required: whether there must be one.
+            operation: its name in the definition, where fields of the body have come and gone: they are as in the
+                newest version.
+
         Raises:
-            InvalidInput: it is no JSON object.
+            InvalidInput: it is no JSON object, or the request's version refuses a field of it.
         """
         data = await self.body()
         if not data.strip() or data.strip() == b"null":
             if required:
                 raise InvalidInput("the request body is empty", hint="send a JSON object")
             return {}
-        return decode(data, dict[str, Any], what="JSON")
+        found = decode(data, dict[str, Any], what="JSON")
+        return BODIES.at(self.version, operation, found) if operation else found
 
     async def body(self) -> bytes:
         """The whole body.

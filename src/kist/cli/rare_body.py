@@ -80,8 +80,6 @@ def _add_networks(body: "dict[str, Any]", host: "dict[str, Any]", arguments: "Ar
         host["NetworkMode"] = mode
     if links := arguments.all("link"):
         host["Links"] = links
-    if mac := arguments.get("mac_address"):
-        body["MacAddress"] = mac
     if any(networks.values()) or len(networks) > 1:
         body["NetworkingConfig"] = {"EndpointsConfig": networks}
 

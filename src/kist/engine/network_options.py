@@ -57,6 +57,7 @@ def check_endpoint(endpoint: Endpoint) -> None:
     if endpoint.mac:
         _check_mac(endpoint.mac)
     plan.device_of(endpoint)
+    plan.settings_of(endpoint)
     if endpoint.aliases and endpoint.network == plan.DEFAULT:
         raise InvalidInput(
             f"--network-alias {endpoint.aliases[0]}: network-scoped aliases are only supported for user-defined "

@@ -12,11 +12,11 @@ Raises, everywhere:
 import contextlib
 import errno
 import socket
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from kist.errors import Conflict
-from kist.kernel import netns, rtnetlink
+from kist.errors import Conflict, InvalidInput
+from kist.kernel import netns, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_ROUTE, Request, Socket
 from kist.kernel.rtnetlink import Link
 from kist.network import bridges, parents
@@ -47,6 +47,7 @@ def attach(netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Seq
 
     Raises:
         Conflict: as in ``bridges.ensure``, or a device of the name that is asked for is there.
+        InvalidInput: the kernel does not take a setting.
     """
     with (
         explained(f"connect the container {container_id[:12]} to {', '.join(end.attachment.network for end in ends)}"),
@@ -64,6 +65,7 @@ def attach(netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Seq
                 _plug(outside, netns_fd, end, device, cable_name(container_id, end.attachment.network))
                 made.append(device)
                 _configure(inside, end, device)
+                _set(netns_fd, end.attachment.settings, device)
             _set_ways_out(inside, [*beside, *(end.attachment for end in ends)], replace=bool(beside))
         except BaseException:
             for network in done:
@@ -190,6 +192,21 @@ def _configure(inside: Socket, end: End, name: str) -> None:
     )
     if isinstance(end.network, ParentNetwork) and end.network.routed:
         _route_by(inside, device, attachment)
+
+
+def _set(netns_fd: int, settings: Mapping[str, str], device: str) -> None:
+    """Kernel settings of the device; its name may have dots."""
+
+    def put() -> None:
+        for name, value in settings.items():
+            try:
+                sysctl.put(name.replace(".", "/").replace("/IFNAME/", f"/{device}/"), value)
+            except OSError as error:
+                told = name.replace("IFNAME", device)
+                raise InvalidInput(f"the kernel does not take {told}={value}: {error.strerror}") from error
+
+    if settings:
+        netns.inside(netns_fd, put)
 
 
 def _with_prefix(address: str) -> str:

@@ -26,6 +26,7 @@ _NAME_SIZE = 15  # as many characters as the kernel has room for
 _NUMBER_SIZE = 3  # room for a device's number behind a prefix
 _ALIAS_SIZE = 255
 _DOCKER = "com.docker.network."
+SETTINGS_OPTION = _DOCKER + "endpoint.sysctls"
 _OF_ALL_DEVICES = frozenset({"all", "default"})  # settings in /proc/sys/net are called so
 _TRUTH = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
@@ -196,6 +197,7 @@ def attachment(
         device=device_of(wanted) or _numbered(options.device),
         priority=wanted.priority,
         link_local=wanted.link_local_ips,
+        settings=settings_of(wanted),
         resolver=resolver,
         host=host,
         internal=network.internal,
@@ -211,6 +213,27 @@ def device_of(wanted: Endpoint) -> str:
         InvalidInput: no device has such a name.
     """
     return _device(wanted.driver_options.get("com.docker.network.endpoint.ifname", ""), "ifname")
+
+
+_OF_ONE_DEVICE = re.compile(r"net\.(ipv4|ipv6|mpls)\.(conf|neigh)\.IFNAME\.([a-z0-9_]+)\Z")
+
+
+def settings_of(wanted: Endpoint) -> dict[str, str]:
+    """Kernel settings of a container's device on one network, by names with ``IFNAME`` for it; the values are plain.
+
+    Raises:
+        InvalidInput: one is no setting of a device.
+    """
+    found = {}
+    for entry in filter(None, wanted.driver_options.get(SETTINGS_OPTION, "").split(",")):
+        name, equals, value = entry.partition("=")
+        if not equals or not _OF_ONE_DEVICE.match(name) or not value.isascii():
+            raise InvalidInput(
+                f"invalid value {entry!r} for the option {SETTINGS_OPTION}",
+                hint="write NAME=VALUE, with commas between, and a NAME like net.ipv4.conf.IFNAME.forwarding",
+            )
+        found[name] = value
+    return found
 
 
 def in_order(attachments: Sequence[NetworkAttachment]) -> tuple[NetworkAttachment, ...]:

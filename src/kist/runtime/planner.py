@@ -187,7 +187,7 @@ def _operations(
         # After /proc is closed to writes, since it writes where the image says that /etc/passwd is.
         yield "passwd_entry", passwd
     if spec.process.terminal:
-        yield "terminal", {}
+        yield "terminal", _size(spec.process)
         yield "console", {}
     if "network" in linux.namespaces:
         yield "loopback", {}
@@ -417,9 +417,14 @@ def _bind_arguments(slot: str, mount: Mount, *, nodev: bool) -> dict[str, Any]:
 
 def _exec_operations(process: Process, seccomp: bytes) -> Iterator[Step]:
     if process.terminal:
-        yield "terminal", {}
+        yield "terminal", _size(process)
     yield from _process(process)
     yield from _drop(process, seccomp)
+
+
+def _size(process: Process) -> dict[str, Any]:
+    height, width = process.console_size
+    return {"height": height, "width": width} if height and width else {}
 
 
 def user_arguments(process: Process) -> dict[str, Any]:

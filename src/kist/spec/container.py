@@ -101,6 +101,7 @@ class ContainerOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         masked_paths, readonly_paths: in place of the default ones; None for these.
         sysctls: parameters of its namespaces.
         oom_score_adj: -1000 to 1000.
+        console_size: height and width of its terminal when it starts; (0, 0) where the client will tell.
         open_stdin: keep standard input open while nobody is attached (``-i``).
         stdin_once: close standard input when the first attached client goes.
         attach_stdin, attach_stdout, attach_stderr: what the creating client attaches to; inspect shows them.
@@ -148,6 +149,7 @@ class ContainerOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     read_only: bool = False
     init: bool = False
     tty: bool = False
+    console_size: tuple[int, int] = (0, 0)
     open_stdin: bool = False
     stdin_once: bool = False
     attach_stdin: bool = False
@@ -296,6 +298,7 @@ class ExecOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     tty: bool = False
     open_stdin: bool = False
     privileged: bool = False
+    console_size: tuple[int, int] = (0, 0)
     detach_keys: str = ""
 
 

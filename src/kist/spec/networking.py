@@ -128,6 +128,7 @@ class NetworkAttachment(msgspec.Struct, frozen=True, omit_defaults=True):
         host: the host's own address as the container reaches it; empty where it does not.
         internal: whether nothing leads out of the network.
         names: the directory with a file for each container on the network; empty where it has no names.
+        settings: of the kernel for the device, which is ``IFNAME`` in their names.
     """
 
     network: str
@@ -144,3 +145,4 @@ class NetworkAttachment(msgspec.Struct, frozen=True, omit_defaults=True):
     host: str = ""
     internal: bool = False
     names: str = ""
+    settings: dict[str, str] = {}

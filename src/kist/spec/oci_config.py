@@ -84,6 +84,9 @@ def _process(process: Process) -> dict[str, Any]:
         "capabilities": {"bounding": held, "effective": held, "permitted": held},
         "noNewPrivileges": process.no_new_privileges,
     }
+    height, width = process.console_size
+    if process.terminal and height and width:
+        written["consoleSize"] = {"height": height, "width": width}
     if process.rlimits:
         written["rlimits"] = [
             {"type": each.type, "soft": _unsigned(each.soft), "hard": _unsigned(each.hard)} for each in process.rlimits

@@ -55,13 +55,15 @@ class IdMaps(msgspec.Struct, frozen=True, omit_defaults=True):
 class Process(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """The container's first process, or an exec'd one.
 
-    ``within`` is a user namespace that it enters at last, alone: there is nothing in it but this process and its own.
+    ``console_size`` is height and width of its terminal, (0, 0) for what the kernel makes it with. ``within`` is a user
+    namespace that it enters at last, alone: there is nothing in it but this process and its own.
     """
 
     args: tuple[str, ...]
     env: tuple[str, ...] = ()
     cwd: str = "/"
     terminal: bool = False
+    console_size: tuple[int, int] = (0, 0)
     user: User = User()
     capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False

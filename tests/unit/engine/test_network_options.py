@@ -15,6 +15,7 @@ def on(network: str, **wanted: Any) -> Networking:
 
 
 IFNAME = "com.docker.network.endpoint.ifname"
+SETTINGS = "com.docker.network.endpoint.sysctls"
 IMAGE = Digest("sha256:" + "0" * 64)
 
 
@@ -34,6 +35,10 @@ IMAGE = Digest("sha256:" + "0" * 64)
         ("bridge", on("bridge", driver_options={IFNAME: "a/b"}), "'a/b' for the option ifname"),
         ("bridge", on("bridge", driver_options={IFNAME: "lan%d"}), "'lan%d' for the option ifname"),
         ("bridge", on("bridge", driver_options={IFNAME: "sixteencharacter"}), "no device has such a name"),
+        ("bridge", on("bridge", driver_options={SETTINGS: "net.ipv4.conf.IFNAME.x"}), "write NAME=VALUE"),
+        ("bridge", on("bridge", driver_options={SETTINGS: "net.ipv4.conf.eth0.x=1"}), f"the option {SETTINGS}"),
+        ("bridge", on("bridge", driver_options={SETTINGS: "net.ipv4.conf.IFNAME/../x=1"}), f"the option {SETTINGS}"),
+        ("bridge", on("bridge", driver_options={SETTINGS: "net.core.conf.IFNAME.x=1"}), f"the option {SETTINGS}"),
         ("bridge", Networking(links=("a:b:c",)), "bad format for links: 'a:b:c'"),
         ("host", Networking(links=("db",)), "host type networking can't be used with links"),
         ("none", on("none", ip="10.88.0.9"), "the network none"),
@@ -47,7 +52,7 @@ IMAGE = Digest("sha256:" + "0" * 64)
 def test_what_cannot_be_right_is_refused(network: str, wanted: Networking, words: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         network_options.check(ContainerOptions(image="x", network=network, networking=wanted))
-    assert words in caught.value.message
+    assert words in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_published_ports_have_no_effect_on_the_hosts_network() -> None:

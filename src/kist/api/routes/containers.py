@@ -13,6 +13,7 @@ from kist.spec.container import Container
 from kist.spec.docker.containers import write_inspect, write_summaries
 from kist.spec.docker.create import read_create
 from kist.spec.docker.filters import Filters, Resolved, descendants, match_container, read_container_filters
+from kist.spec.docker.history.bodies import container_create
 from kist.spec.docker.usage import write_sizes
 
 if TYPE_CHECKING:
@@ -57,10 +58,11 @@ def _resolve(engine: "Engine", filters: Filters) -> Resolved:
 
 async def create(call: Call) -> StreamResponse:
     """Make a container."""
-    options = read_create(await call.json(), call.text("name"), call.text("platform"))
+    body, told = container_create(call.version, await call.json())
+    options = read_create(body, call.text("name"), call.text("platform"))
     container = await call.run(call.engine.create, options)
     warnings = await call.run(call.engine.warnings, options)
-    return call.reply({"Id": container.id, "Warnings": list(warnings)}, 201)
+    return call.reply({"Id": container.id, "Warnings": [*warnings, *told]}, 201)
 
 
 async def inspect(call: Call) -> StreamResponse:

@@ -21,7 +21,7 @@ async def unpause(call: Call) -> StreamResponse:
 
 async def update(call: Call) -> StreamResponse:
     """Change limits and the restart policy."""
-    changes, restart = read_update(await call.json())
+    changes, restart = read_update(await call.json(operation="ContainerUpdate"))
     warnings = await call.run(call.engine.update, call.fields["id"], changes, restart)
     return call.reply({"Warnings": list(warnings)})
 

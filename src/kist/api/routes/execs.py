@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 async def create(call: Call) -> StreamResponse:
     """Prepare a process; it runs when it is started."""
-    options = read_exec(await call.json())
+    options = read_exec(await call.json(operation="ContainerExec"))
     identity = await call.run(call.engine.exec_create, call.fields["id"], options)
     return call.reply({"Id": identity}, 201)
 
 
 async def start(call: Call) -> StreamResponse:
     """Run it, detached or joined with the connection."""
-    wanted = read_exec_start(await call.json(required=False))
+    wanted = read_exec_start(await call.json(required=False, operation="ExecStart"))
     try:
         options, stream = await call.run(_start, call.engine, call.fields["id"], wanted)
     except (CommandNotFound, CommandNotExecutable) as error:
@@ -48,7 +48,7 @@ async def start(call: Call) -> StreamResponse:
 def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:
     options = engine.exec_options(identity)
     stream = engine.exec_start(identity, detach=wanted.detach)
-    if wanted.size and options.tty:
+    if any(wanted.size) and options.tty:
         engine.exec_resize(identity, *wanted.size)
     return options, stream
 

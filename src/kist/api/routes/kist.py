@@ -15,6 +15,7 @@ from kist.spec.audit import FILTERS, AuditQuery, check_filters, write_moment
 from kist.spec.build import BootstrapOptions
 from kist.spec.docker.create import read_create
 from kist.spec.docker.filters import read_filters
+from kist.spec.docker.history.bodies import container_create
 from kist.spec.docker.progress import write_pull_event
 from kist.spec.docker.times import read_time
 from kist.spec.json import convert
@@ -44,13 +45,15 @@ def _bootstrap(engine: "Engine", options: BootstrapOptions, emit: Emit) -> Finis
 
 async def plan(call: Call) -> StreamResponse:
     """What a start of such a container would do, operation by operation; the body is that of create."""
-    options = read_create(await call.json(), call.text("name"))
+    body, _ = container_create(call.version, await call.json())
+    options = read_create(body, call.text("name"))
     return call.reply({"operations": await call.run(call.engine.plan, options)})
 
 
 async def spec(call: Call) -> StreamResponse:
     """The bundle of such a container: its config.json, written to the directory ``bundle`` where one is named."""
-    options = read_create(await call.json(), call.text("name"), call.text("platform"))
+    body, _ = container_create(call.version, await call.json())
+    options = read_create(body, call.text("name"), call.text("platform"))
     return call.reply(await call.run_long(call.engine.spec, options, call.text("bundle")))
 
 

@@ -21,7 +21,7 @@ async def list_all(call: Call) -> StreamResponse:
 
 async def create(call: Call) -> StreamResponse:
     """Make a network."""
-    options = networks.read_create(await call.json())
+    options = networks.read_create(await call.json(operation="NetworkCreate"))
     return call.answer(await call.run_long(call.engine.create_network, options), networks.write_created, status=201)
 
 
@@ -40,7 +40,7 @@ async def remove(call: Call) -> StreamResponse:
 
 async def connect(call: Call) -> StreamResponse:
     """Put a container on a network."""
-    container, endpoint = networks.read_connect(await call.json(), call.fields["id"])
+    container, endpoint = networks.read_connect(await call.json(operation="NetworkConnect"), call.fields["id"])
     await call.run_long(call.engine.connect_network, call.fields["id"], container, endpoint)
     return call.done(200)
 

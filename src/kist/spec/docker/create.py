@@ -18,7 +18,7 @@ _READ = frozenset(
     {
         "AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "Domainname", "Entrypoint", "Env", "ExposedPorts",
         "Healthcheck", "HostConfig", "Hostname", "Image", "KistCaller", "KistHealthOnFailure", "KistRootfs",
-        "KistTimeout", "Labels", "MacAddress", "NetworkDisabled", "NetworkingConfig", "OpenStdin", "StdinOnce",
+        "KistTimeout", "Labels", "NetworkDisabled", "NetworkingConfig", "OpenStdin", "StdinOnce",
         "StopSignal", "StopTimeout", "Tty", "User", "Volumes", "WorkingDir",
     }
 )  # fmt: skip

@@ -10,16 +10,16 @@ from kist.spec.container import ExecOptions
 from kist.spec.detach import parse_keys
 from kist.spec.docker import fields
 
-_READ = frozenset({"AttachStdin", "Cmd", "DetachKeys", "Env", "Privileged", "Tty", "User", "WorkingDir"})
-# Told by the start request or by a resize instead, or the client's own.
-_WITHOUT_EFFECT = frozenset({"AttachStderr", "AttachStdout", "ConsoleSize", "Container", "Detach"})
+_READ = frozenset({"AttachStdin", "Cmd", "ConsoleSize", "DetachKeys", "Env", "Privileged", "Tty", "User", "WorkingDir"})
+# Told by the start request instead, or the client's own.
+_WITHOUT_EFFECT = frozenset({"AttachStderr", "AttachStdout", "Container", "Detach"})
 
 
 class ExecStart(msgspec.Struct, frozen=True):
-    """How an exec is started; ``size`` is (height, width) of its terminal, None where the client left it open."""
+    """How an exec is started; ``size`` is (height, width) of its terminal, (0, 0) for that of its making."""
 
     detach: bool = False
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] = (0, 0)
 
 
 def read_exec(body: Mapping[str, Any]) -> ExecOptions:
@@ -43,6 +43,7 @@ def read_exec(body: Mapping[str, Any]) -> ExecOptions:
         tty=fields.flag(body, "Tty"),
         open_stdin=fields.flag(body, "AttachStdin"),
         privileged=fields.flag(body, "Privileged"),
+        console_size=fields.console_size(body),
         detach_keys=detach_keys,
     )
 
@@ -67,6 +68,7 @@ def write_exec(options: ExecOptions) -> dict[str, Any]:
         "AttachStderr": True,
         "Privileged": options.privileged,
         "Tty": options.tty,
+        "ConsoleSize": list(options.console_size),
         "Env": list(options.env) or None,
         "Cmd": list(options.command),
         "User": options.user,
@@ -77,17 +79,7 @@ def write_exec(options: ExecOptions) -> dict[str, Any]:
 
 def read_exec_start(body: Mapping[str, Any]) -> ExecStart:
     """The body of ExecStart; an absent body starts attached."""
-    return ExecStart(detach=fields.flag(body, "Detach"), size=read_console_size(body))
-
-
-def read_console_size(body: Mapping[str, Any]) -> tuple[int, int] | None:
-    """``ConsoleSize`` as (height, width); [0, 0] is how clients write that they do not know it."""
-    size = fields.items(body, "ConsoleSize")
-    if not size:
-        return None
-    if len(size) != 2 or not all(type(part) is int and 0 <= part <= 0xFFFF for part in size):
-        raise InvalidInput("invalid JSON: ConsoleSize must be [height, width]")
-    return (size[0], size[1]) if any(size) else None
+    return ExecStart(detach=fields.flag(body, "Detach"), size=fields.console_size(body))
 
 
 def write_exec_state(

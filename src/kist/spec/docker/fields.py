@@ -5,6 +5,7 @@ from typing import Any
 
 from kist.errors import InvalidInput, Unsupported
 
+_LARGEST_SIDE = 0xFFFF
 _ZERO: tuple[Any, ...] = (None, False, 0, "", [], {}, ())
 
 
@@ -88,6 +89,16 @@ def _kind_of(value: Any) -> str:
         dict: "an object",
     }
     return names.get(type(value), "null")
+
+
+def console_size(body: Mapping[str, Any]) -> tuple[int, int]:
+    """``ConsoleSize`` as (height, width); (0, 0), which is how clients write that they do not know it, for none."""
+    size = items(body, "ConsoleSize")
+    if not size:
+        return 0, 0
+    if len(size) != 2 or not all(type(part) is int and 0 <= part <= _LARGEST_SIDE for part in size):
+        raise InvalidInput("invalid JSON: ConsoleSize must be [height, width]")
+    return size[0], size[1]
 
 
 def is_empty(value: Any) -> bool:

@@ -12,17 +12,17 @@ from kist.spec.resources import Resources
 # Read here, or by the readers of its parts.
 _READ = frozenset(
     {
-        "Annotations", "AutoRemove", "Binds", "CapAdd", "CapDrop", "CgroupParent", "CgroupnsMode", "ContainerIDFile",
-        "GroupAdd", "Init", "IpcMode", "Isolation", "LogConfig", "MaskedPaths", "Mounts", "OomScoreAdj", "PidMode",
-        "Privileged", "ReadonlyPaths", "ReadonlyRootfs", "RestartPolicy", "Runtime", "SecurityOpt", "StorageOpt",
-        "Sysctls", "Tmpfs", "UTSMode", "UsernsMode", "VolumeDriver", "VolumesFrom",
+        "Annotations", "AutoRemove", "Binds", "CapAdd", "CapDrop", "CgroupParent", "CgroupnsMode", "ConsoleSize",
+        "ContainerIDFile", "GroupAdd", "Init", "IpcMode", "Isolation", "LogConfig", "MaskedPaths", "Mounts",
+        "OomScoreAdj", "PidMode", "Privileged", "ReadonlyPaths", "ReadonlyRootfs", "RestartPolicy", "Runtime",
+        "SecurityOpt", "StorageOpt", "Sysctls", "Tmpfs", "UTSMode", "UsernsMode", "VolumeDriver", "VolumesFrom",
     }
     | resources.READ
     | devices.READ
     | networking.READ
 )  # fmt: skip
-# Without effect: the client resizes the terminal itself; Windows only; of the past.
-_WITHOUT_EFFECT = frozenset({"Cgroup", "ConsoleSize"}) | resources.WITHOUT_EFFECT
+# Without effect: Windows only; of the past.
+_WITHOUT_EFFECT = frozenset({"Cgroup"}) | resources.WITHOUT_EFFECT
 
 
 def refuse(host: Mapping[str, Any]) -> None:
@@ -63,6 +63,7 @@ def read_settings(host: Mapping[str, Any]) -> dict[str, Any]:
         **{key: fields.texts(host, name) for key, name in _LISTS.items()},
         **{key: fields.flag(host, name) for key, name in _FLAGS.items()},
         "oom_score_adj": fields.number(host, "OomScoreAdj"),
+        "console_size": fields.console_size(host),
     }
 
 
@@ -179,6 +180,7 @@ def write_settings(options: ContainerOptions) -> dict[str, Any]:
         "RestartPolicy": restart.write_restart(options.restart),
         "LogConfig": {"Type": options.log.driver, "Config": options.log.options},
         "OomScoreAdj": options.oom_score_adj,
+        "ConsoleSize": list(options.console_size),
         "Runtime": options.runtime,
     }
     present = {

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.docker import fields
@@ -71,9 +69,6 @@ def _read_endpoints(body: Mapping[str, Any], host: Mapping[str, Any], mode: str)
     found = {
         mode if name in own else name: read_endpoint(mode if name in own else name, each) for name, each in told.items()
     }
-    if mac := fields.text(body, "MacAddress"):
-        first = found.get(mode, Endpoint(mode))
-        found[mode] = msgspec.structs.replace(first, mac=first.mac or mac)
     if found == {mode: Endpoint(mode)}:
         return ()  # it asks for nothing
     return tuple(found[name] for name in sorted(found, key=lambda name: name != mode))
