@@ -23,8 +23,8 @@ from kist.spec.volume import VolumeOptions
 HARMLESS = frozenset(
     {
         "image", "name", "platform", "command", "entrypoint", "env", "working_dir", "user", "group_add", "hostname",
-        "domainname", "storage_options", "cap_drop", "sysctls", "read_only", "init", "tty", "open_stdin", "stdin_once",
-        "attach_stdin", "attach_stdout", "attach_stderr", "auto_remove", "labels", "annotations", "stop_signal",
+        "domainname", "storage_options", "cap_drop", "sysctls", "read_only", "init", "tty", "console_size",
+        "open_stdin", "stdin_once", "attach_stdin", "attach_stdout", "attach_stderr", "auto_remove", "labels", "annotations", "stop_signal",
         "stop_timeout", "timeout", "restart", "healthcheck", "health_on_failure", "container_id_file",
     }
 )  # fmt: skip
