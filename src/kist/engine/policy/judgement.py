@@ -24,8 +24,9 @@ HARMLESS = frozenset(
     {
         "image", "name", "platform", "command", "entrypoint", "env", "working_dir", "user", "group_add", "hostname",
         "domainname", "storage_options", "cap_drop", "sysctls", "read_only", "init", "tty", "console_size",
-        "open_stdin", "stdin_once", "attach_stdin", "attach_stdout", "attach_stderr", "auto_remove", "labels", "annotations", "stop_signal",
-        "stop_timeout", "timeout", "restart", "healthcheck", "health_on_failure", "container_id_file",
+        "open_stdin", "stdin_once", "attach_stdin", "attach_stdout", "attach_stderr", "auto_remove", "labels",
+        "annotations", "stop_signal", "stop_timeout", "timeout", "restart", "healthcheck", "health_on_failure",
+        "container_id_file",
     }
 )  # fmt: skip
 HARMLESS_NETWORKING = frozenset(
