@@ -1,10 +1,15 @@
 """Images and what belongs to registries, as plain HTTP sees them."""
 
+import io
+import json
+import tarfile
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from .conftest import IMAGE, Server
+from .conftest import IMAGE, Server, make_tar
 
 pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
@@ -96,3 +101,202 @@ def test_a_pull_of_what_is_here_gives_it_and_says_that_nobody_was_asked(server: 
     identity = server.good("GET", f"/images/{tagged}/json")["RepoDigests"]
     (digest,) = [each.partition("@")[2] for each in identity if each.startswith(NAME)]
     assert f"{NAME}@{digest}" in server.ask("POST", f"/images/create?fromImage={NAME}&tag={digest}").lines[0]["status"]
+
+
+# lists, inspection, names
+
+
+def listed(server: Server, query: str = "", **filters: list[str]) -> list[Any]:
+    given = f"filters={quote(json.dumps({name.replace('_not', '!'): value for name, value in filters.items()}))}"
+    found: list[Any] = server.good("GET", f"/images/json?{query}&{given}")
+    return found
+
+
+@pytest.fixture
+def labelled(server: Server) -> Iterator[str]:
+    """An image of its own, with labels, imported with every parameter."""
+    query = f"fromSrc=-&repo={NAME}&tag=labelled&message=said&platform=linux/amd64"
+    changes = "".join(f"&changes={quote(change)}" for change in ("LABEL kind=made other=1", "ENV a=b", "CMD true"))
+    raw = make_tar({"of-http-images": b"x" * 5000})
+    (line,) = server.ask("POST", f"/images/create?{query}{changes}", raw=raw).lines
+    yield str(line["status"])
+    server.ask("DELETE", f"/images/{line['status']}?force=1")
+
+
+def test_an_import_takes_every_parameter(server: Server, labelled: str):
+    found = server.good("GET", f"/images/{NAME}:labelled/json")
+    assert (found["Id"], found["Comment"], found["Architecture"]) == (labelled, "said", "amd64")
+    config = found["Config"]
+    assert (config["Labels"], config["Env"]) == ({"kind": "made", "other": "1"}, ["a=b"])
+    assert config["Cmd"] == ["/bin/sh", "-c", "true"]
+    (step,) = server.good(
+        "GET", f"/images/{labelled}/history?platform=%7B%22os%22:%22linux%22,%22architecture%22:%22amd64%22%7D"
+    )
+    assert (step["Comment"], step["Size"]) == ("said", 5000)
+    refused = server.ask("GET", f"/images/{labelled}/history?platform=linux/s390x")
+    assert (refused.status, "specified platform (linux/s390x)" in refused.value["message"]) == (404, True)
+
+
+def test_images_are_chosen_by_labels_and_the_lack_of_them(server: Server, labelled: str):
+    def ids(**filters: list[str]) -> list[str]:
+        return [each["Id"] for each in listed(server, reference=[f"{NAME}:*"], **filters)]
+
+    assert ids(label=["kind=made", "other"]) == [labelled]
+    assert ids(label=["kind=bought"]) == []
+    assert ids(label_not=["kind=bought"]) == [labelled]
+    assert ids(label_not=["other"]) == []
+    for query in ("all=1", "digests=1", "shared-size=1"):
+        assert [each["Id"] for each in listed(server, query, reference=[f"{NAME}:*"])] == [labelled]
+
+
+def test_an_image_tells_its_manifest_and_who_uses_it(server: Server, labelled: str):
+    container = server.create("true", Image=labelled)
+    try:
+        (summary,) = listed(server, "manifests=1&identity=1", reference=[f"{NAME}:labelled"])
+        inspected = server.good("GET", f"/images/{labelled}/json?manifests=1")
+    finally:
+        server.remove(container)
+    (manifest,) = summary["Manifests"]
+    assert inspected["Manifests"] == [manifest]
+    digest = manifest["ID"]
+    assert f"{NAME}@{digest}" in summary["RepoDigests"]
+    assert (manifest["Kind"], manifest["Available"], manifest["Descriptor"]["digest"]) == ("image", True, digest)
+    assert manifest["ImageData"] == {
+        "Platform": {"architecture": "amd64", "os": "linux"},
+        "Containers": [container],
+        "Size": {"Unpacked": summary["Size"]},
+        "Identity": None,
+    }
+    archive = server.ask("GET", f"/images/{labelled}/get").body
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        blobs = sum(each.size for each in opened if each.isfile() and each.name.startswith("blobs/"))
+    assert manifest["Size"] == {"Content": blobs, "Total": blobs + summary["Size"]}
+    assert "Manifests" not in server.good("GET", f"/images/{labelled}/json")
+    assert "Manifests" not in server.good("GET", f"/v1.47/images/{labelled}/json?manifests=1")
+    assert (
+        "Identity" not in listed(server, "manifests=1", reference=[f"{NAME}:labelled"])[0]["Manifests"][0]["ImageData"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/images/json?identity=1", 400, "conflicting options: identity requires manifests=1"),
+        ("GET", '/images/json?filters={"nonsense":["1"]}', 400, "invalid filter 'nonsense'"),
+        ("GET", f"/images/{IMAGE}/json?manifests=1&platform=linux/amd64", 400, "platform options cannot both be set"),
+        ("GET", f"/images/{IMAGE}/get?platform=plan9/mips&platform=plan9/sparc", 404, "platform (plan9/mips)"),
+        ("GET", f"/v1.51/images/{IMAGE}/get?platform=a/b&platform=c/d", 400, "multiple platform parameters are not"),
+        ("POST", "/images/load?platform=a/b&platform=c/d", 501, "an image is for one platform here, and 2 are named"),
+        ("POST", "/images/load?platform={", 400, "invalid platform"),
+        ("POST", f"/images/{IMAGE}/tag?repo=sha256&tag=x", 400, "using digest algorithm as name"),
+        ("POST", f"/images/{IMAGE}/tag", 400, "repo is empty"),
+        ("DELETE", "/images/%20", 400, "image name cannot be blank"),
+        ("DELETE", f"/images/{IMAGE}?platforms=plan9/mips", 404, "specified platform (plan9/mips)"),
+        ("POST", "/build/prune?reserved-space=much", 400, "'much' is not an integer"),
+        ("POST", "/build/prune?max-used-space=-1", 400, "invalid max-used-space: -1"),
+        ("POST", '/build/prune?filters={"type":["a","b"]}', 400, "filters expect only one value"),
+        ("POST", '/build/prune?filters={"mutable":["1"]}', 400, "invalid filter 'mutable'"),
+        ("POST", '/build/prune?filters={"private":{},"shared":{}}', 400, "conflicting filters"),
+        ("POST", '/build/prune?filters={"until":["1h"],"unused-for":["1h"]}', 400, "conflicting filters"),
+        ("POST", '/images/prune?filters={"dangling":["maybe"]}', 400, "invalid filter 'dangling=maybe'"),
+    ],
+)  # fmt: skip
+def test_parameters_of_images_that_cannot_be_right(server: Server, method: str, path: str, status: int, words: str):
+    answer = server.ask(method, quote(path, safe="/?=&:%"))
+    assert answer.status == status, answer.body
+    assert words in (answer.value["message"] if words else "")
+
+
+def test_several_platforms_are_those_of_which_one_must_fit(server: Server, labelled: str):
+    path = f"/images/{labelled}/get?platform=plan9/mips&platform=" + quote('{"os":"linux","architecture":"amd64"}')
+    archive = server.ask("GET", path)
+    assert archive.status == 200
+    loaded = server.ask("POST", "/images/load?quiet=0&platform=linux/amd64", raw=archive.body)
+    assert loaded.lines == [{"stream": f"Loaded image: {NAME}:labelled\n"}]  # the name that it has here
+
+
+# removal, commit
+
+
+def test_an_image_in_use_is_kept_in_dockers_words(server: Server, labelled: str):
+    short = labelled[7:19]
+    container = server.create("true", Image=labelled)
+    try:
+        by_name = server.ask("DELETE", f"/images/{NAME}:labelled")
+        by_id = server.ask("DELETE", f"/images/{labelled}?noprune=1")
+        server.good("POST", f"/images/{labelled}/tag?repo=other-{NAME}&tag=1")
+        referenced = server.ask("DELETE", f"/images/{labelled}")
+        assert server.good("DELETE", f"/images/other-{NAME}:1") == [{"Untagged": f"other-{NAME}:1"}]
+    finally:
+        server.remove(container)
+    assert by_name.status == by_id.status == referenced.status == 409
+    assert by_name.value["message"] == (
+        f'conflict: unable to remove repository reference "{NAME}:labelled" (must force) - '
+        f"container {container[:12]} is using its referenced image {short}"
+    )
+    about = f"conflict: unable to delete {short} (must be forced) - image is "
+    assert by_id.value["message"] == f"{about}being used by stopped container {container[:12]}"
+    assert referenced.value["message"] in {
+        f"{about}being used by stopped container {container[:12]}",
+        f"{about}referenced in multiple repositories",
+    }
+
+
+def test_a_commit_takes_every_parameter(server: Server):
+    container = server.run("sleep", "1000")
+    body = {"Env": ["body=1"], "Labels": {"from": "body"}, "Cmd": ["from", "body"], "ExposedPorts": {"80/tcp": {}}}
+    query = f"container={container}&repo={NAME}&tag=committed&author=Me&comment=why&pause=0&changes=" + quote(
+        "ENV change=2"
+    )
+    try:
+        made = server.good("POST", f"/commit?{query}&changes={quote('WORKDIR /tmp')}", body)["Id"]
+        wrong = [
+            server.ask("POST", f"/commit?container={container}&repo={NAME}&changes=RUN%20true"),
+            server.ask("POST", f"/commit?container={container}&repo=UPPER"),
+            server.ask("POST", f"/commit?container={container}", {"Env": "a=b"}),
+            server.ask("POST", "/commit"),
+        ]
+    finally:
+        server.remove(container)
+    found = server.good("GET", f"/images/{NAME}:committed/json")
+    server.good("DELETE", f"/images/{NAME}:committed")
+    assert (found["Id"], found["Author"], found["Comment"]) == (made, "Me", "why")
+    config = found["Config"]
+    assert {"body=1", "change=2"} <= set(config["Env"])
+    assert (config["Cmd"], config["Labels"], config["WorkingDir"]) == (["from", "body"], {"from": "body"}, "/tmp")
+    assert config["ExposedPorts"] == {"80/tcp": {}}
+    assert [answer.status for answer in wrong] == [400] * 4
+
+
+# the build cache
+
+
+def test_the_build_cache_is_cleaned_up_to_what_is_asked_for(server: Server):
+    def pruned(query: str = "", **filters: list[str]) -> list[str]:
+        given = quote(json.dumps(filters))
+        found = server.good("POST", f"/build/prune?dry-run=1&{query}&filters={given}")["CachesDeleted"]
+        return [] if found is None else list(found)
+
+    context = make_tar({"Dockerfile": f"FROM {IMAGE}\nRUN echo of-http-images > /made\n".encode()})
+    lines = server.ask("POST", "/build?nocache=1", raw=context).lines
+    image = next(line["aux"]["ID"] for line in lines if "aux" in line)
+    kept = set(pruned())
+    everything = set(pruned("all=1"))
+    assert set(pruned("all=1", shared=["true"])) == everything - kept  # its layer is the image's
+    server.good("DELETE", f"/images/{image}")
+    own = set(pruned()) - kept
+    assert len(own) == 1
+    assert own <= set(pruned(private=["true"], type=["regular"], description=["build"]))
+    assert own.isdisjoint(pruned(shared=["1"]))
+    assert own.isdisjoint(pruned(type=["exec.cachemount"]))
+    assert pruned(parent=["some"]) == [] == pruned(description=["another"])
+    assert own.isdisjoint(pruned(until=["24h"]))
+    assert pruned(f"reserved-space={1 << 50}") == pruned(f"keep-storage={1 << 50}") == []
+    assert pruned(f"max-used-space={1 << 50}") == pruned("min-free-space=1") == []
+    assert own <= set(pruned("max-used-space=1"))
+    assert own <= set(pruned(f"min-free-space={1 << 59}"))
+    assert pruned(f"max-used-space=1&reserved-space={1 << 50}") == []
+    (key,) = own
+    answer = server.good("POST", f"/build/prune?filters={quote(json.dumps({'id': [key]}))}")
+    assert answer["CachesDeleted"] == [key]
+    assert answer["SpaceReclaimed"] > 0

@@ -33,7 +33,7 @@ from kist.spec.image import (
 )
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
-from kist.spec.summary import Image, RemovedImage
+from kist.spec.summary import Image, ImageManifest, RemovedImage
 from kist.store import Store, Without
 
 
@@ -219,6 +219,13 @@ class Images:
         diff_ids = image.config.rootfs.diff_ids
         chains = chain_ids(diff_ids)
         return tuple(Layer(*parts) for parts in zip(manifest.layers, diff_ids, chains, strict=True))
+
+    def manifest(self, image: Image) -> ImageManifest:
+        """What an image's manifest is, and how large all is that it speaks of."""
+        data = self._store.blobs.read(image.manifest)
+        found = parse_manifest(data)
+        described = Descriptor(found.media_type, image.manifest, len(data), platform=image.config.platform)
+        return ImageManifest(described, len(data) + sum(each.size for each in (found.config, *found.layers)))
 
     def layer_sizes(self, image: Image) -> tuple[int, ...]:
         """Bytes of each layer's files, from the lowest up."""

@@ -1,5 +1,6 @@
 """Clean-up: what nobody needs is chosen, then removed, or only told (``dry_run``)."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from kist.engine.volume_rules import in_use
 from kist.errors import Conflict, NotFound
 from kist.spec.container import Container
 from kist.spec.docker.filters import match_labels
+from kist.spec.docker.usage import describe_cache
 from kist.spec.event import Kind
 from kist.spec.prune import CachePruning, Pruning
 from kist.spec.reference import Reference
@@ -109,7 +111,7 @@ class Prune:
 
     def build_cache(self, pruning: CachePruning, *, dry_run: bool = False) -> Pruned:
         """Forget entries of the build cache, the longest unused first, and give back what only they kept."""
-        chosen = _choose(self._usage.needs(), pruning)
+        chosen = _choose(self._usage.needs(), pruning, shutil.disk_usage(self._store.root).free)
         keys = frozenset(chosen)
         if dry_run:
             size = self._store.survey(Without(cache=keys)).size
@@ -156,20 +158,32 @@ def _pruned_volumes(chosen: Sequence[VolumeUsage]) -> Pruned:
     return Pruned(tuple(used.volume.name for used in chosen), (), sum(used.size for used in chosen))
 
 
-def _choose(needs: Needs, pruning: CachePruning) -> list[str]:
+def _choose(needs: Needs, pruning: CachePruning, free: int) -> list[str]:
     of_images = needs.of_images()
     before = pruning.until // 1_000_000_000
     fitting = {
         key
         for key, parts, used_at in needs.cache
-        if (pruning.every or parts.isdisjoint(of_images))
-        and (not before or used_at < before)
-        and (not pruning.ids or key.startswith(pruning.ids) or key.partition(":")[2].startswith(pruning.ids))
+        if (not before or used_at < before) and _fits_cache(key, pruning, shared=not parts.isdisjoint(of_images))
     }
-    if not pruning.keep:
+    if not (pruning.keep or pruning.most or pruning.least_free):
         return [key for key, _, _ in needs.cache if key in fitting]
     entries = [Entry(key, needs.here.with_below(parts), key in fitting) for key, parts, _ in needs.cache]
-    return eviction.choose(entries, of_images, needs.here.sizes, needs.cache_size - pruning.keep)
+    excess = needs.cache_size - pruning.leaves(needs.cache_size, free)
+    return eviction.choose(entries, of_images, needs.here.sizes, excess)
+
+
+def _fits_cache(key: str, pruning: CachePruning, *, shared: bool) -> bool:
+    """Whether an entry may go, but for its age; it has no parents, and its kind and description are as ``df`` tells."""
+    kind, description = describe_cache(key)
+    return (
+        (pruning.every or not shared)
+        and pruning.shared in {None, shared}
+        and not pruning.parents
+        and (not pruning.kinds or kind in pruning.kinds)
+        and (not pruning.descriptions or description in pruning.descriptions)
+        and (not pruning.ids or key.startswith(pruning.ids) or key.partition(":")[2].startswith(pruning.ids))
+    )
 
 
 def fits(pruning: Pruning, created_at: int, labels: Mapping[str, str]) -> bool:

@@ -3,7 +3,7 @@
 import msgspec
 
 from kist.spec.digest import Digest
-from kist.spec.image import ImageConfig
+from kist.spec.image import Descriptor, ImageConfig
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -24,6 +24,18 @@ class Image(msgspec.Struct, frozen=True):
     created_at: int
     size: int
     config: ImageConfig
+
+
+class ImageManifest(msgspec.Struct, frozen=True):
+    """The manifest of an image.
+
+    Attributes:
+        descriptor: its media type, digest and size, and the image's platform.
+        content: bytes of the manifest itself, the config and the layers' blobs.
+    """
+
+    descriptor: Descriptor
+    content: int
 
 
 class RemovedImage(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from kist.api.access import Access
 from kist.api.bodies import with_upload
 from kist.api.call import Call
 from kist.api.http import StreamResponse
-from kist.api.jobs import Emit, Work, stream_job
+from kist.api.jobs import Emit, Work, Write, stream_job
 from kist.api.routing import Route
 from kist.errors import Conflict, Forbidden, InvalidInput
 from kist.spec.build import BuildOptions
@@ -37,7 +37,14 @@ async def build(call: Call) -> StreamResponse:
 
 async def _told(call: Call, work: Work) -> StreamResponse:
     """The answer of a build, which ``buildid`` makes known to ``cancel``."""
-    return await stream_job(call, work, _Quiet() if call.flag("q") else write_build_event, call.text("buildid"))
+    write = _Quiet() if call.flag("q") else write_build_event
+    if not call.follows("a build tells ids"):
+        return await stream_job(call, work, partial(_without_ids, write), call.text("buildid"))
+    return await stream_job(call, work, write, call.text("buildid"))
+
+
+def _without_ids(write: Write, event: Event) -> list[dict[str, Any]]:
+    return [line for line in write(event) if "aux" not in line]
 
 
 async def cancel(call: Call) -> StreamResponse:

@@ -1,9 +1,9 @@
 """Images (Engine API, tag Image), but for the build."""
 
 import time
-from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -13,11 +13,13 @@ from kist.api.call import Call
 from kist.api.http import StreamResponse
 from kist.api.routes.registry import pull
 from kist.api.routing import Route
-from kist.errors import Forbidden, InvalidInput
+from kist.errors import Forbidden, InvalidInput, Unsupported
+from kist.spec.digest import Digest
 from kist.spec.docker.filters import Filters, match_image, matching_references, read_image_filters
-from kist.spec.docker.images import write_history, write_inspect, write_removed, write_summary
+from kist.spec.docker.images import write_history, write_inspect, write_manifest, write_removed, write_summary
 from kist.spec.docker.platforms import read_platform
 from kist.spec.image import ContainerConfig
+from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
 
@@ -38,9 +40,25 @@ async def list_images(call: Call) -> StreamResponse:
     if call.wants_values:
         return call.reply_value(found)
     shared = await call.run_long(call.engine.usage.shared_of_images) if call.flag("shared-size") else {}
-    users = Counter(each.image_id for each in await call.run(call.engine.containers, all=True))
-    listed = [write_summary(image, users[image.id], shared.get(image.id, -1)) for image in found]
+    users = await call.run(_users, call.engine)
+    listed = [write_summary(image, len(users[image.id]), shared.get(image.id, -1)) for image in found]
+    if call.flag("manifests"):
+        identity = call.flag("identity")
+        for summary, image in zip(listed, found, strict=True):
+            summary["Manifests"] = await call.run(_manifests, call.engine, image, users[image.id], identity=identity)
     return call.reply(listed, operation="ImageList")
+
+
+def _users(engine: "Engine") -> Mapping[Digest, list[str]]:
+    """The ids of the caller's containers, by their images."""
+    found: defaultdict[Digest, list[str]] = defaultdict(list)
+    for each in engine.containers(all=True):
+        found[each.image_id].append(each.id)
+    return found
+
+
+def _manifests(engine: "Engine", image: Image, users: Sequence[str], *, identity: bool = False) -> list[dict[str, Any]]:
+    return [write_manifest(image, engine.catalogue.manifest(image), users, identity=identity)]
 
 
 def _select(engine: "Engine", filters: Filters) -> tuple[Image, ...]:
@@ -60,7 +78,11 @@ async def inspect(call: Call) -> StreamResponse:
         raise InvalidInput("conflicting options: manifests and platform options cannot both be set")
     driver = call.engine.store.snapshots.driver
     image = await _image(call)
-    return call.answer(image, lambda found: write_inspect(found, driver=driver), operation="ImageInspect")
+    told: dict[str, Any] = {}
+    if call.flag("manifests"):
+        users = (await call.run(_users, call.engine))[image.id]
+        told["Manifests"] = await call.run(_manifests, call.engine, image, users, identity=True)
+    return call.answer(image, lambda found: write_inspect(found, driver=driver) | told, operation="ImageInspect")
 
 
 async def _image(call: Call) -> Image:
@@ -83,6 +105,8 @@ async def tag(call: Call) -> StreamResponse:
     repository = call.text("repo")
     if not repository:
         raise InvalidInput("the parameter repo is empty", hint="repo is the new name, without its tag")
+    if repository == "sha256":
+        raise InvalidInput("refusing to create an ambiguous tag using digest algorithm as name")
     await call.run(call.engine.tag, call.fields["name"], _named(repository, call.text("tag")))
     return call.done(201)
 
@@ -93,6 +117,8 @@ def _named(repository: str, tag_text: str) -> str:
 
 async def remove(call: Call) -> StreamResponse:
     """Take a name away, and the image with its last one."""
+    if not call.fields["name"].strip():
+        raise InvalidInput("image name cannot be blank")
     for platform in (read_platform(text) for text in call.values("platforms")):
         await call.run(call.engine.catalogue.of_platform, call.fields["name"], platform)
     act = call.engine.image_removal if call.flag("dry-run") else call.engine.remove_image
@@ -117,17 +143,46 @@ async def save_many(call: Call) -> StreamResponse:
 
 
 async def _save(call: Call, names: list[str]) -> StreamResponse:
-    platform = _platform(call)
-    return await with_download(call, _TAR, lambda target: call.engine.save(names, target, platform=platform))
+    wanted = _platforms(call)
+    await call.run(_check_platforms, call.engine, names, wanted)
+    return await with_download(call, _TAR, lambda target: call.engine.save(names, target))
 
 
-def _platform(call: Call) -> str:
-    if len(call.values("platform")) > 1 and not call.follows("several platforms may be named"):
+def _check_platforms(engine: "Engine", names: Sequence[str], wanted: Sequence[Platform]) -> None:
+    """Refuse images that are for none of the platforms; an image here is for one.
+
+    Raises:
+        NotFound: names the image.
+    """
+    for name in names:
+        image = engine.image(name)
+        if wanted and not any(image.config.platform.is_one_of(each) for each in wanted):
+            engine.catalogue.of_platform(name, wanted[0])  # raises
+
+
+def _platforms(call: Call) -> list[Platform]:
+    """The platforms that the parameter ``platform`` names; none for any."""
+    values = call.values("platform")
+    if len(values) > 1 and not call.follows("several platforms may be named"):
         raise InvalidInput(
             "multiple platform parameters are not supported in this API version; use API version 1.52 or later"
         )
-    found = read_platform(call.text("platform"))
-    return str(found) if found is not None else ""
+    return [found for text in values if (found := read_platform(text)) is not None]
+
+
+def _platform(call: Call) -> str:
+    """The one platform of a request that brings an image: of several platforms one is kept.
+
+    Raises:
+        Unsupported: several are named.
+    """
+    wanted = _platforms(call)
+    if len(wanted) > 1:
+        raise Unsupported(
+            f"an image is for one platform here, and {len(wanted)} are named",
+            hint="load one of them, give it a name of its own, and then the other",
+        )
+    return str(wanted[0]) if wanted else ""
 
 
 async def load(call: Call) -> StreamResponse:

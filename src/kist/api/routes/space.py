@@ -50,8 +50,14 @@ async def volumes(call: Call) -> StreamResponse:
 
 async def build_cache(call: Call) -> StreamResponse:
     """Forget entries of the build cache."""
-    keep = next((size for name in _KEEPS if (size := call.integer(name)) is not None), 0)
-    pruning = prune.read_cache_pruning(call.text("filters"), time.time_ns(), every=call.flag("all"), keep=keep)
+    pruning = prune.read_cache_pruning(
+        call.text("filters"),
+        time.time_ns(),
+        every=call.flag("all"),
+        keep=call.integer("reserved-space") or call.integer("keep-storage") or 0,  # the newer name first
+        most=call.integer("max-used-space") or 0,
+        least_free=call.integer("min-free-space") or 0,
+    )
     pruned = await call.run_long(call.engine.prune_build_cache, pruning, dry_run=call.flag("dry-run"))
     return call.answer(pruned, prune.write_pruned_cache)
 
@@ -62,9 +68,6 @@ async def unused(call: Call) -> StreamResponse:
     found = await call.run_long(call.engine.unused, pruning, every=call.flag("all"), volumes=call.flag("volumes"))
     return call.answer(found, prune.write_unused)
 
-
-# The newest name first; ``keep-storage`` is what clients before API 1.48 send.
-_KEEPS = ("max-used-space", "reserved-space", "keep-storage")
 
 ROUTES = (
     Route("GET", "/system/df", usage, Access.OWNER),

@@ -27,13 +27,15 @@ _CONTAINER_FILTERS = frozenset(
 )  # fmt: skip
 _ISOLATIONS = frozenset({"default", "hyperv", "process"})
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?\Z")
-_IMAGE_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+_IMAGE_FILTERS = frozenset({"before", "dangling", "label", "label!", "reference", "since", "until"})
 _HEALTHS = frozenset({"none", "starting", "healthy", "unhealthy"})
 _STATES = frozenset({"created", "running", "paused", "restarting", "removing", "exited", "dead"})
 
 
-def read_filters(text: str, known: frozenset[str]) -> Filters:
+def read_filters(text: str, known: frozenset[str], *, alone: frozenset[str] = frozenset()) -> Filters:
     """Filters by name: ``{"name": ["value"]}``, or the older ``{"name": {"value": true}}``.
+
+    Those of ``alone`` are ``true`` where they have no value.
 
     Raises:
         InvalidInput: it is not JSON of that shape, or a filter is unknown.
@@ -50,8 +52,8 @@ def read_filters(text: str, known: frozenset[str]) -> Filters:
             near = difflib.get_close_matches(name, known, n=1)
             meant = f"did you mean {near[0]}? " if near else ""
             raise InvalidInput(f"invalid filter '{name}'", hint=f"{meant}the filters are " + ", ".join(sorted(known)))
-        if values:
-            found[name] = tuple(values)
+        if values or name in alone:
+            found[name] = tuple(values) or ("true",)
     return found
 
 
@@ -241,7 +243,10 @@ def match_image(
         return False
     if "reference" in filters and not matching_references(image, filters["reference"]):
         return False
-    return match_labels(image.config.config.labels or {}, filters.get("label", ()))
+    labels = image.config.config.labels or {}
+    if any(match_labels(labels, (each,)) for each in filters.get("label!", ())):
+        return False
+    return match_labels(labels, filters.get("label", ()))
 
 
 def matching_references(image: Image, patterns: Iterable[str]) -> tuple[str, ...]:

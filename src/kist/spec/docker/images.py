@@ -7,7 +7,7 @@ from kist.spec.docker.times import NEVER, read_time, write_time
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.reference import Reference
-from kist.spec.summary import Image, RemovedImage
+from kist.spec.summary import Image, ImageManifest, RemovedImage
 
 _SECOND = 1_000_000_000
 
@@ -91,6 +91,32 @@ def write_inspect(image: Image, *, driver: str = "overlay") -> dict[str, Any]:
         "Variant": config.variant,
     }
     return inspect | {name: value for name, value in optional.items() if value}
+
+
+def write_manifest(
+    image: Image, manifest: ImageManifest, containers: Sequence[str], *, identity: bool = False
+) -> dict[str, Any]:
+    """An entry of ``Manifests`` (Engine API, ImageManifestSummary): an image here has one.
+
+    Args:
+        image: whose it is.
+        manifest: what it is.
+        containers: the ids of those that use it.
+        identity: tell where it comes from, too: of which nothing is known that anybody has verified.
+    """
+    data = {
+        "Platform": to_builtins(image.config.platform),
+        "Containers": list(containers),
+        "Size": {"Unpacked": image.size},
+    }
+    return {
+        "ID": str(image.manifest),
+        "Descriptor": to_builtins(manifest.descriptor),
+        "Available": True,
+        "Size": {"Content": manifest.content, "Total": manifest.content + image.size},
+        "Kind": "image",
+        "ImageData": data | ({"Identity": None} if identity else {}),
+    }
 
 
 def write_history(image: Image, sizes: Sequence[int]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ _COMMON = frozenset({"until", "label", "label!"})
 _CACHE = frozenset({
     "until", "id", "unused-for", "type", "inuse", "shared", "private", "description", "parent", "mutable", "immutable",
 })  # fmt: skip
+_CACHE_FLAGS = frozenset({"inuse", "shared", "private"})
 
 
 def read_container_pruning(text: str, now: int) -> Pruning:
@@ -41,14 +42,48 @@ def read_volume_pruning(text: str, now: int) -> tuple[Pruning, bool]:
     return _pruning(filters, now), wanted == {True}
 
 
-def read_cache_pruning(text: str, now: int, *, every: bool, keep: int) -> CachePruning:
-    """The ``filters`` and other parameters of BuildPrune."""
-    filters = read_filters(text, _CACHE)
-    for name in sorted(filters.keys() - {"until", "unused-for", "id"}):
-        raise InvalidInput(
-            f"invalid filter '{name}'", hint="entries of this cache are chosen by until, unused-for and id"
-        )
-    return CachePruning(every, _until(filters, now), keep, filters.get("id", ()))
+def read_cache_pruning(
+    text: str, now: int, *, every: bool, keep: int = 0, most: int = 0, least_free: int = 0
+) -> CachePruning:
+    """The ``filters`` and other parameters of BuildPrune.
+
+    Raises:
+        InvalidInput: a filter is unknown, has several values, or one that cannot be right.
+    """
+    for name, size in (("reserved-space", keep), ("max-used-space", most), ("min-free-space", least_free)):
+        if size < 0:
+            raise InvalidInput(f"invalid {name}: {size}", hint="it is a number of bytes")
+    filters = read_filters(text, _CACHE, alone=_CACHE_FLAGS)
+    for name in sorted(filters.keys() & {"mutable", "immutable"}):
+        raise InvalidInput(f"invalid filter '{name}'", hint="entries of this cache are chosen by until, id, type, "
+                           "parent, description, inuse, shared and private")  # fmt: skip
+    for name in sorted(filters.keys() - {"id"}):
+        if len(filters[name]) > 1:
+            raise InvalidInput("filters expect only one value", hint=f"name {name} once")
+    if "until" in filters and "unused-for" in filters:
+        raise InvalidInput('conflicting filters: "until" and "unused-for"')
+    return CachePruning(
+        every,
+        _until(filters, now),
+        keep,
+        most,
+        least_free,
+        ids=filters.get("id", ()),
+        kinds=filters.get("type", ()),
+        parents=filters.get("parent", ()),
+        descriptions=filters.get("description", ()),
+        shared=_shared(filters),
+    )
+
+
+def _shared(filters: Filters) -> bool | None:
+    """Whether entries are to be shared with images, which is also what being in use is here."""
+    wanted = {_truth(name, filters[name][0]) for name in ("inuse", "shared") if name in filters}
+    if "private" in filters:
+        wanted.add(not _truth("private", filters["private"][0]))
+    if len(wanted) > 1:
+        raise InvalidInput('conflicting filters: "inuse", "shared" and "private"')
+    return wanted.pop() if wanted else None
 
 
 def _pruning(filters: Filters, now: int) -> Pruning:
@@ -84,11 +119,15 @@ def write_cache_pruning(pruning: CachePruning) -> list[tuple[str, str | int | No
     """The query parameters that ``read_cache_pruning`` reads back."""
     moment = write_moment(pruning.until)
     filters = {"until": [moment]} if moment else {}
-    if pruning.ids:
-        filters["id"] = list(pruning.ids)
+    lists = (("id", pruning.ids), ("type", pruning.kinds), ("parent", pruning.parents))
+    filters |= {name: list(values) for name, values in (*lists, ("description", pruning.descriptions)) if values}
+    if pruning.shared is not None:
+        filters["shared"] = [str(pruning.shared).lower()]
     return [
         ("all", int(pruning.every)),
-        ("keep-storage", pruning.keep or None),
+        ("reserved-space", pruning.keep or None),
+        ("max-used-space", pruning.most or None),
+        ("min-free-space", pruning.least_free or None),
         ("filters", encode(filters).decode()),
     ]
 

@@ -108,12 +108,18 @@ def _cache(usage: DiskUsage) -> _Part:
     return totals, [_entry(each) for each in usage.cache]
 
 
+def describe_cache(key: str) -> tuple[str, str]:
+    """The type and the description of an entry of the build cache, by its key."""
+    return "regular", key.partition(":")[0]
+
+
 def _entry(each: CacheUsage) -> dict[str, Any]:
     moment = write_time(each.used_at * _SECOND)
+    kind, description = describe_cache(each.key)
     return {
         "ID": each.key.rpartition(":")[2],
-        "Type": "regular",
-        "Description": each.key.partition(":")[0],
+        "Type": kind,
+        "Description": description,
         "InUse": each.shared,
         "Shared": each.shared,
         "Size": each.size,
