@@ -2,11 +2,17 @@
 
 import base64
 import contextlib
+import gzip
 import json
+import lzma
+import os
 import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
@@ -252,3 +258,145 @@ def _steps_running(server: Server) -> list[str]:
     known = {each["Id"] for each in server.good("GET", "/containers/json?all=1")}
     found = (server.directory / "run" / "containers").glob("*/state.json")
     return sorted(each.parent.name for each in found if each.parent.name not in known)
+
+
+# contexts from elsewhere
+
+
+class Site(BaseHTTPRequestHandler):
+    """Files by their paths, each with what it is said to be."""
+
+    files: ClassVar[dict[str, tuple[str, bytes]]] = {}
+
+    def do_GET(self) -> None:
+        kind, body = self.files.get(self.path.partition("?")[0], ("", b""))
+        self.send_response(200 if kind or body else 404)
+        if kind:
+            self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The address of a server on the loopback interface."""
+    text = f"FROM {IMAGE}\nLABEL from=web\n".encode()
+    archive = make_tar({"Dockerfile": text + b"COPY file /\n", "d/Other": text, "file": b"x"})
+    Site.files = {
+        "/Dockerfile": ("text/plain; charset=utf-8", text),
+        "/nameless": ("application/octet-stream", text),
+        "/c.tar": ("application/x-tar", archive),
+        "/c.tar.gz": ("application/octet-stream", gzip.compress(archive)),
+        "/c.tar.xz": ("", lzma.compress(archive)),
+        "/page": ("text/html", b"<html>"),
+        "/broken.tar": ("application/x-tar", b"no archive" * 100),
+    }
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/Dockerfile",
+        "/Dockerfile&dockerfile=ignored",
+        "/nameless",
+        "/c.tar",
+        "/c.tar.gz&dockerfile=d/Other",
+        "/c.tar.xz",
+    ],
+)
+def test_a_remote_context_is_a_text_or_an_archive(server: Server, site: str, query: str):
+    answer = server.ask("POST", f"/build?remote={site}{query}")
+    assert server.good("GET", f"/images/{image_of(answer)}/json")["Config"]["Labels"] == {"from": "web"}
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "words"),
+    [
+        ("{site}/nothing", 404, "error downloading remote context {site}/nothing"),
+        ("{site}/page", 400, "unsupported Content-Type 'text/html'"),
+        ("{site}/broken.tar", 500, ""),
+        ("http://127.0.0.1:1/x", 503, "connection refused"),
+        ("ftp://127.0.0.1/x", 400, "remoteURL (ftp://127.0.0.1/x) could not be recognized as URL"),
+        ("/etc/passwd", 400, "could not be recognized as URL"),
+        ("file:///etc", 400, "could not be recognized as URL"),
+        ("git://-oProxyCommand=x/y", 400, "invalid refspec or host"),
+        ("git@-oProxyCommand=x:y", 400, "invalid refspec or host"),
+        ("git://127.0.0.1/x#--upload-pack=x", 400, "invalid refspec or host"),
+        ("git://127.0.0.1:1/x.git", 503, "error fetching git://127.0.0.1:1/x.git"),
+        ("http://me:secret@127.0.0.1:1/x.git", 503, "error fetching http://127.0.0.1:1/x.git"),
+    ],
+)
+def test_a_context_that_cannot_be_had_says_why(server: Server, site: str, url: str, status: int, words: str):
+    answer = server.ask("POST", f"/build?remote={quote(url.format(site=site), safe='')}")
+    assert (answer.status, words.format(site=site) in answer.value["message"]) == (status, True), answer.body
+    assert b"secret" not in answer.body
+
+
+@pytest.fixture(scope="module")
+def repository(site: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bare repository on the site, for a server that knows nothing of Git."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git (Debian: git)")
+    work = tmp_path_factory.mktemp("repository")
+    (work / "d").mkdir()
+    text = f"FROM {IMAGE}\nLABEL from=main\nCOPY . /of-http-builds\nRUN ls -a /of-http-builds\n"
+    (work / "Dockerfile").write_text(text)
+    (work / "d" / "Dockerfile").write_text(f"FROM {IMAGE}\nLABEL from=directory\n")
+    (work / "out").symlink_to("/etc")
+    plain = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "HOME": str(work)}
+
+    def git(*arguments: str) -> None:
+        named = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
+        subprocess.run(["git", *named, *arguments], cwd=work, env=plain, check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    git("checkout", "-b", "other")
+    (work / "Dockerfile").write_text(f"FROM {IMAGE}\nLABEL from=other\n")
+    git("commit", "-am", "two")
+    git("checkout", "main")
+    git("clone", "--bare", ".", "bare")
+    git("-C", "bare", "update-server-info")
+    for path in (work / "bare").rglob("*"):
+        if path.is_file():
+            Site.files[f"/r.git/{path.relative_to(work / 'bare')}"] = ("", path.read_bytes())
+    return f"{site}/r.git"
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize(
+    ("fragment", "label"), [("", "main"), ("#other", "other"), ("#main:d", "directory"), ("#:/d", "directory")]
+)
+def test_a_repository_is_a_context_without_its_history(server: Server, repository: str, fragment: str, label: str):
+    answer = server.ask("POST", f"/build?nocache=1&remote={quote(repository + fragment, safe='')}")
+    assert server.good("GET", f"/images/{image_of(answer)}/json")["Config"]["Labels"] == {"from": label}
+    if label == "main":
+        assert "\nDockerfile\nd\nout\n" in printed(answer)
+        assert ".git" not in printed(answer)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "status", "words"),
+    [
+        ("#nosuch", 404, "couldn't find remote ref nosuch"),
+        ("#main:nosuch", 404, "not a directory: 'nosuch'"),
+        ("#main:out", 400, "not within git root"),
+        ("#main:../..", 400, "not within git root"),
+    ],
+)
+def test_what_a_repository_has_not(server: Server, repository: str, fragment: str, status: int, words: str):
+    answer = server.ask("POST", f"/build?remote={quote(repository + fragment, safe='')}")
+    assert (answer.status, words in answer.value["message"]) == (status, True), answer.body

@@ -63,6 +63,20 @@ def test_build_arguments_target_and_file(cli: Any, tmp_path: Path) -> None:
     cli.good("rmi", "t:a")
 
 
+def test_commands_have_what_the_options_say(cli: Any, tmp_path: Path) -> None:
+    look = "FROM busybox:test\nRUN cat /etc/hosts /proc/self/mounts; ulimit -n; cat /proc/net/dev\n"
+    place, file = context(tmp_path / "c", look), tmp_path / "id"
+    options = ("--add-host", "away:192.0.2.7", "--shm-size", "1m", "--ulimit", "nofile=123", "--network=none", "--rm")
+    done = cli("build", "--no-cache", *options, "--pull", "--iidfile", str(file), "--progress", "plain", place)
+    assert done.returncode == 0, done.stderr
+    for words in ("192.0.2.7 away", "size=1024k", " 123\n", "no registry is asked for newer base images yet"):
+        assert words in done.stderr
+    assert "eth0" not in done.stderr
+    cli.good("rmi", file.read_text())
+    for wrong in (("--memory", "1k"), ("--network", "nosuch"), ("--platform", "plan9/mips")):
+        assert cli("build", *wrong, place).returncode != 0
+
+
 @pytest.mark.parametrize(
     ("dockerfile", "code", "words"),
     [
@@ -86,7 +100,7 @@ def test_a_build_that_fails_says_where_and_why(
     [
         (["none-such-dir"], "none-such-dir"),
         (["-f", "none-such-file", "."], "none-such-file"),
-        (["https://x/y"], "not supported"),
+        (["http://127.0.0.1:1/Dockerfile"], "error downloading remote context http://127.0.0.1:1/Dockerfile"),
         (["-f", "/etc/passwd", "."], "outside the build context"),
     ],
 )

@@ -5,7 +5,7 @@ import io
 import shutil
 import urllib.error
 import urllib.request
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from kist.errors import InvalidInput, NotFound, Unavailable, see_doctor
 
@@ -21,7 +21,7 @@ _HANDLERS = (
 )
 
 
-class Download(io.RawIOBase):
+class _Body(io.RawIOBase):
     """The bytes at a URL, which fails where they end before the size that the server told."""
 
     def __init__(self, url: str, response: http.client.HTTPResponse) -> None:
@@ -57,7 +57,15 @@ class Download(io.RawIOBase):
         super().close()
 
 
-def open_url(url: str, directory: str) -> BinaryIO:
+class Download(io.BufferedReader):
+    """The same, to be read; ``content_type`` is what the server says that it is, empty where it says nothing."""
+
+    def __init__(self, body: _Body, content_type: str) -> None:
+        super().__init__(body, 1 << 20)
+        self.content_type = content_type
+
+
+def open_url(url: str, directory: str) -> Download:
     """The content at an ``http`` or ``https`` URL.
 
     Args:
@@ -87,12 +95,13 @@ def open_url(url: str, directory: str) -> BinaryIO:
         raise Unavailable(
             f"Get {url!r}: {cause.lower()}", hint=see_doctor("dns", "check the address and the network")
         ) from error
-    download = Download(url, cast("http.client.HTTPResponse", response))
+    answer = cast("http.client.HTTPResponse", response)
+    body = _Body(url, answer)
     free = shutil.disk_usage(directory).free
-    if download.size is not None and download.size > free:
-        download.close()
+    if body.size is not None and body.size > free:
+        body.close()
         raise Unavailable(
-            f"{url} has {download.size} bytes, and {directory} has room for {free}",
+            f"{url} has {body.size} bytes, and {directory} has room for {free}",
             hint=see_doctor("space", "free some space there: kist system prune --dry-run tells what would go"),
         )
-    return cast("BinaryIO", io.BufferedReader(download, 1 << 20))
+    return Download(body, answer.headers.get("Content-Type", ""))

@@ -5,6 +5,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from msgspec import structs
+
 from kist.api.access import Access
 from kist.api.bodies import with_upload
 from kist.api.call import Call
@@ -25,11 +27,15 @@ _MOST_HELD = 1000
 
 
 async def build(call: Call) -> StreamResponse:
-    """Build an image from a context that comes as a tar archive, compressed or not."""
+    """Build an image from a context that comes as a tar archive, compressed or not, or that ``remote`` names."""
     options = read_build(call.text, call.values)
     check_registry_config(call.request.headers.get("X-Registry-Config", ""))
 
+    remote = call.text("remote")
+
     async def work(emit: Emit) -> Finished:
+        if remote:
+            return await call.run_long(_build_remote, call.engine, remote, options, emit)
         return await with_upload(call, partial(_build, call.engine, options, emit))
 
     return await _told(call, work)
@@ -101,6 +107,20 @@ def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) 
     with engine.store.temporary() as directory:
         receive_context(body, directory)
         image = run_build(engine, directory, options, emit)
+    return Finished(str(image.id), image.references)
+
+
+def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit) -> Finished:
+    """The same of a context that the engine fetches."""
+    from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
+    from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
+
+    engine.catalogue.check(options)
+    if not engine.catalogue.may_fetch:
+        raise Forbidden("only the engine's own user may have it fetch a build context", hint="send the context")
+    with engine.store.temporary() as directory:
+        context, dockerfile = fetch(url, directory, options.dockerfile)
+        image = run_build(engine, context, structs.replace(options, dockerfile=dockerfile), emit)
     return Finished(str(image.id), image.references)
 
 

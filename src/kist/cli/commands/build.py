@@ -3,7 +3,8 @@
 import os
 import time
 
-from kist.cli import values
+from kist.cli import build_options, values
+from kist.cli.build_options import step_query
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.progress import KINDS
 from kist.errors import InvalidInput, NotFound, Unsupported
@@ -11,7 +12,6 @@ from kist.errors import InvalidInput, NotFound, Unsupported
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
@@ -25,17 +25,23 @@ def run(context: "Context", arguments: "Arguments") -> int:
     from kist.client.upload import body_of  # noqa: PLC0415 - the same
 
     source, wire = arguments.operands[0], context.wire
-    if "://" in source or source.startswith("git@"):
-        raise Unsupported(f"building from {source!r} is not supported yet", hint="clone or download it first")
+    if _is_remote(source):
+        query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), ("remote", source)]
+        return make(context, arguments, lambda show: jobs.build(wire, query, (), show))
     if source == "-":
         if os.isatty(0):
             raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
-        options = _options(context, arguments, arguments.text("file") or "Dockerfile")
-        return make(context, arguments, lambda show: jobs.build(wire, jobs.build_query(options), body_of(0), show))
-    options = _options(context, arguments, dockerfile_in(source, arguments.text("file")))
-    archive = pack(source, options["dockerfile"])
-    query = jobs.build_query(options)
+        query = _query(context, arguments, arguments.text("file") or "Dockerfile")
+        return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show))
+    dockerfile = dockerfile_in(source, arguments.text("file"))
+    archive, query = pack(source, dockerfile), _query(context, arguments, dockerfile)
     return make(context, arguments, lambda show: jobs.build_directory(wire, query, source, archive, show))
+
+
+def _is_remote(source: str) -> bool:
+    """Whether the engine fetches the context: by Docker's rules, which try a directory first."""
+    known = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+    return source.startswith(known) and not os.path.isdir(source)
 
 
 def make(context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]") -> int:
@@ -46,6 +52,8 @@ def make(context: "Context", arguments: "Arguments", work: "Callable[[Show], Eve
     began = time.monotonic()
     with reporter(context, "quiet" if quiet else arguments.get("progress", "auto")) as show:
         finished = work(show)
+    if path := arguments.text("iidfile"):
+        _write_id(path, finished["image_id"])
     if quiet:
         context.say(finished["image_id"])
         return 0
@@ -56,20 +64,34 @@ def make(context: "Context", arguments: "Arguments", work: "Callable[[Show], Eve
     return 0
 
 
+def _write_id(path: str, identity: str) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(identity)
+    except OSError as error:
+        raise InvalidInput(f"the image's id cannot be written to {path!r}: {error.strerror}", hint=identity) from None
+
+
 def familiar(name: str) -> str:
     """A full reference as people write it: ``debian:12``."""
     return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
 
 
-def _options(context: "Context", arguments: "Arguments", dockerfile: str) -> "dict[str, Any]":
-    return {
+def _query(context: "Context", arguments: "Arguments", dockerfile: str) -> "list[tuple[str, str]]":
+    from kist.client.jobs import build_query  # noqa: PLC0415 - --help needs none of it
+
+    options = {
         "dockerfile": dockerfile,
         "tags": arguments.all("tag"),
         "build_args": build_args(arguments.all("build_arg"), context.environment),
         "target": arguments.text("target"),
         "no_cache": arguments.flag("no_cache"),
         "labels": dict(label.partition("=")[::2] for label in arguments.all("label")),
+        "platform": arguments.text("platform"),
+        "pull": arguments.flag("pull"),
+        "cache_from": arguments.all("cache_from"),
     }
+    return build_query(options) + step_query(arguments)
 
 
 def build_args(given: "list[str]", environment: "Mapping[str, str]") -> "dict[str, str]":
@@ -115,7 +137,7 @@ PROGRESS = Option(
 COMMAND = Command(
     "build",
     run,
-    "PATH|-",
+    "PATH|URL|-",
     least=1,
     most=1,
     options=(
@@ -128,8 +150,10 @@ COMMAND = Command(
         Option("--label", "Label of the image", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment),
         QUIET,
         PROGRESS,
+        *build_options.OPTIONS,
     ),
     about="PATH is the directory that COPY and ADD see, without what its .dockerignore leaves out; - reads a tar "
-    "archive of it from standard input.",
+    "archive of it from standard input. A URL is fetched by the engine: of a Dockerfile, an archive, or a Git "
+    "repository (URL.git#REF:DIRECTORY).",
     examples=("kist build -t plotter .", "kist build -f docker/Dockerfile.test --target test ."),
 )  # fmt: skip
