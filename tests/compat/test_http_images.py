@@ -165,7 +165,7 @@ def test_an_image_tells_its_manifest_and_who_uses_it(server: Server, labelled: s
         "Platform": {"architecture": "amd64", "os": "linux"},
         "Containers": [container],
         "Size": {"Unpacked": summary["Size"]},
-        "Identity": None,
+        "Identity": {},
     }
     archive = server.ask("GET", f"/images/{labelled}/get").body
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:

@@ -57,6 +57,8 @@ _KNOWN = (
     Deviation("NetworkCreate", "status 409", "dockerd answers so when the name is taken"),
     Deviation("Container*pause", "status 409", "dockerd answers 409, or 500, when it does not run or is not paused"),
     Deviation("ImageBuild", "status 404", "a Dockerfile or an image that is not there; dockerd answers 500"),
+    Deviation("ImageBuild", "status 503", "what a remote context is on cannot be reached; dockerd answers 500"),
+    Deviation("Image*", "missing *ImageData.UnpackedSize", "the definition requires it, and has no such property"),
     Deviation("NetworkPrune", "unknown SpaceReclaimed", _OWN),
     Deviation("SystemDataUsage", "unknown TotalSize", _OWN),
     Deviation("SystemDataUsage", "unknown OtherUsage", _OWN),

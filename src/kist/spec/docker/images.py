@@ -115,7 +115,7 @@ def write_manifest(
         "Available": True,
         "Size": {"Content": manifest.content, "Total": manifest.content + image.size},
         "Kind": "image",
-        "ImageData": data | ({"Identity": None} if identity else {}),
+        "ImageData": data | ({"Identity": {}} if identity else {}),
     }
 
 
