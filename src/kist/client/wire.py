@@ -47,14 +47,12 @@ class Wire:
             KistError: the engine's error, as the class that it was there.
         """
         body = None if value is None else encode(value)
-        response = self.request(method, path, query, body=body, headers=_JSON if body is not None else ())
-        data = response.read()
-        if not data:
-            return None
-        try:
-            return jsontext.loads(data)
-        except ValueError as error:
-            raise Unavailable(f"the engine's answer is not JSON: {error}") from None
+        return _value_of(self.request(method, path, query, body=body, headers=_JSON if body is not None else ()))
+
+    def begin_call(self, method: str, path: str, query: "Query" = (), value: "Any" = None) -> "Exchange":
+        """The first half of ``call``; ``Exchange.value`` is the second."""
+        body = None if value is None else encode(value)
+        return self.begin(method, path, query, body=body, headers=_JSON if body is not None else ())
 
     def request(
         self,
@@ -161,9 +159,23 @@ class Exchange:
         response = self.answer()
         return response.hijack(), response.headers
 
+    def value(self) -> "Any":
+        """The JSON of the answer, None when it has no body; raises the engine's error."""
+        return _value_of(self.answer())
+
     def abandon(self) -> None:
         """Close the connection without waiting for the answer."""
         self._connection.close()
+
+
+def _value_of(response: "Response") -> "Any":
+    data = response.read()
+    if not data:
+        return None
+    try:
+        return jsontext.loads(data)
+    except ValueError as error:
+        raise Unavailable(f"the engine's answer is not JSON: {error}") from None
 
 
 def encode(value: "Any") -> bytes:

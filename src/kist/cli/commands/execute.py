@@ -1,7 +1,6 @@
 """``kist exec``."""
 
 from kist.cli import values
-from kist.cli.attached import DETACHED, Session
 from kist.cli.common import container_path
 from kist.cli.create_body import environment_of
 from kist.cli.option import REPEAT, Command, Option
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
+    from kist.client.wire import Exchange
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
@@ -32,18 +32,22 @@ def run(context: "Context", arguments: "Arguments") -> int:
         "Privileged": arguments.flag("privileged"),
     }
     check_terminal(body)
-    made = context.wire.call("POST", container_path(name, "exec"), value=body)["Id"]
+    making = context.wire.begin_call("POST", container_path(name, "exec"), value=body)
     try:
         if detach:
+            made = making.value()["Id"]
             context.wire.call("POST", f"/exec/{made}/start", value={"Detach": True, "Tty": body["Tty"]})
             return 0
-        return _attached(context, arguments, body, made)
+        return _attached(context, arguments, body, making)
     except (CommandNotFound, CommandNotExecutable) as error:
         context.fail(error)
         return error.exit_code
 
 
-def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]", made: str) -> int:
+def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]", making: "Exchange") -> int:
+    from kist.cli.attached import DETACHED, Session  # noqa: PLC0415 - while the engine is at work
+
+    made = making.value()["Id"]
     stream, _ = context.wire.hijack(f"/exec/{made}/start", value={"Detach": False, "Tty": body["Tty"]})
     session = Session(
         context,
