@@ -109,6 +109,23 @@ def test_another_takes_the_place_of_one_that_was_killed(engine: Engine, start: S
     assert zygote not in zygotes(engine, container)
 
 
+def test_each_command_has_its_own_capabilities(engine: Engine, start: Start) -> None:
+    container = start()
+
+    def bounding(*, privileged: bool) -> int:
+        options = ExecOptions(("sed", "-n", "s/CapBnd:.//p", "/proc/self/status"), privileged=privileged)
+        return int(engine.exec(container, options).stdout, 16)
+
+    plain = bounding(privileged=False)
+    privileged = bounding(privileged=True)
+    assert plain < privileged
+    assert plain & ~privileged == 0
+    [zygote] = zygotes(engine, container)
+    assert bounding(privileged=False) == plain
+    assert zygotes(engine, container) == [zygote], "one with all of them has fewer to give, too"
+    assert bounding(privileged=True) == privileged
+
+
 def test_commands_go_where_the_first_process_has_gone(engine: Engine, start: Start) -> None:
     script = "mkdir -p /there/bin; cp /bin/busybox /there/bin/sh; touch /made; while ! test -e /go; do sleep 0.02; done"
     container = start("sh", "-c", f"{script}; exec chroot /there sh -c 'touch /here; read x; true'", open_stdin=True)

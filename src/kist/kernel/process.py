@@ -10,6 +10,10 @@ import struct
 
 from kist.kernel import libc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
@@ -128,7 +132,7 @@ def set_no_new_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def set_keep_capabilities(*, keep: bool) -> None:
+def set_keep_capabilities(keep: bool) -> None:
     """Whether a change away from uid 0 leaves the permitted capabilities."""
     _prctl(_PR_SET_KEEPCAPS, int(keep))
 
@@ -167,7 +171,7 @@ def _last_capability() -> int:
         return len(CAPABILITIES) - 1
 
 
-def capability_mask(names: tuple[str, ...] | list[str]) -> int:
+def capability_mask(names: Iterable[str]) -> int:
     """The bit mask of capabilities given by their names."""
     mask = 0
     for name in names:

@@ -162,7 +162,7 @@ def reflink(source: str, target: str) -> None:
 def seccomp_filter() -> None:
     """Put a filter of system calls, one that allows all, on this process."""
     process.set_no_new_privileges()
-    seccomp.load(_ALLOW_ALL)
+    seccomp.load(seccomp.assemble(_ALLOW_ALL))
 
 
 def bridge(act: Callable[[], object] | None = None) -> None:

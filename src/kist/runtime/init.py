@@ -18,6 +18,7 @@ from kist.spec import jsontext
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
     from typing import Any, NoReturn
 
 # Characters of what a user wrote, in a message about it.
@@ -50,8 +51,7 @@ def run(
         process.close_all_but(context.report.fileno(), *context.trees.values(), *context.volumes.values())
         os.setsid()
         reset_signals()
-        if _is_abandoned(context.report):
-            os._exit(1)
+        end_if_abandoned(context.report)
         os.umask(0o022)
         plan = jsontext.loads(text) if plan is None else plan
         if "bundle" in plan:
@@ -62,10 +62,31 @@ def run(
         operations.perform(context, plan["operations"])
         if command.get("init"):
             _reap_for(command, context)
-        _execute(command, context)
+        _execute(Command(command, context), context)
     except BaseException as error:  # noqa: BLE001 - this process has nobody above it; the monitor tells the user
         _send_failure(context.report, error)
     finally:
+        os._exit(1)
+
+
+def go_on(calls: Iterable[tuple[str, operations.Call]], command: Command, context: operations.Context) -> NoReturn:
+    """Make calls that somebody has prepared, each with the name of its operation, then execute the command."""
+    name = ""
+    try:
+        for name, (call, arguments) in calls:  # noqa: B007 - the one that failed is told
+            call(*arguments)
+        _execute(command, context)
+    except BaseException as error:  # noqa: BLE001 - as above
+        if not hasattr(error, "operation"):
+            error.operation = name  # type: ignore[attr-defined]
+        _send_failure(context.report, error)
+    finally:
+        os._exit(1)
+
+
+def end_if_abandoned(report: socket.socket) -> None:
+    """End where the monitor has."""
+    if _is_abandoned(report):
         os._exit(1)
 
 
@@ -84,16 +105,38 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _execute(command: dict[str, Any], context: operations.Context) -> None:
+class Command:
+    """What is executed.
+
+    Attributes:
+        args: its words.
+        environment: by name.
+        candidates: paths to try, in this order.
+    """
+
+    def __init__(self, command: dict[str, Any], context: operations.Context) -> None:
+        self.args: list[str] = command["args"]
+        self.environment: dict[str, str] = dict(entry.partition("=")[::2] for entry in command["env"])
+        self.environment.setdefault("HOME", context.identity.home or "/")
+        self.candidates = _candidates(self.args[0], self.environment.get("PATH", DEFAULT_PATH))
+
+    def leave_out_missing(self) -> None:
+        """Try only what is there now, as seen by somebody who is elsewhere, and in another pid namespace."""
+        if "/" not in self.args[0]:
+            self.candidates = [
+                path
+                for path in self.candidates
+                if not path.startswith("/") or path.startswith("/proc/") or os.path.lexists(path)
+            ]
+
+
+def _execute(command: Command, context: operations.Context) -> None:
     """Execve; comes back only after telling the monitor why it could not."""
-    args = command["args"]
-    environment = dict(entry.partition("=")[::2] for entry in command["env"])
-    environment.setdefault("HOME", context.identity.home or "/")
-    name = args[0]
+    name = command.args[0]
     error, found = errno.ENOENT, None
-    for path in _candidates(name, environment.get("PATH", DEFAULT_PATH)):
+    for path in command.candidates:
         try:
-            os.execve(path, args, environment)  # noqa: S606 - this is what a container is
+            os.execve(path, command.args, command.environment)  # noqa: S606 - this is what a container is
         except OSError as failure:
             # As in execvp(3): what is there and cannot run is worth telling more than what is not there.
             if found is None and os.path.lexists(path) and not (os.path.isdir(path) and "/" not in name):
@@ -125,7 +168,7 @@ def _reap_for(command: dict[str, Any], context: operations.Context) -> NoReturn:
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
             os.tcsetpgrp(0, os.getpgrp())
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        _execute(command, context)
+        _execute(Command(command, context), context)
         os._exit(1)
     context.report.close()
     while True:

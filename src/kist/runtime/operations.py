@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    Call = tuple[Callable[..., object], tuple[Any, ...]]
+
 _SYS_ADMIN = process.capability_mask(("CAP_SYS_ADMIN",))
 _QUIET = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
@@ -462,25 +464,38 @@ def privileges(
     are left to do. Loading it takes CAP_SYS_ADMIN, kept until then, unless no_new_privs makes that needless
     (``locked``).
     """
-    mask_ = process.capability_mask(capabilities) & process.permitted_capabilities()
-    who = context.identity
-    process.close_on_exec_from(3)
-    process.drop_bounding(mask_)
-    process.set_keep_capabilities(keep=True)
-    _become(who)
-    process.set_keep_capabilities(keep=False)
+    process.drop_bounding(bounding_mask(capabilities))
+    for call, arguments in dropping(context.identity, capabilities, seccomp_filter, locked=locked, bound=bound):
+        call(*arguments)
+
+
+def bounding_mask(capabilities: Sequence[str]) -> int:
+    """The bit mask of those of these capabilities that this process has to give."""
+    return process.capability_mask(capabilities) & process.permitted_capabilities()
+
+
+def dropping(
+    who: identity.Identity, capabilities: Sequence[str], seccomp_filter: str, *, locked: bool, bound: bool
+) -> list[Call]:
+    """The calls by which ``privileges`` drops all but the bounding set."""
     # As in Docker, a command that is not root's holds none (the bounding set is what set-uid programs may get back).
-    held = mask_ if who.uid == 0 else 0
-    # From here on it is the command, and goes on when the monitor does not; unless nobody may be left, where all are
-    # killed at once that would end it.
-    process.set_parent_death_signal(signal.SIGKILL if bound else 0)
+    held = bounding_mask(capabilities) if who.uid == 0 else 0
+    calls: list[Call] = [
+        (process.close_on_exec_from, (3,)),
+        (process.set_keep_capabilities, (True,)),
+        (_become, (who,)),
+        (process.set_keep_capabilities, (False,)),
+        # From here on it is the command, and goes on when the monitor does not; unless nobody may be left, where all
+        # are killed at once that would end it.
+        (process.set_parent_death_signal, (signal.SIGKILL if bound else 0,)),
+    ]
     if seccomp_filter:
         loading = held if locked else held | _SYS_ADMIN
-        process.set_capabilities(loading, loading, 0)
-        seccomp.load(binascii.a2b_base64(seccomp_filter))
-        if locked:
-            return
-    process.set_capabilities(held, held, 0)
+        calls.append((process.set_capabilities, (loading, loading, 0)))
+        calls.append((seccomp.load, (seccomp.assemble(binascii.a2b_base64(seccomp_filter)),)))
+    if not (seccomp_filter and locked):
+        calls.append((process.set_capabilities, (held, held, 0)))
+    return calls
 
 
 def _become(who: identity.Identity) -> None:

@@ -22,16 +22,17 @@ from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any, NoReturn
 
     from kist.kernel.cgroup import Cgroup, Entrance
     from kist.runtime.child import Child, Clone
     from kist.runtime.monitor import Monitor
 
+    Step = tuple[str, operations.Call]
+
 # Plans that are longer come in a file in memory: a packet has to fit into the socket's buffer.
 _LONGEST = 1 << 15
-_REPORT_AND_STREAMS = 4
 
 
 class Zygotes:
@@ -63,8 +64,8 @@ class Zygotes:
         if self._zygote is not None and self._zygote.fits(self._monitor.first, kinds):
             try:
                 return self._zygote.clone(text, context)
-            except BrokenPipeError:
-                pass  # somebody has killed it meanwhile
+            except (BrokenPipeError, Unable):
+                pass  # somebody has killed it meanwhile; or it has made other processes
         self.end()
         self._zygote = Zygote(self._monitor.first, kinds, self._monitor.cgroup, self._monitor.limits)
         return self._zygote.clone(text, context)
@@ -83,6 +84,10 @@ class Zygotes:
         if self._zygote is not None:
             self._zygote.end()
             self._zygote = None
+
+
+class Unable(Exception):
+    """A zygote has no child to give that may do so much."""
 
 
 class Zygote:
@@ -132,9 +137,12 @@ class Zygote:
 
         Raises:
             OSError: as the kernel has it; EPIPE when the zygote has been killed before it was asked.
+            Unable: this one has not the capabilities to give any more.
         """
         _send(self._channel, text.encode(), context.needs)
         message, descriptors = messages.receive(self._channel)
+        if message is not None and "unable" in message:
+            raise Unable
         if message is None or "pid" not in message:
             raise child.failed(message or {"error": (0, "the helper process died", None)})
         return message["pid"], descriptors[0]
@@ -178,6 +186,8 @@ class _Inside:
         self._limits = limits
         self._cgroup_namespace = -1
         self._failure: OSError | None = None
+        # What is left of the bounding set; all of it until there has been a first child.
+        self._bounding = -1
 
     def serve(self) -> NoReturn:
         try:
@@ -203,6 +213,7 @@ class _Inside:
         if self._limits is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
         init.reset_signals()
+        os.umask(0o022)
         namespaces.enter(pid, pidfd, child.flags_of(others - {"cgroup"}))
         os.close(pidfd)
         # After the change of user namespace, which takes it away. Had the monitor died before, the line has ended.
@@ -219,35 +230,88 @@ class _Inside:
         return data, descriptors
 
     def _answer(self, text: bytes, needs: list[int]) -> None:
+        context = operations.Context(socket.socket(fileno=needs[0]))
         try:
             if self._failure is not None:
                 raise self._failure
             plan = jsontext.loads(text)
-            # A sibling: the monitor's child, so that the monitor can wait for it.
-            born = self._entrance.born if self._entrance is not None else None
-            pid, descriptor = namespaces.clone(namespaces.CLONE_PARENT, cgroup=born)
-            if pid == 0:
-                self._become(plan, needs)
-            messages.send(self._channel, {"pid": pid}, [descriptor])
-            os.close(descriptor)
+            if not self._can_give(plan):
+                messages.send(self._channel, {"unable": True})
+                return
+            self._make(plan, context, needs)
         except OSError as error:
             told = {"operation": getattr(error, "operation", "prepare"), "arguments": init.tellable(error)}
             messages.send(self._channel, {"error": [error.errno, error.strerror, error.filename], **told})
-        for descriptor in needs:
-            os.close(descriptor)
+        finally:
+            context.report.close()
+            for descriptor in needs[1:]:
+                os.close(descriptor)
 
-    def _become(self, plan: dict[str, Any], needs: list[int]) -> NoReturn:
-        self._channel.close()
+    def _can_give(self, plan: dict[str, Any]) -> bool:
+        """Have no more capabilities to give than a child is to have; False where there are too few by now."""
+        wanted = operations.bounding_mask(_arguments_of("privileges", plan).get("capabilities", ()))
+        if wanted & ~self._bounding:
+            return False
+        if self._bounding < 0:
+            process.drop_bounding(wanted)
+            self._bounding = wanted
+        return True
+
+    def _make(self, plan: dict[str, Any], context: operations.Context, needs: list[int]) -> None:
+        calls = [*self._entering(context, needs), *_operating(plan, context, self._bounding)]
+        command = init.Command(plan["command"], context)
+        command.leave_out_missing()
+        # A sibling: the monitor's child, so that the monitor can wait for it.
+        born = self._entrance.born if self._entrance is not None else None
+        pid, descriptor = namespaces.clone(namespaces.CLONE_PARENT, cgroup=born)
+        if pid == 0:
+            init.go_on(calls, command, context)
+        messages.send(self._channel, {"pid": pid}, [descriptor])
+        os.close(descriptor)
+
+    def _entering(self, context: operations.Context, needs: list[int]) -> Iterator[Step]:
+        """How a child gets where it belongs, and rid of all that is not its own."""
         # Until it executes: what nobody watches is not to become a process of the container.
-        process.set_parent_death_signal(signal.SIGKILL)
-        context = operations.Context(socket.socket(fileno=needs[0]))
-        context.enter = self._enter
-        streams = (needs[1], needs[2], needs[3]) if len(needs) == _REPORT_AND_STREAMS else None
-        init.run("", context, streams, plan)
-
-    def _enter(self) -> None:
+        yield "prepare", (process.set_parent_death_signal, (signal.SIGKILL,))
         if self._entrance is not None:
-            self._entrance.enter()
+            yield "prepare", (self._entrance.enter, ())
         if self._cgroup_namespace >= 0:
             # In a cgroup namespace nothing could have been born into a group any more.
-            namespaces.setns(self._cgroup_namespace, namespaces.CLONE_NEWCGROUP)
+            yield "prepare", (namespaces.setns, (self._cgroup_namespace, namespaces.CLONE_NEWCGROUP))
+        for number, descriptor in enumerate(needs[1:]):
+            yield "prepare", (os.dup2, (descriptor, number))
+        yield "prepare", (process.close_all_but, (needs[0],))
+        yield "prepare", (os.setsid, ())
+        yield "prepare", (init.end_if_abandoned, (context.report,))
+
+
+def _operating(plan: dict[str, Any], context: operations.Context, bounding: int) -> Iterator[Step]:
+    """The plan's operations, as what is left of them for a child.
+
+    What is only looked up is done here and now: a page that a child writes to is a page that it copies.
+    """
+    nested = any(name == "user_namespace" for name, _ in plan["operations"])
+    for name, arguments in plan["operations"]:
+        if name == "user":
+            try:
+                operations.perform(context, [(name, arguments)])
+            except Exception as error:  # noqa: BLE001 - the child tells it when it comes to it, in its place
+                yield name, (_fail, (error,))
+                return
+        elif name == "privileges" and not nested:
+            wanted = operations.bounding_mask(arguments["capabilities"])
+            if bounding != wanted:
+                yield name, (process.drop_bounding, (wanted,))
+            options = {"seccomp_filter": "", "locked": False, "bound": False, **arguments}
+            for call in operations.dropping(context.identity, **options):
+                yield name, call
+        else:
+            yield name, (operations.perform, (context, [(name, arguments)]))
+
+
+def _arguments_of(operation: str, plan: dict[str, Any]) -> dict[str, Any]:
+    return next((arguments for name, arguments in plan["operations"] if name == operation), {})
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error

@@ -38,7 +38,7 @@ def filtered(body: Callable[[], int], *, capabilities: frozenset[str] = frozense
     if pid == 0:
         try:
             process.set_no_new_privileges()
-            kernel_seccomp.load(program)
+            kernel_seccomp.load(kernel_seccomp.assemble(program))
             os._exit(body())
         except OSError as error:
             os._exit(error.errno or 255)
@@ -125,5 +125,5 @@ def test_the_32_bit_door_is_guarded_too():
 
 def test_a_program_that_the_kernel_does_not_take_is_an_error():
     with pytest.raises(OSError, match="prctl") as caught:
-        kernel_seccomp.load(b"\xff" * 8)
+        kernel_seccomp.load(kernel_seccomp.assemble(b"\xff" * 8))
     assert caught.value.errno in {errno.EINVAL, errno.EACCES}
