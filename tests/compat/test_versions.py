@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import IMAGE, Server
+from .conftest import IMAGE, Server, make_tar
 
 pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
@@ -240,6 +240,51 @@ def test_an_old_wait_answers_when_it_has_come_true(server: Server):
         assert (new.value, "content-length" in new.headers) == ({"StatusCode": 1, "Error": None}, False)
     finally:
         server.remove(box)
+
+
+def test_a_network_tells_how_full_it_is_since_1_52(server: Server):
+    config = {"Config": [{"Subnet": "10.239.77.0/24", "IPRange": "10.239.77.64/28", "Gateway": "10.239.77.1"}]}
+    lab = server.good("POST", "/networks/create", {"Name": "full", "IPAM": config})["Id"]
+    box = server.run("sleep", "1000", HostConfig={"NetworkMode": "full"})
+    try:
+        assert "Status" not in server.good("GET", f"/v1.51/networks/{lab}")
+        # The network's own, the broadcast's, the gateway's and the container's; the range has 16.
+        told = {"10.239.77.0/24": {"IPsInUse": 4, "DynamicIPsAvailable": 15}}
+        assert server.good("GET", f"/v1.52/networks/{lab}")["Status"] == {"IPAM": {"Subnets": told}}
+    finally:
+        server.remove(box)
+        server.good("DELETE", f"/networks/{lab}")
+
+
+def test_an_image_that_is_made_is_an_event_since_1_46_and_a_build_tells_its_id_since_1_30(server: Server):
+    context = make_tar({"Dockerfile": f"FROM {IMAGE}\nLABEL made=here\n".encode()})
+    begun = f"{time.time():.6f}"
+    told = {}
+    try:
+        for version in ("v1.29", "v1.30"):
+            lines = server.ask("POST", f"/{version}/build?t=made:1", raw=context).lines
+            told[version] = [line["aux"]["ID"] for line in lines if "aux" in line]
+        image = server.good("GET", "/images/made:1/json")["Id"]
+        assert told == {"v1.29": [], "v1.30": [image]}
+        asked = f"events?since={begun}&until={time.time():.6f}&filters=" + json.dumps(
+            {"type": ["image"], "event": ["create"]}, separators=(",", ":")
+        )
+        assert server.ask("GET", f"/v1.45/{asked}").lines == []
+        assert {event["Actor"]["ID"] for event in server.ask("GET", f"/v1.46/{asked}").lines} == {image}
+    finally:
+        server.good("DELETE", "/images/made:1")
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"", 204), (b"{}", 204), (b'{"Memory": 1}', 400)])
+def test_a_start_takes_no_settings(server: Server, body: bytes, status: int):
+    made = server.create("true")
+    try:
+        answer = server.ask("POST", f"/v1.24/containers/{made}/start", raw=body)
+        assert answer.status == status, answer.body
+        if status == 204:
+            server.wait(made)
+    finally:
+        server.remove(made)
 
 
 def test_named_volumes_are_pruned_by_old_clients_alone(server: Server):

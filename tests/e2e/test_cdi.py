@@ -44,12 +44,16 @@ def test_a_described_device(engine: Engine, busybox: str, asked: dict[str, objec
     printed = engine.run(busybox, ["sh", "-c", script], options=options).stdout.splitlines()
     assert printed[:3] == ["1", "of the driver", "4"]
     assert "1234" in printed[3].split()
+    assert engine.info().devices == ("vendor.org/gpu=0",)
 
 
 @needs.IN_PROCESS
 def test_a_machine_without_a_description(engine: Engine, busybox: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cdi, "DIRECTORIES", (str(tmp_path),))
     request = DeviceRequest(count=-1, capabilities=(("gpu",),))
+    (tmp_path / "broken.json").write_text("{", encoding="ascii")
+    assert engine.info().devices == ()
+    (tmp_path / "broken.json").unlink()
     made = engine.create(ContainerOptions(image=busybox, command=("true",), device_requests=(request,)))
     try:
         with pytest.raises(InvalidInput, match="could not select device driver"):

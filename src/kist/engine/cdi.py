@@ -1,9 +1,10 @@
 """Devices by their vendors' specifications (``--device vendor.com/class=name``) or by what they can do (``--gpus``)."""
 
+import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from kist.engine.devices import is_cdi
@@ -45,11 +46,25 @@ def load(directories: Iterable[str]) -> Iterable[cdi.Specification]:
     Raises:
         InvalidInput: a file is none.
     """
+    return map(_read, _paths(directories))
+
+
+def discovered(directories: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The names of all devices that are described; what is no specification describes none."""
+    found: set[str] = set()
+    for path in _paths(DIRECTORIES if directories is None else directories):
+        with contextlib.suppress(InvalidInput):
+            described = _read(path)
+            found.update(f"{described.kind}={device.name}" for device in described.devices)
+    return tuple(sorted(found))
+
+
+def _paths(directories: Iterable[str]) -> Iterator[str]:
     for directory in directories:
         if os.path.isdir(directory):
             for name in sorted(os.listdir(directory)):
                 if name.endswith(_FILES):
-                    yield _read(os.path.join(directory, name))
+                    yield os.path.join(directory, name)
 
 
 def _read(path: str) -> cdi.Specification:

@@ -36,6 +36,8 @@ def version(api_version: str, least_api_version: str) -> Version:
 
 def info(engine: "Engine", found: "Sequence[Container]") -> Info:
     """The machine and the store, as the engine finds them now; ``found`` are all containers."""
+    from kist.engine import cdi  # noqa: PLC0415 - few machines have such devices
+
     paused = sum(container.state.status == "paused" for container in found)
     return Info(
         version=engine.version(),
@@ -60,4 +62,5 @@ def info(engine: "Engine", found: "Sequence[Container]") -> Info:
         ports=port_paths.words(engine.port_paths.objection()),
         log_driver=engine.settings.log.driver,
         log_drivers=logconfig.DRIVERS,
+        devices=cdi.discovered(),
     )

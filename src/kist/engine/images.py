@@ -323,9 +323,7 @@ class Images:
                 rootfs=RootFS((digest,)),
                 history=(History(created=now, comment=message or "Imported from -"),),
             )
-            image = self.create(made, [Descriptor(OCI_LAYER, digest, size)], names)
-        self._events.image("import", image, _first_name(image))
-        return image
+            return self.create(made, [Descriptor(OCI_LAYER, digest, size)], names, action="import")
 
     def commit_snapshot(self, key: str, parent: Digest | None, *, mtime: int | None = None) -> Layer | None:
         """Make a layer of what an active snapshot changed, and commit it under its chain id.
@@ -364,13 +362,16 @@ class Images:
         """Remove an active snapshot; no complaint when it is gone."""
         discard(self._store, key)
 
-    def create(self, config: ImageConfig, layers: Sequence[Descriptor], references: Sequence[str]) -> Image:
+    def create(
+        self, config: ImageConfig, layers: Sequence[Descriptor], references: Sequence[str], *, action: str = "create"
+    ) -> Image:
         """Make an image of layers that are here (committed under the chain ids that ``config`` implies).
 
         Args:
             config: with a diff id for each layer.
             layers: the blobs, from the lowest up.
             references: names, taken from whatever images have them.
+            action: what the event is called.
         """
         from kist.engine.image_files import nanoseconds  # noqa: PLC0415 - see the top of this file
 
@@ -395,7 +396,9 @@ class Images:
             )
             self._records.end_leases([*(layer.digest for layer in layers), *chain_ids(config.rootfs.diff_ids)])
         self._store.flush_soon()
-        return self.get(identity)
+        image = self.get(identity)
+        self._events.image(action, image, _first_name(image))
+        return image
 
     def _packed(self, layers: Sequence[Layer]) -> Sequence[PackedLayer]:
         return [self._packed_layer(layer) for layer in layers]

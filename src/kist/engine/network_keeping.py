@@ -50,7 +50,8 @@ class NetworkKeeping:
         """One network, with the containers that run on it; of guests only their own are told."""
         network = self._catalogue.get(name)
         members = tuple(self._members(network, owner))
-        return structs.replace(network, members=members)
+        usage = tuple(self._networks.usage(network)) if owner is None else ()
+        return structs.replace(network, members=members, usage=usage)
 
     def _members(self, network: Network, owner: int | None = None) -> Iterator[Member]:
         for identifier in self._networks.holders_on(network):

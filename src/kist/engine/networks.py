@@ -14,7 +14,7 @@ from kist.kernel import files as kernel_files
 from kist.kernel import netns
 from kist.network import addresses, bridges, cables, files, outward, plan, rules
 from kist.spec.container import Container
-from kist.spec.network import Network
+from kist.spec.network import Network, SubnetUsage
 from kist.spec.networking import NOTHING, Endpoint, NetworkAttachment, Networking
 from kist.store import Store
 
@@ -110,6 +110,11 @@ class Networks:
     def holders(self) -> tuple[str, ...]:
         """The ids of all that have an address."""
         return self._records.holders()
+
+    def usage(self, network: Network) -> Iterator[SubnetUsage]:
+        """How full its subnets are."""
+        used = self._records.addresses(network.name)
+        return (addresses.usage(subnet, used.keys()) for subnet in network.subnets)
 
     def holders_on(self, network: Network) -> tuple[str, ...]:
         """The ids of those that have an address on this network."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from kist.errors import Conflict, InvalidInput, Unavailable
-from kist.spec.network import Subnet
+from kist.spec.network import Subnet, SubnetUsage
 
 # Private ranges that few sites route, the customary one first: one of these for the default network.
 CANDIDATE_SUBNETS = (
@@ -190,8 +190,7 @@ def choose_address(subnet: Subnet, used: Collection[str]) -> str:
         Unavailable: all are taken.
     """
     network = parse_subnet(subnet.ip_range or subnet.subnet)
-    first, last = _usable(parse_subnet(subnet.subnet))
-    low, high = max(first, int(network.network_address)), min(last, int(network.broadcast_address))
+    low, high = _given_out(subnet, *_usable(parse_subnet(subnet.subnet)))
     family, size = (socket.AF_INET, 4) if network.version == 4 else (socket.AF_INET6, 16)
     marks = ":" if network.version == 6 else "."
     # As numbers: on a network with thousands of containers this is a good part of a start.
@@ -207,6 +206,25 @@ def choose_address(subnet: Subnet, used: Collection[str]) -> str:
         f"no free address in {network}: all {max(0, high - low + 1)} are in use",
         hint="stop or remove containers that are not needed any more, or make a larger network",
     )
+
+
+def usage(subnet: Subnet, used: Collection[str]) -> SubnetUsage:
+    """How full a subnet is; ``used`` are addresses that are taken, on this subnet or another."""
+    whole = parse_subnet(subnet.subnet)
+    first, last = _usable(whole)
+    low, high = _given_out(subnet, first, last)
+    mark = ":" if whole.version == 6 else "."
+    numbers = {int(parse_address(bare(each))) for each in (*used, *_kept(subnet)) if mark in each}
+    taken = [number for number in numbers if first <= number <= last]
+    inside = sum(low <= number <= high for number in taken)
+    kept = whole.num_addresses - (last - first + 1)
+    return SubnetUsage(subnet.subnet, kept + len(taken), max(0, high - low + 1 - inside))
+
+
+def _given_out(subnet: Subnet, first: int, last: int) -> tuple[int, int]:
+    """The first and the last address that containers get, of those that a device can have."""
+    part = parse_subnet(subnet.ip_range or subnet.subnet)
+    return max(first, int(part.network_address)), min(last, int(part.broadcast_address))
 
 
 def fixed_address(subnet: Subnet, used: Collection[str], wanted: str) -> str:

@@ -34,6 +34,14 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     mac: str = ""
 
 
+class SubnetUsage(msgspec.Struct, frozen=True):
+    """How many addresses of a subnet nobody can get any more, and how many a container can still get."""
+
+    subnet: str
+    in_use: int
+    available: int
+
+
 class Network(msgspec.Struct, frozen=True, omit_defaults=True):
     """A network, as ``network inspect`` and ``network ls`` see it.
 
@@ -49,6 +57,7 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
         ipam_options: as they were given.
         owner: a user of the host; 0 for the engine's own.
         members: the containers that run on it; told by ``inspect`` alone.
+        usage: of its subnets; told by ``inspect`` alone, and not to guests.
     """
 
     id: str
@@ -65,6 +74,7 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
     ipam_options: dict[str, str] = {}
     owner: int = 0
     members: tuple[Member, ...] = ()
+    usage: tuple[SubnetUsage, ...] = ()
 
     @property
     def predefined(self) -> bool:

@@ -65,7 +65,7 @@ class Info(msgspec.Struct, frozen=True):
     machine's cgroups can keep; ``event_readers`` are those who listen to events now; ``lacks`` says why an ordinary
     user has one id, empty where there are more; ``way_out`` is the program that connects an ordinary user's bridges
     with what is outside, empty where there is none, and for root; ``storage_reason`` says why the storage is this one;
-    ``ports`` says how published ports are carried, and why.
+    ``ports`` says how published ports are carried, and why; ``devices`` are those that vendors have described (CDI).
     """
 
     version: Version
@@ -90,3 +90,4 @@ class Info(msgspec.Struct, frozen=True):
     limits: tuple[str, ...] = ()
     event_readers: int = 0
     storage_reason: str = ""
+    devices: tuple[str, ...] = ()

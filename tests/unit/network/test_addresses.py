@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kist.errors import Conflict, InvalidInput, Unavailable
 from kist.network import addresses
-from kist.spec.network import Subnet
+from kist.spec.network import Subnet, SubnetUsage
 
 SUBNET = Subnet("10.88.0.0/16", "10.88.0.1")
 
@@ -213,3 +213,28 @@ def test_addresses_are_written_in_one_way() -> None:
     assert told == Subnet("fd78::/64", "fd78::1", "fd78::/120", {"printer": "fd78::2"})
     assert addresses.choose_address(told, ()) == "fd78::3"
     assert addresses.canonical(Subnet("10.88.0.0/16")) == Subnet("10.88.0.0/16")
+
+
+@pytest.mark.parametrize(
+    ("subnet", "used", "in_use", "available"),
+    [
+        (SUBNET, (), 3, 65533),
+        (SUBNET, ("10.88.0.2", "10.88.0.9/16", "fd00::1", "10.99.0.1"), 5, 65531),
+        (Subnet("10.0.0.0/30", "10.0.0.1"), ("10.0.0.2",), 4, 0),
+        (Subnet("10.89.0.0/22", "10.89.0.1", "10.89.0.0/28", {"printer": "10.89.2.2"}), ("10.89.0.3",), 5, 13),
+        (Subnet("fd00:1::/64", "fd00:1::1"), ("fd00:1::2",), 3, 2**64 - 3),
+    ],
+)
+def test_how_full_a_subnet_is(subnet: Subnet, used: tuple[str, ...], in_use: int, available: int) -> None:
+    assert addresses.usage(subnet, used) == SubnetUsage(subnet.subnet, in_use, available)
+
+
+@given(st.sets(st.integers(1, 14)))
+def test_as_many_addresses_can_be_had_as_are_told(taken: set[int]) -> None:
+    subnet = Subnet("10.0.0.0/28", "10.0.0.1", "10.0.0.8/29")
+    used = {f"10.0.0.{number}" for number in taken}
+    told = addresses.usage(subnet, used).available
+    for _ in range(told):
+        used.add(addresses.choose_address(subnet, used))
+    with pytest.raises(Unavailable):
+        addresses.choose_address(subnet, used)

@@ -8,7 +8,7 @@ from kist.spec.docker import fields
 from kist.spec.docker.filters import Filters, match_labels, read_filters, read_truth
 from kist.spec.docker.networking import endpoint_id, read_endpoint, write_endpoint
 from kist.spec.docker.times import write_time
-from kist.spec.network import Member, Network, NetworkOptions, Subnet
+from kist.spec.network import Member, Network, NetworkOptions, Subnet, SubnetUsage
 from kist.spec.networking import Endpoint
 
 _KNOWN = frozenset(
@@ -19,6 +19,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 _TYPES = ("builtin", "custom")
+_MOST = 2**64 - 1
 
 
 def read_create(body: Mapping[str, Any]) -> NetworkOptions:
@@ -97,7 +98,17 @@ def write_created(network: Network) -> dict[str, str]:
 def write_network(network: Network) -> dict[str, Any]:
     """The answer of NetworkInspect."""
     members = {each.container: _write_member(network, each) for each in network.members}
-    return write_summary(network) | {"Containers": members}
+    written = write_summary(network) | {"Containers": members}
+    return written | {"Status": _write_status(network.usage)} if network.usage else written
+
+
+def _write_status(usage: Iterable[SubnetUsage]) -> dict[str, Any]:
+    """Counts are at most what 64 bits hold, as the definition says: a /64 of IPv6 has one more."""
+    subnets = {
+        each.subnet: {"IPsInUse": min(each.in_use, _MOST), "DynamicIPsAvailable": min(each.available, _MOST)}
+        for each in usage
+    }
+    return {"IPAM": {"Subnets": subnets}}
 
 
 def write_summary(network: Network) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_s
         "InitCommit": {"ID": ""},
         "FirewallBackend": {"Driver": "nftables"},
         "CDISpecDirs": list(cdi.DIRECTORIES),
+        **({"DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in info.devices]} if info.devices else {}),
         **({"RootlessIds": {"Count": info.ids, "Lacks": info.lacks}} if info.rootless else {}),
         "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=rootless"] if info.rootless else [])],
         "Warnings": [f"WARNING: {warning}" for warning in info.warnings] or None,

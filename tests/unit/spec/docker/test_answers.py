@@ -1,5 +1,6 @@
 """What is answered is what the Engine API's definition shows, field by field where clients look."""
 
+import msgspec
 import pytest
 
 from kist.client.failure import from_fields
@@ -215,6 +216,10 @@ def test_version_and_info_have_what_docker_prints():
     assert (told["ContainersStopped"], told["CgroupVersion"], told["NCPU"]) == (2, "2", 4)
     assert told["SecurityOptions"] == ["name=seccomp,profile=builtin", "name=rootless"]
     assert told["Warnings"] == ["WARNING: no swap"]
+    assert "DiscoveredDevices" not in told
+    described = msgspec.structs.replace(info, devices=("vendor.org/gpu=0",))
+    told = write_info(described, now="T", hostname="h", machine="x86_64", operating_system="Debian")
+    assert told["DiscoveredDevices"] == [{"Source": "cdi", "ID": "vendor.org/gpu=0"}]
 
 
 def test_an_exec_tells_its_exit_code_only_once_it_has_ended():
