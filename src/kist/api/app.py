@@ -7,18 +7,20 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from kist.api.audit import AuditLog, Noted
-from kist.api.call import Call
+from kist.api.call import Call, HeadAnswered
 from kist.api.failures import FailedExecs
 from kist.api.guests import admit
-from kist.api.hijack import Hangups, Session
+from kist.api.hangups import Hangups
+from kist.api.hijack import Session
 from kist.api.http import BaseRequest, HTTPException, StreamResponse
 from kist.api.jobs import Jobs
+from kist.api.patience import Patience, Turns
 from kist.api.protocol import HttpServer, Protocol, error_response
 from kist.api.rest import Rest
 from kist.api.routes import ROUTES
 from kist.api.routing import Route, Router
 from kist.api.workers import Workers
-from kist.errors import KistError, NotFound
+from kist.errors import InvalidInput, KistError, NotFound
 from kist.spec.docker.history.requests import check_path, unread
 from kist.spec.docker.versions import LATEST, check_version
 
@@ -27,7 +29,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"/v([0-9.]+)(/.*)")
+# The absolute form of a target, which every server takes (RFC 9112, section 3.2.2).
+_ABSOLUTE = re.compile(r"^https?://[^/?#]*/?", re.IGNORECASE)
 _ROUTER = Router(ROUTES)
+
+
+_PATIENCE = Patience()
 
 
 class Api:
@@ -41,11 +48,14 @@ class Api:
         audit: where calls are recorded; None where nobody calls but the process that this is for.
     """
 
-    def __init__(self, engine: "Engine", audit: AuditLog | None = None) -> None:
+    def __init__(self, engine: "Engine", audit: AuditLog | None = None, patience: Patience = _PATIENCE) -> None:
         self.engine = engine
+        self.patience = patience
         self.workers = Workers()
         self.hangups = Hangups()
-        self.http = HttpServer(self.handle, audit)
+        self.uploads = Turns(patience)
+        self.downloads = Turns(patience)
+        self.http = HttpServer(self.handle, audit, patience, self.hangups)
         self.failed_execs = FailedExecs()
         self.jobs = Jobs()
         self._rest = Rest(self.settle)
@@ -59,6 +69,7 @@ class Api:
         status = 0
         try:
             response = await self._answer(request, noted)
+            protocol.end_with(response)
             status = response.status
             return response
         finally:
@@ -68,6 +79,8 @@ class Api:
     async def _answer(self, request: BaseRequest, noted: Noted) -> StreamResponse:
         try:
             return await self._dispatch(request, noted)
+        except HeadAnswered as head:
+            return head.response
         except KistError as error:
             return _failure(request, error)
         except HTTPException as error:
@@ -80,7 +93,12 @@ class Api:
             return _failure(request, KistError(text, hint="the engine's log has the details (engine.log)"))
 
     def _dispatch(self, request: BaseRequest, noted: Noted) -> Awaitable[StreamResponse]:
-        path, _, query = request.raw_path.partition("?")
+        if request.version.major != 1:
+            raise InvalidInput(f"bad request: HTTP/{request.version.major}.{request.version.minor} is not spoken here")
+        target = request.raw_path
+        if not target.startswith("/"):
+            target = _ABSOLUTE.sub("/", target)
+        path, _, query = target.partition("?")
         version = LATEST
         prefixed = _VERSION.fullmatch(path)
         if prefixed:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qs
 
-from kist.api.http import BaseRequest, RequestPayloadError, Response, StreamResponse
+from kist.api.http import BaseRequest, HttpVersion11, RequestPayloadError, Response, StreamResponse
+from kist.api.patience import TooSlow
 from kist.api.places import Callers, Place
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
@@ -44,6 +45,20 @@ class BodyTooLong(InvalidInput):
     """The body of the request is longer than any that can be right."""
 
     http_status = 413
+
+
+class ExpectationFailed(InvalidInput):
+    """The client wants something of the server before it sends its body that the server does not know."""
+
+    http_status = 417
+
+
+class HeadAnswered(Exception):
+    """The handler's work is done once the headers are sent: the request was HEAD."""
+
+    def __init__(self, response: StreamResponse) -> None:
+        super().__init__()
+        self.response = response
 
 
 class Call:
@@ -171,25 +186,42 @@ class Call:
 
         Raises:
             BodyTooLong: it is longer than the longest that can be right.
+            TooSlow: it has not come in time.
         """
         if not self.request.body_exists:
             return b""
         await self.expect()
-        parts: list[bytes] = []
-        size = 0
+        seconds = self.api.patience.body
         try:
-            while part := await self.request.content.readany():
-                parts.append(part)
-                size += len(part)
-                if size > _MAX_JSON:
-                    raise BodyTooLong(f"the request body is longer than {_MAX_JSON >> 20} MiB")
+            async with asyncio.timeout(seconds):
+                return await self._whole_body()
+        except TimeoutError:
+            raise TooSlow(f"the request body has not come within {seconds:g} seconds") from None
         except RequestPayloadError as error:
             raise InvalidInput(f"the request body cannot be read: {error}") from None
+
+    async def _whole_body(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while part := await self.request.content.readany():
+            parts.append(part)
+            size += len(part)
+            if size > _MAX_JSON:
+                raise BodyTooLong(f"the request body is longer than {_MAX_JSON >> 20} MiB")
         return b"".join(parts)
 
     async def expect(self) -> None:
-        """Tell a client that asked first (``Expect: 100-continue``, RFC 9110, section 10.1.1) to send its body."""
-        if self.request.headers.get("Expect", "").lower() == "100-continue" and self.request.transport is not None:
+        """Tell a client that asked first (``Expect: 100-continue``, RFC 9110, section 10.1.1) to send its body.
+
+        Raises:
+            ExpectationFailed: it asked for something else.
+        """
+        expected = self.request.headers.get("Expect", "").lower()
+        if not expected or self.request.version < HttpVersion11 or self.request.transport is None:
+            return
+        if expected != "100-continue":
+            raise ExpectationFailed(f"unknown expectation: {expected[:40]}")
+        if not self.request.content.total_bytes:  # what has come already was not waited with
             self.request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # threads
@@ -248,9 +280,15 @@ class Call:
         return Response(status=status, headers=HEADERS)
 
     async def stream(self, content_type: str, headers: Mapping[str, str] | None = None) -> StreamResponse:
-        """An answer whose headers are sent now and whose body follows bit by bit, for as long as it takes."""
+        """An answer whose headers are sent now and whose body follows bit by bit, for as long as it takes.
+
+        Raises:
+            HeadAnswered: nobody wants that body.
+        """
         self.api.track(asyncio.current_task())
         response = StreamResponse(headers={**HEADERS, "Content-Type": content_type, **(headers or {})})
         await response.prepare(self.request)
         self.noted.answered(response.status)
+        if self.request.method == "HEAD":
+            raise HeadAnswered(response)
         return response

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import select
 import socket
 import struct
 import termios
@@ -16,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kist.api.call import HEADERS, Call
+from kist.api.hangups import Hangups
 from kist.api.http import AbstractStreamWriter, BaseRequest, StreamResponse
 from kist.api.logstream import Replay
 from kist.api.protocol import Protocol
@@ -30,43 +30,6 @@ if TYPE_CHECKING:
 _CHUNK = 64 << 10
 _LINGER_SECONDS = 5.0
 _PAUSES = (0.0,) * 20 + (0.001,) * 200
-
-
-class Hangups:
-    """Tells when the other end of a half-closed connection is closed altogether.
-
-    A socket at its end of file is always readable, so a loop that waits for it would spin. An epoll set without events
-    reports only hang-ups (epoll_ctl(2), EPOLLHUP), and the event loop waits for the set.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._epoll = select.epoll()
-        self._waiting: dict[int, asyncio.Future[None]] = {}
-        self._loop.add_reader(self._epoll.fileno(), self._report)
-
-    async def wait(self, connection: socket.socket, events: int = 0) -> None:
-        """Return when the other end has closed both directions, or one of these events has come."""
-        descriptor = connection.fileno()
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._waiting[descriptor] = future
-        self._epoll.register(descriptor, events)
-        try:
-            await future
-        finally:
-            del self._waiting[descriptor]
-            self._epoll.unregister(descriptor)
-
-    def _report(self) -> None:
-        for descriptor, _ in self._epoll.poll(0):
-            future = self._waiting.get(descriptor)
-            if future is not None and not future.done():
-                future.set_result(None)
-
-    def close(self) -> None:
-        """Give the set back; nobody waits any more."""
-        self._loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
 
 
 class Leaving(NamedTuple):

@@ -37,22 +37,30 @@ _import_server()
 
 # The modules themselves are there by now, and the package is not asked for.
 from aiohttp.abc import AbstractStreamWriter  # noqa: E402
+from aiohttp.http_exceptions import LineTooLong  # noqa: E402
+from aiohttp.http_writer import HttpVersion11  # noqa: E402
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader  # noqa: E402
 from aiohttp.web_exceptions import HTTPException  # noqa: E402
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError  # noqa: E402
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo  # noqa: E402
 from aiohttp.web_request import BaseRequest  # noqa: E402
 from aiohttp.web_response import Response, StreamResponse  # noqa: E402
 from aiohttp.web_server import Server  # noqa: E402
 from aiohttp.web_ws import WebSocketResponse, WSMsgType  # noqa: E402
 
 __all__ = [
+    "EMPTY_PAYLOAD",
     "AbstractStreamWriter",
     "BaseRequest",
     "HTTPException",
+    "HttpVersion11",
+    "LineTooLong",
     "RequestHandler",
     "RequestPayloadError",
     "Response",
     "Server",
+    "StreamReader",
     "StreamResponse",
     "WSMsgType",
     "WebSocketResponse",
+    "_ErrInfo",
 ]

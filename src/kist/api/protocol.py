@@ -1,14 +1,32 @@
-"""aiohttp's connection with two changes: errors are JSON, and a stream's first bytes are kept for the stream."""
+"""aiohttp's connection with some changes.
+
+Errors are JSON, a stream's first bytes are kept for the stream, a client that has sent all that it will is still
+answered, and one that does not come to the end of a request's head is not waited for.
+"""
 
 import asyncio
 import functools
 import logging
 import re
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 
 from kist.api.audit import AuditLog, Noted
 from kist.api.call import HEADERS
-from kist.api.http import BaseRequest, RequestHandler, Response, Server, StreamResponse
+from kist.api.hangups import Hangups
+from kist.api.http import (
+    EMPTY_PAYLOAD,
+    BaseRequest,
+    LineTooLong,
+    RequestHandler,
+    RequestPayloadError,
+    Response,
+    Server,
+    StreamReader,
+    StreamResponse,
+    _ErrInfo,
+)
+from kist.api.patience import Patience
 from kist.api.places import Place
 from kist.api.visitors import look
 from kist.errors import InvalidInput, KistError
@@ -19,12 +37,13 @@ from kist.spec.json import encode
 _log = logging.getLogger(__name__)
 
 # A request that may turn its connection into a raw stream (ContainerAttach, ExecStart).
-_HIJACKING = re.compile(rb"POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/attach|exec/[^/ ]+/start)[? ]")
+_HIJACKING = re.compile(rb"POST (?:https?://[^/ ]*)?(?:/v[0-9.]+)?/(?:containers/[^/ ]+/attach|exec/[^/ ]+/start)[? ]")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _MAX_EARLY = 64 << 10
 _IDLE_SECONDS = 600.0
 _MAX_LINE = 64 << 10
+_MAX_HEAD = 1 << 20
 
 
 def split_hijack(data: bytes) -> int | None:
@@ -52,15 +71,24 @@ def error_response(error: KistError, *, status: int = 0) -> Response:
 class HttpServer(Server):
     """Makes the protocols of connections; a handler whose client vanishes is cancelled.
 
-    Attributes:
+    Args:
+        handler: answers requests.
         audit: where calls are recorded, if anywhere.
+        patience: with slow clients.
+        hangups: tells of clients that vanish.
     """
 
     def __init__(
-        self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]], audit: AuditLog | None = None
+        self,
+        handler: Callable[[BaseRequest], Awaitable[StreamResponse]],
+        audit: AuditLog | None,
+        patience: Patience,
+        hangups: Hangups,
     ) -> None:
         super().__init__(handler, handler_cancellation=True)
         self.audit = audit
+        self.patience = patience
+        self.hangups = hangups
 
     def at(self, place: Place) -> Callable[[], "Protocol"]:
         """What makes a protocol for each new connection at a place."""
@@ -78,7 +106,18 @@ class Protocol(RequestHandler):
         place: where it came in.
     """
 
-    __slots__ = ("_audit", "_due", "_early", "_visitor", "place")
+    __slots__ = (
+        "_audit",
+        "_due",
+        "_early",
+        "_head_size",
+        "_head_timer",
+        "_payload",
+        "_server",
+        "_visitor",
+        "_watch",
+        "place",
+    )
 
     def __init__(self, server: HttpServer, place: Place) -> None:
         super().__init__(
@@ -96,7 +135,15 @@ class Protocol(RequestHandler):
         self._early = b""
         # Bytes that the parser is still to get of a request that may hijack; None while there is no such request.
         self._due: int | None = None
+        self._server = server
         self._audit = server.audit
+        # How much of a request's head has come that is not whole yet, and until when the rest has to.
+        self._head_size = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        # The body of the newest request.
+        self._payload: StreamReader | None = None
+        # Looks whether a client that sends no more still listens; None while it may send.
+        self._watch: asyncio.Task[None] | None = None
         self._visitor: Mapping[str, object] | None = None
 
     def note(self, request: BaseRequest) -> Noted:
@@ -112,14 +159,79 @@ class Protocol(RequestHandler):
             self._due = split_hijack(data)
         if self._due is None or not data:
             super().data_received(data)
+            self._mind_head(len(data))
             return
         part, rest = data[: self._due], data[self._due :]
         self._due -= len(part)
         if part:
             super().data_received(part)
+            self._mind_head(len(part))
         self._early += rest
         if len(self._early) >= _MAX_EARLY and self.transport is not None:
             self.transport.pause_reading()
+
+    def _mind_head(self, size: int) -> None:
+        """Bound the time and the length of a head that is not whole yet: the last bytes completed no request."""
+        if self._messages:
+            self._payload = self._messages[-1][1]
+        if not self._is_idle() or not size:
+            self._head_size = 0
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+            return
+        self._head_size += size
+        if self._head_timer is None:
+            self._head_timer = self._loop.call_later(self._server.patience.head, self._refuse_head, 408, "too slow")
+        if self._head_size > _MAX_HEAD:
+            self._refuse_head(431, f"longer than {_MAX_HEAD >> 10} KiB")
+
+    def _refuse_head(self, status: int, why: str) -> None:
+        if self._waiter is not None and self._is_idle():
+            error = KistError(f"the request's head is {why}")
+            self._messages.append((_ErrInfo(status, error, str(error)), EMPTY_PAYLOAD))
+            self._waiter.set_result(None)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio's; aiohttp's never keeps a connection
+        """The client sends no more. What it has asked for it still gets, if it can be seen to listen.
+
+        Of a Unix socket the kernel tells when the other end is closed altogether; of others only that it is half
+        closed, and there this is taken for its end, but for a body that is cut short: the answer is soon made.
+        """
+        if self._watch is not None:
+            return True
+        if self.transport is None or self._is_idle() or self._payload is None:
+            return False
+        if not self._payload.is_eof():
+            self._payload.set_exception(RequestPayloadError("the client ended it before its end"))
+            self._payload.feed_eof()  # nobody waits for the rest
+        elif self.transport.get_extra_info("socket").family != socket.AF_UNIX:
+            return False
+        if not self._messages and self._due is None:
+            self._close = True  # the last one is being answered
+        self._watch = self._loop.create_task(self._until_hangup(self.transport))
+        return True
+
+    def _is_idle(self) -> bool:
+        """Whether no request is here, or only the beginning of one."""
+        return self._waiter is not None and not self._waiter.done()
+
+    async def _until_hangup(self, transport: asyncio.Transport) -> None:
+        await self._server.hangups.wait_beside(transport)
+        transport.abort()
+
+    def end_with(self, response: StreamResponse) -> None:
+        """This answer is made; it is the connection's last one where the client sends no more."""
+        if self._watch is not None and not self._messages and not self._early:
+            response.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is closed."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
 
     def take_early(self) -> bytes:
         """The stream's bytes that came with the request; from now on nobody reads the connection here."""
@@ -146,6 +258,8 @@ class Protocol(RequestHandler):
             raise ConnectionError("the answer was begun already")
         if status >= 500:
             _log.error("%s %s", request.method, request.raw_path, exc_info=exc)
+        if isinstance(exc, LineTooLong) or message == "Too many headers received":
+            status = 431
         kind = InvalidInput if status < 500 else KistError
         first_line = (message or "internal error").strip().splitlines()[0]
         response = error_response(kind(f"bad request: {first_line}" if status < 500 else first_line), status=status)

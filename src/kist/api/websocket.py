@@ -9,7 +9,6 @@ import asyncio
 import base64
 import codecs
 import contextlib
-import os
 import select
 import socket
 from collections.abc import AsyncIterator
@@ -177,23 +176,16 @@ class _Session:
         """
         sending = loop.create_task(loop.sock_sendall(self._engine, data))
         hanging: asyncio.Task[None] | None = None
+        transport = self._call.request.transport
         try:
             await asyncio.wait((sending,), timeout=_PATIENCE_SECONDS)
-            if not sending.done():
-                hanging = loop.create_task(self._hangup())
+            if not sending.done() and transport is not None:
+                hanging = loop.create_task(self._call.api.hangups.wait_beside(transport, select.EPOLLRDHUP))
                 await asyncio.wait((sending, hanging), return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done() and self._call.request.transport is not None:
-                self._call.request.transport.abort()
+                if not sending.done():
+                    transport.abort()
         finally:
             for task in (sending, hanging):
                 if task is not None and not task.done():
                     task.cancel()
         return sending.done() and not sending.cancelled() and sending.exception() is None
-
-    async def _hangup(self) -> None:
-        transport = self._call.request.transport
-        if transport is None:
-            return
-        # A descriptor of our own: the connection's may be closed, and its number be another's, while this waits.
-        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as watched:
-            await self._call.api.hangups.wait(watched, select.EPOLLRDHUP)

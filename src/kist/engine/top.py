@@ -2,6 +2,7 @@
 
 import grp
 import pwd
+import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -97,6 +98,9 @@ COLUMNS: dict[str, tuple[str, Callable[[Process], str]]] = {
     "nlwp": ("NLWP", lambda p: str(p.threads)),
     "thcount": ("THCNT", lambda p: str(p.threads)),
 }
+_PS_SECONDS = 20
+_RENAMED = re.compile(r"([^\s=]*)=\s*(PID\S*)")
+_IS_PID = re.compile(r"(?:^|[,o])pid$")
 _FULL = ("user", "pid", "ppid", "c", "stime", "tname", "time", "cmd")
 _LONG_USER = ("user", "pid", "pcpu", "pmem", "vsz", "rss", "tname", "stat", "start_time", "_minutes", "command")
 
@@ -155,11 +159,30 @@ def _check_titles(titles: Sequence[str]) -> None:
         raise InvalidInput("Couldn't find PID field in ps output", hint="add pid to the columns: -o pid,cmd")
 
 
+def _check_arguments(arguments: str) -> None:
+    """Refuse what cannot be an argument, and what would give another column the title by which rows are chosen."""
+    if "\0" in arguments:
+        raise InvalidInput("bad parameter: ps_args has a zero byte in it")
+    for column, title in _RENAMED.findall(arguments):
+        if not _IS_PID.search(column):
+            raise InvalidInput(
+                f'specifying "{column}={title}" is not allowed', hint="no other column may be called PID"
+            )
+
+
 def _by_ps(pids: frozenset[int], arguments: str) -> Table:
+    _check_arguments(arguments)
     try:
         done = subprocess.run(
-            ["ps", *arguments.split()], capture_output=True, text=True, errors="replace", timeout=20, check=False
+            ["ps", *arguments.split()],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PS_SECONDS,
+            check=False,
         )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"ps {arguments} has not ended in {_PS_SECONDS} seconds") from None
     except FileNotFoundError:
         raise Unavailable(
             f"the columns of ps {arguments} take the program ps, which is not here",

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kist.api.hijack import Hangups, Leaving, Session
+from kist.api.hangups import Hangups
+from kist.api.hijack import Leaving, Session
 from kist.api.protocol import split_hijack
 from kist.errors import Conflict
 

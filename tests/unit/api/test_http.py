@@ -17,8 +17,11 @@ print(json.dumps([first, aiohttp.ClientSession.__name__, aiohttp.hdrs.HOST == "H
 """
 NAMES = {
     "abc": ["AbstractStreamWriter"],
+    "http_exceptions": ["LineTooLong"],
+    "http_writer": ["HttpVersion11"],
+    "streams": ["EMPTY_PAYLOAD", "StreamReader"],
     "web_exceptions": ["HTTPException"],
-    "web_protocol": ["RequestHandler", "RequestPayloadError"],
+    "web_protocol": ["RequestHandler", "RequestPayloadError", "_ErrInfo"],
     "web_request": ["BaseRequest"],
     "web_response": ["Response", "StreamResponse"],
     "web_server": ["Server"],

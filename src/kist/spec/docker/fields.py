@@ -14,12 +14,18 @@ def text(body: Mapping[str, Any], name: str) -> str:
     return _typed(body, name, str, "a string") or ""
 
 
+_LARGEST = (1 << 63) - 1
+
+
 def number(body: Mapping[str, Any], name: str) -> int:
     """An integer field; missing and null give 0."""
     value = body.get(name)
     if isinstance(value, bool):
         raise InvalidInput(f"invalid JSON: {name} must be an integer, not a boolean")
-    return _typed(body, name, int, "an integer") or 0
+    found = _typed(body, name, int, "an integer") or 0
+    if not -_LARGEST - 1 <= found <= _LARGEST:
+        raise InvalidInput(f"invalid JSON: {name} must be an integer of 64 bits")
+    return found
 
 
 def flag(body: Mapping[str, Any], name: str) -> bool:
