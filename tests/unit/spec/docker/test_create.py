@@ -275,7 +275,9 @@ options = st.builds(
         oom_kill_disable=st.booleans(),
         pids=st.integers(0, 4_000_000),
         shm_size=st.integers(1, 1 << 40),
-        ulimits=st.lists(st.builds(Ulimit, words, st.integers(-1), st.integers(-1)), max_size=2).map(tuple),
+        ulimits=st.lists(st.builds(Ulimit, words, st.integers(-1, 1 << 62), st.integers(-1, 1 << 62)), max_size=2).map(
+            tuple
+        ),
         device_rules=lists,
     ),
     devices=st.lists(
