@@ -1,11 +1,13 @@
 """An engine process of its own, spoken to over its socket as any Docker client speaks to it."""
 
 import contextlib
+import functools
 import glob
 import http.client
 import io
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -258,10 +260,31 @@ def fresh_server(tmp_path: Path) -> Iterator[Server]:
         yield made
 
 
-def _clients() -> list[str]:
-    """Every docker client of this machine: Debian's, and a newer one on the PATH."""
-    found = [shutil.which("docker", path=directory) for directory in ("/usr/bin", "/usr/local/bin")]
-    return [path for path in found if path]
+@functools.cache
+def docker_programs() -> tuple[str, ...]:
+    """Every docker client of this machine, the newest first: Debian's, and one from elsewhere."""
+    found = (shutil.which("docker", path=directory) for directory in ("/usr/bin", "/usr/local/bin"))
+    return tuple(sorted(filter(None, found), key=client_version, reverse=True))
+
+
+@functools.cache
+def client_version(program: str) -> tuple[int, ...]:
+    """What a docker client says of itself: (20, 10, 24)."""
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", told)
+    assert found is not None, told
+    return tuple(map(int, found.groups()))
+
+
+def chosen_programs() -> tuple[str, ...]:
+    """The docker clients that tests are for: the newest, and all with KIST_LONG_TESTS=1, "" where there is none."""
+    programs = docker_programs() or ("",)
+    return programs if os.environ.get("KIST_LONG_TESTS") else programs[:1]
+
+
+def name_of_program(path: str) -> str:
+    """The client's name among a test's parameters."""
+    return f"docker-{client_version(path)[0]}" if path else "none"
 
 
 @dataclass(frozen=True)
@@ -288,9 +311,9 @@ class Docker:
         return done.stdout.decode()
 
 
-@pytest.fixture(params=_clients() or [""], ids=lambda path: path.strip("/").replace("/", "-") or "none")
+@pytest.fixture(params=chosen_programs(), ids=name_of_program)
 def docker(request: pytest.FixtureRequest, server: Server) -> Docker:
-    """The docker client, each version that is here."""
+    """The docker client."""
     if not request.param:
         pytest.skip("needs a docker client (Debian: docker.io)")
     return Docker(request.param, server)

@@ -8,6 +8,7 @@ import lzma
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import zstandard
@@ -351,21 +352,33 @@ def test_exec_is_created_started_and_inspected(server: Server, container: str):
     assert (shown["Running"], shown["ExitCode"], shown["ContainerID"]) == (False, 5, container)
 
 
-def test_an_exec_that_cannot_run_is_an_error_to_kist_and_output_to_docker(server: Server, container: str):
+@pytest.mark.parametrize(
+    ("fields", "own_code", "code", "words"),
+    [
+        ({"Cmd": ["nosuch"]}, 127, 127, b"executable file not found"),
+        ({"Cmd": ["/etc/hosts"]}, 126, 126, b"permission denied"),
+        ({"Cmd": ["true"], "User": "nosuch"}, 125, 126, b"unable to find user nosuch"),
+    ],
+)
+def test_an_exec_that_cannot_run_is_an_error_to_kist_and_output_to_docker(
+    server: Server, container: str, fields: dict[str, Any], own_code: int, code: int, words: bytes
+):
     def make() -> str:
-        return str(server.good("POST", f"/containers/{container}/exec", {"Cmd": ["nosuch"]})["Id"])
+        return str(server.good("POST", f"/containers/{container}/exec", fields)["Id"])
 
     failed = server.ask("POST", f"/exec/{make()}/start", {})
-    assert (failed.status, failed.value["exit_code"]) == (400, 127)
+    assert (failed.status, failed.value["exit_code"]) == (400, own_code)
+    as_docker = {"User-Agent": "Docker-Client/1"}
+    assert server.ask("POST", f"/exec/{make()}/start", {"Detach": True}, as_docker).status == 400
     made = make()
     with server.connect() as connection:
         head = f"POST /exec/{made}/start HTTP/1.1\r\nHost: x\r\nUser-Agent: Docker-Client/1\r\nContent-Length: 2\r\n"
         connection.sendall(head.encode() + b"\r\n{}")
         status, rest = receive_head(connection)
         assert status == 200
-        assert b"executable file not found" in demultiplex(receive_all(connection, rest))["stdout"]
+        assert words in demultiplex(receive_all(connection, rest))["stdout"]
     shown = server.good("GET", f"/exec/{made}/json")
-    assert (shown["Running"], shown["ExitCode"]) == (False, 127)
+    assert (shown["Running"], shown["ExitCode"]) == (False, code)
 
 
 # logs
@@ -501,7 +514,7 @@ def test_a_failing_step_is_told_in_the_stream(server: Server):
         (make_tar({"other": b""}), 404, "Dockerfile"),
         (make_tar({"Dockerfile": b"FROM scratch\n", "../outside": b""}), 400, "outside"),
         (b"this is no tar archive" * 100, 400, ""),
-        (CONTEXT[:700], 400, ""),
+        (CONTEXT[:520], 400, "cut short"),
     ],
     ids=["syntax", "no Dockerfile", "outside", "no tar", "cut short"],
 )

@@ -39,7 +39,7 @@ def compare(definition: Definition, schema: Schema, value: Any, place: str = "")
         if not _may_be_null(schema):
             yield Difference(place, "null", f"is null, and is {schema.get('type', 'an object')}")
         return
-    kind = schema.get("type") or ("object" if "properties" in schema or "allOf" in schema else "")
+    kind = _kind(definition, schema)
     if kind and not _is_of(value, kind):
         yield Difference(place, "type", f"is {value!r:.60}, and is {kind}")
         return
@@ -51,6 +51,14 @@ def compare(definition: Definition, schema: Schema, value: Any, place: str = "")
             yield from compare(definition, schema.get("items", {}), each, f"{place}[]")
     if kind == "object":
         yield from _compare_object(definition, schema, value, place)
+
+
+def _kind(definition: Definition, schema: Schema) -> str:
+    """The type that a schema names, or one of those that it is made of (``allOf``); empty where all will do."""
+    if "type" in schema or "properties" in schema:
+        return str(schema.get("type", "object"))
+    kinds = (_kind(definition, definition.resolve(part)) for part in schema.get("allOf", ()))
+    return next(filter(None, kinds), "")
 
 
 def _may_be_null(schema: Schema) -> bool:

@@ -78,6 +78,7 @@ def unpack(
     manner: Manner | None = None,
     ids: Ids | None = None,
     sparse: bool = False,
+    end_mark: bool = True,
 ) -> Applied:
     """Unpack a plain tar into a directory that may hold things already; whiteouts are files like any other.
 
@@ -89,6 +90,7 @@ def unpack(
         manner: how members are put into a tree that somebody uses.
         ids: those that files can be of, where these are not all.
         sparse: take sparse files in GNU's format 1.0.
+        end_mark: whether an archive without the tar's end mark is one that was cut short.
 
     Raises:
         Corrupt, InvalidInput, Unsupported, Unavailable, Forbidden: as for ``apply``.
@@ -100,7 +102,7 @@ def unpack(
             files.make_files_as(*manner.acts_as)  # this thread ends with the archive
         if manner is not None and manner.harmless:
             files.only_owned_files()
-        reader = TarReader(stream, what=what, end_mark=True, sparse=sparse)
+        reader = TarReader(stream, what=what, end_mark=end_mark, sparse=sparse)
         with Unpacker(
             directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner, ids=ids
         ) as unpacker:

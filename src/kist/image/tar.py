@@ -70,7 +70,8 @@ class TarReader:
         stream: plain (not compressed) bytes; only ``read`` is used.
         what: the archive in messages.
         end_mark: whether a stream that ends between two members, without the mark of zeros, counts as cut short; where
-            a digest vouches for the whole it may be missing, as some writers leave it out.
+            something else vouches for the whole it may be missing, and what fills the last block too: some writers
+            leave them out.
         sparse: take sparse files in GNU's format 1.0 (pax); their content is that of their segments.
 
     Raises:
@@ -86,6 +87,7 @@ class TarReader:
         self._end_mark = end_mark
         self._what = what
         self._block = b""
+        self._end = 0  # of what was read; a last block that is not whole is filled with zeros
         self._view = memoryview(b"")
         self._at = 0
         self._left = 0  # content of the current member that was not read yet
@@ -98,9 +100,9 @@ class TarReader:
     def chunks(self) -> Iterator[memoryview]:
         """The content of the current member, as views that hold until the next step."""
         while self._left:
-            if self._at == len(self._block) and not self._fill():
+            if self._at == self._end and not self._fill():
                 raise self._short()
-            chunk = self._view[self._at : self._at + self._left]
+            chunk = self._view[self._at : min(self._at + self._left, self._end)]
             self._at += len(chunk)
             self._left -= len(chunk)
             yield chunk
@@ -108,7 +110,7 @@ class TarReader:
     def content(self) -> memoryview | None:
         """The content of the current member as one view when it is at hand, which spares a loop; else None."""
         end = self._at + self._left
-        if end > len(self._block):
+        if end > self._end:
             return None
         view = self._view[self._at : end]
         self._at, self._left = end, 0
@@ -146,6 +148,8 @@ class TarReader:
         self._at = start + BLOCK
         if not self._block[start] and self._block[start : start + BLOCK] == _ZEROS:
             return None
+        if self._at > self._end:
+            raise self._short()
         fields: tuple[bytes, ...] = _HEADER.unpack_from(self._block, start)
         # The low half of Adler-32 is the plain sum that tar keeps, modulo 65521, and costs a twentieth.
         found = (zlib.adler32(self._view[start : self._at]) & 0xFFFF) - sum(fields[6]) + 8 * 32
@@ -312,8 +316,12 @@ class TarReader:
         while len(data) % BLOCK:
             more = self._stream.read(-len(data) % BLOCK)  # no more, so that whole blocks follow
             if not more:
-                raise self._short()
+                if self._end_mark:
+                    raise self._short()
+                break
             data += more
+        self._end = len(data)
+        data += bytes(-len(data) % BLOCK)
         self._block, self._view, self._at = data, memoryview(data), 0
         return bool(data)
 

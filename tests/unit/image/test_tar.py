@@ -151,6 +151,13 @@ def test_an_archive_without_its_end_mark_is_whole(tar, entry):
     assert len(read(tar(entry("a", b"x" * 512))[:1024])) == 1
 
 
+def test_an_archive_without_what_fills_its_last_block_is_whole_but_where_an_end_mark_must_be(tar, entry):
+    data = tar(entry("a", b"x" * 1000), entry("b", b"y" * 100))[: 2 * 512 + 1024 + 100]
+    assert [content for _, content in read(data)] == [b"x" * 1000, b"y" * 100]
+    with pytest.raises(Corrupt, match="cut short"):
+        list(TarReader(io.BytesIO(data), end_mark=True))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [

@@ -10,7 +10,7 @@ from kist.api.hijack import Leaving, hijack, keys_of, stream_type
 from kist.api.http import StreamResponse
 from kist.api.routes.containers import read_size
 from kist.api.routing import Route
-from kist.errors import CommandNotExecutable, CommandNotFound, KistError
+from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError
 from kist.spec.container import ExecOptions
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec_state
 from kist.spec.docker.frames import frame
@@ -31,8 +31,8 @@ async def start(call: Call) -> StreamResponse:
     wanted = read_exec_start(await call.json(required=False, operation="ExecStart"))
     try:
         options, stream = await call.run(_start, call.engine, call.fields["id"], wanted)
-    except (CommandNotFound, CommandNotExecutable) as error:
-        if not call.from_docker:
+    except (CommandNotFound, CommandNotExecutable, InvalidInput) as error:
+        if wanted.detach or not call.from_docker:
             raise
         return await _tell_in_stream(call, error)
     if stream is None:
@@ -54,9 +54,13 @@ def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOpti
 
 
 async def _tell_in_stream(call: Call, error: KistError) -> StreamResponse:
-    """Docker tells that a command cannot be executed as the command's output, and its clients expect nothing else."""
+    """Docker tells why a command cannot be executed as the command's output, and its clients expect nothing else.
+
+    What is wrong may be the command, the user or the working directory; the last two have the code 126, too.
+    """
     identity = call.fields["id"]
-    call.api.failed_execs.note(identity, error.exit_code)
+    code = CommandNotFound.exit_code if isinstance(error, CommandNotFound) else CommandNotExecutable.exit_code
+    call.api.failed_execs.note(identity, code)
     options = await call.run(call.engine.exec_options, identity)
     text = f"{error}\r\n".encode()
     ours, theirs = socket.socketpair()

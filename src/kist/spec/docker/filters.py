@@ -11,9 +11,9 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.digest import Digest
-from kist.spec.docker.networking import write_port_list
 from kist.spec.docker.times import read_time
 from kist.spec.json import decode
+from kist.spec.networking import read_exposed
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
 
@@ -168,16 +168,26 @@ def _match_volume(container: Container, value: str) -> bool:
     return any(value in {mount.source, mount.target} for mount in container.options.mounts)
 
 
-def _match_port(name: str, key: str) -> Callable[[Container, str], bool]:
-    """A matcher of the ports that a container lists under ``key``."""
+def _match_port(
+    name: str, ports_of: Callable[[Container], Iterable[tuple[int, str]]]
+) -> Callable[[Container, str], bool]:
+    """A matcher of ports in the container: number and protocol, whether it runs or not."""
 
     def match(container: Container, value: str) -> bool:
-        first, last, protocol = read_ports(value, name)
-        return any(
-            first <= port.get(key, 0) <= last and port["Type"] == protocol for port in write_port_list(container)
-        )
+        first, last, wanted = read_ports(value, name)
+        return any(first <= port <= last and protocol == wanted for port, protocol in ports_of(container))
 
     return match
+
+
+def _exposed(container: Container) -> Iterable[tuple[int, str]]:
+    return read_exposed(container.config.exposed_ports or {})
+
+
+def _published(container: Container) -> Iterable[tuple[int, str]]:
+    """The ports in the container, as ``8080:80`` publishes its port 80, that were asked for or have been found."""
+    asked = {(each.port, each.protocol) for each in container.options.networking.ports}
+    return asked | {(each.port, each.protocol) for each in container.state.ports}
 
 
 def _match_exited(container: Container, value: str) -> bool:
@@ -188,7 +198,7 @@ _CONTAINER_MATCHERS: dict[str, Callable[[Container, str], bool]] = {
     "exited": _match_exited,
     "health": lambda container, value: value == (container.state.health.status if container.state.health else "none"),
     "id": lambda container, value: _match_pattern(container.id, value),
-    "expose": _match_port("expose", "PrivatePort"),
+    "expose": _match_port("expose", _exposed),
     "is-task": lambda _container, value: not read_truth("is-task", value),
     "isolation": lambda _container, value: value.lower() == "default",
     "name": _match_name,
@@ -196,7 +206,7 @@ _CONTAINER_MATCHERS: dict[str, Callable[[Container, str], bool]] = {
         value in {container.options.network, *(each.network for each in container.options.networking.endpoints)}
         or any(value and end.network_id.startswith(value) for end in container.networks)
     ),
-    "publish": _match_port("publish", "PublicPort"),
+    "publish": _match_port("publish", _published),
     "status": lambda container, value: value == container.state.status,
     "volume": _match_volume,
 }

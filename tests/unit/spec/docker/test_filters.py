@@ -15,6 +15,7 @@ from kist.spec.docker.filters import (
 )
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
 from kist.spec.mount import Mount
+from kist.spec.networking import Networking, PortBinding
 from kist.spec.summary import Image
 
 ONE, TWO, THREE = (Digest.of(text) for text in (b"1", b"2", b"3"))
@@ -139,14 +140,20 @@ def test_what_is_allowed_is_said(filters: str, words: str):
         ('{"expose":["70-90"]}', True),
         ('{"expose":["81-90/tcp"]}', False),
         ('{"publish":["80"]}', False),
+        ('{"publish":["443"]}', True),
+        ('{"publish":["443/udp"]}', False),
+        ('{"publish":["8443"]}', False),
         ('{"isolation":["default"]}', True),
         ('{"isolation":["process"]}', False),
     ],
 )
 def test_ports_are_filtered(filters: str, expected: bool):
     config = ContainerConfig(exposed_ports={"80/tcp": {}, "53/udp": {}})
-    assert passes(msgspec.structs.replace(container(), config=config), filters) == expected
-    assert not passes(msgspec.structs.replace(container(status="exited"), config=config), '{"expose":["80"]}')
+    published = Networking(ports=(PortBinding(443, host_port="8443"),))
+    for status in ("running", "exited"):
+        made = container(status=status)
+        options = msgspec.structs.replace(made.options, networking=published)
+        assert passes(msgspec.structs.replace(made, config=config, options=options), filters) == expected
 
 
 def test_an_images_names_are_filtered_one_by_one():
