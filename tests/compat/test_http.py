@@ -564,3 +564,40 @@ def test_what_was_executed_is_known_though_it_has_ended_its_container(server: Se
     found = server.good("GET", f"/exec/{executed}/json")
     assert (found["Running"], found["ContainerID"]) == (False, name)
     assert found["ExitCode"] in {3, 137}  # its container's end may have overtaken it
+
+
+def test_nothing_is_executed_in_a_paused_container(server: Server, container: str):
+    made = server.good("POST", f"/containers/{container}/exec", {"Cmd": ["true"]})["Id"]
+    server.good("POST", f"/containers/{container}/pause")
+    try:
+        for path, body in (
+            (f"/exec/{made}/start", {"Detach": True}),
+            (f"/containers/{container}/exec", {"Cmd": ["true"]}),
+        ):
+            answer = server.ask("POST", path, body)
+            assert (answer.status, "is paused, unpause the container before exec" in answer.value["message"]) == (
+                409,
+                True,
+            )
+    finally:
+        server.good("POST", f"/containers/{container}/unpause")
+    server.good("POST", f"/exec/{made}/start", {"Detach": True})
+
+
+def test_a_pause_lets_those_in_who_are_on_their_way(server: Server, container: str):
+    for _ in range(5):
+        made = server.good("POST", f"/containers/{container}/exec", {"Cmd": ["true"]})["Id"]
+        begun = threading.Thread(target=lambda made=made: server.ask("POST", f"/exec/{made}/start", {"Detach": True}))
+        begun.start()
+        server.good("POST", f"/containers/{container}/pause")
+        begun.join(10)
+        assert not begun.is_alive()
+        server.good("POST", f"/containers/{container}/unpause")
+
+
+def test_only_an_exec_that_runs_has_a_size(server: Server, container: str):
+    made = server.good("POST", f"/containers/{container}/exec", {"Cmd": ["sleep", "1000"], "Tty": True})["Id"]
+    assert server.ask("POST", f"/exec/{made}/resize?h=24&w=80").status == 400
+    server.good("POST", f"/exec/{made}/start", {"Detach": True})
+    server.good("POST", f"/exec/{made}/resize?h=24&w=80")
+    assert server.ask("POST", f"/exec/{made}/start", {"Detach": True}).status == 409

@@ -53,9 +53,15 @@ _KNOWN = (
     Deviation("SystemInfo", "null Warnings", _NIL),
     Deviation("SystemInfo", "null Plugins.Authorization", _NIL),
     Deviation("SystemInfo", "null GenericResources", _NIL),
+    Deviation("ContainerChanges", "null", _NIL),
     Deviation("ExecStart", "status 101", "dockerd answers so to Upgrade: tcp; the definition tells it of attach alone"),
     Deviation("NetworkCreate", "status 409", "dockerd answers so when the name is taken"),
-    Deviation("Container*pause", "status 409", "dockerd answers 409, or 500, when it does not run or is not paused"),
+    Deviation("Container*ause", "status 409", "dockerd answers 409, or 500, when it does not run or is not paused"),
+    Deviation("ContainerTop", "status 409", "dockerd answers so when it does not run"),
+    *(
+        Deviation("SystemDataUsage", f"unknown {name}", "dockerd adds them for clients that name no version")
+        for name in ("BuildCache", "Containers", "Images", "LayersSize", "Volumes")
+    ),
     Deviation("ImageBuild", "status 404", "a Dockerfile or an image that is not there; dockerd answers 500"),
     Deviation("ImageBuild", "status 503", "what a remote context is on cannot be reached; dockerd answers 500"),
     Deviation("Image*", "missing *ImageData.UnpackedSize", "the definition requires it, and has no such property"),

@@ -56,7 +56,8 @@ class Sender:
             headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
         try:
             with contextlib.closing(connection):
-                connection.request(request.operation.method, request.target, request.data, headers)
+                with contextlib.suppress(BrokenPipeError):  # it was answered before it was read
+                    connection.request(request.operation.method, request.target, request.data, headers)
                 assert connection.sock is not None
                 return self._read(request, connection, connection.sock, begun)
         except TimeoutError:

@@ -111,7 +111,7 @@ class World:
             status, found = self.ask("GET", f"/containers/{name}/json")
             if status != 200 or not _is_fit(name, found):
                 self.ask("DELETE", f"/containers/{name}?force=1")
-                self.ask("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": command, "Tty": True})
+                self.ask("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": command} | _OWN)
         self.ask("POST", "/containers/fuzz-runs/start")
         self.ask("POST", "/containers/fuzz-runs/unpause")
 
@@ -132,6 +132,7 @@ class World:
         }
 
 
+_OWN = {"Tty": True, "StopTimeout": 1}
 _STAY = {"bridge", "host", "none"}
 
 

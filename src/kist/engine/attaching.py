@@ -75,11 +75,13 @@ class Attaching:
         return ours
 
     def resize(self, name: str | Container, height: int, width: int) -> None:
-        """Set the size of the container's terminal, in characters."""
+        """Set the size of the container's terminal, in characters; where it has none, nothing, as in Docker."""
         container = self._roster.get(name)
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
         refuse_restarting(container)
+        if not container.options.tty:
+            return
         self._guardians.ask(self._roster.places(container), {"op": "resize", "height": height, "width": width})
         self._events.container("resize", container, height=height, width=width)
 

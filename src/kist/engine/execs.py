@@ -40,9 +40,7 @@ class Execs:
         """Note what is to be executed; its id."""
         container = self._containers.get(name)
         lifetime.need_process(container)
-        if container.state.status == "paused":
-            raise Conflict(f"Container {container.name} is paused, unpause the container before exec",
-                           hint=f"kist unpause {container.name}")  # fmt: skip
+        _refuse_paused(container)
         if not options.command:
             raise InvalidInput("No exec command specified")
         identifier = secrets.token_hex(32)
@@ -69,6 +67,7 @@ class Execs:
         places = self._containers.places(container)
         if os.path.exists(self._state_path(owner, identifier)):
             raise Conflict(f"exec {identifier} was started before")
+        _refuse_paused(container)
         linked = self._containers.linked_environment(container)
         hostname = self._containers.hostname(container)
         command = self._means.fit_process(bundle.exec_process(container, options, linked, hostname))
@@ -136,8 +135,16 @@ class Execs:
             self._ended.popitem(last=False)
 
     def resize(self, identifier: str, height: int, width: int) -> None:
-        """Set the size of its terminal, in characters."""
-        owner, _ = self._find(identifier)
+        """Set the size of its terminal, in characters; of one without a terminal nothing.
+
+        Raises:
+            InvalidInput: it does not run.
+        """
+        owner, options = self._find(identifier)
+        if not self._look(identifier).running:
+            raise InvalidInput("exec process is not started")
+        if not options.tty:
+            return
         message = {"op": "resize", "height": height, "width": width, "exec": identifier}
         self._containers.guardians.ask(self._containers.places_of(owner), message)
 
@@ -166,3 +173,9 @@ class Execs:
 
     def _state_path(self, owner: str, identifier: str) -> str:
         return f"{self._containers.places_of(owner).run}/exec-{identifier}.json"
+
+
+def _refuse_paused(container: Container) -> None:
+    if container.state.status == "paused":
+        raise Conflict(f"Container {container.name} is paused, unpause the container before exec",
+                       hint=f"kist unpause {container.name}")  # fmt: skip

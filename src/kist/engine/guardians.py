@@ -94,11 +94,12 @@ class Guardians:
         """As ``launch.request``, for a container whose monitor may be killed and come back.
 
         Raises:
+            Conflict: the container does not run, or is not in a state for that.
             Unavailable: the monitor was killed before it answered, and what was asked for may have been done.
         """
         while True:
             try:
-                return launch.converse(lambda: self.connect(places), message)
+                connection, answer = launch.converse(lambda: self.connect(places), message)
             except Conflict:
                 if not _runs(places):
                     raise
@@ -106,6 +107,11 @@ class Guardians:
                     raise Unavailable(
                         "the container's monitor was killed before it answered", hint="the container goes on: try again"
                     ) from None
+                continue
+            if "refused" in answer:
+                connection.close()
+                raise Conflict(answer["refused"])
+            return connection, answer
 
     def ask(self, places: Places, message: dict[str, Any]) -> dict[str, Any]:
         """As ``request``, for something without a stream."""

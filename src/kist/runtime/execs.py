@@ -9,6 +9,7 @@ from kist.runtime.streams import Client, Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from kist.kernel.lean import socket
@@ -31,6 +32,9 @@ class Exec:
         self._client: Client | None = None
         self._connection: socket.socket | None = None
         self._failure: dict[str, Any] | None = None
+        self.is_starting = False
+        self.afterwards: Callable[[], None] = lambda: None
+        """Called once it runs, or cannot."""
 
     def start(self, plan: dict[str, Any], connection: socket.socket, *, detach: bool) -> None:
         """Start it; the connection gets one line and then, unless ``detach``, the streams."""
@@ -47,10 +51,12 @@ class Exec:
         self.child.start(plan, clone, None)
         faults.point("monitor: cloned an exec'd process")
         self._monitor.execs[self._id] = self
+        self.is_starting = True
 
     def _started(self, failure: dict[str, Any] | None) -> None:
         assert self._connection is not None
         self._failure = failure
+        self.is_starting = False
         self.write(running=failure is None, exit_code=0)
         faults.point("monitor: noted an exec'd process")
         line = {"failed": failure} if failure else {"ok": True, "pid": self.child.pid}
@@ -59,6 +65,7 @@ class Exec:
             self._connection.close()
         else:
             self.streams.release(self._client)
+        self.afterwards()
 
     def ended(self, status: int) -> None:
         """It has ended with this wait status."""

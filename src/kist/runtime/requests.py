@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from kist.runtime.monitor import Monitor
 
 
+class Refused(Exception):
+    """What is asked for cannot be, as the container is at this moment."""
+
+
 class Request:
     """One connection, until its line is complete and it is handed on."""
 
@@ -81,6 +85,9 @@ class Request:
                 return
             handler = _HANDLERS[operation]
             handler(self._monitor, self._connection, **message)
+        except Refused as error:
+            messages.send_line(self._connection, {"refused": str(error)})
+            self._close()
         except (OSError, KeyError, TypeError, ValueError) as error:
             messages.send_line(self._connection, {"error": str(error), "errno": getattr(error, "errno", 0) or 0})
             self._close()
@@ -161,27 +168,39 @@ def _publish(
 
 
 def _resize(monitor: Monitor, connection: socket.socket, *, height: int, width: int, exec: str = "") -> None:  # noqa: A002
+    if exec and exec not in monitor.execs:
+        raise Refused("exec process is not started")
     process = monitor.execs[exec].child if exec else monitor.first
     if process.streams.terminal < 0:
-        raise ValueError("the process has no terminal")
+        raise Refused("the process has no terminal")
     tty.set_size(process.streams.terminal, height, width)
     messages.send_line(connection, {"ok": True})
     connection.close()
 
 
 def _leave(monitor: Monitor, connection: socket.socket, *, exec: str) -> None:  # noqa: A002
-    monitor.execs[exec].leave()
+    if exec in monitor.execs:  # else it has ended meanwhile
+        monitor.execs[exec].leave()
     messages.send_line(connection, {"ok": True})
     connection.close()
 
 
 def _freeze(monitor: Monitor, connection: socket.socket, *, frozen: bool) -> None:
+    """A process that was frozen on its way in would answer nobody, so those that are there get in first."""
+    for each in monitor.execs.values() if frozen else ():
+        if each.is_starting:
+            each.afterwards = lambda: _freeze(monitor, connection, frozen=True)
+            return
     monitor.freeze(frozen=frozen)
     messages.send_line(connection, {"ok": True})
     connection.close()
 
 
 def _exec(monitor: Monitor, connection: socket.socket, *, id: str, plan: dict[str, Any], detach: bool) -> None:  # noqa: A002
+    if monitor.record.state.get("status") == "paused":
+        raise Refused("the container is paused")
+    if id in monitor.execs:
+        raise Refused(f"exec {id} was started before")
     execs.Exec(monitor, id).start(plan, connection, detach=detach)
 
 
