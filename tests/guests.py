@@ -93,6 +93,11 @@ class Room:
         return self.directory / "run-shared" / "engine.sock"
 
     @property
+    def docker_socket(self) -> Path:
+        """What is Docker's own socket on a machine."""
+        return self.directory / "docker.sock"
+
+    @property
     def policy(self) -> Path:
         return self.directory / "policy.toml"
 
@@ -145,7 +150,8 @@ def a_room(directory: Path) -> Iterator[Room]:
         pytest.skip("needs root")
     room = Room(directory)
     room.make()
-    (directory / "engine.toml").write_text(f'group = "{GROUP}"\n')
+    settings = f'group = "{GROUP}"\n[listen]\ndocker-socket = "{room.docker_socket}"\n'
+    (directory / "engine.toml").write_text(settings)
     engine = room.root.popen(*KIST, "engine")
     try:
         until(lambda: room.socket.exists() or engine.poll() is not None)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from guests import GROUP, Room, a_room
+from guests import GROUP, GROUP_ID, Room, a_room
 from harness import BUSYBOX, busybox_tar, until
 from ordinary import KIST
 
@@ -31,6 +31,16 @@ def test_the_groups_socket_is_the_groups_alone(room: Room) -> None:
     assert stat.S_IMODE(room.run_root.stat().st_mode) == 0o700
     assert "Version" in room.ada.good("version")
     assert "permission denied" in room.eve.refused("version")
+
+
+def test_on_dockers_own_socket_root_is_the_owner_and_the_groups_members_are_guests(room: Room) -> None:
+    status = room.docker_socket.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o660, 0, GROUP_ID)
+    host = ("-H", f"unix://{room.docker_socket}")
+    assert "TOTAL" in room.root.good(*host, "system", "df")
+    assert "is for the engine's own user" in room.ada.refused(*host, "system", "df")
+    assert "permission denied" in room.eve.refused(*host, "version")
+    assert room.ada.good(*host, "run", "--rm", "--network", "none", BUSYBOX, "echo", "mine") == "mine"
 
 
 def test_what_is_the_engines_users_alone_is_refused(room: Room) -> None:

@@ -1,30 +1,108 @@
-"""The engine's Unix socket: nobody finds it before it listens, and a dead engine's is replaced."""
+"""The sockets that the engine listens with.
+
+Of its own Unix sockets nobody finds one before it listens, and a dead engine's is replaced.
+"""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
 from types import TracebackType
 from typing import Self
 
-from kist.api.places import Place, UnixPath
+from kist.api.places import Handed, Inherited, Tcp, UnixPath, Where, place_at
 from kist.errors import Conflict, Forbidden, InvalidInput, Unavailable, see_doctor
 
+_PASSIVE = socket.AI_PASSIVE
 _LONGEST = 103  # sun_path of unix(7) has 108 bytes: the end and the suffix below take five
 
 
 class Listener:
-    """The socket at a path. As a context manager it removes it at the end, if it is still its own.
+    """A place where the engine listens: opened, then published, then withdrawn (as a context manager at the end).
 
     Attributes:
-        place: the place that it is.
+        place: which.
+    """
+
+    def __init__(self, where: Where) -> None:
+        self.place = place_at(where)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.withdraw()
+
+    def open(self, backlog: int) -> list[socket.socket]:
+        """Listening sockets, non-blocking; they are the caller's.
+
+        Raises:
+            Conflict: somebody listens there already.
+            Unavailable: nobody can listen there.
+        """
+        raise NotImplementedError
+
+    def publish(self) -> None:
+        """Let others find it."""
+
+    def withdraw(self) -> None:
+        """Let nobody find it any more."""
+
+
+class InheritedListener(Listener):
+    """A socket of somebody else's, whose name is theirs, too."""
+
+    def __init__(self, where: Inherited) -> None:
+        super().__init__(where)
+        self._descriptor = where.descriptor
+
+    def open(self, backlog: int) -> list[socket.socket]:  # noqa: ARG002 - it listens already
+        """The socket."""
+        listening = socket.socket(fileno=self._descriptor)
+        listening.setblocking(False)
+        return [listening]
+
+
+class TcpListener(Listener):
+    """An address of TCP; a name may have several."""
+
+    def __init__(self, where: Tcp) -> None:
+        super().__init__(where)
+        self._where = where
+
+    def open(self, backlog: int) -> list[socket.socket]:
+        """A listening socket for each address."""
+        found: list[socket.socket] = []
+        try:
+            address, port = self._where.address, self._where.port
+            for family, _, _, _, name in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=_PASSIVE):
+                listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+                found.append(listening)
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listening.bind(name)
+                listening.listen(backlog)
+        except OSError as error:
+            for each in found:
+                each.close()
+            said = f"cannot listen at {self._where}: {error.strerror}"
+            if error.errno == errno.EADDRINUSE:
+                raise Conflict(said, hint="choose another port, or end who has this one") from error
+            raise Unavailable(said, hint="name an address of this machine, or 0.0.0.0 for all of them") from error
+        return found
+
+
+class UnixListener(Listener):
+    """The socket at a path, which is removed at the end, if it is still its own.
 
     Raises:
         InvalidInput: the path is longer than the kernel takes.
     """
 
     def __init__(self, where: UnixPath) -> None:
-        self.place = Place(where)
+        super().__init__(where)
         self.path = where.path
         self._group = where.group
         if len(os.fsencode(self.path)) > _LONGEST:
@@ -34,13 +112,7 @@ class Listener:
             )
         self._identity: tuple[int, int] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.withdraw()
-
-    def open(self, backlog: int) -> socket.socket:
+    def open(self, backlog: int) -> list[socket.socket]:
         """A listening socket under a name aside; ``publish`` gives it its own.
 
         Raises:
@@ -66,7 +138,7 @@ class Listener:
             os.umask(umask)
         listening.listen(backlog)
         listening.setblocking(False)
-        return listening
+        return [listening]
 
     def publish(self) -> None:
         """Give the socket its name; a dead engine's is replaced in the same moment."""
@@ -96,11 +168,31 @@ class Listener:
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
             try:
                 probe.connect(self.path)
             except (ConnectionRefusedError, FileNotFoundError):
                 return False
+            except BlockingIOError:
+                return True  # so many wait there that it would have to wait as well
         return True
+
+
+def listener_at(where: Where) -> Listener:
+    """The listener of a place.
+
+    Raises:
+        InvalidInput: a Unix socket's path is longer than the kernel takes.
+    """
+    match where:
+        case UnixPath():
+            return UnixListener(where)
+        case Tcp():
+            return TcpListener(where)
+        case Inherited():
+            return InheritedListener(where)
+        case Handed():
+            raise TypeError("nobody listens there")
 
 
 def shared_place(run_root: str) -> str:

@@ -4,6 +4,8 @@ import enum
 
 import msgspec
 
+from kist.spec.listening import TlsFiles
+
 
 class Callers(enum.Enum):
     """Who calls by a place."""
@@ -25,9 +27,54 @@ class UnixPath(msgspec.Struct, frozen=True):
     path: str
     group: int = -1
 
+    def __str__(self) -> str:
+        return f"unix://{self.path}"
+
+
+class Tcp(msgspec.Struct, frozen=True):
+    """A port where those are served who have a certificate.
+
+    Attributes:
+        address: a name or a number.
+        port: its number.
+        tls: where the certificates are.
+    """
+
+    address: str
+    port: int
+    tls: TlsFiles
+
+    def __str__(self) -> str:
+        return f"tcp://[{self.address}]:{self.port}" if ":" in self.address else f"tcp://{self.address}:{self.port}"
+
+
+class Inherited(msgspec.Struct, frozen=True):
+    """A socket that listens already, made by whoever started the engine (sd_listen_fds(3)).
+
+    Attributes:
+        descriptor: of this process.
+        name: that it was given; may be empty.
+        path: where a Unix socket is; empty for one of TCP, or without a name.
+        tls: for one of TCP, where the certificates are; None for a Unix socket.
+    """
+
+    descriptor: int
+    name: str = ""
+    path: str = ""
+    tls: TlsFiles | None = None
+
+    def __str__(self) -> str:
+        return f"unix://{self.path}" if self.path else f"fd://{self.name or self.descriptor}"
+
 
 class Handed(msgspec.Struct, frozen=True):
     """Connections that another process hands over (``kist.api.private``)."""
+
+    def __str__(self) -> str:
+        return "handed over"
+
+
+Where = UnixPath | Tcp | Inherited | Handed
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -38,13 +85,31 @@ class Place(msgspec.Struct, frozen=True):
         callers: who calls by it.
     """
 
-    where: UnixPath | Handed
+    where: Where
     callers: Callers = Callers.PEERS
 
     @property
     def name(self) -> str:
-        """How it is written: ``unix:///run/kist/engine.sock``."""
-        return f"unix://{self.where.path}" if isinstance(self.where, UnixPath) else "handed over"
+        """How a client would write it: ``unix:///run/kist/engine.sock``."""
+        return str(self.where)
+
+
+class FromAfar(msgspec.Struct, frozen=True):
+    """Who is at the other end of a connection of TLS.
+
+    Attributes:
+        address: and port.
+        subject: of the certificate: ``commonName=ada, organizationName=lab``.
+    """
+
+    address: str
+    subject: str
 
 
 HANDED = Place(Handed())
+
+
+def place_at(where: Where) -> Place:
+    """A place with the callers that it has: by TLS it is the owner, by a Unix socket whoever the kernel says."""
+    secured = isinstance(where, Tcp) or (isinstance(where, Inherited) and where.tls is not None)
+    return Place(where, Callers.OWNER if secured else Callers.PEERS)

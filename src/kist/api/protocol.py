@@ -27,7 +27,7 @@ from kist.api.http import (
     _ErrInfo,
 )
 from kist.api.patience import Patience
-from kist.api.places import Place
+from kist.api.places import FromAfar, Place
 from kist.api.visitors import look
 from kist.errors import InvalidInput, KistError
 from kist.spec.docker.errors import write_error
@@ -90,9 +90,9 @@ class HttpServer(Server):
         self.patience = patience
         self.hangups = hangups
 
-    def at(self, place: Place) -> Callable[[], "Protocol"]:
-        """What makes a protocol for each new connection at a place."""
-        return functools.partial(Protocol, self, place)
+    def at(self, place: Place, caller: FromAfar | None = None) -> Callable[[], "Protocol"]:
+        """What makes a protocol for each new connection at a place; see ``Protocol``."""
+        return functools.partial(Protocol, self, place, caller)
 
 
 class Protocol(RequestHandler):
@@ -104,6 +104,7 @@ class Protocol(RequestHandler):
 
     Attributes:
         place: where it came in.
+        caller: who calls from another machine; None where the kernel tells who it is.
     """
 
     __slots__ = (
@@ -116,10 +117,11 @@ class Protocol(RequestHandler):
         "_server",
         "_visitor",
         "_watch",
+        "caller",
         "place",
     )
 
-    def __init__(self, server: HttpServer, place: Place) -> None:
+    def __init__(self, server: HttpServer, place: Place, caller: FromAfar | None = None) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -132,6 +134,7 @@ class Protocol(RequestHandler):
             auto_decompress=False,
         )
         self.place = place
+        self.caller = caller
         self._early = b""
         # Bytes that the parser is still to get of a request that may hijack; None while there is no such request.
         self._due: int | None = None
@@ -149,7 +152,7 @@ class Protocol(RequestHandler):
     def note(self, request: BaseRequest) -> Noted:
         """Begin the record of a call; who is at the other end is looked up once for all calls of the connection."""
         if self._audit is not None and self._visitor is None and self.transport is not None:
-            self._visitor = look(self.transport, self.place)
+            self._visitor = look(self.transport, self.place, self.caller)
         path, _, query = request.raw_path.partition("?")
         return Noted(self._audit, (request.method, path, query), self._visitor or {})
 

@@ -17,7 +17,7 @@ import weakref
 from kist.client.client import Client
 from kist.client.endpoint import Endpoint
 from kist.client.failure import from_fields
-from kist.client.start import START_SECONDS, make_run_root
+from kist.client.start import OF_A_SERVICE, START_SECONDS, make_run_root
 from kist.client.transport import Connection
 from kist.errors import Unavailable
 from kist.spec.jsontext import loads
@@ -84,7 +84,8 @@ class Line:
 
 
 def _start(line: int, data_root: str, run_root: str, log_path: str) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "KIST_ROOT": data_root, "KIST_RUN": run_root}
+    own = {name: value for name, value in os.environ.items() if name not in OF_A_SERVICE}
+    environment = {**own, "KIST_ROOT": data_root, "KIST_RUN": run_root}
     with open(log_path, "ab") as log:
         return subprocess.Popen(
             # -P: what lies in the caller's working directory must not be imported by the engine

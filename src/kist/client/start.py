@@ -15,6 +15,8 @@ START_SECONDS = 60
 _END_SECONDS = 10
 _TAIL = 2000
 _READY = b"ready"
+# What a service manager tells a service is not for the engine that outlives it (sd_notify(3), sd_listen_fds(3)).
+OF_A_SERVICE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
 
 
 def connect(endpoint: "Endpoint") -> Connection:
@@ -120,7 +122,8 @@ def _launch(data_root: str, run_root: str) -> None:
 
     log_path = run_root + "/engine.log"
     environment = {**os.environ, "KIST_ROOT": data_root, "KIST_RUN": run_root}
-    environment.pop("DOCKER_HOST", None)
+    for name in ("DOCKER_HOST", *OF_A_SERVICE):
+        environment.pop(name, None)
     read_end, write_end = os.pipe()
     try:
         with open(log_path, "ab") as log:

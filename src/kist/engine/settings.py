@@ -12,6 +12,7 @@ from kist.errors import InvalidInput, KistError
 from kist.network import addresses
 from kist.network.addresses import DEFAULT_POOLS, Pools
 from kist.spec.container import LogConfig
+from kist.spec.listening import NOWHERE_ELSE, Listening, read_listening
 from kist.store.storage import NAMES
 
 _LOG = ("driver", "options")
@@ -26,14 +27,14 @@ class Settings(msgspec.Struct, frozen=True):
     Attributes:
         log: for containers that name no driver of their own.
         gc: how much may be taken by what can be made again.
-        group: whose members may use root's engine too (see ``kist.api.server``); empty for none's.
+        listen: where the engine listens beside its own socket, and which group may use root's engine.
         ports: how published ones are carried.
         pools: which subnets networks get that name none: ranges, and the length of the prefix of their parts.
         storage: how the files of images and containers are kept (``kist.store.storage``); empty for what works.
     """
 
     storage: str = ""
-    group: str = ""
+    listen: Listening = NOWHERE_ELSE
     log: LogConfig = msgspec.field(default_factory=lambda: LogConfig(logconfig.DEFAULT))
     pools: Pools = DEFAULT_POOLS
     ports: PortSettings = PortSettings()
@@ -55,11 +56,11 @@ def read(path: str) -> Settings:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
-    unknown = [name for name in content if name not in {"gc", "group", "log", "networks", "ports", "storage"}]
+    unknown = [name for name in content if name not in {"gc", "group", "listen", "log", "networks", "ports", "storage"}]
     if unknown:
         raise InvalidInput(
             f"{path}: there is no setting {unknown[0]!r}",
-            hint="this file has: group, storage, [gc], [log], [networks], [ports]",
+            hint="this file has: group, storage, [gc], [listen], [log], [networks], [ports]",
         )
     storage = content.get("storage", "")
     if storage not in {"", *NAMES}:
@@ -77,8 +78,10 @@ def read(path: str) -> Settings:
         pools = _pools(content.get("networks", {}))
         section = "ports"
         ports = _ports(content.get("ports", {}))
+        section = "listen"
+        listen = read_listening(content.get("listen", {}), group)
         section = "gc"
-        return Settings(storage, group, log, pools, ports, ceilings.read(content.get("gc", {})))
+        return Settings(storage, listen, log, pools, ports, ceilings.read(content.get("gc", {})))
     except KistError as error:
         raise InvalidInput(f"{path}: [{section}]: {error}", hint=error.hint) from None
 

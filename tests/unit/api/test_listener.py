@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kist.api.listener import Listener
+from kist.api.listener import UnixListener
 from kist.api.places import UnixPath
 from kist.api.runlock import RunLock
 from kist.errors import Conflict, InvalidInput, Unavailable
@@ -13,7 +13,7 @@ from kist.errors import Conflict, InvalidInput, Unavailable
 
 def test_the_socket_has_its_name_only_once_it_is_published(tmp_path: Path):
     path = tmp_path / "s"
-    with Listener(UnixPath(str(path))) as listener, listener.open(1):
+    with UnixListener(UnixPath(str(path))) as listener, listener.open(1)[0]:
         assert not path.exists()
         listener.publish()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -27,7 +27,7 @@ def test_a_dead_engines_socket_is_replaced(tmp_path: Path):
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    with Listener(UnixPath(str(path))) as listener, listener.open(1):
+    with UnixListener(UnixPath(str(path))) as listener, listener.open(1)[0]:
         listener.publish()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
@@ -39,7 +39,7 @@ def test_a_socket_that_answers_is_left_alone(tmp_path: Path):
         other.bind(str(path))
         other.listen()
         with pytest.raises(Conflict, match="somebody listens"):
-            Listener(UnixPath(str(path))).open(1)
+            UnixListener(UnixPath(str(path))).open(1)
     assert path.exists()
 
 
@@ -47,13 +47,13 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path):
     path = tmp_path / "s"
     path.write_text("precious")
     with pytest.raises(Conflict, match="no socket"):
-        Listener(UnixPath(str(path))).open(1)
+        UnixListener(UnixPath(str(path))).open(1)
     assert path.read_text() == "precious"
 
 
 def test_a_name_that_somebody_else_took_over_is_left_alone(tmp_path: Path):
     path = tmp_path / "s"
-    with Listener(UnixPath(str(path))) as listener, listener.open(1):
+    with UnixListener(UnixPath(str(path))) as listener, listener.open(1)[0]:
         listener.publish()
         path.unlink()
         path.write_text("another's")
@@ -62,12 +62,12 @@ def test_a_name_that_somebody_else_took_over_is_left_alone(tmp_path: Path):
 
 def test_a_path_that_the_kernel_cannot_take_is_named(tmp_path: Path):
     with pytest.raises(InvalidInput, match="longer than 103 bytes"):
-        Listener(UnixPath(str(tmp_path / ("x" * 100))))
+        UnixListener(UnixPath(str(tmp_path / ("x" * 100))))
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(Unavailable, match="No such file or directory"):
-        Listener(UnixPath(str(tmp_path / "no" / "s"))).open(1)
+        UnixListener(UnixPath(str(tmp_path / "no" / "s"))).open(1)
 
 
 def test_one_engine_for_each_run_root(tmp_path: Path):

@@ -3,7 +3,7 @@
 import gc
 import os
 
-from kist.cli.option import Command, Option
+from kist.cli.option import REPEAT, Command, Option
 from kist.cli.usage import UsageError
 from kist.cli.values import whole
 from kist.errors import KistError, Unavailable, Unsupported
@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kist.cli.context import Context
     from kist.cli.option import Arguments
+    from kist.client.transport import Connection
+    from kist.spec.listening import Listening
 
 _STOP_SECONDS = 30
 
@@ -28,7 +30,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     gc.disable()  # little is garbage until the engine has been loaded, which freezes it and enables this again
     if (caller := arguments.get("caller_fd", -1)) >= 0:
         return _serve_caller(context, caller)
-    return _serve(context, arguments.get("ready_fd", -1), arguments.text("group"), arguments.text("storage_driver"))
+    return _serve(context, arguments)
 
 
 def _serve_caller(context: "Context", descriptor: int) -> int:
@@ -53,26 +55,46 @@ def _serve_caller(context: "Context", descriptor: int) -> int:
     return 0
 
 
-def _serve(context: "Context", ready_fd: int, group: str, storage: str) -> int:
-    from kist.api.server import serve  # noqa: PLC0415 - the whole engine
-    from kist.client.endpoint import data_root, resolve, run_root  # noqa: PLC0415 - for this verb only
+def _serve(context: "Context", arguments: "Arguments") -> int:
+    from kist.api.activation import take_sockets  # noqa: PLC0415 - the whole engine
+    from kist.api.server import serve  # noqa: PLC0415 - the same
+    from kist.client.endpoint import data_root, run_root  # noqa: PLC0415 - for this verb only
     from kist.engine import rootless  # noqa: PLC0415 - the same
 
     uid = os.getuid()
     data, run_directory = data_root(context.environment, uid), run_root(context.environment, uid)
-    socket_path = resolve({}, uid, context.host).socket if context.host else ""
+    asked = _listening(context, arguments)
     # Nothing of the caller's: neither its working directory, which it may want to remove, nor its file mode mask.
     data, run_directory = os.path.abspath(data), os.path.abspath(run_directory)
     os.chdir("/")
     os.umask(0o022)
+    storage, ready_fd = arguments.text("storage_driver"), arguments.get("ready_fd", -1)
     try:
-        if group and uid:
+        if asked.group and uid:
             raise Unsupported("--group: an ordinary user's engine serves that user alone", hint="root's can be shared")
-        serve(data, run_directory, rootless.enter(run_directory, data), socket_path, ready_fd, group, storage)
+        inherited = take_sockets(os.environ, os.getpid())
+        serve(data, run_directory, rootless.enter(run_directory, data), asked, ready_fd, storage, inherited)
     except KistError as error:
         context.fail(error)
         return 1
     return 0
+
+
+def _listening(context: "Context", arguments: "Arguments") -> "Listening":
+    """Where the command line has the engine listen; paths made absolute."""
+    from kist.spec.listening import DOCKER_SOCKET, Listening, TlsFiles  # noqa: PLC0415 - for this verb only
+
+    if not arguments.get("tlsverify", True):
+        raise UsageError("--tlsverify=false: TCP is listened at with mutual TLS only")
+    tcp = [f"tcp://{address}" for address in arguments.all("tcp")]
+    hosts = ([context.host] if context.host else []) + arguments.all("host") + tcp
+    paths = [arguments.text(key) for key in ("tls_ca", "tls_cert", "tls_key")]
+    return Listening(
+        tuple(hosts),
+        DOCKER_SOCKET if arguments.flag("docker_socket") else "",
+        arguments.text("group"),
+        TlsFiles(*(path and os.path.abspath(path) for path in paths)),
+    )
 
 
 def stop(context: "Context", *, told: bool = True) -> int:
@@ -83,23 +105,44 @@ def stop(context: "Context", *, told: bool = True) -> int:
     if endpoint.roots is None:
         raise Unsupported("only Kist's own engine can be stopped", hint="leave out -H and DOCKER_HOST")
     try:
-        connection = Connection(endpoint.socket)
+        connection = Connection(endpoint.socket, timeout=_STOP_SECONDS)
     except (FileNotFoundError, ConnectionRefusedError):
         if told:
             context.note("no engine runs")
         return 0
     try:
-        _end(connection.peer_pid())
+        _end(_pid_of(connection, endpoint.roots[1]))
     finally:
         connection.close()
     return 0
+
+
+def _pid_of(connection: "Connection", run_root: str) -> int:
+    """The engine's process: who listens, or whom a service manager has listened for."""
+    listens = connection.peer_pid()
+    if not listens or _written_pid(run_root) == listens:
+        return listens
+    try:
+        connection.send("GET", "/_ping")
+        connection.receive("GET").read()
+    except TimeoutError:
+        raise Unavailable(f"the engine did not answer in {_STOP_SECONDS} s") from None
+    return _written_pid(run_root)  # by now it has written its own
+
+
+def _written_pid(run_root: str) -> int:
+    try:
+        with open(f"{run_root}/engine.pid", encoding="ascii") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return 0
 
 
 def _end(pid: int) -> None:
     """Ask the process to end, by a descriptor that cannot come to mean another one, and wait until it has.
 
     Raises:
-        Unsupported: it listens for somebody else (systemd), or in a pid namespace that is not ours.
+        Unsupported: it is in a pid namespace that is not ours.
         Unavailable: it does not end.
     """
     import select  # noqa: PLC0415 - for this verb only
@@ -129,8 +172,17 @@ COMMAND = Command(
     "[stop]",
     most=1,
     options=(
+        Option("--docker-socket", "Listen at /var/run/docker.sock too: for root, and a group's members as guests"),
         Option("--group", "Let this group's members use root's engine, within its policy", "NAME"),
+        Option(
+            "-H --host", "Listen there too: unix://PATH, tcp://ADDRESS:PORT, fd:// (repeatable)", "HOST", kind=REPEAT
+        ),
         Option("--storage-driver", "How files are kept: overlay, btrfs, copy or loop", "DRIVER"),
+        Option("--tcp", "Listen there too, with mutual TLS (repeatable)", "ADDRESS:PORT", kind=REPEAT),
+        Option("--tlscacert --tls-ca", "Certificates of those who sign clients' certificates", "FILE"),
+        Option("--tlscert --tls-cert", "The engine's certificate for TCP", "FILE"),
+        Option("--tlskey --tls-key", "The key of the engine's certificate", "FILE"),
+        Option("--tlsverify", "As it always is: clients on TCP show a certificate", hidden=True),
         Option("--detach", "Go to the background", hidden=True),
         Option(
             "--ready-fd", "Descriptor that is told when it serves", "FD", parse=whole(0, "a descriptor"), hidden=True

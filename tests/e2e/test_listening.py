@@ -1,0 +1,267 @@
+"""Where else an engine listens: sockets that a service manager made, further paths, and TCP with mutual TLS."""
+
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+import certificates
+from harness import BUSYBOX, Cli, a_cli, give_busybox, until
+from kist.spec.tls import TlsEnd
+from ordinary import KIST
+
+# Be a service manager: the descriptors in argv become 3, 4, …, and what follows them is the service.
+_MANAGER = """
+import fcntl, os, sys
+count = int(sys.argv[1])
+kept = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 100) for each in sys.argv[2:2 + count]]
+for place, descriptor in enumerate(kept, 3):
+    os.dup2(descriptor, place)
+    os.close(descriptor)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count))
+os.execvp(sys.argv[2 + count], sys.argv[2 + count:])
+"""
+
+
+@dataclass
+class Far:
+    """An engine that listens at many places, and the one who manages it.
+
+    Attributes:
+        cli: the command line beside it.
+        certificates: the directory with its own and a client's.
+        port: of TCP, which the engine has opened.
+        handed_port: of TCP, which was handed over.
+        handed: the path of a socket that was handed over.
+        further: the path of a socket that ``-H`` names.
+        words: what it has told its manager.
+    """
+
+    cli: Cli
+    certificates: Path
+    port: int
+    handed_port: int
+    handed: Path
+    further: Path
+    words: socket.socket
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def docker(self) -> list[str]:
+        """Docker's words before the verb."""
+        files = [f"--tlscacert={self.certificates}/ca.pem", f"--tlscert={self.certificates}/cert.pem"]
+        files += [f"--tlskey={self.certificates}/key.pem"]
+        return ["docker", "--tlsverify", *files, "-H", f"tcp://localhost:{self.port}"]
+
+    @property
+    def open_files(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def context(self, *, client: bool = True) -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
+        if client:
+            made.load_cert_chain(self.certificates / "cert.pem", self.certificates / "key.pem")
+        return made
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def managed(cli: Cli, sockets: list[socket.socket], *options: str) -> Iterator["tuple[Any, socket.socket]"]:
+    """An engine that was handed these sockets, once it has said that it is ready, and what hears it."""
+    told = str(cli.directory / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as words:
+        words.bind(told)
+        words.settimeout(30)
+        numbers = [str(each.fileno()) for each in sockets]
+        process = subprocess.Popen(
+            [sys.executable, "-c", _MANAGER, str(len(numbers)), *numbers, *KIST, "engine", *options],
+            env={**cli.environment, "NOTIFY_SOCKET": told},
+            pass_fds=[each.fileno() for each in sockets],
+        )
+        try:
+            assert words.recv(100) == b"READY=1"
+            yield process, words
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            os.unlink(told)
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    directory = tmp_path_factory.mktemp("far")
+    made = certificates.make(directory / "pem")
+    handed, further, port = directory / "handed.sock", directory / "further.sock", free_port()
+    tls = [
+        f"--tls-{each}={made}/{file}.pem"
+        for each, file in (("ca", "ca"), ("cert", "server-cert"), ("key", "server-key"))
+    ]
+    with a_cli(directory) as cli, socket.socket(socket.AF_UNIX) as unix, socket.create_server(("127.0.0.1", 0)) as tcp:
+        unix.bind(str(handed))
+        unix.listen()
+        hosts = ["-H", f"unix://{further}", "-H", "fd://", "--tcp", f"localhost:{port}"]
+        with managed(cli, [unix, tcp], *hosts, *tls) as (process, words):
+            give_busybox(cli)
+            yield Far(cli, made, port, tcp.getsockname()[1], handed, further, words, process)
+
+
+def test_all_places_lead_to_one_engine(far: Far) -> None:
+    image = far.cli.good("images", "-q", "--no-trunc")
+    for path in (far.handed, far.further):
+        assert far.cli.good("-H", f"unix://{path}", "images", "-q", "--no-trunc") == image
+    for port in (far.port, far.handed_port):
+        connection = http.client.HTTPSConnection("localhost", port, timeout=20, context=far.context())
+        with contextlib.closing(connection):
+            connection.request("GET", "/images/json")
+            assert image.encode() in connection.getresponse().read()
+    recorded = (far.cli.directory / "data" / "audit.log").read_text(encoding="utf-8")
+    assert '"subject":"commonName=ada"' in recorded
+    assert f'"socket":"tcp://localhost:{far.port}"' in recorded
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_who_has_no_certificate_is_told_so_and_gets_nothing(far: Far, version: ssl.TLSVersion) -> None:
+    context = far.context(client=False)
+    context.minimum_version = context.maximum_version = version
+    with pytest.raises(ssl.SSLError, match=r"(?i)certificate|handshake failure"):
+        answer_to(b"GET /_ping HTTP/1.0\r\n\r\n", far, context)
+
+
+def test_the_engines_own_certificate_is_no_clients(far: Far) -> None:
+    context = far.context(client=False)
+    context.load_cert_chain(far.certificates / "server-cert.pem", far.certificates / "server-key.pem")
+    with pytest.raises(ssl.SSLError):
+        answer_to(b"", far, context)
+
+
+def answer_to(request: bytes, far: Far, context: ssl.SSLContext) -> bytes:
+    with (
+        socket.create_connection(("localhost", far.port), 20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        secured.sendall(request)
+        return secured.recv(100)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_tls_of_old_is_refused(far: Far) -> None:
+    context = far.context()
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        socket.create_connection(("localhost", far.port), 20) as plain,
+        pytest.raises(ssl.SSLError, match=r"(?i)version"),
+    ):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_plain_http_on_the_port_of_tls_is_no_request(far: Far) -> None:
+    with socket.create_connection(("localhost", far.port), 20) as plain:
+        plain.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+        assert b"HTTP" not in plain.recv(1000)
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="needs a docker client (Debian: docker.io)")
+def test_dockers_client_attaches_with_half_close_over_tls(far: Far) -> None:
+    big = os.urandom(1 << 20) * 20
+    command = [*far.docker, "run", "-i", "--rm", "--network", "none", BUSYBOX]
+    done = subprocess.run([*command, "wc", "-c"], input=big, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, [str(len(big)).encode()]), done.stderr
+    done = subprocess.run([*command, "cat"], input=big, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert done.stdout == big
+
+
+def test_a_half_closed_stream_goes_on_over_tls(far: Far) -> None:
+    made = far.cli.good("create", "-i", "--network", "none", BUSYBOX, "sh", "-c", "cat; echo after")
+    request = f"POST /containers/{made}/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: x\r\n"
+    with HalfClosing(far) as caller:
+        caller.send(f"{request}Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
+        assert b"HTTP/1.1 101" in caller.receive_until(b"\r\n\r\n")
+        far.cli.good("start", made)
+        caller.send(b"before\n")
+        caller.receive_until(b"before\n")
+        caller.end.say_end()
+        caller.send(b"")
+        assert b"after\n" in caller.receive_until(None)
+    far.cli.good("rm", made)
+
+
+class HalfClosing:
+    """A client that can end its direction alone, which Python's own sockets of TLS cannot."""
+
+    def __init__(self, far: Far) -> None:
+        self.end = TlsEnd(far.context(), server=False, name="localhost")
+        self.plain = socket.create_connection(("localhost", far.port), 30)
+
+    def __enter__(self) -> Self:
+        while not self.end.shake():
+            self.send(b"")
+            self.end.arrived(self.plain.recv(1 << 16))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.plain.close()
+
+    def send(self, data: bytes) -> None:
+        self.end.write(data)
+        self.plain.sendall(self.end.leaving())
+
+    def receive_until(self, word: bytes | None) -> bytes:
+        """What comes up to a word and perhaps a little beyond, or up to the end of the other direction."""
+        received = b""
+        while word is None or word not in received:
+            if (data := self.end.read()) is None:
+                self.end.arrived(self.plain.recv(1 << 16))
+            elif not data:
+                assert word is None, received
+                break
+            else:
+                received += data
+        return received
+
+
+def test_callers_who_go_leave_nothing_behind(far: Far) -> None:
+    before = far.open_files
+    silent = socket.create_connection(("localhost", far.port), 20)
+    vanished = far.context().wrap_socket(
+        socket.create_connection(("localhost", far.port), 20), server_hostname="localhost"
+    )
+    vanished.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert vanished.recv(100).startswith(b"HTTP/1.1 200")
+    for each in (silent, vanished):
+        each.close()
+    until(lambda: far.open_files <= before)
+
+
+def test_a_managed_engine_leaves_the_sockets_that_it_was_handed(tmp_path: Path) -> None:
+    with a_cli(tmp_path) as cli, socket.socket(socket.AF_UNIX) as own:
+        (tmp_path / "run").mkdir(mode=0o700)
+        own.bind(str(tmp_path / "run" / "engine.sock"))
+        own.listen()
+        with managed(cli, [own]) as (process, words):
+            assert cli.engine_pid() == process.pid
+            assert cli.good("ps", "-q") == ""
+            # The test listens, as a service manager would, and the engine is what ends.
+            cli.good("engine", "stop")
+            assert process.wait(30) == 0
+            assert words.recv(100) == b"STOPPING=1"
+        assert (tmp_path / "run" / "engine.sock").is_socket()
+        with managed(cli, [own]):
+            assert cli.good("ps", "-q") == ""
