@@ -74,12 +74,15 @@ def Engine(  # noqa: N802 - it stands for the class that it chooses
         local: False talks to the engine over its socket and starts it when it does not run; True makes an engine that
             is a part of this process, or of a child of it where this is an ordinary user's: the containers are then
             this process's descendants, in its control groups, and end with it.
-        host: another engine's socket (``unix:///path``); not with ``local``.
+        host: another engine: ``unix:///PATH``, ``tcp://ADDRESS:PORT`` (with ``$DOCKER_TLS_VERIFY`` and
+            ``$DOCKER_CERT_PATH``) or ``ssh://USER@HOST``; empty for that of ``$DOCKER_HOST`` or of Docker's context,
+            else Kist's own. Not with ``local``.
         data_root: where images and containers are kept; empty for ``$KIST_ROOT``, else the usual place.
         run_root: the directory of the socket; empty for ``$KIST_RUN``, else the default.
 
     Raises:
-        Unsupported: a host that is not a Unix socket.
+        Unsupported: there is no such kind of host.
+        NotFound: there is no such context.
         Forbidden: with ``local``: this machine makes no user namespaces for its users.
     """
     import os  # noqa: PLC0415 - nothing is imported for those who only look
@@ -101,9 +104,11 @@ def Engine(  # noqa: N802 - it stands for the class that it chooses
         return LocalEngine(*places)
     from kist.client.client import Client  # noqa: PLC0415 - msgspec
 
+    context = ""
     if run_root and not host:
         environment.pop("DOCKER_HOST", None)
-    return Client(endpoint.resolve(environment, os.getuid(), host))
+        context = endpoint.DEFAULT
+    return Client(endpoint.resolve(environment, os.getuid(), host, context=context))
 
 
 def __getattr__(name: str) -> object:

@@ -80,7 +80,12 @@ def test_an_engine_that_cannot_start_says_why(cli: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "words"), [("tcp://127.0.0.1:1", "only Unix sockets"), ("unix:///nowhere/at.sock", "nobody listens there")]
+    ("host", "words"),
+    [
+        ("tcp://127.0.0.1:1", "Connection refused"),
+        ("npipe://x", "cannot connect to the host"),
+        ("unix:///nowhere/at.sock", "nobody listens there"),
+    ],
 )
 def test_a_host_that_cannot_be_reached(cli: Any, host: str, words: str) -> None:
     for done in (

@@ -17,7 +17,9 @@ from typing import Any, Self
 import pytest
 
 import certificates
+import kist
 from harness import BUSYBOX, Cli, a_cli, give_busybox, until
+from kist.spec.container import ContainerOptions
 from kist.spec.tls import TlsEnd
 from ordinary import KIST
 
@@ -42,6 +44,7 @@ class Far:
         cli: the command line beside it.
         certificates: the directory with its own and a client's.
         port: of TCP, which the engine has opened.
+        elsewhere: likewise, at an address that its certificate does not name.
         handed_port: of TCP, which was handed over.
         handed: the path of a socket that was handed over.
         further: the path of a socket that ``-H`` names.
@@ -51,6 +54,7 @@ class Far:
     cli: Cli
     certificates: Path
     port: int
+    elsewhere: int
     handed_port: int
     handed: Path
     further: Path
@@ -107,7 +111,7 @@ def managed(cli: Cli, sockets: list[socket.socket], *options: str) -> Iterator["
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     directory = tmp_path_factory.mktemp("far")
     made = certificates.make(directory / "pem")
-    handed, further, port = directory / "handed.sock", directory / "further.sock", free_port()
+    handed, further, port, other = directory / "handed.sock", directory / "further.sock", free_port(), free_port()
     tls = [
         f"--tls-{each}={made}/{file}.pem"
         for each, file in (("ca", "ca"), ("cert", "server-cert"), ("key", "server-key"))
@@ -115,10 +119,10 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     with a_cli(directory) as cli, socket.socket(socket.AF_UNIX) as unix, socket.create_server(("127.0.0.1", 0)) as tcp:
         unix.bind(str(handed))
         unix.listen()
-        hosts = ["-H", f"unix://{further}", "-H", "fd://", "--tcp", f"localhost:{port}"]
+        hosts = ["-H", f"unix://{further}", "-H", "fd://", "--tcp", f"localhost:{port}", "--tcp", f"127.0.0.2:{other}"]
         with managed(cli, [unix, tcp], *hosts, *tls) as (process, words):
             give_busybox(cli)
-            yield Far(cli, made, port, tcp.getsockname()[1], handed, further, words, process)
+            yield Far(cli, made, port, other, tcp.getsockname()[1], handed, further, words, process)
 
 
 def test_all_places_lead_to_one_engine(far: Far) -> None:
@@ -235,6 +239,108 @@ class HalfClosing:
             else:
                 received += data
         return received
+
+
+def on_tls(far: Far, *, own: bool = True) -> list[str]:
+    """Kist's words before the verb."""
+    files = [f"--tlscacert={far.certificates}/ca.pem"]
+    if own:
+        files += [f"--tlscert={far.certificates}/cert.pem", f"--tlskey={far.certificates}/key.pem"]
+    return ["--tlsverify", *files, "-H", f"tcp://localhost:{far.port}"]
+
+
+def test_kists_client_attaches_with_half_close_over_tls(far: Far) -> None:
+    big = os.urandom(1 << 20) * 20
+    command = [*KIST, *on_tls(far), "run", "-i", "--rm", "--network", "none", BUSYBOX, "cat"]
+    done = subprocess.run(command, input=big, capture_output=True, timeout=60, check=False, env=far.cli.environment)
+    assert (done.returncode, done.stdout == big) == (0, True), done.stderr
+
+
+def test_the_environment_and_the_library_reach_an_engine_on_tls(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = far.cli.good("images", "-q", "--no-trunc")
+    for name, value in (
+        ("DOCKER_HOST", f"tcp://localhost:{far.port}"),
+        ("DOCKER_TLS_VERIFY", "1"),
+        ("DOCKER_CERT_PATH", str(far.certificates)),
+    ):
+        monkeypatch.setenv(name, value)
+    assert far.cli.good("images", "-q", "--no-trunc") == image
+    with kist.Engine() as engine:
+        assert [str(each.id) for each in engine.images()] == [image]
+        assert (
+            engine.run(BUSYBOX, ["echo", "far"], options=ContainerOptions(image=BUSYBOX, network="none")).stdout
+            == "far\n"
+        )
+
+
+@pytest.mark.parametrize("what", ["no certificate", "another name", "nobody trusted", "no TLS"])
+def test_an_engine_on_tls_that_does_not_suit_is_told(far: Far, what: str) -> None:
+    port, store = far.port, "/etc/ssl/certs/ca-certificates.crt"
+    words, said = {
+        "no certificate": (on_tls(far, own=False), "wants another certificate"),
+        "another name": (
+            [*on_tls(far)[:-1], f"tcp://127.0.0.2:{far.elsewhere}"],
+            "is not to be trusted: IP address mismatch",
+        ),
+        "nobody trusted": (["--tlsverify", f"--tlscacert={store}", *on_tls(far)[2:]], "is not to be trusted"),
+        "no TLS": (["-H", f"tcp://localhost:{port}"], "without an answer"),
+    }[what]
+    done = far.cli(*words, "ps")
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+# ssh
+
+
+@pytest.fixture(scope="module")
+def fake_ssh(far: Far) -> dict[str, str]:
+    """An environment where ssh runs its command here, and writes down how it was called; kist and docker are ours."""
+    programs = far.cli.directory / "bin"
+    programs.mkdir()
+    log = programs / "log"
+    script = f'#!/bin/sh\necho "$*" >> {log}\nwhile [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"\n'
+    for name, text in (("ssh", script), ("kist", f'#!/bin/sh\nexec {" ".join(KIST)} "$@"\n')):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (programs / "docker").symlink_to("kist")
+    return {**far.cli.environment, "PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+def test_kists_client_goes_by_ssh(far: Far, fake_ssh: dict[str, str]) -> None:
+    big = os.urandom(1 << 20) * 10
+    for host, words in (
+        ("ssh://me@there:2222", "-l me -p 2222 -- there sh -c"),
+        (
+            f"ssh://there{far.further}",
+            f"-- there sh -c 'command -v kist >/dev/null 2>&1 && exec kist --host unix://{far.further}",
+        ),
+    ):
+        command = [*KIST, "-H", host, "run", "-i", "--rm", "--network", "none", BUSYBOX, "cat"]
+        done = subprocess.run(command, input=big, capture_output=True, timeout=60, check=False, env=fake_ssh)
+        assert (done.returncode, done.stdout == big) == (0, True), done.stderr
+        assert words in (far.cli.directory / "bin" / "log").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="needs a docker client (Debian: docker.io)")
+def test_dockers_client_goes_by_ssh(fake_ssh: dict[str, str]) -> None:
+    docker = shutil.which("docker")
+    assert docker
+    command = [docker, "-H", "ssh://there", "run", "-i", "--rm", "--network", "none", BUSYBOX, "wc", "-c"]
+    done = subprocess.run(command, input=b"x" * 100_000, capture_output=True, timeout=60, check=False, env=fake_ssh)
+    assert (done.returncode, done.stdout.split()) == (0, [b"100000"]), done.stderr
+
+
+def test_what_ssh_cannot_do_is_told(far: Far, tmp_path: Path) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'there: no such host' >&2\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    environment = {**far.cli.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [*KIST, "-H", "ssh://there", "ps"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("there: no such host\n")
+    assert "ssh has ended with 255 before ssh://there answered" in done.stderr
 
 
 def test_callers_who_go_leave_nothing_behind(far: Far) -> None:

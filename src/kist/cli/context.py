@@ -3,8 +3,8 @@
 import os
 import sys
 
+from kist.client.endpoint import config_directory, read_config
 from kist.errors import InvalidInput
-from kist.spec.jsontext import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
     from kist.cli.in_process import InProcess
     from kist.cli.option import Arguments
+    from kist.client.endpoint import Endpoint, Tls
     from kist.client.wire import Wire
     from kist.errors import KistError
 
 _RED = "\x1b[1;31m"
 _YELLOW = "\x1b[33m"
 _OFF = "\x1b[0m"
-_MAX_SETTINGS = 1 << 20
+_OF_TLS = frozenset({"tls", "tlsverify", "tlscacert", "tlscert", "tlskey"})
 _STREAMS = {1: "standard output", 2: "standard error"}
 
 
@@ -31,6 +32,7 @@ class Context:
 
     Attributes:
         host: the value of ``-H``, empty where it was not given.
+        chosen: the value of ``--context``, likewise.
         config: the directory of Docker's client configuration, whose defaults hold here too.
         debug: an error is shown with the place that it comes from.
     """
@@ -38,7 +40,9 @@ class Context:
     def __init__(self, environment: "Mapping[str, str]") -> None:
         self.environment = environment
         self.host = ""
-        self.config = environment.get("DOCKER_CONFIG") or environment.get("HOME", "") + "/.docker"
+        self.chosen = ""
+        self.config = config_directory(environment)
+        self._tls: Tls | None = None
         self.debug = False
         self._warns = True
         self._wire: Wire | None = None
@@ -46,7 +50,12 @@ class Context:
     def configure(self, program: "Arguments") -> None:
         """Take over the options that stand before the verb."""
         self.host = program.text("host")
+        self.chosen = program.text("context")
         self.config = program.text("config") or self.config
+        if program.values.keys() & _OF_TLS:
+            from kist.cli.tls import tls_of  # noqa: PLC0415 - for engines on other machines only
+
+            self._tls = tls_of(program, self.environment, self.config)
         self.debug = program.flag("debug") or program.text("log_level") == "debug"
         self._warns = program.text("log_level") not in {"error", "fatal"}
 
@@ -54,11 +63,20 @@ class Context:
     def wire(self) -> "Wire":
         """The engine; it is connected to (and started) by the first request."""
         if self._wire is None:
-            from kist.client.endpoint import resolve  # noqa: PLC0415 - --help needs no engine
-            from kist.client.wire import Wire  # noqa: PLC0415 - the same
+            from kist.client.wire import Wire  # noqa: PLC0415 - --help needs no engine
 
-            self._wire = Wire(resolve(self.environment, os.getuid(), self.host))
+            self._wire = Wire(self.endpoint())
         return self._wire
+
+    def endpoint(self) -> "Endpoint":
+        """Where the engine is; nothing is connected.
+
+        Raises:
+            KistError: that cannot be said, or not like that.
+        """
+        from kist.client.endpoint import resolve  # noqa: PLC0415 - --help needs no engine
+
+        return resolve(self.environment, os.getuid(), self.host, context=self.chosen, tls=self._tls, config=self.config)
 
     def use(self, wire: "Wire | InProcess") -> None:
         """Talk to this one in place of the engine at the endpoint."""
@@ -70,18 +88,7 @@ class Context:
         Raises:
             InvalidInput: it is not JSON.
         """
-        path = self.config + "/config.json"
-        try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return {}
-        try:
-            found = loads(os.read(file, _MAX_SETTINGS))
-        except ValueError as error:
-            raise InvalidInput(f"{path} is not JSON: {error}", hint="mend the file, or remove it") from None
-        finally:
-            os.close(file)
-        return found if isinstance(found, dict) else {}
+        return dict(read_config(self.config))
 
     def detach_keys(self, arguments: "Arguments") -> bytes:
         """The keys that detach: as ``--detach-keys`` says, else the client's configuration, else the usual ones.

@@ -7,7 +7,7 @@ from kist.cli.option import Arguments, Command, Option
 from kist.cli.parser import HelpWanted, parse
 from kist.cli.usage import UsageError
 from kist.cli.verbs import GROUPS, NAMES
-from kist.errors import KistError, StepFailed, Unsupported
+from kist.errors import KistError, StepFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def run(argv: "Sequence[str]", environment: "Mapping[str, str]") -> int:
         context.configure(program)
         if program.flag("version"):
             return _version(context)
-        _refuse_absent(program)
         if not program.operands or program.operands[0] == "help":
             return _help(context, program.operands[1:])
         verb, words = _split(program.operands)
@@ -95,16 +94,6 @@ def _unknown(verb: str, known: "Sequence[str]", group: str = "") -> UsageError:
     return UsageError(f"unknown command {verb!r}", command=group, hint=f"did you mean 'kist {near}'?" if near else "")
 
 
-def _refuse_absent(program: Arguments) -> None:
-    """Options that reach engines on other machines, which this one cannot do."""
-    for option in ABSENT:
-        if option.key in program.values and program.values[option.key] not in {False, "default"}:
-            raise Unsupported(
-                f"{option.names[-1]} is not supported yet: engines are reached over Unix sockets",
-                hint="-H unix:///path or DOCKER_HOST names another engine on this machine",
-            )
-
-
 def _help(context: Context, verbs: "Sequence[str]") -> int:
     from kist.cli.help import Style, command_help, group_help, program_help  # noqa: PLC0415 - for --help only
 
@@ -151,13 +140,15 @@ def _nothing(_context: Context, _arguments: Arguments) -> int:
     return 0
 
 
-ABSENT = (
-    Option("-c --context", "Context to connect by (only default for now)", "NAME"),
-    Option("--tls", "Use TLS (not supported yet)"),
-    Option("--tlsverify", "Use TLS and verify the engine (not supported yet)"),
-    Option("--tlscacert", "Certificates that are trusted (not supported yet)", "FILE"),
-    Option("--tlscert", "The client's TLS certificate (not supported yet)", "FILE"),
-    Option("--tlskey", "The key of the client's TLS certificate (not supported yet)", "FILE"),
+OF_AN_ENGINE = (
+    Option("-c --context", "Context to connect by (default: $DOCKER_CONTEXT, else the current one)", "NAME"),
+    Option("--tls", "Use TLS for tcp://, whatever the engine shows"),
+    Option("--tlsverify", "Use TLS for tcp://, and trust no engine that cannot show who it is"),
+    Option(
+        "--tlscacert", "Who may sign engines' certificates (default: ca.pem in $DOCKER_CERT_PATH or --config)", "FILE"
+    ),
+    Option("--tlscert", "The client's certificate (default: cert.pem there)", "FILE"),
+    Option("--tlskey", "The key of the client's certificate (default: key.pem there)", "FILE"),
 )
 
 PROGRAM = Command(
@@ -165,12 +156,14 @@ PROGRAM = Command(
     _nothing,
     "COMMAND",
     options=(
-        Option("-H --host", "Engine to talk to, as unix:///path (default: $DOCKER_HOST, else Kist's own)", "HOST"),
+        Option(
+            "-H --host", "Engine to talk to: unix://, tcp:// or ssh:// (default: $DOCKER_HOST, else Kist's own)", "HOST"
+        ),
         Option("--config", "Directory of the client's configuration (default: $DOCKER_CONFIG, else ~/.docker)", "DIR"),
         Option("-D --debug", "Show where an error comes from"),
         Option("-l --log-level", "debug, info, warn, error or fatal: how much is said", "LEVEL", parse=_log_level),
         Option("-v --version", "Print the version"),
-        *ABSENT,
+        *OF_AN_ENGINE,
     ),
     ends_at_operand=True,
 )

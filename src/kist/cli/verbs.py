@@ -82,6 +82,7 @@ _ROWS = (
     ("doctor", "doctor", ENGINE, "Show what this machine lacks for containers, and the commands that mend it"),
     ("system audit", "audit", GROUPED, "Show who called the engine, and what came of it"),
     ("system migrate", "migrate", GROUPED, "Keep the files of images and containers by another storage"),
+    ("system dial-stdio", "dial_stdio", GROUPED, "Be the engine's socket on standard input and output, for ssh://"),
     ("system check", "check", GROUPED, "Find what killed processes have left, and mend it"),
     ("version", "version", ENGINE, "Show the versions of Kist and what it stands on"),
     ("completion", "completion", ENGINE, "Print what a shell needs to complete words of kist"),

@@ -22,10 +22,14 @@ OF_A_SERVICE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "
 def connect(endpoint: "Endpoint") -> Connection:
     """A connection to the engine, which is started when it does not run and the endpoint is its own.
 
+    One on another machine is called by TCP or by ssh.
+
     Raises:
         Unavailable: it cannot be reached or started; the message has the end of its log.
         Forbidden: the socket belongs to somebody else.
     """
+    if not endpoint.socket:
+        return _far(endpoint)
     try:
         connection = Connection(endpoint.socket)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
@@ -44,6 +48,16 @@ def connect(endpoint: "Endpoint") -> Connection:
         return connection
     data_root, run_root = endpoint.roots
     return start(endpoint.socket, data_root, run_root)
+
+
+def _far(endpoint: "Endpoint") -> Connection:
+    if endpoint.host.startswith("ssh://"):
+        from kist.client import ssh  # noqa: PLC0415 - for engines on other machines only
+
+        return ssh.connect(endpoint.host)
+    from kist.client import tls  # noqa: PLC0415 - the same
+
+    return tls.connect(endpoint)
 
 
 def start(socket_path: str, data_root: str, run_root: str) -> Connection:

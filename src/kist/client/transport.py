@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kist.client.pump import Stream
+    from kist.errors import KistError
 
 _READ = 64 * 1024
 _SEND_FILE = 8 << 20
@@ -41,14 +42,23 @@ class Connection:
     ``reusable`` tells whether the last response left it ready for the next request.
     """
 
-    __slots__ = ("_buffer", "_socket", "reusable")
+    __slots__ = ("_buffer", "_socket", "_why", "reusable")
 
-    def __init__(self, path: str = "", timeout: "float | None" = None, *, connected: int = -1) -> None:
+    def __init__(
+        self,
+        path: str = "",
+        timeout: "float | None" = None,
+        *,
+        connected: int = -1,
+        why: "Callable[[], KistError | None] | None" = None,
+    ) -> None:
         """Connect to the socket at ``path``; raises OSError (ENOENT, ECONNREFUSED, EACCES, …).
 
         With ``timeout``, in seconds, whatever takes longer raises ``TimeoutError``. ``connected`` is the descriptor of
-        a socket that is connected already, and is this object's from then on.
+        a socket that is connected already, and is this object's from then on; ``why`` is asked for the error when it
+        ends without an answer.
         """
+        self._why = why
         self._buffer = b""
         self.reusable = True
         if connected >= 0:
@@ -159,7 +169,7 @@ class Connection:
                 raise not_http("endless header")
             data = self._receive()
             if not data:
-                raise NoAnswer(
+                raise (self._why and self._why()) or NoAnswer(
                     "the engine closed the connection without an answer", hint="see engine.log in the run directory"
                 )
             self._buffer += data

@@ -70,9 +70,12 @@ def _ask_engine(context: "Context") -> "EngineAnswer":
     from kist.spec.jsontext import loads  # noqa: PLC0415 - the same
 
     try:
-        path = context.wire.endpoint.socket
+        endpoint = context.wire.endpoint
     except KistError as error:
         return EngineAnswer("", refusal=str(error), hint=error.hint)
+    if not (path := endpoint.socket):
+        hint = "run `kist doctor` there; `kist -c default doctor` asks this machine's"
+        return EngineAnswer("", refusal=f"the engine is on another machine: {endpoint.host}", hint=hint)
     try:
         connection = Connection(path, timeout=_ENGINE_SECONDS)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):

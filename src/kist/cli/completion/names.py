@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def _ask(context: "Context", path: str) -> "Any":
     from kist.client.transport import Connection  # noqa: PLC0415 - options complete without an engine
 
+    if not context.wire.endpoint.socket:
+        return None  # on another machine: a key's press is not to wait for that
     try:
         Connection(context.wire.endpoint.socket).close()  # no engine is started for this
         return context.wire.call("GET", path)
