@@ -28,7 +28,19 @@ from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount, check_target
 from kist.spec.resources import Resources
-from kist.spec.runtime import DeviceNode, DeviceRule, IdMaps, Joined, Linux, LinuxResources, Process, RuntimeSpec, User
+from kist.spec.runtime import (
+    MASKED_PATHS,
+    READONLY_PATHS,
+    DeviceNode,
+    DeviceRule,
+    IdMaps,
+    Joined,
+    Linux,
+    LinuxResources,
+    Process,
+    RuntimeSpec,
+    User,
+)
 from kist.spec.volume import VolumeSource
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -48,21 +60,6 @@ DEFAULT_CAPABILITIES = (
     "CAP_SETUID",
     "CAP_SYS_CHROOT",
 )
-MASKED_PATHS = (
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-)
-READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LEAST_OOM_SCORE, _MOST_OOM_SCORE = -1000, 1000
 _QUIET = ("nosuid", "noexec", "nodev")

@@ -6,6 +6,24 @@ from kist.spec.cdi import Hook
 from kist.spec.mount import Mount
 from kist.spec.owner import Owner
 
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+"""Paths of the system that a container does not see, unless it is told otherwise (Docker's list)."""
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+"""Those that it cannot write to."""
+
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Ids in the container; ``username`` (not in the specification for Linux) is looked up in its passwd.

@@ -8,6 +8,7 @@ from kist.spec.container import OWN_RUNTIMES, ContainerOptions, LogConfig, Names
 from kist.spec.docker import devices, fields, networking, resources, restart
 from kist.spec.docker.mounts import write_mounts
 from kist.spec.resources import Resources
+from kist.spec.runtime import MASKED_PATHS, READONLY_PATHS
 
 # Read here, or by the readers of its parts.
 _READ = frozenset(
@@ -161,6 +162,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+_OPEN_PATHS = "systempaths=unconfined"
 _SHOWN = {"Runtime": "kist", "IpcMode": "private", "CgroupnsMode": "private"}
 
 
@@ -201,6 +203,9 @@ def write_host_config(options: ContainerOptions) -> dict[str, Any]:
     written = _DEFAULTS | write_settings(options) | network
     for name, own in _SHOWN.items():
         written[name] = written[name] or own
+    opened = options.privileged or _OPEN_PATHS in options.security_options
+    for name, usual in (("MaskedPaths", MASKED_PATHS), ("ReadonlyPaths", READONLY_PATHS)):
+        written.setdefault(name, None if opened else list(usual))
     if not written["LogConfig"]["Type"]:
         written["LogConfig"] = {"Type": "json-file", "Config": {}}
     return written

@@ -1,5 +1,7 @@
 """What is answered is what the Engine API's definition shows, field by field where clients look."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -92,6 +94,8 @@ def test_inspect_of_a_container():
     assert host["Tmpfs"] == {"/t": "size=1m"}
     assert (host["Memory"], host["PidsLimit"], host["CapAdd"], host["Init"]) == (64 << 20, 10, ["NET_ADMIN"], True)
     assert (host["Privileged"], host["NetworkMode"]) == (False, "bridge")
+    assert "/proc/kcore" in host["MaskedPaths"]
+    assert "/proc/sys" in host["ReadonlyPaths"]
     assert shown["Mounts"] == [
         {
             "Type": "bind",
@@ -122,6 +126,15 @@ def test_inspect_of_a_container():
     network = shown["NetworkSettings"]["Networks"]["bridge"]
     assert (network["IPAddress"], network["IPPrefixLen"], network["Gateway"]) == ("10.88.0.2", 16, "10.88.0.1")
     assert network["MacAddress"] == "02:42:0a:58:00:02"
+
+
+@pytest.mark.parametrize("options", [{"privileged": True}, {"security_options": ("systempaths=unconfined",)}])
+def test_a_container_that_sees_all_paths_has_no_lists_of_them(options: dict[str, Any]):
+    open_to_all = msgspec.structs.replace(CONTAINER, options=ContainerOptions("debian:12", **options))
+    host = write_inspect(open_to_all)["HostConfig"]
+    assert (host["MaskedPaths"], host["ReadonlyPaths"]) == (None, None)
+    told = msgspec.structs.replace(CONTAINER, options=ContainerOptions("debian:12", masked_paths=("/proc/asound",)))
+    assert write_inspect(told)["HostConfig"]["MaskedPaths"] == ["/proc/asound"]
 
 
 def test_a_container_in_the_list():

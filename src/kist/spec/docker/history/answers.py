@@ -211,6 +211,7 @@ ANSWERS = History(
         "ImageInspect": _IMAGE,
         "NetworkList": (
             *below("*", _NETWORK),
+            added("*.Status", (1, 52)),
             # Before 1.28 the list told of each network who is on it.
             removed("*.Containers", (1, 52), lambda _network: {}),
         ),
