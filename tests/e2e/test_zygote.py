@@ -62,6 +62,16 @@ def test_commands_one_after_the_other_are_made_by_one(engine: Engine, start: Sta
     assert os.readlink(f"/proc/{first}/ns/pid") == os.readlink("/proc/self/ns/pid")
 
 
+def test_it_is_there_when_the_command_is_asked_for(engine: Engine, start: Start) -> None:
+    container = start()
+    identifier = engine.exec_create(container, ExecOptions(("true",)))
+    until(lambda: len(zygotes(engine, container)) == 1)
+    [first] = zygotes(engine, container)
+    engine.exec_start(identifier, detach=True)
+    until(lambda: engine.exec_inspect(identifier).exit_code == 0)
+    assert zygotes(engine, container) == [first]
+
+
 def test_it_has_nothing_of_the_hosts_but_its_line_and_the_way_into_the_cgroup(engine: Engine, start: Start) -> None:
     container = start()
     run(engine, container, "true")

@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections import OrderedDict
 from typing import Any
 
@@ -20,6 +21,8 @@ from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
 
 _REMEMBERED = 1000
+# Less than a monitor stays ready (``kist.runtime.execs.STAYS``).
+_READY_SECONDS = 9.0
 
 
 class Execs:
@@ -31,6 +34,8 @@ class Execs:
         self._events = events
         # Where an exec was made; others are looked for on disk. Only ever added to, and by one key, so no lock.
         self._owners: dict[str, str] = {}
+        # When a container's monitor was told last to expect one, as above.
+        self._announced: dict[str, float] = {}
         # What became of those whose container has ended since: it may have done so by what was executed, and who
         # executed it asks only then. The oldest are forgotten.
         self._ended: OrderedDict[str, ExecState] = OrderedDict()
@@ -48,8 +53,18 @@ class Execs:
             file.write(spec_json.encode(options))
         faults.point("exec: wrote the options")
         self._owners[identifier] = container.id
+        self._announce(container)
         self._events.container(f"exec_create: {' '.join(options.command)}", container, execID=identifier)
         return identifier
+
+    def _announce(self, container: Container) -> None:
+        """Have the monitor get ready meanwhile, unless it has been asked for a process just now and is."""
+        now = time.monotonic()
+        if now < self._announced.get(container.id, 0.0) + _READY_SECONDS:
+            return
+        self._announced[container.id] = now
+        kinds = planner.exec_namespaces(plan.EXEC_NAMESPACES, self._containers.ids(container))
+        self._containers.guardians.tell(self._containers.places(container), {"op": "expect", "namespaces": kinds})
 
     def options(self, identifier: str) -> ExecOptions:
         """What it was made with."""
@@ -125,6 +140,7 @@ class Execs:
 
     def _keep(self, container: Container) -> None:
         """Remember what became of a container's processes, whose files are about to go with its run directory."""
+        self._announced.pop(container.id, None)
         for name in names_in(self._containers.places(container).run):
             identifier = name.removeprefix("exec-").removesuffix(".json")
             if not name.startswith("exec-") or not identifier.isalnum():

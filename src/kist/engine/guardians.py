@@ -5,6 +5,7 @@ keeper: another is started, and the living monitors are told of it; and a contai
 """
 
 import contextlib
+import json
 import os
 import socket
 import threading
@@ -118,6 +119,11 @@ class Guardians:
         connection, answer = self.request(places, message)
         connection.close()
         return answer
+
+    def tell(self, places: Places, message: dict[str, Any]) -> None:
+        """Tell a monitor what it need not answer; it makes no difference if nobody hears it."""
+        with contextlib.suppress(Conflict, OSError), launch.connect(places.run) as connection:
+            connection.sendall(json.dumps(message).encode() + b"\n")
 
     def guard(self, places: Places) -> None:
         """Put a running container's monitor under our keeper where its own has died."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # Seconds that who makes exec'd processes stays for the next one.
-_STAYS = 10.0
+STAYS = 10.0
 
 
 class Exec:
@@ -38,7 +38,7 @@ class Exec:
 
     def start(self, plan: dict[str, Any], connection: socket.socket, *, detach: bool) -> None:
         """Start it; the connection gets one line and then, unless ``detach``, the streams."""
-        clone = self._monitor.zygotes.cloner(plan, stays=_STAYS)
+        clone = self._monitor.zygotes.cloner(plan, stays=STAYS)
         self._connection = connection
         if not detach:
             # Attached before the first byte, and held until the answer's line has gone ahead of the stream.

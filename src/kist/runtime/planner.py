@@ -122,6 +122,11 @@ def _with_runtime(made: Plan, spec: RuntimeSpec, runtime: dict[str, Any], passwd
     )
 
 
+def exec_namespaces(kinds: tuple[str, ...], ids: IdMaps | None) -> tuple[str, ...]:
+    """Of which kinds the namespaces are that a further process enters; ``ids`` are its container's own."""
+    return kinds if ids is None else ("user", *kinds)
+
+
 def make_exec_plan(
     identifier: str,
     process: Process,
@@ -134,7 +139,7 @@ def make_exec_plan(
     """The plan of a further process in a running container; it enters the container's namespaces and cgroup."""
     return Plan(
         id=identifier,
-        namespaces=namespaces if ids is None else ("user", *namespaces),
+        namespaces=exec_namespaces(namespaces, ids),
         cgroup="",
         limits={},
         wait_for_network=False,

@@ -12,6 +12,7 @@
 ``leave``    the client of the exec'd process ``exec`` is about to detach: its end is not to be the process's
 ``freeze``   stop all processes where they are, or (``frozen`` false) let them go on
 ``exec``     a further process; the connection becomes its streams unless ``detach``
+``expect``   (no answer) a further process is about to be asked for, in these namespaces (``namespaces``)
 ``volume``   a descriptor of the mounted volume ``name``, or none
 ``guard``    the keeper has died, and another one listens in the directory ``at`` under the name ``name``
 """
@@ -204,6 +205,11 @@ def _exec(monitor: Monitor, connection: socket.socket, *, id: str, plan: dict[st
     execs.Exec(monitor, id).start(plan, connection, detach=detach)
 
 
+def _expect(monitor: Monitor, connection: socket.socket, *, namespaces: list[str]) -> None:
+    connection.close()
+    monitor.zygotes.expect(namespaces, execs.STAYS)
+
+
 def _guard(monitor: Monitor, connection: socket.socket, *, at: str, name: str) -> None:
     monitor.seek_guard(at, name)
     messages.send_line(connection, {"ok": True})
@@ -229,8 +235,9 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "leave": _leave,
     "freeze": _freeze,
     "exec": _exec,
+    "expect": _expect,
     "volume": _volume,
     "guard": _guard,
 }
 # What a container between two runs has not.
-_FOR_A_PROCESS = frozenset({"attach", "resize", "leave", "exec", "freeze"})
+_FOR_A_PROCESS = frozenset({"attach", "resize", "leave", "exec", "expect", "freeze"})

@@ -59,16 +59,30 @@ class Zygotes:
 
         return clone
 
+    def expect(self, kinds: list[str], seconds: float) -> None:
+        """Have one go into these namespaces while whoever will want a process there makes up the request."""
+        if self._monitor.cgroup is None:
+            return  # it could not stay
+        try:
+            self._have(kinds)
+        except OSError:
+            return  # who asks for a process meets the same, and is told
+        self._keep(seconds)
+
     def _clone(self, plan: Mapping[str, Any], context: operations.Context) -> tuple[int, int]:
         kinds, text = plan["namespaces"], plan["init"]
-        if self._zygote is not None and self._zygote.fits(self._monitor.first, kinds):
-            try:
-                return self._zygote.clone(text, context)
-            except (BrokenPipeError, Unable):
-                pass  # somebody has killed it meanwhile; or it has made other processes
-        self.end()
-        self._zygote = Zygote(self._monitor.first, kinds, self._monitor.cgroup, self._monitor.limits)
-        return self._zygote.clone(text, context)
+        try:
+            return self._have(kinds).clone(text, context)
+        except (BrokenPipeError, Unable):
+            self.end()  # somebody has killed it meanwhile; or it has made other processes
+        return self._have(kinds).clone(text, context)
+
+    def _have(self, kinds: list[str]) -> Zygote:
+        if self._zygote is not None and not self._zygote.fits(self._monitor.first, kinds):
+            self.end()
+        if self._zygote is None:
+            self._zygote = Zygote(self._monitor.first, kinds, self._monitor.cgroup, self._monitor.limits)
+        return self._zygote
 
     def _keep(self, seconds: float) -> None:
         if self._zygote is not None and self._zygote.may_stay and seconds:
