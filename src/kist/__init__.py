@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kist import errors as errors
     from kist.spec.build import BootstrapOptions as BootstrapOptions
     from kist.spec.build import BuildOptions as BuildOptions
+    from kist.spec.build import StepOptions as StepOptions
     from kist.spec.container import Container as Container
     from kist.spec.container import ContainerOptions as ContainerOptions
     from kist.spec.container import ContainerState as ContainerState
@@ -56,6 +57,7 @@ _HOME = {
     "Reference": "kist.spec.reference",
     "Resources": "kist.spec.container",
     "RunResult": "kist.spec.container",
+    "StepOptions": "kist.spec.build",
     "Subnet": "kist.spec.network",
     "SystemEvent": "kist.spec.event",
     "Volume": "kist.spec.volume",

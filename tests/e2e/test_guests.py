@@ -387,6 +387,30 @@ def test_a_build_of_a_guest_is_nobody_on_the_host(room: Room) -> None:
     room.root.good("rmi", "kept:1")
 
 
+def test_commands_of_a_guests_build_have_no_more_than_a_guests_container(room: Room) -> None:
+    plain = context(f"FROM {BUSYBOX}\nRUN true\n")
+    room.root.good("run", "-d", "--name", "roots-own", "--network", "none", BUSYBOX, "sleep", "1000")
+    try:
+        for options, words in (
+            (("--network", "host"), "--network host"),
+            (("--network", "container:roots-own"), "--network container:roots-own"),
+            (("--cgroup-parent", "/system.slice"), "--cgroup-parent /system.slice"),
+            (("--security-opt", "seccomp=unconfined"), "--security-opt"),
+            (("--ulimit", "rtprio=9"), "--ulimit rtprio"),
+        ):
+            said = room.ada.refused("build", *options, "-", stdin=plain)
+            assert words in said, said
+        assert "only the engine's own user may have it fetch" in room.ada.refused("build", "http://127.0.0.1:1/x")
+    finally:
+        room.root.good("rm", "-f", "roots-own")
+    looks = context(f"FROM {BUSYBOX}\nRUN cat /proc/net/dev; ulimit -n\n")
+    options = ("--no-cache", "--progress", "plain", "--ulimit", "nofile=123", "--network", "none")
+    done = room.ada.kist("build", *options, "-", stdin=looks)
+    assert done.returncode == 0, done.stderr
+    assert "123" in done.stderr
+    assert "eth0" not in done.stderr
+
+
 def test_a_guests_steps_are_not_found_by_others(room: Room) -> None:
     dockerfile = context(f"FROM {BUSYBOX}\nRUN echo $http_proxy > /made\n")
     room.ada.good("build", "--build-arg", "http_proxy=http://planted", "-t", "adas-proxy:1", "-", stdin=dockerfile)

@@ -104,8 +104,9 @@ class Executor:
             return self._bases.image(step.action.reference).id
         if isinstance(step.action, Scratch):
             return ""
-        config = self._results[step.id].as_image(step.config, plan.platform, plan.author)
-        return "sha256:" + hashlib.sha256(encode(config)).hexdigest()
+        config = plan.config if step.id == plan.result else step.config  # with the labels of the build
+        image = self._results[step.id].as_image(config, plan.platform, plan.author)
+        return "sha256:" + hashlib.sha256(encode(image)).hexdigest()
 
     def _step(self, step: Step) -> tuple[Result, bool]:
         """The step's result, and whether nothing had to be done for it."""
