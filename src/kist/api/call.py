@@ -115,7 +115,8 @@ class Call:
     @property
     def is_owners(self) -> bool:
         """Whether the engine's own user calls."""
-        return self.place.callers is Callers.OWNER or peers.uid_of(self.connection) == os.geteuid()
+        callers = self.place.callers
+        return callers is Callers.OWNER or (callers is Callers.PEERS and peers.uid_of(self.connection) == os.geteuid())
 
     def follows(self, what: Behaviour) -> bool:
         """Whether the request's version has a behaviour."""
@@ -124,7 +125,8 @@ class Call:
     @property
     def uid(self) -> int:
         """The user that calls; -1 where that cannot be known."""
-        return peers.uid_of(self.connection)
+        scope = self.place.scope
+        return scope.owner.uid if scope is not None and not self.is_owners else peers.uid_of(self.connection)
 
     # the query
 

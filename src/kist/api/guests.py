@@ -3,13 +3,18 @@
 from typing import TYPE_CHECKING
 
 from kist.api.access import Access
+from kist.api.roles import NEEDS, Need
 from kist.engine.policy import peers
-from kist.errors import Forbidden
+from kist.errors import Forbidden, NotFound
+from kist.spec.scope import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kist.api.call import Call
     from kist.api.routing import Route
     from kist.engine import Engine
+    from kist.spec.container import Container
 
 
 async def admit(call: "Call", route: "Route") -> None:
@@ -19,15 +24,18 @@ async def admit(call: "Call", route: "Route") -> None:
         Forbidden: the caller cannot be known, or may not; the hint says who could change that.
         NotFound: there is no such container or process.
     """
+    # A guest may keep the engine waiting (by a file system of its own, say), but not the threads that root's calls use.
+    call.patient = True
+    scope = call.place.scope
+    if scope is not None:
+        return await _admit_by_role(call, route, scope)
     peer = peers.look(call.connection)
     if peer is None:
         raise Forbidden("who calls cannot be known", hint="connect by the engine's Unix socket")
     own = call.engine
-    # A guest may keep the engine waiting (by a file system of its own, say), but not the threads that root's calls use.
-    call.patient = True
     call.engine = await call.run(_admitted, own, peer)
     if call.engine is own:
-        return  # who is trusted as the engine's user is
+        return None  # who is trusted as the engine's user is
     if route.access is Access.THEIRS:
         # From here on by its id: a name may come to mean another one.
         call.fields["id"] = (await call.run(call.engine.container, call.fields["id"])).id
@@ -37,6 +45,42 @@ async def admit(call: "Call", route: "Route") -> None:
         raise Forbidden(
             f"{route.method} {route.pattern} is for the engine's own user", hint="ask the machine's administrator"
         )
+    return None
+
+
+async def _admit_by_role(call: "Call", route: "Route", scope: Scope) -> None:
+    """The same by a socket with a role, whoever calls: what a route needs is in ``kist.api.roles``."""
+    from kist.engine.scoped import ScopedEngine  # noqa: PLC0415 - most engines have no such socket
+
+    need = NEEDS.get((route.method, route.pattern), Need.ALL)
+    if not need.given(scope):
+        raise Forbidden(
+            f"{route.method} {route.pattern} is refused by this socket: it gives the role {scope.words}",
+            hint=_GIVEN_BY.get(need, "only the engine's own user may do it"),
+        )
+    view = ScopedEngine(call.engine, scope)
+    call.engine = view
+    find = view.inside if need is Need.INSIDE else view.container
+    if route.access is Access.THEIRS:
+        call.fields["id"] = (await call.run(find, call.fields["id"])).id
+    elif route.access is Access.THEIR_EXEC:
+        await call.run(_of_process, view, find, call.fields["id"])
+
+
+def _of_process(view: "Engine", find: "Callable[[str], Container]", identity: str) -> None:
+    """Look for the container of a process; one that is not in sight has none."""
+    missing = NotFound(f"No such exec instance: {identity}")
+    try:
+        find(view.exec_inspect(identity).container)
+    except NotFound:
+        raise missing from None
+
+
+_GIVEN_BY = {
+    Need.LIFE: "a socket with the role operator would give it",
+    Need.MAKE: "a socket with the role operator and labels would give it, for what has these labels",
+    Need.INSIDE: "a socket with the role operator and labels would give it, for what has these labels",
+}
 
 
 def _admitted(engine: "Engine", peer: peers.Peer) -> "Engine":

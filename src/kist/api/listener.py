@@ -105,6 +105,7 @@ class UnixListener(Listener):
         super().__init__(where)
         self.path = where.path
         self._group = where.group
+        self._mode = where.mode or (0o660 if where.group >= 0 else 0o600)
         if len(os.fsencode(self.path)) > _LONGEST:
             raise InvalidInput(
                 f"the path of the socket is longer than {_LONGEST} bytes: {self.path}",
@@ -129,7 +130,7 @@ class UnixListener(Listener):
             listening.bind(aside)
             if self._group >= 0:
                 os.chown(aside, -1, self._group)
-                os.chmod(aside, 0o660)
+            os.chmod(aside, self._mode)
         except OSError as error:
             listening.close()
             hint = see_doctor("run-root")

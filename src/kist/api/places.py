@@ -5,6 +5,7 @@ import enum
 import msgspec
 
 from kist.spec.listening import TlsFiles
+from kist.spec.scope import Scope
 
 
 class Callers(enum.Enum):
@@ -14,6 +15,8 @@ class Callers(enum.Enum):
     """The kernel tells: the engine's user, and guests (``kist.api.guests``) where the socket lets others connect."""
     OWNER = enum.auto()
     """The engine's user, whoever it is: the way there has seen to that."""
+    ROLE = enum.auto()
+    """Whoever can connect, and nobody gets more by it than the place's scope gives: not root, nor the engine's user."""
 
 
 class UnixPath(msgspec.Struct, frozen=True):
@@ -22,10 +25,14 @@ class UnixPath(msgspec.Struct, frozen=True):
     Attributes:
         path: its name; at most 103 bytes.
         group: whose members may connect too, by number; -1 for nobody's but the own user.
+        mode: of the socket; 0 for 0600, and for 0660 where there is a group.
+        scope: what it gives at most; None for all that the callers have.
     """
 
     path: str
     group: int = -1
+    mode: int = 0
+    scope: Scope | None = None
 
     def __str__(self) -> str:
         return f"unix://{self.path}"
@@ -93,6 +100,11 @@ class Place(msgspec.Struct, frozen=True):
         """How a client would write it: ``unix:///run/kist/engine.sock``."""
         return str(self.where)
 
+    @property
+    def scope(self) -> Scope | None:
+        """What it gives at most; None for all that the callers have."""
+        return self.where.scope if isinstance(self.where, UnixPath) else None
+
 
 class FromAfar(msgspec.Struct, frozen=True):
     """Who is at the other end of a connection of TLS.
@@ -110,6 +122,11 @@ HANDED = Place(Handed())
 
 
 def place_at(where: Where) -> Place:
-    """A place with the callers that it has: by TLS it is the owner, by a Unix socket whoever the kernel says."""
+    """A place with the callers that it has: by TLS it is the owner, by a Unix socket whoever the kernel says.
+
+    A socket with a role is anybody's, and an admin is the owner there.
+    """
+    if isinstance(where, UnixPath) and where.scope is not None:
+        return Place(where, Callers.OWNER if where.scope.role == "admin" else Callers.ROLE)
     secured = isinstance(where, Tcp) or (isinstance(where, Inherited) and where.tls is not None)
     return Place(where, Callers.OWNER if secured else Callers.PEERS)

@@ -10,7 +10,7 @@ from kist.engine.policy import peers
 def look(transport: asyncio.BaseTransport, place: Place, caller: FromAfar | None) -> Mapping[str, object]:
     """Fields of ``AuditRecord``: ids and program of a process on this machine, else address and certificate."""
     connection = transport.get_extra_info("socket")
-    found: dict[str, object] = {"socket": place.name}
+    found: dict[str, object] = {"socket": place.name, "role": place.scope.words if place.scope is not None else ""}
     if caller is not None:
         return found | {"address": caller.address, "subject": caller.subject}
     if connection is None:

@@ -47,6 +47,7 @@ def _asked(asked: Listening, inherited: Sequence[Inherited], run_root: str, root
         yield UnixPath(os.path.join(shared_place(run_root), "engine.sock"), _group(asked.group, root))
     if asked.docker_socket:
         yield UnixPath(asked.docker_socket, _dockers(asked, run_root, root))
+    yield from _with_roles(asked, root)
     for host in asked.hosts:
         if path := unix_path(host):
             yield UnixPath(path)
@@ -56,6 +57,15 @@ def _asked(asked: Listening, inherited: Sequence[Inherited], run_root: str, root
             address, port = tcp_address(host)
             check_tls(host, asked.tls)
             yield Tcp(address, port, asked.tls)
+
+
+def _with_roles(asked: Listening, root: bool) -> Iterator[UnixPath]:
+    paths: set[str] = set()
+    for each in asked.sockets:
+        if each.path in paths:
+            raise InvalidInput(f"the socket {each.path} is asked for twice", hint="each has one path, and one role")
+        paths.add(each.path)
+        yield UnixPath(each.path, _group(each.group, root) if each.group else -1, each.mode, each.scope)
 
 
 def _group(name: str, root: bool) -> int:

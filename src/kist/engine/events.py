@@ -13,14 +13,17 @@ from typing import Any
 
 from kist.errors import KistError
 from kist.spec.container import Container, ContainerState
-from kist.spec.event import Kind, SystemEvent
+from kist.spec.event import Kind, Mark, SystemEvent
+from kist.spec.owner import uid_of
 from kist.spec.summary import Image
+from kist.spec.volume import Volume
 from kist.store.events import EventLog
 
 _log = logging.getLogger(__name__)
 # What another process's engine notes wakes nobody here; a look this often finds it.
 LOOK_EVERY = 1.0
 _SECOND = 1_000_000_000
+_NOBODYS = Mark()
 
 
 class Events:
@@ -45,6 +48,7 @@ class Events:
         *,
         at: int = 0,
         once: bool = False,
+        mark: Mark = _NOBODYS,
     ) -> None:
         """Note that something was done. Never fails: what was done is done, whether or not the disk has room for it.
 
@@ -55,25 +59,32 @@ class Events:
             attributes: its name and labels, and what else tells of the event; see ``of_container`` and ``of_image``.
             at: when it happened, in nanoseconds since the epoch; 0 for now.
             once: not when the same (actor, action, time) is there already.
+            mark: whose the object is, and its own labels: who sees only some hears of these.
         """
         texts = {name: str(value) for name, value in (attributes or {}).items()}
-        event = SystemEvent(kind, action, actor, at or time.time_ns(), texts)
+        event = SystemEvent(kind, action, actor, at or time.time_ns(), texts, owner=mark.owner, labels=mark.labels)
         with _reported(event):
             if self._kept.append(event, once=once):
                 self._wake()
 
     def container(self, action: str, container: Container, /, **attributes: object) -> None:
         """Note what was done to a container."""
-        self.note("container", action, container.id, of_container(container) | attributes)
+        self.note("container", action, container.id, of_container(container) | attributes, mark=mark_of(container))
 
-    def image(self, action: str, image: Image, name: str = "") -> None:
-        """Note what was done to an image, under the name that was used, if any."""
-        self.note("image", action, str(image.id), of_image(image, name))
+    def image(self, action: str, image: Image, name: str = "", *, owner: int = 0) -> None:
+        """Note what was done to an image by an owner, under the name that was used, if any."""
+        self.note("image", action, str(image.id), of_image(image, name), mark=Mark(owner))
 
     def network(self, action: str, name: str, container: Container, *, at: int = 0) -> None:
         """Note that a container was connected to a network or is not any more (``connect``, ``disconnect``)."""
         identity, driver = self.network_id(name)
-        self.note("network", action, identity, {"container": container.id, "name": name, "type": driver}, at=at)
+        told = {"container": container.id, "name": name, "type": driver}
+        self.note("network", action, identity, told, at=at, mark=mark_of(container))
+
+    def volume(self, action: str, volume: Volume) -> None:
+        """Note that a volume was made or removed (``create``, ``destroy``)."""
+        mark = Mark(volume.owner, volume.labels)
+        self.note("volume", action, volume.name, {"driver": volume.driver}, mark=mark)
 
     def volumes(self, action: str, container: Container, *, at: int = 0) -> None:
         """Note that a container got its volumes or has them no more (``mount``, ``unmount``)."""
@@ -84,7 +95,7 @@ class Events:
             if action == "mount":
                 written = str(not mount.read_only).lower()
                 told |= {"destination": mount.target, "propagation": "", "read/write": written}
-            self.note("volume", action, mount.source, told, at=at)
+            self.note("volume", action, mount.source, told, at=at, mark=mark_of(container))
 
     def ended(self, container: Container, state: ContainerState, started_at: int) -> None:
         """Note a container's end, unless this end is noted already.
@@ -99,7 +110,8 @@ class Events:
             return
         lasted = max(0, state.finished_at - state.started_at) // _SECOND if state.finished_at else 0
         attributes = of_container(container) | {"exitCode": str(state.exit_code), "execDuration": str(lasted)}
-        event = SystemEvent("container", "die", container.id, state.finished_at or time.time_ns(), attributes)
+        mark, at = mark_of(container), state.finished_at or time.time_ns()
+        event = SystemEvent("container", "die", container.id, at, attributes, owner=mark.owner, labels=mark.labels)
         with _reported(event):
             if self._kept.append_end(event, state.finished_at or -started_at):
                 self._wake()
@@ -159,12 +171,41 @@ class Events:
                 woken.wait(max(0.0, min(left, LOOK_EVERY)))
 
 
+class SomeEvents(Events):
+    """The same events as some readers have them: those that they may hear of.
+
+    A reader's place in the log is after all that was looked at, so nothing is looked at twice: each reader has one.
+
+    Args:
+        whole: all of them.
+        hears: whether an event is among those.
+    """
+
+    def __init__(self, whole: Events, hears: Callable[[SystemEvent], bool]) -> None:
+        self.__dict__.update(whole.__dict__)
+        self._hears = hears
+        self._passed = 0
+
+    def after(self, number: int, *, since: int = 0) -> tuple[SystemEvent, ...]:
+        """The next of them after the event with this number; empty when there are none yet."""
+        while found := super().after(max(number, self._passed), since=since):
+            self._passed = found[-1].number
+            if chosen := tuple(event for event in found if self._hears(event)):
+                return chosen
+        return ()
+
+
 @contextlib.contextmanager
 def _reported(event: SystemEvent) -> Iterator[None]:
     try:
         yield
     except KistError as error:
         _log.warning("the event %s %s %s was not kept: %s", event.kind, event.action, event.actor, error)
+
+
+def mark_of(container: Container) -> Mark:
+    """Whose a container is, and the labels that it was made with itself."""
+    return Mark(uid_of(container.owner), container.options.labels)
 
 
 def of_container(container: Container) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import re
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
@@ -119,6 +120,10 @@ class GuestEngine(Engine):
         uid = self._guest.owner.uid
         return tuple(each for each in super().containers(all=all) if each.owner is not None and each.owner.uid == uid)
 
+    def inside(self, name: str | Container) -> Container:
+        """One whose files and processes may be looked into: any of the guest's."""
+        return self.container(name)
+
     def create(self, options: ContainerOptions) -> Container:
         """Make a container of the guest's."""
         return self._containers.create(self._judged(options), self._guest.owner)
@@ -138,7 +143,7 @@ class GuestEngine(Engine):
         log = options.log
         if log.driver or log.options:
             log = logconfig.with_default(log, self.settings.log)
-        judged = judge(msgspec.structs.replace(options, log=log), self._guest, self.container, self._own_networks())
+        judged = judge(msgspec.structs.replace(options, log=log), self._guest, self.inside, self._own_networks())
         return msgspec.structs.replace(judged, log=options.log)
 
     def start(self, name: str | Container) -> None:
@@ -185,6 +190,12 @@ class GuestEngine(Engine):
         if options.privileged:
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
         return super().exec_create(self.container(name), options)
+
+    def exec_start(self, identifier: str, detach: bool) -> socket.socket | None:
+        """Start a noted process; one that somebody else has noted may have more than the guest."""
+        if self.exec_options(identifier).privileged:
+            raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
+        return super().exec_start(identifier, detach)
 
     # networks
 

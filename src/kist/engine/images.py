@@ -31,6 +31,7 @@ from kist.spec.image import (
     RootFS,
     parse_manifest,
 )
+from kist.spec.owner import FIRST_SCOPE, whose
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, ImageManifest, RemovedImage
@@ -86,7 +87,7 @@ class Images:
         giver = self._records.name_owner(reference) if reference else 0
         if giver not in {0, self._owner if owner < 0 else owner}:
             raise Forbidden(
-                f"the name {Reference.parse(reference).familiar} was given by another user ({giver})",
+                f"the name {Reference.parse(reference).familiar} was given by {_giver(giver)}",
                 hint=f"if you trust the image, name it by its id: {image.id.short}",
             )
         self._store.origins.note_use(image.id)
@@ -125,7 +126,7 @@ class Images:
             raise InvalidInput(f"refusing to create a tag with a digest reference: {reference}")
         image = self.to_run(name)
         self._records.set_reference(str(parsed), image.id, self._owner)
-        self._events.image("tag", image, parsed.familiar)
+        self._events.image("tag", image, parsed.familiar, owner=self._owner)
 
     def remove(
         self, name: str | Image, force: bool = False, *, running: Callable[[str], bool] | None = None
@@ -145,7 +146,7 @@ class Images:
             image, taken, users = self._removal(name, force=force, running=running)
             if taken and self._records.remove_reference(image, taken):
                 familiar = Reference.parse(taken).familiar
-                self._events.image("untag", image, familiar)
+                self._events.image("untag", image, familiar, owner=self._owner)
                 return RemovedImage(untagged=(familiar,))
             if not taken and self.forget(image, users):
                 break
@@ -193,8 +194,8 @@ class Images:
         if not self._records.remove_image(image, users):
             return False
         for name in image.references:
-            self._events.image("untag", image, Reference.parse(name).familiar)
-        self._events.image("delete", image)
+            self._events.image("untag", image, Reference.parse(name).familiar, owner=self._owner)
+        self._events.image("delete", image, owner=self._owner)
         faults.point("collect: forgot an image")
         return True
 
@@ -260,7 +261,7 @@ class Images:
         images = load_archive(self._store, stream, platform or self._host, self._owner)
         self._store.flush_soon()
         for image in images:
-            self._events.image("load", image, _first_name(image))
+            self._events.image("load", image, _first_name(image), owner=self._owner)
         if any(before.get(image.id, image.manifest) != image.manifest for image in images):
             self._store.collect()  # layers that are compressed in another way now
         return images
@@ -278,7 +279,9 @@ class Images:
                 kept.append(reference)
         save_images(self._store, [(image, tuple(references)) for image, references in chosen.values()], target)
         for image, references in chosen.values():
-            self._events.image("save", image, Reference.parse(references[0]).familiar if references else "")
+            self._events.image(
+                "save", image, Reference.parse(references[0]).familiar if references else "", owner=self._owner
+            )
 
     def import_tar(
         self,
@@ -397,7 +400,7 @@ class Images:
             self._records.end_leases([*(layer.digest for layer in layers), *chain_ids(config.rootfs.diff_ids)])
         self._store.flush_soon()
         image = self.get(identity)
-        self._events.image(action, image, _first_name(image))
+        self._events.image(action, image, _first_name(image), owner=self._owner)
         return image
 
     def _packed(self, layers: Sequence[Layer]) -> Sequence[PackedLayer]:
@@ -406,6 +409,10 @@ class Images:
     def _packed_layer(self, layer: Layer) -> PackedLayer:
         digest = layer.descriptor.digest
         return PackedLayer(digest, layer.diff_id, lambda: self._store.blobs.open(digest))
+
+
+def _giver(uid: int) -> str:
+    return f"another user ({uid})" if uid < FIRST_SCOPE else whose(uid)
 
 
 def _first_name(image: Image) -> str:

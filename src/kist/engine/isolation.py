@@ -130,7 +130,7 @@ def _maps(container: Container, records: Records | None) -> IdMaps:
 
     start, _ = records.lease_ids(container.id, choose) if records is not None else choose(())
     caller = container.options.caller
-    if container.owner is not None:
+    if container.owner is not None and container.owner.is_user:
         inside = (0, 0) if caller is None else (caller.uid, caller.gid)
         return userns.maps_of_owner(container.owner, inside, start, mode.size)
     return userns.maps(mode, caller, start)

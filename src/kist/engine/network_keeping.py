@@ -1,6 +1,6 @@
 """Networks by themselves: made, listed, looked at, removed. Containers' ends on them are in ``connecting``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
@@ -11,6 +11,7 @@ from kist.engine.prune import fits
 from kist.errors import Conflict, Forbidden, NotFound
 from kist.spec.docker.filters import Filters
 from kist.spec.docker.networks import match_network
+from kist.spec.event import Mark
 from kist.spec.network import Member, Network, NetworkOptions
 from kist.spec.prune import Pruning
 from kist.spec.usage import Pruned
@@ -89,18 +90,28 @@ class NetworkKeeping:
         self._networks.names.forget(network)
         self._note("destroy", network)
 
-    def prune(self, pruning: Pruning, *, dry_run: bool = False, gone: frozenset[str] = frozenset()) -> Pruned:
+    def prune(
+        self,
+        pruning: Pruning,
+        *,
+        dry_run: bool = False,
+        gone: frozenset[str] = frozenset(),
+        among: Callable[[Network], bool] | None = None,
+    ) -> Pruned:
         """Remove the networks that no container is to be on, be it a stopped one, and that fit.
 
         Args:
             pruning: which may go.
             dry_run: only tell.
             gone: ids of containers that are thought away.
+            among: tells which networks are looked at; all where there is none.
         """
         used = self._used(gone)
         deleted = []
         for network in self._catalogue.list():
             if network.predefined or network.name in used or not fits(pruning, network.created_at, network.labels):
+                continue
+            if among is not None and not among(network):
                 continue
             try:
                 if not dry_run:
@@ -122,4 +133,5 @@ class NetworkKeeping:
         )
 
     def _note(self, action: str, network: Network) -> None:
-        self._events.note("network", action, network.id, {"name": network.name, "type": network.driver})
+        told = {"name": network.name, "type": network.driver}
+        self._events.note("network", action, network.id, told, mark=Mark(network.owner, network.labels))

@@ -1,7 +1,7 @@
 """Clean-up: what nobody needs is chosen, then removed, or only told (``dry_run``)."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -28,6 +28,10 @@ from kist.store import Store, Without, directories
 from kist.store.collect import Collected
 
 
+def _any(_: object) -> bool:
+    return True
+
+
 class Prune:
     """Cleans up one data root."""
 
@@ -38,12 +42,16 @@ class Prune:
         self._store = store
         self._events = events
 
-    def containers(self, pruning: Pruning, *, dry_run: bool = False) -> Pruned:
-        """Remove the containers that do not run and fit."""
+    def containers(
+        self, pruning: Pruning, *, dry_run: bool = False, among: Callable[[Container], bool] = _any
+    ) -> Pruned:
+        """Remove the containers, among some, that do not run and fit."""
         deleted = []
         size = 0
         for container in self._containers.list(all=True):
-            if container.state.running or not fits(pruning, container.created_at, container.config.labels or {}):
+            if container.state.running or not among(container):
+                continue
+            if not fits(pruning, container.created_at, container.config.labels or {}):
                 continue
             used = self._usage.of_container(container)
             if dry_run or self._remove(container):
@@ -59,9 +67,11 @@ class Prune:
             return False
         return True
 
-    def images(self, pruning: Pruning, *, every: bool = False, dry_run: bool = False) -> Pruned:
-        """Remove the images that have no name and no container, or with ``every`` all that no container needs."""
-        chosen = self._unused_images(pruning, frozenset(), every=every)
+    def images(
+        self, pruning: Pruning, *, every: bool = False, dry_run: bool = False, among: Callable[[Image], bool] = _any
+    ) -> Pruned:
+        """Remove the images, among some, without name and container, or with ``every`` all that no container needs."""
+        chosen = [each for each in self._unused_images(pruning, frozenset(), every=every) if among(each)]
         if dry_run:
             found = self._store.survey(Without(images=frozenset(image.id for image in chosen)))
         else:
@@ -80,11 +90,14 @@ class Prune:
             and fits(pruning, image.created_at, image.config.config.labels or {})
         ]
 
-    def volumes(self, pruning: Pruning, *, every: bool = False, dry_run: bool = False) -> Pruned:
-        """Remove the volumes that no container has: those that nobody named, or with ``every`` all of them."""
-        chosen = self._unused_volumes(pruning, frozenset(), every=every)
+    def volumes(
+        self, pruning: Pruning, *, every: bool = False, dry_run: bool = False, among: Callable[[Volume], bool] = _any
+    ) -> Pruned:
+        """Remove the volumes, among some, that no container has: those that nobody named, or with ``every`` all."""
+        unused = self._unused_volumes(pruning, frozenset(), every=every)
+        chosen = [each for each in unused if among(each.volume)]
         if not dry_run:
-            chosen = [unused for unused in chosen if self._remove_volume(unused.volume)]
+            chosen = [each for each in chosen if self._remove_volume(each.volume)]
         return self._told("volume", _pruned_volumes(chosen), dry_run=dry_run)
 
     def _unused_volumes(self, pruning: Pruning, gone: frozenset[str], *, every: bool) -> list[VolumeUsage]:

@@ -13,8 +13,11 @@ from kist.network import addresses
 from kist.network.addresses import DEFAULT_POOLS, Pools
 from kist.spec.container import LogConfig
 from kist.spec.listening import NOWHERE_ELSE, Listening, read_listening
+from kist.spec.scope import ScopedSocket, read_socket
 from kist.store.storage import NAMES
 
+_KNOWN = frozenset({"gc", "group", "listen", "log", "networks", "ports", "socket", "storage"})
+_SOCKET = ("path", "role", "labels", "group", "mode")
 _LOG = ("driver", "options")
 _POOLS = 'write [networks] and then pools = [{ base = "10.80.0.0/13", size = 22 }]'
 _PORTS = 'write [ports] and then path = "auto", address = "127.0.0.1"'
@@ -56,11 +59,11 @@ def read(path: str) -> Settings:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", hint="the engine's settings are a TOML file that it may read") from None
-    unknown = [name for name in content if name not in {"gc", "group", "listen", "log", "networks", "ports", "storage"}]
+    unknown = [name for name in content if name not in _KNOWN]
     if unknown:
         raise InvalidInput(
             f"{path}: there is no setting {unknown[0]!r}",
-            hint="this file has: group, storage, [gc], [listen], [log], [networks], [ports]",
+            hint="this file has: group, storage, [gc], [listen], [log], [networks], [ports], [[socket]]",
         )
     storage = content.get("storage", "")
     if storage not in {"", *NAMES}:
@@ -80,10 +83,30 @@ def read(path: str) -> Settings:
         ports = _ports(content.get("ports", {}))
         section = "listen"
         listen = read_listening(content.get("listen", {}), group)
+        section = "socket"
+        listen = msgspec.structs.replace(listen, sockets=_sockets(content.get("socket", [])))
         section = "gc"
         return Settings(storage, listen, log, pools, ports, ceilings.read(content.get("gc", {})))
     except KistError as error:
         raise InvalidInput(f"{path}: [{section}]: {error}", hint=error.hint) from None
+
+
+def _sockets(tables: Any) -> tuple[ScopedSocket, ...]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise InvalidInput(
+            "it must be a list of tables", hint='write [[socket]] and then path = "…", role = "read-only"'
+        )
+    found = []
+    for table in tables:
+        for name, value in table.items():
+            kind = list if name == "labels" else str
+            if name not in _SOCKET:
+                raise InvalidInput(f"a socket has no {name!r}", hint=f"it has: {', '.join(_SOCKET)}")
+            if not isinstance(value, kind) or not all(isinstance(each, str) for each in value):
+                raise InvalidInput(f"{name} is not {value!r}", hint='labels are strings: labels = ["team=ci"]')
+        asked = {name: table.get(name, "") for name in ("path", "role", "group", "mode")}
+        found.append(read_socket(labels=table.get("labels", ()), **asked))
+    return tuple(found)
 
 
 def _pools(table: Any) -> Pools:

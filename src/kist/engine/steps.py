@@ -23,7 +23,7 @@ from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment, Networking
-from kist.spec.owner import Owner
+from kist.spec.owner import Owner, is_guests
 from kist.spec.volume import VolumeSource
 from kist.store import Store, directories
 
@@ -95,7 +95,7 @@ class Steps:
                 a second; what it raises ends the command and is raised again.
             hostname: the name that the command sees, where its network is not another container's.
             identifier: of the container; a new one by default.
-            owner: whose command it is; one that is not the engine's user's has ids of its own, as containers have.
+            owner: whose command it is; another user's has ids of its own, as that user's containers have.
         """
         identifier = identifier or secrets.token_hex(32)
         with self._store.temporary() as data:
@@ -103,7 +103,7 @@ class Steps:
             places.make()
             try:
                 made = as_container(options, mounts, "" if namespaces.shared_with(options.network) else hostname)
-                made = structs.replace(made, namespaces=Namespaces(user="" if owner is None else "auto"))
+                made = structs.replace(made, namespaces=Namespaces(user="auto" if is_guests(owner) else ""))
                 env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
                 config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
                 step = Container(
@@ -167,9 +167,9 @@ class Steps:
             surroundings = write_surroundings(places, container, networks, over)
         else:
             surroundings = borrowed_surroundings(self._roster.places(giver), giver, over, {})
-        if container.owner is not None:
+        if is_guests(container.owner):
             container, surroundings = _with_own_mounts(container, surroundings)
-        if container.owner is not None or giver is not None:
+        if is_guests(container.owner) or giver is not None:
             surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
         return container, surroundings
 

@@ -42,7 +42,7 @@ class VolumeKeeping:
             )
             check_owner(volume, owner)
         if made:
-            self._events.note("volume", "create", volume.name, {"driver": volume.driver})
+            self._events.volume("create", volume)
         else:
             check_same(volume, options.options)
         return volume

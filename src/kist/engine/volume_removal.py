@@ -18,7 +18,7 @@ def removing(store: Store, events: Events) -> Iterator[Callable[[Volume], None]]
 
         def take(volume: Volume) -> None:
             files.callback(store.volumes.discard, store.volumes.take(volume.name))
-            events.note("volume", "destroy", volume.name, {"driver": volume.driver})
+            events.volume("destroy", volume)
 
         with store.volumes.settled():
             yield take

@@ -13,7 +13,7 @@ from kist.errors import InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
-from kist.spec.owner import Owner, uid_of
+from kist.spec.owner import Owner, labels_of, uid_of
 from kist.spec.volume import VolumeSource
 from kist.store import Store
 
@@ -85,13 +85,14 @@ class ContainerVolumes:
         options = mount.pairs("volume-opt")
         check_options(options, root=self._root)
         lost = bool(mount.source) and not self._store.volumes.has_directory(mount.source)
+        labels = mount.pairs("volume-label") | labels_of(owner)
         volume, made = self._store.volumes.create(
-            mount.source, labels=mount.pairs("volume-label"), options=options, owner=uid, inherited=inherited
+            mount.source, labels=labels, options=options, owner=uid, inherited=inherited
         )
         check_owner(volume, uid)
         if made:
             new.append(volume.name)
-            self._events.note("volume", "create", volume.name, {"driver": volume.driver})
+            self._events.volume("create", volume)
         else:
             check_same(volume, options)
             if lost:
@@ -110,7 +111,7 @@ class ContainerVolumes:
             try:
                 volume = self._store.volumes.get(name)
             except NotFound:
-                volume, _ = self._store.volumes.create(name, owner=uid)
+                volume, _ = self._store.volumes.create(name, labels=labels_of(owner), owner=uid)
                 _log.warning("the volume %s had lost its record: it has a new one", name)
             check_owner(volume, uid)
             if self._store.volumes.ready(volume):

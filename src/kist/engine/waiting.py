@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kist.engine.bonds import Bonds
-from kist.engine.events import Events, of_container
+from kist.engine.events import Events, mark_of, of_container
 from kist.engine.guardians import Guardians
 from kist.engine.roster import Roster
 from kist.engine.watcher import Condition, Watcher, answered
@@ -109,4 +109,5 @@ class Waiting:
 
     def _note_notice(self, container: Container, notice: dict[str, Any]) -> None:
         attributes = of_container(container) | notice["attributes"]
-        self._events.note("container", notice["action"], container.id, attributes, at=notice["time"], once=True)
+        action, at = notice["action"], notice["time"]
+        self._events.note("container", action, container.id, attributes, at=at, once=True, mark=mark_of(container))

@@ -156,6 +156,8 @@ def _matches(record: AuditRecord, name: str, value: str) -> bool:
         return value in record.path
     if name == "container":
         return record.container.startswith(value)
+    if name == "role":
+        return value in {record.role, record.role.partition(" ")[0]}
     if name == "status":
         return str(record.status) == value or (value[1:].lower() == "xx" and str(record.status)[:1] == value[0])
     return str(getattr(record, name)).lower() == value.lower()

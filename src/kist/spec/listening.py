@@ -7,6 +7,7 @@ import msgspec
 
 from kist.errors import InvalidInput, Unsupported
 from kist.spec.hosts import TLS_PORT, parse_tcp
+from kist.spec.scope import ScopedSocket
 
 DOCKER_SOCKET = "/var/run/docker.sock"
 _TLS_KEYS = ("tls-ca", "tls-cert", "tls-key")
@@ -36,20 +37,23 @@ class Listening(msgspec.Struct, frozen=True):
         docker_socket: the path of Docker's own socket; empty for none.
         group: whose members may use root's engine, as guests; empty for nobody's.
         tls: for every ``tcp://``.
+        sockets: those that give a role.
     """
 
     hosts: tuple[str, ...] = ()
     docker_socket: str = ""
     group: str = ""
     tls: TlsFiles = TlsFiles()
+    sockets: tuple[ScopedSocket, ...] = ()
 
     def with_defaults(self, other: "Listening") -> "Listening":
-        """Both: the hosts of both, and of everything else this one's where it says something."""
+        """Both: the hosts and the sockets of both, and of everything else this one's where it says something."""
         return Listening(
             tuple(dict.fromkeys((*self.hosts, *other.hosts))),
             self.docker_socket or other.docker_socket,
             self.group or other.group,
             TlsFiles(self.tls.ca or other.tls.ca, self.tls.cert or other.tls.cert, self.tls.key or other.tls.key),
+            (*self.sockets, *other.sockets),
         )
 
 

@@ -8,14 +8,16 @@ import sqlite3
 import time
 
 from kist.spec import json
-from kist.spec.event import SystemEvent
-from kist.store.database import Database
+from kist.spec.event import Mark, SystemEvent
+from kist.store.database import Database, Row
 
 # Some ten megabytes; more than a month of a busy machine is nobody's to look through here.
 MOST = 30_000
 OLDEST_NS = 30 * 24 * 3600 * 1_000_000_000
 _TRIM_EVERY = 256
-_EVENT = "SELECT kind, action, actor, time, attributes, id FROM events"
+_EVENT = "SELECT kind, action, actor, time, attributes, id, mark FROM events"
+
+_NOBODYS = Mark()
 
 
 class EventLog:
@@ -71,10 +73,14 @@ class EventLog:
             limit: the most to give.
         """
         rows = self._database.rows(f"{_EVENT} WHERE id > ? AND time >= ? ORDER BY id LIMIT ?", number, since, limit)
-        return tuple(
-            SystemEvent(kind, action, actor, at, json.decode(attributes, dict[str, str], what="event"), identity)
-            for kind, action, actor, at, attributes, identity in rows
-        )
+        return tuple(_event(row) for row in rows)
+
+
+def _event(row: Row) -> SystemEvent:
+    kind, action, actor, at, attributes, number, mark = row
+    found = json.decode(mark, Mark, what="mark of an event") if mark is not None else _NOBODYS
+    told = json.decode(attributes, dict[str, str], what="event")
+    return SystemEvent(kind, action, actor, at, told, number, found.owner, found.labels)
 
 
 def _is_there(db: sqlite3.Connection, event: SystemEvent) -> bool:
@@ -82,10 +88,14 @@ def _is_there(db: sqlite3.Connection, event: SystemEvent) -> bool:
     return db.execute(query, (event.actor, event.time, event.action)).fetchone() is not None
 
 
+def _mark(event: SystemEvent) -> bytes | None:
+    return json.encode(Mark(event.owner, event.labels)) if event.owner or event.labels else None
+
+
 def _insert(db: sqlite3.Connection, event: SystemEvent) -> None:
     done = db.execute(
-        "INSERT INTO events (time, kind, action, actor, attributes) VALUES (?, ?, ?, ?, ?)",
-        (event.time, event.kind, event.action, event.actor, json.encode(event.attributes)),
+        "INSERT INTO events (time, kind, action, actor, attributes, mark) VALUES (?, ?, ?, ?, ?, ?)",
+        (event.time, event.kind, event.action, event.actor, json.encode(event.attributes), _mark(event)),
     )
     number = done.lastrowid or 0
     if number % _TRIM_EVERY == 0:

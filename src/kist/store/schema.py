@@ -138,4 +138,6 @@ MIGRATIONS = (
         volume TEXT PRIMARY KEY REFERENCES volumes (name) ON DELETE CASCADE
     ) WITHOUT ROWID;
     """,
+    # Whose the object of an event was, and the labels that it was made with: JSON, or nothing.
+    "ALTER TABLE events ADD COLUMN mark BLOB;",
 )

@@ -4,7 +4,7 @@ import asyncio
 
 from kist.api.rest import Rest
 
-QUIET = 0.05
+QUIET = 0.15
 
 
 class Engine:
@@ -31,7 +31,7 @@ def test_after_each_time_of_work_and_not_in_it_something_is_done_once():
         for _ in range(2):
             for _ in range(5):
                 engine.stir()
-                await asyncio.sleep(QUIET / 2)
+                await asyncio.sleep(QUIET / 15)
             engine.settled.clear()
             engine.stir()
             await asyncio.wait_for(engine.settled.wait(), 10)

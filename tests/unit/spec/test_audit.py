@@ -42,7 +42,8 @@ def test_the_container_that_a_call_names(path: str, query: str, container: str):
     assert container_in(path, query) == container
 
 
-RECORD = AuditRecord(write_moment(1_700_000_000_000_000_001), 1, "POST", "/v1.50/containers/web/stop", 404, 1.5, uid=0)
+RECORD = AuditRecord(write_moment(1_700_000_000_000_000_001), 1, "POST", "/v1.50/containers/web/stop", 404, 1.5, uid=0,
+                     role="operator of ci=1")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,9 @@ RECORD = AuditRecord(write_moment(1_700_000_000_000_000_001), 1, "POST", "/v1.50
         ({"status": ["5XX"]}, False),
         ({"path": ["/stop"], "method": ["post"]}, True),
         ({"path": ["/stop"], "method": ["GET"]}, False),
-        ({"role": ["operator"]}, False),
+        ({"role": ["operator"]}, True),
+        ({"role": ["operator of ci=1"]}, True),
+        ({"role": ["read-only"]}, False),
         ({"container": ["w"]}, False),
     ],
 )

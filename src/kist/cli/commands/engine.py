@@ -4,6 +4,7 @@ import gc
 import os
 
 from kist.cli.option import REPEAT, Command, Option
+from kist.cli.socket_options import SOCKET_OPTIONS, read_sockets
 from kist.cli.usage import UsageError
 from kist.cli.values import whole
 from kist.errors import KistError, Unavailable, Unsupported
@@ -94,6 +95,7 @@ def _listening(context: "Context", arguments: "Arguments") -> "Listening":
         DOCKER_SOCKET if arguments.flag("docker_socket") else "",
         arguments.text("group"),
         TlsFiles(*(path and os.path.abspath(path) for path in paths)),
+        read_sockets(arguments),
     )
 
 
@@ -183,6 +185,7 @@ COMMAND = Command(
         Option("--tlscert --tls-cert", "The engine's certificate for TCP", "FILE"),
         Option("--tlskey --tls-key", "The key of the engine's certificate", "FILE"),
         Option("--tlsverify", "As it always is: clients on TCP show a certificate", hidden=True),
+        *SOCKET_OPTIONS,
         Option("--detach", "Go to the background", hidden=True),
         Option(
             "--ready-fd", "Descriptor that is told when it serves", "FD", parse=whole(0, "a descriptor"), hidden=True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from kist.engine import bundle, logconfig, publishing, security
-from kist.engine.policy.rights import Rights
+from kist.engine.policy.rights import Bounds
 from kist.engine.userns import USUAL_SIZE, read
 from kist.spec.container import OWN_RUNTIMES, Container, ContainerOptions, Namespaces
 from kist.spec.mount import Mount
@@ -54,10 +54,10 @@ _NOTHING = Resources()
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who asks, and what the policy says of it."""
+    """Who asks, and what the policy, or a socket's role, says of it."""
 
     owner: Owner
-    rights: Rights
+    rights: Bounds
 
 
 def judge(
@@ -85,7 +85,8 @@ def judge(
         _mount(mount, guest)
     # By its id: whoever has the name when the container is made, this one is meant.
     givers = tuple(_giver(text, get) for text in options.volumes_from)
-    spaces = msgspec.structs.replace(options.namespaces, user=options.namespaces.user or "auto")
+    usual = "auto" if guest.owner.is_user else ""
+    spaces = msgspec.structs.replace(options.namespaces, user=options.namespaces.user or usual)
     return msgspec.structs.replace(options, namespaces=spaces, volumes_from=givers)
 
 
@@ -240,6 +241,8 @@ def _caller(options: ContainerOptions, guest: Guest) -> None:
     if caller is None:
         return
     groups = {owner.gid, *owner.groups}
+    if not owner.is_user:
+        raise guest.rights.refuse("--as-me", "whoever comes by a socket with a role is nobody of the machine's")
     if (caller.uid, caller.gid) != (owner.uid, owner.gid) or not groups.issuperset(caller.groups):
         raise guest.rights.refuse("--as-me for somebody else", f"it is {owner.name} who calls")
 

@@ -6,6 +6,7 @@ A guest is a caller of root's engine who is not root. ``docs/guide/shared-engine
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from kist.errors import Forbidden
 from kist.kernel import process
@@ -20,6 +21,23 @@ ALLOWED_WITH_VALUE = frozenset({"cap-add", "device", "log-driver"})
 DENIED = frozenset({"bind", "bootstrap", "build", "commit", "everything", "load", "network", "publish", "volume"})
 # With it a read-only bind could be mounted anew: it is for who is trusted.
 _NEVER = frozenset({"CAP_SYS_ADMIN"})
+
+
+class Bounds(Protocol):
+    """What somebody may who is not the engine's own user: a guest's ``Rights``, or those of a socket's role."""
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """Words of ``DENIED`` that are taken."""
+
+    def need(self, word: str, asked: str) -> None:
+        """Refuse what only a word of ``ALLOWED`` gives: raises ``Forbidden``."""
+
+    def refuse(self, asked: str, rule: str) -> Forbidden:
+        """The error for what nobody of this kind may."""
+
+    def check(self, word: str, asked: str) -> None:
+        """Refuse what is taken away by a word of ``DENIED``: raises ``Forbidden``."""
 
 
 @dataclass(frozen=True, slots=True)
