@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench import clients, lookups, networks, proxies, storages, users
+from bench import api, clients, lookups, networks, proxies, storages, users
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
 from bench.stage import Side, Stage
@@ -307,6 +307,12 @@ ROWS = (
     Row("help", "--help", "ms", (Budget(60),), _command("--help")),
     Row("ps", "ps", "ms", (Budget(60),), _command("ps")),
     Row("ps-many", f"ps -a with {MANY} containers", "ms", (Budget(1 / 3, "docker"),), _many),
+    Row("api-ping", f"{api.PINGS:,} pings, one after the other", "ms", (Budget(1000),), api.ping, rounds=9),
+    Row("api-list", f"the API's list of {MANY} containers", "ms", (Budget(1 / 3, "docker"),), api.listing(MANY)),
+    Row(
+        "api-memory", f"growth of the engine by {api.REQUESTS:,} requests and {api.SESSIONS:,} attached sessions", "MB",
+        (Budget(2),), api.memory, rounds=1, warm=False,
+    ),
     Row("user-start", "a user's start beside root's, no network", "times", (Budget(1.3),), users.start("range")),
     Row("user-start-alone", "the same with one id", "times", (Budget(1.3),), users.start("alone")),
     Row(

@@ -66,6 +66,7 @@ _KNOWN = (
         Deviation("SystemDataUsage", f"unknown {name}", "dockerd adds them for clients that name no version")
         for name in ("BuildCache", "Containers", "Images", "LayersSize", "Volumes")
     ),
+    Deviation("ContainerStart", "status 409", "dockerd answers so when it is paused"),
     Deviation("ImageBuild", "status 404", "a Dockerfile or an image that is not there; dockerd answers 500"),
     Deviation("ImageBuild", "status 503", "what a remote context is on cannot be reached; dockerd answers 500"),
     Deviation("Image*", "missing *ImageData.UnpackedSize", "the definition requires it, and has no such property"),

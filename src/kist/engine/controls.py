@@ -39,7 +39,7 @@ class Controls:
         """Let the processes of a paused container go on."""
         container = self._containers.get(name)
         if container.state.status != "paused":
-            raise Conflict(f"container {container.id} is not paused")
+            raise Conflict(f"Container {container.id} is not paused")
         self._containers.resume(container)
 
     def update(

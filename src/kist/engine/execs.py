@@ -81,7 +81,8 @@ class Execs:
         container = self._containers.get(owner)
         places = self._containers.places(container)
         if os.path.exists(self._state_path(owner, identifier)):
-            raise Conflict(f"exec {identifier} was started before")
+            running = self.inspect(identifier).running
+            raise Conflict(f"exec command {identifier} {'is already running' if running else 'has already run'}")
         _refuse_paused(container)
         linked = self._containers.linked_environment(container)
         hostname = self._containers.hostname(container)

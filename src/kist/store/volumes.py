@@ -485,8 +485,9 @@ def check_name(name: str) -> None:
         )
     if name and not _NAME.match(name):
         raise InvalidInput(
-            f'"{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are '
-            "allowed",
+            f'create {name}: "{name}" includes invalid characters for a local volume name, '
+            'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
+            "If you intended to pass a host directory, use absolute path",
             hint=hint,
         )
     if len(name) > _LONGEST_NAME:

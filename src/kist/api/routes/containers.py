@@ -96,7 +96,7 @@ async def start(call: Call) -> StreamResponse:
 
 def _start(engine: "Engine", name: str) -> bool:
     container = engine.container(name)
-    if container.state.running:
+    if container.state.running and container.state.status != "paused":
         return False
     try:
         engine.start(container)
@@ -132,7 +132,11 @@ async def restart(call: Call) -> StreamResponse:
 
 async def kill(call: Call) -> StreamResponse:
     """Send a signal."""
-    await call.run(call.engine.kill, call.fields["id"], call.text("signal") or "KILL")
+    name = call.fields["id"]
+    try:
+        await call.run(call.engine.kill, name, call.text("signal") or "KILL")
+    except NotFound as error:
+        raise NotFound(f"cannot kill container: {name}: {error}", hint=error.hint) from error
     return call.done()
 
 
@@ -151,7 +155,10 @@ async def remove(call: Call) -> StreamResponse:
 
 async def rename(call: Call) -> StreamResponse:
     """Give a container another name."""
-    await call.run(call.engine.rename, call.fields["id"], call.text("name"))
+    try:
+        await call.run(call.engine.rename, call.fields["id"], call.text("name"))
+    except Conflict as error:
+        raise Conflict(f"Error when allocating new name: {error}", hint=error.hint) from error
     return call.done()
 
 
