@@ -19,6 +19,7 @@ from kist.api.protocol import HttpServer, Protocol, error_response
 from kist.api.rest import Rest
 from kist.api.routes import ROUTES
 from kist.api.routing import Route, Router
+from kist.api.summaries import Summaries
 from kist.api.workers import Workers
 from kist.errors import InvalidInput, KistError, NotFound
 from kist.spec.docker.history.requests import check_path, unread
@@ -57,6 +58,7 @@ class Api:
         self.downloads = Turns(patience)
         self.http = HttpServer(self.handle, audit, patience, self.hangups)
         self.failed_execs = FailedExecs()
+        self.summaries = Summaries()
         self.jobs = Jobs()
         self._rest = Rest(self.settle)
         self._streams: set[asyncio.Task[Any]] = set()

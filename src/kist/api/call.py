@@ -260,6 +260,10 @@ class Call:
         told = self.told(operation, value) if operation else value
         return Response(body=encode_escaped(told), status=status, headers=_JSON_HEADERS)
 
+    def reply_text(self, text: bytes) -> Response:
+        """An answer whose JSON is written already."""
+        return Response(body=text, headers=_JSON_HEADERS)
+
     def told(self, operation: str, value: object) -> object:
         """An answer of the newest version, as it is at the request's; ``operation`` is its name in the definition."""
         return ANSWERS.at(self.version, operation, value)
