@@ -54,6 +54,7 @@ _KNOWN = (
     Deviation("SystemInfo", "null Plugins.Authorization", _NIL),
     Deviation("SystemInfo", "null GenericResources", _NIL),
     Deviation("ContainerChanges", "null", _NIL),
+    Deviation("SystemInfo", "unknown RootlessIds", _OWN),
     Deviation("ImageHistory", "null [].Tags", _NIL),
     Deviation("ContainerResize", "status 409", "dockerd answers so when it does not run"),
     Deviation("ImageCreate", "status 503", "an address that does not answer; dockerd answers 500"),

@@ -37,6 +37,7 @@ HEADERS: Mapping[str, str] = {
 _JSON_HEADERS = {**HEADERS, "Content-Type": "application/json"}
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUL = rb"\u0000"
 _MAX_JSON = 4 << 20
 _MAX_QUERY_FIELDS = 1000
 
@@ -137,7 +138,10 @@ class Call:
                 self._query = parse_qs(self._query_text, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
             except ValueError as error:
                 raise InvalidInput(f"invalid query: {error}") from None
-        return [] if name in self._unread else self._query.get(name, [])
+        found = [] if name in self._unread else self._query.get(name, [])
+        if any("\0" in value for value in found):
+            raise InvalidInput(f"invalid value for {name!r}: it has a NUL character")
+        return found
 
     def text(self, name: str) -> str:
         """A query parameter; empty where there is none."""
@@ -181,6 +185,8 @@ class Call:
                 raise InvalidInput("the request body is empty", hint="send a JSON object")
             return {}
         found = decode(data, dict[str, Any], what="JSON")
+        if _NUL in data and _has_nul(found):
+            raise InvalidInput("invalid JSON: a text has a NUL character", hint="nothing that is named can have one")
         return BODIES.at(self.version, operation, found) if operation else found
 
     async def body(self) -> bytes:
@@ -298,3 +304,17 @@ class Call:
         if self.request.method == "HEAD":
             raise HeadAnswered(response)
         return response
+
+
+def _has_nul(value: object) -> bool:
+    """Whether a text of a JSON value, however deep, has the character that no path, name or variable can have."""
+    left: list[object] = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str) and "\0" in each:
+            return True
+        if isinstance(each, dict):
+            left += (*each, *each.values())
+        elif isinstance(each, list):
+            left += each
+    return False

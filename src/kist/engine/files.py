@@ -14,7 +14,7 @@ from kist.engine.owners import user_of
 from kist.engine.roots import need_image
 from kist.engine.usage import Usage
 from kist.engine.views import View, opened
-from kist.errors import InvalidInput, from_os_error
+from kist.errors import InvalidInput, NotFound, from_os_error
 from kist.image.compression import plain
 from kist.image.layers import unpack
 from kist.image.pack import Packer
@@ -145,6 +145,8 @@ def _translated(doing: str) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # whoever reads the archive went away
+    except (FileNotFoundError, NotADirectoryError) as error:  # as a link of /proc that leads to another process
+        raise NotFound(f"{doing}: no such file or directory") from error
     except OSError as error:
         raise from_os_error(error, doing) from error
 
