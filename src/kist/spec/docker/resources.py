@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kist.errors import InvalidInput
+from kist.errors import InvalidInput, Unsupported
 from kist.spec.container import RestartPolicy
 from kist.spec.docker import fields
 from kist.spec.docker.restart import read_restart, write_restart
@@ -99,9 +99,14 @@ def read_update(body: Mapping[str, Any]) -> tuple[Resources, RestartPolicy | Non
 
     Raises:
         InvalidInput: a field has the wrong type or an impossible value.
-        Unsupported: a field that cannot be changed.
+        Unsupported: a field that cannot be changed, or limits of block devices that are to be taken away.
     """
     fields.refuse_unknown(body, READ | WITHOUT_EFFECT | {"RestartPolicy"}, {})
+    for name, _ in RATES.values():
+        if body.get(name) == []:  # since API 1.55 it means: none any more
+            raise Unsupported(
+                f"taking all limits of {name} away is not supported yet", hint="name the devices, or leave it out"
+            )
     policy = fields.table(body, "RestartPolicy")
     return read_resources(body), read_restart(policy) if policy.get("Name") else None
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from kist.errors import InvalidInput
+from kist.errors import InvalidInput, Unsupported
 from kist.spec.docker.create import read_create
 from kist.spec.docker.history.bodies import BODIES, SYSCTLS, container_create
+from kist.spec.docker.resources import read_update
 
 
 def _mount(kind: str, **options: Any) -> dict[str, Any]:
@@ -184,3 +185,11 @@ def test_a_body_that_cannot_be_right_is_refused_and_no_fault_at_any_version(mino
         body = {"HostConfig": []}  # it is not read
     with pytest.raises(InvalidInput):
         read_create(container_create((1, minor), {"Image": "x", **body})[0])
+
+
+def test_limits_of_devices_are_not_silently_kept_when_they_are_to_go():
+    body = {"BlkioDeviceReadBps": [], "Memory": 1}
+    assert read_update(BODIES.at((1, 54), "ContainerUpdate", body))[0].memory == 1  # it was ignored then
+    with pytest.raises(Unsupported, match="BlkioDeviceReadBps"):
+        read_update(BODIES.at((1, 55), "ContainerUpdate", body))
+    assert read_update({"BlkioDeviceReadBps": None})[0].read_bps == ()
