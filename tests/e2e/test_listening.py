@@ -290,6 +290,27 @@ def test_an_engine_on_tls_that_does_not_suit_is_told(far: Far, what: str) -> Non
     assert said in done.stderr
 
 
+def test_a_context_holds_its_certificates(far: Far) -> None:
+    config = {**far.cli.environment, "DOCKER_CONFIG": str(far.cli.directory / "config")}
+
+    def good(*command: str, **variables: str) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env={**config, **variables})
+        return done.stdout.rstrip("\n")
+
+    files = ",".join(f"{name}={far.certificates}/{name}.pem" for name in ("ca", "cert", "key"))
+    good(*KIST, "context", "create", "lab", "--docker", f"host=tcp://localhost:{far.port},{files}")
+    image = far.cli.good("images", "-q", "--no-trunc")
+    assert good(*KIST, "-c", "lab", "images", "-q", "--no-trunc") == image
+    assert good(*KIST, "images", "-q", "--no-trunc", DOCKER_CONTEXT="lab") == image
+    if docker := shutil.which("docker"):
+        assert good(docker, "-c", "lab", "images", "-q", "--no-trunc") == image
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**config, "DOCKER_CONTEXT": "lab"}.items():
+            patch.setenv(name, value)
+        with kist.Engine() as engine:
+            assert [str(each.id) for each in engine.images()] == [image]
+
+
 # ssh
 
 
@@ -371,3 +392,35 @@ def test_a_managed_engine_leaves_the_sockets_that_it_was_handed(tmp_path: Path) 
         assert (tmp_path / "run" / "engine.sock").is_socket()
         with managed(cli, [own]):
             assert cli.good("ps", "-q") == ""
+
+
+ACTIVATE = "systemd-socket-activate"
+
+
+@pytest.mark.skipif(shutil.which(ACTIVATE) is None, reason=f"needs {ACTIVATE} (Debian: systemd)")
+def test_systemds_own_program_hands_sockets_over(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    with a_cli(tmp_path) as cli:
+        passed = [word for name in ("KIST_ROOT", "KIST_RUN") for word in ("-E", name)]
+        command = [ACTIVATE, "-l", str(path), "--fdname=web", *passed, *KIST, "engine", "-H", "fd://web"]
+        with subprocess.Popen(command, env=cli.environment, stderr=subprocess.DEVNULL) as process:
+            try:
+                until(path.exists)
+                assert cli.good("-H", f"unix://{path}", "images", "-q") == ""
+                assert cli.engine_pid() == process.pid
+            finally:
+                process.terminate()
+        assert path.is_socket()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (Debian: systemd)")
+def test_the_units_are_such_as_systemd_reads(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    shown = cli.good("engine", "units")
+    assert "Type=notify" in shown
+    assert cli("engine", "units", str(tmp_path)).returncode == 0
+    for name in ("kist.socket", "kist.service"):
+        assert (tmp_path / name).read_text(encoding="utf-8") in shown + "\n"
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *map(str, tmp_path.glob("kist.*"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

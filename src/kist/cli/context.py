@@ -3,7 +3,7 @@
 import os
 import sys
 
-from kist.client.endpoint import config_directory, read_config
+from kist.client.endpoint import DEFAULT, chosen_context, config_directory, read_config, resolve
 from kist.errors import InvalidInput
 
 TYPE_CHECKING = False
@@ -74,9 +74,24 @@ class Context:
         Raises:
             KistError: that cannot be said, or not like that.
         """
-        from kist.client.endpoint import resolve  # noqa: PLC0415 - --help needs no engine
+        return self._resolve(self.host, self.chosen)
 
-        return resolve(self.environment, os.getuid(), self.host, context=self.chosen, tls=self._tls, config=self.config)
+    def default_endpoint(self) -> "Endpoint":
+        """Where the engine is without a context."""
+        return self._resolve(self.host, "" if self.host else DEFAULT)
+
+    def endpoint_at(self, host: str) -> "Endpoint":
+        """The endpoint that a host names, if there can be one."""
+        return self._resolve(host, "")
+
+    def _resolve(self, host: str, context: str) -> "Endpoint":
+        return resolve(self.environment, os.getuid(), host, context=context, tls=self._tls, config=self.config)
+
+    def context_name(self) -> str:
+        """The context that holds, which need not exist."""
+        if self.chosen:
+            return self.chosen
+        return (not self.host and chosen_context(self.environment, self.config)) or DEFAULT
 
     def use(self, wire: "Wire | InProcess") -> None:
         """Talk to this one in place of the engine at the endpoint."""

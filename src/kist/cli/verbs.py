@@ -15,6 +15,7 @@ GROUPS: "dict[str, str]" = {
     "network": "Manage networks",
     "volume": "Manage volumes",
     "builder": "Manage builds",
+    "context": "Manage contexts: engines by name, also on other machines",
     "system": "Manage Kist itself",
 }
 
@@ -65,6 +66,15 @@ _ROWS = (
     ("volume export", "volume_export", GROUPED, "Write what is in a volume to a tar archive"),
     ("volume import", "volume_import", GROUPED, "Put what is in a tar archive into a volume"),
     ("volume prune", "prune:VOLUMES", GROUPED, "Remove volumes that no container has"),
+    ("context create", "context_create", GROUPED, "Make a context"),
+    ("context ls, context list", "context_ls", GROUPED, "List contexts"),
+    ("context use", "context_use", GROUPED, "Make a context the current one"),
+    ("context show", "context_use:SHOW", GROUPED, "Show which context holds"),
+    ("context inspect", "context_inspect", GROUPED, "Show all details of contexts as JSON"),
+    ("context update", "context_create:UPDATE", GROUPED, "Change a context"),
+    ("context rm, context remove", "context_use:RM", GROUPED, "Remove contexts"),
+    ("context export", "context_transfer", GROUPED, "Write a context to a tar archive"),
+    ("context import", "context_transfer:IMPORT", GROUPED, "Make a context of a tar or zip archive"),
     ("system prune", "prune:SYSTEM", GROUPED, "Remove containers, images and build cache that nobody needs"),
     ("system df", "df", GROUPED, "Show what takes space"),
     ("bootstrap, image bootstrap", "bootstrap", IMAGES, "Make a base image from a distribution's signed archive"),

@@ -32,7 +32,7 @@ def connect(endpoint: Endpoint) -> Connection:
     """
     tls = endpoint.tls
     address, port = parse_tcp(endpoint.host, TLS_PORT if tls else PLAIN_PORT)
-    context = _context(tls) if tls else None
+    context = context_of(tls) if tls else None
     try:
         network = socket.create_connection((address, port), _SECONDS)
     except OSError as error:
@@ -84,7 +84,12 @@ def _said(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+def context_of(tls: Tls) -> ssl.SSLContext:
+    """What a client shows and asks for.
+
+    Raises:
+        InvalidInput: a file cannot be read, or is not what it has to be.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not tls.verify:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.socket_options import SOCKET_OPTIONS, read_sockets
@@ -22,8 +23,11 @@ _STOP_SECONDS = 30
 def run(context: "Context", arguments: "Arguments") -> int:
     """Be the engine, or stop the one that runs."""
     if arguments.operands:
-        if arguments.operands[0] != "stop":
-            raise UsageError(f"unknown word {arguments.operands[0]!r}: the only one is stop")
+        word, *rest = arguments.operands
+        if word == "units":
+            return _units(context, rest[0] if rest else "")
+        if word != "stop" or rest:
+            raise UsageError(f"unknown words {' '.join(arguments.operands)!r}: there is stop, and units [DIRECTORY]")
         return stop(context)
     if arguments.flag("detach") and os.fork():
         # The parent's end tells the starter that the engine is nobody's child; the child says when it is ready.
@@ -32,6 +36,27 @@ def run(context: "Context", arguments: "Arguments") -> int:
     if (caller := arguments.get("caller_fd", -1)) >= 0:
         return _serve_caller(context, caller)
     return _serve(context, arguments)
+
+
+def _units(context: "Context", directory: str) -> int:
+    """Print systemd's units for an engine of this user's, or write them to a directory."""
+    from kist.cli.service_units import units  # noqa: PLC0415 - for this verb only
+    from kist.client.endpoint import run_root  # noqa: PLC0415 - the same
+
+    root = os.getuid() == 0
+    environment = {name: value for name in ("KIST_ROOT", "KIST_RUN") if (value := context.environment.get(name, ""))}
+    place = os.path.abspath(run_root(context.environment, os.getuid())) if "KIST_RUN" in environment else "%t/kist"
+    made = units(os.path.abspath(sys.argv[0]), place, environment, root=root)
+    for name, text in made.items():
+        if directory:
+            with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        else:
+            context.say(f"# {name}\n{text}")
+    if directory:
+        user = "" if root else "--user "
+        context.note(f"systemctl {user}daemon-reload && kist engine stop; systemctl {user}enable --now kist.socket")
+    return 0
 
 
 def _serve_caller(context: "Context", descriptor: int) -> int:
@@ -171,8 +196,8 @@ def _end(pid: int) -> None:
 COMMAND = Command(
     "engine",
     run,
-    "[stop]",
-    most=1,
+    "[stop | units [DIRECTORY]]",
+    most=2,
     options=(
         Option("--docker-socket", "Listen at /var/run/docker.sock too: for root, and a group's members as guests"),
         Option("--group", "Let this group's members use root's engine, within its policy", "NAME"),
@@ -199,5 +224,6 @@ COMMAND = Command(
         ),
     ),
     about="Every command starts the engine when it does not run, so this is for service managers and for looking at "
-    "it. Stopping it changes nothing for containers.",
+    "it. Stopping it changes nothing for containers. `units` prints a socket and a service for systemd, which starts "
+    "the engine when somebody calls; with a directory it writes them there.",
 )
