@@ -10,12 +10,15 @@ import pytest
 import kist
 import needs
 from harness import BUSYBOX, Cli
+from kist.build import build
 from kist.engine import Engine
 from kist.errors import InvalidInput
 from kist.kernel.cgroup import Cgroup, detect
 from kist.kernel.cgroup_limits import io_weight
+from kist.spec.build import BuildOptions, StepOptions
 from kist.spec.container import Container, ContainerOptions, Namespaces
 from kist.spec.docker.create import write_create
+from kist.spec.progress import Event, StepOutput, StepRuns
 from kist.spec.resources import DeviceRate, Resources
 
 pytestmark = needs.CONTROL_GROUPS
@@ -44,13 +47,17 @@ def start(engine: Engine, busybox: str) -> Iterator[Start]:
 
 def setting(container: Container, v1: str, v2: str) -> str:
     """What a file of the container's cgroup holds; each version has a name for it."""
-    parent = container.options.cgroup_parent.strip("/") or "kist"
-    directories = Cgroup(detect(), f"{parent}/{container.id}").directories()
+    return setting_of(f"{container.options.cgroup_parent.strip('/') or 'kist'}/{container.id}", v1, v2)
+
+
+def setting_of(path: str, v1: str, v2: str) -> str:
+    """The same of a cgroup below the hierarchies' roots."""
+    directories = Cgroup(detect(), path).directories()
     name = v1 if V1 else v2
     if V1:
         controller = name.partition(".")[0]
         point = next(point for point, controllers in detect().v1 if controller in controllers)
-        folder = f"{point}/{parent}/{container.id}"
+        folder = f"{point}/{path}"
     else:
         folder = directories[""]
     return Path(folder, name).read_text(encoding="ascii").strip()
@@ -145,6 +152,28 @@ def test_a_parent_of_the_users_choice(start: Start) -> None:
     for folder in Cgroup(detect(), "x/y").directories().values():
         parent = Path(folder).parent.parent / "kist-elsewhere"
         assert parent.is_dir()
+
+
+def test_a_builds_command_has_a_containers_limits_and_parent(engine: Engine, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {busybox}\nRUN head -c 4000000 /dev/zero\n")  # it waits for its reader
+    limits = Resources(cpu_period=50_000, cpu_quota=25_000, memory=64 * MIB)
+    steps = StepOptions("none", resources=limits, cgroup_parent="/kist-elsewhere/below")
+    ids: list[str] = []
+    found: list[str] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, StepRuns):
+            ids.append(event.container)
+        elif isinstance(event, StepOutput) and not found:
+            own = f"kist-elsewhere/below/{ids[0]}"
+            found.append(setting_of(own, "cpu.cfs_quota_us", "cpu.max"))
+            found.append(setting_of(own, "memory.limit_in_bytes", "memory.max"))
+
+    image = build(engine, str(tmp_path), BuildOptions(steps=steps, no_cache=True), look)
+    engine.remove_image(image)
+    assert found == ["25000" if V1 else "25000 50000", str(64 * MIB)]
+    left = Cgroup(detect(), f"kist-elsewhere/below/{ids[0]}").directories().values()
+    assert not any(map(os.path.isdir, left))
 
 
 @pytest.fixture(autouse=True)
