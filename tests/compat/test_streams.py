@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .conftest import Server
+from .conftest import IMAGE, Server
 from .test_http import attach, demultiplex, receive_all, receive_head
 
 pytestmark = pytest.mark.root("serves an engine in a process of its own making")
@@ -114,3 +114,179 @@ def test_with_logs_and_stream_nothing_is_lost_or_doubled(server: Server) -> None
         printed = demultiplex(receive_all(connection))["stdout"]
     assert printed.split() == [str(number).encode() for number in range(3000)]
     server.remove(made)
+
+
+# waits
+
+
+Waiter = tuple[socket.socket, bytes]
+
+
+def begin_wait(server: Server, container: str, condition: str) -> Waiter:
+    """A connection on which somebody waits, once the engine has noted that, and what has come beside the head."""
+    connection = server.connect()
+    connection.sendall(f"POST /containers/{container}/wait?condition={condition} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    status, rest = receive_head(connection)
+    assert status == 200
+    return connection, rest
+
+
+def waited(waiter: Waiter) -> int:
+    connection, received = waiter
+    with connection:
+        if not received.endswith(b"0\r\n\r\n"):
+            received += receive_until(connection, b"0\r\n\r\n")
+    return int(json.loads(received.split(b"\r\n")[1])["StatusCode"])
+
+
+def is_waiting(waiter: Waiter) -> bool:
+    """Whether nothing has come that would be an answer, by the time that the engine has answered somebody else."""
+    connection, rest = waiter
+    assert not rest
+    connection.setblocking(False)
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    finally:
+        connection.settimeout(30)
+
+
+@pytest.mark.parametrize(
+    ("condition", "answered"),
+    [
+        ("not-running", {"created": 0, "exited": 3}),
+        ("next-exit", {"running": 3, "paused": 3}),
+        ("removed", {"removed": 3}),
+    ],
+)
+def test_each_condition_of_a_wait_comes_true_in_its_state_and_in_no_other(
+    server: Server, condition: str, answered: dict[str, int]
+) -> None:
+    made = server.create("sh", "-c", "read line; exit 3", OpenStdin=True)
+    waiting = {"created": begin_wait(server, made, condition)}
+    if "created" in answered:
+        assert waited(waiting.pop("created")) == 0
+    server.good("POST", f"/containers/{made}/start")
+    waiting["running"] = begin_wait(server, made, condition)
+    server.good("POST", f"/containers/{made}/pause")
+    waiting["paused"] = begin_wait(server, made, condition)
+    server.good("POST", f"/containers/{made}/unpause")
+    assert all(is_waiting(each) for each in waiting.values())
+    with attach(server, made, "stream=1&stdin=1") as typing:
+        typing.sendall(b"go\n")
+        receive_all(typing)
+    server.wait(made)
+    if condition != "removed":
+        assert {state: waited(each) for state, each in waiting.items()} == dict.fromkeys(waiting, 3)
+        waiting = {}
+    if "exited" in answered:
+        assert waited(begin_wait(server, made, condition)) == 3
+    else:
+        waiting["exited"] = begin_wait(server, made, condition)
+    server.remove(made)
+    assert {state: waited(each) for state, each in waiting.items()} == dict.fromkeys(waiting, 3)
+
+
+def test_the_code_of_a_container_that_removes_itself_is_its_own(server: Server) -> None:
+    for code in (0, 3, 255):
+        made = server.create("sh", "-c", f"exit {code}", HostConfig={"AutoRemove": True})
+        waiting = [begin_wait(server, made, condition) for condition in ("removed", "next-exit")]
+        server.good("POST", f"/containers/{made}/start")
+        assert [waited(each) for each in waiting] == [code, code]
+
+
+# events
+
+
+def test_events_are_told_between_any_two_moments(server: Server) -> None:
+    made = server.create("true")
+    server.remove(made)
+    told = server.ask("GET", f'/events?since=1&until={time.time()}&filters={{"container":["{made}"]}}').lines
+    assert [line["Action"] for line in told] == ["create", "destroy"]
+    first, last = (line["timeNano"] for line in told)
+
+    def between(since: str, until: str) -> list[str]:
+        query = f'since={since}&until={until}&filters={{"container":["{made}"],"type":["container"]}}'
+        return [line["Action"] for line in server.ask("GET", f"/events?{query}").lines]
+
+    def fraction(nanoseconds: int) -> str:
+        return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"
+
+    def rfc3339(nanoseconds: int) -> str:
+        whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(nanoseconds // 10**9))
+        return f"{whole}.{nanoseconds % 10**9:09d}Z"
+
+    for write in (fraction, rfc3339):
+        assert between(write(first), write(last)) == ["create", "destroy"]
+        assert between(write(first + 1), write(last)) == ["destroy"]
+        assert between(write(first), write(last - 1)) == ["create"]
+    assert between("10m", fraction(last)) == ["create", "destroy"]
+    refused = server.ask("GET", f"/events?since={fraction(last)}&until={fraction(first)}")
+    assert refused.status == 400
+    assert "cannot be after `until` time" in refused.value["message"]
+
+
+def test_events_end_at_a_moment_that_is_to_come(server: Server) -> None:
+    begun = time.time()
+    with server.connect() as connection:
+        connection.sendall(f"GET /events?until={begun + 0.3} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        receive_until(connection, b"0\r\n\r\n")
+    assert 0.3 <= time.time() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("filters", "actions"),
+    [
+        ({"event": ["create", "start"]}, ["create", "start"]),
+        ({"event": ["exec_create"]}, ["exec_create: true"]),
+        ({"label": ["of=this"], "event": ["die"]}, ["die"]),
+        ({"label": ["of"], "event": ["die"]}, ["die"]),
+        ({"label": ["of=other"]}, []),
+        ({"image": [IMAGE], "event": ["start"]}, ["start"]),
+        ({"image": ["nosuch"]}, []),
+        ({"type": ["network"]}, []),
+        ({"daemon": ["nosuch"]}, []),
+        ({"scope": ["swarm"]}, []),
+        ({"scope": ["local"], "event": ["destroy"]}, ["destroy"]),
+    ],
+)
+def test_events_are_chosen_by_each_filter(
+    server: Server, lived: str, filters: dict[str, list[str]], actions: list[str]
+) -> None:
+    chosen = json.dumps({"container": [lived]} | filters).replace(" ", "")
+    told = server.ask("GET", f"/events?since=1&until={time.time()}&filters={chosen}").lines
+    assert [line["Action"] for line in told] == actions
+
+
+@pytest.fixture(scope="module")
+def lived(server: Server) -> str:
+    """A container that was, and what happened to it."""
+    made = server.run("sleep", "1000", Labels={"of": "this"})
+    executed = server.good("POST", f"/containers/{made}/exec", {"Cmd": ["true"]})["Id"]
+    server.ask("POST", f"/exec/{executed}/start", {})
+    server.remove(made)
+    return made
+
+
+# measurements
+
+
+def test_a_container_that_does_not_run_has_measurements_of_nothing(server: Server) -> None:
+    made = server.create("true")
+    for query in ("stream=0", "stream=0&one-shot=1"):
+        told = server.good("GET", f"/containers/{made}/stats?{query}")
+        assert told["id"] == made
+        assert not told["cpu_stats"]["cpu_usage"]["total_usage"]
+    server.remove(made)
+
+
+def test_measurements_stream_and_a_single_one_has_one_before_it_or_not(server: Server, terminal: str) -> None:
+    once = server.good("GET", f"/containers/{terminal}/stats?stream=0&one-shot=1")
+    assert once["preread"].startswith("0001-")
+    twice = server.good("GET", f"/containers/{terminal}/stats?stream=0")
+    assert not twice["preread"].startswith("0001-")
+    with server.connect() as connection:
+        connection.sendall(f"GET /containers/{terminal}/stats HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        receive_until(connection, b"\r\n\r\n")
+        assert b'"read"' in receive_until(connection, b"\n")

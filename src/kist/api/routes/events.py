@@ -8,6 +8,7 @@ from kist.api.access import Access
 from kist.api.call import VALUE_TYPE, Call
 from kist.api.http import StreamResponse
 from kist.api.routing import Route
+from kist.errors import InvalidInput
 from kist.spec.docker.events import (
     LINE_TYPES,
     choose_type,
@@ -30,6 +31,8 @@ async def events(call: Call) -> StreamResponse:
     now = time.time_ns()
     filters = read_event_filters(call.text("filters"))
     since, until = (read_time(call.text(name), now=now, what=name) for name in ("since", "until"))
+    if until and since > until:
+        raise InvalidInput(f"`since` time ({call.text('since')}) cannot be after `until` time ({call.text('until')})")
     kept = call.engine.event_log
     woken = asyncio.Event()
     loop = call.loop
