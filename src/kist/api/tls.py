@@ -70,12 +70,20 @@ class TlsServer:
         listening: sockets of TCP, which this closes.
         files: the certificates.
         welcome: is given the API's end of each connection.
+        patience: how many seconds a handshake may take.
     """
 
-    def __init__(self, listening: Sequence[socket.socket], files: TlsFiles, welcome: Welcome) -> None:
+    def __init__(
+        self,
+        listening: Sequence[socket.socket],
+        files: TlsFiles,
+        welcome: Welcome,
+        patience: float = _HANDSHAKE_SECONDS,
+    ) -> None:
         self._context = context_of(files)
         self._hangups = Hangups()
         self._welcome = welcome
+        self._patience = patience
         self._shaking = asyncio.Semaphore(_HANDSHAKES)
         self._callers: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
@@ -106,7 +114,7 @@ class TlsServer:
             end = TlsEnd(self._context, server=True)
             try:
                 caller = _caller(network)
-                async with asyncio.timeout(_HANDSHAKE_SECONDS):
+                async with asyncio.timeout(self._patience):
                     await _shake(network, end)
             finally:
                 self._shaking.release()
@@ -116,6 +124,11 @@ class TlsServer:
                     each.setblocking(False)
                 self._welcome(theirs, FromAfar(caller, end.subject()))
                 await Relay(network, ours, end, self._hangups).run()
+
+    async def all_gone(self) -> None:
+        """Wait until there are no connections."""
+        while self._callers:
+            await asyncio.wait(self._callers)
 
     def close(self) -> None:
         """Take no more connections; those that there are go on."""

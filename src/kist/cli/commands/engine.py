@@ -89,7 +89,7 @@ def _serve(context: "Context", arguments: "Arguments") -> int:
 
     uid = os.getuid()
     data, run_directory = data_root(context.environment, uid), run_root(context.environment, uid)
-    asked = _listening(context, arguments)
+    asked = listening(context, arguments)
     # Nothing of the caller's: neither its working directory, which it may want to remove, nor its file mode mask.
     data, run_directory = os.path.abspath(data), os.path.abspath(run_directory)
     os.chdir("/")
@@ -106,7 +106,7 @@ def _serve(context: "Context", arguments: "Arguments") -> int:
     return 0
 
 
-def _listening(context: "Context", arguments: "Arguments") -> "Listening":
+def listening(context: "Context", arguments: "Arguments") -> "Listening":
     """Where the command line has the engine listen; paths made absolute."""
     from kist.spec.listening import DOCKER_SOCKET, Listening, TlsFiles  # noqa: PLC0415 - for this verb only
 
