@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from .test_websocket import handshake
 
 pytestmark = pytest.mark.root("serves an engine in a process of its own making")
 
-COUNT = 1000 if os.environ.get("KIST_LONG_TESTS") else 100
+LONG = bool(os.environ.get("KIST_LONG_TESTS"))
+COUNT = 1000 if LONG else 100
 KINDS = ("logs", "attach", "websocket", "events", "stats", "wait")
 
 
@@ -150,3 +152,29 @@ def test_archives_that_do_not_come_hold_a_bounded_number_of_threads(fresh_server
     assert server.settles_at(before)
     until(lambda: threads(server) <= at_rest + 8)  # of short calls
     server.good("POST", "/images/create?fromSrc=-&repo=again:1", raw=image_tar())
+
+
+@pytest.mark.skipif(not LONG, reason="takes a minute; KIST_LONG_TESTS=1 runs it")
+def test_what_does_not_come_is_waited_for_so_long_and_no_longer(server: Server) -> None:
+    cases = (
+        (b"GET /_ping HTTP/1.1\r\nHost: x\r\n", b"the request's head is too slow", 30),
+        (
+            b'POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"Image":',
+            b"the request body has not come within 60 seconds",
+            60,
+        ),
+    )
+    begun = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in cases]
+        for client, (sent, _, _) in zip(clients, cases, strict=True):
+            client.settimeout(90)
+            client.sendall(sent)
+        for client, (_, words, seconds) in zip(clients, cases, strict=True):
+            status, received = receive_head(client)
+            while words not in received:
+                part = client.recv(65536)
+                assert part
+                received += part
+            assert status == 408
+            assert seconds <= time.monotonic() - begun < seconds + 20

@@ -208,6 +208,8 @@ class Protocol(RequestHandler):
         if not self._payload.is_eof():
             self._payload.set_exception(RequestPayloadError("the client ended it before its end"))
             self._payload.feed_eof()  # nobody waits for the rest
+            if self.transport.get_extra_info("sslcontext") is not None:
+                return False  # TLS has no half-close: nobody would hear of it
         elif self.transport.get_extra_info("socket").family != socket.AF_UNIX:
             return False
         if not self._messages and self._due is None:
