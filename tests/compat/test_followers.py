@@ -145,7 +145,7 @@ def test_archives_that_do_not_come_hold_a_bounded_number_of_threads(fresh_server
     with contextlib.ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(server.connect()).sendall(head + bytes(512))
-        until(lambda: threads(server) >= at_rest + 64)
+        until(lambda: threads(server) >= at_rest + 50)  # of those at rest some may have been about to end
         assert server.ask("GET", "/_ping").status == 200
         assert server.good("GET", "/images/json")
         assert threads(server) < at_rest + 64 + 16
