@@ -80,6 +80,7 @@ _KNOWN = (
     Deviation("ExecInspect", "null ExitCode", "dockerd writes null while the process runs"),
     Deviation("ContainerPause", "status 409", "dockerd answers so when it is paused already"),
     Deviation("ContainerStats", "null blkio_stats.*", _NIL),
+    Deviation("ImageHistory", "null [].Tags", _NIL),
     Deviation("SystemEvents", "body", "no event may have happened"),
     Deviation("ImageCreate", "status 403", "a reserved name; dockerd answers 500"),
     Deviation("*", "kind text/plain*", "clients before API 1.24 show an error's body as it is", before=(1, 24)),

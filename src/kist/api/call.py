@@ -283,9 +283,14 @@ class Call:
         return self.reply_value(value) if self.wants_values else self.reply(write(value), status, operation=operation)
 
     def reply_lines(self, values: Iterable[object]) -> Response:
-        """An answer of JSON objects, one a line, as the streams of Docker's long verbs are."""
+        """An answer of JSON objects, one a line, as the streams of Docker's long verbs are.
+
+        In chunks, as those are: docker-py takes what has a length for one object.
+        """
         body = b"".join(encode_escaped(value) + b"\r\n" for value in values)
-        return Response(body=body, headers=_JSON_HEADERS)
+        answer = Response(body=body, headers=_JSON_HEADERS)
+        answer.enable_chunked_encoding()
+        return answer
 
     def done(self, status: int = 204) -> Response:
         """An answer without a body."""

@@ -26,7 +26,8 @@ class OpenLog:
         self._grep = Grep(query.grep, ignore_case=query.ignore_case) if query.grep else None
         self._streams = {"stdout": query.stdout, "stderr": query.stderr}
         self._all = query.stdout and query.stderr
-        self._reader = LogReader(path, since=query.since, until=query.until, tail=query.tail)
+        # docker-py asks for the output of what it runs, and reads when it has removed the container.
+        self._reader = LogReader(path, since=query.since, until=query.until, tail=query.tail, outlives=True)
 
     def read(self) -> Iterator[Run]:
         """What is there now and was not read yet."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from kist.runtime import logpack
 from kist.runtime.logformat import HEAD, TIME
-from kist.runtime.logwriter import UNORDERED
+from kist.runtime.logwriter import MODE, UNORDERED
 
 _PROBE = 64 << 10
 # So many numbers without a file mean that there are no older ones.
@@ -23,7 +23,10 @@ class Segment(Protocol):
         first: how it begins; two files that begin alike are the same one (records have nanoseconds).
     """
 
-    first: bytes
+    @property
+    def first(self) -> bytes:
+        """How it begins."""
+        ...
 
     def size(self) -> int:
         """How many bytes it contains now."""
@@ -42,7 +45,14 @@ class Plain:
 
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.first = os.pread(self._descriptor, HEAD, 0)
+        self._first = b""
+
+    @property
+    def first(self) -> bytes:
+        """How it begins; less than a record's head when nothing was written yet."""
+        if len(self._first) < HEAD:
+            self._first = os.pread(self._descriptor, HEAD, 0)
+        return self._first
 
     def size(self) -> int:
         """How many bytes it contains now."""
@@ -114,6 +124,15 @@ class Packed:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def open_current(path: str) -> Plain | None:
+    """The current file of a log, made where nothing was written yet; None where its directory has gone."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, MODE))
+        return Plain(path)
+    except FileNotFoundError:
+        return None
 
 
 def open_all(path: str, after: bytes = b"") -> tuple[list[Segment], bool]:

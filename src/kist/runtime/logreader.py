@@ -6,7 +6,7 @@ from typing import Self
 
 from kist.runtime import logfiles
 from kist.runtime.logfiles import Plain, Segment
-from kist.runtime.logformat import TIME, Run, runs, stamp
+from kist.runtime.logformat import HEAD, TIME, Run, runs, stamp
 
 _BLOCK = 256 << 10
 _NO_TIME = b""
@@ -25,15 +25,19 @@ class LogReader:
         since: only records from this time on, in nanoseconds since the epoch; 0 for all.
         until: only records up to it; 0 for all.
         tail: of the records that are there at the first reading, only the last so many; None for all.
+        outlives: read to the end what is removed before the first reading.
     """
 
-    def __init__(self, path: str, *, since: int = 0, until: int = 0, tail: int | None = None) -> None:
+    def __init__(
+        self, path: str, *, since: int = 0, until: int = 0, tail: int | None = None, outlives: bool = False
+    ) -> None:
         self._path = path
         self._since = stamp(since) if since > 0 else _NO_TIME
         self._until = stamp(until) if until > 0 else _NO_TIME
         self._nothing = until < 0
         self._tail = tail
         self._held: Segment | None = None
+        self._early = logfiles.open_current(path) if outlives else None
         self._offset = 0
 
     def __enter__(self) -> Self:
@@ -46,6 +50,9 @@ class LogReader:
 
     def close(self) -> None:
         """Close the file that is held open."""
+        if self._early is not None:
+            self._early.close()
+            self._early = None
         if self._held is not None:
             self._held.close()
             self._held = None
@@ -85,7 +92,7 @@ class LogReader:
         yield from self._newer()
 
     def _begin(self) -> Iterator[bytes]:
-        segments, _ = logfiles.open_all(self._path)
+        segments = self._first_segments()
         offsets = [0] * len(segments)
         if self._tail is not None:
             left = self._tail
@@ -94,6 +101,19 @@ class LogReader:
                 offsets[number], left = logfiles.tail(segments[number], end, left)
             self._tail = None
         yield from self._through(segments, offsets)
+
+    def _first_segments(self) -> list[Segment]:
+        """The files that are there; the one that was opened before them where they are gone."""
+        segments, _ = logfiles.open_all(self._path)
+        early, self._early = self._early, None
+        if segments or early is None:
+            if early is not None:
+                early.close()
+            return segments
+        if len(early.first) == HEAD:
+            return [early]
+        self._early = early
+        return segments
 
     def _newer(self) -> Iterator[bytes]:
         """What came after the file that is held, which is written no more once there is a newer one."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # A line without an end is cut at this length (Docker cuts at 16 KiB too), so that no output can fill the memory.
 MAX_LINE = 16 << 10
 UNORDERED = 256 << 10
+MODE = 0o640
 _TIME = len("2026-01-01T00:00:00.000000000Z")
 _HEAD = _TIME + len(" stdout F ")
 # Longer than any record: what is left over of a line, and one read.
@@ -252,7 +253,7 @@ class LogWriter:
 
 
 def _open(path: str) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, MODE)
 
 
 def _move(path: str, to: str, suffixes: tuple[str, ...]) -> None:

@@ -208,6 +208,18 @@ def test_rotation_while_a_reader_is_under_way_loses_and_doubles_nothing(tmp_path
     assert len(seen) >= 60
 
 
+def test_a_log_that_is_removed_before_it_is_read_is_read_all_the_same(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), 1 << 20, 2)
+    with LogReader(str(tmp_path / "log"), outlives=True) as reader:
+        assert text(list(reader.runs())) == b""
+        writer.write("stdout", b"last words\n")
+        writer.close()
+        for path in tmp_path.iterdir():
+            path.unlink()
+        assert text(list(reader.runs())) == b"last words\n"
+        assert text(list(reader.runs())) == b""
+
+
 def test_a_gap_in_the_numbers_of_a_rotation_under_way_hides_nothing(tmp_path: Path) -> None:
     pieces = [("stdout", b"%d\n" % number) for number in range(40)]
     path = written(tmp_path / "log", pieces, max_bytes=400, max_files=99)
