@@ -597,6 +597,11 @@ def test_a_pause_lets_those_in_who_are_on_their_way(server: Server, container: s
         server.good("POST", f"/containers/{container}/unpause")
 
 
+@pytest.mark.parametrize("change", [{"MemorySwap": 64 << 20}, {"Memory": 64 << 20, "MemorySwap": 6 << 20}])
+def test_limits_that_do_not_go_together_are_refused(server: Server, container: str, change: dict[str, int]):
+    assert server.ask("POST", f"/containers/{container}/update", change).status == 400
+
+
 def test_only_an_exec_that_runs_has_a_size(server: Server, container: str):
     made = server.good("POST", f"/containers/{container}/exec", {"Cmd": ["sleep", "1000"], "Tty": True})["Id"]
     assert server.ask("POST", f"/exec/{made}/resize?h=24&w=80").status == 400

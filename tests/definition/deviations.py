@@ -62,6 +62,7 @@ _KNOWN = (
     Deviation("ExecStart", "status 101", "dockerd answers so to Upgrade: tcp; the definition tells it of attach alone"),
     Deviation("NetworkCreate", "status 409", "dockerd answers so when the name is taken"),
     Deviation("Container*ause", "status 409", "dockerd answers 409, or 500, when it does not run or is not paused"),
+    Deviation("ContainerUpdate", "status 409", "a limit that does not go with what is used; dockerd answers 500"),
     Deviation("ContainerTop", "status 409", "dockerd answers so when it does not run"),
     *(
         Deviation("SystemDataUsage", f"unknown {name}", "dockerd adds them for clients that name no version")

@@ -17,7 +17,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core import NotSet
 from schemathesis.generation import GenerationMode
 
-from definition.document import Operation
+from definition.document import Definition, Operation
 from definition.reduce import PLACE
 from fuzz.hints import BODIES, DOCKERFILES, QUERIES, VALUES
 from fuzz.world import World, context
@@ -86,10 +86,11 @@ def _smaller(value: Any) -> Iterator[Any]:
 class Cases:
     """Makes requests for one world."""
 
-    def __init__(self, world: World, operations: Mapping[str, Operation]) -> None:
+    def __init__(self, world: World, definition: Definition) -> None:
         self._world = world
+        self._definition = definition
         self._chance = world.chance
-        self._operations = operations
+        self._operations = {str(each): each for each in definition}
         text = PLACE.read_text("utf-8").replace("application/x-tar", "application/octet-stream")  # it knows no tars
         loaded = schemathesis.openapi.from_dict(json.loads(text) | {"host": "localhost"})
         found = [each.ok() for each in loaded.get_all_operations()]  # type: ignore[union-attr]  # none is an Err
@@ -124,7 +125,8 @@ class Cases:
         request = Request(operation, operation.path)
         for name, value in (case.path_parameters or {}).items():
             request.path = request.path.replace(f"{{{name}}}", self._field(operation, str(value)))
-        request.query = self._bounded({str(name): _word(value) for name, value in dict(case.query or {}).items()})
+        if not (operation.name in BODIES and self._often(0.5)):  # what is wrong there keeps bodies from being looked at
+            request.query = self._bounded({str(name): _word(value) for name, value in dict(case.query or {}).items()})
         request.headers = {name: value for name, value in dict(case.headers or {}).items() if _is_header(name, value)}
         if isinstance(case.body, NotSet):
             return request
@@ -167,14 +169,24 @@ class Cases:
         base = BODIES.get(operation.name)
         if base is None or not isinstance(body, dict) or self._often(0.2):
             return self._meaningful(body)
-        host = body.get("HostConfig")
-        some = {name: body[name] for name in self._few(body)}
-        if isinstance(host, dict):
-            some["HostConfig"] = {name: host[name] for name in self._few(host)}
+        assert operation.body is not None
+        known = self._definition.fields(operation.body)
+        some = self._few(body, known)
+        if "HostConfig" in known and self._often(0.7):
+            host = self._definition.fields(known["HostConfig"])
+            given = body.get("HostConfig")
+            some["HostConfig"] = self._few(given if isinstance(given, dict) else {}, host)
         return self._meaningful(self._filled(base) | some)
 
-    def _few(self, table: dict[str, Any]) -> list[str]:
-        return self._chance.sample(list(table), min(len(table), self._chance.choice((0, 1, 1, 2, 3))))
+    def _few(self, table: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+        """A few fields of a random object, seldom unknown ones, and a few that could be meant."""
+        names = [name for name in table if name in known or self._often(0.1)]
+        chosen = self._chance.sample(names, min(len(names), self._chance.choice((0, 0, 1, 2))))
+        meant = [name for name in VALUES if name in known]
+        return {name: table[name] for name in chosen} | {
+            name: self._meant(name)
+            for name in self._chance.sample(meant, min(len(meant), self._chance.choice((0, 1, 2, 3))))
+        }
 
     def _filled(self, base: Mapping[str, Any]) -> dict[str, Any]:
         runs = "fuzz-runs" if self._often(0.5) else self._chance.choice(self._world.ids["containers"])
@@ -185,11 +197,14 @@ class Cases:
         if isinstance(value, dict):
             return {key: self._meaningful(each, key) for key, each in value.items()}
         if name in VALUES and self._often(0.6):
-            found = self._chance.choice(VALUES[name])
-            return json.loads(json.dumps(found).replace("SCRATCH", str(self._world.scratch)))
+            return self._meant(name)
         if isinstance(value, list):
-            return [self._meaningful(each, name) for each in value]
+            return [self._meaningful(each) for each in value]
         return value
+
+    def _meant(self, name: str) -> Any:
+        found = json.dumps(self._chance.choice(VALUES[name]))
+        return json.loads(found.replace("SCRATCH", str(self._world.scratch)))
 
 
 def _word(value: Any) -> Any:

@@ -23,6 +23,8 @@ from ordinary import KIST
 _AT_ONCE = 8
 _FEW = frozenset({"Swarm", "Node", "Service", "Task", "Secret", "Config", "Plugin"})
 """Tags whose operations do nothing here: one request each time is enough."""
+_MORE = {"ContainerCreate": 30, "ContainerUpdate": 15}
+"""Operations with bodies that can be wrong in many ways."""
 _SMALLER = 60
 _FAR = 3
 
@@ -33,7 +35,7 @@ class Fuzzing:
     def __init__(self, world: World, chance: random.Random, only: str) -> None:
         definition = load()
         self._operations = {str(each): each for each in definition if only in str(each)}
-        self._cases = Cases(world, {str(each): each for each in definition})
+        self._cases = Cases(world, definition)
         self._sender = Sender(world.socket_path, definition, chance)
         self._world = world
         self._chance = chance
@@ -49,7 +51,8 @@ class Fuzzing:
                 if time.monotonic() > end:
                     return
                 self._world.refresh()
-                for request in self._cases.some(label, 1 if operation.tag in _FEW else _AT_ONCE):
+                count = 1 if operation.tag in _FEW else _MORE.get(operation.name, _AT_ONCE)
+                for request in self._cases.some(label, count):
                     self._try(request)
 
     def _try(self, request: Request) -> None:

@@ -62,7 +62,7 @@ class Controls:
         changes, warnings = self._machine.verify(changes, update=True)
         resources = merge(container.options.resources, changes)
         # What the two say together is checked as a whole; of what the machine lacks nothing is left here.
-        self._machine.verify(_settled(resources), update=True)
+        self._machine.verify(_settled(resources))
         if restart is not None and restart.name != "no" and container.options.auto_remove:
             raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container",
                            hint="a container of run --rm is gone when it has ended")  # fmt: skip

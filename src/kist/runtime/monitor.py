@@ -379,11 +379,12 @@ class Monitor:
 
     def update(self, limits: dict[str, Any]) -> tuple[str, ...]:
         """Set limits anew; sentences for those that this machine does not keep."""
-        self.plan["limits"] |= limits
-        if self.life.resting:
-            return ()  # the next run begins with them
-        warnings = self.cgroup.update(limits) if self.cgroup is not None else ()
-        self.usage.watch_memory()
+        warnings: tuple[str, ...] = ()
+        if self.cgroup is not None and not self.life.resting:  # the kernel may refuse them
+            warnings = self.cgroup.update(limits)
+        self.plan["limits"] |= limits  # what the next run begins with
+        if not self.life.resting:
+            self.usage.watch_memory()
         return warnings
 
     # whom it hears

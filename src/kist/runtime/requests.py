@@ -19,6 +19,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from kist.kernel import tty
 from kist.kernel.lean import socket
 from kist.runtime import execs, messages
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kist.runtime.monitor import Monitor
+
+
+# What the kernel says of a limit that does not go with the others, or with what is used already.
+_UNFIT = frozenset({errno.EBUSY, errno.EINVAL, errno.ERANGE})
 
 
 class Refused(Exception):
@@ -153,7 +159,12 @@ def _update(
     restart: dict[str, Any] | None = None,
     limits: dict[str, Any] | None = None,
 ) -> None:
-    warnings = monitor.update(limits) if limits else ()
+    try:
+        warnings = monitor.update(limits) if limits else ()
+    except OSError as error:
+        if error.errno not in _UNFIT:
+            raise
+        raise Refused(f"the kernel refuses the limit: {str(error.strerror).lower()}: {error.filename}") from error
     if restart is not None:
         monitor.life.update(restart)
     messages.send_line(connection, {"ok": True, "warnings": list(warnings)})
