@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import certificates
+from kist.client.contexts import Store
 from ordinary import KIST
 
 DOCKER = shutil.which("docker")
@@ -163,8 +164,8 @@ def test_a_new_context_is_as_what_holds_or_as_another_one(ask: Ask, tmp_path: Pa
         (("import", "new", "ca.pem"), "is no context"),
     ],
 )
-def test_what_cannot_be_is_told(ask: Ask, words: tuple[str, ...], said: str) -> None:
-    ask("kist", "context", "create", "far", "--docker", "host=ssh://far")
+def test_what_cannot_be_is_told(ask: Ask, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    Store(str(tmp_path / "config")).create("far", {"Endpoints": {"docker": {"Host": "ssh://far"}}}, {})
     done = ask("kist", "context", *words, code=125 if "exclude" in said or "config key" in said else 1)
     assert said in done
 

@@ -6,8 +6,6 @@ formats are those of github.com/docker/cli, cli/context/store.)
 """
 
 import os
-import re
-import shutil
 from hashlib import sha256
 
 from kist.client.endpoint import DEFAULT, Tls, read_config
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 DOCKER = "docker"
 """The kind of endpoint that there is."""
 FILES = ("ca.pem", "cert.pem", "key.pem")
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]+")
 _MOST = 1 << 20
 
 
@@ -94,7 +91,7 @@ class Store:
             NotFound: there is none of that name.
             InvalidInput: its file cannot be read.
         """
-        if name != DEFAULT and _NAME.fullmatch(name) and os.path.isdir(self._meta(name)):
+        if name != DEFAULT and _can_be(name) and os.path.isdir(self._meta(name)):
             return self._read(self._meta(name).rpartition("/")[2])
         raise NotFound(f'context "{name}" does not exist', hint=self._others())
 
@@ -107,10 +104,10 @@ class Store:
         check_name(name)
         tls = self._tls(name)
         if files is not None:
-            shutil.rmtree(tls, ignore_errors=True)
+            _remove(tls)
         if files:
-            os.makedirs(f"{self._root}/tls", mode=0o700, exist_ok=True)
-            os.makedirs(f"{tls}/{DOCKER}", mode=0o700, exist_ok=True)
+            for directory in (f"{self._root}/tls", tls, f"{tls}/{DOCKER}"):  # the mode is that of the last one only
+                os.makedirs(directory, mode=0o700, exist_ok=True)
             for file, content in files.items():
                 _write(f"{tls}/{DOCKER}/{file}", content, 0o600)
         os.makedirs(self._meta(name), exist_ok=True)
@@ -130,8 +127,8 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Take one away, with its certificates."""
-        shutil.rmtree(self._meta(name), ignore_errors=True)
-        shutil.rmtree(self._tls(name), ignore_errors=True)
+        _remove(self._meta(name))
+        _remove(self._tls(name))
 
     def files_of(self, name: str) -> "dict[str, bytes]":
         """Its certificates, by the names of their files."""
@@ -195,11 +192,23 @@ def check_name(name: str) -> None:
     """
     if name == DEFAULT:
         raise InvalidInput('"default" is a reserved context name', hint="it is what holds without a context")
-    if not _NAME.fullmatch(name):
+    if not _can_be(name):
         raise InvalidInput(
             f'context name "{name}" is invalid',
             hint="two or more letters, digits and _.+-, the first a letter or digit",
         )
+
+
+def _can_be(name: str) -> bool:
+    """Docker's rule: ``[a-zA-Z0-9][a-zA-Z0-9_.+-]+``, without the 20 ms that ``re`` takes to be there."""
+    plain = "".join(character for character in name if character not in "_.+-")
+    return len(name) > 1 and name[0] not in "_.+-" and plain.isascii() and plain.isalnum()
+
+
+def _remove(directory: str) -> None:
+    import shutil  # noqa: PLC0415 - for those who change something
+
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _digest(name: str) -> str:

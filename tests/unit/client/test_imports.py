@@ -29,6 +29,8 @@ def imported(code: str) -> set[str]:
         "kist.client.wire",
         "kist.client.jobs",
         "kist.client.packing",
+        "kist.client.contexts",
+        "kist.cli.commands.dial_stdio",
     ],
 )
 def test_the_hot_path_imports_nothing_heavy(module: str) -> None:
