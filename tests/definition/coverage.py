@@ -29,8 +29,9 @@ This page is made from the definition and the routes by `script/api-coverage`; a
 a route reads is found in its source; which fields of a body, by sending each with a value that it cannot have.
 
 **has**: it is answered as Docker answers it. **503 outside a swarm**: what a Docker Engine that is in no swarm answers.
-**lacks**: it answers 501 and says so. What is not read is listed below each table: **refused** with 501 by name where
-it would change what happens, **no effect** where it is taken and nothing comes of it. {gap} marks what has no reason.
+**lacks**: it answers with an error that says why. What is not read is listed below each table: **refused** with 501 by
+name where it would change what happens, **no effect** where it is taken and nothing comes of it. {gap} marks what has
+no reason.
 
 {counts}
 """
