@@ -49,8 +49,9 @@ def box(client: docker.DockerClient) -> Iterator[Any]:
 def executed(box: Any, command: list[str] | str, **options: Any) -> tuple[int, Any]:
     """The exit code and the output of a command that says something.
 
-    docker-py loses what comes together with the answer's head, which is in a buffer that it does not look into: on a
-    busy machine a quick command's output. So it is asked again where it has heard nothing.
+    docker-py loses what comes together with the answer's head, which is in a buffer that it does not look into. The
+    engine waits until the head is read; the tap that judges its answers hands on what it gets, and on a busy machine
+    that may be both at once. So it is asked again where it has heard nothing.
     """
     for _ in range(50):
         code, output = box.exec_run(command, **options)
