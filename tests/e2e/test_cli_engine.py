@@ -1,5 +1,6 @@
 """The engine comes with the first command, once, and again after its death; containers do not notice."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,22 @@ def test_an_engine_that_cannot_start_says_why(cli: Any, tmp_path: Path) -> None:
     assert "could not be started" in done.stderr
     assert "engine.log" in done.stderr
     assert str(tmp_path / "file") in done.stderr
+
+
+def test_an_engine_that_is_put_into_the_background_keeps_nothing_of_its_caller(fresh_cli: Any) -> None:
+    further = fresh_cli.directory / "further.sock"
+    words = [*fresh_cli.command, "engine", "--detach", "-H", f"unix://{further}"]
+    # Both streams are pipes: this returns when nobody has their other ends any more.
+    done = subprocess.run(words, capture_output=True, text=True, env=fresh_cli.environment, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    engine = fresh_cli.engine_pid()
+    assert os.getsid(engine) != os.getsid(0)
+    assert os.getpgid(engine) != os.getpgid(0)
+    assert fresh_cli.good("-H", f"unix://{further}", "ps", "-q") == ""
+    again = subprocess.run(words, capture_output=True, text=True, env=fresh_cli.environment, timeout=60, check=False)
+    assert again.returncode == 1
+    assert f"already running for {fresh_cli.directory}/run (process {engine})" in again.stderr
+    assert again.stderr.rstrip().endswith("choose another run root with KIST_RUN")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from kist.spec.roots import fault_of_run_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kist.client.endpoint import Endpoint
 
 START_SECONDS = 60
@@ -82,7 +84,7 @@ def start(socket_path: str, data_root: str, run_root: str) -> Connection:
             return Connection(socket_path)
         except (FileNotFoundError, ConnectionRefusedError):
             _await_predecessor(run_root)
-            _launch(data_root, run_root)
+            launch(data_root, run_root)
         try:
             return Connection(socket_path)
         except OSError as error:
@@ -126,11 +128,20 @@ def _check_owner(run_root: str) -> None:
             )
 
 
-def _launch(data_root: str, run_root: str) -> None:
+def launch(data_root: str, run_root: str, words: "Sequence[str]" = ("engine", "--detach")) -> None:
     """Run ``kist engine`` detached and return when it serves.
 
     It tells so by a word on a pipe; the pipe's end without the word is a failed start. ``--detach`` makes it fork
-    before it works, so that it is nobody's child and leaves no zombie in a long-lived caller.
+    before it works, so that it is nobody's child and leaves no zombie in a long-lived caller. It has a session of its
+    own and nothing of the caller's streams: whoever waits for a pipe's end does not wait for the engine's.
+
+    Args:
+        data_root: the engine's.
+        run_root: the engine's, which is there; its log is in it.
+        words: the command line, which begins an engine and detaches.
+
+    Raises:
+        Unavailable: the engine does not serve; the message has the end of its log.
     """
     import subprocess  # noqa: PLC0415 - 10 ms that only the command that starts the engine pays
 
@@ -145,7 +156,7 @@ def _launch(data_root: str, run_root: str) -> None:
             try:
                 subprocess.run(
                     # -P: what lies in the caller's working directory must not be imported by the engine
-                    [sys.executable, "-P", "-m", "kist.cli", "engine", "--detach", "--ready-fd", str(write_end)],
+                    [sys.executable, "-P", "-m", "kist.cli", *words, "--ready-fd", str(write_end)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -207,8 +218,9 @@ def _failed(log_path: str, began: int, *, late: bool) -> Unavailable:
     except OSError as error:
         text = f"({error.strerror})"
     lines = "".join(f"\n  {line}" for line in text.splitlines()) or "\n  (nothing)"
-    # What refused to be the engine may have named the finding itself.
-    hint = "" if "`kist doctor " in text else "`kist doctor` tells what this machine lacks, and what mends it"
+    # What refused to be the engine may have named the finding itself, or said what else to do on a second line.
+    said = "`kist doctor " in text or (text.startswith("kist: ") and "\n" in text)
+    hint = "" if said else "`kist doctor` tells what this machine lacks, and what mends it"
     return Unavailable(f"{cause}; the end of {log_path}:{lines}", hint=hint)
 
 

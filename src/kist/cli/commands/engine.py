@@ -29,6 +29,8 @@ def run(context: "Context", arguments: "Arguments") -> int:
         if word != "stop" or rest:
             raise UsageError(f"unknown words {' '.join(arguments.operands)!r}: there is stop, and units [DIRECTORY]")
         return stop(context)
+    if arguments.flag("detach") and "ready_fd" not in arguments.values:
+        return _begin(context)
     if arguments.flag("detach") and os.fork():
         # The parent's end tells the starter that the engine is nobody's child; the child says when it is ready.
         os._exit(0)
@@ -36,6 +38,19 @@ def run(context: "Context", arguments: "Arguments") -> int:
     if (caller := arguments.get("caller_fd", -1)) >= 0:
         return _serve_caller(context, caller)
     return _serve(context, arguments)
+
+
+def _begin(context: "Context") -> int:
+    """Have the engine that these words ask for begun in the background, as a command begins the usual one."""
+    from kist.client.endpoint import data_root, run_root  # noqa: PLC0415 - for this verb only
+    from kist.client.start import launch, make_run_root  # noqa: PLC0415 - the same
+
+    uid = os.getuid()
+    data = os.path.abspath(data_root(context.environment, uid))
+    run_directory = os.path.abspath(run_root(context.environment, uid))
+    make_run_root(run_directory)
+    launch(data, run_directory, sys.argv[1:])
+    return 0
 
 
 def _units(context: "Context", directory: str) -> int:
