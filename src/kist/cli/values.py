@@ -10,6 +10,7 @@ _CPUS = "a number of CPUs is a decimal number: 0.5, 2"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 MIN_MEMORY = 6 << 20  # Docker's own floor; below it the container's init does not fit
+_LARGEST = (1 << 63) - 1  # what the API's numbers hold
 
 
 def size(text: str) -> int:
@@ -52,6 +53,8 @@ def whole(least: int, noun: str) -> "Callable[[str], int]":
         digits = text.removeprefix("-")
         if not digits.isdigit() or not digits.isascii() or int(text) < least:
             raise ValueError(f"{noun} is a whole number from {least} up")
+        if int(text) > _LARGEST:
+            raise ValueError(f"value out of range: {noun} is a whole number from {least} to {_LARGEST}")
         return int(text)
 
     return parse

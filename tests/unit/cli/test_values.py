@@ -22,6 +22,13 @@ def test_what_is_no_size(text: str) -> None:
         values.size(text)
 
 
+def test_a_whole_number_is_one_of_64_bits() -> None:
+    """The engine would refuse it, and without the option's name."""
+    assert values.whole(-1, "a limit")("9223372036854775807") == (1 << 63) - 1
+    with pytest.raises(ValueError, match="value out of range: a limit is"):
+        values.whole(-1, "a limit")("9223372036854775808")
+
+
 def test_a_limit_of_memory_has_a_floor() -> None:
     assert values.memory("6m") == 6 << 20
     assert values.memory("0") == 0
