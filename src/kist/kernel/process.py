@@ -244,8 +244,11 @@ def name_of(pid: int, pidfd: int) -> str:
     """
     try:
         name = read_file(f"/proc/{pid}/comm").rstrip(b"\n").decode(errors="replace")
+    except OSError:
+        return ""
+    try:
         signal.pidfd_send_signal(pidfd, 0)
-    except (FileNotFoundError, ProcessLookupError):
+    except ProcessLookupError:
         return ""
     except PermissionError:
         return name  # it lives, and is somebody else's
