@@ -50,10 +50,10 @@ def load(directories: Iterable[str]) -> Iterable[cdi.Specification]:
 
 
 def discovered(directories: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The names of all devices that are described; what is no specification describes none."""
+    """The names of all devices that are described; what is no specification, or cannot be read, describes none."""
     found: set[str] = set()
     for path in _paths(DIRECTORIES if directories is None else directories):
-        with contextlib.suppress(InvalidInput):
+        with contextlib.suppress(InvalidInput, OSError):
             described = _read(path)
             found.update(f"{described.kind}={device.name}" for device in described.devices)
     return tuple(sorted(found))

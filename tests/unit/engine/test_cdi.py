@@ -121,6 +121,13 @@ def test_a_broken_specification_is_named(text: str, tmp_path: Path) -> None:
         cdi.wanted(asked("a.b/c=d"), [str(tmp_path)])
 
 
+def test_what_cannot_be_read_describes_none(directories: list[str], tmp_path: Path) -> None:
+    """``info`` has a list of all devices, and everybody asks for it."""
+    (tmp_path / "etc" / "gone.json").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "etc" / "broken.json").write_text("{", encoding="utf-8")
+    assert "nvidia.com/gpu=0" in cdi.discovered(directories)
+
+
 def test_hooks_are_an_outside_runtimes(directories: list[str]) -> None:
     edits = cdi.wanted(asked("nvidia.com/gpu=0"), directories)
     cdi.refuse_hooks(edits)
