@@ -2,7 +2,7 @@
 
 import grp
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import msgspec
 
@@ -32,14 +32,30 @@ def places_wanted(asked: Listening, inherited: Sequence[Inherited], run_root: st
     Raises:
         Unsupported: an ordinary user's engine is asked for what is root's, or there is no such kind of place.
         NotFound: there is no such group.
-        InvalidInput: an address is none; TCP without certificates; nobody has handed over what was asked for.
+        InvalidInput: an address is none; TCP without certificates; nobody has handed over what was asked for; a path
+            is to be two sockets.
     """
     made = {os.path.realpath(each.path) for each in inherited if each.path}
     own = [own_place(run_root), *_asked(asked, inherited, run_root, root)]
+    _check_paths([where for where in own if isinstance(where, UnixPath)], made)
     return [
         *(where for where in own if not isinstance(where, UnixPath) or os.path.realpath(where.path) not in made),
         *(_secured(each, asked) for each in inherited),
     ]
+
+
+def _check_paths(wanted: Sequence[UnixPath], made: Set[str]) -> None:
+    paths: set[str] = set()
+    for where in wanted:
+        path = os.path.realpath(where.path)
+        if path in paths:
+            raise InvalidInput(f"the socket {where.path} is asked for twice", hint="each has one path, and one role")
+        if where.scope is not None and path in made:  # without the role, it would give all that the callers have
+            raise InvalidInput(
+                f"the socket {where.path} cannot have a role: it was handed over",
+                hint="take its ListenStream= out of the socket's unit: the engine makes it",
+            )
+        paths.add(path)
 
 
 def _asked(asked: Listening, inherited: Sequence[Inherited], run_root: str, root: bool) -> Iterator[Where]:
@@ -60,11 +76,7 @@ def _asked(asked: Listening, inherited: Sequence[Inherited], run_root: str, root
 
 
 def _with_roles(asked: Listening, root: bool) -> Iterator[UnixPath]:
-    paths: set[str] = set()
     for each in asked.sockets:
-        if each.path in paths:
-            raise InvalidInput(f"the socket {each.path} is asked for twice", hint="each has one path, and one role")
-        paths.add(each.path)
         yield UnixPath(each.path, _group(each.group, root) if each.group else -1, each.mode, each.scope)
 
 

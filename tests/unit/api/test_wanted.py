@@ -11,6 +11,7 @@ from kist.api.places import Callers, Inherited, Tcp, UnixPath, place_at
 from kist.api.wanted import places_wanted
 from kist.errors import InvalidInput, NotFound, Unsupported
 from kist.spec.listening import Listening, TlsFiles
+from kist.spec.scope import read_socket
 
 TLS = TlsFiles("/ca", "/cert", "/key")
 OWN = UnixPath("/r/engine.sock")
@@ -56,6 +57,27 @@ def test_a_socket_that_was_handed_over_takes_the_place_of_ones_own(tmp_path: Pat
         assert places_wanted(Listening(("fd://web",)), (given,), str(tmp_path), root=False) == [given]
         with pytest.raises(InvalidInput, match="fd://other: no such socket"):
             places_wanted(Listening(("fd://other",)), (given,), str(tmp_path), root=False)
+
+
+def test_a_socket_with_a_role_is_not_one_that_was_handed_over(tmp_path: Path) -> None:
+    """It would be served without the role: by it, root would be root."""
+    path = str(tmp_path / "ci.sock")
+    asked = Listening(sockets=(read_socket(path, "read-only", ()),))
+    with pytest.raises(InvalidInput, match=r"ci\.sock cannot have a role: it was handed over"):
+        places_wanted(asked, (Inherited(9, "ci", path),), str(tmp_path), root=True)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Listening(sockets=(read_socket("/r/engine.sock", "read-only", ()),)),
+        Listening(("unix:///r/../r/engine.sock",)),
+        Listening(("unix:///d",), docker_socket="/d"),
+    ],
+)
+def test_a_path_is_one_socket(asked: Listening) -> None:
+    with pytest.raises(InvalidInput, match="is asked for twice"):
+        places_wanted(asked, (), "/r", root=True)
 
 
 def test_a_port_that_was_handed_over_wants_certificates_too() -> None:
