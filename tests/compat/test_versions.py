@@ -329,6 +329,21 @@ def test_an_exec_has_the_size_that_it_was_made_with_since_1_42(server: Server):
         server.remove(box)
 
 
+def test_an_exec_that_is_over_at_once_needs_no_size(server: Server):
+    """Docker's client sends the size of its terminal twice; by the second time the command may have ended."""
+    box = server.run("sleep", "1000")
+    try:
+        for size in ([20, 30], [40, 50]):
+            for _ in range(10):
+                asked = {"Cmd": ["true"], "Tty": True, "AttachStdout": True, "ConsoleSize": [20, 30]}
+                made = server.good("POST", f"/containers/{box}/exec", asked)["Id"]
+                answer = server.ask("POST", f"/exec/{made}/start", {"Tty": True, "ConsoleSize": size})
+                assert (answer.status, answer.body) == (200, b"")
+                assert server.good("GET", f"/exec/{made}/json")["ExitCode"] == 0
+    finally:
+        server.remove(box)
+
+
 @pytest.mark.parametrize(
     ("version", "body", "status", "words"),
     [

@@ -1,5 +1,6 @@
 """Further processes in running containers (Engine API, tag Exec)."""
 
+import contextlib
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from kist.api.hijack import Leaving, hijack, keys_of, stream_type
 from kist.api.http import StreamResponse
 from kist.api.routes.containers import read_size
 from kist.api.routing import Route
-from kist.errors import CommandNotExecutable, CommandNotFound, InvalidInput, KistError
+from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, InvalidInput, KistError
 from kist.spec.container import ExecOptions
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec_state
 from kist.spec.docker.frames import frame
@@ -48,8 +49,9 @@ async def start(call: Call) -> StreamResponse:
 def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:
     options = engine.exec_options(identity)
     stream = engine.exec_start(identity, detach=wanted.detach)
-    if any(wanted.size) and options.tty:
-        engine.exec_resize(identity, *wanted.size)
+    if any(wanted.size) and options.tty and wanted.size != options.console_size:
+        with contextlib.suppress(Conflict, InvalidInput):  # it has ended already
+            engine.exec_resize(identity, *wanted.size)
     return options, stream
 
 
