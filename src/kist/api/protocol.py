@@ -158,7 +158,7 @@ class Protocol(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Give requests to the parser and hold back what belongs to a stream."""
-        if self._due is None and data:
+        if self._due is None and data and not self._expects_body():
             self._due = split_hijack(data)
         if self._due is None or not data:
             super().data_received(data)
@@ -172,6 +172,10 @@ class Protocol(RequestHandler):
         self._early += rest
         if len(self._early) >= _MAX_EARLY and self.transport is not None:
             self.transport.pause_reading()
+
+    def _expects_body(self) -> bool:
+        """Whether what comes is of a request that is here already, whatever it looks like."""
+        return self._payload is not None and not self._payload.is_eof()
 
     def _mind_head(self, size: int) -> None:
         """Bound the time and the length of a head that is not whole yet: the last bytes completed no request."""

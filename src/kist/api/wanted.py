@@ -2,7 +2,7 @@
 
 import grp
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -44,7 +44,7 @@ def places_wanted(asked: Listening, inherited: Sequence[Inherited], run_root: st
     ]
 
 
-def _check_paths(wanted: Sequence[UnixPath], made: Set[str]) -> None:
+def _check_paths(wanted: Sequence[UnixPath], made: set[str]) -> None:
     paths: set[str] = set()
     for where in wanted:
         path = os.path.realpath(where.path)

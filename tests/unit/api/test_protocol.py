@@ -139,6 +139,23 @@ def test_a_body_that_is_cut_short_is_an_error(framing: bytes) -> None:
     play(scene)
 
 
+def test_a_body_that_looks_like_a_request_for_a_stream_is_a_body() -> None:
+    inner = b"POST /containers/x/attach HTTP/1.1\r\nHost: x\r\n\r\n"
+    begun = asyncio.Event()
+
+    async def handler(request: BaseRequest) -> StreamResponse:
+        begun.set()
+        return await echo(request)
+
+    async def scene(client: socket.socket) -> None:
+        await send(client, b"PUT /archive HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (len(inner) + 4))
+        await begun.wait()
+        await send(client, inner + b"rest")
+        assert (await receive_until(client, b"rest")).endswith(b"/archive " + inner + b"rest")
+
+    play(scene, handler=handler)
+
+
 def test_who_sends_no_more_and_then_vanishes_is_noticed() -> None:
     ended = asyncio.Event()
 
