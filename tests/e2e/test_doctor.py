@@ -152,14 +152,27 @@ def test_settings_that_stop_an_engine_are_broken(tmp_path: Path) -> None:
     (tmp_path / "engine.toml").write_text("[logs]\n", encoding="utf-8")
     done = subprocess.run(
         [*KIST, "doctor", "settings", "engine"],
-        env=environment(tmp_path, KIST_CONFIG=str(tmp_path / "engine.toml"), DOCKER_HOST="tcp://127.0.0.1:1"),
+        env=environment(tmp_path, KIST_CONFIG=str(tmp_path / "engine.toml"), DOCKER_HOST="http://127.0.0.1:1"),
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stderr) == (1, ""), done
     assert "there is no setting 'logs'" in done.stdout
-    assert "only Unix sockets are supported yet" in done.stdout
+    assert "cannot connect to the host 'http://127.0.0.1:1'" in done.stdout
+
+
+def test_an_engine_on_another_machine_is_told(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*KIST, "doctor", "engine"],
+        env=environment(tmp_path, DOCKER_HOST="tcp://127.0.0.1:1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "commands go to the engine at tcp://127.0.0.1:1" in done.stdout
+    assert "kist -c default doctor" in done.stdout
 
 
 # an engine that does not answer

@@ -239,12 +239,14 @@ class EngineAnswer:
         refusal: why it did not answer; empty when it did or none runs.
         info: what it told of itself (``/kist/info``); None when it did not.
         hint: what is to be done where it cannot be told.
+        elsewhere: the host of another machine whose engine is the one that commands go to; empty for none.
     """
 
     socket: str
     refusal: str = ""
     info: Mapping[str, Any] | None = None
     hint: str = ""
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def _ask_engine(context: "Context") -> "EngineAnswer":
         return EngineAnswer("", refusal=str(error), hint=error.hint)
     if not (path := endpoint.socket):
         hint = "run `kist doctor` there; `kist -c default doctor` asks this machine's"
-        return EngineAnswer("", refusal=f"the engine is on another machine: {endpoint.host}", hint=hint)
+        return EngineAnswer("", elsewhere=endpoint.host, hint=hint)
     try:
         connection = Connection(path, timeout=_ENGINE_SECONDS)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):

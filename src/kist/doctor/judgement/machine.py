@@ -149,6 +149,9 @@ def engine(found: EngineAnswer, ids: int) -> Finding:
         found: what it answered.
         ids: how many ids a new engine would have; 0 for all.
     """
+    if found.elsewhere:
+        return Finding("engine", LACKING, f"commands go to the engine at {found.elsewhere}",
+                       "it is on another machine, of which nothing is told here", advice=found.hint)  # fmt: skip
     if found.refusal and not found.socket:
         return Finding("engine", BROKEN, found.refusal, "no command of Kist's works", advice=found.hint)
     if found.refusal:
