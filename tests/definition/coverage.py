@@ -101,11 +101,11 @@ def _status(handler: Handler | None) -> str:
 
 
 def _only_refuses(handler: Handler) -> bool:
-    """Whether a handler does nothing but say that it is not done."""
+    """Whether a handler only says that it is not done, whatever it looks at before."""
     function = ast.parse(textwrap.dedent(inspect.getsource(handler))).body[0]
     assert isinstance(function, ast.AsyncFunctionDef)
-    done = [each for each in function.body if not isinstance(each, ast.Expr | ast.Import | ast.ImportFrom)]
-    return all(isinstance(each, ast.Raise) for each in done)
+    answers = any(isinstance(each, ast.Return) for each in ast.walk(function))
+    return isinstance(function.body[-1], ast.Raise) and not answers
 
 
 def _parts(definition: Definition, operation: Operation, handler: Handler) -> tuple[dict[str, str], tuple[str, ...]]:
