@@ -14,6 +14,7 @@ import needs
 from harness import until
 from kist.engine import Engine
 from kist.kernel.cgroup import Cgroup, detect
+from kist.runtime import launch
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.resources import Resources
 
@@ -169,4 +170,28 @@ def test_one_that_meets_a_freeze_holds_the_monitor_up_for_nobody(engine: Engine,
     finally:
         group.freeze(frozen=False)
         thread.join(20)
+    assert told == ["late\n"]
+
+
+def test_all_who_pause_while_a_command_is_on_its_way_are_answered(engine: Engine, start: Start) -> None:
+    container = start()
+    group = Cgroup(detect(), f"kist/{container.id}")
+    group.freeze(frozen=True)
+    told: list[str] = []
+    thread = threading.Thread(target=lambda: told.append(run(engine, container, "echo", "late")))
+    thread.start()
+    monitor = os.path.join(engine.run_root, "containers", container.id)
+    with launch.connect(monitor) as first, launch.connect(monitor) as second:
+        try:
+            until(lambda: len(group.pids()) > 1)
+            for each in (first, second):
+                each.sendall(b'{"op": "freeze", "frozen": true}\n')
+            engine.update(container, Resources(pids=100))  # by its answer the monitor has both
+        finally:
+            group.freeze(frozen=False)
+        for each in (first, second):
+            each.settimeout(20)
+            assert json.loads(each.recv(1000)) == {"ok": True}
+    engine.unpause(container)
+    thread.join(20)
     assert told == ["late\n"]

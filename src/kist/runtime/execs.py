@@ -33,7 +33,7 @@ class Exec:
         self._connection: socket.socket | None = None
         self._failure: dict[str, Any] | None = None
         self.is_starting = False
-        self.afterwards: Callable[[], None] = lambda: None
+        self.afterwards: list[Callable[[], None]] = []
         """Called once it runs, or cannot."""
 
     def start(self, plan: dict[str, Any], connection: socket.socket, *, detach: bool) -> None:
@@ -65,7 +65,9 @@ class Exec:
             self._connection.close()
         else:
             self.streams.release(self._client)
-        self.afterwards()
+        for call in self.afterwards:
+            call()
+        self.afterwards = []
 
     def ended(self, status: int) -> None:
         """It has ended with this wait status."""

@@ -201,11 +201,20 @@ def _freeze(monitor: Monitor, connection: socket.socket, *, frozen: bool) -> Non
     """A process that was frozen on its way in would answer nobody, so those that are there get in first."""
     for each in monitor.execs.values() if frozen else ():
         if each.is_starting:
-            each.afterwards = lambda: _freeze(monitor, connection, frozen=True)
+            each.afterwards.append(lambda: _freeze_at_last(monitor, connection))
             return
     monitor.freeze(frozen=frozen)
     messages.send_line(connection, {"ok": True})
     connection.close()
+
+
+def _freeze_at_last(monitor: Monitor, connection: socket.socket) -> None:
+    """Where all that may be asked for is over, who has asked is told of an error all the same."""
+    try:
+        _freeze(monitor, connection, frozen=True)
+    except OSError as error:
+        messages.send_line(connection, {"error": str(error), "errno": error.errno or 0})
+        connection.close()
 
 
 def _exec(monitor: Monitor, connection: socket.socket, *, id: str, plan: dict[str, Any], detach: bool) -> None:  # noqa: A002
