@@ -111,6 +111,7 @@ class UnixListener(Listener):
                 f"the path of the socket is longer than {_LONGEST} bytes: {self.path}",
                 hint="choose a shorter one with KIST_RUN",
             )
+        self._aside = ""
         self._identity: tuple[int, int] | None = None
 
     def open(self, backlog: int) -> list[socket.socket]:
@@ -128,6 +129,7 @@ class UnixListener(Listener):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside)
             listening.bind(aside)
+            self._aside = aside
             if self._group >= 0:
                 os.chown(aside, -1, self._group)
             os.chmod(aside, self._mode)
@@ -143,12 +145,17 @@ class UnixListener(Listener):
 
     def publish(self) -> None:
         """Give the socket its name; a dead engine's is replaced in the same moment."""
-        os.rename(self.path + ".new", self.path)
+        os.rename(self._aside, self.path)
+        self._aside = ""
         found = os.stat(self.path)
         self._identity = (found.st_dev, found.st_ino)
 
     def withdraw(self) -> None:
-        """Remove the socket's name, unless somebody else has put another there meanwhile."""
+        """Remove the socket's name, unless somebody else has put another there meanwhile; or the one aside."""
+        if self._aside:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._aside)
+            self._aside = ""
         if self._identity is None:
             return
         with contextlib.suppress(FileNotFoundError):

@@ -23,6 +23,13 @@ def test_the_socket_has_its_name_only_once_it_is_published(tmp_path: Path):
     assert os.listdir(tmp_path) == []
 
 
+def test_nothing_is_left_of_a_socket_that_nobody_came_to_publish(tmp_path: Path):
+    """As where another one of the engine's cannot be made."""
+    with UnixListener(UnixPath(str(tmp_path / "s"))) as listener:
+        listener.open(1)[0].close()
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_dead_engines_socket_is_replaced(tmp_path: Path):
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as dead:
