@@ -83,6 +83,7 @@ def test_the_stream_is_the_classic_builders(server: Server):
     again = build(server, text)
     assert printed(again).count(" ---> Using cache\n") == 2  # not of FROM
     assert image_of(again) == made
+    assert "tagged" not in printed(again), "names that it had before are not given by this build"
 
 
 @pytest.mark.usefixtures("clean")

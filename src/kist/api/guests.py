@@ -42,9 +42,7 @@ async def admit(call: "Call", route: "Route") -> None:
     elif route.access is Access.THEIR_EXEC:
         await call.run(_own_exec, call.engine, call.fields["id"])
     elif route.access not in {Access.ANYBODY, Access.CHECKED}:
-        raise Forbidden(
-            f"{route.method} {route.pattern} is for the engine's own user", hint="ask the machine's administrator"
-        )
+        raise Forbidden(f"{route.words} is for the engine's own user", hint="ask the machine's administrator")
     return None
 
 
@@ -55,7 +53,7 @@ async def _admit_by_role(call: "Call", route: "Route", scope: Scope) -> None:
     need = NEEDS.get((route.method, route.pattern), Need.ALL)
     if not need.given(scope):
         raise Forbidden(
-            f"{route.method} {route.pattern} is refused by this socket: it gives the role {scope.words}",
+            f"{route.words} is refused by this socket: it gives the role {scope.words}",
             hint=_GIVEN_BY.get(need, "only the engine's own user may do it"),
         )
     view = ScopedEngine(call.engine, scope)

@@ -28,6 +28,11 @@ class Route(NamedTuple):
     handler: Handler
     access: Access | None = None
 
+    @property
+    def words(self) -> str:
+        """Method and path as the API's definition writes them, for errors."""
+        return f"{self.method} {self.pattern.replace(':*}', '}')}"
+
 
 class Router:
     """Finds the route of a request among those whose path begins with the same segment."""

@@ -12,7 +12,7 @@ from kist.spec.hosts import parse_ssh
 
 _CONNECT_SECONDS = 30
 _END_SECONDS = 5
-_NOT_FOUND = 127
+_NOT_FOUND, _OF_SSH = 127, 255
 
 
 def connect(host: str) -> Connection:
@@ -59,6 +59,8 @@ def _why(host: str, process: "subprocess.Popen[bytes]") -> KistError | None:
         return Unavailable(
             f"there is neither kist nor docker at {host}", hint="install it for the user who logs in there"
         )
+    if code != _OF_SSH:
+        return Unavailable(f"what ssh ran has ended with {code} before {host} answered", hint="above is what it said")
     return Unavailable(
         f"ssh has ended with {code} before {host} answered",
         hint="above is what it said; it cannot ask for a password here, so it needs a key, or an agent",

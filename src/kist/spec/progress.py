@@ -64,7 +64,7 @@ class Warned(msgspec.Struct, frozen=True, tag="warned"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The last event of a success: the image's id and its names."""
+    """The last event of a success: the image's id, and the names that it has got."""
 
     image_id: str
     references: tuple[str, ...] = ()

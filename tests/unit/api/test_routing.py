@@ -71,3 +71,7 @@ def test_no_route_of_the_api_hides_another():
         found = router.find(route.method, path)
         assert found is not None
         assert found[0] is route
+
+
+def test_errors_name_a_route_as_the_definition_does():
+    assert Route("POST", "/images/{name:*}/tag", one).words == "POST /images/{name}/tag"

@@ -19,9 +19,11 @@ from kist.spec.docker.builds import read_build
 from kist.spec.docker.progress import write_build_event
 from kist.spec.docker.registries import check_registry_config
 from kist.spec.progress import Event, Failed, Finished
+from kist.spec.reference import Reference
 
 if TYPE_CHECKING:
     from kist.engine import Engine
+    from kist.spec.summary import Image
 
 _MOST_HELD = 1000
 
@@ -95,7 +97,7 @@ def _build_here(engine: "Engine", directory: str, options: BuildOptions, emit: E
     from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
 
     image = run_build(engine, directory, options, emit)
-    return Finished(str(image.id), image.references)
+    return _finished(image, options)
 
 
 def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) -> Finished:
@@ -107,7 +109,7 @@ def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) 
     with engine.store.temporary() as directory:
         receive_context(body, directory)
         image = run_build(engine, directory, options, emit)
-    return Finished(str(image.id), image.references)
+    return _finished(image, options)
 
 
 def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit) -> Finished:
@@ -121,7 +123,12 @@ def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit)
     with engine.store.temporary() as directory:
         context, dockerfile = fetch(url, directory, options.dockerfile)
         image = run_build(engine, context, structs.replace(options, dockerfile=dockerfile), emit)
-    return Finished(str(image.id), image.references)
+    return _finished(image, options)
+
+
+def _finished(image: "Image", options: BuildOptions) -> Finished:
+    """The end of a build: the names that it has given. Others that the image had before are no news of this one."""
+    return Finished(str(image.id), tuple(dict.fromkeys(str(Reference.parse(tag)) for tag in options.tags)))
 
 
 class _Quiet:

@@ -57,7 +57,7 @@ def make(context: "Context", arguments: "Arguments", work: "Callable[[Show], Eve
     if quiet:
         context.say(finished["image_id"])
         return 0
-    names = ", ".join(familiar(name) for name in finished["references"]) or "no name"
+    names = ", ".join(familiar(name) for name in finished["references"]) or "no new name"
     took = time.monotonic() - began
     bold, off = ("\x1b[1m", "\x1b[0m") if context.colour(2) else ("", "")
     context.note(f"{bold}{finished['image_id'].partition(':')[2][:12]}{off}  {names}  {took:.1f}s")

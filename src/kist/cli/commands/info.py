@@ -60,7 +60,13 @@ def client_info(context: "Context") -> "dict[str, Any]":
     """What Docker's client tells of itself there."""
     from kist import __version__  # noqa: PLC0415 - read from the package's metadata, for this only
 
-    return {"Debug": context.debug, "Version": __version__, "Context": "default", "Plugins": [], "Warnings": None}
+    return {
+        "Debug": context.debug,
+        "Version": __version__,
+        "Context": context.context_name(),
+        "Plugins": [],
+        "Warnings": None,
+    }
 
 
 COMMAND = Command("info", run, options=(FORMAT,))

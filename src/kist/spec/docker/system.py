@@ -71,7 +71,10 @@ def write_info(info: Info, *, now: str, hostname: str, machine: str, operating_s
         "DriverStatus": [["Chosen because", info.storage_reason], ["Run root", info.run_root]],
         "DockerRootDir": info.data_root,
         "Plugins": {
-            "Volume": [], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": list(info.log_drivers),
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
+            "Authorization": None,
+            "Log": list(info.log_drivers),
         },
         **limits,
         "IPv4Forwarding": True,

@@ -229,6 +229,7 @@ def test_version_and_info_have_what_docker_prints():
     assert (told["ContainersStopped"], told["CgroupVersion"], told["NCPU"]) == (2, "2", 4)
     assert told["SecurityOptions"] == ["name=seccomp,profile=builtin", "name=rootless"]
     assert told["Warnings"] == ["WARNING: no swap"]
+    assert told["Plugins"]["Volume"] == ["local"]
     assert "DiscoveredDevices" not in told
     described = msgspec.structs.replace(info, devices=("vendor.org/gpu=0",))
     told = write_info(described, now="T", hostname="h", machine="x86_64", operating_system="Debian")
