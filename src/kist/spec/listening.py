@@ -66,8 +66,11 @@ def read_listening(table: Any, group: str) -> Listening:
     Raises:
         InvalidInput: what is wrong, and what is allowed.
     """
-    if not isinstance(table, dict) or set(table) - {"docker-socket", "hosts", *_TLS_KEYS}:
-        raise InvalidInput("it must be a table, which has: docker-socket, hosts, tls-ca, tls-cert, tls-key", hint=_TOML)
+    if not isinstance(table, dict):
+        raise InvalidInput("it must be a table", hint=_TOML)
+    known = ("docker-socket", "hosts", *_TLS_KEYS)
+    if unknown := [name for name in table if name not in known]:
+        raise InvalidInput(f"there is no setting {unknown[0]!r}: there are {', '.join(known)}", hint=_TOML)
     hosts, docker = table.get("hosts", []), table.get("docker-socket", False)
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
         raise InvalidInput(f"hosts is a list of texts, not {hosts!r}", hint=_TOML)

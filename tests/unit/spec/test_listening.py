@@ -80,7 +80,8 @@ def test_the_settings_and_the_command_line_add_up() -> None:
     ("table", "said"),
     [
         ([], "must be a table"),
-        ({"host": []}, "which has"),
+        ({"docker-sockt": True}, "there is no setting 'docker-sockt': there are docker-socket, hosts, tls-ca"),
+        ({"host": []}, "there is no setting 'host'"),
         ({"hosts": "tcp://x"}, "list of texts"),
         ({"docker-socket": "relative"}, "true, false or a path"),
         ({"docker-socket": 1}, "true, false or a path"),
