@@ -416,6 +416,24 @@ def test_without_a_program_the_default_network_is_the_machines_with_a_word(user:
 
 
 @NOTHING
+def test_without_a_program_a_socket_with_a_role_gives_nothing_of_the_machines_network(user: User) -> None:
+    place = user.who.home / "ci.sock"
+    user.good("engine", "stop")
+    user.good("engine", "--detach", "--socket", str(place), "--role", "operator", "--label", "team=ci")
+    try:
+        done = user("-H", f"unix://{place}", "run", "--rm", BUSYBOX, "ip", "addr")
+        assert b" lo:" in done.stdout, done
+        assert HERE.encode() not in done.stdout
+        assert b"reaches nothing outside of its bridge" in done.stderr
+        context = user.file("Dockerfile", f"FROM {BUSYBOX}\nRUN ip addr\n").parent
+        done = user("-H", f"unix://{place}", "build", "--no-cache", str(context))
+        assert done.returncode == 0, done
+        assert HERE.encode() not in done.stdout + done.stderr
+    finally:
+        user.good("engine", "stop")
+
+
+@NOTHING
 def test_without_a_program_ports_are_published_all_the_same(user: User, web: tuple[str, int], machine: Machine) -> None:
     assert hello(machine.space, "127.0.0.1", web[1]) == b"hello\n"
     done = user("run", "--rm", "-p", "80", BUSYBOX, "nc", "-w", "1", BEHIND, "1")

@@ -111,7 +111,7 @@ class Creation:
             InvalidInput: there is no such network, or it cannot be what is asked for.
             Forbidden: a network is somebody else's than the owner's.
         """
-        options = self._means.fit_options(network_options.settle(options, self._networks, owner))
+        options = self._means.fit_options(network_options.settle(options, self._networks, owner), owner)
         resources, _ = self._machine.verify(options.resources)
         return options if resources is options.resources else structs.replace(options, resources=resources)
 

@@ -43,6 +43,7 @@ from kist.spec.logs import LogQuery
 from kist.spec.mount import Mount
 from kist.spec.network import Network, NetworkOptions
 from kist.spec.networking import Endpoint
+from kist.spec.owner import Owner
 from kist.spec.platform import Platform
 from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
@@ -157,10 +158,13 @@ class Engine(Parts):
 
     def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
         """What of these options this machine or engine cannot do and leaves out, a sentence for each."""
+        return self._warnings(options)
+
+    def _warnings(self, options: ContainerOptions, owner: Owner | None = None) -> tuple[str, ...]:
         told = (
             *isolation.warnings(options),
             *network_options.warnings(options),
-            *self.means.warnings(options),
+            *self.means.warnings(options, owner),
         )
         return (*told, *self.machine.verify(options.resources)[1])
 

@@ -132,6 +132,10 @@ class GuestEngine(Engine):
         """What a start of such a container would do."""
         return self._containers.dry_run(self._judged(options), self._guest.owner)
 
+    def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
+        """What of these options is left out, or had in another way than by the engine's own user."""
+        return self._warnings(options, self._guest.owner)
+
     def rename(self, name: str | Container, new: str) -> None:
         """Give a container of the guest's another name."""
         _check_name(new)

@@ -19,6 +19,7 @@ from kist.spec.container import OWN_RUNTIMES, Caller, ContainerOptions
 from kist.spec.devices import Device
 from kist.spec.mount import Mount
 from kist.spec.networking import Endpoint, Networking, joins_alone
+from kist.spec.owner import Owner
 from kist.spec.runtime import IdMap, IdMaps, Linux, Process, RuntimeSpec
 
 # Whose terminals are, by convention (the group tty).
@@ -83,29 +84,34 @@ class Means(msgspec.Struct, frozen=True):
         """Where control groups are made, as a plan tells it; None for the machine's roots."""
         return self.bound.told() if self.bound is not None else None
 
-    def fit_options(self, options: ContainerOptions) -> ContainerOptions:
-        """The same options with a network that can be had."""
-        if self.root or options.network != "bridge" or _needs_bridge(options.networking) or self.way_out:
+    def fit_options(self, options: ContainerOptions, owner: Owner | None = None) -> ContainerOptions:
+        """The same options with a network that can be had.
+
+        An owner other than the engine's user is never given the host's: a bridge that leads nowhere is the lesser lack.
+        """
+        if self.root or owner is not None or options.network != "bridge" or _needs_bridge(options.networking):
+            return options
+        if self.way_out:
             return options
         networking = msgspec.structs.replace(options.networking, endpoints=())
         return msgspec.structs.replace(options, network="host", networking=networking)
 
-    def warnings(self, options: ContainerOptions) -> tuple[str, ...]:
+    def warnings(self, options: ContainerOptions, owner: Owner | None = None) -> tuple[str, ...]:
         """What of these options is had in another way."""
         watched = (_WATCHED,) if options.resources.memory > 0 and not self.cgroups else ()
         closed = () if self.root else tuple(map(_closed, filter(_is_closed, options.devices)))
         groups = (_NO_GROUPS,) if self.ids is not None and self.ids.alone and options.group_add else ()
         parent = (_NO_PARENT,) if options.cgroup_parent and not self.cgroups else ()
-        return (*watched, *closed, *groups, *parent, *self._network_warnings(options))
+        return (*watched, *closed, *groups, *parent, *self._network_warnings(options, owner))
 
-    def _network_warnings(self, options: ContainerOptions) -> tuple[str, ...]:
+    def _network_warnings(self, options: ContainerOptions, owner: Owner | None) -> tuple[str, ...]:
         if self.root or joins_alone(options.network) or self.way_out:
             return ()
         if os.path.exists(outward.TUN) and not os.access(outward.TUN, os.R_OK | os.W_OK):
             missing = f"{outward.TUN} is closed to you ({see_doctor('tun')})"
         else:
             missing = f"neither pasta nor slirp4netns is installed ({see_doctor('pasta')})"
-        if options.network != "bridge" or _needs_bridge(options.networking):
+        if owner is not None or options.network != "bridge" or _needs_bridge(options.networking):
             return (f"The container reaches nothing outside of its bridge: {missing}.",)
         return (f"The container has the host's network, not a bridge: {missing}.",)
 

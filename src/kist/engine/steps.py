@@ -67,7 +67,7 @@ class Steps:
         if giver := namespaces.shared_with(options.network):
             self._roster.get(giver)
         resources, warned = self._machine.verify(asked.resources)
-        warned = (*warned, *self._means.warnings(options), *isolation.warnings(options))
+        warned = (*warned, *self._means.warnings(options, owner), *isolation.warnings(options))
         return structs.replace(asked, resources=resources), warned
 
     def run(
@@ -111,7 +111,7 @@ class Steps:
                     "",
                     roots.NO_IMAGE,
                     0,
-                    self._means.fit_options(network_options.settle(made, self._networks.catalogue, owner)),
+                    self._means.fit_options(network_options.settle(made, self._networks.catalogue, owner), owner),
                     config,
                     tuple(argv),
                     owner=owner,

@@ -15,6 +15,7 @@ from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.networking import Endpoint, Networking, PortBinding
+from kist.spec.owner import FIRST_SCOPE, Owner
 from kist.spec.runtime import IdMap, RuntimeSpec
 
 BOTH = {"newuidmap": "/usr/bin/newuidmap", "newgidmap": "/usr/bin/newgidmap"}
@@ -139,6 +140,12 @@ def test_the_default_network_is_the_hosts_where_a_bridge_leads_nowhere(
 ) -> None:
     assert means.fit_options(options).network == network
     assert [told in warning for warning in means.warnings(options)] == ([True] if told else [])
+
+
+def test_whoever_comes_by_a_socket_with_a_role_has_not_the_hosts_network_for_want_of_a_way_out() -> None:
+    owner = Owner(FIRST_SCOPE, 0, labels=("team=ci",))
+    assert NO_WAY.fit_options(PLAIN, owner).network == "bridge"
+    assert ["nothing outside" in warning for warning in NO_WAY.warnings(PLAIN, owner)] == [True]
 
 
 @pytest.mark.parametrize(
