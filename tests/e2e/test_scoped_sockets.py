@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -449,6 +450,24 @@ def test_no_spelling_of_a_path_leads_to_somebody_else(house: House, job: str, me
     assert b"internal error" not in answer.body
     assert state(house) == before
     assert job
+
+
+def test_no_expression_holds_the_engine_up(house: House, job: str) -> None:
+    """Python's re would match some of these for years, and nobody else would be answered meanwhile."""
+    endless = "(.|.)*!"
+    searches = [f"/containers/{job}/logs?stdout=1&grep={quote(endless)}"]
+    for name in ("name", "id"):
+        filters = [json.dumps({name: values}) for values in ([endless], {endless: True})]
+        searches += [f"/containers/json?all=1&filters={quote(each)}" for each in filters]
+    for door in (house.see, house.op):
+        for path in searches:
+            refused(door("GET", path), {403})
+        assert door("GET", f"/containers/{job}/logs?stdout=1&grep=^some%20text.").status == 200
+        shown = door("GET", f"/containers/json?all=1&filters={quote(json.dumps({'name': ['^/job$']}))}").json
+        assert [each["Names"] for each in shown] == [["/job"]]
+    log = {"Type": "json-file", "Config": {"env-regex": endless}}
+    refused(house.op("POST", "/containers/create", {"Image": BUSYBOX, "HostConfig": {"LogConfig": log}}), {403})
+    assert house.own("GET", f"/containers/{job}/logs?stdout=1&grep={quote('(a|b)+')}").status == 200
 
 
 def test_lists_events_and_clean_ups_are_of_ones_own(house: House, job: str) -> None:

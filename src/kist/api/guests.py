@@ -2,14 +2,17 @@
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kist.api.access import Access
 from kist.api.roles import NEEDS, Need
 from kist.engine.policy import peers
 from kist.errors import Forbidden, NotFound
+from kist.spec.patterns import check_quick
 from kist.spec.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kist.api.call import Call
     from kist.api.routing import Route
@@ -36,6 +39,7 @@ async def admit(call: "Call", route: "Route") -> None:
     call.engine = await call.run(_admitted, own, peer)
     if call.engine is own:
         return None  # who is trusted as the engine's user is
+    _check_patterns(call)
     if route.access is Access.THEIRS:
         # From here on by its id: a name may come to mean another one.
         call.fields["id"] = (await call.run(call.engine.container, call.fields["id"])).id
@@ -56,6 +60,7 @@ async def _admit_by_role(call: "Call", route: "Route", scope: Scope) -> None:
             f"{route.words} is refused by this socket: it gives the role {scope.words}",
             hint=_GIVEN_BY.get(need, "only the engine's own user may do it"),
         )
+    _check_patterns(call)
     view = ScopedEngine(call.engine, scope)
     call.engine = view
     find = view.inside if need is Need.INSIDE else view.container
@@ -72,6 +77,24 @@ def _of_process(view: "Engine", find: "Callable[[str], Container]", identity: st
         find(view.exec_inspect(identity).container)
     except NotFound:
         raise missing from None
+
+
+def _check_patterns(call: "Call") -> None:
+    """Refuse expressions that could hold up everybody, in the two parameters that have some."""
+    check_quick(call.text("grep"), "grep")
+    for value in _searched(call.text("filters")):
+        check_quick(value, "the filter")
+
+
+def _searched(filters: str) -> "Iterator[str]":
+    """The values of those filters that are regular expressions; of what is no filters none, which its reader tells."""
+    try:
+        found = msgspec.json.decode(filters) if filters else {}
+    except (msgspec.DecodeError, RecursionError):
+        return
+    for name in ("name", "id") if isinstance(found, dict) else ():
+        values = found.get(name)
+        yield from (each for each in values if isinstance(each, str)) if isinstance(values, list | dict) else ()
 
 
 _GIVEN_BY = {

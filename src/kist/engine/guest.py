@@ -28,6 +28,7 @@ from kist.spec.mount import Mount
 from kist.spec.network import Network, NetworkOptions
 from kist.spec.networking import Endpoint
 from kist.spec.owner import Owner
+from kist.spec.patterns import check_quick
 from kist.spec.reference import Reference
 from kist.spec.resources import Resources
 from kist.spec.summary import Image
@@ -145,6 +146,8 @@ class GuestEngine(Engine):
         self._guest.rights.check("everything", "a container")
         _check_name(options.name)
         log = options.log
+        for name in ("labels-regex", "env-regex"):
+            check_quick(log.options.get(name, ""), f"--log-opt {name}")
         if log.driver or log.options:
             log = logconfig.with_default(log, self.settings.log)
         judged = judge(msgspec.structs.replace(options, log=log), self._guest, self.inside, self._own_networks())

@@ -1,8 +1,14 @@
 """Shell patterns (``*``, ``?``, ``[a-z]``) as Go's ``filepath.Match`` has them, for COPY and ``.dockerignore``."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
+ANY = "[^/]*"
+"""The expression of ``*``."""
+ALL, DIRECTORIES = ".*", "(?:.*/)?"
+"""Those of ``**`` at the end, and before more."""
 _WILD = re.compile(r"\\.|[*?\[]", re.DOTALL)
 
 
@@ -30,11 +36,29 @@ def name_pattern(pattern: str) -> re.Pattern[str]:
             if at == len(pattern):
                 raise ValueError("the pattern ends in an escape")
             char = re.escape(pattern[at])
+        elif char == "*":
+            char = ANY
         else:
-            char = {"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char)
+            char = "[^/]" if char == "?" else re.escape(char)
         out.append(char)
         at += 1
-    return re.compile("".join(out), re.DOTALL)
+    return re.compile(joined(out), re.DOTALL)
+
+
+def joined(parts: Sequence[str]) -> str:
+    """The expression of these parts, one after the other.
+
+    What is between two ``ANY`` is taken where it is found first, and that is not tried anew: a later place leaves less
+    for what follows. Else ``*a*a*a*a*a*b`` takes half an hour for a single name, and holds the engine up meanwhile.
+    """
+    places = [number for number, part in enumerate(parts) if part == ANY]
+    out = list(parts)
+    for begin, end in pairwise(places):
+        if {ALL, DIRECTORIES}.intersection(parts[begin:end]):
+            continue
+        out[begin] = f"(?>{ANY}?"
+        out[end - 1] += ")"
+    return "".join(out)
 
 
 def character_class(pattern: str, at: int) -> tuple[str, int]:

@@ -13,7 +13,7 @@ import re
 from functools import cached_property
 from typing import Self
 
-from kist.spec.dockerfile.glob import character_class
+from kist.spec.dockerfile.glob import ALL, ANY, DIRECTORIES, character_class, joined
 from kist.spec.dockerfile.source import Location, Source
 
 NAME = ".dockerignore"
@@ -121,7 +121,7 @@ def _expression(pattern: str) -> str:
             continue
         if pattern.startswith("**", at):
             at += 3 if pattern.startswith("**/", at) else 2
-            out.append(".*" if at >= len(pattern) else "(?:.*/)?")
+            out.append(ALL if at >= len(pattern) else DIRECTORIES)
             continue
         if char == "\\":
             at += 1
@@ -129,10 +129,10 @@ def _expression(pattern: str) -> str:
                 raise ValueError("it ends in an escape")
             char = re.escape(pattern[at])
         else:
-            char = {"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char)
+            char = {"*": ANY, "?": "[^/]"}.get(char) or re.escape(char)
         out.append(char)
         at += 1
-    return "".join(out)
+    return joined(out)
 
 
 def _reaches_below(pattern: str, directory: str) -> bool:
