@@ -343,6 +343,17 @@ def test_somebody_elses_container_is_not_there_by_whatever_name(house: House, wh
 
 
 @pytest.mark.parametrize("who", ["see", "op"])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/containers/{}/json", HIDDEN), ("/networks/{}", "hidden-net"), ("/volumes/{}", "hidden-vol")],
+)
+def test_a_name_that_is_almost_somebody_elses_brings_no_hint(house: House, who: str, path: str, name: str) -> None:
+    answer = getattr(house, who)("GET", path.format(name[:-1]))
+    assert answer.status == 404
+    assert name.encode() not in answer.body
+
+
+@pytest.mark.parametrize("who", ["see", "op"])
 def test_somebody_elses_network_and_volume_are_not_there(house: House, job: str, who: str) -> None:
     door, before = getattr(house, who), state(house)
     network = house.own("GET", "/networks/hidden-net").json["Id"]

@@ -81,8 +81,8 @@ class ScopedEngine(GuestEngine):
             found = Engine.container(self, name)
             if self.owns(found):
                 return found
-        except InvalidInput:
-            pass  # several ids begin so, and one of them may be the only one here
+        except (InvalidInput, NotFound):
+            pass  # several ids begin so, and one may be the only one here; or the hint has a name of somebody else's
         own = [each for each in Engine.containers(self, all=True) if self.owns(each)]
         bare = name.removeprefix("/")
         named = [each for each in own if each.name == bare]
