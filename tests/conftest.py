@@ -181,6 +181,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Teller(), "teller")
     os.environ["TMPDIR"] = tempfile.tempdir = directory
     config.option.basetemp = config.option.basetemp or f"{directory}/t"
+    # Whoever runs the tests may use another engine by these: its containers are not for tests to remove.
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        os.environ.pop(name, None)
+    os.environ["DOCKER_CONFIG"] = f"{directory}/docker-config"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

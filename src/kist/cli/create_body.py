@@ -147,7 +147,7 @@ def _add_image(body: "dict[str, Any]", arguments: "Arguments", directory: str) -
         body["Image"] = ""
         body["KistRootfs"] = host_path(rootfs, directory)
     elif not operands:
-        raise UsageError("an image is needed: IMAGE [COMMAND] [ARG...]", hint="'kist images' lists those that are here")
+        raise UsageError("an image is needed: IMAGE [COMMAND] [ARG...]", hint="`kist images` lists those that are here")
     else:
         body["Image"] = operands.pop(0)
     if operands:

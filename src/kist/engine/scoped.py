@@ -90,7 +90,7 @@ class ScopedEngine(GuestEngine):
         if len(named) > 1:
             raise InvalidInput(f"Multiple IDs found with provided prefix: {name}", hint="write more digits of the id")
         if not named:
-            raise NotFound(f"No such container: {name}", hint="'kist ps -a' lists the containers")
+            raise NotFound(f"No such container: {name}", hint="`kist ps -a` lists the containers")
         return named[0]
 
     def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002 - the API's own word
@@ -222,7 +222,7 @@ class ScopedEngine(GuestEngine):
         found = Engine.volume(self, name)
         own = found.owner == self._guest.owner.uid if self._scope.makes else self._scope.covers(found.labels)
         if not own:
-            raise NotFound(f"get {name}: no such volume", hint="'kist volume ls' lists what there is")
+            raise NotFound(f"get {name}: no such volume", hint="`kist volume ls` lists what there is")
         return found if self._scope.makes else showing.volume(found)
 
     # the engine

@@ -120,7 +120,7 @@ class Volumes:
         """
         row = self._database.row("SELECT value FROM volumes WHERE name = ?", name)
         if row is None:
-            raise NotFound(f"get {name}: no such volume", hint="'kist volume ls' lists what there is")
+            raise NotFound(f"get {name}: no such volume", hint="`kist volume ls` lists what there is")
         return self._read(row[0])
 
     def list(self) -> tuple[Volume, ...]:

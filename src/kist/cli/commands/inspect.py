@@ -113,7 +113,7 @@ def _look_up(context: "Context", name: str, kind: str, *, sized: bool, platform:
         except NotFound as error:
             hints.append(error.hint)
     near = [hint for hint in hints if hint.startswith("did you mean")]
-    hint = near[0] if near else "'kist ps -a', 'kist images', 'kist volume ls' and 'kist network ls' list what there is"
+    hint = near[0] if near else "`kist ps -a`, `kist images`, `kist volume ls` and `kist network ls` list what there is"
     raise NotFound(f"no such object: {name}", hint=hint)
 
 
