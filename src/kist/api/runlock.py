@@ -43,7 +43,7 @@ class RunLock:
             os.close(self._descriptor)
             raise Conflict(
                 f"an engine is already running for {self._run_root}{self._whose()}",
-                hint="use it, or choose another run root with KIST_RUN",
+                hint="use it, end it with `kist engine stop`, or choose another run root with KIST_RUN",
             ) from None
         return self
 

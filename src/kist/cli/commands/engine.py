@@ -226,7 +226,7 @@ COMMAND = Command(
         Option("--tlskey --tls-key", "The key of the engine's certificate", "FILE"),
         Option("--tlsverify", "As it always is: clients on TCP show a certificate", hidden=True),
         *SOCKET_OPTIONS,
-        Option("--detach", "Go to the background", hidden=True),
+        Option("--detach", "Go to the background, and return when it serves"),
         Option(
             "--ready-fd", "Descriptor that is told when it serves", "FD", parse=whole(0, "a descriptor"), hidden=True
         ),
