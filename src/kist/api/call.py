@@ -1,7 +1,6 @@
 """One request on its way: its path's fields, its query, its body, and the engine."""
 
 import asyncio
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
@@ -9,7 +8,8 @@ from urllib.parse import parse_qs
 
 from kist.api.http import BaseRequest, HttpVersion11, RequestPayloadError, Response, StreamResponse
 from kist.api.patience import TooSlow
-from kist.api.places import Callers, Place
+from kist.api.places import Place
+from kist.api.visitors import is_owners
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
 from kist.spec.docker.history.answers import ANSWERS
@@ -116,8 +116,7 @@ class Call:
     @property
     def is_owners(self) -> bool:
         """Whether the engine's own user calls."""
-        callers = self.place.callers
-        return callers is Callers.OWNER or (callers is Callers.PEERS and peers.uid_of(self.connection) == os.geteuid())
+        return is_owners(self.connection, self.place)
 
     def follows(self, what: Behaviour) -> bool:
         """Whether the request's version has a behaviour."""

@@ -22,6 +22,8 @@ class Patience(msgspec.Struct, frozen=True):
         turn: how long another waits until one of them has moved.
         look: how often each is looked at while others wait: then it moves ``pace`` bytes between two looks, or goes.
         pace: see there.
+        others: how many connections those have together who are not the engine's own user; 0 for a quarter of the
+            descriptors that the engine may have.
     """
 
     head: float = 30.0
@@ -31,6 +33,7 @@ class Patience(msgspec.Struct, frozen=True):
     turn: float = 60.0
     look: float = 20.0
     pace: int = 64 << 10
+    others: int = 0
 
 
 class TooSlow(KistError):

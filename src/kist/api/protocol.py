@@ -8,6 +8,7 @@ import asyncio
 import functools
 import logging
 import re
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -28,7 +29,7 @@ from kist.api.http import (
 )
 from kist.api.patience import Patience
 from kist.api.places import FromAfar, Place
-from kist.api.visitors import look
+from kist.api.visitors import is_owners, look
 from kist.errors import InvalidInput, KistError
 from kist.spec.docker.errors import write_error
 from kist.spec.docker.versions import VersionTooOld
@@ -44,6 +45,10 @@ _MAX_EARLY = 64 << 10
 _IDLE_SECONDS = 600.0
 _MAX_LINE = 64 << 10
 _MAX_HEAD = 1 << 20
+_CROWDED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
+    b'{"message":"too many connections of others than the engine\'s own user"}\n'
+)
 
 
 def split_hijack(data: bytes) -> int | None:
@@ -89,6 +94,16 @@ class HttpServer(Server):
         self.audit = audit
         self.patience = patience
         self.hangups = hangups
+        self._others = 0
+
+    def let_in(self) -> bool:
+        """Count one more connection of somebody who is not the engine's own user; False where there are too many."""
+        self._others += 1
+        return self._others <= (self.patience.others or resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+    def let_out(self) -> None:
+        """One of these has ended."""
+        self._others -= 1
 
     def at(self, place: Place, caller: FromAfar | None = None) -> Callable[[], "Protocol"]:
         """What makes a protocol for each new connection at a place; see ``Protocol``."""
@@ -113,6 +128,7 @@ class Protocol(RequestHandler):
         "_early",
         "_head_size",
         "_head_timer",
+        "_is_others",
         "_payload",
         "_server",
         "_visitor",
@@ -148,6 +164,15 @@ class Protocol(RequestHandler):
         # Looks whether a client that sends no more still listens; None while it may send.
         self._watch: asyncio.Task[None] | None = None
         self._visitor: Mapping[str, object] | None = None
+        self._is_others = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open. Others than the engine's own user may not take all of its descriptors: it is always answered."""
+        super().connection_made(transport)
+        self._is_others = not is_owners(transport.get_extra_info("socket"), self.place)
+        if self._is_others and not self._server.let_in() and self.transport is not None:
+            self.transport.write(_CROWDED)
+            self.transport.close()
 
     def note(self, request: BaseRequest) -> Noted:
         """Begin the record of a call; who is at the other end is looked up once for all calls of the connection."""
@@ -240,6 +265,8 @@ class Protocol(RequestHandler):
             self._head_timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
+        if self._is_others:
+            self._server.let_out()
         super().connection_lost(exc)
 
     def take_early(self) -> bytes:

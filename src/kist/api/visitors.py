@@ -1,10 +1,18 @@
-"""Who is at the other end of a connection, in the words of the audit log (``kist.spec.audit``)."""
+"""Who is at the other end of a connection, also in the words of the audit log (``kist.spec.audit``)."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 
-from kist.api.places import FromAfar, Place
+from kist.api.places import Callers, FromAfar, Place
 from kist.engine.policy import peers
+
+
+def is_owners(connection: peers.Connection | None, place: Place) -> bool:
+    """Whether the engine's own user is at the other end."""
+    if place.callers is Callers.PEERS:
+        return peers.uid_of(connection) == os.geteuid()
+    return place.callers is Callers.OWNER
 
 
 def look(transport: asyncio.BaseTransport, place: Place, caller: FromAfar | None) -> Mapping[str, object]:

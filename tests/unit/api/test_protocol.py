@@ -1,6 +1,7 @@
 """HTTP on a connection: what is odd, slow or cut short is answered, and nobody waits for ever."""
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections.abc import Awaitable, Callable
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from kist.api.hangups import Hangups
 from kist.api.http import BaseRequest, RequestPayloadError, Response, StreamResponse
 from kist.api.patience import Patience, Turns
-from kist.api.places import HANDED
+from kist.api.places import HANDED, Place, UnixPath, place_at
 from kist.api.protocol import HttpServer
 from kist.errors import Unavailable
+from kist.spec.scope import read_scope
 
 Scene = Callable[[socket.socket], Awaitable[None]]
 PATIENCE = Patience()
@@ -101,6 +103,41 @@ def test_an_idle_connection_is_left_alone() -> None:
         await receive_until(client, b"/ping")
 
     play(scene, Patience(head=0.05))
+
+
+def test_others_do_not_take_all_connections() -> None:
+    """Twenty thousand that said nothing had kept the engine's own user out."""
+    scoped = place_at(UnixPath("/see.sock", scope=read_scope("read-only", [])))
+
+    async def scene(ends: contextlib.ExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        hangups = Hangups()
+        ends.callback(hangups.close)
+        server = HttpServer(echo, None, Patience(others=2), hangups)
+
+        async def connect(place: Place) -> socket.socket:
+            client, theirs = socket.socketpair()
+            for end in (ends.enter_context(client), theirs):
+                end.setblocking(False)
+            await loop.connect_accepted_socket(server.at(place), theirs)
+            return client
+
+        async def ended(client: socket.socket) -> None:
+            await send(client, PING.replace(b"Host", b"Connection: close\r\nHost"))
+            assert statuses(await receive_all(client)) == [200]
+
+        async with asyncio.timeout(5):
+            first, second, third = [await connect(scoped) for _ in range(3)]
+            received = await receive_all(third)
+            assert statuses(received) == [503]
+            assert b'{"message":"too many connections' in received
+            await ended(await connect(HANDED))
+            await ended(first)
+            await ended(await connect(scoped))
+            await ended(second)
+
+    with contextlib.ExitStack() as ends:
+        asyncio.run(scene(ends))
 
 
 def test_a_head_without_end_is_cut_off() -> None:
