@@ -366,6 +366,13 @@ def test_somebody_elses_network_and_volume_are_not_there(house: House, job: str,
     assert state(house) == before
 
 
+def test_who_has_a_name_that_is_taken_is_not_told(house: House) -> None:
+    answer = house.op("POST", "/volumes/create", {"Name": "hidden-vol"})
+    assert (answer.status, answer.message) == (403, "the volume hidden-vol belongs to somebody else")
+    mounted = {"Image": BUSYBOX, "Cmd": ["true"], "HostConfig": {"Binds": ["hidden-vol:/x"]}}
+    assert "belongs to somebody else" in house.op("POST", "/containers/create", mounted).message
+
+
 OUT = {
     "a bind": {"HostConfig": {"Binds": ["/etc:/x:ro"]}},
     "a bind by Mounts": {"HostConfig": {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/x"}]}},

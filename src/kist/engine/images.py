@@ -85,9 +85,10 @@ class Images:
         image = self.get(name)
         reference = find_reference(image, name)
         giver = self._records.name_owner(reference) if reference else 0
-        if giver not in {0, self._owner if owner < 0 else owner}:
+        taker = self._owner if owner < 0 else owner
+        if giver not in {0, taker}:
             raise Forbidden(
-                f"the name {Reference.parse(reference).familiar} was given by {_giver(giver)}",
+                f"the name {Reference.parse(reference).familiar} was given by {_giver(giver, taker)}",
                 hint=f"if you trust the image, name it by its id: {image.id.short}",
             )
         self._store.origins.note_use(image.id)
@@ -411,8 +412,8 @@ class Images:
         return PackedLayer(digest, layer.diff_id, lambda: self._store.blobs.open(digest))
 
 
-def _giver(uid: int) -> str:
-    return f"another user ({uid})" if uid < FIRST_SCOPE else whose(uid)
+def _giver(uid: int, asks: int) -> str:
+    return f"another user ({uid})" if max(uid, asks) < FIRST_SCOPE else whose(uid, asks)
 
 
 def _first_name(image: Image) -> str:

@@ -76,7 +76,8 @@ def check_owner(network: Network, owner: Owner | None) -> None:
     """
     if not network.predefined and network.owner != uid_of(owner):
         raise Forbidden(
-            f"the network {network.name} belongs to {whose(network.owner)}", hint="choose another name for your own"
+            f"the network {network.name} belongs to {whose(network.owner, uid_of(owner))}",
+            hint="choose another name for your own",
         )
 
 

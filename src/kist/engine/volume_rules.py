@@ -44,7 +44,7 @@ def check_owner(volume: Volume, owner: int) -> None:
     """
     if volume.owner != owner:
         raise Forbidden(
-            f"the volume {volume.name} belongs to {whose(volume.owner)}", hint="choose another name for your own"
+            f"the volume {volume.name} belongs to {whose(volume.owner, owner)}", hint="choose another name for your own"
         )
 
 

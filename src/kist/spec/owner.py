@@ -21,8 +21,10 @@ def labels_of(owner: "Owner | None") -> dict[str, str]:
     return dict(label.split("=", 1) for label in owner.labels) if owner is not None else {}
 
 
-def whose(uid: int) -> str:
-    """The owner of that number, for people."""
+def whose(uid: int, asks: int = 0) -> str:
+    """The owner of that number, for the one of another number; who comes by a socket with a role is not told."""
+    if asks >= FIRST_SCOPE:
+        return "somebody else"
     if uid >= FIRST_SCOPE:
         return "who came by a socket with a role"
     return "the engine's user" if uid == 0 else f"the user {uid}"
