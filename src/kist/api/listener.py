@@ -135,7 +135,7 @@ class UnixListener(Listener):
             os.chmod(aside, self._mode)
         except OSError as error:
             listening.close()
-            hint = see_doctor("run-root")
+            hint = see_doctor("run-root", "its directory has to be there, for the engine's user to write to")
             raise Unavailable(f"cannot listen at {self.path}: {error.strerror}", hint=hint) from error
         finally:
             os.umask(umask)

@@ -2,7 +2,7 @@
 
 import os
 
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput, NotFound, Unsupported
 from kist.spec.jsontext import loads
 from kist.spec.roots import data_root, run_root
 
@@ -86,7 +86,13 @@ def resolve(
     if chosen not in {"", DEFAULT}:
         from kist.client.contexts import Store  # noqa: PLC0415 - for those who have one
 
-        found = Store(config).get(chosen)
+        try:
+            found = Store(config).get(chosen)
+        except NotFound as error:
+            if context:
+                raise
+            way = "unset DOCKER_CONTEXT" if environment.get("DOCKER_CONTEXT") else "`kist context use default`"
+            raise NotFound(str(error), hint=f"{way} goes back to Kist's own engine; {error.hint}") from None
         host, tls = found.host, found.tls
     else:
         host = host or environment.get("DOCKER_HOST", "")

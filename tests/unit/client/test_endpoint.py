@@ -1,6 +1,7 @@
 """Where the engine listens."""
 
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,12 @@ def test_a_host_or_a_context_is_chosen_in_dockers_order(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match='context "three" does not exist') as caught:
         resolve({**environment, "DOCKER_CONTEXT": "three"}, 0)
     assert "default, one, two" in caught.value.hint
+    assert caught.value.hint.startswith("unset DOCKER_CONTEXT goes back")
+    store.use("two")
+    shutil.rmtree(tmp_path / "contexts")  # as another client removes one
+    with pytest.raises(NotFound) as caught:
+        resolve(environment, 0)
+    assert caught.value.hint.startswith("`kist context use default` goes back")
     store.use("default")
     assert resolve(environment, 0).host == own
 
