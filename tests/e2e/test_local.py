@@ -102,6 +102,10 @@ def test_what_contradicts_it_is_refused(caller: Caller) -> None:
         done = caller("run", "--local", *QUIET, *words, BUSYBOX, "true")
         assert done.returncode == 125, done
         assert "--local" in done.stderr
+    for words in (("-H", "unix:///nobodys.sock"), ("-c", "lab")):
+        done = caller(*words, "run", "--local", *QUIET, BUSYBOX, "true")
+        assert (done.returncode, done.stdout) == (125, "")
+        assert f"conflicting options: --local and {words[0]}" in done.stderr
     assert caller("ps", "-aq").stdout == ""
 
 

@@ -37,8 +37,9 @@ def check(context: "Context", arguments: "Arguments") -> None:
         raise UsageError("conflicting options: --local and -d", hint="with --local a container ends with its caller")
     if "detach_keys" in arguments.values:
         raise UsageError("conflicting options: --local and --detach-keys", hint="nobody can detach from its container")
-    if context.host:
-        raise UsageError("conflicting options: --local and -H", hint="--local talks to no engine")
+    if context.host or context.chosen:
+        named = "-H" if context.host else "-c"
+        raise UsageError(f"conflicting options: --local and {named}", hint="--local talks to no engine")
 
 
 def begin(context: "Context") -> "InProcess":

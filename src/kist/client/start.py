@@ -38,7 +38,7 @@ def connect(endpoint: "Endpoint") -> Connection:
         if endpoint.roots is None:
             raise Unavailable(
                 f"cannot connect to the engine at unix://{endpoint.socket}: nobody listens there",
-                hint="is it running? Without -H and DOCKER_HOST Kist starts an engine of its own",
+                hint="is it running? Kist starts an engine where neither -H, DOCKER_HOST nor a context names one",
             ) from None
     except PermissionError:
         raise _forbidden(endpoint.socket) from None

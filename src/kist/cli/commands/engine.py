@@ -145,7 +145,9 @@ def stop(context: "Context", *, told: bool = True) -> int:
 
     endpoint = context.wire.endpoint
     if endpoint.roots is None:
-        raise Unsupported("only Kist's own engine can be stopped", hint="leave out -H and DOCKER_HOST")
+        raise Unsupported(
+            "only Kist's own engine can be stopped", hint="name none by -H, -c, DOCKER_HOST or the current context"
+        )
     try:
         connection = Connection(endpoint.socket, timeout=_STOP_SECONDS)
     except (FileNotFoundError, ConnectionRefusedError):
