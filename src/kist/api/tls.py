@@ -84,7 +84,8 @@ class TlsServer:
         self._hangups = Hangups()
         self._welcome = welcome
         self._patience = patience
-        self._shaking = asyncio.Semaphore(_HANDSHAKES)
+        # Those who shake hands, the one that does so for longest first.
+        self._shaking: dict[asyncio.Task[None], None] = {}
         self._callers: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         self._doors = [loop.create_task(self._accept(each)) for each in listening]
@@ -93,20 +94,24 @@ class TlsServer:
         loop = asyncio.get_running_loop()
         with listening:
             while True:
-                await self._shaking.acquire()
                 try:
                     network, _ = await loop.sock_accept(listening)
                 except OSError as error:  # no descriptors, perhaps; there will be some
-                    self._shaking.release()
                     _log.warning("no connection can be taken: %s", error)
                     await asyncio.sleep(_PAUSE_SECONDS)
                     continue
-                except asyncio.CancelledError:
-                    self._shaking.release()
-                    raise
                 task = loop.create_task(self._receive(network))
                 self._callers.add(task)
+                self._shaking[task] = None
                 task.add_done_callback(self._callers.discard)
+                if len(self._shaking) > _HANDSHAKES:
+                    self._send_away(next(iter(self._shaking)))
+                await asyncio.sleep(0)  # an accept that need not wait lets nobody else have a turn
+
+    def _send_away(self, oldest: "asyncio.Task[None]") -> None:
+        """Have one who is slow to shake hands make room: nobody is kept out by others who connect and say nothing."""
+        del self._shaking[oldest]
+        oldest.cancel()
 
     async def _receive(self, network: socket.socket) -> None:
         """Shake hands with a caller, and carry what follows."""
@@ -117,7 +122,7 @@ class TlsServer:
                 async with asyncio.timeout(self._patience):
                     await _shake(network, end)
             finally:
-                self._shaking.release()
+                self._shaking.pop(_this_task(), None)
             ours, theirs = socket.socketpair()
             with ours:
                 for each in (ours, theirs):
@@ -144,6 +149,12 @@ class TlsServer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._hangups.close()
+
+
+def _this_task() -> "asyncio.Task[None]":
+    found = asyncio.current_task()
+    assert found is not None
+    return found
 
 
 def _caller(network: socket.socket) -> str:

@@ -1,6 +1,7 @@
 """TLS between two plain sockets, in the engine and in the client: directions that end alone, and ends that go."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import subprocess
@@ -133,6 +134,24 @@ def test_who_says_nothing_is_sent_away(pem: Path) -> None:
         assert callers.empty()
 
     play(pem, scene, patience=0.05)
+
+
+def test_who_says_nothing_keeps_nobody_out(pem: Path) -> None:
+    """As many as there may be at once had the next one wait until their time was up, and their followers too."""
+
+    async def scene(loop: asyncio.AbstractEventLoop, port: int, callers: Callers) -> None:
+        with contextlib.ExitStack() as silent:
+            first, *others = [silent.enter_context(socket.socket()) for _ in range(300)]
+            for each in (first, *others):
+                each.setblocking(False)
+                await loop.sock_connect(each, ("127.0.0.1", port))
+            stream = await asyncio.to_thread(call, pem, port)
+            end, _ = await callers.get()
+            end.close()
+            stream.close()
+            assert await everything(loop, first) == b""  # it made room
+
+    play(pem, scene, patience=60)
 
 
 def test_who_vanishes_without_a_word_is_noticed(pem: Path) -> None:
