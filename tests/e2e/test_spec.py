@@ -107,3 +107,10 @@ def test_what_is_wrong_is_told(cli: Cli, tmp_path: Path, arguments: list[str], c
     done = cli("spec", "-b", str(tmp_path / "bundle"), *arguments)
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert not (tmp_path / "bundle").exists()
+
+
+def test_an_engine_on_another_machine_writes_no_bundle_there(cli: Cli) -> None:
+    done = cli("-H", "tcp://127.0.0.1:1", "spec", BUSYBOX)
+    assert done.returncode == 125
+    assert "on another machine" in done.stderr
+    assert "--config-only" in done.stderr

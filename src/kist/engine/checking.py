@@ -199,8 +199,10 @@ class Checker:
                 continue
             self._counts["exec"] += 1
             path = os.path.join(run, name)
-            with open(path, "rb") as file:
-                found = json.load(file)
+            try:
+                found = json.loads(process.read_file(path))
+            except FileNotFoundError:
+                continue  # forgotten just now
             if found["running"] and not process.exists(found["pid"]):
                 problem = Problem("process", path, "says that an exec'd process runs which does not")
                 yield Finding(problem, "recorded as ended with 255", partial(_end_exec, path, found))

@@ -21,6 +21,10 @@ from kist.spec import json as spec_json
 from kist.spec.container import Container, ExecOptions, ExecState
 
 _REMEMBERED = 1000
+# Seconds from an end, and from a creation that no start follows, after which one is forgotten; and between two looks.
+_ENDED_SECONDS = 300.0
+_UNUSED_SECONDS = 3600.0
+_LOOK_SECONDS = 60.0
 # Less than a monitor stays ready (``kist.runtime.execs.STAYS``).
 _READY_SECONDS = 9.0
 
@@ -32,8 +36,10 @@ class Execs:
         self._containers = containers
         self._means = means
         self._events = events
-        # Where an exec was made; others are looked for on disk. Only ever added to, and by one key, so no lock.
+        # Where an exec was made; others are looked for on disk. One key at a time is added or taken away, so no lock.
         self._owners: dict[str, str] = {}
+        # When a container's were looked through last for old ones, as time.monotonic has it.
+        self._looked: dict[str, float] = {}
         # When a container's monitor was told last to expect one, as above.
         self._announced: dict[str, float] = {}
         # What became of those whose container has ended since: it may have done so by what was executed, and who
@@ -48,6 +54,9 @@ class Execs:
         _refuse_paused(container)
         if not options.command:
             raise InvalidInput("No exec command specified")
+        if time.monotonic() > self._looked.get(container.id, 0.0) + _LOOK_SECONDS:
+            self._looked[container.id] = time.monotonic()
+            self.forget_old(container)
         identifier = secrets.token_hex(32)
         with open(self._options_path(container.id, identifier), "wb") as file:
             file.write(spec_json.encode(options))
@@ -65,6 +74,39 @@ class Execs:
         self._announced[container.id] = now
         kinds = planner.exec_namespaces(plan.EXEC_NAMESPACES, self._containers.ids(container))
         self._containers.guardians.tell(self._containers.places(container), {"op": "expect", "namespaces": kinds})
+
+    def forget_old(self, container: Container) -> None:
+        """Forget those that ended five minutes ago, as Docker does, and those that nobody has started in an hour.
+
+        What a probe executes every ten seconds would fill the run root otherwise, which is memory.
+        """
+        for identifier in self._noted(container):
+            if self._is_old(container.id, identifier):
+                # The state last: where there is one without options, this goes on.
+                for path in (self._options_path(container.id, identifier), self._state_path(container.id, identifier)):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
+                self._owners.pop(identifier, None)
+
+    def _noted(self, container: Container) -> set[str]:
+        """The ids of those that its run directory knows."""
+        names = names_in(self._containers.places(container).run)
+        found = {name.removeprefix("exec-").partition(".")[0] for name in names if name.startswith("exec-")}
+        return {identifier for identifier in found if identifier.isalnum()}
+
+    def _is_old(self, owner: str, identifier: str) -> bool:
+        now = time.time()
+        path = self._state_path(owner, identifier)
+        try:
+            if now < os.stat(path).st_mtime + _ENDED_SECONDS:
+                return False
+            return not json.loads(process.read_file(path))["running"]
+        except FileNotFoundError:
+            pass  # not started
+        try:
+            return now > os.stat(self._options_path(owner, identifier)).st_mtime + _UNUSED_SECONDS
+        except FileNotFoundError:
+            return False
 
     def options(self, identifier: str) -> ExecOptions:
         """What it was made with."""
@@ -142,10 +184,9 @@ class Execs:
     def _keep(self, container: Container) -> None:
         """Remember what became of a container's processes, whose files are about to go with its run directory."""
         self._announced.pop(container.id, None)
-        for name in names_in(self._containers.places(container).run):
-            identifier = name.removeprefix("exec-").removesuffix(".json")
-            if not name.startswith("exec-") or not identifier.isalnum():
-                continue
+        self._looked.pop(container.id, None)
+        for identifier in self._noted(container):
+            self._owners.pop(identifier, None)
             with contextlib.suppress(NotFound):
                 self._ended[identifier] = self._look(identifier)
         while len(self._ended) > _REMEMBERED:

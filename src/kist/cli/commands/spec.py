@@ -7,6 +7,7 @@ from kist.cli.common import working_directory
 from kist.cli.container_options import CONTAINER_OPTIONS
 from kist.cli.create_body import create_body
 from kist.cli.option import Command, Option
+from kist.cli.usage import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ def run(context: "Context", arguments: "Arguments") -> int:
     """Write the bundle, or print its configuration."""
     body = create_body(arguments, context.environment, working_directory())
     alone = arguments.flag("config_only")
+    if not alone and not context.wire.endpoint.socket:
+        raise UsageError("a bundle is written where the engine is, and this one is on another machine", command="spec",
+                         hint="print the configuration alone with --config-only, or run `kist spec` there")  # fmt: skip
     directory = "" if alone else os.path.abspath(arguments.get("bundle") or ".")
 
     def act() -> int:

@@ -1,0 +1,74 @@
+"""What is kept of exec'd processes, and for how long."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import until
+from kist.engine import Engine, execs
+from kist.errors import NotFound
+from kist.spec.container import Container, ContainerOptions, ExecOptions
+
+TRUE = ExecOptions(("true",))
+
+
+@pytest.fixture
+def container(engine: Engine, busybox: str) -> Iterator[Container]:
+    made = engine.create(ContainerOptions(image=busybox, command=("sleep", "1000"), network="none"))
+    engine.start(made)
+    yield made
+    engine.remove(made, force=True)
+
+
+def files(engine: Engine, container: Container) -> list[Path]:
+    return sorted(Path(engine.run_root, "containers", container.id).glob("exec-*"))
+
+
+def age(paths: list[Path], seconds: float) -> None:
+    then = time.time() - seconds
+    for path in paths:
+        os.utime(path, (then, then))
+
+
+def test_those_that_ended_long_ago_are_forgotten(
+    engine: Engine, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execs, "_LOOK_SECONDS", 0.0)
+    running = engine.exec_create(container, ExecOptions(("sleep", "1000")))
+    engine.exec_start(running, detach=True)
+    old = engine.exec_create(container, TRUE)
+    engine.exec_start(old, detach=True)
+    until(lambda: engine.exec_inspect(old).exit_code == 0)
+    waiting = engine.exec_create(container, TRUE)
+    age(files(engine, container), 299)
+    engine.exec_create(container, TRUE)
+    assert engine.exec_inspect(old).exit_code == 0
+    age(files(engine, container), 301)
+    new = engine.exec_create(container, TRUE)
+    with pytest.raises(NotFound):
+        engine.exec_inspect(old)
+    assert not [path for path in files(engine, container) if old in path.name]
+    assert engine.exec_inspect(running).running
+    assert [engine.exec_inspect(each).exit_code for each in (waiting, new)] == [None, None]
+
+
+def test_those_that_nobody_starts_are_forgotten_in_the_end(
+    engine: Engine, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execs, "_LOOK_SECONDS", 0.0)
+    unused = engine.exec_create(container, TRUE)
+    age(files(engine, container), 3601)
+    new = engine.exec_create(container, TRUE)
+    with pytest.raises(NotFound):
+        engine.exec_inspect(unused)
+    assert [path.name for path in files(engine, container)] == [f"exec-{new}.options.json"]
+
+
+def test_they_are_not_looked_through_at_each_creation(engine: Engine, container: Container) -> None:
+    first = engine.exec_create(container, TRUE)
+    age(files(engine, container), 3601)
+    engine.exec_create(container, TRUE)
+    assert engine.exec_inspect(first).exit_code is None
