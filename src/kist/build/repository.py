@@ -4,13 +4,14 @@ What is fetched is a stranger's: git runs without anybody's configuration (no ho
 credential helpers), asks nobody anything, and speaks four protocols that lead to other machines, for submodules too.
 """
 
+import base64
 import os
 import re
 import shutil
 import signal
 import subprocess
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from kist.errors import InvalidInput, NotFound, Unavailable, Unsupported, from_os_error
 from kist.store import directories
@@ -70,6 +71,24 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def settled_login(address: str) -> tuple[str, dict[str, str]]:
+    """An address without the login in it, and variables by which git shows that to this host alone.
+
+    Whoever is on the machine sees what git is called with, and what that calls; variables are seen by its user.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or "@" not in parts.netloc:
+        return address, {}
+    login, _, host = parts.netloc.rpartition("@")
+    name, _, password = login.partition(":")
+    encoded = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode("ascii")
+    return urlunsplit(parts._replace(netloc=host)), {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{host}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {encoded}",
+    }
+
+
 def check_out(url: str, directory: str) -> str:
     """Fetch what the address names into an empty directory, without its history; the directory that is the context.
 
@@ -83,14 +102,15 @@ def check_out(url: str, directory: str) -> str:
     program = shutil.which("git")
     if program is None:
         raise Unsupported("building from a Git repository needs the git program", hint="install git")
-    git = _Git(program, directory, shown(wanted.address))
+    address, login = settled_login(wanted.address)
+    git = _Git(program, directory, address, login)
     git.run("init", "--quiet")
-    if not git.tries("fetch", "--quiet", "--depth=1", "--", wanted.address, wanted.ref):
-        git.run("fetch", "--quiet", "--", wanted.address, wanted.ref)  # old servers give no part of a history
+    if not git.tries("fetch", "--quiet", "--depth=1", "--", address, wanted.ref):
+        git.run("fetch", "--quiet", "--", address, wanted.ref)  # old servers give no part of a history
     git.run("checkout", "--quiet", "--detach", "FETCH_HEAD")
     if os.path.isfile(os.path.join(directory, ".gitmodules")):
         # Addresses of submodules may be relative to that of the whole.
-        git.run("remote", "add", "origin", "--", wanted.address)
+        git.run("remote", "add", "origin", "--", address)
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
     context = _inside(directory, wanted.directory, shown(url))
     try:
@@ -112,9 +132,9 @@ def _inside(root: str, path: str, url: str) -> str:
 
 
 class _Git:
-    """The program, working in one directory."""
+    """The program, working in one directory, with further variables."""
 
-    def __init__(self, program: str, directory: str, address: str) -> None:
+    def __init__(self, program: str, directory: str, address: str, variables: dict[str, str]) -> None:
         self._settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
         self._program = program
         self._directory = directory
@@ -128,6 +148,7 @@ class _Git:
             "GIT_TERMINAL_PROMPT": "0",
             "HOME": os.devnull,
             "LC_ALL": "C",
+            **variables,
         }
 
     def run(self, *arguments: str) -> None:
