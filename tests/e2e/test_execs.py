@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from harness import until
 from kist.engine import Engine, execs
 from kist.errors import NotFound
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 
+pytestmark = needs.IN_PROCESS
 TRUE = ExecOptions(("true",))
 
 

@@ -1,9 +1,11 @@
 """Who makes a container's exec'd processes: goes in once, is not seen there, and goes in time."""
 
+import contextlib
 import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import needs
 from harness import until
 from kist.engine import Engine
+from kist.errors import KistError
 from kist.kernel.cgroup import Cgroup, detect
 from kist.runtime import launch
 from kist.spec.container import Container, ContainerOptions, ExecOptions
@@ -47,8 +50,24 @@ def zygotes(engine: Engine, container: Container) -> list[int]:
     """Those of a running container's monitor."""
     state = Path(engine.run_root, "containers", container.id, "state.json").read_text(encoding="ascii")
     monitor = json.loads(state)["monitor"]
-    children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text(encoding="ascii").split()
-    return [pid for pid in map(int, children) if Path(f"/proc/{pid}/comm").read_bytes() == b"kist-zygote\n"]
+    found = []
+    for pid in children(monitor):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/comm").read_bytes() == b"kist-zygote\n":
+                found.append(pid)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def _state(pid: int) -> str:
+    """A letter; empty when it has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_commands_one_after_the_other_are_made_by_one(engine: Engine, start: Start) -> None:
@@ -118,6 +137,38 @@ def test_another_takes_the_place_of_one_that_was_killed(engine: Engine, start: S
     until(lambda: Path(f"/proc/{zygote}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z")
     assert run(engine, container, "echo", "there") == "there\n"
     assert zygote not in zygotes(engine, container)
+
+
+def test_what_one_had_made_that_was_killed_before_it_told_is_ended_and_waited_for(engine: Engine, start: Start) -> None:
+    """Kills at random moments: some come between the making of a process and the word of it."""
+    container = start()
+    state = Path(engine.run_root, "containers", container.id, "state.json").read_text(encoding="ascii")
+    monitor = json.loads(state)["monitor"]
+    done = threading.Event()
+
+    def kill() -> None:
+        while not done.is_set():
+            for pid in zygotes(engine, container):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    said: list[str] = []
+    try:
+        deadline = time.monotonic() + 20
+        while len(said) < 3 and time.monotonic() < deadline:
+            try:
+                engine.exec(container, ExecOptions(("true",)))
+            except KistError as error:
+                said.append(str(error))
+    finally:
+        done.set()
+        killer.join()
+    assert said
+    assert set(said) == {"who was to execute the command has been killed"}
+    until(lambda: "Z" not in map(_state, children(monitor)))
+    assert len(children(monitor)) - len(zygotes(engine, container)) == 1, "the first process alone"
 
 
 def test_each_command_has_its_own_capabilities(engine: Engine, start: Start) -> None:

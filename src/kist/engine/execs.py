@@ -186,9 +186,9 @@ class Execs:
         self._announced.pop(container.id, None)
         self._looked.pop(container.id, None)
         for identifier in self._noted(container):
-            self._owners.pop(identifier, None)
             with contextlib.suppress(NotFound):
                 self._ended[identifier] = self._look(identifier)
+            self._owners.pop(identifier, None)
         while len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
 

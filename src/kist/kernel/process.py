@@ -206,6 +206,20 @@ def close_on_exec_from(first: int) -> None:
     libc.syscall(libc.SYS_CLOSE_RANGE, first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC)
 
 
+def children() -> list[int]:
+    """The children of this process, with those that have ended and nobody has waited for yet."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                parent = int(read_file(f"/proc/{name}/stat").rpartition(b")")[2].split()[1])
+            except OSError:
+                continue  # it has just ended
+            if parent == os.getpid():
+                found.append(int(name))
+    return found
+
+
 def start_time(pid: int) -> int:
     """When the process began, in clock ticks since boot: with the pid and the boot id it names a process for good.
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # Plans that are longer come in a file in memory: a packet has to fit into the socket's buffer.
 _LONGEST = 1 << 15
+_MOST_KNOWN = 4096
 
 
 class Zygotes:
@@ -42,6 +43,8 @@ class Zygotes:
         self._monitor = monitor
         self._zygote: Zygote | None = None
         self._is_wanted = False
+        # The numbers of those that were made, and who waits for each: nobody else may.
+        self._made: set[int] = set()
 
     def cloner(self, plan: Mapping[str, Any], *, stays: float = 0) -> Clone:
         """How a further process of the container is made, which enters its namespaces.
@@ -72,10 +75,48 @@ class Zygotes:
     def _clone(self, plan: Mapping[str, Any], context: operations.Context) -> tuple[int, int]:
         kinds, text = plan["namespaces"], plan["init"]
         try:
-            return self._have(kinds).clone(text, context)
+            return self._ask(kinds, text, context)
         except (BrokenPipeError, Unable):
             self.end()  # somebody has killed it meanwhile; or it has made other processes
-        return self._have(kinds).clone(text, context)
+        return self._ask(kinds, text, context)
+
+    def _ask(self, kinds: list[str], text: str, context: operations.Context) -> tuple[int, int]:
+        zygote = self._have(kinds)
+        try:
+            pid, pidfd = zygote.clone(text, context)
+        except Lost:
+            begun = process.start_time(zygote.pid)
+            self.end()
+            self._bury(begun)
+            # Not asked for again: it may have begun.
+            raise child.failed({"error": ("who was to execute the command has been killed",)}) from None
+        if len(self._made) >= _MOST_KNOWN:
+            self._made.intersection_update(process.children())
+        self._made.add(pid)
+        return pid, pidfd
+
+    def _bury(self, begun: int) -> None:
+        """Kill what a zygote has made that was killed before it told of it, and wait for that as it ends.
+
+        A zombie of the container's would keep its first process from ending.
+
+        Args:
+            begun: when the zygote began: what is older is not its child.
+        """
+        for pid in process.children():
+            if pid in self._made or pid == self._monitor.first.pid or process.start_time(pid) < begun:
+                continue
+            os.kill(pid, signal.SIGKILL)
+            self._reap_later(pid)
+
+    def _reap_later(self, pid: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        self._monitor.loop.watch(pidfd, events.READ, lambda _: self._reap(pid, pidfd))
+
+    def _reap(self, pid: int, pidfd: int) -> None:
+        self._monitor.loop.forget(pidfd)
+        os.close(pidfd)
+        os.waitpid(pid, 0)
 
     def _have(self, kinds: list[str]) -> Zygote:
         if self._zygote is not None and not self._zygote.fits(self._monitor.first, kinds):
@@ -98,6 +139,10 @@ class Zygotes:
         if self._zygote is not None:
             self._zygote.end()
             self._zygote = None
+
+
+class Lost(Exception):
+    """A zygote was killed while it made a child, which may be there and run."""
 
 
 class Unable(Exception):
@@ -123,8 +168,8 @@ class Zygote:
         self.may_stay = cgroup is not None
         entrance = cgroup.open_entrance() if cgroup is not None else None
         try:
-            self._pid = os.fork()
-            if self._pid == 0:
+            self.pid = os.fork()
+            if self.pid == 0:
                 _Inside(theirs, first, self._kinds, entrance, limits).serve()
         except OSError:
             self._channel.close()
@@ -151,21 +196,24 @@ class Zygote:
 
         Raises:
             OSError: as the kernel has it; EPIPE when the zygote has been killed before it was asked.
+            Lost: it has been killed since.
             Unable: this one has not the capabilities to give any more.
         """
         _send(self._channel, text.encode(), context.needs)
         message, descriptors = messages.receive(self._channel)
-        if message is not None and "unable" in message:
+        if message is None:
+            raise Lost
+        if "unable" in message:
             raise Unable
-        if message is None or "pid" not in message:
-            raise child.failed(message or {"error": (0, "the helper process died", None)})
+        if "pid" not in message:
+            raise child.failed(message)
         return message["pid"], descriptors[0]
 
     def end(self) -> None:
         """Have it end, and wait for that: what is mounted in the container is, for as long as somebody is in there."""
         self._channel.close()
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 def _send(channel: socket.socket, text: bytes, needs: tuple[int, ...]) -> None:
