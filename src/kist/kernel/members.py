@@ -133,7 +133,7 @@ class Members:
 
     def _is_below(self, pid: int) -> bool:
         """Whether an ancestor is one of them: the first process of a pid namespace is the child of one above."""
-        while self._pids and (pid := _parent(pid)) > 1:
+        while self._pids and (pid := process.parent(pid)) > 1:
             if _space(pid, "pid") == self._pids:
                 return True
         return False
@@ -194,14 +194,6 @@ def _space(pid: int, kind: str) -> str:
         return os.readlink(f"/proc/{pid}/ns/{kind}")
     except OSError:
         return ""
-
-
-def _parent(pid: int) -> int:
-    """0 when it has ended."""
-    try:
-        return int(process.read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
-    except OSError:
-        return 0
 
 
 def _state(pid: int) -> bytes:

@@ -208,16 +208,16 @@ def close_on_exec_from(first: int) -> None:
 
 def children() -> list[int]:
     """The children of this process, with those that have ended and nobody has waited for yet."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                parent = int(read_file(f"/proc/{name}/stat").rpartition(b")")[2].split()[1])
-            except OSError:
-                continue  # it has just ended
-            if parent == os.getpid():
-                found.append(int(name))
-    return found
+    own = os.getpid()
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal() and parent(int(name)) == own]
+
+
+def parent(pid: int) -> int:
+    """The process id of a process's parent; 0 when it has ended and been waited for."""
+    try:
+        return int(read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def start_time(pid: int) -> int:

@@ -110,6 +110,7 @@ class Zygotes:
             self._reap_later(pid)
 
     def _reap_later(self, pid: int) -> None:
+        self._made.add(pid)  # a frozen one lives on, and another look must not wait for it as well
         pidfd = os.pidfd_open(pid)
         self._monitor.loop.watch(pidfd, events.READ, lambda _: self._reap(pid, pidfd))
 
