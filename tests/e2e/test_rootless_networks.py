@@ -16,7 +16,7 @@ import pytest
 
 from dns import NameServer
 from faultroom import points
-from harness import BUSYBOX, until
+from harness import BUSYBOX, asking, until
 from kist.kernel import faults, netns, process, rtnetlink
 from kist.network import room
 from machines import SECONDS, Namespace, fetch, join, server, transact
@@ -85,14 +85,6 @@ def user(request: pytest.FixtureRequest, machine: Machine) -> User:
     return machine.user(*request.param)
 
 
-def asking(address: str, port: int) -> list[str]:
-    """A container's command that prints what a server says.
-
-    It never closes its own half of the connection first: pasta before 2024 then loses the end of the other.
-    """
-    return ["sh", "-c", f"mkfifo open; nc -w 5 {address} {port} 0<>open"]
-
-
 @pytest.fixture
 def web(user: User) -> Iterator[tuple[str, int]]:
     """A container that answers on a published port of the machine: its name, and the port."""
@@ -143,7 +135,7 @@ def test_a_build_step_reaches_it_too(user: User, machine: Machine) -> None:
     context = user.who.home / "context"
     context.mkdir(exist_ok=True)
     with server(machine.behind, BEHIND) as (port, _):
-        text = f"FROM {BUSYBOX}\nRUN nc -w 5 {BEHIND} {port} > /answer\n"
+        text = f"FROM {BUSYBOX}\nRUN mkfifo open && nc -w 5 {BEHIND} {port} 0<>open > /answer\n"
         (context / "Dockerfile").write_text(text)
         user.good("build", "--no-cache", "-t", "fetched", str(context))
     assert user.good("run", "--rm", "--network", "none", "fetched", "cat", "/answer") == "hello"
@@ -336,8 +328,7 @@ def _children(pid: int) -> list[int]:
 def test_containers_reach_each_other_at_addresses_of_their_own(user: User) -> None:
     name = user.good("run", "-d", BUSYBOX, "sh", "-c", "echo hello | nc -l -p 7000")
     address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
-    script = f"until nc -w 5 {address} 7000; do sleep 0.1; done"
-    assert user.good("run", "--rm", BUSYBOX, "sh", "-c", script) == "hello"
+    assert user.good("run", "--rm", BUSYBOX, *asking(address, 7000)) == "hello"
     user.good("rm", "-f", name)
 
 
@@ -375,8 +366,7 @@ def test_a_published_port_outlives_monitor_keeper_and_engine(
     assert hello(machine.space, "127.0.0.1", port) == b"hello\n"
     # The next engine is in the same network.
     address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
-    script = f"until nc -w 5 {address} 80; do sleep 0.1; done"
-    assert user.good("run", "--rm", BUSYBOX, "sh", "-c", script) == "hello"
+    assert user.good("run", "--rm", BUSYBOX, *asking(address, 80)) == "hello"
 
 
 def _parent(pid: int) -> int:
