@@ -97,7 +97,7 @@ async def _feed(call: Call, ours: socket.socket, upload: _Upload, begun: "asynci
 
     whole = False
     try:
-        async with call.api.uploads.turn(give_up) as turn:
+        async with call.api.uploads.turn(give_up, call.caller) as turn:
             begun.set_result(None)
             if call.request.body_exists:
                 await call.expect()
@@ -142,7 +142,7 @@ async def with_download(
         if transport is not None:
             transport.abort()  # which cancels this call
 
-    async with call.api.downloads.turn(give_up) as turn:
+    async with call.api.downloads.turn(give_up, call.caller) as turn:
         return await _download(call, content_type, function, headers, turn)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from kist.api.http import BaseRequest, HttpVersion11, RequestPayloadError, Response, StreamResponse
 from kist.api.patience import TooSlow
 from kist.api.places import Place
+from kist.api.shares import OWNER, Caller
 from kist.api.visitors import is_owners
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
@@ -72,11 +73,11 @@ class Call:
         fields: the path's fields, percent-decoded.
         version: of the API, from the path's prefix; the newest where there is none.
         noted: the call in the audit log.
-        patient: whether its short calls too have threads of their own.
+        caller: whose places its threads and bodies take.
     """
 
     __slots__ = (
-        "_query", "_query_text", "_unread", "api", "engine", "fields", "noted", "patient", "request", "version",
+        "_query", "_query_text", "_unread", "api", "caller", "engine", "fields", "noted", "request", "version",
     )  # fmt: skip
 
     def __init__(
@@ -95,7 +96,7 @@ class Call:
         self.fields = fields
         self.version = version
         self.noted = noted
-        self.patient = False
+        self.caller: Caller = OWNER
         self._unread = unread
         self._query_text = query
         self._query: dict[str, list[str]] | None = None
@@ -235,13 +236,13 @@ class Call:
 
     async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """The result of a short blocking call."""
-        if self.patient:
+        if self.caller is not OWNER:
             return await self.run_long(function, *arguments, **options)
         return await self.api.workers.run(function, *arguments, **options)
 
     async def run_long(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """The result of a blocking call that may take long."""
-        return await self.api.workers.run_long(function, *arguments, **options)
+        """The result of a blocking call that may take long, or wait for somebody."""
+        return await self.api.workers.run_for(self.caller, function, *arguments, **options)
 
     @property
     def from_docker(self) -> bool:

@@ -28,7 +28,7 @@ async def admit(call: "Call", route: "Route") -> None:
         NotFound: there is no such container or process.
     """
     # A guest may keep the engine waiting (by a file system of its own, say), but not the threads that root's calls use.
-    call.patient = True
+    call.caller = (call.place.name, peers.uid_of(call.connection))
     scope = call.place.scope
     if scope is not None:
         return await _admit_by_role(call, route, scope)

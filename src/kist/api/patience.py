@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from kist.api.shares import OWNER, Caller, Shares
 from kist.errors import KistError, Unavailable
 
 
@@ -18,7 +19,7 @@ class Patience(msgspec.Struct, frozen=True):
         head: from the first byte of a request's head to its last.
         body: from the head to the last byte of a body that is read whole (JSON).
         stall: without a byte of a body that is worked on while it comes, or of one that the client takes.
-        bodies: how many of these hold a thread at once, in each direction.
+        bodies: how many of these hold a thread at once, in each direction (``kist.api.shares``).
         turn: how long another waits until one of them has moved.
         look: how often each is looked at while others wait: then it moves ``pace`` bytes between two looks, or goes.
         pace: see there.
@@ -43,38 +44,39 @@ class TooSlow(KistError):
 
 
 class Turns:
-    """Bodies of one direction, each of which holds a thread while it moves; those beyond the bound wait for a turn.
+    """Bodies of one direction, each of which holds a thread while it moves; those beyond a caller's share wait.
 
     Used in the event loop only.
     """
 
     def __init__(self, patience: Patience) -> None:
         self.patience = patience
-        self._places = asyncio.Semaphore(patience.bodies)
-        self.waiting = 0
+        self._shares = Shares(patience.bodies)
+
+    def waiting(self, caller: Caller = OWNER) -> int:
+        """How many bodies of a caller wait for a turn."""
+        return self._shares.waiting(caller)
 
     @contextlib.asynccontextmanager
-    async def turn(self, on_slow: Callable[[], None]) -> AsyncIterator["Turn"]:
-        """One body's turn; ``on_slow`` is called when its client keeps a thread that others wait for, or stalls.
+    async def turn(self, on_slow: Callable[[], None], caller: Caller = OWNER) -> AsyncIterator["Turn"]:
+        """One body's turn; ``on_slow`` is called when its client stalls, or is slow and others of the caller wait.
 
         Raises:
             Unavailable: none of the others has ended in time.
         """
-        self.waiting += 1
         try:
             async with asyncio.timeout(self.patience.turn):
-                await self._places.acquire()
+                await self._shares.take(caller)
         except TimeoutError:
+            many = self._shares.limit(caller)
             raise Unavailable(
-                f"{self.patience.bodies} archives are being sent or received already", hint="try again in a moment"
+                f"{many} archives are being sent or received already", hint="try again in a moment"
             ) from None
-        finally:
-            self.waiting -= 1
         try:
-            with Turn(self, on_slow) as made:
+            with Turn(self, on_slow, caller) as made:
                 yield made
         finally:
-            self._places.release()
+            self._shares.give_back(caller)
 
 
 class Turn:
@@ -85,8 +87,9 @@ class Turn:
         awaits_client: it is the client's to send or to take more, and not ours.
     """
 
-    def __init__(self, turns: Turns, on_slow: Callable[[], None]) -> None:
+    def __init__(self, turns: Turns, on_slow: Callable[[], None], caller: Caller) -> None:
         self._turns = turns
+        self._caller = caller
         self._on_slow = on_slow
         self._loop = asyncio.get_running_loop()
         self._seen = 0
@@ -108,7 +111,7 @@ class Turn:
         moved, self._seen = self.moved - self._seen, self.moved
         if moved or not self.awaits_client:
             self._stalled_since = now
-        crowded = self._turns.waiting and self.awaits_client and moved < patience.pace
+        crowded = self._turns.waiting(self._caller) and self.awaits_client and moved < patience.pace
         if crowded or now - self._stalled_since >= patience.stall:
             self._on_slow()
         else:

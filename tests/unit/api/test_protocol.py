@@ -289,7 +289,7 @@ def test_those_beyond_the_bound_wait_for_a_turn_and_no_longer_than_may_be() -> N
                 async with turns.turn(lambda: None):
                     pass
         async with turns.turn(lambda: None):
-            assert turns.waiting == 0
+            assert turns.waiting() == 0
 
     asyncio.run(run())
 

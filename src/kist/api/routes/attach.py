@@ -82,7 +82,7 @@ async def _join(call: Call, wanted: dict[str, bool], *, raw: bool) -> _Joined:
         container = await call.run(call.engine.container, call.fields["id"])
         engine, before = await _open_with_log(call, container, wanted, raw=raw or container.options.tty)
     elif call.flag("stream"):
-        container, engine = await call.run(_open, call.engine, call.fields["id"], wanted)
+        container, engine = await call.run_long(_open, call.engine, call.fields["id"], wanted)
         before = None
     else:
         container, before = await call.run(call.engine.container, call.fields["id"]), None
@@ -108,7 +108,7 @@ async def _open_with_log(
     if not call.flag("stream"):
         return _ended(), Replay(stream, log)
     try:
-        engine, place = await call.run(call.engine.open_attach_after_log, container.id, **wanted)
+        engine, place = await call.run_long(call.engine.open_attach_after_log, container.id, **wanted)
     except BaseException:
         log.close()
         raise
@@ -128,7 +128,7 @@ async def wait(call: Call) -> StreamResponse:
     condition = next((known for known in _CONDITIONS if known == text), None)
     if condition is None:
         raise InvalidInput(f'invalid condition: "{text}"', hint="a condition is " + ", ".join(_CONDITIONS))
-    ended = await call.run(call.engine.open_wait, call.fields["id"], condition)
+    ended = await call.run_long(call.engine.open_wait, call.fields["id"], condition)
     with contextlib.closing(ended):
         ended.setblocking(False)
         if not call.follows("a wait answers its headers at once"):

@@ -92,7 +92,7 @@ async def start(call: Call) -> StreamResponse:
         )
     if call.text("checkpoint"):
         raise Unsupported("checkpoints are not supported yet")
-    changed = await call.run(_start, call.engine, call.fields["id"])
+    changed = await call.run_long(_start, call.engine, call.fields["id"])
     return call.done(204 if changed else 304)
 
 
@@ -136,7 +136,7 @@ async def kill(call: Call) -> StreamResponse:
     """Send a signal."""
     name = call.fields["id"]
     try:
-        await call.run(call.engine.kill, name, call.text("signal") or "KILL")
+        await call.run_long(call.engine.kill, name, call.text("signal") or "KILL")
     except NotFound as error:
         raise NotFound(f"cannot kill container: {name}: {error}", hint=error.hint) from error
     return call.done()
@@ -167,7 +167,7 @@ async def rename(call: Call) -> StreamResponse:
 async def resize(call: Call) -> StreamResponse:
     """Tell a container's terminal its size."""
     height, width = read_size(call)
-    await call.run(call.engine.resize, call.fields["id"], height, width)
+    await call.run_long(call.engine.resize, call.fields["id"], height, width)
     return call.done(200)
 
 

@@ -22,13 +22,13 @@ async def unpause(call: Call) -> StreamResponse:
 async def update(call: Call) -> StreamResponse:
     """Change limits and the restart policy."""
     changes, restart = read_update(await call.json(operation="ContainerUpdate"))
-    warnings = await call.run(call.engine.update, call.fields["id"], changes, restart)
+    warnings = await call.run_long(call.engine.update, call.fields["id"], changes, restart)
     return call.reply({"Warnings": list(warnings)})
 
 
 async def top(call: Call) -> StreamResponse:
     """Its processes, as ps on the host shows them."""
-    titles, rows = await call.run(call.engine.top, call.fields["id"], call.text("ps_args"))
+    titles, rows = await call.run_long(call.engine.top, call.fields["id"], call.text("ps_args"))
     return call.reply({"Titles": titles, "Processes": rows})
 
 

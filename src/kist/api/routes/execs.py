@@ -31,7 +31,7 @@ async def start(call: Call) -> StreamResponse:
     """Run it, detached or joined with the connection."""
     wanted = read_exec_start(await call.json(required=False, operation="ExecStart"))
     try:
-        options, stream = await call.run(_start, call.engine, call.fields["id"], wanted)
+        options, stream = await call.run_long(_start, call.engine, call.fields["id"], wanted)
     except (CommandNotFound, CommandNotExecutable, InvalidInput) as error:
         if wanted.detach or not call.from_docker:
             raise
@@ -41,7 +41,7 @@ async def start(call: Call) -> StreamResponse:
     leaving = None
     if options.tty and options.open_stdin:
         keys = keys_of(call, options.detach_keys)
-        leaving = Leaving(keys, partial(call.run, call.engine.exec_leave, call.fields["id"]))
+        leaving = Leaving(keys, partial(call.run_long, call.engine.exec_leave, call.fields["id"]))
     content_type = stream_type(call, tty=options.tty)
     return await hijack(call, stream, content_type, forward=options.open_stdin, leaving=leaving)
 
@@ -90,7 +90,7 @@ async def inspect(call: Call) -> StreamResponse:
 
 async def resize(call: Call) -> StreamResponse:
     """Tell its terminal its size."""
-    await call.run(call.engine.exec_resize, call.fields["id"], *read_size(call))
+    await call.run_long(call.engine.exec_resize, call.fields["id"], *read_size(call))
     return call.done(200)
 
 

@@ -59,7 +59,7 @@ async def spec(call: Call) -> StreamResponse:
 
 async def leave_exec(call: Call) -> StreamResponse:
     """Tell that the client of an exec is about to detach, so that its end of the stream is not taken for its own."""
-    await call.run(call.engine.exec_leave, call.fields["id"])
+    await call.run_long(call.engine.exec_leave, call.fields["id"])
     return call.done()
 
 

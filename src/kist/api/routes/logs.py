@@ -30,7 +30,7 @@ async def logs(call: Call) -> StreamResponse:
     with contextlib.closing(log):
         stream = LogStream(call, log, form, tty=tty)
         # The follower is there before the first reading, so no line falls between the two.
-        follower = await call.run(call.engine.open_follow, container.id) if form.follow else None
+        follower = await call.run_long(call.engine.open_follow, container.id) if form.follow else None
         with contextlib.closing(follower) if follower else contextlib.nullcontext():
             response = await call.stream(stream_type(call, tty=tty))
             await _copy(stream.read(), response)
