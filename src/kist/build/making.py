@@ -1,0 +1,87 @@
+"""From a step's work to its layer: taken from the cache or from another image where it is there, else made."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kist.build import cache
+from kist.build.cache import Made, StepCache
+from kist.build.donors import Donors
+from kist.build.plan import Action
+from kist.build.result import Result
+from kist.build.work import Fill, Work
+from kist.errors import KistError
+from kist.image.filling import filling_of
+from kist.spec.digest import Digest
+from kist.spec.image import Layer
+from kist.spec.mount import Mount
+from kist.store import directories
+
+if TYPE_CHECKING:
+    from kist.engine.engine import Engine
+
+
+class Maker:
+    """Makes layers.
+
+    Args:
+        engine: keeps them.
+        step_cache: what was made before.
+        donors: images whose steps are taken where they are the same.
+    """
+
+    def __init__(self, engine: "Engine", step_cache: StepCache, donors: Donors) -> None:
+        self._engine = engine
+        self._cache = step_cache
+        self._donors = donors
+
+    def make(self, below: Result, action: Action, work: Work) -> tuple[Made, bool]:
+        """What the work makes on top of ``below``, and whether it was there.
+
+        Files of another stage are not even looked at where that stage is the same as last time.
+
+        Raises:
+            KistError: the work failed. The snapshot that it was filling is gone then.
+        """
+        if not work.origins:
+            return self._made(below, cache.key(below.identity, action, work.contents()), work)
+        quick = cache.key(below.identity, action, ("tree", *work.origins))
+        made = self._cache.get(quick, below.layers)
+        if made is not None:
+            return made, True
+        made, cached = self._made(below, cache.key(below.identity, action, work.contents()), work)
+        self._cache.put(quick, made)
+        return made, cached
+
+    def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
+        made = self._cache.get(key, below.layers)
+        if made is not None:
+            return made, True
+        made = self._donors.find(below, work.words) if work.words else None
+        if made is not None:
+            self._cache.put(key, made)
+            return made, True
+        layer = self._layer(below.chain, work.fill)
+        made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
+        self._cache.put(key, made)
+        return made, False
+
+    def _layer(self, parent: Digest | None, fill: Fill) -> Layer | None:
+        """The layer of what ``fill`` changes; None where it changes nothing."""
+        snapshot = f"build-{uuid.uuid4().hex}"
+        mounts = self._engine.store.snapshots.prepare(snapshot, parent)
+        try:
+            fill(snapshot, mounts)
+            return self._engine.catalogue.commit_snapshot(snapshot, parent)
+        except BaseException:
+            self._discard(snapshot, mounts)
+            raise
+
+    def _discard(self, snapshot: str, mounts: Sequence[Mount]) -> None:
+        """Take away what a failed step left; what went wrong before is what counts, so nothing is raised."""
+        with suppress(KistError, OSError):
+            # The files first: a full disk has no room even for the note that the snapshot is gone.
+            directories.remove_tree(filling_of(mounts).directory)
+            self._engine.catalogue.discard_snapshot(snapshot)

@@ -1,0 +1,93 @@
+"""RUN: a step's command in a container on the step's snapshot, and what it prints."""
+
+import codecs
+import secrets
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kist.build.plan import Run
+from kist.errors import StepFailed
+from kist.spec.build import StepOptions
+from kist.spec.image import ContainerConfig
+from kist.spec.interface import Progress
+from kist.spec.mount import Mount
+from kist.spec.progress import StepOutput, StepProgress, StepRuns
+
+if TYPE_CHECKING:
+    from kist.engine.engine import Engine
+
+
+class Command:
+    """One step's command.
+
+    Args:
+        engine: runs it.
+        step_id: which step it is of.
+        action: what to run.
+        options: what commands have.
+        progress: told of its container and of what it prints.
+    """
+
+    def __init__(self, engine: "Engine", step_id: str, action: Run, options: StepOptions, progress: Progress) -> None:
+        self._engine = engine
+        self._step_id = step_id
+        self._action = action
+        self._options = options
+        self._progress = progress
+
+    def fill(self, snapshot: str, mounts: Sequence[Mount]) -> None:
+        """Run it, and see it end with 0.
+
+        Raises:
+            StepFailed: it ended with another code.
+        """
+        del mounts
+        action = self._action
+        config = ContainerConfig(
+            env=(*action.environment, *action.proxies), user=action.user, working_dir=action.working_dir
+        )
+        identifier = secrets.token_hex(32)
+        self._progress(StepRuns(self._step_id, identifier))
+        output = _Output(self._step_id, self._progress)
+        try:
+            code = self._engine.run_step(
+                snapshot, action.argv, config=config, options=self._options, output=output, identifier=identifier
+            )
+        finally:
+            output.end()
+        if code:
+            raise StepFailed(
+                f"The command '{' '.join(action.argv)}' returned a non-zero code: {code}",
+                hint="the steps before it are kept; correct the command and build again",
+                exit_code=code,
+            )
+
+
+class _Output:
+    """A command's output as text events; a character that is cut between two reads stays whole.
+
+    Of a silent one it is told from time to time that it goes on: whoever listens may end it then.
+    """
+
+    def __init__(self, step_id: str, progress: Progress) -> None:
+        self._step_id = step_id
+        self._progress = progress
+        self._began = time.monotonic()
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        if data:
+            self._tell(stream, self._decoders[stream].decode(data))
+        else:
+            self._progress(StepProgress(self._step_id, int(time.monotonic() - self._began), 0, "seconds"))
+
+    def end(self) -> None:
+        """Tell what is left of a character that was never finished."""
+        for stream, decoder in self._decoders.items():
+            self._tell(stream, decoder.decode(b"", final=True))
+
+    def _tell(self, stream: str, text: str) -> None:
+        if text:
+            self._progress(StepOutput(self._step_id, stream, text))

@@ -1,0 +1,43 @@
+"""What a step does to the tree that it stands on, apart from when it is done and where it is kept."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from kist.kernel.trees import open_tree_of
+from kist.spec.mount import Mount
+
+Fill = Callable[[str, Sequence[Mount]], None]
+"""Does a step's work: gets the key and the mounts of the active snapshot."""
+
+
+def _nothing() -> tuple[str, ...]:
+    return ()
+
+
+class Work(NamedTuple):
+    """One step's work.
+
+    Attributes:
+        fill: does it; what it raises ends the step, whose snapshot is taken away then.
+        contents: digests of the files that it reads, for its cache key. May take long, and is asked only when needed.
+        origins: identities of the trees that it reads files of, where it reads from no others: where these are the
+            same as before, so are the files, and ``contents`` is not asked.
+        words: the line of the history by which another image may have done it; empty where words do not say it all.
+    """
+
+    fill: Fill
+    contents: Callable[[], tuple[str, ...]] = _nothing
+    origins: tuple[str, ...] = ()
+    words: str = ""
+
+
+@contextmanager
+def opened(mounts: Sequence[Mount]) -> Iterator[int]:
+    """A descriptor of the tree that mounts make, for the time of the block."""
+    root = open_tree_of([(mount.type, mount.source, mount.options) for mount in mounts])
+    try:
+        yield root
+    finally:
+        os.close(root)
