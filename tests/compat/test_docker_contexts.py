@@ -29,10 +29,13 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(tmp_path: Path, pem: Path) -> Ask:
-    """Run ``kist`` or ``docker`` with a configuration of the test's own; its standard output."""
-    roots = {"KIST_RUN": str(tmp_path / "run"), "KIST_ROOT": str(tmp_path / "data")}
-    environment = {**os.environ, **roots, "DOCKER_CONFIG": str(tmp_path / "config"), "NO_COLOR": "1"}
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+    """Run ``kist`` or ``docker`` with a configuration of the test's own; its standard output.
+
+    There is no ``KIST_RUN``, before which no current context holds. Nothing here calls an engine that is there.
+    """
+    own = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run"), "KIST_ROOT": str(tmp_path / "data")}
+    environment = {**os.environ, **own, "DOCKER_CONFIG": str(tmp_path / "config"), "NO_COLOR": "1"}
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "KIST_RUN"):
         environment.pop(name, None)
 
     def run(program: str, *words: str, code: int = 0, stdin: bytes = b"", **variables: str) -> str:
@@ -94,7 +97,7 @@ def test_what_one_client_exports_the_other_one_imports(ask: Ask, tmp_path: Path,
 
 
 @needs_docker
-def test_the_order_of_host_and_context_is_dockers(ask: Ask) -> None:
+def test_the_order_of_host_and_context_is_dockers(ask: Ask, tmp_path: Path) -> None:
     for name in ("one", "two"):
         ask("docker", "context", "create", name, "--docker", f"host=unix:///{name}")
     ask("docker", "context", "use", "one")
@@ -114,6 +117,13 @@ def test_the_order_of_host_and_context_is_dockers(ask: Ask) -> None:
         assert answers[0][0] == answers[1][0], (words, variables)
         if "/var/run" not in answers[0][1]:
             assert answers[0][1] == answers[1][1], (words, variables)
+    # A run root that is named is an engine that is named; Docker's client does not know it.
+    here = f"unix://{tmp_path}/mine/engine.sock"
+    mine = {"KIST_RUN": str(tmp_path / "mine")}
+    assert ask("kist", "context", "show", **mine) == "default"
+    assert ask("kist", "context", "inspect", "-f", "{{.Endpoints.docker.Host}}", **mine) == here
+    assert ask("kist", "context", "show", **mine, DOCKER_CONTEXT="two") == "two"
+    assert "unix:///three" in ask("kist", "ps", code=1, **mine, DOCKER_HOST="unix:///three")
     assert "both --host and --context" in ask("kist", "-H", "unix:///x", "-c", "one", "ps", code=1)
     assert 'context "three" does not exist' in ask("kist", "-c", "three", "ps", code=1)
     assert 'context "three" does not exist' in ask("kist", "ps", code=1, DOCKER_CONTEXT="three")
@@ -121,9 +131,10 @@ def test_the_order_of_host_and_context_is_dockers(ask: Ask) -> None:
 
 def test_a_new_context_is_as_what_holds_or_as_another_one(ask: Ask, tmp_path: Path) -> None:
     def host(name: str) -> str:
-        return ask("kist", "context", "inspect", "-f", "{{.Endpoints.docker.Host}}", name)
+        return ask("kist", "context", "inspect", "-f", "{{.Endpoints.docker.Host}}", name, **mine)
 
-    ask("kist", "context", "create", "own")
+    mine = {"KIST_RUN": str(tmp_path / "run")}
+    ask("kist", "context", "create", "own", **mine)
     assert host("own") == host("default") == f"unix://{tmp_path}/run/engine.sock"
     ask("kist", "context", "create", "far", "--docker", "host=ssh://me@far", "--description", "far away")
     ask("kist", "context", "create", "copy", "--from", "far")

@@ -171,5 +171,12 @@ def test_versions_and_info(cli: Any) -> None:
     text = cli.good("version")
     assert "Client:" in text
     assert "API version:" in text
+    place = f"unix://{cli.directory}/run/engine.sock"
+    assert f"Endpoint:     {place}" in text
+    assert f"Context:        default ({place})\n" in cli.good("info")
+    cli.good("context", "create", "mine")
+    assert "Context:      mine" in cli.good("-c", "mine", "version")
+    assert cli.good("-c", "mine", "version", "-f", "{{.Client.Context}}") == "mine"
+    assert cli.good("context", "rm", "mine") == "mine"
     assert cli.good("--version").startswith("Kist version ")
     assert str(cli.directory / "data") in cli.good("info")

@@ -141,7 +141,11 @@ def _nothing(_context: Context, _arguments: Arguments) -> int:
 
 
 OF_AN_ENGINE = (
-    Option("-c --context", "Context to connect by (default: $DOCKER_CONTEXT, else the current one)", "NAME"),
+    Option(
+        "-c --context",
+        "Context to connect by (default: $DOCKER_CONTEXT, else, unless KIST_RUN is set, the current one)",
+        "NAME",
+    ),
     Option("--tls", "Use TLS for tcp://, whatever the engine shows"),
     Option("--tlsverify", "Use TLS for tcp://, and trust no engine that cannot show who it is"),
     Option(

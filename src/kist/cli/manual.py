@@ -18,9 +18,10 @@ _FILES = (
     ("/run/kist/engine.sock", "Where root's engine listens; $XDG_RUNTIME_DIR/kist/engine.sock for others."),
 )
 _ENVIRONMENT = (
-    ("DOCKER_HOST", "The engine to talk to, as unix:///path."),
+    ("DOCKER_HOST", "The engine to talk to, as unix:///path, tcp://host or ssh://host."),
+    ("DOCKER_CONTEXT", "The engine to talk to, as the name of a context."),
     ("DOCKER_CONFIG", "The directory of the client configuration."),
-    ("KIST_ROOT, KIST_RUN", "The data root and the run root of the engine."),
+    ("KIST_ROOT, KIST_RUN", "The data root and the run root of the engine; KIST_RUN goes before the current context."),
     ("NO_COLOR", "When it is set, nothing is coloured."),
 )
 

@@ -64,7 +64,9 @@ def resolve(
     tls: "Tls | None" = None,
     config: str = "",
 ) -> Endpoint:
-    """The endpoint, by Docker's order: ``-H`` or ``--context``, ``$DOCKER_HOST``, ``$DOCKER_CONTEXT``, the current one.
+    """The endpoint, by Docker's order, in which who names a run root has named an engine.
+
+    That is ``-H`` or ``--context``, ``$DOCKER_HOST``, ``$DOCKER_CONTEXT``, ``$KIST_RUN``, the current context.
 
     Args:
         environment: as ``os.environ``.
@@ -118,10 +120,15 @@ def config_directory(environment: "Mapping[str, str]") -> str:
 
 
 def chosen_context(environment: "Mapping[str, str]", config: str) -> str:
-    """The context that holds where neither ``-H`` nor ``--context`` is given; empty for the default one."""
+    """The context that holds where neither ``-H`` nor ``--context`` is given; empty for the default one.
+
+    What somebody stored once does not go before what the environment says now.
+    """
     if environment.get("DOCKER_HOST"):
         return ""
-    return environment.get("DOCKER_CONTEXT") or str(read_config(config).get("currentContext") or "")
+    if name := environment.get("DOCKER_CONTEXT"):
+        return name
+    return "" if environment.get("KIST_RUN") else str(read_config(config).get("currentContext") or "")
 
 
 def read_config(config: str) -> "Mapping[str, object]":

@@ -72,8 +72,8 @@ def test_a_host_or_a_context_is_chosen_in_dockers_order(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for name in ("one", "two"):
         store.create(name, {"Endpoints": {"docker": {"Host": f"unix:///{name}"}}}, {})
-    environment = {"DOCKER_CONFIG": str(tmp_path), "KIST_RUN": "/run/own"}
-    own = "unix:///run/own/engine.sock"
+    environment = {"DOCKER_CONFIG": str(tmp_path), "KIST_ROOT": "/data"}
+    own = "unix:///run/kist/engine.sock"
     assert resolve(environment, 0).host == own
     store.use("one")
     assert resolve(environment, 0).host == "unix:///one"
@@ -83,6 +83,13 @@ def test_a_host_or_a_context_is_chosen_in_dockers_order(tmp_path: Path) -> None:
     assert resolve({**environment, "DOCKER_HOST": "unix:///three"}, 0, context="two").host == "unix:///two"
     assert resolve({**environment, "DOCKER_CONTEXT": "two"}, 0, "unix:///four").host == "unix:///four"
     assert resolve(environment, 0, context="default").host == own
+    # Who names a run root has named an engine: the stored context gives way to it, what is said now does not.
+    named = {**environment, "KIST_RUN": "/run/own"}
+    assert resolve(named, 0).host == "unix:///run/own/engine.sock"
+    assert resolve({**named, "DOCKER_CONTEXT": "two"}, 0).host == "unix:///two"
+    assert resolve({**named, "DOCKER_HOST": "unix:///three"}, 0).host == "unix:///three"
+    assert resolve(named, 0, context="one").host == "unix:///one"
+    assert resolve(named, 0, "unix:///four").host == "unix:///four"
     with pytest.raises(InvalidInput, match="both --host and --context"):
         resolve(environment, 0, "unix:///four", context="one")
     with pytest.raises(NotFound, match='context "three" does not exist') as caught:

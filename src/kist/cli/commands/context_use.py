@@ -16,10 +16,12 @@ def use(context: "Context", arguments: "Arguments") -> int:
     [name] = arguments.operands
     Store(context.config).use(name)
     context.say(name)
-    if context.environment.get("DOCKER_HOST"):
-        context.warn(
-            f"DOCKER_HOST is set, and goes before the current context; to use {name!r}, unset it or write -c {name}"
-        )
+    for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "KIST_RUN"):
+        if context.environment.get(variable):
+            context.warn(
+                f"{variable} is set, and goes before the current context; to use {name!r}, unset it or write -c {name}"
+            )
+            break
     context.note(f'Current context is now "{name}"')
     return 0
 
@@ -63,8 +65,8 @@ COMMAND = Command(
     "CONTEXT",
     least=1,
     most=1,
-    about="It holds for every command without -H, -c, DOCKER_HOST and DOCKER_CONTEXT, of Kist and of Docker. "
-    "`default` is what there is without contexts.",
+    about="It holds for every command without -H, -c, DOCKER_HOST, DOCKER_CONTEXT and KIST_RUN, of Kist and of Docker, "
+    "which does not know KIST_RUN. `default` is what there is without contexts.",
 )
 SHOW = Command("context show", show)
 RM = Command(

@@ -20,6 +20,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     info = context.wire.call("GET", "/kist/info")
     version = info["version"]
     rows = [
+        ("Context", f"{context.context_name()} ({context.endpoint().host})"),
         ("Version", version["version"]),
         ("Containers", f"{info['containers']} ({info['running']} running, {info['paused']} paused)"),
         ("Images", info["images"]),

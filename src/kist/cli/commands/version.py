@@ -19,13 +19,16 @@ def run(context: "Context", arguments: "Arguments") -> int:
     from kist import __version__  # noqa: PLC0415 - kist itself is imported already
 
     if form := arguments.text("format"):
-        return show(context, form, {"Client": _client(__version__), "Server": context.wire.call("GET", "/version")})
+        both = {"Client": _client(context, __version__), "Server": context.wire.call("GET", "/version")}
+        return show(context, form, both)
     python = ".".join(map(str, sys.version_info[:3]))
     machine = os.uname()
-    _block(context, "Client", [("Version", __version__), ("Python", python), ("OS/Arch", f"linux/{machine.machine}")])
+    rows = [("Version", __version__), ("Python", python), ("OS/Arch", f"linux/{machine.machine}")]
+    _block(context, "Client", [*rows, ("Context", context.context_name())])
     told = context.wire.call("GET", "/version")
     context.say("")
     rows = [
+        ("Endpoint", context.endpoint().host),
         ("Version", told["Version"]),
         ("API version", f"{told['ApiVersion']} (minimum version {told['MinAPIVersion']})"),
         ("Python", told["GoVersion"].partition("Python ")[2].rstrip(")") or "-"),
@@ -36,7 +39,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     return 0
 
 
-def _client(version: str) -> "dict[str, Any]":
+def _client(context: "Context", version: str) -> "dict[str, Any]":
     """The client's side in Docker's fields."""
     from kist.spec.docker.versions import API_VERSION  # noqa: PLC0415 - for those who ask for a format
 
@@ -50,7 +53,7 @@ def _client(version: str) -> "dict[str, Any]":
         "Os": "linux",
         "Arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
         "BuildTime": "",
-        "Context": "default",
+        "Context": context.context_name(),
     }
 
 
