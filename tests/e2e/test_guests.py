@@ -383,7 +383,11 @@ def test_a_build_of_a_guest_is_nobody_on_the_host(room: Room) -> None:
     for target in ("/etc/shadow", "../../../../../../../../etc/shadow"):
         linked = context(f"FROM {BUSYBOX}\nCOPY link /copied\n", {"link": target})
         assert "outside of" in room.ada.refused("build", "-", stdin=linked)
-    assert "belongs to somebody else" in room.ada.refused("build", "-t", "kept:1", "-", stdin=plain)
+    words = ("build", "--no-cache", "--progress", "plain", "-t", "adas-own:1", "-t", "kept:1", "-")
+    said = room.ada.refused(*words, stdin=context(f"FROM {BUSYBOX}\nRUN echo it; echo has run; exit 9\n"))
+    assert "the name docker.io/library/kept:1 belongs to somebody else" in said
+    assert "FROM" not in said, "refused before a step is done for nothing"
+    assert "could be meant as the beginning of an id" in room.ada.refused("build", "-t", "abc", "-", stdin=plain)
     room.root.good("rmi", "kept:1")
 
 

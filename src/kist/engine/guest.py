@@ -374,12 +374,17 @@ class GuestImages(Images):
         self._owner = guest.owner.uid
 
     def check(self, options: BuildOptions | BootstrapOptions) -> None:
-        """Refuse what the policy denies, and to fetch from where a guest says: the engine may reach what it may not."""
+        """Refuse what the policy denies, and what would end with a name of somebody else's.
+
+        A guest does not say either where the engine fetches from, which may reach what the guest may not.
+        """
         is_build = isinstance(options, BuildOptions)
         self._guest.rights.check(word := "build" if is_build else "bootstrap", word)
         for option in () if is_build else ("mirror", "keyring"):
             if getattr(options, option):
                 raise self._guest.rights.refuse(f"--{option}", "the engine fetches from the machine's own mirrors")
+        for tag in options.tags if isinstance(options, BuildOptions) else ():  # before its steps have run for nothing
+            self._records.check_name(str(Reference.parse(tag)), self._owner)
 
     def tag(self, name: str | Image, reference: str) -> None:
         """Give an image a further name of the guest's."""

@@ -99,6 +99,19 @@ class Records:
         except sqlite3.IntegrityError as error:
             raise NotFound(f"No such image: {identity}") from error
 
+    def check_name(self, name: str, owner: int) -> None:
+        """Refuse a full reference that ``owner`` could not give to a new image.
+
+        What takes long and ends with a name asks first; the name itself is given, or not, in a transaction.
+
+        Raises:
+            Forbidden: it is somebody else's, or could be meant as the beginning of an id.
+        """
+        _check_like_no_id(name, owner)
+        row = self._database.row("SELECT owner FROM names WHERE name = ?", name)
+        if row and owner not in {0, row[0]}:
+            raise _not_own(name)
+
     def name_owner(self, name: str) -> int:
         """The user who gave an image this full reference; 0 for the engine's own, also where there is none."""
         row = self._database.row("SELECT owner FROM names WHERE name = ?", name)
@@ -357,8 +370,7 @@ class Records:
 
 def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> None:
     """Point a name at an image; in a transaction, so that nobody else can have taken it meanwhile."""
-    if owner and _LIKE_AN_ID.match(name):
-        raise Forbidden(f"the name {name} could be meant as the beginning of an id", hint="choose another name")
+    _check_like_no_id(name, owner)
     done = db.execute(
         "INSERT INTO names (name, image, owner) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
         "SET image = excluded.image, owner = excluded.owner WHERE excluded.owner IN (0, names.owner)",
@@ -368,7 +380,16 @@ def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> No
         db.execute("DELETE FROM given_names WHERE name = ?", (name,))
     known = db.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
     if not done.rowcount and known[0] != identity:
-        raise Forbidden(f"the name {name} belongs to somebody else", hint="choose a name of your own")
+        raise _not_own(name)
+
+
+def _check_like_no_id(name: str, owner: int) -> None:
+    if owner and _LIKE_AN_ID.match(name):
+        raise Forbidden(f"the name {name} could be meant as the beginning of an id", hint="choose another name")
+
+
+def _not_own(name: str) -> Forbidden:
+    return Forbidden(f"the name {name} belongs to somebody else", hint="choose a name of your own")
 
 
 def _is_as_seen(db: sqlite3.Connection, image: Image) -> bool:

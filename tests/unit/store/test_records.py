@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec import structs
 
-from kist.errors import Conflict, InvalidInput, NotFound
+from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions, ContainerState
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
@@ -106,6 +106,16 @@ def test_no_container_is_kept_of_an_image_that_is_gone(records):
 def test_a_reference_to_no_image_is_refused(records):
     with pytest.raises(NotFound):
         records.set_reference("a", image(1).id)
+
+
+def test_a_name_can_be_asked_for_before_there_is_an_image(records):
+    records.add_image(image(1, "mine"), owner=5)
+    records.add_image(image(2, "roots"))
+    for name, owner in (("mine", 5), ("mine", 0), ("roots", 0), ("free", 5), ("docker.io/library/abc:latest", 0)):
+        records.check_name(name, owner)
+    for name, owner in (("mine", 6), ("roots", 5), ("docker.io/library/abc:latest", 5)):
+        with pytest.raises(Forbidden):
+            records.check_name(name, owner)
 
 
 def test_ids_are_found_by_their_start(records):
