@@ -144,3 +144,13 @@ def test_from_another_run_root_containers_that_run_are_not_taken_for_dead(small:
     small.stop_engine()
     assert elsewhere("ps", "-aq").stdout == ""
     assert elsewhere("engine", "stop").returncode == 0
+
+
+def test_an_engine_that_a_service_manager_begins_tells_it_in_one_line(fresh_cli: Any) -> None:
+    words = [*fresh_cli.command, "engine"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, env=fresh_cli.environment) as engine:
+        assert engine.stderr
+        told = engine.stderr.readline().decode()
+        engine.terminate()
+        assert engine.stderr.read() == b""
+    assert told.endswith(f" listens at unix://{fresh_cli.directory}/run/engine.sock\n")

@@ -169,3 +169,26 @@ def test_colours_are_for_terminals_that_want_them(cli: Any) -> None:
     assert made.end() == 1
     os.close(made.master)
     os.close(made.slave)
+
+
+def test_an_engine_in_the_foreground_tells_where_it_listens_and_of_faults(small: Any) -> None:
+    made = small.good("run", "-d", "--network", "none", IMAGE, "echo", "said")
+    assert small.good("wait", made) == "0"
+    log = small.good("inspect", "-f", "{{.LogPath}}", made)
+    small.good("engine", "stop")
+    further = small.directory / "further.sock"
+    with terminal(small, "engine", "--socket", str(further), "--role", "read-only") as engine:
+        first = engine.expect(b"\r\n").decode()
+        assert first.startswith("Kist ")
+        own = f"unix://{small.directory}/run/engine.sock"
+        assert first.endswith(f" listens at {own}")
+        assert engine.expect(b"\r\n").decode() == f"{' ' * first.index(own)}unix://{further} (read-only)"
+        engine.expect(b"Ctrl-C ends it, and containers go on.")
+        engine.expect(b"/engine.log\r\n")
+        os.mkdir(f"{log}.1")  # where an older part of the log would be
+        small("logs", made)
+        assert "Is a directory" in engine.expect(b"\r\n").decode()
+        assert "Traceback" in (small.directory / "run" / "engine.log").read_text()
+        os.rmdir(f"{log}.1")
+        engine.type(b"\x03")
+        assert engine.end() == 0

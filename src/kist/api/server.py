@@ -9,13 +9,13 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kist.api.activation import READY, STOPPING, Manager
 from kist.api.listener import Listener, listener_at
-from kist.api.places import Inherited
+from kist.api.places import Inherited, Place
 from kist.api.runlock import RunLock
 from kist.api.wanted import places_wanted
 from kist.spec.listening import NOWHERE_ELSE, Listening
@@ -37,6 +37,7 @@ def serve(
     ready_fd: int = -1,
     storage: str = "",
     inherited: Sequence[Inherited] = (),
+    tell: Callable[[Sequence[Place]], None] | None = None,
 ) -> None:
     """Be the engine until a signal ends it.
 
@@ -49,6 +50,7 @@ def serve(
         ready_fd: a descriptor that is told ``ready`` once the sockets take connections, and closed then.
         storage: how files are kept; empty for the setting's, or for what works.
         inherited: sockets that a service manager has made.
+        tell: is called with the places once the engine takes connections there.
 
     Raises:
         Conflict: an engine serves this run root already, or somebody else listens where this one is to.
@@ -70,7 +72,7 @@ def serve(
             listeners = [listening.enter_context(listener_at(each)) for each in where]
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
-            asyncio.run(_serve(engine, listeners, manager, ready_fd, entry))
+            asyncio.run(_serve(engine, listeners, manager, ready_fd, entry, tell))
 
 
 def _log_to(path: str) -> None:
@@ -80,7 +82,12 @@ def _log_to(path: str) -> None:
 
 
 async def _serve(
-    engine: "Engine", listeners: Sequence[Listener], manager: Manager, ready_fd: int, entry: "Entry"
+    engine: "Engine",
+    listeners: Sequence[Listener],
+    manager: Manager,
+    ready_fd: int,
+    entry: "Entry",
+    tell: Callable[[Sequence[Place]], None] | None,
 ) -> None:
     from kist.api.app import Api  # noqa: PLC0415 - see above
     from kist.api.audit import AuditLog  # noqa: PLC0415 - the same
@@ -101,6 +108,8 @@ async def _serve(
         listener.publish()
     manager.tell(READY)
     _tell_ready(ready_fd)
+    if tell is not None:
+        tell([each.place for each in listeners])
     if entry.is_awaited:
         await asyncio.to_thread(entry.settle, engine.spawner.be_ready)
     await stop.wait()

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from functools import partial
 
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.socket_options import SOCKET_OPTIONS, read_sockets
@@ -12,6 +13,9 @@ from kist.errors import KistError, Unavailable, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kist.api.places import Place
     from kist.cli.context import Context
     from kist.cli.option import Arguments
     from kist.client.transport import Connection
@@ -114,11 +118,29 @@ def _serve(context: "Context", arguments: "Arguments") -> int:
         if asked.group and uid:
             raise Unsupported("--group: an ordinary user's engine serves that user alone", hint="root's can be shared")
         inherited = take_sockets(os.environ, os.getpid())
-        serve(data, run_directory, rootless.enter(run_directory, data), asked, ready_fd, storage, inherited)
+        # Who started it in the background waits for the word on that descriptor; others look on.
+        tell = None if ready_fd >= 0 else partial(_tell, context, run_directory)
+        serve(data, run_directory, rootless.enter(run_directory, data), asked, ready_fd, storage, inherited, tell)
     except KistError as error:
         context.fail(error)
         return 1
     return 0
+
+
+def _tell(context: "Context", run_directory: str, places: "Sequence[Place]") -> None:
+    """Where it listens, and how it ends; a journal has a line of it. From here on faults are told, too."""
+    from kist import __version__  # noqa: PLC0415 - read from the package's metadata, for this only
+    from kist.api.logfile import show  # noqa: PLC0415 - loaded with the engine
+
+    names = [f"{each.name} ({each.scope.role})" if each.scope else each.name for each in places]
+    begin = f"Kist {__version__} listens at "
+    if os.isatty(2):
+        context.note(begin + ("\n" + " " * len(begin)).join(names))
+        context.note(f"Ctrl-C ends it, and containers go on. Faults are told here and in {run_directory}/engine.log")
+    else:
+        context.note(begin + ", ".join(names))
+    if os.isatty(2) or "JOURNAL_STREAM" in context.environment:
+        show()  # a pipe that nobody reads would hold the engine up
 
 
 def listening(context: "Context", arguments: "Arguments") -> "Listening":
