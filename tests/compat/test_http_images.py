@@ -289,7 +289,8 @@ def test_the_build_cache_is_cleaned_up_to_what_is_asked_for(server: Server):
     assert own <= set(pruned(private=["true"], type=["regular"], description=["build"]))
     assert own.isdisjoint(pruned(shared=["1"]))
     assert own.isdisjoint(pruned(type=["exec.cachemount"]))
-    assert pruned(parent=["some"]) == [] == pruned(description=["another"])
+    assert pruned(parent=["some"]) == [] == pruned(description=["another"]) == pruned(label=["a", "b=c"])
+    assert own <= set(pruned(**{"label!": ["a", "b"]}))
     assert own.isdisjoint(pruned(until=["24h"]))
     assert pruned(f"reserved-space={1 << 50}") == pruned(f"keep-storage={1 << 50}") == []
     assert pruned(f"max-used-space={1 << 50}") == pruned("min-free-space=1") == []

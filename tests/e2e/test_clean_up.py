@@ -193,7 +193,7 @@ def test_prune_says_what_it_will_remove(cli: Any, words: tuple[str, ...], warnin
         (("container", "prune", "-f", "--filter", "label"), "a filter is NAME=VALUE"),
         (("image", "prune", "-f", "--filter", "dangling=maybe"), "invalid filter 'dangling=maybe'"),
         (("image", "prune", "-f", "--filter", "reference=x"), "invalid filter 'reference'"),
-        (("builder", "prune", "-f", "--filter", "label=x"), "invalid filter 'label'"),
+        (("builder", "prune", "-f", "--filter", "labels=x"), "invalid filter 'labels'"),
         (("builder", "prune", "-f", "--keep-storage", "much"), "--keep-storage"),
         (("system", "prune", "-f", "--filter", "dangling=true"), "invalid filter 'dangling=true'"),
         (("system", "prune", "-f", "--volumes", "--filter", "until=1h"), 'not supported with "--volumes"'),

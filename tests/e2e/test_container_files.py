@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kist.engine import Engine
-from kist.errors import Conflict, InvalidInput, NotFound
+from kist.errors import Conflict, Corrupt, InvalidInput, NotFound
 from kist.spec.container import ContainerOptions
 from kist.spec.files import go_mode
 
@@ -173,6 +173,57 @@ def test_the_library_copies_both_ways(engine: Engine, busybox: str) -> None:
             engine.put_archive(container, "/tmp/dir/file", io.BytesIO(made.getvalue()))
         with pytest.raises(InvalidInput):
             engine.stat_path(container, "")
+    finally:
+        engine.remove(container)
+
+
+def tar_of(**files: bytes) -> bytes:
+    """A tar without an end mark, whose last member is filled to a whole block."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        return made.getvalue()[: archive.offset]
+
+
+# As dockerd has it: each was put to one.
+@pytest.mark.parametrize(
+    ("cut", "added", "whole"),
+    [
+        (0, b"", True),
+        (0, bytes(512), True),
+        (500, b"", True),  # without what fills the last block
+        (0, bytes(1024) + b"junk" * 128, True),  # what follows the end is nobody's
+        (600, b"", False),
+        (1024 + 512, b"", False),
+        (0, b"x" * 200, False),
+        (0, b"x" * 512, False),
+    ],
+)
+def test_an_archive_may_lack_its_end_mark_but_no_part_of_a_member(
+    engine: Engine, busybox: str, cut: int, added: bytes, whole: bool
+) -> None:
+    data = tar_of(first=b"one", second=b"y" * (1024 + 12))
+    sent = io.BytesIO(data[: len(data) - cut] + added)
+    container = engine.create(ContainerOptions(image=busybox, command=("true",), network="none"))
+    try:
+        if whole:
+            engine.put_archive(container, "/", sent)
+            assert engine.stat_path(container, "/second").size == 1024 + 12
+        else:
+            with pytest.raises(Corrupt):
+                engine.put_archive(container, "/", sent)
+        assert engine.stat_path(container, "/first").size == 3
+    finally:
+        engine.remove(container)
+
+
+def test_nothing_at_all_is_an_archive_of_nothing(engine: Engine, busybox: str) -> None:
+    container = engine.create(ContainerOptions(image=busybox, command=("true",), network="none"))
+    try:
+        engine.put_archive(container, "/", io.BytesIO())
     finally:
         engine.remove(container)
 

@@ -10,7 +10,7 @@ import pytest
 import needs
 from harness import until
 from kist.engine import Engine, execs
-from kist.errors import NotFound
+from kist.errors import CommandNotExecutable, NotFound
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 
 pytestmark = needs.IN_PROCESS
@@ -67,6 +67,13 @@ def test_those_that_nobody_starts_are_forgotten_in_the_end(
     with pytest.raises(NotFound):
         engine.exec_inspect(unused)
     assert [path.name for path in files(engine, container)] == [f"exec-{new}.options.json"]
+
+
+def test_a_directory_that_is_missing_is_none_to_work_in(engine: Engine, container: Container) -> None:
+    with pytest.raises(CommandNotExecutable, match="working directory /no/such: no such file or directory") as caught:
+        engine.exec(container, ExecOptions(("true",), working_dir="/no/such"))
+    assert caught.value.exit_code == 126
+    assert engine.exec(container, ExecOptions(("ls", "-d", "/no"))).exit_code == 1, "it is not made"
 
 
 def test_they_are_not_looked_through_at_each_creation(engine: Engine, container: Container) -> None:

@@ -122,6 +122,19 @@ def test_rates_of_a_block_device(start: Start, disk: tuple[str, str]) -> None:
         assert setting(container, "", "io.max") == f"{number} rbps={MIB} wbps=max riops=max wiops=500"
 
 
+def test_rates_of_a_block_device_are_taken_away(engine: Engine, start: Start, disk: tuple[str, str]) -> None:
+    path, number = disk
+    container = start(Resources(read_bps=(DeviceRate(path, MIB),), write_iops=(DeviceRate(path, 500),)))
+    engine.update(container, Resources(), emptied={"read_bps", "write_bps"})
+    kept = engine.container(container.id).options.resources
+    assert (kept.read_bps, kept.write_iops) == ((), (DeviceRate(path, 500),))
+    if V1:
+        assert setting(container, "blkio.throttle.read_bps_device", "") == ""
+        assert setting(container, "blkio.throttle.write_iops_device", "") == f"{number} 500"
+    else:
+        assert setting(container, "", "io.max") == f"{number} rbps=max wbps=max riops=max wiops=500"
+
+
 def test_a_weight_of_block_devices_is_set_or_warned_of(engine: Engine, start: Start, busybox: str) -> None:
     limits = Resources(blkio_weight=300)
     if said := engine.warnings(ContainerOptions(image=busybox, resources=limits)):

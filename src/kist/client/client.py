@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
@@ -260,10 +260,15 @@ class Client:
         self._wire.call("POST", f"{_container(name)}/unpause")
 
     def update(
-        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+        self,
+        name: str | Container,
+        changes: Resources,
+        restart: RestartPolicy | None = None,
+        *,
+        emptied: Collection[str] = (),
     ) -> tuple[str, ...]:
         """Change a container's limits, at once where it runs, and its restart policy; warnings."""
-        body = write_update(changes, restart)
+        body = write_update(changes, restart, emptied)
         return tuple(self._wire.call("POST", f"{_container(name)}/update", value=body)["Warnings"] or ())
 
     def top(self, name: str | Container, arguments: str = "") -> tuple[list[str], list[list[str]]]:

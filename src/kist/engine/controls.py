@@ -1,5 +1,6 @@
 """What is done to containers that run: stopped where they are, given other limits, looked at."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ from kist.engine import namespaces, state, top
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.lifetime import need_process
-from kist.engine.limits import cgroup_limits, merge, without_devices
+from kist.engine.limits import cgroup_limits, merge, with_lifted, without_devices
 from kist.engine.machine import MachineLimits
 from kist.errors import Conflict
 from kist.spec.container import Container, RestartPolicy
@@ -43,7 +44,12 @@ class Controls:
         self._containers.resume(container)
 
     def update(
-        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+        self,
+        name: str | Container,
+        changes: Resources,
+        restart: RestartPolicy | None = None,
+        *,
+        emptied: Collection[str] = (),
     ) -> tuple[str, ...]:
         """Change limits, at once where the container runs, and its restart policy.
 
@@ -51,6 +57,7 @@ class Controls:
             name: of the container.
             changes: what is at its default stays as it is.
             restart: None leaves it.
+            emptied: those of the lists of block devices (``read_bps``, …) of which nothing is to be left.
 
         Returns:
             A sentence for each limit that this machine does not keep.
@@ -60,15 +67,17 @@ class Controls:
         """
         container = self._containers.get(name)
         changes, warnings = self._machine.verify(changes, update=True)
-        resources = merge(container.options.resources, changes)
+        kept = container.options.resources
+        resources = merge(msgspec.structs.replace(kept, **dict.fromkeys(emptied, ())), changes)
         # What the two say together is checked as a whole; of what the machine lacks nothing is left here.
         self._machine.verify(_settled(resources))
         if restart is not None and restart.name != "no" and container.options.auto_remove:
             raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container",
                            hint="a container of run --rm is gone when it has ended")  # fmt: skip
         message: dict[str, Any] = {"op": "update"}
-        if changes != Resources():
-            message["limits"] = without_devices(cgroup_limits(resources))
+        if changes != Resources() or emptied:
+            # Of the running container what was limited and is not any more, is told: at a rate of 0, it has none.
+            message["limits"] = without_devices(cgroup_limits(with_lifted(resources, kept, emptied)))
         if restart is not None:
             message["restart"] = to_builtins(restart)
         if container.state.running and len(message) > 1:

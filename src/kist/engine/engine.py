@@ -5,7 +5,7 @@ It holds no state that is not on disk: it can be killed at any moment, and the n
 
 import gc
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -197,10 +197,15 @@ class Engine(Parts):
         self._controls.unpause(name)
 
     def update(
-        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+        self,
+        name: str | Container,
+        changes: Resources,
+        restart: RestartPolicy | None = None,
+        *,
+        emptied: Collection[str] = (),
     ) -> tuple[str, ...]:
         """Change a container's limits, at once where it runs, and its restart policy; warnings."""
-        return self._controls.update(name, changes, restart)
+        return self._controls.update(name, changes, restart, emptied=emptied)
 
     def top(self, name: str | Container, arguments: str = "") -> tuple[list[str], list[list[str]]]:
         """Titles and rows of a container's processes, as ``ps ARGUMENTS`` shows them on the host."""

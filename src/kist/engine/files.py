@@ -110,7 +110,8 @@ class Files:
                 theirs = view.container.owner is not None
                 owners = _owners(view, as_user=as_user)
                 manner = Manner(owners, keep_kinds, (view.root, wanted), root, harmless=theirs)
-                unpack(plain(source), held, devices=not theirs, what="the archive", manner=manner)
+                # Some writers leave the end mark out, and Docker asks for none; each member has to be whole.
+                unpack(plain(source), held, devices=not theirs, what="the archive", manner=manner, end_mark=False)
             finally:
                 os.close(held)
         self._usage.forget(view.container)

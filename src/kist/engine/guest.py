@@ -9,7 +9,7 @@ import os
 import pwd
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -180,11 +180,16 @@ class GuestEngine(Engine):
         super().restart(container, timeout=timeout, signal=signal)
 
     def update(
-        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+        self,
+        name: str | Container,
+        changes: Resources,
+        restart: RestartPolicy | None = None,
+        *,
+        emptied: Collection[str] = (),
     ) -> tuple[str, ...]:
         """Change limits and the restart policy of a container of the guest's."""
         judge_resources(changes, self._guest)
-        return super().update(self.container(name), changes, restart)
+        return super().update(self.container(name), changes, restart, emptied=emptied)
 
     def top(self, name: str | Container, arguments: str = "") -> tuple[list[str], list[list[str]]]:
         """Its processes, in columns that take no program of the host's."""

@@ -5,7 +5,7 @@ Messages, their order, and what is an error and what a warning are Docker's, sin
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -307,6 +307,18 @@ def merge(kept: Resources, changes: Resources) -> Resources:
         if key != "shm_size" and (value := getattr(changes, key)) != getattr(_DEFAULTS, key)
     }
     return msgspec.structs.replace(kept, **given)
+
+
+def with_lifted(resources: Resources, before: Resources, emptied: Collection[str]) -> Resources:
+    """Limits with what ``emptied`` lists have lost at 0, which is no limit to a cgroup; devices that are gone not."""
+    lifted = {}
+    for key in emptied:
+        now = getattr(resources, key)
+        paths = {rate.path for rate in now}
+        before_it = (rate.path for rate in getattr(before, key) if os.path.exists(rate.path))
+        gone = (DeviceRate(path, 0) for path in before_it if path not in paths)
+        lifted[key] = (*gone, *now)
+    return msgspec.structs.replace(resources, **lifted)
 
 
 def cgroup_limits(resources: Resources, number: Callable[[str], str] | None = None) -> LinuxResources:

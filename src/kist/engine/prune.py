@@ -140,7 +140,7 @@ class Prune:
         gone = frozenset(containers.deleted)
         images = self._unused_images(pruning, gone, every=every)
         keys: list[str] = []
-        if not (pruning.labels or pruning.not_labels):  # entries of the cache have no labels
+        if not pruning.labels:  # entries of the cache have none
             left = [image for image in self._images.list() if image not in images]
             keys = self._usage.cache_keys(pruning.until, () if every else left)
         without = Without(images=frozenset(str(image.id) for image in images), containers=gone)
@@ -187,12 +187,15 @@ def _choose(needs: Needs, pruning: CachePruning, free: int) -> list[str]:
 
 
 def _fits_cache(key: str, pruning: CachePruning, *, shared: bool) -> bool:
-    """Whether an entry may go, but for its age; it has no parents, and its kind and description are as ``df`` tells."""
+    """Whether an entry may go, but for its age.
+
+    It has no parents and no labels, and its kind and description are as ``df`` tells.
+    """
     kind, description = describe_cache(key)
     return (
         (pruning.every or not shared)
         and pruning.shared in {None, shared}
-        and not pruning.parents
+        and not (pruning.parents or pruning.labels)
         and (not pruning.kinds or kind in pruning.kinds)
         and (not pruning.descriptions or description in pruning.descriptions)
         and (not pruning.ids or key.startswith(pruning.ids) or key.partition(":")[2].startswith(pruning.ids))

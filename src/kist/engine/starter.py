@@ -185,7 +185,7 @@ def raise_failure(failure: dict[str, Any], neighbours: Callable[[], Neighbours] 
     if operation == "attach":
         raise InvalidInput(f"cannot mount on {arguments.get('target', path)} in the container: {reason}")
     if operation == "directory":
-        raise InvalidInput(f"cannot enter the working directory {arguments.get('path', path)}: {reason}")
+        raise _directory_failure(arguments, reason)
     if option := _option_of(operation, arguments, path):
         raise InvalidInput(f"the kernel refuses the value of {option}: {reason}")
     place = f" {path}" if path else ""
@@ -212,6 +212,14 @@ def _cause_of(operation: str, arguments: dict[str, Any], path: str, number: int)
     if operation == "mount" and arguments.get("type") == "proc":
         return "proc"
     return _CAUSES.get(operation, "")
+
+
+def _directory_failure(arguments: dict[str, Any], reason: str) -> KistError:
+    message = f"cannot enter the working directory {arguments.get('path')}: {reason}"
+    if arguments.get("make", True):
+        return InvalidInput(message)
+    # Of an exec'd process, for which none is made.
+    return CommandNotExecutable(message, hint="make it first, or choose another with -w")
 
 
 def _bind_failure(failure: dict[str, Any], reason: str) -> KistError:

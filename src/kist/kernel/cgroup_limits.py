@@ -116,7 +116,8 @@ def _block_v1(directory: str, limits: Mapping[str, Any]) -> list[str]:
         warnings += _write("blkioWeight", path, str(weight))
     if weights := limits.get("blkioWeightDevices"):
         path = _first_of(directory, "blkio.bfq.weight_device", "blkio.weight_device")
-        warnings += _write("blkioWeightDevices", path, *(f"{entry['device']} {entry['rate']}" for entry in weights))
+        texts = (f"{entry['device']} {entry['rate'] or 'default'}" for entry in weights)
+        warnings += _write("blkioWeightDevices", path, *texts)
     for key, name in _V1_THROTTLES.items():
         if rates := limits.get(key):
             warnings += _write(key, f"{directory}/{name}", *(f"{entry['device']} {entry['rate']}" for entry in rates))
@@ -183,7 +184,7 @@ def _block_v2(directory: str, limits: Mapping[str, Any]) -> list[str]:
         path = _first_of(directory, "io.bfq.weight", "io.weight")
         of = int if path.endswith("bfq.weight") else io_weight  # the scheduler BFQ has version 1's range
         texts = [f"default {of(weight)}"] if weight else []
-        texts += [f"{entry['device']} {of(entry['rate'])}" for entry in weights or ()]
+        texts += [f"{entry['device']} {of(entry['rate']) if entry['rate'] else 'default'}" for entry in weights or ()]
         warnings += _write("blkioWeight", path, *texts)
     for key, word in _V2_THROTTLES.items():
         if rates := limits.get(key):

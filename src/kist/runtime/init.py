@@ -204,10 +204,11 @@ def _send_failure(report: socket.socket, error: BaseException) -> None:
     messages.send(report, {"failed": failure})
 
 
-def tellable(error: BaseException) -> dict[str, str]:
-    """The texts among the arguments of the operation that failed."""
+def tellable(error: BaseException) -> dict[str, str | bool]:
+    """The texts and switches among the arguments of the operation that failed."""
     arguments = getattr(error, "arguments", {})
-    return {key: _tellable(value) for key, value in arguments.items() if isinstance(value, str)}
+    texts = {key: _tellable(value) for key, value in arguments.items() if isinstance(value, str)}
+    return texts | {key: value for key, value in arguments.items() if isinstance(value, bool)}
 
 
 def _tellable(text: str) -> str:

@@ -432,13 +432,11 @@ def user(
         have += [number for number in identity.group_numbers(added) if number not in have]
 
 
-def directory(context: Context, path: str) -> None:  # noqa: ARG001
-    """Make the working directory where it is missing (Docker does), and go there as root."""
-    try:
-        os.chdir(path)
-    except FileNotFoundError:
+def directory(context: Context, path: str, *, make: bool = True) -> None:  # noqa: ARG001
+    """Go to the working directory as root; with ``make``, one that is missing is made (as Docker does at a start)."""
+    if make and not os.path.exists(path):
         os.close(_mount_point(path, directory=True))
-        os.chdir(path)
+    os.chdir(path)
     # Fails where the directory is not below the root: a second bolt, should a descriptor of the host be left open.
     os.getcwd()
 

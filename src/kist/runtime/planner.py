@@ -423,7 +423,7 @@ def _bind_arguments(slot: str, mount: Mount, *, nodev: bool) -> dict[str, Any]:
 def _exec_operations(process: Process, seccomp: bytes) -> Iterator[Step]:
     if process.terminal:
         yield "terminal", _size(process)
-    yield from _process(process)
+    yield from _process(process, make_directory=False)
     yield from _drop(process, seccomp)
 
 
@@ -443,9 +443,9 @@ def user_arguments(process: Process) -> dict[str, Any]:
     return {"uid": who.uid, "gid": who.gid, "groups": list(who.additional_gids) or None, **added}
 
 
-def _process(process: Process) -> Iterator[Step]:
+def _process(process: Process, *, make_directory: bool = True) -> Iterator[Step]:
     yield "user", user_arguments(process)
-    yield "directory", {"path": process.cwd}
+    yield "directory", {"path": process.cwd} | ({} if make_directory else {"make": False})
 
 
 def _drop(process: Process, seccomp: bytes, *, bound: bool = False) -> Iterator[Step]:

@@ -1,6 +1,6 @@
 """The engine's interface: one, with two implementations: ``kist.local`` in process, ``kist.client`` over the socket."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
@@ -213,7 +213,12 @@ class EngineInterface(Protocol):
         """
 
     def update(
-        self, name: str | Container, changes: Resources, restart: RestartPolicy | None = None
+        self,
+        name: str | Container,
+        changes: Resources,
+        restart: RestartPolicy | None = None,
+        *,
+        emptied: Collection[str] = (),
     ) -> tuple[str, ...]:
         """Change a container's limits, at once where it runs, and its restart policy.
 
@@ -221,6 +226,7 @@ class EngineInterface(Protocol):
             name: of the container.
             changes: what is at its default stays as it is.
             restart: None leaves it.
+            emptied: those of the lists of block devices (``read_bps``, …) of which nothing is to be left.
 
         Returns:
             A sentence for each limit that this machine does not keep.

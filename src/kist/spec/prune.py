@@ -29,6 +29,7 @@ class CachePruning(msgspec.Struct, frozen=True):
         ids: only those whose key begins so.
         kinds, parents, descriptions: only those of which one of these is told (``BuildCache`` of the API).
         shared: only those whose layer an image has (True), or has not (False).
+        labels: only those that have all of these, and no entry has any. What has a label may stay is so of none.
     """
 
     every: bool = False
@@ -41,6 +42,7 @@ class CachePruning(msgspec.Struct, frozen=True):
     parents: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
     shared: bool | None = None
+    labels: tuple[str, ...] = ()
 
     def leaves(self, used: int, free: int) -> int:
         """How many of the ``used`` bytes of the cache stay, where ``free`` ones of the disk are free; 0 for none.

@@ -26,6 +26,7 @@ def test_a_weight_of_block_devices(weight: int, io: int) -> None:
 
 
 RATE = ({"device": "8:0", "rate": 100},)
+NO_RATE = ({"device": "8:0", "rate": 0},)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,8 @@ RATE = ({"device": "8:0", "rate": 100},)
         ({"pids": -1}, {"pids.max": "max"}),
         ({"blkioWeight": 500}, {"io.weight": "default 4950"}),
         ({"readBps": RATE, "writeBps": RATE}, {"io.max": "8:0 wbps=100"}),
-        ({"writeIops": ({"device": "8:0", "rate": 0},)}, {"io.max": "8:0 wiops=max"}),
+        ({"writeIops": NO_RATE}, {"io.max": "8:0 wiops=max"}),
+        ({"blkioWeightDevices": NO_RATE}, {"io.weight": "8:0 default"}),
     ],
 )
 def test_version_2(tmp_path: Path, limits: dict[str, Any], files: dict[str, str]) -> None:
@@ -81,6 +83,7 @@ def test_the_bfq_scheduler_has_version_1s_weights(tmp_path: Path) -> None:
         ({"cpus": "1"}, {"cpuset.cpus": "1"}),
         ({"blkioWeight": 300, "blkioWeightDevices": RATE},
          {"blkio.bfq.weight": "300", "blkio.bfq.weight_device": "8:0 100"}),
+        ({"blkioWeightDevices": NO_RATE}, {"blkio.bfq.weight_device": "8:0 default"}),
         ({"readBps": RATE, "writeIops": RATE},
          {"blkio.throttle.read_bps_device": "8:0 100", "blkio.throttle.write_iops_device": "8:0 100"}),
     ],

@@ -21,8 +21,10 @@ async def unpause(call: Call) -> StreamResponse:
 
 async def update(call: Call) -> StreamResponse:
     """Change limits and the restart policy."""
-    changes, restart = read_update(await call.json(operation="ContainerUpdate"))
-    warnings = await call.run_long(call.engine.update, call.fields["id"], changes, restart)
+    asked = read_update(await call.json(operation="ContainerUpdate"))
+    warnings = await call.run_long(
+        call.engine.update, call.fields["id"], asked.changes, asked.restart, emptied=asked.emptied
+    )
     return call.reply({"Warnings": list(warnings)})
 
 

@@ -171,8 +171,7 @@ def prune_all(context: "Context", arguments: "Arguments") -> int:
     if volumes:
         clean_up.volumes(every=False)
     clean_up.images(every=every)
-    if not any(name.startswith("label") for name, _ in given):  # entries of the cache have no labels
-        clean_up.build_cache(every=every)
+    clean_up.build_cache(every=every)
     return clean_up.end()
 
 

@@ -13,8 +13,10 @@ _TRUTH = {"1": True, "true": True, "0": False, "false": False}
 _COMMON = frozenset({"until", "label", "label!"})
 _CACHE = frozenset({
     "until", "id", "unused-for", "type", "inuse", "shared", "private", "description", "parent", "mutable", "immutable",
+    "label", "label!",
 })  # fmt: skip
 _CACHE_FLAGS = frozenset({"inuse", "shared", "private"})
+_CACHE_LISTS = frozenset({"id", "label", "label!"})
 
 
 def read_container_pruning(text: str, now: int) -> Pruning:
@@ -57,7 +59,7 @@ def read_cache_pruning(
     for name in sorted(filters.keys() & {"mutable", "immutable"}):
         raise InvalidInput(f"invalid filter '{name}'", hint="entries of this cache are chosen by until, id, type, "
                            "parent, description, inuse, shared and private")  # fmt: skip
-    for name in sorted(filters.keys() - {"id"}):
+    for name in sorted(filters.keys() - _CACHE_LISTS):
         if len(filters[name]) > 1:
             raise InvalidInput("filters expect only one value", hint=f"name {name} once")
     if "until" in filters and "unused-for" in filters:
@@ -73,6 +75,7 @@ def read_cache_pruning(
         parents=filters.get("parent", ()),
         descriptions=filters.get("description", ()),
         shared=_shared(filters),
+        labels=filters.get("label", ()),
     )
 
 
@@ -119,8 +122,14 @@ def write_cache_pruning(pruning: CachePruning) -> list[tuple[str, str | int | No
     """The query parameters that ``read_cache_pruning`` reads back."""
     moment = write_moment(pruning.until)
     filters = {"until": [moment]} if moment else {}
-    lists = (("id", pruning.ids), ("type", pruning.kinds), ("parent", pruning.parents))
-    filters |= {name: list(values) for name, values in (*lists, ("description", pruning.descriptions)) if values}
+    lists = {
+        "id": pruning.ids,
+        "type": pruning.kinds,
+        "parent": pruning.parents,
+        "description": pruning.descriptions,
+        "label": pruning.labels,
+    }
+    filters |= {name: list(values) for name, values in lists.items() if values}
     if pruning.shared is not None:
         filters["shared"] = [str(pruning.shared).lower()]
     return [

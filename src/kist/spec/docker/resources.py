@@ -1,9 +1,9 @@
 """The limits in HostConfig and in the body of an update (Engine API, "Resources")."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput
 from kist.spec.container import RestartPolicy
 from kist.spec.docker import fields
 from kist.spec.docker.restart import read_restart, write_restart
@@ -94,26 +94,37 @@ def write_resources(limits: Resources) -> dict[str, Any]:
     }
 
 
-def read_update(body: Mapping[str, Any]) -> tuple[Resources, RestartPolicy | None]:
-    """The body of an update: changes of limits, and a restart policy where it names one.
+class Update(NamedTuple):
+    """The body of an update.
+
+    Attributes:
+        changes: of limits; what is at its default stays as it is.
+        restart: None leaves the policy.
+        emptied: the lists of ``changes`` (``read_bps``, …) that were given with nothing in them: none any more.
+    """
+
+    changes: Resources
+    restart: RestartPolicy | None
+    emptied: frozenset[str]
+
+
+def read_update(body: Mapping[str, Any]) -> Update:
+    """The body of an update. A list of block devices that is null, or is not there, stays as it is.
 
     Raises:
         InvalidInput: a field has the wrong type or an impossible value.
-        Unsupported: a field that cannot be changed, or limits of block devices that are to be taken away.
+        Unsupported: a field that cannot be changed.
     """
     fields.refuse_unknown(body, READ | WITHOUT_EFFECT | {"RestartPolicy"}, {})
-    for name, _ in RATES.values():
-        if body.get(name) == []:  # since API 1.55 it means: none any more
-            raise Unsupported(
-                f"taking all limits of {name} away is not supported yet", hint="name the devices, or leave it out"
-            )
+    emptied = frozenset(key for key, (name, _) in RATES.items() if body.get(name) == [])
     policy = fields.table(body, "RestartPolicy")
-    return read_resources(body), read_restart(policy) if policy.get("Name") else None
+    return Update(read_resources(body), read_restart(policy) if policy.get("Name") else None, emptied)
 
 
-def write_update(changes: Resources, restart: RestartPolicy | None) -> dict[str, Any]:
-    """The body of an update; ``read_update`` gives the two back."""
+def write_update(changes: Resources, restart: RestartPolicy | None, emptied: Collection[str] = ()) -> dict[str, Any]:
+    """The body of an update; ``read_update`` gives the three back."""
     body = {name: value for name, value in write_resources(changes).items() if value}
+    body |= {RATES[key][0]: [] for key in emptied}
     body.pop("ShmSize", None)
     if changes.memory_swappiness >= 0:
         body["MemorySwappiness"] = changes.memory_swappiness

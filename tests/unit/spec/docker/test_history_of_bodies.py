@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput
 from kist.spec.docker.create import read_create
 from kist.spec.docker.history.bodies import BODIES, SYSCTLS, container_create
-from kist.spec.docker.resources import read_update
+from kist.spec.docker.resources import read_update, write_update
 
 
 def _mount(kind: str, **options: Any) -> dict[str, Any]:
@@ -187,9 +187,10 @@ def test_a_body_that_cannot_be_right_is_refused_and_no_fault_at_any_version(mino
         read_create(container_create((1, minor), {"Image": "x", **body})[0])
 
 
-def test_limits_of_devices_are_not_silently_kept_when_they_are_to_go():
-    body = {"BlkioDeviceReadBps": [], "Memory": 1}
-    assert read_update(BODIES.at((1, 54), "ContainerUpdate", body))[0].memory == 1  # it was ignored then
-    with pytest.raises(Unsupported, match="BlkioDeviceReadBps"):
-        read_update(BODIES.at((1, 55), "ContainerUpdate", body))
-    assert read_update({"BlkioDeviceReadBps": None})[0].read_bps == ()
+def test_an_empty_list_of_devices_takes_their_limits_away_from_1_55_on():
+    body = {"BlkioDeviceReadBps": [], "BlkioWeightDevice": None, "Memory": 1}
+    before = read_update(BODIES.at((1, 54), "ContainerUpdate", body))
+    assert (before.changes.memory, before.emptied) == (1, frozenset())  # it was ignored then
+    now = read_update(BODIES.at((1, 55), "ContainerUpdate", body))
+    assert (now.changes.memory, now.emptied) == (1, {"read_bps"})
+    assert read_update(write_update(now.changes, now.restart, now.emptied)) == now
