@@ -122,6 +122,24 @@ def test_a_context_from_standard_input(cli: Any) -> None:
     cli.good("rmi", "piped")
 
 
+def test_a_dockerfile_from_standard_input_has_the_directory(cli: Any, tmp_path: Path) -> None:
+    place = context(tmp_path, "FROM nowhere\n", **{"kept": "kept", "left": "left", ".dockerignore": "left\n"})
+    text = f"FROM {IMAGE}\nCOPY . /all\nCMD ls -A /all\n"
+    done = cli("build", "-t", "piped:2", "-f", "-", place, stdin=text.encode())
+    assert done.returncode == 0, done.stderr
+    assert cli.good("run", "--rm", "--network", "none", "piped:2").split() == [".dockerignore", "Dockerfile", "kept"]
+    cli.good("rmi", "piped:2")
+    for stdin, words, said in (
+        (b"FROM busybox:test\nRUNN x\n", ("-f", "-", place), "RUNN"),
+        (b"", ("-f", "-", "-"), "can't use stdin for both build context and dockerfile"),
+        (b"", ("-f", "-", "https://127.0.0.1:1/x.git"), "fetch it, and build its directory"),
+        (b"", ("-f", "-", f"{place}/nowhere"), "not found"),
+    ):
+        refused = cli("build", *words, stdin=stdin)
+        assert refused.returncode == 1
+        assert said in refused.stderr
+
+
 def test_save_and_load_through_files_and_pipes(cli: Any, tmp_path: Path) -> None:
     cli.good("tag", IMAGE, "copy/of:it")
     archive = tmp_path / "saved.tar"

@@ -14,15 +14,23 @@ if TYPE_CHECKING:
 
     Entry = os.DirEntry[str]
 
+PIPED = ".dockerfile.piped"
+"""The name in an archive of a Dockerfile that is none of the directory's."""
 _IGNORE_NAME = ".dockerignore"
 _READ = 1 << 20
 
 
-def pack(directory: str, dockerfile: str = "Dockerfile") -> "Iterator[bytes]":
+def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" = None) -> "Iterator[bytes]":
     """The archive of ``directory`` without what its ``.dockerignore`` leaves out, in pieces.
 
     Names are in byte order, owners are left out and what is neither file, directory nor link too, so that the same
     tree gives the same bytes. The Dockerfile and ``.dockerignore`` are always in it: the builder needs them.
+
+    Args:
+        directory: the context.
+        dockerfile: the path of the Dockerfile in it.
+        piped: a Dockerfile that comes from elsewhere, and is put into the archive as ``PIPED``. As in Docker, the
+            archive's ``.dockerignore`` then names it too, so that no COPY finds it.
 
     Raises:
         NotFound: there is no such directory.
@@ -33,8 +41,14 @@ def pack(directory: str, dockerfile: str = "Dockerfile") -> "Iterator[bytes]":
         raise NotFound(f"unable to prepare context: path {directory!r} not found", hint="name the directory to build")
     needed = {_IGNORE_NAME, os.path.normpath(dockerfile)}
     try:
-        for path, entry in _walk(directory, "", _read_ignore(directory), needed):
-            yield from _member(path, entry)
+        text = _read_ignore(directory)
+        if piped is not None:
+            text = (f"{_IGNORE_NAME}\n".encode() if text is None else text) + f"\n{PIPED}\n".encode()
+            yield from _written(_IGNORE_NAME, text)
+            yield from _written(PIPED, piped)
+        for path, entry in _walk(directory, "", _parsed(text), needed):
+            if piped is None or path not in {_IGNORE_NAME, PIPED}:
+                yield from _member(path, entry)
     except OSError as error:
         raise InvalidInput(
             f"unable to read the build context: {error.strerror}: {error.filename}",
@@ -43,11 +57,16 @@ def pack(directory: str, dockerfile: str = "Dockerfile") -> "Iterator[bytes]":
     yield END
 
 
-def _read_ignore(directory: str) -> "Ignore | None":
+def _read_ignore(directory: str) -> "bytes | None":
     try:
         with open(os.path.join(directory, _IGNORE_NAME), "rb") as file:
-            text = file.read()
+            return file.read()
     except FileNotFoundError:
+        return None
+
+
+def _parsed(text: "bytes | None") -> "Ignore | None":
+    if text is None:
         return None
     from kist.spec.dockerfile.ignore import Ignore  # noqa: PLC0415 - re, for contexts with such a file
 
@@ -79,6 +98,11 @@ def _member(path: str, entry: "Entry") -> "Iterator[bytes]":
         yield header(FILE, path, mode=mode, mtime=mtime, size=status.st_size)
         yield from _content(entry.path, status.st_size)
     # what remains is a socket, a pipe or a device: no image can be built of it
+
+
+def _written(path: str, content: bytes) -> "Iterator[bytes]":
+    """A file that is made for the archive."""
+    yield header(FILE, path, mode=0o600, size=len(content)) + content + padding(len(content))
 
 
 def _content(path: str, size: int) -> "Iterator[bytes]":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kist.client.packing import pack
+from kist.client.packing import PIPED, pack
 from kist.errors import InvalidInput, NotFound
 
 
@@ -55,6 +55,27 @@ def test_a_dockerfile_in_an_ignored_directory_is_sent(tmp_path: Path) -> None:
     (tmp_path / "docker" / "other").write_text("FROM x")
     (tmp_path / ".dockerignore").write_text("docker\n")
     assert set(members(tmp_path, "docker/test")) == {".dockerignore", "docker/test"}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "told", "names"),
+    [
+        (None, b".dockerignore\n\n.dockerfile.piped\n", {"a", "b", "Dockerfile"}),
+        ("b\nDockerfile", b"b\nDockerfile\n.dockerfile.piped\n", {"a"}),
+    ],
+)
+def test_a_dockerfile_from_elsewhere_is_in_it_and_for_no_copy(
+    tmp_path: Path, ignored: str | None, told: bytes, names: set[str]
+) -> None:
+    for name in ("a", "b", "Dockerfile", PIPED):
+        (tmp_path / name).write_text("the directory's")
+    if ignored is not None:
+        (tmp_path / ".dockerignore").write_text(ignored)
+    data = b"".join(pack(str(tmp_path), PIPED, b"FROM here"))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert sorted(archive.getnames()) == sorted({".dockerignore", PIPED} | names), "each once"
+        contents = {name: archive.extractfile(name).read() for name in (".dockerignore", PIPED)}  # type: ignore[union-attr]
+    assert contents == {".dockerignore": told, PIPED: b"FROM here"}
 
 
 def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:

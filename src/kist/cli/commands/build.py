@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kist.cli.option import Arguments
     from kist.client.jobs import Event, Show
 
+_LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
+
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Build, and tell the image."""
@@ -25,6 +27,8 @@ def run(context: "Context", arguments: "Arguments") -> int:
     from kist.client.upload import body_of  # noqa: PLC0415 - the same
 
     source, wire = arguments.operands[0], context.wire
+    if arguments.text("file") == "-":
+        return _with_piped(context, arguments)
     if _is_remote(source):
         query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), ("remote", source)]
         return make(context, arguments, lambda show: jobs.build(wire, query, (), show))
@@ -36,6 +40,37 @@ def run(context: "Context", arguments: "Arguments") -> int:
     dockerfile = dockerfile_in(source, arguments.text("file"))
     archive, query = pack(source, dockerfile), _query(context, arguments, dockerfile)
     return make(context, arguments, lambda show: jobs.build_directory(wire, query, source, archive, show))
+
+
+def _with_piped(context: "Context", arguments: "Arguments") -> int:
+    """Build a directory by a Dockerfile that comes on standard input."""
+    from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
+    from kist.client.packing import PIPED, pack  # noqa: PLC0415 - the same
+
+    source = arguments.operands[0]
+    if source == "-":
+        raise InvalidInput(
+            "can't use stdin for both build context and dockerfile", hint="name the directory, or the Dockerfile's file"
+        )
+    if _is_remote(source):
+        raise Unsupported(
+            "-f - goes with a directory: a context at a URL is fetched by the engine, with the Dockerfile in it",
+            hint="fetch it, and build its directory",
+        )
+    _check_directory(source)
+    query = _query(context, arguments, PIPED)
+    return make(
+        context, arguments, lambda show: jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show)
+    )
+
+
+def _read_piped() -> bytes:
+    text = b""
+    while more := os.read(0, _LARGEST_TEXT):
+        text += more
+        if len(text) > _LARGEST_TEXT:
+            raise InvalidInput(f"the Dockerfile on standard input is larger than {_LARGEST_TEXT >> 20} MiB")
+    return text
 
 
 def _is_remote(source: str) -> bool:
@@ -111,10 +146,7 @@ def dockerfile_in(context: str, file: str) -> str:
         NotFound: there is no such context, or no such file.
         InvalidInput: it is outside the context.
     """
-    if not os.path.isdir(context):
-        raise NotFound(f"unable to prepare context: path {context!r} not found", hint="name the directory to build")
-    if file == "-":
-        raise Unsupported("a Dockerfile from standard input is not supported yet", hint="write it to a file")
+    _check_directory(context)
     path = file or os.path.join(context, "Dockerfile")
     if not os.path.isfile(path):
         raise NotFound(f"failed to read the Dockerfile: {path!r} not found", hint="name it with -f FILE")
@@ -124,6 +156,11 @@ def dockerfile_in(context: str, file: str) -> str:
     if inside.startswith("../"):
         raise InvalidInput(f"the Dockerfile {path!r} is outside the build context {context!r}", hint="copy it into it")
     return inside
+
+
+def _check_directory(context: str) -> None:
+    if not os.path.isdir(context):
+        raise NotFound(f"unable to prepare context: path {context!r} not found", hint="name the directory to build")
 
 
 QUIET = Option("-q --quiet", "Say nothing but the image's id, on standard output")
@@ -142,7 +179,7 @@ COMMAND = Command(
     most=1,
     options=(
         Option("-t --tag", "Name of the image", "NAME[:TAG]", kind=REPEAT),
-        Option("-f --file", "The Dockerfile (default: PATH/Dockerfile)", "FILE"),
+        Option("-f --file", "The Dockerfile; - for standard input (default: PATH/Dockerfile)", "FILE"),
         Option("--build-arg", "Value of an ARG; without one, the caller's variable", "NAME[=VALUE]", kind=REPEAT,
                parse=values.assignment),
         Option("--target", "Stage to build (default: the last)", "STAGE"),
@@ -155,5 +192,9 @@ COMMAND = Command(
     about="PATH is the directory that COPY and ADD see, without what its .dockerignore leaves out; - reads a tar "
     "archive of it from standard input. A URL is fetched by the engine: of a Dockerfile, an archive, or a Git "
     "repository (URL.git#REF:DIRECTORY).",
-    examples=("kist build -t plotter .", "kist build -f docker/Dockerfile.test --target test ."),
+    examples=(
+        "kist build -t plotter .",
+        "kist build -f docker/Dockerfile.test --target test .",
+        "sed s/12/13/ Dockerfile | kist build -t plotter:13 -f - .",
+    ),
 )  # fmt: skip
