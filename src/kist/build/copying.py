@@ -39,6 +39,12 @@ def copy_files(action: CopyFiles, tree: Tree, root: int) -> None:
             _unpack(tree, path, target, action)
         else:
             _copy_one(tree, path, status, target, action)
+    for document in action.documents:
+        parent, name = _place(target, action, document.name)
+        try:
+            target.write_text(parent, name, document.text.encode())
+        finally:
+            os.close(parent)
 
 
 def is_archive(tree: Tree, path: str) -> bool:
@@ -73,15 +79,19 @@ def _unpack(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
 def _copy_one(tree: Tree, path: str, status: os.stat_result, target: Target, action: CopyFiles) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise InvalidInput(f'"{shown(path)}" in {tree.name} is neither a file nor a directory', hint="leave it out")
-    if action.into_directory or target.is_directory(action.destination):
-        parent, name = target.open_directory(action.destination), posixpath.basename(path)
-    else:
-        parent, name = target.place_of_file(action.destination)
+    parent, name = _place(target, action, posixpath.basename(path))
     try:
         with tree.open(path) as file:
             target.write_file(parent, name, file.fileno(), status)
     finally:
         os.close(parent)
+
+
+def _place(target: Target, action: CopyFiles, name: str) -> tuple[int, str]:
+    """Where a file of this name goes: the directory's descriptor, and the name that it gets."""
+    if action.into_directory or target.is_directory(action.destination):
+        return target.open_directory(action.destination), name
+    return target.place_of_file(action.destination)
 
 
 def _copy_directory(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:

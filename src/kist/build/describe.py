@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from kist.build.plan import CopyFiles
+from kist.build.plan import CopyFiles, Document
 from kist.spec.json import encode
 
 _WHITE_SPACE = re.compile(r"\s+")
@@ -14,10 +14,14 @@ def one_line(text: str) -> str:
     return _WHITE_SPACE.sub(" ", text).strip()
 
 
-def run(argv: Sequence[str], arguments: Mapping[str, str]) -> str:
-    """``RUN /bin/sh -c command``; the ARGs that the command saw come first, counted: ``RUN |1 a=b /bin/sh …``."""
+def run(argv: Sequence[str], arguments: Mapping[str, str], script: Document | None = None) -> str:
+    """``RUN /bin/sh -c command``; the ARGs that the command saw come first, counted: ``RUN |1 a=b /bin/sh …``.
+
+    A script is there with all its lines: they are what was run.
+    """
     seen = "".join(f"{name}={value} " for name, value in arguments.items())
-    return f"RUN {f'|{len(arguments)} {seen}' if arguments else ''}{' '.join(argv)}"
+    text = f" <<{script.name}\n{script.text}{script.name}" if script else ""
+    return f"RUN {f'|{len(arguments)} {seen}' if arguments else ''}{' '.join(argv)}{text}"
 
 
 def assignments(keyword: str, pairs: Mapping[str, str]) -> str:
@@ -41,4 +45,5 @@ def copy(keyword: str, action: CopyFiles) -> str:
     slash = "/" if action.into_directory and action.destination != "/" else ""
     root = "/" if action.origin else ""
     sources = (root + source for source in action.sources)
-    return " ".join((keyword, *given, *sources, action.destination + slash))
+    documents = (f"<<{document.name}" for document in action.documents)
+    return " ".join((keyword, *given, *sources, *documents, action.destination + slash))

@@ -9,6 +9,9 @@ import msgspec
 from kist.spec.image import ContainerConfig
 from kist.spec.platform import Platform
 
+SCRIPTS = "/dev/pipes"
+"""The directory in which a step's command finds its script."""
+
 
 class Scratch(msgspec.Struct, frozen=True):
     """``FROM scratch``: nothing."""
@@ -24,11 +27,19 @@ class UseStage(msgspec.Struct, frozen=True):
     """Begin with what an earlier stage made."""
 
 
+class Document(msgspec.Struct, frozen=True):
+    """A here-document: a file of this name and text."""
+
+    name: str
+    text: str
+
+
 class Run(msgspec.Struct, frozen=True):
     """Run a command.
 
     Attributes:
         argv: with the shell, where there is one.
+        script: what is at ``SCRIPTS`` while it runs: a here-document with an interpreter of its own.
         environment: ``NAME=value``: the image's and the ARGs in scope.
         proxies: predefined build arguments; the command sees them, the cache key does not.
     """
@@ -38,6 +49,7 @@ class Run(msgspec.Struct, frozen=True):
     proxies: tuple[str, ...] = ()
     user: str = ""
     working_dir: str = ""
+    script: Document | None = None
 
 
 class CopyFiles(msgspec.Struct, frozen=True):
@@ -52,6 +64,7 @@ class CopyFiles(msgspec.Struct, frozen=True):
         unpack: a local tar archive is unpacked (ADD).
         origin: the step whose result the files come from; empty for the context.
         origin_name: what the Dockerfile calls it.
+        documents: here-documents; they come after the sources.
     """
 
     sources: tuple[str, ...]
@@ -62,6 +75,7 @@ class CopyFiles(msgspec.Struct, frozen=True):
     unpack: bool = False
     origin: str = ""
     origin_name: str = ""
+    documents: tuple[Document, ...] = ()
 
 
 class MakeDirectory(msgspec.Struct, frozen=True):

@@ -1,12 +1,14 @@
 """RUN: a step's command in a container on the step's snapshot, and what it prints."""
 
 import codecs
+import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kist.build.plan import Run
+from kist.build.plan import SCRIPTS, Document, Run
 from kist.errors import StepFailed
 from kist.spec.build import StepOptions
 from kist.spec.image import ContainerConfig
@@ -51,9 +53,16 @@ class Command:
         self._progress(StepRuns(self._step_id, identifier))
         output = _Output(self._step_id, self._progress)
         try:
-            code = self._engine.run_step(
-                snapshot, action.argv, config=config, options=self._options, output=output, identifier=identifier
-            )
+            with _script(self._engine, action.script) as further:
+                code = self._engine.run_step(
+                    snapshot,
+                    action.argv,
+                    config=config,
+                    options=self._options,
+                    mounts=further,
+                    output=output,
+                    identifier=identifier,
+                )
         finally:
             output.end()
         if code:
@@ -62,6 +71,23 @@ class Command:
                 hint="the steps before it are kept; correct the command and build again",
                 exit_code=code,
             )
+
+
+@contextmanager
+def _script(engine: "Engine", script: Document | None) -> Iterator[tuple[Mount, ...]]:
+    """What shows a step its script, for the time of the block."""
+    if script is None:
+        yield ()
+        return
+    with engine.store.temporary() as above:
+        directory = os.path.join(above, "script")
+        os.mkdir(directory)
+        os.chmod(directory, 0o755)  # noqa: S103 - any user of the image may be the one who runs it
+        path = os.path.join(directory, script.name)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(script.text)
+        os.chmod(path, 0o755)  # noqa: S103 - the same
+        yield (Mount.bind(directory, SCRIPTS, read_only=True),)
 
 
 class _Output:

@@ -9,11 +9,12 @@ from typing import ClassVar
 import msgspec
 
 from kist.build import describe
-from kist.build.plan import Action, Configure, CopyFiles, MakeDirectory, Run, Step
+from kist.build.plan import SCRIPTS, Action, Configure, CopyFiles, Document, MakeDirectory, Run, Step
 from kist.build.scope import GlobalScope, StageScope
 from kist.errors import ParseError
-from kist.spec.dockerfile import Instruction, Source, Stage, Word, expand, expand_words
+from kist.spec.dockerfile import Instruction, Source, Stage, Word, expand, expand_text, expand_words
 from kist.spec.dockerfile import instructions as ins
+from kist.spec.dockerfile.lines import Heredoc
 from kist.spec.image import ContainerConfig, ImageConfig
 from kist.spec.platform import Platform
 
@@ -139,15 +140,17 @@ class StageBuilder:
     def _run(self, one: ins.Run) -> None:
         arguments = self._scope.visible_arguments
         environment = self._scope.environment | arguments
-        argv = self._command(one.command)
+        command, script = _script(one)
+        argv = self._command(command)
         action = Run(
             argv=argv,
             environment=tuple(f"{name}={value}" for name, value in environment.items()),
             proxies=self._scope.proxies,
             user=self.config.user,
             working_dir=self.config.working_dir,
+            script=script,
         )
-        self.add(one, action, created_by=describe.run(argv, arguments))
+        self.add(one, action, created_by=describe.run(argv, arguments, script))
 
     def _cmd(self, one: ins.Cmd) -> None:
         self._command_set = True
@@ -164,7 +167,8 @@ class StageBuilder:
         origin = self._origin(one.origin) if one.origin else ""
         destination, into_directory = self._destination(one.destination)
         sources = tuple(self._copy_source(one, word) for word in one.sources)
-        if len(sources) > 1 and not into_directory:
+        documents = tuple(self._document(heredoc) for heredoc in one.documents)
+        if len(sources) + len(documents) > 1 and not into_directory:
             raise self._error(
                 one.destination,
                 f"when using {one.keyword} with more than one source file, the destination must be a directory",
@@ -179,6 +183,7 @@ class StageBuilder:
             unpack=isinstance(one, ins.Add),
             origin=origin,
             origin_name=one.origin.text if one.origin else "",
+            documents=documents,
         )
         requires = (origin,) if origin else ()
         self.add(one, action, requires=requires, created_by=describe.copy(one.keyword, action))
@@ -204,6 +209,15 @@ class StageBuilder:
                 hint="give a directory that holds all files as the context, and name the Dockerfile with -f",
             )
         return _clean("/" + source)[1:] or "."
+
+    def _document(self, heredoc: Heredoc) -> Document:
+        """The file that a here-document becomes."""
+        if heredoc.name in {".", ".."} or "/" in heredoc.name:
+            raise self._error(heredoc.word, f"{heredoc.name!r} is no name of a file", hint="name it after << without /")
+        content = heredoc.content
+        if heredoc.expands:
+            content = Word(expand_text(content, self._scope.variables, self._source, self._escape), content.location)
+        return Document(heredoc.name, content.text)
 
     def _mode(self, word: Word) -> int:
         written = self._value(word)
@@ -295,6 +309,23 @@ class StageBuilder:
         ins.Volume: _volume,
         ins.Workdir: _workdir,
     }
+
+
+def _script(one: ins.Run) -> tuple[ins.Command, Document | None]:
+    """The command of a RUN with its here-documents in it, and a script that has an interpreter of its own.
+
+    A document that is all of the command is the script itself. Others are the shell's to understand.
+    """
+    if not one.documents:
+        return one.command, None
+    first = one.documents[0]
+    if not one.is_document:
+        text = "".join(f"\n{heredoc.text}{heredoc.name}" for heredoc in one.documents)
+        return ins.Command((one.command.words[0] + text,), in_shell=True), None
+    if not first.content.text.startswith("#!"):
+        return ins.Command((first.content.text,), in_shell=True), None
+    name = posixpath.basename(first.name) or "EOF"
+    return ins.Command((f"{SCRIPTS}/{name}",), in_shell=True), Document(name, first.content.text)
 
 
 def _clean(path: str) -> str:

@@ -118,6 +118,17 @@ class Target:
         finally:
             os.close(descriptor)
 
+    def write_text(self, parent: int, name: str, text: bytes) -> None:
+        """A new regular file of these bytes, in place of what has this name: of now, and readable by all."""
+        descriptor = self._create(parent, name)
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(text)
+            pretence.give(descriptor, *self._owner)
+            os.fchmod(descriptor, 0o644 if self._mode is None else self._mode)
+        finally:
+            os.close(descriptor)
+
     def write_link(self, parent: int, name: str, target: str, status: os.stat_result) -> None:
         """A symbolic link, in place of what has this name."""
         self.clear(parent, name)

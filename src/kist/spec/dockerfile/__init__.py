@@ -1,6 +1,6 @@
 """The Dockerfile language: text to typed instructions, expansion of variables, ``.dockerignore``."""
 
-from kist.spec.dockerfile.expand import expand, expand_words
+from kist.spec.dockerfile.expand import expand, expand_text, expand_words
 from kist.spec.dockerfile.ignore import Ignore
 from kist.spec.dockerfile.instructions import Dockerfile, Instruction, Stage
 from kist.spec.dockerfile.parser import parse, parse_trigger
@@ -15,6 +15,7 @@ __all__ = [
     "Stage",
     "Word",
     "expand",
+    "expand_text",
     "expand_words",
     "parse",
     "parse_trigger",

@@ -8,13 +8,13 @@ from typing import Any
 from kist.errors import ParseError
 from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.duration import parse_duration
+from kist.spec.dockerfile.heredocs import is_opening, is_parted
 from kist.spec.dockerfile.lines import Span
 from kist.spec.dockerfile.source import Location, Word
 from kist.spec.dockerfile.words import Flag, Head, cut, json_words, quoted_words
 from kist.spec.image import Healthcheck as HealthcheckConfig
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*\Z")
-_HEREDOC = re.compile(r"[0-9]*<<-?(['\"]?)[A-Za-z_][^<'\"]*\1\Z")
 _MIN_DURATION = 10**6
 
 # What each instruction takes, and what BuildKit's dialect adds that is not done here yet.
@@ -93,16 +93,6 @@ def _require(head: Head, expected: str) -> Span:
     return head.rest
 
 
-def _refuse_heredoc(head: Head) -> None:
-    if head.rest.text.startswith("[") or "<<" not in head.rest.text:
-        return
-    for word in quoted_words(head.rest):
-        if _HEREDOC.match(word.text):
-            raise head.line.source.unsupported(
-                word.location, f"the here-document {word.text} is not supported yet", hint="join the lines with && \\"
-            )
-
-
 def _command(span: Span) -> ins.Command:
     words = json_words(span)
     if words is not None:
@@ -177,11 +167,12 @@ def _label(head: Head, common: Any) -> ins.Label:
 
 
 def _run(head: Head, common: Any) -> ins.Run:
-    _refuse_heredoc(head)
     command = _command(_require(head, "a command"))
     if not command.words:
         raise fail(head, "RUN needs a command: the array is empty")
-    return ins.Run(command=command, **common)
+    documents = head.line.heredocs
+    whole = len(documents) == 1 and is_opening(head.rest)
+    return ins.Run(command=command, documents=documents, is_document=whole, **common)
 
 
 def _cmd(head: Head, common: Any) -> ins.Cmd:
@@ -206,7 +197,6 @@ def _add(head: Head, common: Any) -> ins.Add:
 
 
 def _copy_fields(head: Head) -> dict[str, Any]:
-    _refuse_heredoc(head)
     keyword = head.keyword.text.upper()
     words = _list(_require(head, "a source and a destination"))
     if len(words) < 2:
@@ -215,8 +205,14 @@ def _copy_fields(head: Head) -> dict[str, Any]:
             if words
             else fail(head, f"{keyword} needs a source and a destination: the array is empty")
         )
+    documents = {heredoc.word.location: heredoc for heredoc in head.line.heredocs}
+    if words[-1].location in documents:
+        raise fail(head, f"{keyword} cannot accept a here-document as a destination", words[-1].location)
+    begun = {at for at, word in enumerate(words) if word.location in documents}
+    begun |= {at + 1 for at in begun if is_parted(words[at])}
     return {
-        "sources": tuple(words[:-1]),
+        "sources": tuple(word for at, word in enumerate(words[:-1]) if at not in begun),
+        "documents": tuple(documents.values()),
         "destination": words[-1],
         "owner": _flag_word(head, "chown"),
         "mode": _flag_word(head, "chmod"),
@@ -269,7 +265,8 @@ def _onbuild(head: Head, common: Any) -> ins.Onbuild:
         why = "chaining ONBUILD is not allowed" if keyword == "ONBUILD" else f"{keyword} isn't allowed as a trigger"
         raise fail(head, f"{why}: expected another instruction after ONBUILD", inner.keyword.location)
     instruction = parse_instruction(inner)
-    return ins.Onbuild(trigger=span.text, instruction=instruction, **common)
+    documents = "".join(f"\n{heredoc.text}{heredoc.name}" for heredoc in head.line.heredocs)
+    return ins.Onbuild(trigger=span.text + documents, instruction=instruction, **common)
 
 
 def _healthcheck(head: Head, common: Any) -> ins.Healthcheck:

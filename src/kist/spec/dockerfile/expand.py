@@ -1,16 +1,20 @@
 """Quotes, escapes and variables of a word (Dockerfile reference, "Environment replacement").
 
-``$name``, ``${name}``, ``${name:-word}``, ``${name:+word}``, ``${name:?word}`` and the forms without the colon. Single
-quotes keep everything, double quotes keep all but variables and escapes, the escape character keeps the next character.
+``$name``, ``${name}``, ``${name:-word}``, ``${name:+word}``, ``${name:?word}`` and the forms without the colon;
+``${name#pattern}``, ``##``, ``%``, ``%%``, ``${name/pattern/text}`` and ``//`` (``substitution.py``). Single quotes
+keep everything, double quotes keep all but variables and escapes, the escape character keeps the next character.
 """
 
 from collections.abc import Mapping
 
 from kist.errors import ParseError
+from kist.spec.dockerfile import substitution
 from kist.spec.dockerfile.source import Location, Source, Word
+from kist.spec.dockerfile.substitution import Pattern
 
 _SPECIAL = frozenset("@*#?-$!")
-_LATER = frozenset("#%/")
+_OPERATORS = frozenset("-+?")
+_CUTS = frozenset("#%")
 _DEEPEST = 50
 
 
@@ -19,9 +23,13 @@ def expand(word: Word, variables: Mapping[str, str], source: Source, escape: str
 
     Raises:
         ParseError: a quote or brace is not closed, a substitution has no such form, or ``${name:?}`` found no value.
-        Unsupported: ``${name#…}``, ``${name%…}`` and ``${name/…}``.
     """
     return _Expansion(word, variables, source, escape).run()[0]
+
+
+def expand_text(text: Word, variables: Mapping[str, str], source: Source, escape: str = "\\") -> str:
+    """The value of a here-document's text, in which quotes are characters like others."""
+    return _Expansion(text, variables, source, escape, quotes=False).run()[0]
 
 
 def expand_words(word: Word, variables: Mapping[str, str], source: Source, escape: str = "\\") -> tuple[str, ...]:
@@ -57,12 +65,15 @@ class _Words:
 class _Expansion:
     """One pass over one word; ``at`` is the next character."""
 
-    def __init__(self, word: Word, variables: Mapping[str, str], source: Source, escape: str) -> None:
+    def __init__(
+        self, word: Word, variables: Mapping[str, str], source: Source, escape: str, *, quotes: bool = True
+    ) -> None:
         self.word = word
         self.text = word.text
         self.variables = variables
         self.source = source
         self.escape = escape
+        self.quotes = "'\"" if quotes else ""
         self.at = 0
         self.depth = 0
 
@@ -71,22 +82,24 @@ class _Expansion:
         words.close()
         return "".join(words.text), tuple(words.words)
 
-    def until(self, stop: str) -> _Words:
-        """Everything up to ``stop``, which is consumed; to the end of the word when ``stop`` is empty."""
+    def until(self, stop: str, *, raw: bool = False) -> _Words:
+        """Everything up to ``stop``, which is consumed; to the end of the word when ``stop`` is empty.
+
+        In ``raw`` text escapes stay: what a pattern does with them is its own.
+        """
         found, begin = _Words(), self.at
         while self.at < len(self.text):
             char = self.text[self.at]
             if char == stop:
                 self.at += 1
                 return found
-            if char == "'":
-                found.add(self.single_quoted(), quoted=True)
-            elif char == '"':
-                found.add(self.double_quoted(), quoted=True)
+            if char in self.quotes:
+                value = self.single_quoted() if char == "'" else self.double_quoted(raw=raw)
+                found.add(value, quoted=True)
             elif char == "$":
                 found.add(self.dollar(), quoted=False)
             elif char == self.escape:
-                found.add(self.text[self.at + 1 : self.at + 2], quoted=True)
+                found.add(self.text[self.at + (not raw) : self.at + 2], quoted=True)
                 self.at += 2
             else:
                 found.add(char, quoted=False)
@@ -103,7 +116,7 @@ class _Expansion:
         self.at = end + 1
         return value
 
-    def double_quoted(self) -> str:
+    def double_quoted(self, *, raw: bool) -> str:
         begin = self.at
         self.at += 1
         value: list[str] = []
@@ -117,7 +130,7 @@ class _Expansion:
                 continue
             following = self.text[self.at + 1 : self.at + 2]
             if char == self.escape and following in {'"', "$", self.escape}:
-                char = following
+                char = char + following if raw else following
                 self.at += 1
             self.at += 1
             value.append(char)
@@ -137,6 +150,10 @@ class _Expansion:
         self.at += 1
         if operator == "}":
             return self.variables.get(name, "")
+        if operator in _CUTS:
+            return self.cut(name, operator)
+        if operator == "/":
+            return self.replace(begin, name)
         empty_is_unset = operator == ":"
         if empty_is_unset:
             operator = self.text[self.at : self.at + 1]
@@ -147,17 +164,13 @@ class _Expansion:
         """``${name<operator>word}``, from after the operator."""
         if not operator:
             raise self.error(begin, "this substitution is not closed: expected '}'")
-        if operator in _LATER:
-            raise self.source.unsupported(
-                self.location(self.at - 1), f"${{{name}{operator}…}} is not supported yet", hint="compute it in a RUN"
+        if operator not in _OPERATORS:
+            raise self.error(
+                self.at - 1,
+                f"unsupported modifier {operator!r} in a substitution: expected "
+                + (":-, :+ or :?" if empty_is_unset else "one of :- :+ :? - + ? # ## % %% / //"),
             )
-        if operator not in {"-", "+", "?"}:
-            raise self.error(self.at - 1, f"unsupported modifier {operator!r} in a substitution: expected :-, :+ or :?")
-        if self.depth == _DEEPEST:
-            raise self.error(begin, f"substitutions are nested more than {_DEEPEST} deep")
-        self.depth += 1
-        word = "".join(self.until("}").text)
-        self.depth -= 1
+        word = self.inside(begin, "}")
         value = self.variables.get(name)
         is_set = value is not None and not (empty_is_unset and not value)
         if operator == "+":
@@ -166,6 +179,41 @@ class _Expansion:
             return value
         if operator == "?":
             raise self.error(begin, f"{name}: {word or 'is not allowed to be unset or empty'}")
+        return word
+
+    def cut(self, name: str, operator: str) -> str:
+        """``${name#pattern}`` and the like, from after the first operator: the value without what matches at an end."""
+        longest = self.text[self.at : self.at + 1] == operator
+        self.at += longest
+        pattern = self.pattern("}")
+        cut = substitution.without_prefix if operator == "#" else substitution.without_suffix
+        return cut(self.variables.get(name, ""), pattern, longest=longest)
+
+    def replace(self, begin: int, name: str) -> str:
+        """``${name/pattern/text}`` and ``//``, from after the first slash."""
+        everywhere = self.text[self.at : self.at + 1] == "/"
+        self.at += everywhere
+        pattern = self.pattern("/")
+        text = self.inside(begin, "}", raw=True)
+        return substitution.replaced(self.variables.get(name, ""), pattern, text, everywhere=everywhere)
+
+    def pattern(self, stop: str) -> Pattern:
+        begin = self.at
+        text = self.inside(begin, stop, raw=True)
+        if self.escape != "\\":  # patterns have one escape character, whatever the file's is
+            text = text.replace("\\", "\\\\").replace(self.escape, "\\")
+        try:
+            return Pattern.parse(text)
+        except ValueError as error:
+            raise self.error(begin, f"invalid pattern ({text}) in a substitution: {error}") from None
+
+    def inside(self, begin: int, stop: str, *, raw: bool = False) -> str:
+        """A word within a substitution, up to ``stop``."""
+        if self.depth == _DEEPEST:
+            raise self.error(begin, f"substitutions are nested more than {_DEEPEST} deep")
+        self.depth += 1
+        word = "".join(self.until(stop, raw=raw).text)
+        self.depth -= 1
         return word
 
     def name(self) -> str:
@@ -184,7 +232,13 @@ class _Expansion:
 
     def location(self, offset: int) -> Location:
         start = self.word.location
-        return Location(start.line, start.column + min(offset, len(self.text)))
+        above, newline, before = self.text[:offset].rpartition("\n")
+        if not newline:
+            return Location(start.line, start.column + min(offset, len(self.text)))
+        line = start.line + above.count("\n") + 1
+        # Tabs that a here-document was told to leave out stand in the source all the same.
+        written, kept = self.source.lines[line - 1], self.text[offset - len(before) :].partition("\n")[0]
+        return Location(line, 1 + max(len(written) - len(kept), 0) + len(before))
 
     def error(self, offset: int, message: str) -> ParseError:
         return self.source.error(

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
+from kist.spec.dockerfile.lines import Heredoc
 from kist.spec.dockerfile.source import Location, Source, Word
 from kist.spec.image import Healthcheck as HealthcheckConfig
 
@@ -57,10 +58,16 @@ class Label(Instruction, frozen=True, kw_only=True):
 
 
 class Run(Instruction, frozen=True, kw_only=True):
-    """``RUN command``."""
+    """``RUN command``, with the here-documents that its command begins.
+
+    Attributes:
+        is_document: the command is a here-document and nothing else: its text is the script.
+    """
 
     keyword = "RUN"
     command: Command
+    documents: tuple[Heredoc, ...] = ()
+    is_document: bool = False
 
 
 class Cmd(Instruction, frozen=True, kw_only=True):
@@ -78,11 +85,17 @@ class Entrypoint(Instruction, frozen=True, kw_only=True):
 
 
 class Copy(Instruction, frozen=True, kw_only=True):
-    """``COPY [--from=F] [--chown=O] [--chmod=M] source… destination``."""
+    """``COPY [--from=F] [--chown=O] [--chmod=M] source… destination``.
+
+    Attributes:
+        sources: paths; here-documents are not among them.
+        documents: each becomes a file of its name.
+    """
 
     keyword = "COPY"
     sources: tuple[Word, ...]
     destination: Word
+    documents: tuple[Heredoc, ...] = ()
     origin: Word | None = None
     owner: Word | None = None
     mode: Word | None = None
@@ -171,17 +184,29 @@ class Stage(msgspec.Struct, frozen=True):
         return self.base.name or str(self.index)
 
 
+class Directives(msgspec.Struct, frozen=True):
+    """``# name=value`` at the top of a file: which program should read it, its escape character, what is checked."""
+
+    syntax: str = ""
+    escape: str = "\\"
+    check: str = ""
+
+
 class Dockerfile(msgspec.Struct, frozen=True):
     """A whole file.
 
     Attributes:
         arguments: the ARGs before the first FROM.
-        escape: the escape character that its words use.
         warnings: what its writer should know; work goes on.
     """
 
     source: Source
-    escape: str
+    directives: Directives
     arguments: tuple[Arg, ...]
     stages: tuple[Stage, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def escape(self) -> str:
+        """The escape character that its words use."""
+        return self.directives.escape

@@ -15,9 +15,11 @@ from kist.spec.dockerfile.instructions import (
     Run,
     Stage,
 )
-from kist.spec.dockerfile.lines import logical_lines
+from kist.spec.dockerfile.reading import directives, logical_lines
 from kist.spec.dockerfile.source import Location, Source
 from kist.spec.dockerfile.words import cut, looks_like_json
+
+_OWN_SYNTAXES = frozenset({"docker/dockerfile", "docker/dockerfile-upstream"})
 
 
 def parse(text: str | bytes, name: str = "Dockerfile") -> Dockerfile:
@@ -34,9 +36,8 @@ def parse(text: str | bytes, name: str = "Dockerfile") -> Dockerfile:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
     source = Source.of(text, name)
-    lines = list(logical_lines(source))
-    escape = lines[0].escape if lines else "\\"
-    found = [parse_instruction(cut(line)) for line in lines]
+    given, length = directives(source)
+    found = [parse_instruction(cut(line)) for line in logical_lines(source, given.escape, length)]
     if not found:
         raise source.error(
             Location(1, 1), "file with no instructions: expected FROM", hint="the smallest Dockerfile: FROM debian:12"
@@ -49,7 +50,8 @@ def parse(text: str | bytes, name: str = "Dockerfile") -> Dockerfile:
             found[first].location, f"expected FROM before {found[first].keyword}", hint="a Dockerfile begins with FROM"
         )
     arguments = tuple(one for one in found[:first] if isinstance(one, Arg))
-    return Dockerfile(source, escape, arguments, _stages(found[first:]), _warnings(source, found))
+    warnings = (*_syntax_warning(source, given.syntax), *_warnings(source, found))
+    return Dockerfile(source, given, arguments, _stages(found[first:]), warnings)
 
 
 def parse_trigger(source: Source) -> Instruction:
@@ -72,6 +74,13 @@ def _stages(found: list[Instruction]) -> tuple[Stage, ...]:
         assert isinstance(base, From)
         stages.append(Stage(index, base, tuple(found[start + 1 : end])))
     return tuple(stages)
+
+
+def _syntax_warning(source: Source, syntax: str) -> tuple[str, ...]:
+    """A syntax of somebody else's is not had; Docker's own, of whatever version, is the one that is read here."""
+    if not syntax or syntax.partition(":")[0].removeprefix("docker.io/") in _OWN_SYNTAXES:
+        return ()
+    return (f"{source.name}: # syntax={syntax} is not used: it is read as a Dockerfile of docker/dockerfile:1",)
 
 
 def _warnings(source: Source, found: list[Instruction]) -> tuple[str, ...]:

@@ -57,6 +57,13 @@ from kist.spec.dockerfile import parse
         ("# escape=/\nFROM a", 1, 10, "invalid escape character '/'", ""),
         ("# escape=`\n# escape=`\nFROM a", 2, 3, "only one escape directive", ""),
         ("FROM a\nRUN x\0y", 2, 6, "a NUL byte", ""),
+        ("FROM a\nRUN cat <<EOF\nx", 2, 9, "expected a line EOF before the end", "holds EOF and nothing else"),
+        ("FROM a\nRUN \\\n  <<-E\n x\n E", 3, 3, "is not closed", "line 5 has white space beside E"),
+        ("FROM a\nCOPY <<E /e\nx\n\tE\n", 2, 6, "is not closed", "take it away, or write <<-E"),
+        ("FROM a\nCOPY <<A <<'B' /e/\nx\nA\ny\n", 2, 10, "expected a line B", ""),
+        ("FROM a\nCOPY a <<E\nx\nE", 2, 8, "cannot accept a here-document as a destination", ""),
+        ("FROM a\nCOPY <<E /e\nab\0\nE", 3, 3, "the here-document holds a NUL byte", ""),
+        ("FROM a\nRUN cat <<E\nx\nE\nXYZ", 5, 1, "unknown instruction: XYZ", ""),
     ],
 )
 def test_mistake_is_pointed_at(text: str, line: int, column: int, message: str, hint: str) -> None:
@@ -76,9 +83,6 @@ def test_mistake_is_pointed_at(text: str, line: int, column: int, message: str, 
         ("RUN --network=none y", "2:5", "RUN --network"),
         ("COPY --link a b", "2:6", "COPY --link"),
         ("ADD --checksum=x a b", "2:5", "ADD --checksum"),
-        ("RUN cat <<EOF\nx\nEOF", "2:9", "here-document <<EOF"),
-        ("RUN cat \\\n  <<-'EOF'\nx\nEOF", "3:3", "here-document <<-'EOF'"),
-        ("COPY <<a /b\nx\na", "2:6", "here-document <<a"),
     ],
 )
 def test_what_comes_later_is_refused_with_its_place(text: str, place: str, message: str) -> None:

@@ -1,11 +1,25 @@
 """Quotes, escapes and variables of a word."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kist.errors import ParseError, Unsupported
-from kist.spec.dockerfile import Location, Source, Word, expand, expand_words
+from kist.errors import ParseError
+from kist.spec.dockerfile import Location, Source, Word, expand, expand_text, expand_words
+from kist.spec.dockerfile.substitution import Pattern, replaced, without_prefix, without_suffix
 
-VARIABLES = {"a": "one", "b": "two words", "empty": "", "_x1": "under"}
+VARIABLES = {
+    "a": "one",
+    "b": "two words",
+    "empty": "",
+    "_x1": "under",
+    "p": "/a/b.tar.gz",
+    "slash": "/",
+    "ends": ".gz",
+    "special": "*?\\}end",
+}
 SOURCE = Source.of("", "Dockerfile")
 
 
@@ -69,6 +83,40 @@ def word(text: str) -> Word:
         ("${a:?bad}", "one"),
         ("${empty?bad}", ""),
         ("héé$a", "hééone"),
+        ("${p#*/}", "a/b.tar.gz"),
+        ("${p##*/}", "b.tar.gz"),
+        ("${p%.*}", "/a/b.tar"),
+        ("${p%%.*}", "/a/b"),
+        ("${p#x}", "/a/b.tar.gz"),
+        ("${p%x}", "/a/b.tar.gz"),
+        ("${p#}", "/a/b.tar.gz"),
+        ("${p##}", "/a/b.tar.gz"),
+        ("${p#*}", "/a/b.tar.gz"),
+        ("${p##*}", ""),
+        ("${p%*}", "/a/b.tar.gz"),
+        ("${p%%*}", ""),
+        ("${p#??}", "/b.tar.gz"),
+        ("${p%.??}", "/a/b.tar"),
+        ("${missing#x}", ""),
+        ("${missing/x/y}", ""),
+        ("${p/a/o}", "/o/b.tar.gz"),
+        ("${p//a/o}", "/o/b.tor.gz"),
+        ("${p//a/}", "//b.tr.gz"),
+        ("${p/.*/}", "/a/b"),
+        ("${p/?/x}", "xa/b.tar.gz"),
+        (r"${p/\//-}", "-a/b.tar.gz"),
+        (r"${p//\//-}", "-a-b.tar.gz"),
+        ("${p//[a-z]/x}", "/a/b.tar.gz"),
+        ("${p/$slash/$a}", "onea/b.tar.gz"),
+        ("${p//t*z/}", "/a/b."),
+        ("${p//*/x}", "x"),
+        (r"${special#\*\?\\\}}", "end"),
+        (r"${special%%\}*}", "*?\\"),
+        ("${p%${ends}}", "/a/b.tar"),
+        ('"${p##*/}"', "b.tar.gz"),
+        ("${p##'*'/}", "b.tar.gz"),
+        ("${missing:-${p##*/}}", "b.tar.gz"),
+        ("${p#${missing:-/a}}", "/b.tar.gz"),
     ],
 )
 def test_word_is_expanded(text: str, expected: str) -> None:
@@ -93,6 +141,14 @@ def test_the_other_escape_character() -> None:
         ("${a:-x", 6, "expected '}'"),
         ("${a;b}", 4, "unsupported modifier ';'"),
         ("${a:=b}", 5, "unsupported modifier '='"),
+        ("${a:#b}", 5, "unsupported modifier '#'"),
+        ("${a:%%b}", 5, "unsupported modifier '%'"),
+        ("${a:/b/c}", 5, "unsupported modifier '/'"),
+        ("${a#b", 5, "expected '}'"),
+        ("x${a/b}", 6, "expected '/'"),
+        ("x${a/b/c", 8, "expected '}'"),
+        (r"${a#\b}", 5, r"invalid escape '\b'"),
+        (r"${a//\b/c}", 6, r"invalid escape '\b'"),
         ("${missing:?give it}", 1, "missing: give it"),
         ("${empty:?}", 1, "empty: is not allowed to be unset or empty"),
     ],
@@ -110,10 +166,29 @@ def test_substitutions_nest_only_so_deep() -> None:
         expand(word("${x:-" * 10_000), VARIABLES, SOURCE)
 
 
-@pytest.mark.parametrize("text", ["${a#o}", "${a%%e}", "${a/o/x}"])
-def test_operators_that_come_later_are_refused(text: str) -> None:
-    with pytest.raises(Unsupported, match="not supported yet"):
-        expand(word(text), VARIABLES, SOURCE)
+def test_a_pattern_has_one_escape_character() -> None:
+    assert expand(word("${special#`*}"), VARIABLES, SOURCE, "`") == "?\\}end"
+
+
+def test_a_pattern_of_many_stars_takes_no_long_time() -> None:
+    value = {"x": "a" * 100_000}
+    for text in ("${x##%sb}", "${x%%%%%sb}", "${x//%sb/}"):
+        assert expand(word(text % ("*a" * 30)), value, SOURCE) == value["x"]
+
+
+@given(st.text("ab/", max_size=12), st.text("ab*?", max_size=6), st.booleans())
+def test_patterns_match_what_regular_expressions_would(value: str, pattern: str, longest: bool) -> None:
+    star = ".*" if longest else ".*?"
+    expression = "".join({"*": star, "?": "."}.get(char, char) for char in pattern)
+    found = re.match(expression, value)
+    parsed = Pattern.parse(pattern)
+    assert without_prefix(value, parsed, longest=longest) == (value[found.end() :] if found else value)
+    backwards = "".join({"*": star, "?": "."}.get(char, char) for char in pattern[::-1])
+    found = re.match(backwards, value[::-1])
+    assert without_suffix(value, parsed, longest=longest) == (value[: len(value) - found.end()] if found else value)
+    first = re.search("".join({"*": ".*", "?": "."}.get(char, char) for char in pattern), value)
+    once = value[: first.start()] + "#" + value[first.end() :] if first else value
+    assert replaced(value, parsed, "#", everywhere=False) == once
 
 
 @pytest.mark.parametrize(
@@ -122,3 +197,24 @@ def test_operators_that_come_later_are_refused(text: str) -> None:
 )
 def test_a_list_is_cut_at_white_space_that_variables_bring(text: str, expected: tuple[str, ...]) -> None:
     assert expand_words(word(text), VARIABLES, SOURCE) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"$a" it\'s', '"one" it\'s'),
+        ("\\\n", "\n"),
+        ("\\\\\n", "\\\n"),
+        ("\\$a ${a}\n", "$a one\n"),
+        ("${p##*/}\n${missing:-'x'}", "b.tar.gz\n'x'"),
+    ],
+)
+def test_quotes_are_nothing_special_in_a_document(text: str, expected: str) -> None:
+    assert expand_text(word(text), VARIABLES, SOURCE) == expected
+
+
+def test_mistakes_in_a_document_are_pointed_at_in_their_line() -> None:
+    source = Source.of("FROM a\nCOPY <<-E /e\nx\n\t\ty${a;}\nE", "Dockerfile")
+    with pytest.raises(ParseError) as caught:
+        expand_text(Word("x\ny${a;}\n", Location(3, 1)), VARIABLES, source)
+    assert (caught.value.line, caught.value.column) == (4, 7)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kist.spec.dockerfile import Instruction, Location, parse
+from kist.spec.dockerfile import Instruction, Location, Source, parse, parse_trigger
 from kist.spec.dockerfile import instructions as ins
+from kist.spec.dockerfile.instructions import Directives
 from kist.spec.image import Healthcheck as Check
 
 SECOND = 10**9
@@ -213,3 +214,73 @@ def test_an_array_in_single_quotes_is_warned_about() -> None:
     (warning,) = parse("FROM a\nCMD ['x', 'y']").warnings
     assert warning.startswith("Dockerfile:2: CMD looks like the exec form")
     assert not parse("FROM a\nRUN [ 'a' = b ] && c\nRUN [ -f x ]").warnings
+
+
+# Here-documents
+
+Document = tuple[str, str, bool, bool]
+
+
+def documents(instruction: ins.Instruction) -> list[Document]:
+    assert isinstance(instruction, ins.Run | ins.Copy)
+    return [(one.name, one.content.text, one.expands, one.chomps) for one in instruction.documents]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "whole"),
+    [
+        ("RUN <<EOF\na\n\n # b \\\nEOF", [("EOF", "a\n\n # b \\\n", True, False)], True),
+        ("RUN <<EOF\nEOF", [("EOF", "", True, False)], True),
+        ("RUN <<-EOF\n\ta\n\t\t b\n\tEOF", [("EOF", "a\n b\n", True, True)], True),
+        ("RUN <<'EOF'\n$a\nEOF", [("EOF", "$a\n", False, False)], True),
+        ('RUN <<-"E O"\na\nE O', [("E O", "a\n", False, True)], True),
+        ("RUN << EOF\na\nEOF", [("EOF", "a\n", True, False)], True),
+        ("RUN <<\\EOF\na\nEOF", [("EOF", "a\n", True, False)], True),
+        ("RUN cat <<EOF\na\nEOF", [("EOF", "a\n", True, False)], False),
+        ("RUN <<EOF cat\na\nEOF", [("EOF", "a\n", True, False)], False),
+        ("RUN <<A 3<<B cat\na\nA\nb\nB", [("A", "a\n", True, False), ("B", "b\n", True, False)], False),
+        ("RUN cat <<A \\\n # c\n && x\na\nA", [("A", "a\n", True, False)], False),
+        ("RUN cat<<EOF", [], False),
+        ("RUN echo '<<EOF'", [], False),
+        ("RUN echo $((1 << 2)) $((x << y))", [], False),
+        ("RUN cat <<<word", [], False),
+        ('RUN ["cat", "<<EOF"]', [], False),
+        ("COPY <<EOF /x\na\nEOF", [("EOF", "a\n", True, False)], False),
+        ("COPY << EOF /x\na\nEOF", [("EOF", "a\n", True, False)], False),
+        ("ADD a <<b c <<'d' /x/\n1\nb\n2\nd", [("b", "1\n", True, False), ("d", "2\n", False, False)], False),
+    ],
+)
+def test_documents_are_read(text: str, expected: list[Document], whole: bool) -> None:
+    for written in (text, text.replace("\n", "\r\n"), text + "\nRUN after"):
+        instruction = parse(f"FROM a\n{written}").stages[0].instructions[0]
+        assert documents(instruction) == expected
+        assert getattr(instruction, "is_document", False) is whole
+
+
+def test_sources_and_documents_are_kept_apart() -> None:
+    copy = only("COPY a <<b c << d --x /y/\n1\nb\n2\nd")
+    assert isinstance(copy, ins.Copy)
+    assert [word.text for word in copy.sources] == ["a", "c", "--x"]
+    assert copy.destination.text == "/y/"
+
+
+def test_a_trigger_keeps_its_documents() -> None:
+    onbuild = only("ONBUILD COPY <<-A <<B /x/\n\t1\n\tA\n2\nB")
+    assert isinstance(onbuild, ins.Onbuild)
+    assert onbuild.trigger == "COPY <<-A <<B /x/\n\t1\nA\n2\nB"
+    again = parse_trigger(Source.of(f"ONBUILD {onbuild.trigger}", "trigger"))
+    assert documents(again) == documents(onbuild.instruction) == [("A", "1\n", True, True), ("B", "2\n", True, False)]
+
+
+def test_directives_are_kept() -> None:
+    given = parse(
+        "# syntax = docker/dockerfile:1.7-labs\n#check=skip=JSONArgsRecommended;error=true\nFROM a"
+    ).directives
+    assert given == Directives("docker/dockerfile:1.7-labs", "\\", "skip=JSONArgsRecommended;error=true")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("docker/dockerfile:1", 0), ("docker.io/docker/dockerfile", 0), ("x/y:2", 1)]
+)
+def test_a_syntax_of_somebody_elses_is_told(name: str, told: int) -> None:
+    assert len(parse(f"# syntax={name}\nFROM a").warnings) == told
