@@ -1,5 +1,6 @@
 """Builds with RUN, in real containers."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from kist.engine import Engine
 from kist.errors import StepFailed
 from kist.spec.build import BuildOptions
 from kist.spec.container import ContainerOptions
-from kist.spec.progress import Event, StepFinished, StepOutput
+from kist.spec.progress import Event, StepFinished, StepOutput, StepRuns, StepStarted
 from kist.spec.summary import Image
 
 
@@ -32,7 +33,9 @@ class Session:
         return build(self.engine, str(self.context), chosen, self.events.append)
 
     def cached(self) -> list[bool]:
-        return [event.cached for event in self.events if isinstance(event, StepFinished)]
+        numbers = {event.id: event.number for event in self.events if isinstance(event, StepStarted)}
+        ends = [event for event in self.events if isinstance(event, StepFinished)]
+        return [event.cached for event in sorted(ends, key=lambda event: numbers[event.id])]
 
     def output(self) -> str:
         return "".join(event.text for event in self.events if isinstance(event, StepOutput))
@@ -126,3 +129,49 @@ def test_listeners_that_fail_end_the_command(session: Session, busybox: str) -> 
     with pytest.raises(KeyboardInterrupt):
         build(session.engine, str(session.context), BuildOptions(), listen)
     assert not [name for name in session.engine.store.snapshots.list() if name.startswith("build-")]
+
+
+PAIR = """
+FROM {base} AS one
+RUN sleep {one}; echo one > /one
+FROM {base} AS two
+RUN sleep {two}; echo two > /two
+FROM {base}
+COPY --from=one /one /
+COPY --from=two /two /
+"""
+
+
+def test_stages_run_side_by_side(session: Session, busybox: str) -> None:
+    image = session.build(PAIR.format(base=busybox, one=0.6, two=0.5))
+    kinds = [(type(event).__name__, event.id) for event in session.events if isinstance(event, StepRuns | StepFinished)]
+    runs = [place for place, (kind, _) in enumerate(kinds) if kind == "StepRuns"]
+    ends = [kinds.index(("StepFinished", kinds[place][1])) for place in runs]
+    assert max(runs) < min(ends)  # both had begun before one of them ended
+    assert session.run(image, "cat", "/one", "/two") == "one\ntwo\n"
+
+
+def test_the_first_failure_ends_the_steps_beside_it(session: Session, busybox: str) -> None:
+    text = f"FROM {busybox} AS one\nRUN sleep 1000\nFROM {busybox} AS two\nRUN exit 7\nFROM {busybox}\n"
+    began = time.monotonic()
+    with pytest.raises(StepFailed, match="exit 7"):
+        session.build(f"{text}COPY --from=one / /1\nCOPY --from=two / /2")
+    assert time.monotonic() - began < 100
+    ends = {event.id: event for event in session.events if isinstance(event, StepFinished)}
+    assert ends["0.1"].cancelled
+    assert not ends["1.1"].cancelled
+
+
+def test_a_listener_that_fails_ends_all_that_runs(session: Session, busybox: str) -> None:
+    text = f"FROM {busybox} AS one\nRUN echo ready; sleep 1000\nFROM {busybox}\nRUN sleep 1000\nCOPY --from=one / /1"
+    if isinstance(session.engine, Client):
+        pytest.skip("a listener's failure is the client's own")
+    (session.context / "Dockerfile").write_text(text)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StepOutput):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(session.engine, str(session.context), BuildOptions(), listen)
+    assert not list(Path(session.engine.run_root, "containers").glob("*"))

@@ -1,28 +1,54 @@
-"""Carries a plan out: goes through its graph, and has each step performed once those that it requires are done."""
+"""Carries a plan out: goes through its graph, and has each step performed once those that it requires are done.
+
+Steps that need nothing of one another are performed at once, each in a thread. What they tell goes through a queue to
+the thread that has called ``run``, which alone has the plan's state and speaks to the caller. The first failure, also
+one of the caller's, is an order to all others to end.
+"""
 
 import hashlib
+import os
+import queue
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kist.build import cache
+from kist.build.agenda import Agenda
 from kist.build.bases import Bases
 from kist.build.cache import StepCache
 from kist.build.donors import Donors
 from kist.build.making import Maker
 from kist.build.performing import Performer
-from kist.build.plan import Plan, Run, Scratch, Step, UseImage, UseStage
+from kist.build.plan import Configure, Plan, Run, Scratch, Step, UseImage, UseStage
 from kist.build.result import Result
 from kist.build.tree import Tree
+from kist.engine.stop import Stop
 from kist.errors import KistError, from_os_error
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
 from kist.spec.json import encode
-from kist.spec.progress import Event, StepFinished, StepRuns, StepStarted
+from kist.spec.progress import Event, StepFinished, StepProgress, StepRuns, StepStarted
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
+
+# A command that waits for a server or a lock takes no processor: there may be more steps at a time than processors.
+_SIDE_BY_SIDE = max(4, 2 * (os.cpu_count() or 1))
+_MOST_UNTOLD = 256
+_LOOK_EVERY = 0.25  # seconds
+_INSTANT = Scratch | UseStage | Configure
+
+
+class _Done(NamedTuple):
+    """A step's end: what it made and whether that was there, or why there is nothing."""
+
+    step: Step
+    seconds: float
+    result: Result | None = None
+    cached: bool = False
+    error: BaseException | None = None
 
 
 class Executor:
@@ -34,7 +60,7 @@ class Executor:
         bases: finds images.
         donors: images whose steps are taken where they are the same.
         options: what commands have, and whether every step is done.
-        progress: told of every step.
+        progress: told of every step, always in the thread that calls ``run``; what it raises ends the build.
     """
 
     def __init__(
@@ -42,10 +68,13 @@ class Executor:
     ) -> None:
         self._bases = bases
         self._progress = progress
+        self._stop = Stop()
+        self._news: queue.Queue[Event | _Done] = queue.Queue(_MOST_UNTOLD)
         self._maker = Maker(engine, StepCache(engine, bypass=options.no_cache), donors)
-        self._performer = Performer(engine, context, options, self._tell)
+        self._performer = Performer(engine, context, options, self._tell, self._stop)
         self._results: dict[str, Result] = {}
         self._fresh: set[str] = set()
+        self._running: dict[str, float] = {}
         self._containers: dict[str, str] = {}
 
     def run(self, plan: Plan) -> Result:
@@ -56,45 +85,103 @@ class Executor:
 
         Raises:
             StepFailed: a command ended with a code other than 0.
-            KistError: a step could not be carried out. The snapshot that it was filling is gone then, the steps before
-                it stay in the cache.
+            KistError: a step could not be carried out. Of several that fail, it is the error of the first. No step runs
+                any more, the snapshots that were being filled are gone, and what was finished stays in the cache.
         """
-        for number, step in enumerate(plan.steps, 1):
-            self._progress(StepStarted(step.id, step.title, number, len(plan.steps)))
-            begin = time.monotonic()
+        agenda = Agenda(plan.steps)
+        numbers = {step.id: number for number, step in enumerate(plan.steps, 1)}
+        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="kist-step") as pool:
             try:
-                self._results[step.id], cached = self._step(step)
-            except BaseException as error:
-                text = str(error) or type(error).__name__
-                self._progress(StepFinished(step.id, time.monotonic() - begin, error=text))
+                while True:
+                    while ready := agenda.take():
+                        for step in ready:
+                            self._begin(step, numbers, pool)
+                            if isinstance(step.action, _INSTANT):
+                                self._end(plan, self._done(step))
+                                agenda.finish(step.id)
+                    if not agenda.under_way:
+                        return self._results[plan.result]
+                    if (done := self._listen()) is not None:
+                        self._end(plan, done)
+                        agenda.finish(done.step.id)
+            except BaseException:
+                self._stop.give()
+                self._see_off()
                 raise
-            if not cached:
-                self._fresh.add(step.id)
-            finished = StepFinished(
-                step.id,
-                time.monotonic() - begin,
-                cached=cached,
-                result=self._image_id(plan, step),
-                container=self._containers.get(step.id, ""),
-                base=isinstance(step.action, Scratch | UseImage | UseStage),
-            )
-            self._progress(finished)
-        return self._results[plan.result]
+
+    def _begin(self, step: Step, numbers: dict[str, int], pool: ThreadPoolExecutor) -> None:
+        self._progress(StepStarted(step.id, step.title, numbers[step.id], len(numbers)))
+        if not isinstance(step.action, _INSTANT):
+            self._running[step.id] = time.monotonic()
+            pool.submit(lambda: self._news.put(self._done(step)))
+
+    def _listen(self) -> _Done | None:
+        """Pass one piece of news on, or wait a moment for it; gives it where it is a step's end."""
+        try:
+            news = self._news.get(timeout=_LOOK_EVERY)
+        except queue.Empty:
+            # Nothing is to be told, but whoever listens may want the build to end.
+            step_id, began = next(iter(self._running.items()))
+            self._progress(StepProgress(step_id, int(time.monotonic() - began), 0, "seconds"))
+            return None
+        if isinstance(news, _Done):
+            return news
+        if isinstance(news, StepRuns):
+            self._containers[news.id] = news.container
+        self._progress(news)
+        return None
+
+    def _end(self, plan: Plan, done: _Done) -> None:
+        """Take a step's result; or tell that it has failed, and raise why."""
+        step = done.step
+        self._running.pop(step.id, None)
+        if done.result is None:
+            assert done.error is not None
+            self._progress(StepFinished(step.id, done.seconds, error=str(done.error) or type(done.error).__name__))
+            raise done.error
+        self._results[step.id] = done.result
+        if not done.cached:
+            self._fresh.add(step.id)
+        finished = StepFinished(
+            step.id,
+            done.seconds,
+            cached=done.cached,
+            result=self._image_id(plan, step),
+            container=self._containers.get(step.id, ""),
+            base=isinstance(step.action, Scratch | UseImage | UseStage),
+        )
+        self._progress(finished)
+
+    def _see_off(self) -> None:
+        """Wait until no step runs any more; each that was ended is told so as long as somebody listens."""
+        told = True
+        while self._running:
+            news = self._news.get()
+            if isinstance(news, _Done):
+                self._running.pop(news.step.id)
+                news = StepFinished(news.step.id, news.seconds, error="cancelled", cancelled=True)
+            if told:
+                try:
+                    self._progress(news)
+                except BaseException:  # noqa: BLE001 - what has ended the build counts
+                    told = False
+
+    # In the threads of steps
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, StepRuns):
-            self._containers[event.id] = event.container
-        self._progress(event)
+        """Have an event told; raises where the step is to end."""
+        self._stop.check()
+        self._news.put(event)
 
-    def _image_id(self, plan: Plan, step: Step) -> str:
-        """The id of the image that a build of the steps up to this one would make."""
-        if isinstance(step.action, UseImage):
-            return self._bases.image(step.action.reference).id
-        if isinstance(step.action, Scratch):
-            return ""
-        config = plan.config if step.id == plan.result else step.config  # with the labels of the build
-        image = self._results[step.id].as_image(config, plan.platform, plan.author)
-        return "sha256:" + hashlib.sha256(encode(image)).hexdigest()
+    def _done(self, step: Step) -> _Done:
+        """Perform a step."""
+        began = time.monotonic()
+        try:
+            self._stop.check()
+            result, cached = self._step(step)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the steps are waited for
+            return _Done(step, time.monotonic() - began, error=error)
+        return _Done(step, time.monotonic() - began, result, cached)
 
     def _step(self, step: Step) -> tuple[Result, bool]:
         """The step's result, and whether nothing had to be done for it."""
@@ -112,6 +199,16 @@ class Executor:
             made, cached = self._maker.make(below, action, work)
         unchanged = cache.after(below.identity, cache.key(below.identity, action))
         return below.with_made(made, step.created_by, unchanged), cached
+
+    def _image_id(self, plan: Plan, step: Step) -> str:
+        """The id of the image that a build of the steps up to this one would make."""
+        if isinstance(step.action, UseImage):
+            return self._bases.image(step.action.reference).id
+        if isinstance(step.action, Scratch):
+            return ""
+        config = plan.config if step.id == plan.result else step.config  # with the labels of the build
+        image = self._results[step.id].as_image(config, plan.platform, plan.author)
+        return "sha256:" + hashlib.sha256(encode(image)).hexdigest()
 
 
 @contextmanager

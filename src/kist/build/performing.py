@@ -17,6 +17,7 @@ from kist.build.running import Command
 from kist.build.target import Target
 from kist.build.tree import Tree
 from kist.build.work import Work, opened
+from kist.engine.stop import Stop
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
 from kist.spec.mount import Mount
@@ -34,14 +35,16 @@ class Performer:
         engine: runs commands and keeps layers.
         context: what COPY and ADD see.
         options: what commands have.
-        progress: told what a step prints and how far it is.
+        progress: told what a step prints and how far it is; from many threads.
+        stop: when it is given, all work ends.
     """
 
-    def __init__(self, engine: "Engine", context: Tree, options: BuildOptions, progress: Progress) -> None:
+    def __init__(self, engine: "Engine", context: Tree, options: BuildOptions, progress: Progress, stop: Stop) -> None:
         self._engine = engine
         self._context = context
         self._options = options
         self._progress = progress
+        self._stop = stop
 
     def work(self, step: Step, results: Results) -> Work | None:
         """The work of a step, None where its action changes no files.
@@ -56,7 +59,7 @@ class Performer:
     def _run(self, step: Step, action: Run, results: Results) -> Work:
         """RUN: the command in a container on the snapshot."""
         del results
-        command = Command(self._engine, step.id, action, self._options.steps, self._progress)
+        command = Command(self._engine, step.id, action, self._options.steps, self._progress, self._stop)
         return Work(command.fill, words=step.created_by)
 
     def _make_directory(self, step: Step, action: MakeDirectory, results: Results) -> Work:

@@ -3,18 +3,18 @@
 import codecs
 import os
 import secrets
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kist.build.plan import SCRIPTS, Document, Run
+from kist.engine.stop import Stop
 from kist.errors import StepFailed
 from kist.spec.build import StepOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
 from kist.spec.mount import Mount
-from kist.spec.progress import StepOutput, StepProgress, StepRuns
+from kist.spec.progress import StepOutput, StepRuns
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -29,14 +29,18 @@ class Command:
         action: what to run.
         options: what commands have.
         progress: told of its container and of what it prints.
+        stop: ends it before its time.
     """
 
-    def __init__(self, engine: "Engine", step_id: str, action: Run, options: StepOptions, progress: Progress) -> None:
+    def __init__(
+        self, engine: "Engine", step_id: str, action: Run, options: StepOptions, progress: Progress, stop: Stop
+    ) -> None:
         self._engine = engine
         self._step_id = step_id
         self._action = action
         self._options = options
         self._progress = progress
+        self._stop = stop
 
     def fill(self, snapshot: str, mounts: Sequence[Mount]) -> None:
         """Run it, and see it end with 0.
@@ -62,6 +66,7 @@ class Command:
                     mounts=further,
                     output=output,
                     identifier=identifier,
+                    stop=self._stop,
                 )
         finally:
             output.end()
@@ -91,23 +96,16 @@ def _script(engine: "Engine", script: Document | None) -> Iterator[tuple[Mount, 
 
 
 class _Output:
-    """A command's output as text events; a character that is cut between two reads stays whole.
-
-    Of a silent one it is told from time to time that it goes on: whoever listens may end it then.
-    """
+    """A command's output as text events; a character that is cut between two reads stays whole."""
 
     def __init__(self, step_id: str, progress: Progress) -> None:
         self._step_id = step_id
         self._progress = progress
-        self._began = time.monotonic()
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
 
     def __call__(self, stream: str, data: bytes) -> None:
-        if data:
-            self._tell(stream, self._decoders[stream].decode(data))
-        else:
-            self._progress(StepProgress(self._step_id, int(time.monotonic() - self._began), 0, "seconds"))
+        self._tell(stream, self._decoders[stream].decode(data))
 
     def end(self) -> None:
         """Tell what is left of a character that was never finished."""

@@ -19,6 +19,7 @@ from kist.engine.logs import OpenLog
 from kist.engine.parts import Parts
 from kist.engine.standstill import standing_still
 from kist.engine.stats import Watch
+from kist.engine.stop import Stop
 from kist.engine.watcher import Condition
 from kist.errors import NotFound
 from kist.kernel import process
@@ -411,6 +412,7 @@ class Engine(Parts):
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
         identifier: str = "",
+        stop: Stop | None = None,
     ) -> int:
         """Run a command on an active snapshot; its exit code (see ``Steps.run``)."""
         return self._steps.run(
@@ -422,6 +424,7 @@ class Engine(Parts):
             output=output,
             hostname=hostname,
             identifier=identifier,
+            stop=stop,
         )
 
     def settle_steps(self, options: StepOptions) -> tuple[StepOptions, tuple[str, ...]]:

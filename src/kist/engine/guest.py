@@ -20,6 +20,7 @@ from kist.engine.images import Images, Removal
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
+from kist.engine.stop import Stop
 from kist.errors import Forbidden, NotFound
 from kist.spec.build import USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, RestartPolicy
@@ -352,6 +353,7 @@ class GuestEngine(Engine):
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
         identifier: str = "",
+        stop: Stop | None = None,
     ) -> int:
         """Run a command of a build or a bootstrap, with ids of its own."""
         return self._steps.run(
@@ -363,6 +365,7 @@ class GuestEngine(Engine):
             output=output,
             hostname=hostname,
             identifier=identifier,
+            stop=stop,
             owner=self._guest.owner,
         )
 

@@ -1,5 +1,6 @@
 """Build steps: a command in a container that nobody sees, on a snapshot that somebody else owns."""
 
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
+from kist.engine.stop import Stop
 from kist.engine.surroundings import borrowed_surroundings, write_surroundings
 from kist.errors import Unavailable
 from kist.runtime import messages, planner
@@ -82,6 +84,7 @@ class Steps:
         hostname: str = "kist-build",
         identifier: str = "",
         owner: Owner | None = None,
+        stop: Stop | None = None,
     ) -> int:
         """Run ``argv`` and give its exit code; nothing of it remains but the snapshot's changes.
 
@@ -96,6 +99,10 @@ class Steps:
             hostname: the name that the command sees, where its network is not another container's.
             identifier: of the container; a new one by default.
             owner: whose command it is; another user's has ids of its own, as that user's containers have.
+            stop: ends the command before its time.
+
+        Raises:
+            Unavailable: it was stopped; its processes are gone.
         """
         identifier = identifier or secrets.token_hex(32)
         with self._store.temporary() as data:
@@ -116,13 +123,20 @@ class Steps:
                     tuple(argv),
                     owner=owner,
                 )
-                return self._run(step, places, snapshot, output)
+                return self._run(step, places, snapshot, output, stop or Stop())
             finally:
                 self._store.records.release_ids(identifier)
                 self._networks.release(identifier)
                 directories.remove_tree(places.run)
 
-    def _run(self, container: Container, places: Places, snapshot: str, output: Callable[[str, bytes], None]) -> int:
+    def _run(
+        self,
+        container: Container,
+        places: Places,
+        snapshot: str,
+        output: Callable[[str, bytes], None],
+        stop: Stop,
+    ) -> int:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
         with mountpoints.borrowed(root):
@@ -144,8 +158,10 @@ class Steps:
             attached = Attachment(theirs, stdin=False, stdout=True, stderr=True)
             with ours, self._starter.start(made, places, networks=networks, attached=[attached]) as control:
                 try:
-                    for stream, data in read_frames(ours, quiet_after=_LOOK_EVERY):
-                        output(stream, data)
+                    with stop.heard_by(lambda: _cut(ours)):
+                        for stream, data in read_frames(ours, quiet_after=_LOOK_EVERY):
+                            output(stream, data)
+                    stop.check()
                 except BaseException:
                     _end(places, control)
                     raise
@@ -199,6 +215,12 @@ def _with_own_mounts(container: Container, surroundings: bundle.Surroundings) ->
     )
     options = structs.replace(container.options, mounts=mounts)
     return structs.replace(container, options=options), structs.replace(surroundings, volumes=named)
+
+
+def _cut(stream: socket.socket) -> None:
+    """Wake who reads from a stream: it is at its end."""
+    with contextlib.suppress(OSError):  # it was closed meanwhile
+        stream.shutdown(socket.SHUT_RDWR)
 
 
 def _end(places: Places, control: socket.socket) -> None:

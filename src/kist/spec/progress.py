@@ -1,4 +1,9 @@
-"""What a long verb (build, bootstrap) tells while it works: a tagged union, so that it crosses the socket as JSON."""
+"""What a long verb (build, bootstrap) tells while it works: a tagged union, so that it crosses the socket as JSON.
+
+Steps of a build run side by side: several have begun at a time, and what they tell comes interleaved, each event with
+its step's ``id``. Of one step the order is: started, (runs, output and progress), finished. Numbers are the plan's
+order; steps begin and end in another one.
+"""
 
 import msgspec
 
@@ -28,7 +33,10 @@ class StepRuns(msgspec.Struct, frozen=True, tag="step-runs"):
 
 
 class StepProgress(msgspec.Struct, frozen=True, tag="step-progress"):
-    """How far the step is; ``unit`` is ``bytes`` or a noun in the plural (``packages``)."""
+    """How far the step is; ``unit`` is ``bytes`` or a noun in the plural (``packages``).
+
+    With ``total`` 0 it tells only that the work goes on, for so many ``seconds`` by now.
+    """
 
     id: str
     done: int
@@ -46,6 +54,7 @@ class StepFinished(msgspec.Struct, frozen=True, tag="step-finished"):
         result: the id of the image that a build would make that ended with this step; empty for an empty one.
         container: where its command ran.
         base: what it begins with was there, and nothing was to be done.
+        cancelled: it did not fail by itself: another step had failed, or nobody wanted the result any more.
     """
 
     id: str
@@ -55,6 +64,7 @@ class StepFinished(msgspec.Struct, frozen=True, tag="step-finished"):
     result: str = ""
     container: str = ""
     base: bool = False
+    cancelled: bool = False
 
 
 class Warned(msgspec.Struct, frozen=True, tag="warned"):

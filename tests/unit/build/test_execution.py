@@ -48,8 +48,10 @@ class Room:
         return build(cast("Engine", self), str(self.context), BuildOptions(**options), self.events.append)
 
     def cached(self) -> list[bool]:
-        """Of each step of the last build, whether it was cached."""
-        return [event.cached for event in self.events if isinstance(event, StepFinished)]
+        """Of each step of the last build, in the order of the plan, whether it was cached."""
+        numbers = {event.id: event.number for event in self.events if isinstance(event, StepStarted)}
+        ends = [event for event in self.events if isinstance(event, StepFinished)]
+        return [event.cached for event in sorted(ends, key=lambda event: numbers[event.id])]
 
     def read(self, image: Image, path: str) -> str:
         return str(self.path(image, path, lambda fd: os.read(fd, 1000).decode()))

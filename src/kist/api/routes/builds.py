@@ -15,8 +15,8 @@ from kist.api.jobs import Emit, Work, Write, stream_job
 from kist.api.routing import Route
 from kist.errors import Conflict, Forbidden, InvalidInput
 from kist.spec.build import BuildOptions
+from kist.spec.docker.build_stream import BuildStream
 from kist.spec.docker.builds import read_build
-from kist.spec.docker.progress import write_build_event
 from kist.spec.docker.registries import check_registry_config
 from kist.spec.progress import Event, Failed, Finished
 from kist.spec.reference import Reference
@@ -45,7 +45,7 @@ async def build(call: Call) -> StreamResponse:
 
 async def _told(call: Call, work: Work) -> StreamResponse:
     """The answer of a build, which ``buildid`` makes known to ``cancel``."""
-    write = _Quiet() if call.flag("q") else write_build_event
+    write = _Quiet() if call.flag("q") else BuildStream()
     if not call.follows("a build tells ids"):
         return await stream_job(call, work, partial(_without_ids, write), call.text("buildid"))
     return await stream_job(call, work, write, call.text("buildid"))
@@ -136,11 +136,12 @@ class _Quiet:
 
     def __init__(self) -> None:
         self._last: deque[dict[str, Any]] = deque(maxlen=_MOST_HELD)
+        self._stream = BuildStream()
 
     def __call__(self, event: Event) -> list[dict[str, Any]]:
         if isinstance(event, Finished):
             return [{"stream": f"{event.image_id}\n"}]
-        self._last.extend(write_build_event(event))
+        self._last.extend(self._stream(event))
         return list(self._last) if isinstance(event, Failed) else []
 
 

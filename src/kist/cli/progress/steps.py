@@ -67,7 +67,9 @@ class Step:
         return lines
 
     def advance(self, event: "Event") -> None:
-        """Take how far it is."""
+        """Take how far it is; without a total it is told only that it goes on."""
+        if not event["total"]:
+            return
         self.done, self.total, self.unit = event["done"], event["total"], event["unit"]
 
     @property
