@@ -50,7 +50,7 @@ def build(
     tell = progress or _nobody
     references = [str(Reference.parse(tag)) for tag in options.tags]
     options, warnings = _settled(engine, options)
-    with engine.store.writing(), Context(context) as opened:
+    with engine.store.writing(), Context(context, engine.store) as opened:
         host = Platform.of_machine(os.uname().machine)
         bases = Bases(engine, host)
         dockerfile = opened.dockerfile(options.dockerfile)

@@ -1,53 +1,144 @@
-"""The identity of copied files: names, kinds, modes, contents, links; no times, no owners (COPY sets its own)."""
+"""The identity of copied files: names, kinds, modes, contents, links; no times, no owners (COPY sets its own).
+
+Each file counts by the digest of its content, so a file that is known (``stat_cache``) is not read. Small files are
+read where they are met: to hand them to another thread takes longer. Large ones are read in threads, for hashing gives
+the interpreter's lock away; the identity is made of all in order.
+"""
 
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
 
+from kist.build.stat_cache import StatCache
 from kist.build.tree import Entry, Tree
 
 _BUFFER = 1 << 20
+_LARGE = 1 << 18
+_THREADS = os.cpu_count() or 1
 
 
-def digest(tree: Tree, paths: Iterable[str]) -> str:
-    """The digest of these files and directories with all that is in them.
+def _go_on() -> None:
+    """Nobody ends this before its time."""
+
+
+def digest(tree: Tree, paths: Iterable[str], check: Callable[[], None] = _go_on) -> str:
+    """The digest of these files and directories with all that is in them; what ``tree.known`` knows is not read.
+
+    Args:
+        tree: that they are in.
+        paths: relative to its root.
+        check: is called again and again; what it raises ends the work.
 
     Raises:
         OSError: a file cannot be read.
     """
-    hasher = hashlib.sha256()
-    buffer = memoryview(bytearray(_BUFFER))
-    for path in paths:
-        status = tree.status(path)
-        hasher.update(b"source\0%s\0" % os.fsencode(path))
-        if stat.S_ISDIR(status.st_mode):
-            hasher.update(b"%o\0" % status.st_mode)
-            for entry in tree.walk(path):
-                _entry(hasher, entry, buffer)
+    with _Contents(tree.known, check) as contents:
+        for path in paths:
+            status = tree.status(path)
+            contents.add(b"source\0%s\0" % os.fsencode(path))
+            if stat.S_ISDIR(status.st_mode):
+                contents.add(b"%o\0" % status.st_mode)
+                above = b"" if path == "." else os.fsencode(path) + b"/"
+                for entry in tree.walk(path):
+                    contents.add_entry(entry, above)
+            else:
+                with tree.open(path) as file:
+                    contents.add_file(os.fsencode(path), os.fstat(file.fileno()), lambda: os.dup(file.fileno()))
+        return contents.finish()
+
+
+class _Contents:
+    """The identity on its way: what is known of it is hashed, what waits for a thread is in order behind it."""
+
+    def __init__(self, known: StatCache, check: Callable[[], None]) -> None:
+        self._known = known
+        self._check = check
+        self._hasher = hashlib.sha256()
+        self._waiting: deque[bytes | Future[bytes]] = deque()
+        self._under_way = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._buffer = memoryview(bytearray(_BUFFER))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def add(self, data: bytes) -> None:
+        """What comes next."""
+        if self._waiting:
+            self._waiting.append(data)
         else:
-            with tree.open(path) as file:
-                _file(hasher, file.fileno(), os.fstat(file.fileno()), buffer)
-    return hasher.hexdigest()
+            self._hasher.update(data)
 
+    def add_entry(self, entry: Entry, above: bytes) -> None:
+        """A file below a directory whose path is ``above``, with a slash at its end."""
+        self._check()
+        path, mode = os.fsencode(entry.path), entry.status.st_mode
+        if stat.S_ISREG(mode):
+            self.add(b"%s\0" % path)
+            self.add_file(above + path, entry.status, lambda: _open(entry))
+        elif stat.S_ISLNK(mode):
+            target = os.readlink(entry.name, dir_fd=entry.directory)
+            self.add(b"%s\0link\0%s\0" % (path, os.fsencode(target)))
+        else:
+            self.add(b"%s\0%o\0%d\0" % (path, mode, entry.status.st_rdev))
 
-def _entry(hasher: Any, entry: Entry, buffer: memoryview) -> None:
-    mode = entry.status.st_mode
-    hasher.update(b"%s\0" % os.fsencode(entry.path))
-    if stat.S_ISREG(mode):
-        descriptor = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.directory)
+    def add_file(self, path: bytes, status: os.stat_result, open_it: Callable[[], int]) -> None:
+        """A regular file's mode, size and content; ``open_it`` gives a descriptor of it."""
+        self.add(b"%o\0%d\0" % (status.st_mode, status.st_size))
+        found = self._known.get(path, status)
+        if found is not None:
+            self.add(found)
+        elif status.st_size < _LARGE:
+            self.add(self._read(path, status, open_it(), self._buffer))
+        else:
+            self._begin(path, status, open_it())
+
+    def finish(self) -> str:
+        """The identity of all that was added."""
+        self._settle(0)
+        return self._hasher.hexdigest()
+
+    def _begin(self, path: bytes, status: os.stat_result, descriptor: int) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="kist-hash")
+        work = self._pool.submit(lambda: self._read(path, status, descriptor, memoryview(bytearray(_BUFFER))))
+        self._waiting.append(work)
+        self._under_way += 1
+        self._settle(2 * _THREADS)
+
+    def _settle(self, most: int) -> None:
+        """Hash what is ready, in order, and wait until at most so many files are under way."""
+        while self._waiting and (self._under_way > most or not isinstance(self._waiting[0], Future)):
+            first = self._waiting.popleft()
+            if isinstance(first, Future):
+                self._under_way -= 1
+                first = first.result()
+            self._hasher.update(first)
+
+    def _read(self, path: bytes, status: os.stat_result, descriptor: int, buffer: memoryview) -> bytes:
+        """A file's digest; its descriptor is closed."""
+        hasher = hashlib.sha256()
         try:
-            _file(hasher, descriptor, entry.status, buffer)
+            while count := os.readv(descriptor, [buffer]):
+                hasher.update(buffer[:count])
+                self._check()
         finally:
             os.close(descriptor)
-    elif stat.S_ISLNK(mode):
-        hasher.update(b"link\0%s\0" % os.fsencode(os.readlink(entry.name, dir_fd=entry.directory)))
-    else:
-        hasher.update(b"%o\0%d\0" % (mode, entry.status.st_rdev))
+        found = hasher.digest()
+        self._known.put(path, status, found)
+        return found
 
 
-def _file(hasher: Any, descriptor: int, status: os.stat_result, buffer: memoryview) -> None:
-    hasher.update(b"%o\0%d\0" % (status.st_mode, status.st_size))
-    while count := os.readv(descriptor, [buffer]):
-        hasher.update(buffer[:count])
+def _open(entry: Entry) -> int:
+    return os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.directory)

@@ -7,16 +7,22 @@ from types import TracebackType
 from typing import Self
 
 from kist.build.reading import read_inside
+from kist.build.stat_cache import StatCache
 from kist.build.tree import Tree, shown
 from kist.errors import InvalidInput, NotFound, from_os_error
 from kist.spec.dockerfile import Dockerfile, Ignore, parse
 from kist.spec.dockerfile.ignore import NAME as IGNORE_NAME
+from kist.store import Store
 
 _LARGEST_TEXT = 16 << 20
 
 
 class Context:
     """An open context directory; a context manager.
+
+    Args:
+        directory: its path.
+        store: keeps what is known of its files, for the next build; without one it is not kept.
 
     Attributes:
         tree: what COPY and ADD see of it.
@@ -26,7 +32,7 @@ class Context:
         ParseError: its ``.dockerignore`` is malformed.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, store: Store | None = None) -> None:
         try:
             self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -39,10 +45,12 @@ class Context:
         try:
             text = self._read(IGNORE_NAME)
             ignore = Ignore.parse(text) if text is not None else Ignore()
+            known = StatCache.of(store, directory) if store else StatCache()
         except BaseException:
             os.close(self._root)
             raise
-        self.tree = Tree(self._root, "the build context", ignore=ignore, confined=True)
+        self._store = store
+        self.tree = Tree(self._root, "the build context", ignore=ignore, confined=True, known=known)
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +59,8 @@ class Context:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._root)
+        if self._store:
+            self.tree.known.save(self._store)
 
     def dockerfile(self, path: str) -> Dockerfile:
         """Read and parse the Dockerfile at a path inside the context; a slash at its start is the context's root.

@@ -81,7 +81,7 @@ class Performer:
         def contents() -> tuple[str, ...]:
             with self._tree(action, origin) as tree:
                 paths = [path for pattern in action.sources for path in tree.select(pattern)]
-                return ("files", digest(tree, paths))
+                return ("files", digest(tree, paths, self._stop.check))
 
         def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
             del snapshot

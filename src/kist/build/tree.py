@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import BinaryIO, NamedTuple
 
+from kist.build.stat_cache import StatCache
 from kist.errors import Forbidden, InvalidInput, NotFound
 from kist.kernel.paths import open_in_root
 from kist.spec.dockerfile import Ignore
@@ -37,12 +38,22 @@ class Tree:
         name: for messages: ``the build context``, ``stage "build"``.
         ignore: what cannot be seen.
         confined: links that lead out are refused; otherwise they are followed inside the root.
+        known: digests of files that need not be read for them; by default of none.
     """
 
-    def __init__(self, root: int, name: str, *, ignore: Ignore | None = None, confined: bool = False) -> None:
+    def __init__(
+        self,
+        root: int,
+        name: str,
+        *,
+        ignore: Ignore | None = None,
+        confined: bool = False,
+        known: StatCache | None = None,
+    ) -> None:
         self.root = root
         self.name = name
         self.confined = confined
+        self.known = known or StatCache()
         self._ignore = ignore or Ignore()
 
     def select(self, pattern: str) -> list[str]:

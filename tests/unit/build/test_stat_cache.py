@@ -1,0 +1,157 @@
+"""Digests of files that are kept from build to build."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kist.build import stat_cache
+from kist.build.contents import digest
+from kist.build.stat_cache import StatCache
+from kist.build.tree import Tree
+from kist.kernel import marks
+from kist.store import Store
+
+LONG_AGO = 1_600_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(str(tmp_path / "store")) as store:
+        yield store
+
+
+class Directory:
+    """A context, and which of its files a build reads."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.root = root
+        self.store = store
+        root.mkdir()
+
+    def write(self, name: str, text: str) -> Path:
+        file = self.root / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def build(self, *names: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+        """The identity of the files as a build finds it, and the names of those that were read for it."""
+        known, read = StatCache.of(self.store, str(self.root)), list[str]()
+        with monkeypatch.context() as patch:
+            put = known.put
+            patch.setattr(known, "put", lambda path, *rest: (read.append(path.decode()), put(path, *rest)))
+            root = os.open(self.root, os.O_RDONLY)
+            try:
+                found = digest(Tree(root, "the context", confined=True, known=known), names or ["."])
+            finally:
+                os.close(root)
+        known.save(self.store)
+        return found, sorted(read)
+
+
+@pytest.fixture
+def directory(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Directory:
+    if marks.file_system(str(tmp_path)) not in stat_cache._LOCAL:
+        pytest.skip("the temporary directory is on a file system that is not believed")
+    made = Directory(tmp_path / "context", store)
+    for name in ("a", "b", "deep/c"):
+        made.write(name, name)
+    # The files are old: the clock says so, for nobody can set when a file's inode was changed.
+    now = stat_cache.time.time_ns
+    monkeypatch.setattr(stat_cache.time, "time_ns", lambda: now() + 10_000_000_000)
+    return made
+
+
+def test_what_has_not_changed_is_not_read_again(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = directory.build(monkeypatch=monkeypatch)
+    assert first[1] == ["a", "b", "deep/c"]
+    assert directory.build(monkeypatch=monkeypatch) == (first[0], [])
+
+
+def test_what_has_changed_is_read(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = directory.build(monkeypatch=monkeypatch)
+    directory.write("deep/c", "d")
+    second = directory.build(monkeypatch=monkeypatch)
+    assert second[1] == ["deep/c"]
+    assert second[0] != first[0]
+    directory.write("deep/c", "deep/c")
+    assert directory.build(monkeypatch=monkeypatch) == (first[0], ["deep/c"])
+
+
+@pytest.mark.parametrize("change", ["times", "other-inode", "moved"])
+def test_a_file_that_pretends_to_be_the_same_is_read(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    file = directory.write("a", "a")
+    os.utime(file, (LONG_AGO, LONG_AGO))
+    first = directory.build(monkeypatch=monkeypatch)
+    if change == "times":
+        file.write_text("x")
+    else:
+        other = directory.root.parent / "other"
+        other.write_text("x")
+        if change == "moved":
+            os.rename(other, file)
+        else:
+            file.unlink()
+            other.rename(file)
+    os.utime(file, (LONG_AGO, LONG_AGO))
+    second = directory.build(monkeypatch=monkeypatch)
+    assert second[1] == ["a"]
+    assert second[0] != first[0]
+
+
+def test_a_file_that_was_changed_just_now_is_not_believed(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git's rule: it could be changed once more within the same tick."""
+    monkeypatch.setattr(stat_cache.time, "time_ns", lambda: os.stat(directory.root / "a").st_mtime_ns)
+    directory.build(monkeypatch=monkeypatch)
+    assert directory.build(monkeypatch=monkeypatch)[1] == ["a", "b", "deep/c"]
+
+
+def test_the_same_as_without(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory.build(monkeypatch=monkeypatch)
+    directory.write("big", "x" * 3_000_000)
+    directory.write("deep/z", "z")
+    kept = directory.build(monkeypatch=monkeypatch)[0]
+    root = os.open(directory.root, os.O_RDONLY)
+    assert digest(Tree(root, "the context"), ["."]) == kept
+    os.close(root)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xc1", b"\x92\xa1x\x80"])
+def test_a_damaged_file_is_as_none(directory: Directory, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
+    first = directory.build(monkeypatch=monkeypatch)
+    [kept] = Path(directory.store.root, "cache/contexts").iterdir()
+    kept.write_bytes(damage)
+    assert directory.build(monkeypatch=monkeypatch) == (first[0], ["a", "b", "deep/c"])
+
+
+def test_what_takes_too_much_goes_with_the_longest_unused(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.build(monkeypatch=monkeypatch)
+    [kept] = Path(directory.store.root, "cache/contexts").iterdir()
+    old = kept.with_name("old")
+    old.write_bytes(b"x" * 100)
+    os.utime(old, (LONG_AGO, LONG_AGO))
+    monkeypatch.setattr(stat_cache, "_MOST_KEPT", 150 + kept.stat().st_size)
+    directory.write("a", "1")
+    directory.build(monkeypatch=monkeypatch)
+    assert old.exists()
+    monkeypatch.setattr(stat_cache, "_MOST_KEPT", 50 + kept.stat().st_size)
+    directory.write("a", "2")
+    directory.build(monkeypatch=monkeypatch)
+    assert not old.exists()
+
+
+def test_nothing_is_kept_of_what_came_to_the_engine(store: Store) -> None:
+    with store.temporary() as inside:
+        (Path(inside) / "a").write_text("a")
+        known = StatCache.of(store, inside)
+        known.put(b"a", os.stat(f"{inside}/a"), b"x" * 32)
+        known.save(store)
+    assert not Path(store.root, "cache/contexts").exists()
