@@ -75,6 +75,7 @@ def make(directory: Path, lines: list[str]) -> None:
             path.chmod(int(mode or "755", 8))
         elif rest == "|":
             os.mkfifo(path)
+            path.chmod(int(mode or "644", 8))
         else:
             path.write_text(json.loads(rest), encoding="utf-8")
             path.chmod(int(mode or "644", 8))

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
 from kist.build.tree import Entry, Tree
 
@@ -26,25 +27,25 @@ def _go_on() -> None:
     """Nobody ends this before its time."""
 
 
-def digest(tree: Tree, paths: Iterable[str], check: Callable[[], None] = _go_on) -> str:
-    """The digest of these files and directories with all that is in them; what ``tree.known`` knows is not read.
+def digest(tree: Tree, selected: Iterable[Selected], check: Callable[[], None] = _go_on) -> str:
+    """The digest of these files and directories with all that is taken of them; what ``tree.known`` knows is not read.
 
     Args:
         tree: that they are in.
-        paths: relative to its root.
+        selected: what of it.
         check: is called again and again; what it raises ends the work.
 
     Raises:
         OSError: a file cannot be read.
     """
     with _Contents(tree.known, check) as contents:
-        for path in paths:
+        for _, path, filters in selected:
             status = tree.status(path)
             contents.add(b"source\0%s\0" % os.fsencode(path))
             if stat.S_ISDIR(status.st_mode):
                 contents.add(b"%o\0" % status.st_mode)
                 above = b"" if path == "." else os.fsencode(path) + b"/"
-                for entry in tree.walk(path):
+                for entry in tree.walk(path, filters):
                     contents.add_entry(entry, above)
             else:
                 with tree.open(path) as file:

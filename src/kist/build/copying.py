@@ -3,42 +3,48 @@
 import os
 import posixpath
 import stat
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from kist.build.owners import resolve
 from kist.build.plan import CopyFiles
+from kist.build.selection import Selected
 from kist.build.target import Target
 from kist.build.tree import Entry, Tree, shown
 from kist.errors import Corrupt, InvalidInput, Unsupported
 from kist.image.compression import plain
 from kist.image.layers import unpack
 from kist.image.tar import BLOCK
+from kist.spec.dockerfile import Ignore
 
 
-def copy_files(action: CopyFiles, tree: Tree, root: int) -> None:
-    """Copy what the step names from ``tree`` to below ``root``, a descriptor.
+def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int) -> None:
+    """Copy what was selected, then the step's documents, to below ``root``, a descriptor.
 
     Raises:
-        NotFound: a source, or the owner, does not exist.
+        NotFound: the owner does not exist.
         InvalidInput: a source leads out of its tree, or the destination cannot take it.
         OSError: the disk is full, or fails.
     """
-    paths = [path for pattern in action.sources for path in tree.select(pattern)]
-    if len(paths) > 1 and not action.into_directory:
+    if len(selected) > 1 and not action.into_directory:
         raise InvalidInput(
-            f"{len(paths)} files match, and the destination {action.destination} is not written as a directory",
+            f"{len(selected)} files match, and the destination {action.destination} is not written as a directory",
             hint=f"end it with a slash: {action.destination}/",
         )
-    target = Target(root, resolve(action.owner, root), action.mode, attributes=not tree.confined)
-    for path in paths:
+    owner = resolve(action.owner, root)
+    if not selected and not action.documents:  # all was left out
+        os.close(Target(root, owner).open_directory(action.destination))
+    for tree, path, filters in selected:
+        target = Target(root, owner, action.mode, attributes=not tree.confined)
         status = tree.status(path)
         if stat.S_ISDIR(status.st_mode):
-            _copy_directory(tree, path, target, action)
+            _copy_directory(tree, path, filters, target, action)
         elif action.unpack and stat.S_ISREG(status.st_mode) and is_archive(tree, path):
             _unpack(tree, path, target, action)
         else:
             _copy_one(tree, path, status, target, action)
+    target = Target(root, owner, action.mode)
     for document in action.documents:
         parent, name = _place(target, action, document.name)
         try:
@@ -63,7 +69,7 @@ def is_archive(tree: Tree, path: str) -> bool:
 
 def _unpack(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
     """Members keep their owners and modes; links are followed inside the destination only."""
-    if action.owner or action.mode is not None:
+    if action.owner or action.mode:
         raise Unsupported(
             f'--chown and --chmod do not reach into "{path}", which is unpacked: its files keep their own',
             hint="COPY the archive and unpack it in a RUN",
@@ -94,10 +100,10 @@ def _place(target: Target, action: CopyFiles, name: str) -> tuple[int, str]:
     return target.place_of_file(action.destination)
 
 
-def _copy_directory(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
+def _copy_directory(tree: Tree, path: str, filters: Sequence[Ignore], target: Target, action: CopyFiles) -> None:
     """The contents of a directory; the directory at the top is a plain one where it has to be made."""
     with _Descent(target, action.destination) as descent:
-        for entry in tree.walk(path):
+        for entry in tree.walk(path, filters):
             parent = descent.parent_of(entry)
             kind = stat.S_IFMT(entry.status.st_mode)
             if kind == stat.S_IFDIR:

@@ -39,11 +39,15 @@ def copy(keyword: str, action: CopyFiles) -> str:
     flags = (
         ("--from=", action.origin_name),
         ("--chown=", action.owner),
-        ("--chmod=", "" if action.mode is None else f"{action.mode:04o}"),
+        ("--chmod=", str(action.mode or "")),
+        *(("--exclude=", pattern) for pattern in action.excludes),
     )
-    given = (name + value for name, value in flags if value)
+    given = [name + value for name, value in flags if value]
+    given += ["--parents"] * bool(action.parents) + ["--link"] * action.link
     slash = "/" if action.into_directory and action.destination != "/" else ""
     root = "/" if action.origin else ""
     sources = (root + source for source in action.sources)
+    if action.parents:
+        sources = (f"{source}/./{below}" for source, below in zip(sources, action.parents, strict=True))
     documents = (f"<<{document.name}" for document in action.documents)
     return " ".join((keyword, *given, *sources, *documents, action.destination + slash))

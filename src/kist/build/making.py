@@ -6,15 +6,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kist.build import cache
 from kist.build.cache import Made, StepCache
 from kist.build.donors import Donors
 from kist.build.plan import Action
 from kist.build.result import Result
 from kist.build.work import Fill, Work
-from kist.errors import KistError
+from kist.errors import KistError, Unavailable
 from kist.image.filling import filling_of
-from kist.spec.digest import Digest
+from kist.spec.digest import Digest, chain_id
 from kist.spec.image import Layer
 from kist.spec.mount import Mount
 from kist.store import directories
@@ -45,6 +47,9 @@ class Maker:
         Raises:
             KistError: the work failed. The snapshot that it was filling is gone then.
         """
+        if work.alone:
+            apart, cached = self.make(Result(identity="alone"), action, work._replace(alone=False))
+            return self._stacked(below, apart), cached
         if not work.origins:
             return self._made(below, cache.key(below.identity, action, work.contents()), work)
         quick = cache.key(below.identity, action, ("tree", *work.origins))
@@ -67,6 +72,15 @@ class Maker:
         made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
         self._cache.put(key, made)
         return made, False
+
+    def _stacked(self, below: Result, made: Made) -> Made:
+        """The layer that was made on nothing, on top of what is below: the same blob, unpacked there if need be."""
+        if made.layer is None:
+            return made
+        layer = msgspec.structs.replace(made.layer, chain_id=chain_id(below.chain, made.layer.diff_id))
+        if not self._engine.catalogue.has_layers((*below.layers, layer)):
+            raise Unavailable("a layer of this build was removed while it went on", hint="build again")
+        return msgspec.structs.replace(made, layer=layer)
 
     def _layer(self, parent: Digest | None, fill: Fill) -> Layer | None:
         """The layer of what ``fill`` changes; None where it changes nothing."""

@@ -25,6 +25,11 @@ def resolve(owner: str, root: int) -> tuple[int, int]:
     return uid, gid
 
 
+def has_ids(owner: str) -> bool:
+    """Whether no name of ``user[:group]`` has to be looked up."""
+    return all(part.isascii() and part.isdecimal() for part in owner.split(":"))
+
+
 def _number(text: str) -> int | None:
     """An id, None for a name."""
     if not (text.isascii() and text.isdecimal()):

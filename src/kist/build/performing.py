@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from kist.build.contents import digest
 from kist.build.copying import copy_files
+from kist.build.owners import has_ids, resolve
 from kist.build.plan import CopyFiles, MakeDirectory, Run, Step
 from kist.build.result import Result
 from kist.build.running import Command
+from kist.build.selection import select
 from kist.build.target import Target
 from kist.build.tree import Tree
 from kist.build.work import Work, opened
@@ -75,20 +79,28 @@ class Performer:
 
     def _copy(self, step: Step, action: CopyFiles, results: Results) -> Work:
         """COPY and ADD."""
-        del step
         origin = results[action.origin] if action.origin else None
+        if action.link:
+            action = self._with_ids(action, results[step.requires[0]])
 
         def contents() -> tuple[str, ...]:
             with self._tree(action, origin) as tree:
-                paths = [path for pattern in action.sources for path in tree.select(pattern)]
-                return ("files", digest(tree, paths, self._stop.check))
+                return ("files", digest(tree, select(action, tree), self._stop.check))
 
         def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
             del snapshot
             with self._tree(action, origin) as tree, opened(mounts) as root:
-                copy_files(action, tree, root)
+                copy_files(action, select(action, tree), root)
 
-        return Work(fill, contents, origins=(origin.identity,) if origin else ())
+        return Work(fill, contents, origins=(origin.identity,) if origin else (), alone=action.link)
+
+    def _with_ids(self, action: CopyFiles, below: Result) -> CopyFiles:
+        """The action with the owner's ids in place of names: there are no names in a layer that is made on nothing."""
+        if not action.owner or has_ids(action.owner):
+            return action
+        with self._root(below) as root:
+            uid, gid = resolve(action.owner, root)
+        return msgspec.structs.replace(action, owner=f"{uid}:{gid}")
 
     @contextmanager
     def _tree(self, action: CopyFiles, origin: Result | None) -> Iterator[Tree]:
@@ -96,13 +108,18 @@ class Performer:
         if origin is None:
             yield self._context
             return
-        name = f'"{action.origin_name}"'
-        if origin.chain is not None:
-            with opened(self._engine.store.snapshots.mounts(origin.chain)) as root:
-                yield Tree(root, name)
+        with self._root(origin) as root:
+            yield Tree(root, f'"{action.origin_name}"')
+
+    @contextmanager
+    def _root(self, result: Result) -> Iterator[int]:
+        """A descriptor of the tree that a step has made."""
+        if result.chain is not None:
+            with opened(self._engine.store.snapshots.mounts(result.chain)) as root:
+                yield root
             return
         with self._engine.store.temporary() as empty, opened([Mount.bind(empty, "", read_only=True)]) as root:
-            yield Tree(root, name)
+            yield root
 
     _ACTIONS: ClassVar[Mapping[type, Callable[["Performer", Step, Any, Results], Work]]] = {
         Run: _run,

@@ -6,6 +6,7 @@ results it needs, so independent ones may run in any order or at once; ``Plan.st
 
 import msgspec
 
+from kist.spec.dockerfile.mode import Mode
 from kist.spec.image import ContainerConfig
 from kist.spec.platform import Platform
 
@@ -60,22 +61,29 @@ class CopyFiles(msgspec.Struct, frozen=True):
         destination: absolute, in its clean form.
         into_directory: the destination was written as a directory (``/`` or ``.`` at its end).
         owner: ``user[:group]``, names or numbers; empty for 0:0.
-        mode: permission bits that all files get; None to keep theirs.
+        mode: what becomes of permission bits; None to keep them.
         unpack: a local tar archive is unpacked (ADD).
         origin: the step whose result the files come from; empty for the context.
         origin_name: what the Dockerfile calls it.
         documents: here-documents; they come after the sources.
+        excludes: patterns of what is left out below a source, as in ``.dockerignore``; of a file its name.
+        parents: for each source, which is a directory then, the pattern below it of what is copied with the directories
+            on the way; empty for whole sources.
+        link: the files are a layer of their own.
     """
 
     sources: tuple[str, ...]
     destination: str
     into_directory: bool
     owner: str = ""
-    mode: int | None = None
+    mode: Mode | None = None
     unpack: bool = False
     origin: str = ""
     origin_name: str = ""
     documents: tuple[Document, ...] = ()
+    excludes: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    link: bool = False
 
 
 class MakeDirectory(msgspec.Struct, frozen=True):

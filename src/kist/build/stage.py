@@ -12,9 +12,10 @@ from kist.build import describe
 from kist.build.plan import SCRIPTS, Action, Configure, CopyFiles, Document, MakeDirectory, Run, Step
 from kist.build.scope import GlobalScope, StageScope
 from kist.errors import ParseError
-from kist.spec.dockerfile import Instruction, Source, Stage, Word, expand, expand_text, expand_words
+from kist.spec.dockerfile import Ignore, Instruction, Source, Stage, Word, expand, expand_text, expand_words
 from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.lines import Heredoc
+from kist.spec.dockerfile.mode import Mode
 from kist.spec.image import ContainerConfig, ImageConfig
 from kist.spec.platform import Platform
 
@@ -166,7 +167,7 @@ class StageBuilder:
     def _copy(self, one: ins.Copy) -> None:
         origin = self._origin(one.origin) if one.origin else ""
         destination, into_directory = self._destination(one.destination)
-        sources = tuple(self._copy_source(one, word) for word in one.sources)
+        sources = [self._copy_source(one, word) for word in one.sources]
         documents = tuple(self._document(heredoc) for heredoc in one.documents)
         if len(sources) + len(documents) > 1 and not into_directory:
             raise self._error(
@@ -175,15 +176,18 @@ class StageBuilder:
                 hint=f"end it with a slash: {one.destination.text}/",
             )
         action = CopyFiles(
-            sources=sources,
+            sources=tuple(source for source, _ in sources),
             destination=destination,
-            into_directory=into_directory,
+            into_directory=into_directory or one.parents,
             owner=self._value(one.owner) if one.owner else "",
             mode=self._mode(one.mode) if one.mode else None,
             unpack=isinstance(one, ins.Add),
             origin=origin,
             origin_name=one.origin.text if one.origin else "",
             documents=documents,
+            excludes=tuple(self._exclude(word) for word in one.excludes),
+            parents=tuple(below for _, below in sources) if one.parents else (),
+            link=one.link,
         )
         requires = (origin,) if origin else ()
         self.add(one, action, requires=requires, created_by=describe.copy(one.keyword, action))
@@ -193,7 +197,8 @@ class StageBuilder:
         into_directory = not written or written.endswith("/") or posixpath.basename(written) in {".", ".."}
         return _clean(posixpath.join("/", self.config.working_dir, written)), into_directory
 
-    def _copy_source(self, one: ins.Copy, word: Word) -> str:
+    def _copy_source(self, one: ins.Copy, word: Word) -> tuple[str, str]:
+        """A source in its clean form; with ``--parents`` the directory before the pivot, and the pattern behind it."""
         written = self._value(word)
         if not written:
             raise self._error(word, f"this source is empty: {one.keyword} needs a path")
@@ -201,14 +206,30 @@ class StageBuilder:
             raise self._source.unsupported(
                 word.location, f"ADD of {written} is not supported yet", hint="fetch it in a RUN, or before the build"
             )
+        above, pivot, below = written.partition("/./") if one.parents else (written, "", "")
+        if one.parents and not pivot:
+            above, below = "/", written
+        self._inside(one, word, f"{above}/{below}")
+        return self._inside(one, word, above), _clean("/" + below)[1:] or "."
+
+    def _inside(self, one: ins.Copy, word: Word, written: str) -> str:
+        """A source relative to the root of its tree, in its clean form."""
         source = posixpath.normpath(written.lstrip("/") or ".")
         if not one.origin and (source == ".." or source.startswith("../")):
             raise self._error(
                 word,
-                f"forbidden path outside the build context: {written}",
+                f"forbidden path outside the build context: {word.text}",
                 hint="give a directory that holds all files as the context, and name the Dockerfile with -f",
             )
         return _clean("/" + source)[1:] or "."
+
+    def _exclude(self, word: Word) -> str:
+        pattern = self._value(word)
+        try:
+            Ignore.of((pattern,))
+        except ValueError as error:
+            raise self._error(word, f"--exclude: {error}") from None
+        return pattern
 
     def _document(self, heredoc: Heredoc) -> Document:
         """The file that a here-document becomes."""
@@ -219,13 +240,15 @@ class StageBuilder:
             content = Word(expand_text(content, self._scope.variables, self._source, self._escape), content.location)
         return Document(heredoc.name, content.text)
 
-    def _mode(self, word: Word) -> int:
+    def _mode(self, word: Word) -> Mode:
         written = self._value(word)
-        if not re.fullmatch("[0-7]{1,4}", written):
+        try:
+            return Mode.parse(written)
+        except ValueError:
             raise self._error(
-                word, f"invalid chmod parameter {written!r}: expected an octal number such as 755 or 0644"
-            )
-        return int(written, 8)
+                word,
+                f"invalid chmod parameter {written!r}: expected an octal number such as 755 or 0644, or u=rwX,go=rX",
+            ) from None
 
     def _expose(self, one: ins.Expose) -> None:
         ports: dict[str, dict[str, object]] = {}

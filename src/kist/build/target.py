@@ -13,6 +13,7 @@ from kist.build.tree import shown
 from kist.errors import InvalidInput
 from kist.image import pretence
 from kist.kernel.paths import open_in_root
+from kist.spec.dockerfile.mode import Mode
 
 _MAX_LINKS = 40
 _CHUNK = 1 << 30
@@ -27,12 +28,12 @@ class Target:
     Args:
         root: a descriptor that the caller keeps.
         owner: user and group of everything that is made.
-        mode: permission bits of all files; None for those of the source.
+        mode: what becomes of permission bits; None to keep those of the source.
         attributes: file capabilities and user attributes are carried over.
     """
 
     def __init__(
-        self, root: int, owner: tuple[int, int] = (0, 0), mode: int | None = None, *, attributes: bool = False
+        self, root: int, owner: tuple[int, int] = (0, 0), mode: Mode | None = None, *, attributes: bool = False
     ) -> None:
         self._root = root
         self._owner = owner
@@ -125,7 +126,7 @@ class Target:
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(text)
             pretence.give(descriptor, *self._owner)
-            os.fchmod(descriptor, 0o644 if self._mode is None else self._mode)
+            os.fchmod(descriptor, self._mode.of(0o644) if self._mode else 0o644)
         finally:
             os.close(descriptor)
 
@@ -144,7 +145,8 @@ class Target:
 
     def mode(self, status: os.stat_result) -> int:
         """The permission bits that a copy gets."""
-        return stat.S_IMODE(status.st_mode) if self._mode is None else self._mode
+        bits = stat.S_IMODE(status.st_mode)
+        return self._mode.of(bits, directory=stat.S_ISDIR(status.st_mode)) if self._mode else bits
 
     def clear(self, parent: int, name: str) -> None:
         """Take away a file of this name.

@@ -7,7 +7,7 @@ resolved here, one component after the other; in an image's root they lead where
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import BinaryIO, NamedTuple
 
@@ -87,30 +87,46 @@ class Tree:
         """A regular file for reading."""
         return os.fdopen(self._open(path, os.O_RDONLY | os.O_NOCTTY), "rb")
 
-    def walk(self, path: str) -> Iterator[Entry]:
-        """Everything below a directory, each directory before its contents, names in order of their bytes."""
+    def is_directory(self, path: str) -> bool:
+        """Whether the path leads to a directory."""
+        return stat.S_ISDIR(self.status(path).st_mode)
+
+    def walk(self, path: str, filters: Sequence[Ignore] = ()) -> Iterator[Entry]:
+        """Everything below a directory, each directory before its contents, names in order of their bytes.
+
+        Args:
+            path: of the directory.
+            filters: leave out further files, by their paths below the directory. A directory that is left out is there
+                where something in it is not.
+        """
         descriptor = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            yield from self._walk(descriptor, "" if path == "." else path, "")
+            yield from self._walk(descriptor, "" if path == "." else path, "", filters)
         finally:
             os.close(descriptor)
 
-    def _walk(self, directory: int, above: str, relative: str) -> Iterator[Entry]:
+    def _walk(self, directory: int, above: str, relative: str, filters: Sequence[Ignore]) -> Iterator[Entry]:
         for name in sorted(os.listdir(directory), key=os.fsencode):
             path = f"{above}/{name}" if above else name
+            below = f"{relative}/{name}" if relative else name
+            hiding = self._hiding(path, below, filters) if filters or self._ignore.rules else ()
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            entry = Entry(f"{relative}/{name}" if relative else name, name, directory, status)
-            excluded = bool(self._ignore.rules) and self._ignore.excludes(path)
+            entry = Entry(below, name, directory, status)
             if not stat.S_ISDIR(status.st_mode):
-                if not excluded and not stat.S_ISSOCK(status.st_mode):
+                if not hiding and not stat.S_ISSOCK(status.st_mode):
                     yield entry
-            elif not excluded:
+            elif not hiding:
                 yield entry
-                yield from self._below(entry, path)
-            elif self._ignore.may_include_below(path):
-                yield from _with_parent(entry, self._below(entry, path))
+                yield from self._below(entry, path, filters)
+            elif all(ignore.may_include_below(at) for ignore, at in hiding):
+                yield from _with_parent(entry, self._below(entry, path, filters))
 
-    def _below(self, entry: Entry, path: str) -> Iterator[Entry]:
+    def _hiding(self, path: str, below: str, filters: Sequence[Ignore]) -> list[tuple[Ignore, str]]:
+        """What leaves a file out, each with the path by which it knows it."""
+        rules = ((self._ignore, path), *((one, below) for one in filters))
+        return [(ignore, at) for ignore, at in rules if ignore.excludes(at)]
+
+    def _below(self, entry: Entry, path: str, filters: Sequence[Ignore]) -> Iterator[Entry]:
         try:
             descriptor = os.open(
                 entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.directory
@@ -118,7 +134,7 @@ class Tree:
         except PermissionError:
             raise _unreadable(path) from None
         try:
-            yield from self._walk(descriptor, path, entry.path)
+            yield from self._walk(descriptor, path, entry.path, filters)
         finally:
             os.close(descriptor)
 

@@ -24,6 +24,7 @@ class Work(NamedTuple):
         contents: digests of the files that it reads, for its cache key. May take long, and is asked only when needed.
         origins: identities of the trees that it reads files of, where it reads from no others: where these are the
             same as before, so are the files, and ``contents`` is not asked.
+        alone: its layer does not depend on what is below it, and what ``fill`` gets is empty.
         words: the line of the history by which another image may have done it; empty where words do not say it all.
     """
 
@@ -31,6 +32,7 @@ class Work(NamedTuple):
     contents: Callable[[], tuple[str, ...]] = _nothing
     origins: tuple[str, ...] = ()
     words: str = ""
+    alone: bool = False
 
 
 @contextmanager

@@ -9,8 +9,10 @@ import pytest
 from kist.build import cache
 from kist.build.contents import digest
 from kist.build.plan import CopyFiles, MakeDirectory, Run
+from kist.build.selection import Selected
 from kist.build.tree import Tree
 from kist.spec.dockerfile import Ignore
+from kist.spec.dockerfile.mode import Mode
 
 RUN = Run(argv=("/bin/sh", "-c", "a"), environment=("A=1",), proxies=("HTTP_PROXY=x",), user="u", working_dir="/w")
 COPY = CopyFiles(sources=("a",), destination="/b", into_directory=False)
@@ -44,7 +46,7 @@ def test_what_is_below_changes_the_key() -> None:
         {"destination": "/c"},
         {"into_directory": True},
         {"owner": "1"},
-        {"mode": 0o755},
+        {"mode": Mode(0o755)},
         {"unpack": True},
         {"sources": ("b",)},
     ],
@@ -79,7 +81,8 @@ def root(tmp_path: Path) -> Path:
 def contents(root: Path, *paths: str, ignore: str = "") -> str:
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return digest(Tree(descriptor, "test", ignore=Ignore.parse(ignore), confined=True), paths)
+        tree = Tree(descriptor, "test", ignore=Ignore.parse(ignore), confined=True)
+        return digest(tree, (Selected(tree, path) for path in paths))
     finally:
         os.close(descriptor)
 

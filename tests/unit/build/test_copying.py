@@ -14,8 +14,10 @@ import zstandard
 from kist.build.context import Context
 from kist.build.copying import copy_files
 from kist.build.plan import CopyFiles
+from kist.build.selection import select
 from kist.build.tree import Tree
 from kist.errors import Corrupt, InvalidInput, KistError, NotFound, Unsupported
+from kist.spec.dockerfile.mode import Mode
 
 pytestmark = pytest.mark.root
 
@@ -52,7 +54,7 @@ class World:
             **options,  # type: ignore[arg-type]
         )
         with Context(str(self.context)) as context, opened(self.image) as root:
-            copy_files(action, context.tree, root)
+            copy_files(action, select(action, context.tree), root)
 
     def tree(self) -> dict[str, str]:
         """All paths of the image with what they are: a file's text, ``/`` for a directory, ``-> target`` for a link."""
@@ -243,7 +245,7 @@ def test_unknown_owner(world: World, owner: str, what: str) -> None:
 
 def test_mode_of_the_flag_counts_for_all(world: World) -> None:
     world.write("d/e/f")
-    world.copy("d", "/x/", mode=0o700)
+    world.copy("d", "/x/", mode=Mode(0o700))
     assert stat.S_IMODE((world.image / "x/e").stat().st_mode) == 0o700
     assert stat.S_IMODE((world.image / "x/e/f").stat().st_mode) == 0o700
 
@@ -426,7 +428,7 @@ def test_links_of_another_image_stay_in_it(world: World, tmp_path: Path) -> None
     with opened(other) as source, opened(world.image) as root:
         for path, destination in (("f", "/a"), ("up/f", "/b"), ("up", "/c")):
             action = CopyFiles(sources=(path,), destination=destination, into_directory=False, origin="0.0")
-            copy_files(action, Tree(source, "stage"), root)
+            copy_files(action, select(action, Tree(source, "stage")), root)
     assert world.tree() == {"a": "inside", "b": "inside", "c": "/", "c/f": "inside"}
 
 

@@ -198,6 +198,50 @@ class TestCache:
         assert room.cached() == [True, True, True, False, False]
         assert room.read(image, "/b") == "changed"
 
+    def test_a_linked_layer_is_the_same_on_another_base(self, room: Room) -> None:
+        text = "FROM base:1\nRUN_BEFORE\nCOPY --link --chown=app a b /linked/\nCOPY b /after"
+        first = room.build(text.replace("RUN_BEFORE", "WORKDIR /one"))
+        assert room.cached() == [True, False, False, False]
+        second = room.build(text.replace("RUN_BEFORE", "WORKDIR /two"))
+        assert room.cached() == [True, False, True, False]
+        assert first.config.rootfs.diff_ids[2] == second.config.rootfs.diff_ids[2]
+        assert sorted(room.names(second, "/linked")) == ["a", "b"]
+        assert room.path(second, "/linked/a", os.fstat).st_uid == 1000
+        room.write("a", "changed")
+        third = room.build(text.replace("RUN_BEFORE", "WORKDIR /two"))
+        assert room.cached() == [True, True, False, False]
+        assert room.read(third, "/linked/a") == "changed"
+
+    def test_a_linked_layer_survives_its_snapshot(self, room: Room) -> None:
+        text = "FROM base:1\nCOPY --link a /linked/"
+        image = room.build(text)
+        room.store.snapshots.remove(room.catalogue.layers(image)[-1].chain_id)
+        assert room.build(text).id == image.id
+        assert room.cached() == [True, True]
+
+    @pytest.mark.parametrize("flags", ["--exclude=*.x", "--parents", "--chmod=go-r", "--chmod=0600"])
+    def test_flags_are_a_part_of_the_step(self, room: Room, flags: str) -> None:
+        room.build("FROM base:1\nCOPY a /x/")
+        room.build(f"FROM base:1\nCOPY {flags} a /x/")
+        assert room.cached() == [True, False]
+
+    def test_a_file_that_is_left_out_does_not_count(self, room: Room) -> None:
+        room.write("d/in")
+        room.write("d/out.x")
+        text = "FROM base:1\nCOPY --exclude=*.x d /d\nCOPY --parents d/./in /p/"
+        room.build(text)
+        room.write("d/out.x", "changed")
+        room.build(text)
+        assert room.cached() == [True, True, True]
+
+    def test_documents_count_by_their_text(self, room: Room) -> None:
+        text = "FROM base:1\nARG a=1\nCOPY <<x /x\n$a\nx"
+        room.build(text)
+        room.build(text, build_args={"a": "1"})
+        assert room.cached()[-1]
+        room.build(text, build_args={"a": "2"})
+        assert not room.cached()[-1]
+
     def test_a_label_repeats_nothing(self, room: Room) -> None:
         room.build(self.TEXT)
         room.build(self.TEXT.replace("COPY a", "LABEL early=1\nCOPY a"))

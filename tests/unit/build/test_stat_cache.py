@@ -8,6 +8,7 @@ import pytest
 
 from kist.build import stat_cache
 from kist.build.contents import digest
+from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
 from kist.build.tree import Tree
 from kist.kernel import marks
@@ -44,7 +45,8 @@ class Directory:
             patch.setattr(known, "put", lambda path, *rest: (read.append(path.decode()), put(path, *rest)))
             root = os.open(self.root, os.O_RDONLY)
             try:
-                found = digest(Tree(root, "the context", confined=True, known=known), names or ["."])
+                tree = Tree(root, "the context", confined=True, known=known)
+                found = digest(tree, (Selected(tree, name) for name in names or ["."]))
             finally:
                 os.close(root)
         known.save(self.store)
@@ -118,7 +120,8 @@ def test_the_same_as_without(directory: Directory, monkeypatch: pytest.MonkeyPat
     directory.write("deep/z", "z")
     kept = directory.build(monkeypatch=monkeypatch)[0]
     root = os.open(directory.root, os.O_RDONLY)
-    assert digest(Tree(root, "the context"), ["."]) == kept
+    tree = Tree(root, "the context")
+    assert digest(tree, [Selected(tree, ".")]) == kept
     os.close(root)
 
 

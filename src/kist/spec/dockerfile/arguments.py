@@ -17,11 +17,15 @@ from kist.spec.image import Healthcheck as HealthcheckConfig
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*\Z")
 _MIN_DURATION = 10**6
 
+_REPEATED = frozenset({"--exclude"})
+_SWITCHES = {"--link", "--parents", "--keep-git-dir", "--unpack"}
+_TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
+
 # What each instruction takes, and what BuildKit's dialect adds that is not done here yet.
 _FLAGS = {
     "FROM": ({"platform"}, set[str]()),
-    "COPY": ({"from", "chown", "chmod"}, {"link", "parents", "exclude"}),
-    "ADD": ({"chown", "chmod"}, {"link", "checksum", "keep-git-dir", "exclude", "unpack"}),
+    "COPY": ({"from", "chown", "chmod", "link", "parents", "exclude"}, set[str]()),
+    "ADD": ({"chown", "chmod", "link", "exclude"}, {"checksum", "keep-git-dir", "unpack"}),
     "RUN": (set[str](), {"mount", "network", "security", "device"}),
     "HEALTHCHECK": ({"interval", "timeout", "start-period", "start-interval", "retries"}, set[str]()),
 }
@@ -68,9 +72,9 @@ def _check_flags(head: Head, keyword: str) -> None:
         if flag.name[2:] not in known:
             hint = _nearest(flag.name[2:], known, "--") if known else f"{keyword} takes no flags"
             raise fail(head, f"unknown flag: {flag.name}", flag.location, hint=hint)
-        if flag.value is None or not flag.value.text:
+        if (flag.value is None or not flag.value.text) and flag.name not in _SWITCHES:
             raise fail(head, f"missing a value on flag {flag.name}: expected {flag.name}=VALUE", flag.location)
-        if flag.name in seen:
+        if flag.name in seen and flag.name not in _REPEATED:
             raise fail(head, f"duplicate flag: {flag.name}", flag.location, hint="keep one of them")
         seen.add(flag.name)
 
@@ -82,6 +86,17 @@ def _flag(head: Head, name: str) -> Flag | None:
 def _flag_word(head: Head, name: str) -> Word | None:
     flag = _flag(head, name)
     return flag.value if flag else None
+
+
+def _switch(head: Head, name: str) -> bool | None:
+    """``--name`` or ``--name=BOOL``; None where it is not there."""
+    flag = _flag(head, name)
+    if flag is None or flag.value is None:
+        return None if flag is None else True
+    word = flag.value.text.lower()
+    if word not in _TRUE | _FALSE:
+        raise fail(head, f"--{name}={flag.value.text}: expected true or false", flag.value.location)
+    return word in _TRUE
 
 
 # Arguments
@@ -188,12 +203,18 @@ def _clearable(head: Head) -> ins.Command:
 
 
 def _copy(head: Head, common: Any) -> ins.Copy:
-    common |= {"origin": _flag_word(head, "from")}
-    return ins.Copy(**_copy_fields(head), **common)
+    origin, parents = _flag_word(head, "from"), _switch(head, "parents") or False
+    return ins.Copy(origin=origin, parents=parents, **_copy_fields(head), **common)
 
 
 def _add(head: Head, common: Any) -> ins.Add:
-    return ins.Add(**_copy_fields(head), **common)
+    return ins.Add(
+        checksum=_flag_word(head, "checksum"),
+        keep_git_dir=_switch(head, "keep-git-dir"),
+        unpack=_switch(head, "unpack"),
+        **_copy_fields(head),
+        **common,
+    )
 
 
 def _copy_fields(head: Head) -> dict[str, Any]:
@@ -216,6 +237,8 @@ def _copy_fields(head: Head) -> dict[str, Any]:
         "destination": words[-1],
         "owner": _flag_word(head, "chown"),
         "mode": _flag_word(head, "chmod"),
+        "link": _switch(head, "link") or False,
+        "excludes": tuple(flag.value for flag in head.flags if flag.name == "--exclude" and flag.value),
     }
 
 

@@ -10,6 +10,7 @@ because the builder needs them; COPY and ADD still do not see them.
 
 import posixpath
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Self
 
@@ -57,6 +58,15 @@ class Ignore:
         source = Source.of(text, name)
         return cls(tuple(filter(None, (_rule(source, number) for number in range(1, len(source.lines) + 1)))))
 
+    @classmethod
+    def of(cls, patterns: Sequence[str]) -> Self:
+        """The rules that these patterns are; ``!`` takes in.
+
+        Raises:
+            ValueError: one of them is malformed.
+        """
+        return cls(tuple(_parsed(pattern, number) for number, pattern in enumerate(patterns, 1)))
+
     def excludes(self, path: str) -> bool:
         """Whether the path is left out."""
         for takes_in, expression in self._groups:
@@ -94,16 +104,22 @@ def _rule(source: Source, number: int) -> Rule | None:
     text = line.strip()
     if line.startswith("#") or not text:
         return None
+    try:
+        return _parsed(text, number)
+    except ValueError as error:
+        raise source.error(Location(number, len(line) - len(line.lstrip()) + 1), str(error)) from None
+
+
+def _parsed(text: str, number: int) -> Rule:
     takes_in = text.startswith("!")
     pattern = text.removeprefix("!").strip() if takes_in else text
-    column = len(line) - len(line.lstrip()) + 1
     if not pattern:
-        raise source.error(Location(number, column), 'illegal exclusion pattern: "!": expected a path after it')
+        raise ValueError('illegal exclusion pattern: "!": expected a path after it')
     pattern = posixpath.normpath(pattern).lstrip("/") or "."
     try:
         return Rule(pattern, number, takes_in=takes_in)
     except ValueError as error:
-        raise source.error(Location(number, column), f"syntax error in pattern {pattern!r}: {error}") from None
+        raise ValueError(f"syntax error in pattern {pattern!r}: {error}") from None
 
 
 def _expression(pattern: str) -> str:

@@ -85,11 +85,15 @@ class Entrypoint(Instruction, frozen=True, kw_only=True):
 
 
 class Copy(Instruction, frozen=True, kw_only=True):
-    """``COPY [--from=F] [--chown=O] [--chmod=M] source… destination``.
+    """``COPY [flags] source… destination``.
 
     Attributes:
         sources: paths; here-documents are not among them.
         documents: each becomes a file of its name.
+        origin: where the files come from, in place of the context.
+        link: the files are a layer of their own, whatever is below it.
+        parents: the directories on the way to a source are made too.
+        excludes: patterns of what is left out.
     """
 
     keyword = "COPY"
@@ -99,12 +103,24 @@ class Copy(Instruction, frozen=True, kw_only=True):
     origin: Word | None = None
     owner: Word | None = None
     mode: Word | None = None
+    link: bool = False
+    parents: bool = False
+    excludes: tuple[Word, ...] = ()
 
 
 class Add(Copy, frozen=True, kw_only=True):
-    """``ADD [--chown=O] [--chmod=M] source… destination``: a copy that unpacks local tar archives."""
+    """``ADD [flags] source… destination``: a copy that unpacks local tar archives, and fetches.
+
+    Attributes:
+        checksum: what must be fetched.
+        keep_git_dir: a repository is kept with its history; None where nothing is said.
+        unpack: archives are unpacked; None where nothing is said: local ones.
+    """
 
     keyword = "ADD"
+    checksum: Word | None = None
+    keep_git_dir: bool | None = None
+    unpack: bool | None = None
 
 
 class Expose(Instruction, frozen=True, kw_only=True):
