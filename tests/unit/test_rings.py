@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "kist"
 
 VALUES = frozenset({"errors", "spec"})
-MECHANISMS = frozenset({"kernel", "store", "image", "registry", "runtime", "network"})
+MECHANISMS = frozenset({"kernel", "store", "image", "inventory", "registry", "runtime", "network"})
 
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     # ring 0: values
@@ -24,6 +24,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "kernel": frozenset(),
     "store": VALUES | {"kernel"},
     "image": VALUES | {"kernel"},
+    "inventory": VALUES,
     "registry": VALUES,
     "runtime": VALUES | {"kernel"},
     "network": VALUES | {"kernel"},

@@ -121,6 +121,16 @@ all     POST    /kist/check
 all     POST    /kist/networks/reload
 all     GET     /kist/audit
 all     GET     /kist/unused
+make    GET     /kist/images/{name:*}/packages
+make    GET     /kist/images/{name:*}/sbom
+make    POST    /kist/images/{name:*}/sbom
+make    GET     /kist/images/{name:*}/referrers
+make    GET     /kist/images/{name:*}/referrers/{digest}
+make    DELETE  /kist/images/{name:*}/referrers/{digest}
+make    GET     /kist/images/{name:*}/difference
+make    GET     /kist/images/{name:*}/slim
+make    GET     /kist/why
+make    GET     /kist/tree
 
 all     GET     /plugins
 all     GET     /plugins/privileges

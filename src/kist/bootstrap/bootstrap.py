@@ -7,7 +7,6 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from kist.bootstrap import version
 from kist.bootstrap.archives import choose_archives
 from kist.bootstrap.cache import PackageCache
 from kist.bootstrap.dependency import parse_relations
@@ -20,6 +19,7 @@ from kist.bootstrap.make import dated, fetch_packages, make_image
 from kist.bootstrap.select import choice_key, choose, package_lists, read_suites
 from kist.bootstrap.steps import Steps
 from kist.errors import Conflict, InvalidInput, NotFound, Unsupported
+from kist.spec import debian_version
 from kist.spec.build import BootstrapOptions
 from kist.spec.interface import Progress
 from kist.spec.platform import Platform
@@ -100,7 +100,7 @@ class _Bootstrap:
                 return choice, choose(self._cache, lists, self._release, self._options, self._architecture)
             finally:
                 # Sixty thousand packages were read; an engine that goes on for weeks need not remember their parts.
-                version.forget()
+                debian_version.forget()
                 parse_relations.cache_clear()
 
     def _known_image(self, lock: Lock) -> Image | None:

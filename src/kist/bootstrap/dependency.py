@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import msgspec
 
-from kist.bootstrap.version import satisfies
 from kist.errors import InvalidInput
+from kist.spec.debian_version import satisfies
 
 _RELATION = re.compile(
     r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9+.-]*)(?::(?P<qualifier>[a-z0-9-]+))?"

@@ -8,8 +8,8 @@ import msgspec
 
 from kist.bootstrap import deb822
 from kist.bootstrap.dependency import Alternatives, parse_relations
-from kist.bootstrap.version import sort_key
 from kist.errors import Corrupt
+from kist.spec.debian_version import sort_key
 
 _NAME = re.compile(rb"^Package:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 _PROVIDES = re.compile(rb"^Provides:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE)

@@ -9,6 +9,7 @@ from kist.build.bases import Bases
 from kist.build.context import Context
 from kist.build.donors import Donors
 from kist.build.executor import Executor
+from kist.build.places import note_places
 from kist.build.plan import Plan, UseImage
 from kist.build.planner import plan
 from kist.build.result import Result
@@ -60,7 +61,12 @@ def build(
             tell(Warned(warning))
         executor = Executor(engine, opened.tree, bases, donors, options, tell)
         result = executor.run(planned)
-        return _base(engine, bases, planned, references) or _created(engine, planned, result, references)
+        base = _base(engine, bases, planned, references)
+        if base is not None:
+            return base
+        image = _created(engine, planned, result, references)
+        note_places(engine.store, image.id, planned, executor.results)
+        return image
 
 
 def _settled(engine: "Engine", options: BuildOptions) -> tuple[BuildOptions, tuple[str, ...]]:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
@@ -76,6 +76,11 @@ class Executor:
         self._fresh: set[str] = set()
         self._running: dict[str, float] = {}
         self._containers: dict[str, str] = {}
+
+    @property
+    def results(self) -> Mapping[str, Result]:
+        """What each step has made so far, by its id."""
+        return self._results
 
     def run(self, plan: Plan) -> Result:
         """Carry out all steps, each after those it requires.

@@ -19,6 +19,7 @@ from kist.client.transport import Connection, FileBody
 from kist.client.wire import Wire
 from kist.errors import KistError, NotFound
 from kist.spec import networking
+from kist.spec.artifact import Referrer
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
@@ -34,9 +35,11 @@ from kist.spec.docker.times import write_moment
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
+from kist.spec.insight import ImageDifference, ImageTree, Slim, Why
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
 from kist.spec.network import Network, NetworkOptions
+from kist.spec.package import ImagePackages
 from kist.spec.progress import Event
 from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
@@ -147,6 +150,49 @@ class Client:
         query: list[tuple[str, str | int | None]] = [("platform", platform or None)]
         query += [("names", name if isinstance(name, str) else str(name.id)) for name in names]
         target.writelines(self._wire.request("GET", "/images/get", query))
+
+    # what is in images
+
+    def packages(self, name: str | Image) -> ImagePackages:
+        """All packages of an image, each with the layer that it came with."""
+        return self._values("GET", f"/kist{_image(name)}/packages", ImagePackages)
+
+    def sbom(self, name: str | Image, form: str = "spdx", *, attach: bool = False) -> bytes:
+        """The bill of materials of an image, as ``spdx`` or ``cyclonedx``; with ``attach`` it is a referrer of it."""
+        method = "POST" if attach else "GET"
+        return self._wire.request(method, f"/kist{_image(name)}/sbom", [("format", form)]).read()
+
+    def referrers(self, name: str | Image) -> tuple[Referrer, ...]:
+        """What is attached to an image."""
+        return self._values("GET", f"/kist{_image(name)}/referrers", tuple[Referrer, ...])
+
+    def referrer(self, name: str | Image, digest: str) -> bytes:
+        """What one of these holds."""
+        return self._wire.request("GET", f"/kist{_image(name)}/referrers/{quote(digest)}").read()
+
+    def remove_referrer(self, name: str | Image, digest: str) -> Referrer:
+        """Detach one of these."""
+        return self._values("DELETE", f"/kist{_image(name)}/referrers/{quote(digest)}", Referrer)
+
+    def why(self, package: str) -> Why:
+        """Which images have a package, by which layer, and which have it from them."""
+        return self._values("GET", "/kist/why", Why, [("package", package)])
+
+    def image_tree(self) -> ImageTree:
+        """Which images stand on which, by their layers."""
+        return self._values("GET", "/kist/tree", ImageTree)
+
+    def image_difference(
+        self, first: str | Image, second: str | Image, *, packages: bool = True, files: bool = True
+    ) -> ImageDifference:
+        """What is different between two images."""
+        other = second if isinstance(second, str) else str(second.id)
+        query: _Query = [("with", other), ("packages", int(packages)), ("files", int(files))]
+        return self._values("GET", f"/kist{_image(first)}/difference", ImageDifference, query)
+
+    def slim(self, name: str | Image, *, most: int = 20) -> Slim:
+        """What takes the space in an image; of each list the ``most`` largest."""
+        return self._values("GET", f"/kist{_image(name)}/slim", Slim, [("most", most)])
 
     # containers
 

@@ -24,6 +24,7 @@ from kist.engine.watcher import Condition
 from kist.errors import NotFound
 from kist.kernel import process
 from kist.runtime import launch
+from kist.spec.artifact import Referrer
 from kist.spec.build import USUAL_STEPS, StepOptions
 from kist.spec.check import Check
 from kist.spec.container import (
@@ -40,11 +41,13 @@ from kist.spec.docker.versions import API_VERSION, MIN_API_VERSION
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
+from kist.spec.insight import ImageDifference, ImageTree, Slim, Why
 from kist.spec.logs import LogQuery
 from kist.spec.mount import Mount
 from kist.spec.network import Network, NetworkOptions
 from kist.spec.networking import Endpoint
 from kist.spec.owner import Owner
+from kist.spec.package import ImagePackages
 from kist.spec.platform import Platform
 from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
@@ -117,6 +120,52 @@ class Engine(Parts):
     def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""
         self.catalogue.save(names, target, Platform.parse(platform) if platform else None)
+
+    # what is in images
+
+    def packages(self, name: str | Image) -> ImagePackages:
+        """All packages of an image, each with the layer that it came with."""
+        return self.insight.packages(self.image(name))
+
+    def sbom(self, name: str | Image, form: str = "spdx", *, attach: bool = False) -> bytes:
+        """The bill of materials of an image, as ``spdx`` or ``cyclonedx``; with ``attach`` it is a referrer of it."""
+        image = self.image(name)
+        if not attach:
+            return self.insight.attaching.bill(image, form)
+        self.catalogue.check_own(image)
+        return self.insight.attaching.attach_bill(image, form)[1]
+
+    def referrers(self, name: str | Image) -> tuple[Referrer, ...]:
+        """What is attached to an image."""
+        return self.insight.attaching.referrers(self.image(name))
+
+    def referrer(self, name: str | Image, digest: str) -> bytes:
+        """What one of these holds."""
+        return self.insight.attaching.referrer(self.image(name), digest)[1]
+
+    def remove_referrer(self, name: str | Image, digest: str) -> Referrer:
+        """Detach one of these."""
+        image = self.image(name)
+        self.catalogue.check_own(image)
+        return self.insight.attaching.remove(image, digest)
+
+    def why(self, package: str) -> Why:
+        """Which images have a package (``NAME[RELATION VERSION]``), by which layer, and which have it from them."""
+        return self.insight.why(package, self.images())
+
+    def image_tree(self) -> ImageTree:
+        """Which images stand on which, by their layers."""
+        return self.insight.tree(self.images())
+
+    def image_difference(
+        self, first: str | Image, second: str | Image, *, packages: bool = True, files: bool = True
+    ) -> ImageDifference:
+        """What is different between two images."""
+        return self.insight.difference(self.image(first), self.image(second), packages=packages, files=files)
+
+    def slim(self, name: str | Image, *, most: int = 20) -> Slim:
+        """What takes the space in an image; of each list the ``most`` largest."""
+        return self.insight.slim(self.image(name), most)
 
     # containers
 

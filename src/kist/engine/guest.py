@@ -394,6 +394,11 @@ class GuestImages(Images):
         for tag in options.tags if isinstance(options, BuildOptions) else ():  # before its steps have run for nothing
             self._records.check_name(str(Reference.parse(tag)), self._owner)
 
+    def check_own(self, image: Image) -> None:
+        """Refuse to have something attached to what others made, or taken from it."""
+        if self._records.image_owner(image.id) != self._owner:
+            raise self._guest.rights.refuse(f"the image {image.id.short}", "somebody else made it")
+
     def tag(self, name: str | Image, reference: str) -> None:
         """Give an image a further name of the guest's."""
         self._guest.rights.check("everything", "tag")

@@ -112,6 +112,9 @@ class Images:
     def check(self, options: BuildOptions | BootstrapOptions) -> None:
         """Refuse an image that the caller may not have made; the engine's own user may have any."""
 
+    def check_own(self, image: Image) -> None:
+        """Refuse to have something attached to an image that the caller did not make; the engine's own user may."""
+
     def list(self) -> tuple[Image, ...]:
         """All images, the newest first; those without a reference too."""
         return self._records.images()

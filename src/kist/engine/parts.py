@@ -34,6 +34,7 @@ from kist.spec import roots
 from kist.store import Store
 
 if TYPE_CHECKING:
+    from kist.engine.contents.insight import Insight
     from kist.engine.files import Files
     from kist.engine.policy.reading import PolicyFile
 
@@ -132,6 +133,13 @@ class Parts:
         from kist.engine.files import Files  # noqa: PLC0415 - see above
 
         return Files(self._containers, self.store, self.event_log, self.usage)
+
+    @cached_property
+    def insight(self) -> "Insight":
+        """What is in images: what reads packages and layers is imported by who asks."""
+        from kist.engine.contents.insight import Insight  # noqa: PLC0415 - see above
+
+        return Insight(self.store, self.catalogue)
 
     @cached_property
     def policy(self) -> "PolicyFile":

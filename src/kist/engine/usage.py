@@ -179,7 +179,8 @@ class Usage:
         """What an image is made of."""
         manifest = parse_manifest(self._store.blobs.read(image.manifest))
         blobs = (image.manifest, manifest.config.digest, *(layer.digest for layer in manifest.layers))
-        return {*map(blob_name, blobs), *chain_ids(image.config.rootfs.diff_ids)}
+        attached = [digest for _, each in self._store.referrers.of(image.id) for digest in (each.digest, each.content)]
+        return {*map(blob_name, (*blobs, *attached)), *chain_ids(image.config.rootfs.diff_ids)}
 
 
 def _kept(value: bytes, parts: Parts) -> set[str]:

@@ -4,15 +4,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
+from kist.spec.artifact import Referrer
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
 from kist.spec.image import ContainerConfig
+from kist.spec.insight import ImageDifference, ImageTree, Slim, Why
 from kist.spec.mount import Mount
 from kist.spec.network import Network, NetworkOptions
 from kist.spec.networking import Endpoint
+from kist.spec.package import ImagePackages
 from kist.spec.progress import Event
 from kist.spec.prune import CachePruning, Pruning
 from kist.spec.resources import Resources
@@ -89,6 +92,57 @@ class EngineInterface(Protocol):
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
         """Write images as an archive that both Docker and OCI tools read; with ``platform`` each must be for that."""
+
+    def packages(self, name: str | Image) -> ImagePackages:
+        """All packages of an image, each with the layer that it came with."""
+        ...
+
+    def sbom(self, name: str | Image, form: str = "spdx", *, attach: bool = False) -> bytes:
+        """The bill of materials of an image: the same bytes for the same image.
+
+        Args:
+            name: of the image.
+            form: ``spdx`` (SPDX 2.3) or ``cyclonedx`` (CycloneDX 1.6), both JSON.
+            attach: keep it beside the image, as an OCI referrer.
+        """
+        ...
+
+    def referrers(self, name: str | Image) -> tuple[Referrer, ...]:
+        """What is attached to an image."""
+        ...
+
+    def referrer(self, name: str | Image, digest: str) -> bytes:
+        """What one of these holds; ``digest`` is of its manifest, or the beginning of that."""
+        ...
+
+    def remove_referrer(self, name: str | Image, digest: str) -> Referrer:
+        """Detach one of these."""
+        ...
+
+    def why(self, package: str) -> Why:
+        """Which images have a package, by which layer, and which have it from them.
+
+        Args:
+            package: ``[TYPE:]NAME[RELATION VERSION[,…]]``, for example ``openssl<3.0.15``.
+
+        Raises:
+            ParseError: it is no such text; points at the place.
+        """
+        ...
+
+    def image_tree(self) -> ImageTree:
+        """Which images stand on which, by their layers."""
+        ...
+
+    def image_difference(
+        self, first: str | Image, second: str | Image, *, packages: bool = True, files: bool = True
+    ) -> ImageDifference:
+        """What is different between two images, by packages and by files."""
+        ...
+
+    def slim(self, name: str | Image, *, most: int = 20) -> Slim:
+        """What takes the space in an image; of each list the ``most`` largest."""
+        ...
 
     def run(
         self,

@@ -15,7 +15,9 @@ from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
 from kist.store.blobs import Blobs
+from kist.store.inventories import Inventories
 from kist.store.records import Records
+from kist.store.referrers import Referrers
 from kist.store.snapshots import Forgotten, Snapshots
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -37,9 +39,9 @@ class Without(msgspec.Struct, frozen=True):
     cache: frozenset[str] = frozenset()
 
 
-def survey(blobs: Blobs, snapshots: Snapshots, records: Records, without: Without) -> Collected:
+def survey(blobs: Blobs, snapshots: Snapshots, records: Records, referrers: Referrers, without: Without) -> Collected:
     """What a collection would remove if these records were gone; nothing is removed."""
-    live = _live(blobs, records, without)
+    live = _live(blobs, records, referrers, without)
     on_disk = blobs.sizes_on_disk()
     dead = [digest for digest in on_disk if digest not in live]
     gone = _dead_snapshots(snapshots, live)
@@ -61,9 +63,11 @@ class Condemned(NamedTuple):
     strays: tuple[str, ...]
 
 
-def condemn(blobs: Blobs, snapshots: Snapshots, records: Records) -> Condemned:
+def condemn(
+    blobs: Blobs, snapshots: Snapshots, records: Records, referrers: Referrers, inventories: Inventories
+) -> Condemned:
     """Forget what is not needed, for ``clear``; the caller holds the store's lock alone."""
-    live = _live(blobs, records, Without())
+    live = _live(blobs, records, referrers, Without())
     on_disk = blobs.sizes_on_disk()
     dead = [digest for digest in on_disk if digest not in live]
     freed = 0
@@ -75,6 +79,8 @@ def condemn(blobs: Blobs, snapshots: Snapshots, records: Records) -> Condemned:
     for key in _dead_snapshots(snapshots, live):
         gone.append(snapshots.forget(key))
         faults.point("collect: forgot a snapshot")
+    layers = {diff_id for image in records.images() for diff_id in image.config.rootfs.diff_ids}
+    inventories.keep_only(live | layers)
     known = {each.number for each in gone}
     return Condemned(tuple(dead), freed, tuple(gone), snapshots.set_strays_aside(known))
 
@@ -90,8 +96,10 @@ def clear(snapshots: Snapshots, condemned: Condemned) -> Collected:
     return Collected(condemned.blobs, tuple(each.key for each in condemned.snapshots), freed)
 
 
-def _live(blobs: Blobs, records: Records, without: Without) -> set[str]:
+def _live(blobs: Blobs, records: Records, referrers: Referrers, without: Without) -> set[str]:
+    """What is needed: ids of containers, digests of blobs, chain ids of snapshots."""
     live: set[str] = {*records.leased(), *records.container_ids()} - without.containers
+    live |= referrers.blobs(without.images)
     for key, value, _ in records.cache_entries():
         if key not in without.cache:
             live.update(digests_in(value))

@@ -140,4 +140,26 @@ MIGRATIONS = (
     """,
     # Whose the object of an event was, and the labels that it was made with: JSON, or nothing.
     "ALTER TABLE events ADD COLUMN mark BLOB;",
+    # What was found in layers, by diff id; what is attached to images; and which line of a Dockerfile a layer is of.
+    """
+    CREATE TABLE inventories (
+        diff_id TEXT PRIMARY KEY,
+        form INTEGER NOT NULL,           -- of the two values
+        packages BLOB NOT NULL,
+        files BLOB NOT NULL
+    );
+    CREATE TABLE referrers (
+        image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        manifest TEXT NOT NULL,          -- of the referrer
+        subject TEXT NOT NULL,           -- the image's manifest, which it names
+        value BLOB NOT NULL,             -- the referrer's JSON
+        PRIMARY KEY (image, manifest)
+    ) WITHOUT ROWID;
+    CREATE TABLE places (
+        image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        layer INTEGER NOT NULL,          -- from 1 for the lowest
+        place TEXT NOT NULL,             -- Dockerfile:3
+        PRIMARY KEY (image, layer)
+    ) WITHOUT ROWID;
+    """,
 )

@@ -25,10 +25,13 @@ from kist.store.database import Database
 from kist.store.directories import Extent
 from kist.store.events import EventLog
 from kist.store.failures import reported
+from kist.store.inventories import Inventories
 from kist.store.locks import StoreLock
 from kist.store.networks import Networks
 from kist.store.origins import Origins
+from kist.store.places import Places
 from kist.store.records import Records
+from kist.store.referrers import Referrers
 from kist.store.snapshots import Snapshots
 from kist.store.volumes import Volumes
 
@@ -44,9 +47,12 @@ class Store:
     Attributes:
         blobs: content by digest.
         events: what happened.
+        inventories: what was found in layers.
         origins: which images can be had again.
+        places: of which lines of a Dockerfile layers are.
         networks: rows about networks, and who has which address.
         records: rows about images, containers and the build cache.
+        referrers: what is attached to images.
         snapshots: layers as file trees.
         database: below the last two.
         storage: which storage the snapshots have, and why.
@@ -75,6 +81,9 @@ class Store:
         self.records = Records(self.database)
         self.networks = Networks(self.database)
         self.origins = Origins(self.database)
+        self.inventories = Inventories(self.database)
+        self.places = Places(self.database)
+        self.referrers = Referrers(self.database)
         self.events = EventLog(self.database)
         with reported("open data root"), self._lock.shared():
             self.storage = choose(self.root, self.database, storage, tried=tried)
@@ -141,7 +150,7 @@ class Store:
                 if os.path.exists(self._pending):
                     os.unlink(self._pending)
                 left = self._set_temporary_aside()
-                condemned = condemn(self.blobs, self.snapshots, self.records)
+                condemned = condemn(self.blobs, self.snapshots, self.records, self.referrers, self.inventories)
             faults.point("collect: let go of the lock")
             _remove(left)
             return clear(self.snapshots, condemned)
@@ -165,7 +174,7 @@ class Store:
             condemned: Condemned | None = None
             with self._lock.alone() as alone:
                 if alone and forget():
-                    condemned = condemn(self.blobs, self.snapshots, self.records)
+                    condemned = condemn(self.blobs, self.snapshots, self.records, self.referrers, self.inventories)
             return None if condemned is None else clear(self.snapshots, condemned)
 
     def quiet(self) -> AbstractContextManager[bool]:
@@ -175,7 +184,7 @@ class Store:
     def survey(self, without: Without) -> Collected:
         """What ``collect`` would remove if these records were gone."""
         with reported("look for garbage"):
-            return survey(self.blobs, self.snapshots, self.records, without)
+            return survey(self.blobs, self.snapshots, self.records, self.referrers, without)
 
     def parts(self) -> Parts:
         """What images and the build cache are made of, with the space of each on the disk."""

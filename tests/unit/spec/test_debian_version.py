@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kist.bootstrap.version import compare, satisfies
 from kist.errors import InvalidInput
+from kist.spec.debian_version import compare, satisfies
 
 VERSIONS = st.from_regex(r"(?:[0-3]:)?[0-9][0-9a-zA-Z.+~]{0,6}(?:-[0-9a-zA-Z.+~]{1,4})?", fullmatch=True)
 
