@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from kist import errors as errors
     from kist.spec.build import BootstrapOptions as BootstrapOptions
     from kist.spec.build import BuildOptions as BuildOptions
+    from kist.spec.build import Secret as Secret
+    from kist.spec.build import SshAgent as SshAgent
     from kist.spec.build import StepOptions as StepOptions
     from kist.spec.container import Container as Container
     from kist.spec.container import ContainerOptions as ContainerOptions
@@ -57,6 +59,8 @@ _HOME = {
     "Reference": "kist.spec.reference",
     "Resources": "kist.spec.container",
     "RunResult": "kist.spec.container",
+    "Secret": "kist.spec.build",
+    "SshAgent": "kist.spec.build",
     "StepOptions": "kist.spec.build",
     "Subnet": "kist.spec.network",
     "SystemEvent": "kist.spec.event",

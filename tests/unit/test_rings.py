@@ -37,7 +37,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     # ring 3: faces
     "api": VALUES | {"engine", "build", "bootstrap", "compose"},
     "client": VALUES,
-    "local": VALUES | {"engine", "build", "bootstrap"},
+    "local": VALUES | {"engine", "build", "bootstrap", "client"},
     "cli": VALUES | {"client", "compose", "engine", "api", "doctor"},
 }
 """Each package and what it may import of the others (itself always)."""

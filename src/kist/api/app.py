@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from kist.api.audit import AuditLog, Noted
+from kist.api.build_sessions import BuildSessions
 from kist.api.call import Call, HeadAnswered
 from kist.api.failures import FailedExecs
 from kist.api.guests import admit
@@ -60,6 +61,7 @@ class Api:
         self.failed_execs = FailedExecs()
         self.summaries = Summaries()
         self.jobs = Jobs()
+        self.build_sessions = BuildSessions()
         self._rest = Rest(self.settle)
         self._streams: set[asyncio.Task[Any]] = set()
 

@@ -116,6 +116,7 @@ see     GET     /kist/stats
 all     POST    /kist/plan
 all     POST    /kist/spec
 all     POST    /kist/build
+make    POST    /kist/build/session
 all     POST    /kist/bootstrap
 all     POST    /kist/check
 all     POST    /kist/networks/reload

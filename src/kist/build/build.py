@@ -13,11 +13,13 @@ from kist.build.places import note_places
 from kist.build.plan import Plan, UseImage
 from kist.build.planner import plan
 from kist.build.result import Result
+from kist.build.run_mounts import check_given
 from kist.spec.build import USUAL_STEPS, BuildOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
 from kist.spec.platform import Platform
 from kist.spec.progress import Event, Warned
+from kist.spec.provision import NOTHING, Provision
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
 
@@ -29,7 +31,11 @@ FROM_SCRATCH = ContainerConfig(env=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sb
 
 
 def build(
-    engine: "Engine", context: str, options: BuildOptions | None = None, progress: Progress | None = None
+    engine: "Engine",
+    context: str,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+    given: Provision = NOTHING,
 ) -> Image:
     """Build the Dockerfile of a context directory.
 
@@ -38,6 +44,7 @@ def build(
         context: the directory that COPY and ADD see, without what its ``.dockerignore`` leaves out.
         options: what to build and how it is called.
         progress: told of steps, output and warnings; not of the end, which is the caller's to tell.
+        given: the caller's secrets, agents and directories, for those steps that ask for them.
 
     Raises:
         ParseError: the Dockerfile or the ``.dockerignore`` cannot be read; points at the place.
@@ -56,10 +63,11 @@ def build(
         bases = Bases(engine, host)
         dockerfile = opened.dockerfile(options.dockerfile)
         planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
+        check_given(planned, given)
         donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings):
             tell(Warned(warning))
-        executor = Executor(engine, opened.tree, bases, donors, options, tell)
+        executor = Executor(engine, opened.tree, bases, donors, options, tell, given)
         result = executor.run(planned)
         base = _base(engine, bases, planned, references)
         if base is not None:

@@ -30,6 +30,7 @@ from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
 from kist.spec.json import encode
 from kist.spec.progress import Event, StepFinished, StepProgress, StepRuns, StepStarted
+from kist.spec.provision import Provision
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -61,17 +62,25 @@ class Executor:
         donors: images whose steps are taken where they are the same.
         options: what commands have, and whether every step is done.
         progress: told of every step, always in the thread that calls ``run``; what it raises ends the build.
+        given: what the client gives to its steps.
     """
 
     def __init__(
-        self, engine: "Engine", context: Tree, bases: Bases, donors: Donors, options: BuildOptions, progress: Progress
+        self,
+        engine: "Engine",
+        context: Tree,
+        bases: Bases,
+        donors: Donors,
+        options: BuildOptions,
+        progress: Progress,
+        given: Provision,
     ) -> None:
         self._bases = bases
         self._progress = progress
         self._stop = Stop()
         self._news: queue.Queue[Event | _Done] = queue.Queue(_MOST_UNTOLD)
         self._maker = Maker(engine, StepCache(engine, bypass=options.no_cache), donors)
-        self._performer = Performer(engine, context, options, self._tell, self._stop)
+        self._performer = Performer(engine, context, options, self._tell, self._stop, given)
         self._results: dict[str, Result] = {}
         self._fresh: set[str] = set()
         self._running: dict[str, float] = {}

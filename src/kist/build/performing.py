@@ -16,6 +16,7 @@ from kist.build.copying import copy_files
 from kist.build.owners import has_ids, resolve
 from kist.build.plan import CopyFiles, MakeDirectory, Run, Step
 from kist.build.result import Result
+from kist.build.run_mounts import RunMounts
 from kist.build.running import Command
 from kist.build.selection import select
 from kist.build.target import Target
@@ -25,6 +26,7 @@ from kist.engine.stop import Stop
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
 from kist.spec.mount import Mount
+from kist.spec.provision import Provision
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -41,14 +43,24 @@ class Performer:
         options: what commands have.
         progress: told what a step prints and how far it is; from many threads.
         stop: when it is given, all work ends.
+        given: what the client gives.
     """
 
-    def __init__(self, engine: "Engine", context: Tree, options: BuildOptions, progress: Progress, stop: Stop) -> None:
+    def __init__(
+        self,
+        engine: "Engine",
+        context: Tree,
+        options: BuildOptions,
+        progress: Progress,
+        stop: Stop,
+        given: Provision,
+    ) -> None:
         self._engine = engine
         self._context = context
         self._options = options
         self._progress = progress
         self._stop = stop
+        self._given = given
 
     def work(self, step: Step, results: Results) -> Work | None:
         """The work of a step, None where its action changes no files.
@@ -63,8 +75,9 @@ class Performer:
     def _run(self, step: Step, action: Run, results: Results) -> Work:
         """RUN: the command in a container on the snapshot."""
         del results
-        command = Command(self._engine, step.id, action, self._options.steps, self._progress, self._stop)
-        return Work(command.fill, words=step.created_by)
+        mounts = RunMounts(self._engine, action, self._given)
+        command = Command(self._engine, step.id, action, self._options.steps, self._progress, self._stop, mounts)
+        return Work(command.fill, words="" if action.mounts else step.created_by)
 
     def _make_directory(self, step: Step, action: MakeDirectory, results: Results) -> Work:
         """WORKDIR: the directory, where it does not exist."""

@@ -6,7 +6,9 @@ results it needs, so independent ones may run in any order or at once; ``Plan.st
 
 import msgspec
 
+from kist.build.run_mount import Mounted
 from kist.spec.dockerfile.mode import Mode
+from kist.spec.dockerfile.mounts import RunDevice
 from kist.spec.image import ContainerConfig
 from kist.spec.platform import Platform
 
@@ -43,6 +45,10 @@ class Run(msgspec.Struct, frozen=True):
         script: what is at ``SCRIPTS`` while it runs: a here-document with an interpreter of its own.
         environment: ``NAME=value``: the image's and the ARGs in scope.
         proxies: predefined build arguments; the command sees them, the cache key does not.
+        mounts: what it sees besides the tree.
+        network: ``none`` or ``host``; empty for what the build has.
+        insecure: it has all of the rights that this engine can give.
+        devices: CDI devices that it sees.
     """
 
     argv: tuple[str, ...]
@@ -51,6 +57,10 @@ class Run(msgspec.Struct, frozen=True):
     user: str = ""
     working_dir: str = ""
     script: Document | None = None
+    mounts: tuple[Mounted, ...] = ()
+    network: str = ""
+    insecure: bool = False
+    devices: tuple[RunDevice, ...] = ()
 
 
 class CopyFiles(msgspec.Struct, frozen=True):

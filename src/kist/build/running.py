@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from kist.build.plan import SCRIPTS, Document, Run
+from kist.build.run_mounts import RunMounts
 from kist.engine.stop import Stop
 from kist.errors import StepFailed
 from kist.spec.build import StepOptions
@@ -30,10 +33,18 @@ class Command:
         options: what commands have.
         progress: told of its container and of what it prints.
         stop: ends it before its time.
+        mounts: what it sees besides the snapshot.
     """
 
     def __init__(
-        self, engine: "Engine", step_id: str, action: Run, options: StepOptions, progress: Progress, stop: Stop
+        self,
+        engine: "Engine",
+        step_id: str,
+        action: Run,
+        options: StepOptions,
+        progress: Progress,
+        stop: Stop,
+        mounts: RunMounts,
     ) -> None:
         self._engine = engine
         self._step_id = step_id
@@ -41,6 +52,7 @@ class Command:
         self._options = options
         self._progress = progress
         self._stop = stop
+        self._mounts = mounts
 
     def fill(self, snapshot: str, mounts: Sequence[Mount]) -> None:
         """Run it, and see it end with 0.
@@ -53,17 +65,19 @@ class Command:
         config = ContainerConfig(
             env=(*action.environment, *action.proxies), user=action.user, working_dir=action.working_dir
         )
+        options = structs.replace(self._options, network=action.network or self._options.network)
         identifier = secrets.token_hex(32)
         self._progress(StepRuns(self._step_id, identifier))
         output = _Output(self._step_id, self._progress)
         try:
-            with _script(self._engine, action.script) as further:
+            with _script(self._engine, action.script) as further, self._mounts.opened() as given:
                 code = self._engine.run_step(
                     snapshot,
                     action.argv,
                     config=config,
-                    options=self._options,
+                    options=options,
                     mounts=further,
+                    given=given,
                     output=output,
                     identifier=identifier,
                     stop=self._stop,

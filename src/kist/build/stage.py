@@ -10,12 +10,14 @@ import msgspec
 
 from kist.build import describe
 from kist.build.plan import SCRIPTS, Action, Configure, CopyFiles, Document, MakeDirectory, Run, Step
+from kist.build.run_mount import BindMount, CacheMount, Mounted, SshMount, settle
 from kist.build.scope import GlobalScope, StageScope
 from kist.errors import ParseError
 from kist.spec.dockerfile import Ignore, Instruction, Source, Stage, Word, expand, expand_text, expand_words
 from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.lines import Heredoc
 from kist.spec.dockerfile.mode import Mode
+from kist.spec.dockerfile.mounts import read_mount
 from kist.spec.image import ContainerConfig, ImageConfig
 from kist.spec.platform import Platform
 
@@ -143,6 +145,8 @@ class StageBuilder:
         environment = self._scope.environment | arguments
         command, script = _script(one)
         argv = self._command(command)
+        mounts = self._mounts(one)
+        network = one.network.text if one.network else ""
         action = Run(
             argv=argv,
             environment=tuple(f"{name}={value}" for name, value in environment.items()),
@@ -150,8 +154,22 @@ class StageBuilder:
             user=self.config.user,
             working_dir=self.config.working_dir,
             script=script,
+            mounts=mounts,
+            network="" if network == "default" else network,
+            insecure=one.security is not None and one.security.text == "insecure",
+            devices=one.devices,
         )
-        self.add(one, action, created_by=describe.run(argv, arguments, script))
+        origins = (mount.origin for mount in mounts if isinstance(mount, BindMount | CacheMount) and mount.origin)
+        words = describe.run(argv, arguments, script)
+        self.add(one, action, requires=tuple(dict.fromkeys(origins)), created_by=words)
+
+    def _mounts(self, one: ins.Run) -> tuple[Mounted, ...]:
+        mounts: list[Mounted] = []
+        for flag in one.mounts:
+            asked = read_mount(flag, self._source, self._value)
+            agents = sum(isinstance(mount, SshMount) for mount in mounts)
+            mounts.append(settle(asked, flag, self._source, self.config.working_dir, self._origin, agents))
+        return tuple(mounts)
 
     def _cmd(self, one: ins.Cmd) -> None:
         self._command_set = True

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
@@ -12,8 +13,10 @@ from kist.client import jobs
 from kist.client.changes import changes_of
 from kist.client.endpoint import Endpoint
 from kist.client.http1 import quote
+from kist.client.offer import offer_of
 from kist.client.output import communicate, framed_records, raw_records
 from kist.client.packing import pack
+from kist.client.session import Session
 from kist.client.start import connect
 from kist.client.transport import Connection, FileBody
 from kist.client.wire import Wire
@@ -101,8 +104,19 @@ class Client:
         chosen = options or BuildOptions()
         archive = pack(context, chosen.dockerfile)
         query = jobs.build_query(structs.asdict(chosen)) + write_steps(chosen.steps)
-        finished = jobs.build_directory(self._wire, query, context, archive, _typed(progress))
+        with self._given(chosen) as session:
+            finished = jobs.build_directory(self._wire, query + session, context, archive, _typed(progress))
         return self.image(finished["image_id"])
+
+    @contextmanager
+    def _given(self, options: BuildOptions) -> Iterator[list[tuple[str, str]]]:
+        """Serve what the options give a build; the query parameters of one that is to have it."""
+        offer = offer_of(options, os.environ)
+        if offer.is_empty:
+            yield []
+            return
+        with offer, Session(self._wire, offer) as session:
+            yield session.query
 
     def images(self) -> tuple[Image, ...]:
         """All images, the newest first."""

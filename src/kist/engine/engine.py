@@ -19,6 +19,7 @@ from kist.engine.logs import OpenLog
 from kist.engine.parts import Parts
 from kist.engine.standstill import standing_still
 from kist.engine.stats import Watch
+from kist.engine.step_mounts import NO_MOUNTS, StepMounts
 from kist.engine.stop import Stop
 from kist.engine.watcher import Condition
 from kist.errors import NotFound
@@ -458,6 +459,7 @@ class Engine(Parts):
         config: ContainerConfig,
         options: StepOptions = USUAL_STEPS,
         mounts: Sequence[Mount] = (),
+        given: StepMounts = NO_MOUNTS,
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
         identifier: str = "",
@@ -470,6 +472,7 @@ class Engine(Parts):
             config=config,
             options=options,
             mounts=mounts,
+            given=given,
             output=output,
             hostname=hostname,
             identifier=identifier,

@@ -20,6 +20,7 @@ from kist.engine.images import Images, Removal
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
+from kist.engine.step_mounts import NO_MOUNTS, StepMounts
 from kist.engine.stop import Stop
 from kist.errors import Forbidden, NotFound
 from kist.spec.build import USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
@@ -350,6 +351,7 @@ class GuestEngine(Engine):
         config: ContainerConfig,
         options: StepOptions = USUAL_STEPS,
         mounts: Sequence[Mount] = (),
+        given: StepMounts = NO_MOUNTS,
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
         identifier: str = "",
@@ -362,6 +364,7 @@ class GuestEngine(Engine):
             config=config,
             options=self._judged_steps(options),
             mounts=mounts,
+            given=given,
             output=output,
             hostname=hostname,
             identifier=identifier,

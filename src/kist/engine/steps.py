@@ -14,6 +14,7 @@ from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
+from kist.engine.step_mounts import NO_MOUNTS, StepMounts
 from kist.engine.stop import Stop
 from kist.engine.surroundings import borrowed_surroundings, write_surroundings
 from kist.errors import Unavailable
@@ -80,6 +81,7 @@ class Steps:
         config: ContainerConfig,
         options: StepOptions = USUAL_STEPS,
         mounts: Sequence[Mount] = (),
+        given: StepMounts = NO_MOUNTS,
         output: Callable[[str, bytes], None],
         hostname: str = "kist-build",
         identifier: str = "",
@@ -94,6 +96,7 @@ class Steps:
             config: environment, user and working directory.
             options: what ``settle`` has left of what was asked for.
             mounts: further mounts.
+            given: those of what is nowhere on the host, or the engine's own.
             output: called with ``stdout`` or ``stderr`` and bytes, and while the command is silent with no bytes once
                 a second; what it raises ends the command and is raised again.
             hostname: the name that the command sees, where its network is not another container's.
@@ -109,7 +112,8 @@ class Steps:
             places = structs.replace(self._roster.places_of(identifier), data=data)
             places.make()
             try:
-                made = as_container(options, mounts, "" if namespaces.shared_with(options.network) else hostname)
+                name = "" if namespaces.shared_with(options.network) else hostname
+                made = as_container(options, (*mounts, *given.mounts), name)
                 made = structs.replace(made, namespaces=Namespaces(user="auto" if is_guests(owner) else ""))
                 env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
                 config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
@@ -123,7 +127,7 @@ class Steps:
                     tuple(argv),
                     owner=owner,
                 )
-                return self._run(step, places, snapshot, output, stop or Stop())
+                return self._run(step, places, snapshot, given, output, stop or Stop())
             finally:
                 self._store.records.release_ids(identifier)
                 self._networks.release(identifier)
@@ -134,6 +138,7 @@ class Steps:
         container: Container,
         places: Places,
         snapshot: str,
+        given: StepMounts,
         output: Callable[[str, bytes], None],
         stop: Stop,
     ) -> int:
@@ -142,6 +147,8 @@ class Steps:
         with mountpoints.borrowed(root):
             networks = self._networks.lease(container, container.options.networking.endpoints)
             container, surroundings = self._surrounded(container, places, networks, snapshot, root)
+            volumes = {**surroundings.volumes, **given.sources}
+            surroundings = structs.replace(surroundings, volumes=volumes)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
             made = planner.make_plan(
                 identifier,
@@ -156,7 +163,12 @@ class Steps:
             )
             ours, theirs = socket.socketpair()
             attached = Attachment(theirs, stdin=False, stdout=True, stderr=True)
-            with ours, self._starter.start(made, places, networks=networks, attached=[attached]) as control:
+            with (
+                ours,
+                self._starter.start(
+                    made, places, networks=networks, attached=[attached], volumes=given.held
+                ) as control,
+            ):
                 try:
                     with stop.heard_by(lambda: _cut(ours)):
                         for stream, data in read_frames(ours, quiet_after=_LOOK_EVERY):

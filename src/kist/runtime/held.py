@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def open_volume(
-    context: Context, slot: str, volume: str, within: str = "", ids: str = "", *, last: bool = False
+    context: Context,
+    slot: str,
+    volume: str,
+    within: str = "",
+    ids: str = "",
+    environment: dict[str, str] | None = None,
+    *,
+    last: bool = False,
 ) -> None:
     """Take hold of a volume that is mounted elsewhere, or of a part of it.
 
@@ -26,6 +33,7 @@ def open_volume(
         volume: its name.
         within: what of it is meant.
         ids: how its files are shown, where they are mapped.
+        environment: by the names of variables, files of it that these are read from; nothing of it is attached then.
         last: no further mount of it follows.
     """
     space = context.volumes[volume]
@@ -36,6 +44,9 @@ def open_volume(
     if last:
         del context.volumes[volume]
         os.close(space)
+    if environment is not None:
+        _read(context, tree, environment)
+        return
     # The holder's own stays private: what one container mounts on it is not the others'.
     mounts.set_attributes("", 0, recursive=True, propagation=mounts.MS_PRIVATE, dir_fd=tree)
     context.trees[slot] = tree
@@ -43,3 +54,14 @@ def open_volume(
         from kist.runtime import mapped  # noqa: PLC0415 - few containers have a user namespace
 
         mapped.map_tree(tree, context, ids, volume, recursive=True)
+
+
+def _read(context: Context, tree: int, environment: dict[str, str]) -> None:
+    """Take variables from files: what is secret is in no plan, for a plan is a file."""
+    try:
+        for name, file in environment.items():
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tree)
+            with open(descriptor, "rb") as opened:
+                context.environment[name] = os.fsdecode(opened.read())
+    finally:
+        os.close(tree)

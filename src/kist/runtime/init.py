@@ -117,6 +117,7 @@ class Command:
     def __init__(self, command: dict[str, Any], context: operations.Context) -> None:
         self.args: list[str] = command["args"]
         self.environment: dict[str, str] = dict(entry.partition("=")[::2] for entry in command["env"])
+        self.environment |= context.environment
         self.environment.setdefault("HOME", context.identity.home or "/")
         self.candidates = _candidates(self.args[0], self.environment.get("PATH", DEFAULT_PATH))
 

@@ -46,6 +46,7 @@ class Context:
         enter: what the child does first, to be all where it belongs.
         needs: the descriptors that the child is given.
         volumes: holders of mounted volumes, by the volumes' names (``kist.runtime.held``).
+        environment: variables that the plan does not have, for they are secret.
     """
 
     def __init__(self, report: socket.socket, container_cgroup: cgroup.Cgroup | None = None) -> None:
@@ -53,6 +54,7 @@ class Context:
         self.cgroup = container_cgroup
         self.trees: dict[str, int] = {}
         self.volumes: dict[str, int] = {}
+        self.environment: dict[str, str] = {}
         self.old_root = -1
         self.terminal = ""
         self.identity = identity.ROOT

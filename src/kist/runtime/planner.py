@@ -336,7 +336,9 @@ def _open_volumes(spec: RuntimeSpec) -> Iterator[Step]:
         arguments: dict[str, Any] = {"slot": f"bind{number}", "volume": mount.source}
         if within := mount.option("subpath"):
             arguments["within"] = within
-        if spec.linux.ids is not None:
+        if variables := mount.pairs("environment"):
+            arguments["environment"] = variables
+        elif spec.linux.ids is not None:
             arguments["ids"] = "inside"
         yield "open_volume", arguments | ({"last": True} if last[mount.source] == number else {})
 
@@ -368,7 +370,7 @@ def _for_owner(slot: str, mount: Mount, owner: Owner) -> dict[str, Any]:
 def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
         if mount.type in {"bind", "held"}:
-            yield "attach", _bind_arguments(f"bind{number}", mount, nodev=spec.linux.owner is not None)
+            yield from _attached(number, mount, nodev=spec.linux.owner is not None)
             continue
         if mount.type == "joined":
             yield "attach", {"slot": "shm", "target": mount.target}
@@ -394,6 +396,11 @@ def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
                 yield "symlink", {"path": f"/dev/{name}", "to": to}
             for name, text in spec.linux.dev_files.items():
                 yield "file", {"path": f"/dev/{name}", "text": text}
+
+
+def _attached(number: int, mount: Mount, *, nodev: bool) -> Iterator[Step]:
+    if mount.target:  # else it is for variables
+        yield "attach", _bind_arguments(f"bind{number}", mount, nodev=nodev)
 
 
 def _device(node: DeviceNode) -> Step:

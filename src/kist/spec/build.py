@@ -27,6 +27,32 @@ class StepOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 USUAL_STEPS = StepOptions()
 
 
+class Secret(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A secret that the caller has.
+
+    Attributes:
+        id: what the Dockerfile calls it.
+        source: the path of a file with it.
+        env: the caller's variable that is it, where there is no file.
+    """
+
+    id: str
+    source: str = ""
+    env: str = ""
+
+
+class SshAgent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An ssh agent that the caller has.
+
+    Attributes:
+        id: what the Dockerfile calls it.
+        paths: of the agent's socket, or of private keys; none for ``$SSH_AUTH_SOCK``.
+    """
+
+    id: str = "default"
+    paths: tuple[str, ...] = ()
+
+
 class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """Options of a build.
 
@@ -41,6 +67,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         pull: ask for newer bases, which nobody can be asked for yet.
         cache_from: images whose steps are taken for those of this build where they are the same.
         steps: what its commands have.
+        secrets, ssh: what the caller has for ``RUN --mount``; they stay the caller's, who is asked for them.
     """
 
     dockerfile: str = "Dockerfile"
@@ -53,6 +80,8 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     pull: bool = False
     cache_from: tuple[str, ...] = ()
     steps: StepOptions = USUAL_STEPS
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[SshAgent, ...] = ()
 
 
 class BootstrapOptions(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,6 +3,7 @@
 from kist.api.routes import (
     absent,
     attach,
+    build_sessions,
     builds,
     commit,
     containers,
@@ -41,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
     *images.ROUTES,
     *insight.ROUTES,
     *builds.ROUTES,
+    *build_sessions.ROUTES,
     *registry.ROUTES,
     *plugins.ROUTES,
     *kist.ROUTES,

@@ -19,6 +19,7 @@ from kist.spec.docker.build_stream import BuildStream
 from kist.spec.docker.builds import read_build
 from kist.spec.docker.registries import check_registry_config
 from kist.spec.progress import Event, Failed, Finished
+from kist.spec.provision import NOTHING, Provision
 from kist.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -34,13 +35,25 @@ async def build(call: Call) -> StreamResponse:
     check_registry_config(call.request.headers.get("X-Registry-Config", ""))
 
     remote = call.text("remote")
+    given = call.api.build_sessions.provision(call.uid, call.text("session"))
 
     async def work(emit: Emit) -> Finished:
+        tell = _while_given(emit, given)
         if remote:
-            return await call.run_long(_build_remote, call.engine, remote, options, emit)
-        return await with_upload(call, partial(_build, call.engine, options, emit))
+            return await call.run_long(_build_remote, call.engine, remote, options, tell, given)
+        return await with_upload(call, partial(_build, call.engine, options, tell, given))
 
     return await _told(call, work)
+
+
+def _while_given(emit: Emit, given: Provision) -> Emit:
+    """Events of a build that ends when the client has gone that gives it what it needs."""
+
+    def tell(event: Event) -> None:
+        given.check()
+        emit(event)
+
+    return emit if given is NOTHING else tell
 
 
 async def _told(call: Call, work: Work) -> StreamResponse:
@@ -72,9 +85,10 @@ async def build_here(call: Call) -> StreamResponse:
     """
     options = read_build(call.text, call.values)
     directory = await call.run(_same_directory, call)
+    given = call.api.build_sessions.provision(call.uid, call.text("session"))
 
     async def work(emit: Emit) -> Finished:
-        return await call.run_long(_build_here, call.engine, directory, options, emit)
+        return await call.run_long(_build_here, call.engine, directory, options, _while_given(emit, given), given)
 
     return await _told(call, work)
 
@@ -93,14 +107,14 @@ def _same_directory(call: Call) -> str:
     return directory
 
 
-def _build_here(engine: "Engine", directory: str, options: BuildOptions, emit: Emit) -> Finished:
+def _build_here(engine: "Engine", directory: str, options: BuildOptions, emit: Emit, given: Provision) -> Finished:
     from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
 
-    image = run_build(engine, directory, options, emit)
+    image = run_build(engine, directory, options, emit, given)
     return _finished(image, options)
 
 
-def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) -> Finished:
+def _build(engine: "Engine", options: BuildOptions, emit: Emit, given: Provision, body: BinaryIO) -> Finished:
     """Runs in a thread from the first byte of the context to the image, so that its directory has one owner."""
     from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
     from kist.build.upload import receive_context  # noqa: PLC0415 - see above
@@ -108,11 +122,11 @@ def _build(engine: "Engine", options: BuildOptions, emit: Emit, body: BinaryIO) 
     engine.catalogue.check(options)
     with engine.store.temporary() as directory:
         receive_context(body, directory)
-        image = run_build(engine, directory, options, emit)
+        image = run_build(engine, directory, options, emit, given)
     return _finished(image, options)
 
 
-def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit) -> Finished:
+def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit, given: Provision) -> Finished:
     """The same of a context that the engine fetches."""
     from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
     from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
@@ -122,7 +136,7 @@ def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit)
         raise Forbidden("only the engine's own user may have it fetch a build context", hint="send the context")
     with engine.store.temporary() as directory:
         context, dockerfile = fetch(url, directory, options.dockerfile)
-        image = run_build(engine, context, structs.replace(options, dockerfile=dockerfile), emit)
+        image = run_build(engine, context, structs.replace(options, dockerfile=dockerfile), emit, given)
     return _finished(image, options)
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from kist.cli import build_options, values
+from kist.cli import build_given, build_options, values
 from kist.cli.build_options import step_query
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.progress import KINDS
@@ -22,6 +22,11 @@ _LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Build, and tell the image."""
+    with build_given.Given(context, arguments) as session:
+        return _build(context, arguments, session)
+
+
+def _build(context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]") -> int:
     from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
     from kist.client.packing import pack  # noqa: PLC0415 - the same
     from kist.client.upload import body_of  # noqa: PLC0415 - the same
@@ -30,15 +35,15 @@ def run(context: "Context", arguments: "Arguments") -> int:
     if arguments.text("file") == "-":
         return _with_piped(context, arguments)
     if _is_remote(source):
-        query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), ("remote", source)]
+        query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), ("remote", source), *session]
         return make(context, arguments, lambda show: jobs.build(wire, query, (), show))
     if source == "-":
         if os.isatty(0):
             raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
-        query = _query(context, arguments, arguments.text("file") or "Dockerfile")
+        query = _query(context, arguments, arguments.text("file") or "Dockerfile") + session
         return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show))
     dockerfile = dockerfile_in(source, arguments.text("file"))
-    archive, query = pack(source, dockerfile), _query(context, arguments, dockerfile)
+    archive, query = pack(source, dockerfile), _query(context, arguments, dockerfile) + session
     return make(context, arguments, lambda show: jobs.build_directory(wire, query, source, archive, show))
 
 
@@ -187,6 +192,7 @@ COMMAND = Command(
         Option("--label", "Label of the image", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment),
         QUIET,
         PROGRESS,
+        *build_given.OPTIONS,
         *build_options.OPTIONS,
     ),
     about="PATH is the directory that COPY and ADD see, without what its .dockerignore leaves out; - reads a tar "

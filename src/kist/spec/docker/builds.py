@@ -32,7 +32,7 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
     """The options of a build.
 
     ``remote``, ``buildid`` and ``q`` are read by who has the context and the answer; ``rm`` and ``forcerm`` are about
-    containers of steps, which never stay; ``session`` is BuildKit's.
+    containers of steps, which never stay; ``session`` is a build session's (``kist.api.build_sessions``).
 
     Args:
         get: the value of a query parameter, empty where there is none.

@@ -10,14 +10,16 @@ from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.duration import parse_duration
 from kist.spec.dockerfile.heredocs import is_opening, is_parted
 from kist.spec.dockerfile.lines import Span
+from kist.spec.dockerfile.mounts import check_mount, read_device
 from kist.spec.dockerfile.source import Location, Word
 from kist.spec.dockerfile.words import Flag, Head, cut, json_words, quoted_words
 from kist.spec.image import Healthcheck as HealthcheckConfig
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*\Z")
 _MIN_DURATION = 10**6
+_NETWORKS, _SECURITY = ("default", "none", "host"), ("sandbox", "insecure")
 
-_REPEATED = frozenset({"--exclude"})
+_REPEATED = frozenset({"--exclude", "--mount", "--device"})
 _SWITCHES = {"--link", "--parents", "--keep-git-dir", "--unpack"}
 _TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
 
@@ -26,7 +28,7 @@ _FLAGS = {
     "FROM": ({"platform"}, set[str]()),
     "COPY": ({"from", "chown", "chmod", "link", "parents", "exclude"}, set[str]()),
     "ADD": ({"chown", "chmod", "link", "exclude"}, {"checksum", "keep-git-dir", "unpack"}),
-    "RUN": (set[str](), {"mount", "network", "security", "device"}),
+    "RUN": ({"mount", "network", "security", "device"}, set[str]()),
     "HEALTHCHECK": ({"interval", "timeout", "start-period", "start-interval", "retries"}, set[str]()),
 }
 
@@ -187,7 +189,28 @@ def _run(head: Head, common: Any) -> ins.Run:
         raise fail(head, "RUN needs a command: the array is empty")
     documents = head.line.heredocs
     whole = len(documents) == 1 and is_opening(head.rest)
-    return ins.Run(command=command, documents=documents, is_document=whole, **common)
+    source = head.line.source
+    mounts = tuple(flag.value for flag in head.flags if flag.name == "--mount" and flag.value)
+    for mount in mounts:
+        check_mount(mount, source)
+    devices = tuple(read_device(flag.value, source) for flag in head.flags if flag.name == "--device" and flag.value)
+    return ins.Run(
+        command=command,
+        documents=documents,
+        is_document=whole,
+        mounts=mounts,
+        network=_choice(head, "network", _NETWORKS),
+        security=_choice(head, "security", _SECURITY),
+        devices=devices,
+        **common,
+    )
+
+
+def _choice(head: Head, name: str, choices: tuple[str, ...]) -> Word | None:
+    word = _flag_word(head, name)
+    if word is not None and word.text not in choices:
+        raise fail(head, f"invalid value {word.text!r} for --{name}", word.location, hint=_nearest(word.text, choices))
+    return word
 
 
 def _cmd(head: Head, common: Any) -> ins.Cmd:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from kist.spec.dockerfile.lines import Heredoc
+from kist.spec.dockerfile.mounts import RunDevice
 from kist.spec.dockerfile.source import Location, Source, Word
 from kist.spec.image import Healthcheck as HealthcheckConfig
 
@@ -58,7 +59,7 @@ class Label(Instruction, frozen=True, kw_only=True):
 
 
 class Run(Instruction, frozen=True, kw_only=True):
-    """``RUN command``, with the here-documents that its command begins.
+    """``RUN [--mount=M …] [--network=N] [--security=S] [--device=D …] command``, with its here-documents.
 
     Attributes:
         is_document: the command is a here-document and nothing else: its text is the script.
@@ -68,6 +69,10 @@ class Run(Instruction, frozen=True, kw_only=True):
     command: Command
     documents: tuple[Heredoc, ...] = ()
     is_document: bool = False
+    mounts: tuple[Word, ...] = ()
+    network: Word | None = None
+    security: Word | None = None
+    devices: tuple[RunDevice, ...] = ()
 
 
 class Cmd(Instruction, frozen=True, kw_only=True):

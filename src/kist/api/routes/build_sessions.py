@@ -1,0 +1,54 @@
+"""``POST /kist/build/session``: the connection by which a client gives a build what it has, and those of each thing.
+
+Query parameters: ``id``, 64 hexadecimal digits that the client chooses for a new session and tells nobody but the
+builds of it; with ``channel``, a connection for a stream that the session has asked for.
+"""
+
+import re
+import socket
+
+from kist.api.access import Access
+from kist.api.build_sessions import BuildSession
+from kist.api.call import Call
+from kist.api.hijack import hijack, is_upgrade
+from kist.api.http import StreamResponse
+from kist.api.routing import Route
+from kist.errors import InvalidInput
+from kist.spec.docker.frames import RAW_STREAM
+
+_IDENTITY = re.compile("[0-9a-f]{64}")
+
+
+async def build_session(call: Call) -> StreamResponse:
+    """Begin a session, or connect for one of its streams."""
+    identity, channel = call.text("id"), call.integer("channel")
+    if not _IDENTITY.fullmatch(identity):
+        raise InvalidInput("a build session has an id of 64 hexadecimal digits", hint="choose one at random")
+    if not is_upgrade(call.request):
+        raise InvalidInput("a build session is an upgraded connection", hint="Connection: Upgrade, Upgrade: tcp")
+    told = await call.json(required=channel is None)
+    if channel is not None:
+        stream = call.api.build_sessions.find(call.uid, identity).take(channel)
+        return await hijack(call, stream, RAW_STREAM, forward=True)
+    ours, theirs = socket.socketpair()
+    try:
+        session = BuildSession(call.loop, told, ours)
+        call.api.build_sessions.add(call.uid, identity, session)
+    except BaseException:
+        ours.close()
+        theirs.close()
+        raise
+    call.api.track(call.loop.create_task(_run(call, identity, session)))
+    return await hijack(call, theirs, RAW_STREAM, forward=True)
+
+
+async def _run(call: Call, identity: str, session: BuildSession) -> None:
+    uid = call.uid
+    try:
+        await session.run()
+    finally:
+        session.end()
+        call.api.build_sessions.remove(uid, identity)
+
+
+ROUTES = (Route("POST", "/kist/build/session", build_session, Access.CHECKED),)
