@@ -49,6 +49,26 @@ def test_each_call_is_recorded_with_who_made_it(small: Cli) -> None:
     assert made["container"] == "audited"
 
 
+def test_calls_about_a_container_are_found_by_its_name_its_id_and_the_beginning_of_that(small: Cli) -> None:
+    identity = small.good("run", "-d", "--name", "sought", "--network", "none", BUSYBOX, "sleep", "1000")
+    small.good("exec", "sought", "true")
+    small.good("rename", identity[:9], "found")
+    small.good("run", "--rm", "--name", "another", "--network", "none", BUSYBOX, "true")
+    small.good("rm", "-f", identity)
+
+    def paths(wanted: str) -> list[str]:
+        shown = small.good("system", "audit", "-f", f"container={wanted}", "--format", "{{.Path}}").split()
+        return [path.lstrip("/").partition("?")[0] for path in shown]
+
+    about = paths("sought")
+    assert about[0] == "containers/create"
+    assert any(path.startswith("exec/") and path.endswith("/start") for path in about)
+    assert f"containers/{identity[:9]}/rename" in about
+    assert not any("another" in path for path in about)
+    assert paths(identity) == paths(identity[:7]) == about
+    assert paths("found") == about[about.index(f"containers/{identity[:9]}/rename") :]
+
+
 def test_a_stream_has_a_line_at_its_beginning_and_one_at_its_end(small: Cli) -> None:
     small.good("run", "--name", "talking", "--network", "none", BUSYBOX, "echo", "told")
     small.good("logs", "talking")

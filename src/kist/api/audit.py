@@ -3,43 +3,48 @@
 A line is written when the answer begins, by one write to a file that is opened for appending: nothing waits in memory,
 so nothing is lost when the engine ends, however it ends. A stream has a second line at its end. A log that cannot be
 written (the disk is full) stops nobody: the engine's own log says so, once, and once when it can be written again.
+
+The engine's own user has one log (``audit.log``), and so has each other caller (``audit-user-1000.log``): whoever calls
+very often pushes out older lines of its own and nobody else's.
 """
 
-import contextlib
-import errno
 import logging
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO
+from collections import OrderedDict
+from collections.abc import Mapping
 
-import msgspec
-
-from kist.spec.audit import AuditQuery, AuditRecord, container_in, shown_path, shown_query, write_moment
+from kist.api.auditfiles import Family, logs_in, name_of, silent_for
+from kist.api.shares import OWNER, Caller
+from kist.spec.audit import AuditRecord, container_in, shown_path, shown_query, write_moment
 from kist.spec.json import encode
 
 _log = logging.getLogger(__name__)
-NAME = "audit.log"
-# One file, and how many older ones are kept beside it (``audit.log.1`` is the youngest of these).
-_MOST_BYTES = 4 << 20
-_KEPT = 4
-_LONGEST_LINE = 64 << 10
+# Of the engine's own user: one file, of which four older ones are kept. Of any other caller: one of which one is.
+_OWNERS = (4 << 20, 4)
+_OTHERS = (512 << 10, 1)
+# How many users, and how many sockets with a role, have a log of their own at once; the rest of each have one together.
+_MOST_CALLERS = 32
+_OPEN = 16
+_REMEMBERED = 1000
+# Seconds of silence after which a caller's log makes room for that of another one.
+_SILENT = 7 * 86400.0
 
 
 class AuditLog:
-    """Writes the log in a directory; from one thread at a time.
+    """Writes the logs in a directory; from one thread at a time.
 
     Args:
         directory: of the files, which have mode 0600.
-        most: bytes of one file, of which there are five at most.
+        owners, others: bytes of one file, and how many older ones are kept, of the engine's own user and of others.
     """
 
-    def __init__(self, directory: str, most: int = _MOST_BYTES) -> None:
-        self._path = os.path.join(directory, NAME)
-        self._most = most
-        self._descriptor = -1
-        self._size = 0
+    def __init__(self, directory: str, owners: tuple[int, int] = _OWNERS, others: tuple[int, int] = _OTHERS) -> None:
+        self._directory = directory
+        self._others = others
+        self._own = Family(directory, name_of(""), *owners)
+        # What other callers' files are called, and those that are open, the one that was written to last at the end.
+        self._names: dict[str, str] = {}
+        self._open: OrderedDict[str, Family] = OrderedDict()
         self._fails = False
         self._calls = 0
 
@@ -48,11 +53,11 @@ class AuditLog:
         self._calls += 1
         return self._calls
 
-    def write(self, record: AuditRecord) -> None:
+    def write(self, record: AuditRecord, caller: Caller = OWNER) -> None:
         """Write a record down; never fails."""
         line = encode(record) + b"\n"
         try:
-            self._append(line)
+            self._of(caller).append(line)
         except OSError as error:
             if not self._fails:
                 _log.error("the audit log cannot be written (%s): calls are answered and not recorded", error)
@@ -63,72 +68,40 @@ class AuditLog:
             self._fails = False
 
     def close(self) -> None:
-        """Close the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        """Close the files."""
+        for each in (self._own, *self._open.values()):
+            each.close()
+        self._open.clear()
 
-    def _append(self, line: bytes) -> None:
-        if self._descriptor < 0:
-            self._open()
-        elif self._size + len(line) > self._most:
-            self._rotate()
-        written = os.write(self._descriptor, line)
-        if written < len(line):  # there was no room for all of it, and half a line is none
-            os.ftruncate(self._descriptor, self._size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
-        self._size += written
+    def _of(self, caller: Caller) -> Family:
+        if caller is OWNER:
+            return self._own
+        name = self._names.get(caller)
+        if name is None:
+            if len(self._names) >= _REMEMBERED:
+                self._names.clear()
+            name = self._names[caller] = self._find_name(caller)
+        found = self._open.pop(name, None) or Family(self._directory, name, *self._others)
+        self._open[name] = found
+        if len(self._open) > _OPEN:
+            self._open.popitem(last=False)[1].close()
+        return found
 
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(self._path, flags, 0o600)
-        os.fchmod(self._descriptor, 0o600)
-        self._size = os.fstat(self._descriptor).st_size
-
-    def _rotate(self) -> None:
-        """Begin a new file; the oldest goes."""
-        names = [self._path, *(f"{self._path}.{number}" for number in range(1, _KEPT + 1))]
-        for older, newer in zip(reversed(names), list(reversed(names))[1:], strict=False):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(newer, older)
-        self.close()
-        self._open()
-
-
-def read(directory: str, target: BinaryIO, query: AuditQuery) -> None:
-    """Write the lines of a log that a query wants to ``target``, whole and as they are kept, the oldest first."""
-    last: deque[bytes] | None = None if query.tail is None else deque(maxlen=query.tail)
-    keep: Callable[[bytes], object] = target.write if last is None else last.append
-    with contextlib.ExitStack() as stack:
-        for file in reversed(_files(directory, stack)):
-            for line in _wanted(file, query):
-                keep(line)
-    for line in last or ():
-        target.write(line)
-
-
-def _files(directory: str, stack: contextlib.ExitStack) -> list[BinaryIO]:
-    """The files, the youngest first: a rotation meanwhile may show one twice, but hides none."""
-    found: dict[tuple[int, int], BinaryIO] = {}
-    for suffix in ("", *(f".{number}" for number in range(1, _KEPT + 1))):
-        try:
-            file = open(os.path.join(directory, NAME + suffix), "rb")  # noqa: SIM115 - the stack closes it
-        except FileNotFoundError:
-            continue
-        stack.enter_context(file)
-        status = os.fstat(file.fileno())
-        found.setdefault((status.st_dev, status.st_ino), file)
-    return list(found.values())
-
-
-def _wanted(file: BinaryIO, query: AuditQuery) -> Iterator[bytes]:
-    while line := file.readline(_LONGEST_LINE):
-        try:
-            record = msgspec.json.decode(line, type=AuditRecord)
-        except msgspec.DecodeError:
-            continue  # cut off by a crash of the machine
-        if query.wants(record):
-            yield line
+    def _find_name(self, caller: str) -> str:
+        """Of the caller's files; of those that it shares where so many have their own that there is no more room."""
+        wanted, kind = name_of(caller), caller.partition("-")[0]
+        shared = name_of(f"{kind}-others")
+        there = {name for name in logs_in(self._directory) if name.startswith(f"audit-{kind}-")} - {shared}
+        if wanted in there or len(there) < _MOST_CALLERS:
+            return wanted
+        silence = {name: silent_for(self._directory, name) for name in there}
+        oldest = max(silence, key=silence.__getitem__)
+        if silence[oldest] < _SILENT:
+            return shared
+        self._names.clear()
+        gone = self._open.pop(oldest, None) or Family(self._directory, oldest, *self._others)
+        gone.remove()
+        return wanted
 
 
 class Noted:
@@ -138,18 +111,31 @@ class Noted:
         log: None where nothing is recorded.
         request: method, path and query, as they were written.
         visitor: of the record, what tells who calls.
+        caller: whose share of the log it takes.
     """
 
-    __slots__ = ("_begun", "_held", "_log", "_number", "_request", "_status", "_visitor")
+    __slots__ = ("_begun", "_caller", "_held", "_log", "_made", "_number", "_request", "_status", "_visitor")
 
-    def __init__(self, log: AuditLog | None, request: tuple[str, str, str], visitor: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        log: AuditLog | None,
+        request: tuple[str, str, str],
+        visitor: Mapping[str, object],
+        caller: Caller = OWNER,
+    ) -> None:
         self._log = log
         self._request = request
         self._visitor = visitor
+        self._caller = caller
+        self._made = ("", "")
         self._begun = time.monotonic_ns()
         self._number = 0
         self._status = 0
         self._held = False
+
+    def made(self, identity: str, container: str = "") -> None:
+        """The call has made this: a container, of that name, or a process in one."""
+        self._made = (identity, container)
 
     def answered(self, status: int) -> None:
         """The answer begins; it will end later."""
@@ -178,6 +164,7 @@ class Noted:
             return
         self._number = self._number or self._log.number()
         method, path, query = self._request
+        identity, name = self._made
         self._log.write(
             AuditRecord(
                 time=write_moment(time.time_ns()),
@@ -187,8 +174,10 @@ class Noted:
                 status=self._status,
                 ms=round((time.monotonic_ns() - self._begun) / 1e6, 3),
                 query=shown_query(query),
-                container=container_in(path, query),
+                container=name or container_in(path, query),
+                made=identity,
                 end=end,
                 **self._visitor,  # type: ignore[arg-type] # the fields of who calls
-            )
+            ),
+            self._caller,
         )

@@ -6,6 +6,7 @@ import msgspec
 
 from kist.api.access import Access
 from kist.api.roles import NEEDS, Need
+from kist.api.visitors import caller_of
 from kist.engine.policy import peers
 from kist.errors import Forbidden, NotFound
 from kist.spec.patterns import check_quick
@@ -28,7 +29,7 @@ async def admit(call: "Call", route: "Route") -> None:
         NotFound: there is no such container or process.
     """
     # A guest may keep the engine waiting (by a file system of its own, say), but not the threads that root's calls use.
-    call.caller = (call.place.name, peers.uid_of(call.connection))
+    call.caller = caller_of(call.connection, call.place)
     scope = call.place.scope
     if scope is not None:
         return await _admit_by_role(call, route, scope)

@@ -29,7 +29,8 @@ from kist.api.http import (
 )
 from kist.api.patience import Patience
 from kist.api.places import FromAfar, Place
-from kist.api.visitors import is_owners, look
+from kist.api.shares import OWNER, Caller
+from kist.api.visitors import caller_of, is_owners, look
 from kist.errors import InvalidInput, KistError
 from kist.spec.docker.errors import write_error
 from kist.spec.docker.versions import VersionTooOld
@@ -131,6 +132,7 @@ class Protocol(RequestHandler):
         "_is_others",
         "_payload",
         "_server",
+        "_sharer",
         "_visitor",
         "_watch",
         "caller",
@@ -164,6 +166,8 @@ class Protocol(RequestHandler):
         # Looks whether a client that sends no more still listens; None while it may send.
         self._watch: asyncio.Task[None] | None = None
         self._visitor: Mapping[str, object] | None = None
+        # Whose share of the audit log its records take.
+        self._sharer: Caller = OWNER
         self._is_others = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -178,8 +182,9 @@ class Protocol(RequestHandler):
         """Begin the record of a call; who is at the other end is looked up once for all calls of the connection."""
         if self._audit is not None and self._visitor is None and self.transport is not None:
             self._visitor = look(self.transport, self.place, self.caller)
+            self._sharer = caller_of(self.transport.get_extra_info("socket"), self.place)
         path, _, query = request.raw_path.partition("?")
-        return Noted(self._audit, (request.method, path, query), self._visitor or {})
+        return Noted(self._audit, (request.method, path, query), self._visitor or {}, self._sharer)
 
     def data_received(self, data: bytes) -> None:
         """Give requests to the parser and hold back what belongs to a stream."""

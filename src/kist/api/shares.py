@@ -5,8 +5,8 @@ import contextlib
 from collections import Counter, deque
 from typing import Final
 
-Caller = tuple[str, int] | None
-"""Where somebody came in, and as which user; None for the engine's own user."""
+Caller = str | None
+"""Who shares with the others, as ``kist.api.visitors.caller_of`` calls them; None for the engine's own user."""
 OWNER: Final = None
 _ALL_OTHERS = 2
 

@@ -49,7 +49,8 @@ class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         socket: where it came in.
         role: what that place gives at most; empty where it is no socket with a role.
         query: the parameters; an ellipsis stands for each value that may be secret.
-        container: the one that the path or the query names, as it was written.
+        container: the one that the path or the query names, as it was written; of one that was made its name.
+        made: the id of what the call has made: a container, or a process in one.
         end: this is the end of a stream.
     """
 
@@ -69,6 +70,7 @@ class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     role: str = ""
     query: str = ""
     container: str = ""
+    made: str = ""
     end: bool = False
 
 
@@ -134,7 +136,8 @@ class AuditQuery(msgspec.Struct, frozen=True):
     """Which records are wanted.
 
     Attributes:
-        filters: one value of each must match; a path is found by any part of it, a container by its beginning.
+        filters: one value of each must match; a path is found by any part of it. Containers are
+            ``kist.spec.audit_trail``'s to find.
         since, until: moments as records have them; empty for no bound.
         tail: only so many of the last ones; None for all.
     """
@@ -145,7 +148,7 @@ class AuditQuery(msgspec.Struct, frozen=True):
     tail: int | None = None
 
     def wants(self, record: AuditRecord) -> bool:
-        """Whether it is one of them, apart from ``tail``."""
+        """Whether it is one of them, apart from ``tail`` and containers."""
         if record.time < self.since or (self.until and record.time > self.until):
             return False
         return all(any(_matches(record, name, value) for value in values) for name, values in self.filters.items())
@@ -155,7 +158,7 @@ def _matches(record: AuditRecord, name: str, value: str) -> bool:
     if name == "path":
         return value in record.path
     if name == "container":
-        return record.container.startswith(value)
+        return True
     if name == "role":
         return value in {record.role, record.role.partition(" ")[0]}
     if name == "status":

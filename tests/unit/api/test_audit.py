@@ -4,24 +4,28 @@ import logging
 import os
 import resource
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
-from kist.api.audit import NAME, AuditLog, Noted, read
-from kist.spec.audit import AuditQuery, AuditRecord
+from kist.api.audit import AuditLog, Noted
+from kist.api.auditfiles import read
+from kist.spec.audit import AuditQuery, AuditRecord, write_moment
+from kist.spec.audit_trail import Trail
 
+NAME = "audit.log"
 ALL = AuditQuery()
 WHO = {"uid": 1000, "gid": 100, "pid": 7, "socket": "unix:///s"}
 
 
 def record(call: int, path: str = "/_ping") -> AuditRecord:
-    return AuditRecord("2026-01-31T10:00:00.000000000Z", call, "GET", path, 200, 0.1, uid=0)
+    return AuditRecord(write_moment(1_700_000_000_000_000_000 + call), call, "GET", path, 200, 0.1, uid=0)
 
 
 def calls(directory: Path, query: AuditQuery = ALL) -> list[int]:
     found = io.BytesIO()
-    read(str(directory), found, query)
+    read(str(directory), found, query, Trail(()))
     return [json.loads(line)["call"] for line in found.getvalue().splitlines()]
 
 
@@ -38,7 +42,7 @@ def test_a_line_is_there_at_once_and_nobody_elses_to_read(tmp_path: Path):
 
 
 def test_the_log_is_bounded_and_read_in_order(tmp_path: Path):
-    log = AuditLog(str(tmp_path), most=2000)
+    log = AuditLog(str(tmp_path), owners=(2000, 4))
     for number in range(1, 201):
         log.write(record(number))
     log.close()
@@ -100,6 +104,57 @@ def test_what_there_is_no_room_for_leaves_no_half_line(tmp_path: Path, caplog: p
     log.close()
     assert calls(tmp_path) == [1, 3]
     assert caplog.text.count("cannot be written") == 1
+
+
+def test_one_who_calls_very_often_pushes_nobody_elses_calls_out(tmp_path: Path):
+    """Forty-six thousand calls in twelve seconds had pushed out all that there was."""
+    log = AuditLog(str(tmp_path), others=(2000, 1))
+    log.write(record(1))
+    log.write(record(2), "user-1000")
+    log.write(record(3), "socket-ci.sock-1a2b3c4d")
+    for number in range(4, 1000):
+        log.write(record(number), "user-1001")
+    log.write(record(1000), "user-1000")
+    log.close()
+    kept = calls(tmp_path)
+    assert kept[:3] == [1, 2, 3]
+    assert kept[-2:] == [999, 1000]
+    assert kept == sorted(kept)
+    loud = [file.stat().st_size for file in tmp_path.glob("audit-user-1001.log*")]
+    assert len(loud) == 2
+    assert max(loud) <= 2000
+    assert calls(tmp_path, AuditQuery(tail=2)) == [999, 1000]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_who_is_many_users_takes_the_log_of_none_who_has_one(tmp_path: Path):
+    log = AuditLog(str(tmp_path), others=(2000, 1))
+    log.write(record(1), "user-7")
+    for number in range(2, 300):
+        log.write(record(number), f"user-{1000 + number}")
+    log.write(record(300), "socket-ci.sock-1a2b3c4d")
+    kept = calls(tmp_path)
+    assert (kept[0], kept[-1]) == (1, 300)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 40 * 4000
+    assert len([*tmp_path.glob("audit-user-*.log")]) == 33
+    assert (tmp_path / "audit-user-others.log").exists()
+    assert (tmp_path / "audit-user-others.log").stat().st_size <= 2000
+    log.close()
+
+
+def test_a_log_that_is_silent_for_a_week_makes_room(tmp_path: Path):
+    log = AuditLog(str(tmp_path))
+    for number in range(32):
+        log.write(record(number), f"user-{number}")
+    eight_days_ago = time.time() - 8 * 86400
+    os.utime(tmp_path / "audit-user-9.log", (eight_days_ago, eight_days_ago))
+    log.write(record(32), "user-32")
+    log.write(record(33), "user-33")
+    log.write(record(34), "user-9")
+    log.close()
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {f"audit-user-{number}.log" for number in {*range(33), 9} - {9}} | {"audit-user-others.log"}
+    assert calls(tmp_path) == [*range(9), *range(10, 35)]
 
 
 def noted(log: AuditLog) -> Noted:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kist.api.shares import OWNER, Caller, Shares
 
-ADA, EVE, BOB = ("a", 1), ("a", 2), ("b", 2)
+ADA, EVE, BOB = "user-1", "user-2", "socket-b"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from kist.api.shares import OWNER, Caller
 from kist.api.workers import Workers
 
-ADA, EVE = ("guests", 1000), ("guests", 1001)
+ADA, EVE = "user-1000", "user-1001"
 Scene = Callable[[Workers], Awaitable[None]]
 
 
@@ -142,7 +142,7 @@ def test_a_call_costs_little(gate: threading.Event) -> None:
 
 
 def numbered(count: int) -> list[Caller]:
-    return [("guests", 1000 + number) for number in range(count)]
+    return [f"user-{1000 + number}" for number in range(count)]
 
 
 def test_many_users_have_no_more_threads_than_twice_the_places(gate: threading.Event) -> None:

@@ -60,7 +60,6 @@ RECORD = AuditRecord(write_moment(1_700_000_000_000_000_001), 1, "POST", "/v1.50
         ({"role": ["operator"]}, True),
         ({"role": ["operator of ci=1"]}, True),
         ({"role": ["read-only"]}, False),
-        ({"container": ["w"]}, False),
     ],
 )
 def test_a_record_fits_one_value_of_each_filter(filters: dict[str, list[str]], wanted: bool):

@@ -65,6 +65,7 @@ async def create(call: Call) -> StreamResponse:
     body, told = container_create(call.version, await call.json())
     options = read_create(body, call.text("name"), call.text("platform"))
     container = await call.run(call.engine.create, options)
+    call.noted.made(container.id, container.name)
     warnings = await call.run(call.engine.warnings, options)
     return call.reply({"Id": container.id, "Warnings": [*warnings, *told]}, 201)
 

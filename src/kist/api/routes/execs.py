@@ -24,6 +24,7 @@ async def create(call: Call) -> StreamResponse:
     """Prepare a process; it runs when it is started."""
     options = read_exec(await call.json(operation="ContainerExec"))
     identity = await call.run(call.engine.exec_create, call.fields["id"], options)
+    call.noted.made(identity)
     return call.reply({"Id": identity}, 201)
 
 

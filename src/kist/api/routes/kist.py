@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from kist.api.access import Access
-from kist.api.audit import read as read_audit
+from kist.api.auditfiles import read as read_audit
 from kist.api.bodies import with_download
 from kist.api.call import Call
 from kist.api.http import StreamResponse
@@ -12,6 +12,7 @@ from kist.api.jobs import Emit, stream_job
 from kist.api.routing import Route
 from kist.errors import InvalidInput
 from kist.spec.audit import FILTERS, AuditQuery, check_filters, write_moment
+from kist.spec.audit_trail import Trail
 from kist.spec.build import BootstrapOptions
 from kist.spec.docker.create import read_create
 from kist.spec.docker.filters import read_filters
@@ -100,7 +101,8 @@ async def audit(call: Call) -> StreamResponse:
     query = AuditQuery(filters, first, last, tail)
 
     def work(target: BinaryIO) -> None:
-        read_audit(call.engine.data_root, target, query)
+        known = ((each.id, each.name, each.created_at) for each in call.engine.containers(all=True))
+        read_audit(call.engine.data_root, target, query, Trail(filters.get("container", ()), known))
 
     return await with_download(call, "application/jsonl", work)
 

@@ -40,6 +40,8 @@ COMMAND = Command(
         Option("--until", "Up to this time", "TIME", parse=timestamp(time.time)),
     ),
     about="The engine writes a line for each call of each of its sockets: the user, the process, the path, and what "
-    "came of it. They are in audit.log in the data root, at most 20 MiB. A stream has a second line, at its end.",
+    "came of it. They are in audit.log in the data root, at most 20 MiB, and those of each other caller in files "
+    "of its own. A stream has a second line, at its end. A container is found by its name, its id or the beginning "
+    "of that.",
     examples=("kist system audit --since 1h --filter status=4xx", "kist system audit --filter uid=1000 --format json"),
 )  # fmt: skip
