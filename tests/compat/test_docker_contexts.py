@@ -129,6 +129,16 @@ def test_the_order_of_host_and_context_is_dockers(ask: Ask, tmp_path: Path) -> N
     assert 'context "three" does not exist' in ask("kist", "ps", code=1, DOCKER_CONTEXT="three")
 
 
+def test_a_broken_context_is_told_and_the_others_are_listed(ask: Ask, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        ask("kist", "context", "create", name, "--docker", f"host=unix:///{name}")
+    file = Path(Store(str(tmp_path / "config")).get("one").meta_directory) / "meta.json"
+    file.write_text("{", encoding="ascii")
+    assert ask("kist", "context", "ls", "-q") == "default\ntwo"
+    assert str(file) in ask("kist", "context", "ls", "--format", "{{.Error}}", DOCKER_CONTEXT="one")
+    assert f"{file} cannot be read" in ask("kist", "-c", "one", "ps", code=1)
+
+
 def test_a_new_context_is_as_what_holds_or_as_another_one(ask: Ask, tmp_path: Path) -> None:
     def host(name: str) -> str:
         return ask("kist", "context", "inspect", "-f", "{{.Endpoints.docker.Host}}", name, **mine)

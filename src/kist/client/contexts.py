@@ -21,6 +21,7 @@ DOCKER = "docker"
 """The kind of endpoint that there is."""
 FILES = ("ca.pem", "cert.pem", "key.pem")
 _MOST = 1 << 20
+_MEND = "mend the file, or remove its directory"
 
 
 class Stored:
@@ -46,13 +47,12 @@ class Stored:
     @property
     def description(self) -> str:
         """What somebody has written about it."""
-        return str((self.meta.get("Metadata") or {}).get("Description") or "")
+        return str(_object(self.meta.get("Metadata")).get("Description") or "")
 
     @property
     def endpoint(self) -> "Mapping[str, Any]":
         """``Host`` and ``SkipTLSVerify``."""
-        found = (self.meta.get("Endpoints") or {}).get(DOCKER) or {}
-        return found if isinstance(found, dict) else {}
+        return _object(_object(self.meta.get("Endpoints")).get(DOCKER))
 
     @property
     def host(self) -> str:
@@ -81,8 +81,12 @@ class Store:
         self._root = f"{config}/contexts"
 
     def names(self) -> "list[str]":
-        """All names, sorted."""
-        return sorted(each.name for each in self._all())
+        """All names, sorted; not of those whose files cannot be read."""
+        return sorted(each.name for each in self._all() if isinstance(each, Stored))
+
+    def broken(self) -> "list[InvalidInput]":
+        """Why each that is in none of the names cannot be read."""
+        return [each for each in self._all() if isinstance(each, InvalidInput)]
 
     def get(self, name: str) -> Stored:
         """One of them.
@@ -156,22 +160,29 @@ class Store:
 
         _write(f"{self._config}/config.json", json.dumps(config, indent="\t", ensure_ascii=False).encode(), 0o600)
 
-    def _all(self) -> "Iterator[Stored]":
+    def _all(self) -> "Iterator[Stored | InvalidInput]":
         try:
-            found = os.listdir(f"{self._root}/meta")
+            found = sorted(os.listdir(f"{self._root}/meta"))
         except OSError:
             return
         for digest in found:
-            yield self._read(digest)
+            try:
+                yield self._read(digest)
+            except InvalidInput as error:
+                yield error
 
     def _read(self, digest: str) -> Stored:
         directory = f"{self._root}/meta/{digest}"
         try:
             with open(f"{directory}/meta.json", "rb") as file:
                 meta = loads(file.read(_MOST))
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{directory}/meta.json cannot be read: {error}", hint="mend it, or remove it") from None
-        return Stored(meta if isinstance(meta, dict) else {}, directory, f"{self._root}/tls/{digest}")
+        except (OSError, ValueError, RecursionError) as error:
+            said = (isinstance(error, OSError) and error.strerror) or error
+            raise InvalidInput(f"{directory}/meta.json cannot be read: {said}", hint=_MEND) from None
+        name = _object(meta).get("Name")
+        if not isinstance(name, str) or not name:
+            raise InvalidInput(f"{directory}/meta.json does not say which context it is (Name)", hint=_MEND)
+        return Stored(meta, directory, f"{self._root}/tls/{digest}")
 
     def _others(self) -> str:
         known = ", ".join([DEFAULT, *self.names()])
@@ -197,6 +208,10 @@ def check_name(name: str) -> None:
             f'context name "{name}" is invalid',
             hint="two or more letters, digits and _.+-, the first a letter or digit",
         )
+
+
+def _object(found: "Any") -> "dict[str, Any]":
+    return found if isinstance(found, dict) else {}
 
 
 def _can_be(name: str) -> bool:

@@ -75,3 +75,31 @@ def test_a_context_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> No
     with pytest.raises(InvalidInput, match="cannot be read") as caught:
         store.get("lab")
     assert str(file) in str(caught.value)
+    assert str(file) in str(store.broken()[0])
+
+
+BROKEN = ["", "{", "[]", "null", "{}", '{"Name": ""}', '{"Name": 5}']
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_context_hides_no_other(tmp_path: Path, text: str) -> None:
+    store = Store(str(tmp_path))
+    for name in ("far", "lab", "near"):
+        store.create(name, META, {})
+    Path(f"{store.get('lab').meta_directory}/meta.json").write_text(text)
+    assert store.names() == ["far", "near"]
+    assert [str(tmp_path) in str(each) for each in store.broken()] == [True]
+    with pytest.raises(InvalidInput):
+        store.get("lab")
+    with pytest.raises(NotFound) as caught:
+        store.get("nobody")
+    assert "default, far, near" in caught.value.hint
+
+
+@pytest.mark.parametrize("part", ["Metadata", "Endpoints"])
+@pytest.mark.parametrize("value", [None, [], "text", {"docker": []}, {"Description": None}])
+def test_parts_that_are_no_objects_say_nothing(tmp_path: Path, part: str, value: object) -> None:
+    store = Store(str(tmp_path))
+    store.create("lab", {**META, part: value}, {})
+    stored = store.get("lab")
+    assert (stored.description, stored.host) == ("", "" if part == "Endpoints" else "tcp://a:1")

@@ -33,7 +33,10 @@ _CONTEXT = Noun(
 def run(context: "Context", arguments: "Arguments") -> int:
     """Print the table, in which a star marks the one that holds, the names, or what a format makes of each."""
     output = Output(context, _CONTEXT, arguments)
-    rows = _rows(context)
+    store = Store(context.config)
+    for error in store.broken():
+        context.warn(f"{error}: {error.hint}")
+    rows = _rows(context, store)
     if output.quiet or not output.plain:
         output.show(rows)
         return 0
@@ -45,8 +48,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     return 0
 
 
-def _rows(context: "Context") -> "list[dict[str, Any]]":
-    store = Store(context.config)
+def _rows(context: "Context", store: Store) -> "list[dict[str, Any]]":
     current = context.context_name()
     rows = [_row(DEFAULT, _ABOUT_DEFAULT, current, context.default_endpoint().host)]
     for name in store.names():
@@ -56,7 +58,10 @@ def _rows(context: "Context") -> "list[dict[str, Any]]":
         except KistError as error:
             rows.append(_row(name, "", current, "", str(error)))
     if current not in {row["Name"] for row in rows}:
-        rows.append(_row(current, "", current, "", f'context "{current}" does not exist'))
+        try:
+            store.get(current)
+        except KistError as error:
+            rows.append(_row(current, "", current, "", str(error)))
     return rows
 
 
