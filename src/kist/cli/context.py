@@ -43,6 +43,8 @@ class Context:
         self.chosen = ""
         self.config = config_directory(environment)
         self._tls: Tls | None = None
+        # What says where the engine is, where the options do not.
+        self._of_endpoint = environment
         self.debug = False
         self._warns = True
         self._wire: Wire | None = None
@@ -56,6 +58,7 @@ class Context:
             from kist.cli.tls import tls_of  # noqa: PLC0415 - for engines on other machines only
 
             self._tls = tls_of(program, self.environment, self.config)
+            self._of_endpoint = {**self.environment, "DOCKER_TLS": "", "DOCKER_TLS_VERIFY": ""}
         self.debug = program.flag("debug") or program.text("log_level") == "debug"
         self._warns = program.text("log_level") not in {"error", "fatal"}
 
@@ -85,7 +88,7 @@ class Context:
         return self._resolve(host, "")
 
     def _resolve(self, host: str, context: str) -> "Endpoint":
-        return resolve(self.environment, os.getuid(), host, context=context, tls=self._tls, config=self.config)
+        return resolve(self._of_endpoint, os.getuid(), host, context=context, tls=self._tls, config=self.config)
 
     def context_name(self) -> str:
         """The context that holds, which need not exist."""

@@ -147,7 +147,7 @@ OF_AN_ENGINE = (
         "NAME",
     ),
     Option("--tls", "Use TLS for tcp://, whatever the engine shows"),
-    Option("--tlsverify", "Use TLS for tcp://, and trust no engine that cannot show who it is"),
+    Option("--tlsverify", "Use TLS for tcp://, and trust no engine that cannot show who it is (=false: trust any)"),
     Option(
         "--tlscacert", "Who may sign engines' certificates (default: ca.pem in $DOCKER_CERT_PATH or --config)", "FILE"
     ),

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
 
 
 def tls_of(program: "Arguments", environment: "Mapping[str, str]", config: str) -> "Tls | None":
-    """What the options say; None where they say that there is none, or name files and do not ask for TLS.
+    """What the options say; None where neither they nor the environment ask for TLS, but name files at most.
+
+    As in Docker's client: ``--tlsverify``, also with ``=false``, asks for TLS, and ``false`` trusts whoever answers.
 
     Args:
         program: the words before the verb.
         environment: for what the options leave open.
         config: the directory of Docker's client configuration.
     """
-    verify = program.flag("tlsverify") if "tlsverify" in program.values else bool(environment.get("DOCKER_TLS_VERIFY"))
-    if not verify and not program.flag("tls"):
+    said = "tlsverify" in program.values
+    verify = program.flag("tlsverify") if said else bool(environment.get("DOCKER_TLS_VERIFY"))
+    wanted = program.flag("tls") if "tls" in program.values else bool(environment.get("DOCKER_TLS"))
+    if not said and not verify and not wanted:
         return None
     files = {
         name: program.text(f"tls{option}") for name, option in (("ca", "cacert"), ("cert", "cert"), ("key", "key"))
