@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -90,6 +91,8 @@ class TcpListener(Listener):
             said = f"cannot listen at {self._where}: {error.strerror}"
             if error.errno == errno.EADDRINUSE:
                 raise Conflict(said, hint="choose another port, or end who has this one") from error
+            if error.errno in {errno.EACCES, errno.EPERM}:
+                raise Unavailable(said, hint="ports below 1024 are root's on most machines: choose another") from error
             raise Unavailable(said, hint="name an address of this machine, or 0.0.0.0 for all of them") from error
         return found
 
@@ -121,44 +124,68 @@ class UnixListener(Listener):
             Conflict: somebody listens at the path already, or it is no socket.
             Unavailable: the socket cannot be made there.
         """
-        self._check_free()
+        with self._telling():
+            self._check_free()
         aside = self.path + ".new"
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         umask = os.umask(0o177)
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(aside)
-            listening.bind(aside)
-            self._aside = aside
-            if self._group >= 0:
-                os.chown(aside, -1, self._group)
-            os.chmod(aside, self._mode)
-        except OSError as error:
+            with self._telling():
+                self._bind(listening, aside)
+                listening.listen(backlog)
+        except BaseException:
             listening.close()
-            hint = see_doctor("run-root", "its directory has to be there, for the engine's user to write to")
-            raise Unavailable(f"cannot listen at {self.path}: {error.strerror}", hint=hint) from error
+            raise
         finally:
             os.umask(umask)
-        listening.listen(backlog)
         listening.setblocking(False)
         return [listening]
 
+    def _bind(self, listening: socket.socket, aside: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+        listening.bind(aside)
+        self._aside = aside
+        if self._group >= 0:
+            os.chown(aside, -1, self._group)
+        os.chmod(aside, self._mode)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell what went wrong below with the path, and what to do."""
+        try:
+            yield
+        except OSError as error:
+            said = f"cannot listen at {self.path}: {error.strerror or error}"
+            if error.errno in {errno.EACCES, errno.EPERM} and os.path.isdir(os.path.dirname(self.path)):
+                hint = (
+                    f"as user {os.geteuid()} it cannot be made, or replaced, there: choose another path, or remove it"
+                )
+                raise Unavailable(said, hint=hint) from error
+            hint = see_doctor("run-root", "its directory has to be there, for the engine's user to write to")
+            raise Unavailable(said, hint=hint) from error
+
     def publish(self) -> None:
-        """Give the socket its name; a dead engine's is replaced in the same moment."""
-        os.rename(self._aside, self.path)
-        self._aside = ""
-        found = os.stat(self.path)
+        """Give the socket its name; a dead engine's is replaced in the same moment.
+
+        Raises:
+            Unavailable: it cannot have that name.
+        """
+        with self._telling():
+            os.rename(self._aside, self.path)
+            self._aside = ""
+            found = os.stat(self.path)
         self._identity = (found.st_dev, found.st_ino)
 
     def withdraw(self) -> None:
         """Remove the socket's name, unless somebody else has put another there meanwhile; or the one aside."""
         if self._aside:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # whoever listens there next removes it
                 os.unlink(self._aside)
             self._aside = ""
         if self._identity is None:
             return
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # the same
             found = os.lstat(self.path)
             if (found.st_dev, found.st_ino) == self._identity:
                 os.unlink(self.path)
@@ -183,6 +210,10 @@ class UnixListener(Listener):
                 return False
             except BlockingIOError:
                 return True  # so many wait there that it would have to wait as well
+            except OSError as error:
+                if error.errno == errno.EPROTOTYPE:
+                    return True  # a socket of another kind
+                raise
         return True
 
 

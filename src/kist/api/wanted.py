@@ -1,6 +1,7 @@
 """Which places an engine is to listen at: its own, and those that its administrator asks for."""
 
 import grp
+import logging
 import os
 from collections.abc import Iterator, Sequence
 
@@ -9,9 +10,11 @@ import msgspec
 from kist.api.activation import is_tcp
 from kist.api.listener import shared_place
 from kist.api.places import Inherited, Tcp, UnixPath, Where
+from kist.engine.policy.strictness import check_way, danger_on_the_way
 from kist.errors import InvalidInput, NotFound, Unsupported
 from kist.spec.listening import Listening, check_tls, handed_name, tcp_address, unix_path
 
+_log = logging.getLogger(__name__)
 _DOCKERS_GROUP = "docker"
 
 
@@ -34,6 +37,7 @@ def places_wanted(asked: Listening, inherited: Sequence[Inherited], run_root: st
         NotFound: there is no such group.
         InvalidInput: an address is none; TCP without certificates; nobody has handed over what was asked for; a path
             is to be two sockets.
+        Forbidden: a socket with a role is to be where others could put another one.
     """
     made = {os.path.realpath(each.path) for each in inherited if each.path}
     own = [own_place(run_root), *_asked(asked, inherited, run_root, root)]
@@ -66,6 +70,8 @@ def _asked(asked: Listening, inherited: Sequence[Inherited], run_root: str, root
     yield from _with_roles(asked, root)
     for host in asked.hosts:
         if path := unix_path(host):
+            if danger := danger_on_the_way(path):  # what it gives is what its callers have; the risk is theirs
+                _log.warning("%s: %s, who could put another socket there for clients to call", path, danger)
             yield UnixPath(path)
         elif (name := handed_name(host)) is not None:
             _check_handed(host, name, inherited)
@@ -77,6 +83,7 @@ def _asked(asked: Listening, inherited: Sequence[Inherited], run_root: str, root
 
 def _with_roles(asked: Listening, root: bool) -> Iterator[UnixPath]:
     for each in asked.sockets:
+        check_way(each.path)
         yield UnixPath(each.path, _group(each.group, root) if each.group else -1, each.mode, each.scope)
 
 

@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from kist.api.listener import UnixListener
 from kist.api.places import UnixPath
 from kist.api.runlock import RunLock
-from kist.errors import Conflict, InvalidInput, Unavailable
+from kist.errors import Conflict, InvalidInput, KistError, Unavailable
+
+SOMEBODY = 54321
 
 
 def test_the_socket_has_its_name_only_once_it_is_published(tmp_path: Path):
@@ -76,6 +79,53 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(Unavailable, match="No such file or directory") as caught:
         UnixListener(UnixPath(str(tmp_path / "no" / "s"))).open(1)
     assert caught.value.hint.startswith("its directory has to be there")
+
+
+def refused(path: Path) -> KistError:
+    with pytest.raises(KistError) as caught:
+        UnixListener(UnixPath(str(path))).open(1)
+    assert str(path) in str(caught.value)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_a_path_below_a_file_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    assert "Not a directory" in str(refused(tmp_path / "file" / "s"))
+
+
+def test_a_socket_of_another_kind_is_left_alone(tmp_path: Path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(tmp_path / "s"))
+        assert "somebody listens" in str(refused(tmp_path / "s"))
+
+
+def test_a_name_that_cannot_be_given_is_told(tmp_path: Path):
+    path = tmp_path / "s"
+    with UnixListener(UnixPath(str(path))) as listener, listener.open(1)[0]:
+        path.mkdir()
+        with pytest.raises(Unavailable, match="Is a directory") as caught:
+            listener.publish()
+        assert str(path) in str(caught.value)
+    assert os.listdir(tmp_path) == ["s"]
+
+
+@pytest.mark.root("is somebody else for a moment")
+def test_what_this_user_may_not_do_there_is_told_with_a_way_out():
+    with tempfile.TemporaryDirectory(prefix="kist-", dir="/tmp") as made, socket.socket(socket.AF_UNIX) as roots:
+        place = Path(made)
+        place.chmod(0o755)
+        (place / "closed").mkdir(0o700)
+        roots.bind(f"{made}/roots")
+        roots.listen()
+        (place / "roots").chmod(0o600)
+        os.seteuid(SOMEBODY)
+        try:
+            said = [refused(place / name) for name in ("s", "closed/s", "roots")]
+        finally:
+            os.seteuid(0)
+    assert ["Permission denied" in str(each) for each in said] == [True] * 3
+    assert [f"user {SOMEBODY}" in each.hint for each in said] == [True] * 3
 
 
 def test_one_engine_for_each_run_root(tmp_path: Path):
