@@ -9,8 +9,8 @@ import pytest
 
 import needs
 from harness import until
-from kist.engine import Engine, execs
-from kist.errors import CommandNotExecutable, NotFound
+from kist.engine import Engine, exec_room, execs
+from kist.errors import CommandNotExecutable, Conflict, NotFound
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 
 pytestmark = needs.IN_PROCESS
@@ -81,3 +81,39 @@ def test_they_are_not_looked_through_at_each_creation(engine: Engine, container:
     age(files(engine, container), 3601)
     engine.exec_create(container, TRUE)
     assert engine.exec_inspect(first).exit_code is None
+
+
+def test_those_that_nobody_starts_are_so_many_at_most(
+    engine: Engine, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exec_room, "MOST_UNSTARTED", 3)
+    made = [engine.exec_create(container, TRUE) for _ in range(3)]
+    with pytest.raises(Conflict, match="has 3 commands that were made and never started"):
+        engine.exec_create(container, TRUE)
+    assert len(files(engine, container)) == 3
+    engine.exec_start(made[0], detach=True)
+    until(lambda: engine.exec_inspect(made[0]).exit_code == 0)
+    assert engine.exec_create(container, TRUE)
+    with pytest.raises(Conflict):
+        engine.exec_create(container, TRUE)
+
+
+def test_what_they_are_asked_with_is_bounded_and_what_has_ended_makes_room(
+    engine: Engine, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty bodies of three mebibytes had stayed for an hour."""
+    monkeypatch.setattr(exec_room, "MOST_BYTES", 100_000)
+    large = ExecOptions(("true", "x" * 40_000))
+    ended = []
+    for _ in range(5):
+        ended.append(engine.exec_create(container, large))
+        engine.exec_start(ended[-1], detach=True)
+        until(lambda: engine.exec_inspect(ended[-1]).exit_code == 0)
+    assert sum(path.stat().st_size for path in files(engine, container)) < 300_000
+    assert engine.exec_inspect(ended[-1]).exit_code == 0
+    with pytest.raises(NotFound):
+        engine.exec_inspect(ended[0])
+    kept = [engine.exec_create(container, large) for _ in range(2)]
+    with pytest.raises(Conflict, match=r"have not ended take 0 MiB"):
+        engine.exec_create(container, large)
+    assert [engine.exec_inspect(each).exit_code for each in kept] == [None, None]

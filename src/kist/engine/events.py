@@ -24,6 +24,26 @@ _log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 _SECOND = 1_000_000_000
 _NOBODYS = Mark()
+# Characters of one text, and of all attributes of an event: 30,000 events are kept, and clients choose labels.
+_LONGEST = 4096
+_MOST = 64 << 10
+
+
+def bounded(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Attributes whose long texts are cut, and so many at most: the last ones, which are the engine's own."""
+    found: dict[str, str] = {}
+    size = 0
+    for name, value in reversed([*attributes.items()]):
+        text = _cut(value)
+        size += len(name) + len(text)
+        if size > _MOST:
+            break
+        found[name] = text
+    return dict(reversed([*found.items()]))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 class Events:
@@ -61,8 +81,9 @@ class Events:
             once: not when the same (actor, action, time) is there already.
             mark: whose the object is, and its own labels: who sees only some hears of these.
         """
-        texts = {name: str(value) for name, value in (attributes or {}).items()}
-        event = SystemEvent(kind, action, actor, at or time.time_ns(), texts, owner=mark.owner, labels=mark.labels)
+        texts = bounded({name: str(value) for name, value in (attributes or {}).items()})
+        labels = mark.labels if bounded(mark.labels) == mark.labels else {}
+        event = SystemEvent(kind, _cut(action), actor, at or time.time_ns(), texts, owner=mark.owner, labels=labels)
         with _reported(event):
             if self._kept.append(event, once=once):
                 self._wake()

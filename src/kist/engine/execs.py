@@ -5,13 +5,15 @@ import json
 import os
 import secrets
 import socket
+import threading
 import time
 from collections import OrderedDict
 from typing import Any
 
-from kist.engine import bundle, lifetime, security, starter
+from kist.engine import bundle, exec_room, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
+from kist.engine.exec_room import Noted, Stage
 from kist.engine.listing import names_in
 from kist.engine.means import Means
 from kist.errors import Conflict, InvalidInput, NotFound
@@ -45,6 +47,11 @@ class Execs:
         # What became of those whose container has ended since: it may have done so by what was executed, and who
         # executed it asks only then. The oldest are forgotten.
         self._ended: OrderedDict[str, ExecState] = OrderedDict()
+        self._ended_bytes = 0
+        # How many can be made in a container, and of how many bytes, until they are counted again.
+        self._spare: dict[str, tuple[int, int]] = {}
+        # Protects ``_ended``, ``_ended_bytes`` and ``_spare``.
+        self._lock = threading.Lock()
         containers.before_clear(self._keep)
 
     def create(self, name: str | Container, options: ExecOptions) -> str:
@@ -57,14 +64,46 @@ class Execs:
         if time.monotonic() > self._looked.get(container.id, 0.0) + _LOOK_SECONDS:
             self._looked[container.id] = time.monotonic()
             self.forget_old(container)
-        identifier = secrets.token_hex(32)
+        identifier, written = secrets.token_hex(32), spec_json.encode(options)
+        self._make_room(container, len(written))
         with open(self._options_path(container.id, identifier), "wb") as file:
-            file.write(spec_json.encode(options))
+            file.write(written)
         faults.point("exec: wrote the options")
         self._owners[identifier] = container.id
         self._announce(container)
         self._events.container(f"exec_create: {' '.join(options.command)}", container, execID=identifier)
         return identifier
+
+    def _make_room(self, container: Container, size: int) -> None:
+        """Forget what has ended, or refuse one more; they are counted only when there may be too many."""
+        with self._lock:
+            count, spare = self._spare.get(container.id, (0, 0))
+            if count <= 0 or spare < size:
+                noted = self._weigh(container)
+                for identifier in exec_room.room_for(size, noted, container.name):
+                    self._forget(container.id, identifier)
+                count = exec_room.MOST_UNSTARTED - sum(each.stage is Stage.MADE for each in noted)
+                spare = exec_room.MOST_BYTES - sum(each.size for each in noted if each.stage is not Stage.ENDED)
+            self._spare[container.id] = (count - 1, spare - size)
+
+    def _weigh(self, container: Container) -> list[Noted]:
+        """All that a container's run directory knows, with their sizes."""
+        found = []
+        for identifier in self._noted(container):
+            with contextlib.suppress(FileNotFoundError):  # it is forgotten meanwhile
+                made = os.stat(self._options_path(container.id, identifier))
+                stage, since = self._stage(container.id, identifier)
+                found.append(Noted(identifier, made.st_size, stage, since or made.st_mtime))
+        return found
+
+    def _stage(self, owner: str, identifier: str) -> tuple[Stage, float]:
+        """How far one has come, and when; 0 where it has not begun."""
+        path = self._state_path(owner, identifier)
+        try:
+            since = os.stat(path).st_mtime
+            return Stage.RUNNING if json.loads(process.read_file(path))["running"] else Stage.ENDED, since
+        except FileNotFoundError:
+            return Stage.MADE, 0.0
 
     def _announce(self, container: Container) -> None:
         """Have the monitor get ready meanwhile, unless it has been asked for a process just now and is."""
@@ -82,11 +121,14 @@ class Execs:
         """
         for identifier in self._noted(container):
             if self._is_old(container.id, identifier):
-                # The state last: where there is one without options, this goes on.
-                for path in (self._options_path(container.id, identifier), self._state_path(container.id, identifier)):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
-                self._owners.pop(identifier, None)
+                self._forget(container.id, identifier)
+
+    def _forget(self, owner: str, identifier: str) -> None:
+        # The state last: where there is one without options, ``forget_old`` goes on.
+        for path in (self._options_path(owner, identifier), self._state_path(owner, identifier)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        self._owners.pop(identifier, None)
 
     def _noted(self, container: Container) -> set[str]:
         """The ids of those that its run directory knows."""
@@ -96,13 +138,9 @@ class Execs:
 
     def _is_old(self, owner: str, identifier: str) -> bool:
         now = time.time()
-        path = self._state_path(owner, identifier)
-        try:
-            if now < os.stat(path).st_mtime + _ENDED_SECONDS:
-                return False
-            return not json.loads(process.read_file(path))["running"]
-        except FileNotFoundError:
-            pass  # not started
+        stage, since = self._stage(owner, identifier)
+        if stage is not Stage.MADE:
+            return stage is Stage.ENDED and now > since + _ENDED_SECONDS
         try:
             return now > os.stat(self._options_path(owner, identifier)).st_mtime + _UNUSED_SECONDS
         except FileNotFoundError:
@@ -187,10 +225,19 @@ class Execs:
         self._looked.pop(container.id, None)
         for identifier in self._noted(container):
             with contextlib.suppress(NotFound):
-                self._ended[identifier] = self._look(identifier)
+                self._remember(self._look(identifier))
             self._owners.pop(identifier, None)
-        while len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
+        with self._lock:
+            self._spare.pop(container.id, None)
+
+    def _remember(self, state: ExecState) -> None:
+        with self._lock:
+            if state.id in self._ended:
+                return
+            self._ended[state.id] = state
+            self._ended_bytes += _size(state)
+            while len(self._ended) > _REMEMBERED or self._ended_bytes > exec_room.MOST_BYTES:
+                self._ended_bytes -= _size(self._ended.popitem(last=False)[1])
 
     def resize(self, identifier: str, height: int, width: int) -> None:
         """Set the size of its terminal, in characters; of one without a terminal nothing.
@@ -231,6 +278,10 @@ class Execs:
 
     def _state_path(self, owner: str, identifier: str) -> str:
         return f"{self._containers.places_of(owner).run}/exec-{identifier}.json"
+
+
+def _size(state: ExecState) -> int:
+    return sum(map(len, (*state.options.command, *state.options.env)))
 
 
 def _refuse_paused(container: Container) -> None:

@@ -39,3 +39,19 @@ def test_whose_an_object_was_is_kept_with_its_events(tmp_path: Path) -> None:
         marked, plain = events.after(0)
         assert (marked.owner, marked.labels) == (1 << 33, {"a": "b"})
         assert (plain.owner, plain.labels) == (0, {})
+
+
+def test_what_clients_write_is_bounded_in_an_event(tmp_path: Path) -> None:
+    """Thirty thousand events of three mebibytes would fill a disk."""
+    labels = {f"label{number}": "x" * 10_000 for number in range(100)}
+    with Store(str(tmp_path)) as store:
+        events = Events(store.events)
+        events.note("container", "exec_start: " + "y" * 3_000_000, "c", {**labels, "name": "web"}, mark=Mark(5, labels))
+        events.note("container", "start", "c", {"a": "b", "image": "i", "name": "web"}, mark=Mark(5, {"a": "b"}))
+        large, usual = events.after(0)
+    assert large.action == "exec_start: " + "y" * (4096 - 12) + "…"
+    assert large.attributes["name"] == "web"
+    assert sum(map(len, large.attributes.values())) <= 64 << 10
+    assert (large.owner, large.labels) == (5, {})
+    assert [*usual.attributes] == ["a", "image", "name"]
+    assert usual.labels == {"a": "b"}
