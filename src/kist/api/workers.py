@@ -44,7 +44,7 @@ class Workers:
             try:
                 await asyncio.wait((awaited,), timeout=_PATIENCE)
             except asyncio.CancelledError:
-                awaited.cancel()
+                short.cancel()
                 raise
             if not awaited.done() and short.cancel():
                 return await self.run_long(function, *arguments, **options)

@@ -61,6 +61,30 @@ def joined(parts: Sequence[str]) -> str:
     return "".join(out)
 
 
+def across(parts: Sequence[str]) -> str | None:
+    """The same of parts among which there are some ``DIRECTORIES``; None where no expression is quick.
+
+    What is between two of them and ends with a slash ends where the next one may begin, so it, too, is taken where it
+    is found first: ``**/x/**/x/**/x`` takes a path's length and not a power of it.
+    """
+    first, *others = _split(parts)
+    between, last = [each for each in others[:-1] if each], others[-1:]
+    if any(each[-1] != "/" for each in between):
+        return None
+    taken = "".join(f"(?>(?:.*?/)??{joined(each)})" for each in between)
+    return joined(first) + taken + "".join(DIRECTORIES + joined(each) for each in last)
+
+
+def _split(parts: Sequence[str]) -> list[list[str]]:
+    found: list[list[str]] = [[]]
+    for part in parts:
+        if part == DIRECTORIES:
+            found.append([])
+        else:
+            found[-1].append(part)
+    return found
+
+
 def character_class(pattern: str, at: int) -> tuple[str, int]:
     """The expression of the class that begins at ``pattern[at]``, and the index after it; it never matches ``/``."""
     begin, at = at, at + 1

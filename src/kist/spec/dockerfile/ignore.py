@@ -10,28 +10,43 @@ because the builder needs them; COPY and ADD still do not see them.
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import groupby
 from typing import Self
 
-from kist.spec.dockerfile.glob import ALL, ANY, DIRECTORIES, character_class, joined
+from kist.spec.dockerfile.automaton import Automaton
+from kist.spec.dockerfile.glob import ALL, ANY, DIRECTORIES, across, character_class, joined
 from kist.spec.dockerfile.source import Location, Source
 
 NAME = ".dockerignore"
 
+# What follows the expression of a path for it and all that is below it.
+_BELOW = "(?:/.*)?"
 _WILD = re.compile(r"[*?\[\]\\]")
 
 
 class Rule:
     """One line: ``pattern`` in its clean form, whether it takes in again (``!``), and its 1-based ``line``."""
 
-    __slots__ = ("expression", "line", "pattern", "takes_in")
+    __slots__ = ("_covers", "expression", "line", "pattern", "takes_in")
 
     def __init__(self, pattern: str, line: int, *, takes_in: bool) -> None:
         self.pattern = pattern
         self.line = line
         self.takes_in = takes_in
-        self.expression = _expression(pattern)
+        parts = _parts(pattern)
+        self.expression = across(parts)
+        """Of those paths that it names; None where none is quick."""
+        self._covers: Callable[[str], object] | None = None
+        if self.expression is None:
+            self._covers = Automaton(parts).covers
+
+    def covers(self, path: str) -> bool:
+        """Whether it is about the path, or about a directory above it."""
+        if self._covers is None:
+            self._covers = re.compile(f"(?:{self.expression}){_BELOW}", re.DOTALL).fullmatch
+        return bool(self._covers(path))
 
     def __repr__(self) -> str:
         return f"Rule({str(self)!r}, line={self.line})"
@@ -69,15 +84,15 @@ class Ignore:
 
     def excludes(self, path: str) -> bool:
         """Whether the path is left out."""
-        for takes_in, expression in self._groups:
-            if expression.fullmatch(path):
+        for takes_in, covers in self._groups:
+            if covers(path):
                 return not takes_in
         return False
 
     def why(self, path: str) -> Rule | None:
         """The rule that leaves the path out; None when it is not left out."""
         for rule in reversed(self.rules):
-            if re.fullmatch(f"{rule.expression}(?:/.*)?", path, re.DOTALL):
+            if rule.covers(path):
                 return None if rule.takes_in else rule
         return None
 
@@ -86,17 +101,16 @@ class Ignore:
         return any(rule.takes_in and _reaches_below(rule.pattern, directory) for rule in self.rules)
 
     @cached_property
-    def _groups(self) -> tuple[tuple[bool, re.Pattern[str]], ...]:
-        """Neighbouring rules of one kind as a single expression, the last first."""
-        groups: list[tuple[bool, list[str]]] = []
-        for rule in self.rules:
-            if not groups or groups[-1][0] != rule.takes_in:
-                groups.append((rule.takes_in, []))
-            groups[-1][1].append(rule.expression)
-        return tuple(
-            (takes_in, re.compile(f"(?:{'|'.join(expressions)})(?:/.*)?", re.DOTALL))
-            for takes_in, expressions in reversed(groups)
-        )
+    def _groups(self) -> tuple[tuple[bool, Callable[[str], object]], ...]:
+        """Neighbouring rules of one kind as a single expression where they have one each, the last first."""
+        groups: list[tuple[bool, Callable[[str], object]]] = []
+        for (takes_in, is_alone), rules in groupby(self.rules, lambda rule: (rule.takes_in, rule.expression is None)):
+            if is_alone:
+                groups += ((takes_in, rule.covers) for rule in rules)
+            else:
+                choices = "|".join(rule.expression or "" for rule in rules)
+                groups.append((takes_in, re.compile(f"(?:{choices}){_BELOW}", re.DOTALL).fullmatch))
+        return tuple(reversed(groups))
 
 
 def _rule(source: Source, number: int) -> Rule | None:
@@ -122,13 +136,15 @@ def _parsed(text: str, number: int) -> Rule:
         raise ValueError(f"syntax error in pattern {pattern!r}: {error}") from None
 
 
-def _expression(pattern: str) -> str:
-    """The regular expression of a pattern, for one whole path."""
+def _parts(pattern: str) -> list[str]:
+    """The regular expressions of what a pattern consists of, one after the other."""
     if pattern == ".":
-        return r"\."  # the context itself; as in Docker, it leaves nothing out
+        return [r"\."]  # the context itself; as in Docker, it leaves nothing out
     if pattern.startswith("**") and not pattern.startswith("**/") and not _WILD.search(pattern, 2):
-        return ".*" + re.escape(pattern[2:])  # as Docker, which compares ends: "**.c" matches "a/x.c" and "x.c"
-    out, at = [], 0
+        # As Docker, which compares ends: "**.c" matches "a/x.c" and "x.c".
+        return [ALL, *map(re.escape, pattern[2:])]
+    out: list[str] = []
+    at = 0
     while at < len(pattern):
         char = pattern[at]
         if char == "[":
@@ -148,7 +164,7 @@ def _expression(pattern: str) -> str:
             char = {"*": ANY, "?": "[^/]"}.get(char) or re.escape(char)
         out.append(char)
         at += 1
-    return joined(out)
+    return out
 
 
 def _reaches_below(pattern: str, directory: str) -> bool:
@@ -157,6 +173,6 @@ def _reaches_below(pattern: str, directory: str) -> bool:
     for part, name in zip(parts, above, strict=False):
         if "**" in part or "[" in part:  # a class may hold a '/', so nothing is known from here on
             return True
-        if not re.fullmatch(_expression(part), name, re.DOTALL):
+        if not re.fullmatch(joined(_parts(part)), name, re.DOTALL):
             return False
     return True

@@ -1,6 +1,7 @@
 """``.dockerignore``: tables of Docker's own rules, and properties that hold for all patterns."""
 
 import posixpath
+import re
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,52 @@ def test_many_stars_take_no_longer() -> None:
     assert Ignore.parse("*a" * 40 + "\n").excludes(name)
     assert name_pattern("*a" * 40 + "*").fullmatch(name)
     assert not name_pattern("*a" * 40 + "b").fullmatch(name)
+
+
+def slow_expression(pattern: str) -> str:
+    """The plain reading of a pattern: what ``re`` makes of it in whatever time that takes."""
+    found = ""
+    for part in re.findall(r"\*\*/|\*\*|.", pattern):
+        found += {"**/": "(?:.*/)?", "**": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}.get(part, re.escape(part))
+    return re.sub(r"\(\?:\.\*/\)\?\Z", ".*", found)
+
+
+DEEP = st.text("ab*/", min_size=1, max_size=14).map(lambda text: posixpath.normpath(text).lstrip("/")).filter(
+    lambda text: text not in {"", "."} and "//" not in text
+)  # fmt: skip
+
+
+@given(
+    DEEP,
+    st.text("ab/", min_size=1, max_size=10).filter(lambda path: "//" not in path).map(lambda path: path.strip("/")),
+)
+def test_quick_patterns_match_what_slow_ones_would(pattern: str, path: str) -> None:
+    if pattern.startswith("**") and not pattern.startswith("**/") and not set(pattern[2:]) & set("*"):
+        return  # which compares ends
+    expected = re.fullmatch(f"(?:{slow_expression(pattern)})(?:/.*)?", path) is not None
+    assert Ignore.parse(pattern).excludes(path) is expected
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "**/x/" * 60 + "y",
+        "**/x*/" * 60 + "y",
+        "a/" + "**/x/x/" * 60 + "**/y",
+        "**/*x*/" * 60 + "y",
+        "**x" * 60 + "y",
+        "**x*" * 60 + "y",
+        "x**" * 60 + "y",
+        "*x**" * 60 + "y",
+        "**/x**/x/" * 60 + "y",
+        "**/**" * 60 + "/y",
+        "*" * 60 + "y",
+        "[x]**" * 60 + "y",
+        "**/?/" * 60 + "y",
+    ],
+)
+def test_many_directories_take_no_longer(pattern: str) -> None:
+    """Six of them took minutes for one path."""
+    path = "a/" + "x/" * 1000 + "x" * 255
+    assert not Ignore.parse(f"{pattern}\n").excludes(path)
+    assert not Ignore.parse("\n".join([pattern, f"!{pattern}"] * 5)).excludes(path)
