@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from kist.build.locking import Locking
 from kist.build.result import Result
 from kist.errors import InvalidInput, NotFound
 from kist.spec.image import ImageConfig
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 class Bases:
     """Finds images by the names that a Dockerfile uses; asks for each once, so that a build sees one and the same."""
 
-    def __init__(self, engine: "Engine", host: Platform) -> None:
+    def __init__(self, engine: "Engine", host: Platform, locking: Locking) -> None:
         self._engine = engine
         self._host = host
+        self._locking = locking
         self._images: dict[str, Image] = {}
 
     def image(self, name: str) -> Image:
@@ -25,13 +27,18 @@ class Bases:
 
         Raises:
             NotFound: it is not here; says how to get one.
+            Conflict: it has to be in the lock, and is not.
         """
         if name not in self._images:
-            try:
-                self._images[name] = self._engine.catalogue.to_run(name)
-            except NotFound as error:
-                raise NotFound(error.message, hint="; ".join(filter(None, (error.hint, _way_to(name))))) from error
+            self._images[name] = self._locking.image(name) or self._now(name)
+            self._locking.note_image(name, self._images[name])
         return self._images[name]
+
+    def _now(self, name: str) -> Image:
+        try:
+            return self._engine.catalogue.to_run(name)
+        except NotFound as error:
+            raise NotFound(error.message, hint="; ".join(filter(None, (error.hint, _way_to(name))))) from error
 
     def config(self, name: str, platform: Platform | None, executable: bool) -> ImageConfig:
         """The config of an image, checked for its platform.

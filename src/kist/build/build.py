@@ -9,6 +9,7 @@ from kist.build.bases import Bases
 from kist.build.context import Context
 from kist.build.donors import Donors
 from kist.build.executor import Executor
+from kist.build.locking import Locking
 from kist.build.places import note_places
 from kist.build.plan import Plan, UseImage
 from kist.build.planner import plan
@@ -17,6 +18,7 @@ from kist.build.run_mounts import check_given
 from kist.spec.build import USUAL_STEPS, BuildOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
+from kist.spec.lockname import lock_path
 from kist.spec.platform import Platform
 from kist.spec.progress import Event, Warned
 from kist.spec.provision import NOTHING, Provision
@@ -58,9 +60,12 @@ def build(
     tell = progress or _nobody
     references = [str(Reference.parse(tag)) for tag in options.tags]
     options, warnings = _settled(engine, options)
-    with engine.store.writing(), Context(context, engine.store) as opened:
+    lock = lock_path(options.dockerfile)
+    with engine.store.writing(), Context(context, engine.store, hidden=lock) as opened:
         host = Platform.of_machine(os.uname().machine)
-        bases = Bases(engine, host)
+        text = None if options.lock == "none" else opened.text(lock)
+        locking = Locking(engine, text, lock, options.lock, options.platform or str(host))
+        bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile(options.dockerfile)
         planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
         check_given(planned, given)
@@ -69,11 +74,14 @@ def build(
             tell(Warned(warning))
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given)
         result = executor.run(planned)
+        locking.settle(dockerfile, planned, executor.results, tell)
         base = _base(engine, bases, planned, references)
         if base is not None:
+            locking.tell(tell)
             return base
         image = _created(engine, planned, result, references)
         note_places(engine.store, image.id, planned, executor.results)
+        locking.tell(tell)
         return image
 
 

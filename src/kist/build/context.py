@@ -23,6 +23,7 @@ class Context:
     Args:
         directory: its path.
         store: keeps what is known of its files, for the next build; without one it is not kept.
+        hidden: the path of the build's lock, which no COPY finds: it would be another context once it is written.
 
     Attributes:
         tree: what COPY and ADD see of it.
@@ -32,7 +33,7 @@ class Context:
         ParseError: its ``.dockerignore`` is malformed.
     """
 
-    def __init__(self, directory: str, store: Store | None = None) -> None:
+    def __init__(self, directory: str, store: Store | None = None, *, hidden: str = "") -> None:
         try:
             self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -44,7 +45,7 @@ class Context:
             raise from_os_error(error, "open build context") from error
         try:
             text = self._read(IGNORE_NAME)
-            ignore = Ignore.parse(text) if text is not None else Ignore()
+            ignore = (Ignore.parse(text) if text is not None else Ignore()).without(hidden)
             known = StatCache.of(store, directory) if store else StatCache()
         except BaseException:
             os.close(self._root)
@@ -83,6 +84,18 @@ class Context:
         if text is None:
             raise self._no_dockerfile(clean)
         return parse(text, path)
+
+    def text(self, path: str) -> str | None:
+        """The text of a file in the context; None where there is none.
+
+        Raises:
+            InvalidInput: it is too large, or no text.
+        """
+        data = self._read(path)
+        try:
+            return None if data is None else data.decode()
+        except UnicodeDecodeError:
+            raise InvalidInput(f'"{path}" is no text in UTF-8') from None
 
     def _read(self, path: str) -> bytes | None:
         try:

@@ -13,6 +13,7 @@ from kist.client import jobs
 from kist.client.changes import changes_of
 from kist.client.endpoint import Endpoint
 from kist.client.http1 import quote
+from kist.client.lockfile import LockKeeper
 from kist.client.offer import offer_of
 from kist.client.output import communicate, framed_records, raw_records
 from kist.client.packing import pack
@@ -104,8 +105,9 @@ class Client:
         chosen = options or BuildOptions()
         archive = pack(context, chosen.dockerfile)
         query = jobs.build_query(structs.asdict(chosen)) + write_steps(chosen.steps)
+        show = LockKeeper(context, chosen.dockerfile, _typed(progress))
         with self._given(chosen) as session:
-            finished = jobs.build_directory(self._wire, query + session, context, archive, _typed(progress))
+            finished = jobs.build_directory(self._wire, query + session, context, archive, show)
         return self.image(finished["image_id"])
 
     @contextmanager

@@ -64,6 +64,8 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
     query += [("cachefrom", name) for name in options.get("cache_from", ())]
     if platform := options.get("platform"):
         query.append(("platform", str(platform)))
+    if (lock := options.get("lock", "none")) != "none":
+        query.append(("lock", str(lock)))
     query += [(name, "1") for key, name in (("no_cache", "nocache"), ("pull", "pull")) if options.get(key)]
     return query
 

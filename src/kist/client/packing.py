@@ -5,6 +5,7 @@ import stat
 
 from kist.client.tarhead import DIRECTORY, END, FILE, LINK, header, padding
 from kist.errors import InvalidInput, NotFound
+from kist.spec.lockname import lock_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" =
     """
     if not os.path.isdir(directory):
         raise NotFound(f"unable to prepare context: path {directory!r} not found", hint="name the directory to build")
-    needed = {_IGNORE_NAME, os.path.normpath(dockerfile)}
+    needed = {_IGNORE_NAME, os.path.normpath(dockerfile), os.path.normpath(lock_path(dockerfile))}
     try:
         text = _read_ignore(directory)
         if piped is not None:

@@ -1,7 +1,10 @@
 """What ``build`` and ``bootstrap`` are told."""
 
+from typing import Literal
+
 import msgspec
 
+from kist.errors import InvalidInput
 from kist.spec.container import NetworkMode
 from kist.spec.resources import Resources
 
@@ -25,6 +28,21 @@ class StepOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 USUAL_STEPS = StepOptions()
+LockUse = Literal["none", "auto", "locked", "update"]
+
+
+def lock_use(text: str) -> LockUse:
+    """What a build does with its lock, by its word; empty for nothing.
+
+    Raises:
+        InvalidInput: there is no such word.
+    """
+    match text:
+        case "" | "none":
+            return "none"
+        case "auto" | "locked" | "update":
+            return text
+    raise InvalidInput(f"unknown use of a lock: {text!r}", hint="it is none, auto, locked or update")
 
 
 class Secret(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,6 +86,9 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         cache_from: images whose steps are taken for those of this build where they are the same.
         steps: what its commands have.
         secrets, ssh: what the caller has for ``RUN --mount``; they stay the caller's, who is asked for them.
+        lock: ``auto`` takes the images of the lock beside the Dockerfile, tells what packages are other ones, and adds
+            to it what is new; ``locked`` fails where something is not as in it; ``update`` makes it anew; ``none``
+            leaves it alone. Whoever has the directory writes the file.
     """
 
     dockerfile: str = "Dockerfile"
@@ -82,6 +103,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: StepOptions = USUAL_STEPS
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[SshAgent, ...] = ()
+    lock: LockUse = "none"
 
 
 class BootstrapOptions(msgspec.Struct, frozen=True, omit_defaults=True):

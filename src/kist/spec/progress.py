@@ -73,6 +73,13 @@ class Warned(msgspec.Struct, frozen=True, tag="warned"):
     text: str
 
 
+class LockRenewed(msgspec.Struct, frozen=True, tag="lock-renewed"):
+    """What a build's lock is to be from now on; whoever has the context writes it to ``path`` in that."""
+
+    path: str
+    text: str
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The last event of a success: the image's id, and the names that it has got."""
 
@@ -89,4 +96,4 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     exit_code: int = 1
 
 
-Event = StepStarted | StepRuns | StepOutput | StepProgress | StepFinished | Warned | Finished | Failed
+Event = StepStarted | StepRuns | StepOutput | StepProgress | StepFinished | Warned | LockRenewed | Finished | Failed

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kist.cli.option import Arguments
     from kist.client.jobs import Event, Show
 
+_LOCK_USES = (("locked", "locked"), ("update_lock", "update"), ("no_lock", "none"))
 _LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
 
 
@@ -28,6 +29,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
 
 def _build(context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]") -> int:
     from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
+    from kist.client.lockfile import LockKeeper  # noqa: PLC0415 - the same
     from kist.client.packing import pack  # noqa: PLC0415 - the same
     from kist.client.upload import body_of  # noqa: PLC0415 - the same
 
@@ -35,16 +37,43 @@ def _build(context: "Context", arguments: "Arguments", session: "list[tuple[str,
     if arguments.text("file") == "-":
         return _with_piped(context, arguments)
     if _is_remote(source):
-        query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), ("remote", source), *session]
+        query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), *_lock(arguments, "none")]
+        query += [("remote", source), *session]
         return make(context, arguments, lambda show: jobs.build(wire, query, (), show))
     if source == "-":
         if os.isatty(0):
             raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
-        query = _query(context, arguments, arguments.text("file") or "Dockerfile") + session
+        query = [
+            *_query(context, arguments, arguments.text("file") or "Dockerfile"),
+            *_lock(arguments, "none"),
+            *session,
+        ]
         return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show))
     dockerfile = dockerfile_in(source, arguments.text("file"))
-    archive, query = pack(source, dockerfile), _query(context, arguments, dockerfile) + session
-    return make(context, arguments, lambda show: jobs.build_directory(wire, query, source, archive, show))
+    archive, query = pack(source, dockerfile), [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
+    quiet = arguments.flag("quiet")
+
+    def work(show: "Show") -> "Event":
+        keeper = LockKeeper(source, dockerfile, show, lambda text: None if quiet else context.note(text))
+        return jobs.build_directory(wire, query, source, archive, keeper)
+
+    return make(context, arguments, work)
+
+
+def _lock(arguments: "Arguments", usual: str = "auto") -> "list[tuple[str, str]]":
+    """What is done with the lock beside the Dockerfile; ``usual`` where no option says.
+
+    Raises:
+        InvalidInput: two of them contradict each other, or there is no place to write a lock to.
+    """
+    asked = [word for key, word in _LOCK_USES if arguments.flag(key)]
+    if len(asked) > 1:
+        raise InvalidInput("--locked, --update-lock and --no-lock contradict each other", hint="say one of them")
+    use = asked[0] if asked else usual
+    if use == "update" and usual == "none":
+        raise InvalidInput("--update-lock writes beside the Dockerfile, which is no file of a directory here",
+                           hint="build a directory")  # fmt: skip
+    return [("lock", use)] if use != "none" else []
 
 
 def _with_piped(context: "Context", arguments: "Arguments") -> int:
@@ -63,7 +92,7 @@ def _with_piped(context: "Context", arguments: "Arguments") -> int:
             hint="fetch it, and build its directory",
         )
     _check_directory(source)
-    query = _query(context, arguments, PIPED)
+    query = [*_query(context, arguments, PIPED), *_lock(arguments, "none")]
     return make(
         context, arguments, lambda show: jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show)
     )
@@ -190,6 +219,9 @@ COMMAND = Command(
         Option("--target", "Stage to build (default: the last)", "STAGE"),
         Option("--no-cache", "Run every step"),
         Option("--label", "Label of the image", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment),
+        Option("--locked", "Fail where something is not as in kist.lock"),
+        Option("--update-lock", "Write kist.lock anew, with the images and packages of now"),
+        Option("--no-lock", "Neither read nor write kist.lock"),
         QUIET,
         PROGRESS,
         *build_given.OPTIONS,
@@ -197,7 +229,9 @@ COMMAND = Command(
     ),
     about="PATH is the directory that COPY and ADD see, without what its .dockerignore leaves out; - reads a tar "
     "archive of it from standard input. A URL is fetched by the engine: of a Dockerfile, an archive, or a Git "
-    "repository (URL.git#REF:DIRECTORY).",
+    "repository (URL.git#REF:DIRECTORY). The first build of a directory writes kist.lock beside the Dockerfile: its "
+    "images, and the packages that its RUNs install. Later builds take these images, and tell when packages are "
+    "other ones.",
     examples=(
         "kist build -t plotter .",
         "kist build -f docker/Dockerfile.test --target test .",

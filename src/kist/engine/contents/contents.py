@@ -8,7 +8,7 @@ from kist.inventory.layers import LayerPackages, Merged, merge
 from kist.inventory.purl import purl
 from kist.spec.digest import Digest
 from kist.spec.image import History, Layer
-from kist.spec.package import FoundPackage, ImagePackages, Step
+from kist.spec.package import FoundPackage, ImagePackages, Package, Step
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
 from kist.store import Store
@@ -54,6 +54,18 @@ class Contents:
         """The packages of a stack of layers, from the lowest up, of which there need be no image."""
         known = self._packages_of(layers, [layer.diff_id for layer in layers])
         return merge(known[layer.diff_id] for layer in layers)
+
+    def brought(self, below: Sequence[Layer], layer: Layer) -> tuple[Package, ...]:
+        """The packages that a layer adds to those below it, also in another version.
+
+        What is below is looked at only where the layer says anything of packages.
+        """
+        own = self._packages_of([layer], [layer.diff_id])[layer.diff_id]
+        if not own.files:
+            return ()
+        before = {each.package.identity for each in self.of_layers(below).packages}
+        after = self.of_layers((*below, layer)).packages
+        return tuple(each.package for each in after if each.package.identity not in before)
 
     def _packages_of(self, layers: Sequence[Layer], diff_ids: Sequence[Digest]) -> dict[Digest, LayerPackages]:
         kept = self._store.inventories.packages(diff_ids, FORMAT)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kist.errors import InvalidInput, Unsupported
-from kist.spec.build import BuildOptions, StepOptions
+from kist.spec.build import BuildOptions, StepOptions, lock_use
 from kist.spec.docker.resources import read_resources, write_resources
 from kist.spec.json import decode, encode
 from kist.spec.platform import Platform
@@ -54,6 +54,7 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
         pull=_flag(get("pull")),
         cache_from=_read_list(get_all("cachefrom"), "cachefrom"),
         steps=_read_steps(get, get_all),
+        lock=lock_use(get("lock")),
     )
 
 

@@ -6,6 +6,7 @@ from kist.spec.progress import (
     Event,
     Failed,
     Finished,
+    LockRenewed,
     StepFinished,
     StepOutput,
     StepProgress,
@@ -28,7 +29,7 @@ def write_build_event(event: Event) -> list[dict[str, Any]]:
             return [{"stream": text}]
         case StepRuns(container=container):
             return [{"stream": f" ---> Running in {_short(container)}\n"}]
-        case StepProgress():
+        case StepProgress() | LockRenewed():
             return []
         case StepFinished():
             return _write_step_finished(event)
@@ -77,7 +78,7 @@ def write_pull_event(event: Event) -> list[dict[str, Any]]:
             return [{"status": "Working", "progressDetail": {"current": done, "total": total}, "id": identity}]
         case StepFinished(id=identity):
             return [{"status": "Complete", "progressDetail": {}, "id": identity}]
-        case StepRuns():
+        case StepRuns() | LockRenewed():
             return []
         case StepOutput(text=text) | Warned(text=text):
             return [{"status": text.rstrip("\n")}]

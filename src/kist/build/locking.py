@@ -1,0 +1,218 @@
+"""A build with its lock: which images it takes, and what the packages that its RUNs install are held against.
+
+The digests of a lock are taken before the first step; packages are compared when all steps are done, from the layers
+that they made, so nothing is different for a step that a lock knows.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from kist.build import describe
+from kist.build.plan import Plan, Run
+from kist.build.result import Result
+from kist.errors import Conflict, KistError, NotFound
+from kist.spec.build import LockUse
+from kist.spec.dockerfile import Dockerfile
+from kist.spec.image import Layer
+from kist.spec.interface import Progress
+from kist.spec.lockfile import Lock, LockedImage, LockedStep, format_lock, parse_lock
+from kist.spec.package import Package
+from kist.spec.progress import LockRenewed, Warned
+from kist.spec.summary import Image
+
+if TYPE_CHECKING:
+    from kist.engine.engine import Engine
+
+_MOST_TOLD = 8
+_LONGEST_TOLD = 60
+
+
+class Locking:
+    """The lock of one build.
+
+    Args:
+        engine: has the images, and reads what is in layers.
+        text: of the lock that there is; None where there is none.
+        path: where it lies in the context, for messages.
+        use: what is to be done with it.
+        platform: that the build is for.
+
+    Raises:
+        NotFound: there has to be a lock, and there is none.
+        ParseError, InvalidInput: it cannot be read.
+    """
+
+    def __init__(self, engine: "Engine", text: str | None, path: str, use: LockUse, platform: str) -> None:
+        self._engine = engine
+        self._path = path
+        self._use = use
+        self._platform = platform
+        self._text = text
+        if use == "locked" and text is None:
+            raise NotFound(f"--locked needs a lock, and there is no {path}", hint="kist build writes one")
+        is_read = text is not None and use in {"auto", "locked"}
+        self._old = parse_lock(text or "", path) if is_read else Lock()
+        self._images: dict[str, LockedImage] = {}
+        self._notes: list[str] = []
+        self._new: Lock | None = None
+
+    def image(self, name: str) -> Image | None:
+        """The image that the lock has for a name; None where it has none.
+
+        Raises:
+            NotFound: it is not here.
+            Conflict: nothing may be taken that is not in the lock.
+        """
+        locked = next((each for each in self._old.images if (each.name, each.platform) == self._key(name)), None)
+        if locked is None:
+            if self._use == "locked":
+                raise Conflict(f"{self._path} has no image for {name}", hint="kist build adds it")
+            return None
+        same = [each for each in self._engine.images() if locked.id == each.id or locked.digest == each.manifest]
+        if not same:
+            raise NotFound(
+                f"the image of {name} that {self._path} names is not here: {locked.id}",
+                hint=f"load it ({name}@{locked.digest}), or take the {name} of now with kist build --update-lock",
+            )
+        found = self._engine.catalogue.to_run(same[0].id)
+        self._look_at_now(name, found)
+        return found
+
+    def _look_at_now(self, name: str, taken: Image) -> None:
+        """Note where the name means another image by now, for whoever has just made that."""
+        try:
+            now = self._engine.catalogue.get(name)
+        except KistError:
+            return  # the name is gone; the image is not
+        if now.id != taken.id:
+            self._notes.append(
+                f"{name} is another image now ({now.id.short}); that of the lock is taken ({taken.id.short}), "
+                "kist build --update-lock takes the new one"
+            )
+
+    def note_image(self, name: str, image: Image) -> None:
+        """Take notice of an image that the build uses."""
+        self._images[name] = LockedImage(*self._key(name), image.manifest, image.id)
+
+    def _key(self, name: str) -> tuple[str, str]:
+        return name, self._platform
+
+    def settle(self, dockerfile: Dockerfile, plan: Plan, results: Mapping[str, Result], progress: Progress) -> None:
+        """Hold the packages that the steps have installed against the lock, and see what is to be in it now.
+
+        Raises:
+            Conflict: there is something else in them, and nothing else may be.
+        """
+        if self._use == "none":
+            return
+        for note in self._notes:
+            progress(Warned(f"{self._path}: {note}"))
+        known = {step.key: step for step in self._old.steps}
+        made = self._steps(dockerfile, plan, results)
+        drifted = [line for step in made if step.key in known for line in _drift(known[step.key], step)]
+        if self._use == "locked":
+            drifted += [
+                f"{_named(step)}: it is not in the lock" for step in made if step.key not in known and step.packages
+            ]
+        if drifted and self._use == "locked":
+            raise Conflict(
+                "\n  ".join([f"the packages are not those of {self._path}:", *_shortened(drifted)]),
+                hint="if they are right, kist build --update-lock renews it",
+            )
+        for line in drifted:
+            progress(Warned(f"{self._path}: {line}"))
+        self._new = self._merged(dockerfile, made, known)
+
+    def _steps(self, dockerfile: Dockerfile, plan: Plan, results: Mapping[str, Result]) -> list[LockedStep]:
+        """The RUNs of the build with what they have installed; those that installed nothing too."""
+        found = []
+        seen: dict[tuple[str, str], int] = {}
+        for step in plan.steps:
+            if not isinstance(step.action, Run) or step.id not in results:
+                continue
+            stage = dockerfile.stages[int(step.id.partition(".")[0])].name
+            count = seen[stage, step.title] = seen.get((stage, step.title), 0) + 1
+            title = step.title if count == 1 else f"{step.title} # {count}"
+            own, below = results[step.id].layers, results[step.requires[0]].layers
+            packages = self._brought(below, own[-1]) if len(own) > len(below) else ()
+            found.append(LockedStep(stage, title, tuple(sorted({spelled(each) for each in packages}))))
+        return found
+
+    def _brought(self, below: tuple[Layer, ...], layer: Layer) -> tuple[Package, ...]:
+        return self._engine.insight.contents.brought(below, layer)
+
+    def _merged(
+        self, dockerfile: Dockerfile, made: list[LockedStep], known: Mapping[tuple[str, str], LockedStep]
+    ) -> Lock:
+        """What the lock is from now on: what it had stays as it was, what is new comes in, what is gone goes.
+
+        A stage that this build did not need keeps its steps, as long as the Dockerfile has them.
+        """
+        images = {(each.name, each.platform): each for each in self._old.images}
+        for image in self._images.values():
+            images.setdefault((image.name, image.platform), image)
+        current = {step.key: known.get(step.key, step) for step in made}
+        titles = {
+            (stage.name, describe.one_line(each.text)) for stage in dockerfile.stages for each in stage.instructions
+        }
+        kept = [step for step in self._old.steps if step.key in current or (step.stage, _plain(step.run)) in titles]
+        order = {stage.name: number for number, stage in enumerate(dockerfile.stages)}
+        missing = [step for step in current.values() if step.key not in {each.key for each in kept}]
+        places = {key: number for number, key in enumerate(current)}
+        steps = sorted([*kept, *missing], key=lambda each: (order.get(each.stage, len(order)), places.get(each.key, 0)))
+        told = tuple(step for step in steps if step.packages)
+        return Lock(tuple(images.values()), self._old.sources, told)
+
+    def tell(self, progress: Progress) -> None:
+        """Tell the text of the lock, where it is another one now."""
+        if self._new is None or self._use == "locked" or (self._text is None and self._new == Lock()):
+            return
+        text = format_lock(self._new)
+        if text != self._text:
+            progress(LockRenewed(self._path, text))
+
+
+def spelled(package: Package) -> str:
+    """A package as a lock has it: ``deb:curl:amd64=7.88.1-10``."""
+    architecture = f":{package.architecture}" if package.architecture else ""
+    return f"{package.type}:{package.name}{architecture}={package.version}"
+
+
+def _plain(run: str) -> str:
+    """The instruction without the number that tells the second one of the same words."""
+    head, mark, number = run.rpartition(" # ")
+    return head if mark and number.isdigit() else run
+
+
+def _named(step: LockedStep) -> str:
+    return step.run if len(step.run) <= _LONGEST_TOLD else step.run[: _LONGEST_TOLD - 1] + "…"
+
+
+def _drift(locked: LockedStep, found: LockedStep) -> list[str]:
+    """How a step's packages are not those of the lock, one line for each."""
+    gone, come = (
+        _by_name(set(one.packages) - set(other.packages)) for one, other in ((locked, found), (found, locked))
+    )
+    lines = []
+    for name in sorted({*gone, *come}):
+        old, new = " and ".join(gone.get(name, ())), " and ".join(come.get(name, ()))
+        if old and new:
+            lines.append(f"{name} is {new}, not {old}")
+        else:
+            lines.append(f"{name} {new} is installed too" if new else f"{name} {old} is not installed any more")
+    return [f"{_named(locked)}: {line}" for line in _shortened(lines)]
+
+
+def _by_name(packages: set[str]) -> dict[str, list[str]]:
+    """Versions by name; of some ecosystems several are installed at once."""
+    found: dict[str, list[str]] = {}
+    for each in sorted(packages):
+        name, _, version = each.rpartition("=")
+        found.setdefault(name, []).append(version)
+    return found
+
+
+def _shortened(lines: Iterable[str]) -> list[str]:
+    all_of_them = list(lines)
+    more = len(all_of_them) - _MOST_TOLD
+    return [*all_of_them[:_MOST_TOLD], f"and {more} more"] if more > 0 else all_of_them

@@ -1,0 +1,52 @@
+"""The lock of a build, written beside its Dockerfile by who has that; the engine says what is to be in it."""
+
+import os
+
+from kist.client.part import PartFile
+from kist.spec.lockname import lock_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kist.client.jobs import Event, Show
+
+
+class LockKeeper:
+    """Passes events on, and writes the lock that one of them brings once the build has ended well.
+
+    Args:
+        directory: the context.
+        dockerfile: its path in that. Where the lock lies is decided here: an engine elsewhere has no say in it.
+        show: takes all events.
+        note: told in one line that the lock was written.
+    """
+
+    def __init__(
+        self, directory: str, dockerfile: str, show: "Show", note: "Callable[[str], None] | None" = None
+    ) -> None:
+        self._directory = directory
+        self._path = lock_path(dockerfile)
+        self._show = show
+        self._note = note
+
+    def __call__(self, event: "Event") -> None:
+        """Take an event."""
+        self._show(event)
+        if event["type"] == "lock-renewed":
+            self._write(self._path, str(event["text"]))
+
+    def _write(self, path: str, text: str) -> None:
+        """A directory that cannot be written is no failure of the build, which has no need of the file."""
+        target = os.path.join(self._directory, path)
+        news = "renewed" if os.path.exists(target) else "written: keep it with the Dockerfile"
+        try:
+            with PartFile(target) as file:
+                data = text.encode()
+                while data:
+                    data = data[os.write(file.fd, data) :]
+        except OSError as error:
+            self._show({"type": "warned", "text": f"{path} cannot be written: {error.strerror} ({target})"})
+            return
+        if self._note:
+            self._note(f"{path} {news}")
