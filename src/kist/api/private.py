@@ -12,6 +12,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from kist.api import event_loop
 from kist.api.places import HANDED
 from kist.engine import in_process
 from kist.engine.policy import peers
@@ -49,7 +50,7 @@ def serve(data_root: str, run_root: str, line: socket.socket, entry: Entry) -> N
             return  # it died just now, and the number may be another's
         with in_process.begin(data_root, run_root, entry) as engine:
             log_to(os.path.join(run_root, "engine.log"))
-            asyncio.run(_serve(engine, line, life))
+            event_loop.run(_serve(engine, line, life))
     finally:
         os.close(life)
 

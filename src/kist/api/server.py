@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from kist.api import event_loop
 from kist.api.activation import READY, STOPPING, Manager
 from kist.api.listener import Listener, listener_at
 from kist.api.places import Inherited, Place
@@ -72,7 +73,7 @@ def serve(
             listeners = [listening.enter_context(listener_at(each)) for each in where]
             lock.tell_pid()
             engine.spawner.start()  # while the event loop is made, so that the first container need not wait for it
-            asyncio.run(_serve(engine, listeners, manager, ready_fd, entry, tell))
+            event_loop.run(_serve(engine, listeners, manager, ready_fd, entry, tell))
 
 
 def _log_to(path: str) -> None:
