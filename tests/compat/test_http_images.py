@@ -212,7 +212,7 @@ def test_several_platforms_are_those_of_which_one_must_fit(server: Server, label
     archive = server.ask("GET", path)
     assert archive.status == 200
     loaded = server.ask("POST", "/images/load?quiet=0&platform=linux/amd64", raw=archive.body)
-    assert loaded.lines == [{"stream": f"Loaded image: {NAME}:labelled\n"}]  # the name that it has here
+    assert loaded.lines == [{"stream": f"Loaded image ID: {labelled}\n"}], "it was saved by its id"
 
 
 # removal, commit

@@ -83,7 +83,7 @@ def _split(words: "Sequence[str]") -> "tuple[str, Sequence[str]]":
         return first, words[1:]
     verb = f"{first} {words[1]}"
     if verb not in NAMES:
-        raise _unknown(verb, [name for name in NAMES if name.startswith(first + " ")], first)
+        raise _unknown(words[1], [name.partition(" ")[2] for name in NAMES if name.startswith(first + " ")], first)
     return verb, words[2:]
 
 
@@ -91,7 +91,9 @@ def _unknown(verb: str, known: "Sequence[str]", group: str = "") -> UsageError:
     from kist.cli.suggest import nearest  # noqa: PLC0415 - for mistakes only
 
     near = nearest(verb, known)
-    return UsageError(f"unknown command {verb!r}", command=group, hint=f"did you mean 'kist {near}'?" if near else "")
+    before = f"{group} " if group else ""
+    hint = f"did you mean 'kist {before}{near}'?" if near else ""
+    return UsageError(f"unknown command {before + verb!r}", command=group, hint=hint)
 
 
 def _help(context: Context, verbs: "Sequence[str]") -> int:

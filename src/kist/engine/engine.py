@@ -54,7 +54,7 @@ from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
 from kist.spec.stats import Sample
-from kist.spec.summary import Image, Info, RemovedImage, Version
+from kist.spec.summary import Image, Info, LoadedImage, RemovedImage, Version
 from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, SystemPruned, VolumeUsage
 from kist.spec.volume import Volume, VolumeOptions
 
@@ -116,7 +116,11 @@ class Engine(Parts):
 
     def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
         """Take in the images of a docker-save or OCI archive."""
-        return self.catalogue.load(source, Platform.parse(platform) if platform else None)
+        return tuple(each.image for each in self.load_named(source, platform=platform))
+
+    def load_named(self, source: BinaryIO, *, platform: str = "") -> tuple[LoadedImage, ...]:
+        """The same, with the names that the images bear in the archive."""
+        return self.catalogue.load_named(source, Platform.parse(platform) if platform else None)
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""

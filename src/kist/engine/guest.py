@@ -33,7 +33,7 @@ from kist.spec.owner import Owner
 from kist.spec.patterns import check_quick
 from kist.spec.reference import Reference
 from kist.spec.resources import Resources
-from kist.spec.summary import Image
+from kist.spec.summary import Image, LoadedImage
 from kist.spec.usage import VolumeUsage
 from kist.spec.volume import Volume, VolumeOptions
 
@@ -313,10 +313,10 @@ class GuestEngine(Engine):
         self._guest.rights.check("load", "import")
         return super().import_image(source, reference, config=config, message=message, platform=platform)
 
-    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
+    def load_named(self, source: BinaryIO, *, platform: str = "") -> tuple[LoadedImage, ...]:
         """Take in the images of an archive."""
         self._guest.rights.check("load", "load")
-        return super().load(source, platform=platform)
+        return super().load_named(source, platform=platform)
 
     def commit_config(
         self,

@@ -15,7 +15,7 @@ from kist.image.members import Member
 from kist.spec.digest import Digest
 from kist.spec.image import parse_manifest
 from kist.spec.platform import Platform
-from kist.spec.summary import Image
+from kist.spec.summary import Image, LoadedImage
 from kist.store import BlobWriter, Store
 
 
@@ -32,11 +32,11 @@ class _Tee:
         return data
 
 
-def load_archive(store: Store, stream: BinaryIO, host: Platform, owner: int = 0) -> tuple[Image, ...]:
+def load_archive(store: Store, stream: BinaryIO, host: Platform, owner: int = 0) -> tuple[LoadedImage, ...]:
     """Keep all images of an archive for a user; the records are the last that is written."""
     with store.writing(), ExitStack() as stack:
         archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host)
-        return tuple(_keep(store, image, owner) for image in archived)
+        return tuple(LoadedImage(_keep(store, image, owner), image.references) for image in archived)
 
 
 def unpack_tree(store: Store, stream: BinaryIO, key: str) -> tuple[Digest, int, int]:

@@ -34,7 +34,7 @@ from kist.spec.image import (
 from kist.spec.owner import FIRST_SCOPE, whose
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
-from kist.spec.summary import Image, ImageManifest, RemovedImage
+from kist.spec.summary import Image, ImageManifest, LoadedImage, RemovedImage
 from kist.store import Store, Without
 
 
@@ -248,6 +248,10 @@ class Images:
         return True
 
     def load(self, stream: BinaryIO, platform: Platform | None = None) -> tuple[Image, ...]:
+        """Keep all images of an archive: ``load_named``, without the names."""
+        return tuple(each.image for each in self.load_named(stream, platform))
+
+    def load_named(self, stream: BinaryIO, platform: Platform | None = None) -> tuple[LoadedImage, ...]:
         """Keep all images of an archive (docker-save or OCI layout, compressed or not).
 
         A name that another image had moves to the one that is loaded. Of an image for several platforms the one for
@@ -262,13 +266,14 @@ class Images:
         from kist.engine.image_files import load_archive  # noqa: PLC0415 - see the top of this file
 
         before = {image.id: image.manifest for image in self.list()}
-        images = load_archive(self._store, stream, platform or self._host, self._owner)
+        loaded = load_archive(self._store, stream, platform or self._host, self._owner)
+        images = [each.image for each in loaded]
         self._store.flush_soon()
         for image in images:
             self._events.image("load", image, _first_name(image), owner=self._owner)
         if any(before.get(image.id, image.manifest) != image.manifest for image in images):
             self._store.collect()  # layers that are compressed in another way now
-        return images
+        return loaded
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, platform: Platform | None = None) -> None:
         """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names."""

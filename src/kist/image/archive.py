@@ -36,6 +36,7 @@ CONTAINERD_NAME = "io.containerd.image.name"
 OCI_NAME = "org.opencontainers.image.ref.name"
 _LAYER_TYPES = {"": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
 _DEEPEST_INDEX = 4
+_OF_A_TREE = "of a tar of a file tree, as `export` writes it, `kist import FILE NAME` makes an image"
 
 
 class DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
@@ -81,14 +82,18 @@ def read_archive(stream: BinaryIO, open_sink: Callable[[], Sink], host: Platform
     docker = members.get("manifest.json")
     index = members.get("index.json")
     if docker is not None:
-        entries = json.decode(docker.read("manifest.json"), tuple[DockerEntry, ...], what="manifest.json")
+        entries = _entries(docker.read("manifest.json"))
         return tuple(_from_docker(members, entry, index, host) for entry in entries)
     if index is not None:
         return _from_layout(members, index, host)
-    raise InvalidInput(
-        "this is no archive of images: it has neither manifest.json nor index.json",
-        hint="an archive is made by `save`; a plain file tree is taken by `import`",
-    )
+    raise InvalidInput("this is no archive of images: it has neither manifest.json nor index.json", hint=_OF_A_TREE)
+
+
+def _entries(text: bytes) -> tuple[DockerEntry, ...]:
+    try:
+        return json.decode(text, tuple[DockerEntry, ...], what="manifest.json")
+    except InvalidInput as error:  # a tree may well have a file of that name, of a web page for one
+        raise InvalidInput(f"this is no archive of images: {error}", hint=_OF_A_TREE) from None
 
 
 def _from_docker(members: Members, entry: DockerEntry, index: Member | None, host: Platform) -> ArchivedImage:

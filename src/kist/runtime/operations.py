@@ -169,12 +169,12 @@ def root_read_only(context: Context) -> None:  # noqa: ARG001
 # mounts on it
 
 
-def mount(context: Context, type: str, target: str, flags: int, data: str = "", mode: int = 0o755) -> None:  # noqa: A002, ARG001
-    """Mount a new file system; the mount point is made where it is missing."""
-    place = _mount_point(target, directory=True, mode=mode)
+def mount(context: Context, type: str, target: str, flags: int, data: str = "", source: str = "") -> None:  # noqa: A002, ARG001
+    """Mount a new file system, called as its type is unless by ``source``; a missing mount point is made."""
+    place = _mount_point(target, directory=True)
     try:
         os.fchdir(place)
-        mounts.mount(type, ".", type, flags, data or None)
+        mounts.mount(source or type, ".", type, flags, data or None)
     except OSError as error:
         raise OSError(error.errno, error.strerror, target) from error
     finally:

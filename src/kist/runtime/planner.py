@@ -384,7 +384,8 @@ def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
             yield "attach", {"slot": "dev" if devices else mount.target, "target": mount.target}
         else:
             flags, data = split_options(mount.options)
-            yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data}
+            named = {} if mount.source in {"", mount.type} else {"source": mount.source}
+            yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data} | named
         if mount.target == "/dev":
             if spec.linux.confined:
                 for target, _ in _bound_devices(spec):

@@ -46,6 +46,16 @@ class RemovedImage(msgspec.Struct, frozen=True):
     size: int = 0
 
 
+class LoadedImage(msgspec.Struct, frozen=True):
+    """An image that came out of an archive, and the full names that it bears there, in the archive's order.
+
+    It may have other names here, and need not have got all of these: others' names stay theirs.
+    """
+
+    image: Image
+    names: tuple[str, ...] = ()
+
+
 class Version(msgspec.Struct, frozen=True):
     """Versions of the engine and what it stands on."""
 

@@ -163,6 +163,11 @@ def test_compressed_layers_are_kept_as_they_are(tar, entry):
 
 BAD = {
     "no archive of images": ([("etc/passwd", b"x")], InvalidInput, "neither manifest.json nor index.json"),
+    "a tree with a file of that name": (
+        [("manifest.json", b"{}")],
+        InvalidInput,
+        "no archive of images.*manifest.json",
+    ),
     "bad json": ([("manifest.json", b"[{")], InvalidInput, "manifest.json"),
     "missing layer": ([("c.json", config_of(LAYER)), docker_entry("c.json", "l.tar")], Corrupt, r"lacks l\.tar"),
     "missing config": ([docker_entry("c.json")], Corrupt, r"lacks c\.json"),

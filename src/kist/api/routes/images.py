@@ -21,7 +21,7 @@ from kist.spec.docker.platforms import read_platform
 from kist.spec.image import ContainerConfig
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
-from kist.spec.summary import Image
+from kist.spec.summary import Image, LoadedImage
 
 if TYPE_CHECKING:
     from kist.engine import Engine
@@ -188,15 +188,16 @@ def _platform(call: Call) -> str:
 async def load(call: Call) -> StreamResponse:
     """Keep the images of an archive."""
     platform = _platform(call)
-    images = await with_upload(call, lambda body: call.engine.load(body, platform=platform))
+    loaded = await with_upload(call, lambda body: call.engine.load_named(body, platform=platform))
     if call.wants_values:
-        return call.reply_value(images)
-    return call.reply_lines({"stream": line} for image in images for line in _loaded(image))
+        return call.reply_value(tuple(each.image for each in loaded))
+    return call.reply_lines({"stream": line} for line in _told_of(loaded))
 
 
-def _loaded(image: Image) -> list[str]:
-    names = [Reference.parse(name).familiar for name in image.references]
-    return [f"Loaded image: {name}\n" for name in names] or [f"Loaded image ID: {image.id}\n"]
+def _told_of(loaded: Sequence[LoadedImage]) -> list[str]:
+    """The names that were in the archive; where there was none, ids."""
+    names = [Reference.parse(name).familiar for each in loaded for name in each.names]
+    return [f"Loaded image: {name}\n" for name in names] or [f"Loaded image ID: {each.image.id}\n" for each in loaded]
 
 
 async def create(call: Call) -> StreamResponse:

@@ -171,7 +171,7 @@ def _match_volume(container: Container, value: str) -> bool:
 def _match_port(
     name: str, ports_of: Callable[[Container], Iterable[tuple[int, str]]]
 ) -> Callable[[Container, str], bool]:
-    """A matcher of ports in the container: number and protocol, whether it runs or not."""
+    """A matcher of ports, by number and protocol; of a container that does not run, those that it has when it does."""
 
     def match(container: Container, value: str) -> bool:
         first, last, wanted = read_ports(value, name)
@@ -185,9 +185,13 @@ def _exposed(container: Container) -> Iterable[tuple[int, str]]:
 
 
 def _published(container: Container) -> Iterable[tuple[int, str]]:
-    """The ports in the container, as ``8080:80`` publishes its port 80, that were asked for or have been found."""
-    asked = {(each.port, each.protocol) for each in container.options.networking.ports}
-    return asked | {(each.port, each.protocol) for each in container.state.ports}
+    """The machine's ports, as ``8080:80`` publishes its port 8080, that were asked for or have been found.
+
+    So does a Docker Engine filter, whatever its client's documentation shows.
+    """
+    asked = container.options.networking.ports
+    named = {(int(each.host_port), each.protocol) for each in asked if each.host_port.isdecimal()}
+    return named | {(each.host_port, each.protocol) for each in container.state.ports}
 
 
 def _match_exited(container: Container, value: str) -> bool:
