@@ -204,6 +204,9 @@ def test_prune_says_what_it_will_remove(cli: Any, words: tuple[str, ...], warnin
 )
 def test_a_clean_up_that_is_not_understood_removes_nothing(cli: Any, words: tuple[str, ...], said: str) -> None:
     cli.good("create", "--name", "stays", BUSYBOX)
+    asked = cli(*(word for word in words if word != "-f"), stdin=b"y\n")
+    assert said in asked.stderr
+    assert asked.stdout == "", "nobody is asked about what cannot be done"
     done = cli(*words)
     cli.good("rm", "stays")  # it is still there
     assert done.returncode != 0

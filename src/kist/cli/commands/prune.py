@@ -90,10 +90,16 @@ class _Prune:
         return 0
 
 
-def agreed(context: "Context", arguments: "Arguments", warning: str) -> bool:
-    """Whether the user wants it: -f, a dry run, or a yes."""
+def agreed(context: "Context", arguments: "Arguments", warning: str, what: str = "") -> bool:
+    """Whether the user wants it: -f, a dry run, or a yes. Nobody is asked about filters that cannot be.
+
+    Raises:
+        InvalidInput: a filter is unknown to a clean-up of ``what``, or its value cannot be right.
+    """
     if arguments.flag("force") or arguments.flag("dry_run"):
         return True
+    if what and arguments.all("filter") and context.endpoint().roots is not None:
+        _check(what, filters(arguments.all("filter")) or "")
     sys.stdout.write(f"WARNING! {warning}{_SURE}")
     sys.stdout.flush()
     answer = sys.stdin.readline()
@@ -103,9 +109,27 @@ def agreed(context: "Context", arguments: "Arguments", warning: str) -> bool:
     return answer.strip().lower() in {"y", "yes"}
 
 
+def _check(what: str, text: str) -> None:
+    """As Kist's engine reads them; what others know is theirs to say."""
+    import time  # noqa: PLC0415 - for those who are asked
+
+    from kist.spec.docker import prune  # noqa: PLC0415 - the same: it loads msgspec
+
+    now = time.time_ns()
+    match what:
+        case "images":
+            prune.read_image_pruning(text, now)
+        case "volumes":
+            prune.read_volume_pruning(text, now)
+        case "build":
+            prune.read_cache_pruning(text, now, every=False)
+        case _:
+            prune.read_container_pruning(text, now)
+
+
 def prune_containers(context: "Context", arguments: "Arguments") -> int:
     """Remove stopped containers."""
-    if not agreed(context, arguments, f"This will remove {_STOPPED}.\n"):
+    if not agreed(context, arguments, f"This will remove {_STOPPED}.\n", "containers"):
         return 0
     clean_up = _Prune(context, arguments)
     clean_up.containers()
@@ -115,7 +139,7 @@ def prune_containers(context: "Context", arguments: "Arguments") -> int:
 def prune_images(context: "Context", arguments: "Arguments") -> int:
     """Remove images without a name, or all that no container needs."""
     every = arguments.flag("all")
-    if not agreed(context, arguments, f"This will remove {_UNUSED if every else _DANGLING}.\n"):
+    if not agreed(context, arguments, f"This will remove {_UNUSED if every else _DANGLING}.\n", "images"):
         return 0
     clean_up = _Prune(context, arguments)
     clean_up.images(every=every)
@@ -126,7 +150,7 @@ def prune_volumes(context: "Context", arguments: "Arguments") -> int:
     """Remove volumes that no container has."""
     every = arguments.flag("all")
     which = _ANONYMOUS.replace("all anonymous", "all local" if every else "anonymous local")
-    if not agreed(context, arguments, f"This will remove {which}.\n"):
+    if not agreed(context, arguments, f"This will remove {which}.\n", "volumes"):
         return 0
     clean_up = _Prune(context, arguments)
     clean_up.volumes(every=every)
@@ -135,7 +159,7 @@ def prune_volumes(context: "Context", arguments: "Arguments") -> int:
 
 def prune_networks(context: "Context", arguments: "Arguments") -> int:
     """Remove networks that no container is to be on."""
-    if not agreed(context, arguments, f"This will remove {_NETWORKS}.\n"):
+    if not agreed(context, arguments, f"This will remove {_NETWORKS}.\n", "networks"):
         return 0
     _Prune(context, arguments).networks()
     return 0
@@ -144,7 +168,7 @@ def prune_networks(context: "Context", arguments: "Arguments") -> int:
 def prune_build_cache(context: "Context", arguments: "Arguments") -> int:
     """Forget entries of the build cache."""
     every = arguments.flag("all")
-    if not agreed(context, arguments, f"This will remove all{'' if every else ' dangling'} build cache. "):
+    if not agreed(context, arguments, f"This will remove all{'' if every else ' dangling'} build cache. ", "build"):
         return 0
     clean_up = _Prune(context, arguments)
     clean_up.build_cache(every=every, keep=int(arguments.get("keep_storage", 0)))
@@ -160,7 +184,7 @@ def prune_all(context: "Context", arguments: "Arguments") -> int:
     for name, value in given:
         if name not in {"until", "label", "label!"}:
             raise InvalidInput(f"invalid filter '{name}={value}'", hint="the filters are until, label and label!")
-    if not agreed(context, arguments, _warning(given, every=every, volumes=volumes)):
+    if not agreed(context, arguments, _warning(given, every=every, volumes=volumes), "all"):
         return 0
     clean_up = _Prune(context, arguments)
     if arguments.flag("dry_run"):
