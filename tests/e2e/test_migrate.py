@@ -125,6 +125,11 @@ def test_nothing_is_converted_under_what_runs(kist: Cli) -> None:
     assert refused.returncode == 1
     assert "containers run: " in refused.stderr
     assert "kist stop" in refused.stderr
+    identity = kist.good("inspect", "-f", "{{.Id}}", "runs")
+    told = kist.good("system", "migrate", "--storage-driver", "btrfs", "--dry-run")
+    assert "from overlay to btrfs: " in told
+    assert told.splitlines()[-1] == f"before that 1 container would have to be stopped: {identity[:12]}"
+    assert kist.good("inspect", "-f", "{{.State.Running}}", "runs") == "true"
     assert storage(kist) == "overlay"
     kist.good("rm", "-f", "runs")
     with an_engine(Path(kist.directory)):

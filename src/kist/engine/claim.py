@@ -29,8 +29,12 @@ def file_name() -> str:
 
 
 @contextlib.contextmanager
-def unused(data_root: str) -> Iterator[None]:
+def unused(data_root: str, *, running: bool = False) -> Iterator[list[str]]:
     """While no engine has the data root, and none of its containers runs, on whatever machine.
+
+    Args:
+        data_root: the data root.
+        running: containers may run on this machine: for those who only look. Gives their ids.
 
     Raises:
         Conflict: one has it, or one runs, or could run on another machine.
@@ -44,7 +48,7 @@ def unused(data_root: str) -> Iterator[None]:
         )
         run_root = os.fsdecode(os.pread(descriptor, 4096, 0))
         living = [name for name in names_in(os.path.join(data_root, "containers")) if run_root and runs(run_root, name)]
-        if living:
+        if living and not running:
             raise Conflict(
                 f"containers run: {', '.join(name[:12] for name in living)}",
                 hint="kist stop $(kist ps -q) stops them all",
@@ -54,7 +58,7 @@ def unused(data_root: str) -> Iterator[None]:
                 f"{data_root} was used on {host}, too, and nobody sees from here what runs there",
                 hint=_when_to_remove(data_root, host),
             )
-        yield
+        yield living
     finally:
         os.close(descriptor)
 

@@ -62,16 +62,25 @@ Progress = Callable[[str, int, int], None]
 
 
 @contextmanager
-def opened(data_root: str) -> Iterator[Store]:
-    """The store of a data root that nobody else has, or comes to have, in the block.
+def opened(data_root: str, *, running: bool = False) -> Iterator[tuple[Store, list[str]]]:
+    """The store of a data root that nobody else has, or comes to have, in the block, and which containers run.
+
+    Args:
+        data_root: the data root.
+        running: containers may run: for those who only look.
 
     Raises:
-        Conflict: an engine has it, or a container runs.
+        Conflict: an engine has it, or a container runs that may not.
     """
-    with Store(data_root, tried=False) as store, claim.unused(data_root), store.unopened(), store.quiet() as alone:
+    with (
+        Store(data_root, tried=False) as store,
+        claim.unused(data_root, running=running) as living,
+        store.unopened(),
+        store.quiet() as alone,
+    ):
         if not alone:
             raise Conflict(f"{data_root} is in use: something is just written to it", hint="try again in a moment")
-        yield store
+        yield store, living
 
 
 def survey(store: Store, after: str) -> Migration:

@@ -29,12 +29,17 @@ def run(context: "Context", arguments: "Arguments") -> int:
     make_run_root(run_directory)
     rootless.enter(run_directory, data, mounts_too=False)
     os.umask(0o022)
-    with migration.opened(data) as store:
+    with migration.opened(data, running=arguments.flag("dry_run")) as (store, living):
         if store.storage.name == after:
             context.say(f"{data} keeps its files by the storage {after} already")
             return 0
         if arguments.flag("dry_run"):
             context.say(_told(migration.survey(store, after)))
+            if living:
+                context.say(
+                    f"before that {_count(len(living), 'container')} would have to be stopped: "
+                    f"{', '.join(identity[:12] for identity in living)}"
+                )
             return 0
         done = migration.migrate(store, after, lambda what, number, count: context.note(f"{number}/{count} {what}"))
     context.say(f"{data} keeps its files by the storage {after} now, and not by {done.before}")
