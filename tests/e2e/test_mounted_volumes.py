@@ -213,7 +213,8 @@ def test_an_empty_directory_of_the_host_is_filled(volumes: Cli, tmp_path: Path):
 def test_a_directory_that_is_not_there_is_told_at_the_start(volumes: Cli, tmp_path: Path):
     volumes.good("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", f"device={tmp_path}/later", "named")
     said = refused(volumes, "run", "--rm", "-v", "named:/a", BUSYBOX, "true")
-    assert f"bind source path does not exist: {tmp_path}/later" in said
+    assert f"error while mounting volume named: bind source path does not exist: {tmp_path}/later" in said
+    assert "it is the volume's device" in said
     (tmp_path / "later").mkdir()
     assert sh(volumes, "named:/a", "touch /a/x && echo now") == "now"
 

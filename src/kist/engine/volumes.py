@@ -1,6 +1,7 @@
 """The volumes of containers: named, made and filled when a container is created, and counted when one is removed."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -104,6 +105,7 @@ class ContainerVolumes:
 
         Raises:
             Forbidden: one of them is somebody else's by now.
+            NotFound: the directory of the host that one leads to is not there.
         """
         uid = uid_of(owner)
         found = {}
@@ -116,7 +118,9 @@ class ContainerVolumes:
             check_owner(volume, uid)
             if self._store.volumes.ready(volume):
                 _log.warning(_WAS_GONE, name)
-            found[name] = self._store.volumes.source(volume)
+            found[name] = source = self._store.volumes.source(volume)
+            if source.is_host:
+                _check_there(name, source.path)
         return found
 
     def known(self, mounts: Iterable[Mount]) -> dict[str, VolumeSource]:
@@ -178,3 +182,16 @@ def _others(mounts: Iterable[Mount], mode: str, own: Iterable[Mount]) -> list[Mo
         else mount
         for mount in found
     ]
+
+
+def _check_there(name: str, device: str) -> None:
+    """Whoever mounts it could say that the path is not there, and not whose it is: no option names it."""
+    try:
+        os.stat(device)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"error while mounting volume {name}: bind source path does not exist: {device}",
+            hint="it is the volume's device: make the directory, or remove the volume and make it with another",
+        ) from None
+    except OSError:
+        return  # that is for whoever mounts it to tell

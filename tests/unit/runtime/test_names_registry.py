@@ -86,6 +86,16 @@ def test_what_is_being_written_and_what_is_broken_is_nobody(room: Room) -> None:
     assert room.addresses("good") == ["10.1.0.8"]
 
 
+def test_nobody_on_a_network_is_taken_for_the_host(room: Room) -> None:
+    room.enter("front", "4", ["host.docker.internal"], ["10.1.0.66"])
+    room.tell("front", fixed={"host.docker.internal": ["10.1.0.1"]})
+    assert room.addresses("host.docker.internal") == ["10.1.0.1"]
+    assert room.addresses("host.docker.internal.front") == ["10.1.0.66"]
+    # A link is the container's own word.
+    room.tell("front", links={"host.docker.internal": "db"}, fixed={"host.docker.internal": ["10.1.0.1"]})
+    assert room.addresses("host.docker.internal") == ["10.1.0.3"]
+
+
 def test_what_was_known_is_kept_while_the_container_is_removed(room: Room) -> None:
     room.tell("front", fixed={"host.docker.internal": ["10.1.0.1"]})
     assert room.addresses("host.docker.internal") == ["10.1.0.1"]

@@ -169,8 +169,15 @@ class Registry:
         return True
 
     def _arrange(self) -> None:
-        """Make the tables that questions are answered from: the first network that has a name counts."""
+        """Make the tables that questions are answered from: the first network that has a name counts.
+
+        Before them what is fixed, for nobody on a network is to be taken for the host, but for links of its own.
+        """
         self._addresses, self._pointers = {}, {}
+        own = {alias for network in self._networks for alias in network.links}
+        for text, addresses in self.told.get("fixed", {}).items():
+            if text not in own:
+                self._addresses[_wire(text)] = [each for one in addresses if (each := pack(one))]
         for network in self._networks:
             known = names_of(network.entries)
             for alias, target in network.links.items():
@@ -183,8 +190,6 @@ class Registry:
                 for each in entry.reverse:
                     names = [_within(name, network.suffix) for name in entry.names[:1]]
                     self._pointers.setdefault(each, []).extend(names)
-        for text, addresses in self.told.get("fixed", {}).items():
-            self._addresses.setdefault(_wire(text), [each for one in addresses if (each := pack(one))])
 
 
 def names_of(entries: Mapping[str, Entry]) -> dict[bytes, list[bytes]]:
