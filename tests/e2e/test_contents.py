@@ -185,3 +185,62 @@ def test_what_is_attached_goes_with_its_image(small: Cli, tmp_path: Path) -> Non
     small.good("rmi", "mine:1")
     left = [each for root in tmp_path.rglob("blobs/sha256") for each in root.iterdir()]
     assert not any(b"SPDX-2.3" in each.read_bytes() for each in left)
+
+
+def test_a_build_attaches_a_bill_and_where_the_image_is_from(small: Cli, tmp_path: Path) -> None:
+    directory = tmp_path / "c"
+    directory.mkdir()
+    (directory / "Dockerfile").write_text("FROM busybox:test\nARG A=1\nCOPY data /data\nRUN echo $A > /a\n")
+    (directory / "data").write_text("x")
+    options = ("--no-lock", "--sbom", "--provenance", "--build-arg", "SOURCE_DATE_EPOCH=0", "-t", "proved:1")
+    small.good("build", "-q", *options, str(directory))
+    listed = small.good("image", "referrers", "--format", "json", "--no-trunc", "proved:1")
+    attached = {each["ArtifactType"]: each["Digest"] for each in map(json.loads, listed.splitlines())}
+    assert set(attached) == {"application/spdx+json", "application/vnd.in-toto+json"}
+    text = small.good("image", "referrers", "proved:1", attached["application/vnd.in-toto+json"])
+    statement = json.loads(text)
+    image = json.loads(small.good("inspect", "proved:1"))[0]
+    base = json.loads(small.good("inspect", "busybox:test"))[0]
+    assert (statement["_type"], statement["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://slsa.dev/provenance/v1",
+    )
+    [subject] = statement["subject"]
+    assert subject["name"] == "proved:1"
+    assert f"sha256:{subject['digest']['sha256']}" in image["RepoDigests"][0]
+    definition = statement["predicate"]["buildDefinition"]
+    assert definition["externalParameters"]["buildArgs"] == {"SOURCE_DATE_EPOCH": "0"}
+    [used, context] = definition["resolvedDependencies"]
+    assert used["uri"].startswith("pkg:docker/busybox@test?platform=")
+    assert used["digest"]["sha256"] in base["RepoDigests"][0]
+    assert context["name"] == "context"
+    run = statement["predicate"]["runDetails"]
+    assert [each["annotations"]["place"] for each in run["byproducts"]] == ["Dockerfile:3", "Dockerfile:4"]
+    assert "startedOn" not in run["metadata"]
+    small.good("build", "-q", *options, str(directory))
+    assert small.good("image", "referrers", "--format", "json", "--no-trunc", "proved:1") == listed
+    (directory / "data").write_text("y")
+    small.good("build", "-q", *options, str(directory))
+    changed = json.loads(small.good("image", "referrers", "proved:1", _digest_of(small, "proved:1", "in-toto")))
+    assert changed["predicate"]["buildDefinition"]["resolvedDependencies"][1] != context
+
+
+def _digest_of(cli: Cli, image: str, kind: str) -> str:
+    listed = cli.good("image", "referrers", "--format", "json", "--no-trunc", image)
+    return next(row["Digest"] for row in map(json.loads, listed.splitlines()) if kind in row["ArtifactType"])
+
+
+def test_what_is_attached_is_saved_and_loaded_with_the_image(small: Cli, tmp_path: Path) -> None:
+    build(small, tmp_path / "c", "carried:1", "FROM busybox:test\nCOPY data /data\n", data="x")
+    document = small.good("sbom", "--format", "spdx", "carried:1")
+    small.good("sbom", "--format", "cyclonedx", "carried:1")
+    archive, again = tmp_path / "a.tar", tmp_path / "b.tar"
+    small.good("save", "-o", str(archive), "carried:1", "busybox:test")
+    listed = small.good("image", "referrers", "--no-trunc", "carried:1")
+    small.good("rmi", "carried:1")
+    assert "carried:1" in small.good("load", "-i", str(archive))
+    assert small.good("image", "referrers", "--no-trunc", "carried:1") == listed
+    assert small.good("image", "referrers", "carried:1", _digest_of(small, "carried:1", "spdx")) == document
+    assert len(small.good("image", "referrers", "busybox:test").splitlines()) == 1
+    small.good("save", "-o", str(again), "carried:1", "busybox:test")
+    assert again.read_bytes() == archive.read_bytes()

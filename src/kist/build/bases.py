@@ -1,5 +1,6 @@
 """The images that a build begins with or copies from."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kist.build.locking import Locking
@@ -21,6 +22,11 @@ class Bases:
         self._host = host
         self._locking = locking
         self._images: dict[str, Image] = {}
+
+    @property
+    def used(self) -> Mapping[str, Image]:
+        """The images that were asked for so far, by the names that a Dockerfile uses."""
+        return self._images
 
     def image(self, name: str) -> Image:
         """The image of this name.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kist.build.attesting import Attesting
 from kist.build.bases import Bases
 from kist.build.context import Context
 from kist.build.donors import Donors
@@ -72,15 +73,18 @@ def build(
         donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings):
             tell(Warned(warning))
+        attesting = Attesting(options, dockerfile, planned, bases, opened.tree)
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given)
         result = executor.run(planned)
         locking.settle(dockerfile, planned, executor.results, tell)
         base = _base(engine, bases, planned, references)
         if base is not None:
+            attesting.attest(engine, base, executor.results, tell)
             locking.tell(tell)
             return base
         image = _created(engine, planned, result, references)
         note_places(engine.store, image.id, planned, executor.results)
+        attesting.attest(engine, image, executor.results, tell)
         locking.tell(tell)
         return image
 

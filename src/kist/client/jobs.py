@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Show = Callable[[Event], None]
 
 EVENTS = ("Accept", "application/vnd.kist.events+jsonl")
+_FLAGS = (("no_cache", "nocache"), ("pull", "pull"), ("sbom", "sbom"), ("provenance", "provenance"))
 TAR = ("Content-Type", "application/x-tar")
 
 
@@ -66,7 +67,7 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
         query.append(("platform", str(platform)))
     if (lock := options.get("lock", "none")) != "none":
         query.append(("lock", str(lock)))
-    query += [(name, "1") for key, name in (("no_cache", "nocache"), ("pull", "pull")) if options.get(key)]
+    query += [(name, "1") for key, name in _FLAGS if options.get(key)]
     return query
 
 

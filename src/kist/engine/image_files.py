@@ -1,17 +1,20 @@
 """Images from and to archives: load, import, save."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from kist.engine.image_unpack import PackedLayer, unpack_layers, unpacked_size
-from kist.image.archive import ArchivedImage, read_archive
-from kist.image.archive_writer import SavedImage, write_archive
+from kist.image.archive import ArchivedImage, ArchivedReferrer, read_archive
+from kist.image.archive_writer import SavedImage, SavedReferrer, write_archive
 from kist.image.compression import plain
 from kist.image.layers import apply
 from kist.image.members import Member
+from kist.spec import json
+from kist.spec.artifact import EMPTY, Artifact
 from kist.spec.digest import Digest
 from kist.spec.image import parse_manifest
 from kist.spec.platform import Platform
@@ -56,9 +59,19 @@ def save_images(store: Store, images: Sequence[tuple[Image, tuple[str, ...]]], t
     saved = []
     for image, names in images:
         data = store.blobs.read(image.manifest)
-        saved.append(SavedImage(parse_manifest(data), image.manifest, len(data), image.config.platform, names))
+        attached = tuple(_attached(store, image))
+        saved.append(
+            SavedImage(parse_manifest(data), image.manifest, len(data), image.config.platform, names, attached)
+        )
     with store.writing():
         write_archive(saved, store.blobs.open, target.write)
+
+
+def _attached(store: Store, image: Image) -> Iterator[SavedReferrer]:
+    for subject, each in store.referrers.of(image.id):
+        if subject == image.manifest:
+            data = store.blobs.read(each.digest)
+            yield SavedReferrer(json.decode(data, Artifact, what="a referrer"), each.digest, len(data))
 
 
 def nanoseconds(text: str) -> int:
@@ -96,7 +109,18 @@ def _keep(store: Store, image: ArchivedImage, owner: int) -> Image:
         config=image.config,
     )
     store.records.add_image(kept, owner)
+    if store.records.image_owner(config) == owner:  # else anybody could say things about others' images
+        for referrer in image.referrers:
+            _keep_referrer(store, config, referrer)
     return store.records.image(config) or kept
+
+
+def _keep_referrer(store: Store, image: Digest, referrer: ArchivedReferrer) -> None:
+    _commit(store, referrer.content)
+    store.blobs.put(EMPTY)
+    manifest = store.blobs.put(referrer.data)
+    with suppress(sqlite3.IntegrityError):  # the image was removed just now
+        store.referrers.put(image, referrer.artifact, manifest, len(referrer.data))
 
 
 def _commit(store: Store, member: Member) -> None:

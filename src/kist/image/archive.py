@@ -13,6 +13,7 @@ from kist.errors import Corrupt, InvalidInput, NotFound, Unsupported
 from kist.image.compression import detect
 from kist.image.members import Member, Members, Sink
 from kist.spec import json
+from kist.spec.artifact import EMPTY, Artifact, subject_of
 from kist.spec.digest import Digest
 from kist.spec.image import (
     DOCKER_INDEX,
@@ -47,6 +48,14 @@ class DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
     layers: tuple[str, ...] | None = None
 
 
+class ArchivedReferrer(msgspec.Struct, frozen=True):
+    """What is attached to an image: its manifest with the bytes of that, and what it holds."""
+
+    artifact: Artifact
+    data: bytes
+    content: Member
+
+
 class ArchivedImage(msgspec.Struct, frozen=True):
     """One image of an archive.
 
@@ -55,6 +64,7 @@ class ArchivedImage(msgspec.Struct, frozen=True):
         config: the config; its bytes are ``config_data``.
         references: full names.
         layers: the archive's member for each layer of the manifest, from the lowest up.
+        referrers: what is attached to it: of documents, that is of those that hold one thing.
     """
 
     manifest: Manifest
@@ -63,6 +73,7 @@ class ArchivedImage(msgspec.Struct, frozen=True):
     config_data: bytes
     references: tuple[str, ...]
     layers: tuple[Member, ...]
+    referrers: tuple[ArchivedReferrer, ...] = ()
 
 
 def read_archive(stream: BinaryIO, open_sink: Callable[[], Sink], host: Platform) -> tuple[ArchivedImage, ...]:
@@ -83,9 +94,9 @@ def read_archive(stream: BinaryIO, open_sink: Callable[[], Sink], host: Platform
     index = members.get("index.json")
     if docker is not None:
         entries = _entries(docker.read("manifest.json"))
-        return tuple(_from_docker(members, entry, index, host) for entry in entries)
+        return _with_referrers(members, index, [_from_docker(members, entry, index, host) for entry in entries])
     if index is not None:
-        return _from_layout(members, index, host)
+        return _with_referrers(members, index, _from_layout(members, index, host))
     raise InvalidInput("this is no archive of images: it has neither manifest.json nor index.json", hint=_OF_A_TREE)
 
 
@@ -94,6 +105,50 @@ def _entries(text: bytes) -> tuple[DockerEntry, ...]:
         return json.decode(text, tuple[DockerEntry, ...], what="manifest.json")
     except InvalidInput as error:  # a tree may well have a file of that name, of a web page for one
         raise InvalidInput(f"this is no archive of images: {error}", hint=_OF_A_TREE) from None
+
+
+def _with_referrers(
+    members: Members, index: Member | None, images: Sequence[ArchivedImage]
+) -> tuple[ArchivedImage, ...]:
+    """The images with what is attached to them, whether the index lists it itself, or under a tag for each image."""
+    if index is None:
+        return tuple(images)
+    found: dict[Digest, dict[Digest, ArchivedReferrer]] = {}
+    for descriptor in parse_index(index.read("index.json"), what="index.json").manifests:
+        listed: tuple[Descriptor, ...] = (descriptor,)
+        if _is_list(descriptor):
+            nested = members.need_blob(descriptor.digest).read("an index")
+            listed = parse_index(nested, what="a list of referrers").manifests
+        for each in listed:
+            if each.artifact_type and (referrer := _referrer(members, each)) is not None:
+                found.setdefault(referrer.artifact.subject.digest, {})[each.digest] = referrer
+    return tuple(
+        msgspec.structs.replace(image, referrers=tuple(found.get(Digest.of(image.manifest_data), {}).values()))
+        for image in images
+    )
+
+
+def _referrer(members: Members, descriptor: Descriptor) -> ArchivedReferrer | None:
+    """A document about an image; None for what is no such thing, or is not in the archive."""
+    member = members.blob(descriptor.digest)
+    if member is None:
+        return None
+    data = member.read("an artifact")
+    try:
+        artifact = json.decode(data, Artifact, what="an artifact")
+    except InvalidInput:
+        return None
+    if len(artifact.layers) != 1 or artifact.config.digest != Digest.of(EMPTY):
+        return None
+    content = members.need_blob(artifact.layers[0].digest)
+    if content.size != artifact.layers[0].size:
+        raise Corrupt(f"blob {artifact.layers[0].digest} does not have the size that its manifest says")
+    return ArchivedReferrer(artifact, data, content)
+
+
+def _is_list(descriptor: Descriptor) -> bool:
+    """Whether it is the index of what is attached to an image, which is an image for nobody."""
+    return subject_of(descriptor.annotations.get(OCI_NAME, "")) is not None
 
 
 def _from_docker(members: Members, entry: DockerEntry, index: Member | None, host: Platform) -> ArchivedImage:
@@ -121,6 +176,8 @@ def _from_layout(
     top = parse_index(index.read("index.json"), what="index.json")
     groups: dict[str, list[Descriptor]] = {}
     for number, descriptor in enumerate(top.manifests):
+        if _is_list(descriptor):
+            continue
         groups.setdefault(_name(descriptor) or f"#{number}", []).append(descriptor)
     found: dict[Digest, list[str]] = {}
     for name, descriptors in groups.items():
@@ -147,6 +204,8 @@ def _manifests(members: Members, descriptors: Sequence[Descriptor], depth: int) 
         if descriptor.media_type in {OCI_INDEX, DOCKER_INDEX}:
             nested = parse_index(member.read("an index"))
             found += _manifests(members, nested.manifests, depth + 1)
+        elif descriptor.artifact_type:
+            continue  # something about an image
         elif descriptor.platform is None or descriptor.platform.os != "unknown":  # attestations say unknown
             found.append(descriptor)
     return found

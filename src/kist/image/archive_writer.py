@@ -1,7 +1,7 @@
 """Writing an archive of images that is an OCI layout and what ``docker save`` writes at once."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -12,6 +12,7 @@ from kist.image.archive import CONTAINERD_NAME, OCI_NAME
 from kist.image.tar import Entry
 from kist.image.tarwriter import TarWriter
 from kist.spec import json
+from kist.spec.artifact import Artifact, fallback_tag
 from kist.spec.digest import Digest
 from kist.spec.image import OCI_INDEX, Descriptor, Index, Manifest
 from kist.spec.platform import Platform
@@ -21,14 +22,31 @@ _CHUNK = 1 << 20
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
+class SavedReferrer(msgspec.Struct, frozen=True):
+    """What is attached to an image: its manifest, and the digest and size of that."""
+
+    artifact: Artifact
+    digest: Digest
+    size: int
+
+
 class SavedImage(msgspec.Struct, frozen=True):
-    """An image to write: its manifest and the digest and size of that, its platform, and the names that it gets."""
+    """An image to write.
+
+    Attributes:
+        manifest: its manifest; ``digest`` and ``size`` are of that.
+        platform: its platform.
+        references: the names that it gets.
+        referrers: what is attached to it. An archive has no list of these, so they are in an index of their own under
+            the tag that stands for one (distribution specification 1.1, "Referrers Tag Schema").
+    """
 
     manifest: Manifest
     digest: Digest
     size: int
     platform: Platform
     references: tuple[str, ...]
+    referrers: tuple[SavedReferrer, ...] = ()
 
 
 def write_archive(
@@ -50,9 +68,17 @@ def write_archive(
     blobs = {image.digest: image.size for image in images}
     for image in images:
         blobs |= {part.digest: part.size for part in (image.manifest.config, *image.manifest.layers)}
-    for digest in sorted(blobs):
-        _add_blob(writer, digest, blobs[digest], open_blob)
-    writer.file(b"index.json", json.encode(_index(images)))
+        for each in image.referrers:
+            blobs[each.digest] = each.size
+            blobs |= {part.digest: part.size for part in (each.artifact.config, *each.artifact.layers)}
+    lists = {image.digest: json.encode(_list(image)) for image in images if image.referrers}
+    made = {Digest.of(data): data for data in lists.values()}
+    for digest in sorted({*blobs, *made}):
+        if digest in made:
+            writer.file(_path(digest).encode(), made[digest])
+        else:
+            _add_blob(writer, digest, blobs[digest], open_blob)
+    writer.file(b"index.json", json.encode(_index(images, lists)))
     writer.file(b"manifest.json", json.encode([_docker_entry(image) for image in images]))
     writer.file(b"oci-layout", _LAYOUT)
     repositories = _repositories(images)
@@ -77,7 +103,22 @@ def _add_blob(writer: TarWriter, digest: Digest, size: int, open_blob: Callable[
     writer.pad(size)
 
 
-def _index(images: Sequence[SavedImage]) -> Index:
+def _list(image: SavedImage) -> Index:
+    """What is attached to an image, as the index that a tag names."""
+    found = [
+        Descriptor(
+            each.artifact.media_type,
+            each.digest,
+            each.size,
+            annotations=each.artifact.annotations,
+            artifact_type=each.artifact.artifact_type,
+        )
+        for each in image.referrers
+    ]
+    return Index(schema_version=2, media_type=OCI_INDEX, manifests=tuple(found))
+
+
+def _index(images: Sequence[SavedImage], lists: Mapping[Digest, bytes]) -> Index:
     descriptors = []
     for image in images:
         kind = image.manifest.media_type
@@ -87,6 +128,9 @@ def _index(images: Sequence[SavedImage]) -> Index:
             descriptors.append(msgspec.structs.replace(plain, annotations=notes))
         if not image.references:
             descriptors.append(plain)
+    for subject, data in lists.items():
+        notes = {OCI_NAME: fallback_tag(subject)}
+        descriptors.append(Descriptor(OCI_INDEX, Digest.of(data), len(data), annotations=notes))
     return Index(schema_version=2, media_type=OCI_INDEX, manifests=tuple(descriptors))
 
 

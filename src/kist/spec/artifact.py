@@ -44,7 +44,7 @@ class Referrer(msgspec.Struct, frozen=True, omit_defaults=True):
     annotations: dict[str, str] = {}
 
 
-def artifact(kind: str, content: Digest, size: int, subject: Descriptor, annotations: dict[str, str]) -> Artifact:
+def artifact_of(kind: str, content: Digest, size: int, subject: Descriptor, annotations: dict[str, str]) -> Artifact:
     """The manifest of a document about an image."""
     return Artifact(
         schema_version=2,

@@ -89,6 +89,8 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         lock: ``auto`` takes the images of the lock beside the Dockerfile, tells what packages are other ones, and adds
             to it what is new; ``locked`` fails where something is not as in it; ``update`` makes it anew; ``none``
             leaves it alone. Whoever has the directory writes the file.
+        sbom: attach a bill of materials to the image.
+        provenance: attach what the image was made of, and how.
     """
 
     dockerfile: str = "Dockerfile"
@@ -104,6 +106,8 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[SshAgent, ...] = ()
     lock: LockUse = "none"
+    sbom: bool = False
+    provenance: bool = False
 
 
 class BootstrapOptions(msgspec.Struct, frozen=True, omit_defaults=True):

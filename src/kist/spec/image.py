@@ -27,6 +27,7 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     size: int
     annotations: dict[str, str] = {}
     platform: Platform | None = None
+    artifact_type: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):

@@ -253,3 +253,43 @@ def test_a_damaged_blob_is_not_written(change, text, tar, entry):
     saved = SavedImage(image.manifest, Digest.of(image.manifest_data), len(image.manifest_data), HOST, ())
     with pytest.raises(Corrupt, match=text):
         write_archive([saved], lambda d: io.BytesIO(change(blobs[d.hex])), io.BytesIO().write)
+
+
+def artifact_of(content: bytes, subject: bytes, **more: object) -> bytes:
+    value = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": "application/spdx+json",
+        "config": descriptor(b"{}", "application/vnd.oci.empty.v1+json"),
+        "layers": [descriptor(content, "application/spdx+json")],
+        "subject": descriptor(subject),
+    }
+    return encode(value | more)
+
+
+@pytest.mark.parametrize("listed", ["under the subject's tag", "in the index"])
+def test_what_is_attached_to_an_image_is_no_image(tar, entry, listed: str) -> None:
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    artifact = artifact_of(b"document", manifest)
+    odd = artifact_of(b"document", manifest, layers=[])
+    kinds = {"artifactType": "application/spdx+json"}
+    entries = [descriptor(artifact, **kinds), descriptor(odd, **kinds)]
+    nested = index_of(*entries)
+    if listed == "in the index":
+        top = index_of(descriptor(manifest), *entries)
+    else:
+        name = {"org.opencontainers.image.ref.name": f"sha256-{sha(manifest)}"}
+        top = index_of(descriptor(manifest), descriptor(nested, OCI_INDEX, annotations=name))
+    blobs = [blob(each) for each in (manifest, CONFIG, LAYER, BIG, artifact, odd, b"{}", b"document", nested)]
+    [image] = read(tar, entry, *blobs, ("index.json", top))
+    assert [each.content.read("it") for each in image.referrers] == [b"document"]
+
+
+def test_a_document_of_another_size_than_its_manifest_says_is_refused(tar, entry) -> None:
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    wrong = {**descriptor(b"document", "application/spdx+json"), "size": 3}
+    artifact = artifact_of(b"document", manifest, layers=[wrong])
+    top = index_of(descriptor(manifest), descriptor(artifact, artifactType="application/spdx+json"))
+    blobs = [blob(each) for each in (manifest, CONFIG, LAYER, BIG, artifact, b"{}", b"document")]
+    with pytest.raises(Corrupt, match="size"):
+        read(tar, entry, *blobs, ("index.json", top))

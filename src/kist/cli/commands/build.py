@@ -159,6 +159,8 @@ def _query(context: "Context", arguments: "Arguments", dockerfile: str) -> "list
         "platform": arguments.text("platform"),
         "pull": arguments.flag("pull"),
         "cache_from": arguments.all("cache_from"),
+        "sbom": arguments.flag("sbom"),
+        "provenance": arguments.flag("provenance"),
     }
     return build_query(options) + step_query(arguments)
 
@@ -219,6 +221,8 @@ COMMAND = Command(
         Option("--target", "Stage to build (default: the last)", "STAGE"),
         Option("--no-cache", "Run every step"),
         Option("--label", "Label of the image", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment),
+        Option("--sbom", "Attach a bill of materials to the image (kist image referrers)"),
+        Option("--provenance", "Attach what the image was made of, and how (SLSA v1)"),
         Option("--locked", "Fail where something is not as in kist.lock"),
         Option("--update-lock", "Write kist.lock anew, with the images and packages of now"),
         Option("--no-lock", "Neither read nor write kist.lock"),

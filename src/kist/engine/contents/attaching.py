@@ -11,7 +11,7 @@ from kist.errors import InvalidInput, NotFound
 from kist.inventory import cyclonedx, spdx
 from kist.inventory.bills import Subject
 from kist.spec import json
-from kist.spec.artifact import CYCLONEDX, EMPTY, SPDX, Artifact, Referrer, artifact
+from kist.spec.artifact import CYCLONEDX, EMPTY, SPDX, Artifact, Referrer, artifact_of
 from kist.spec.digest import Digest
 from kist.spec.image import Descriptor, parse_manifest
 from kist.spec.summary import Image
@@ -22,6 +22,7 @@ FORMATS = {"spdx": (SPDX, spdx.document), "cyclonedx": (CYCLONEDX, cyclonedx.doc
 
 _CREATED = "org.opencontainers.image.created"
 _TITLE = "org.opencontainers.image.title"
+_MAKER = "kist.version"
 LARGEST = 256 << 20
 
 
@@ -51,37 +52,38 @@ class Attaching:
         return pretty(FORMATS[form][1](subject))
 
     def attach_bill(self, image: Image, form: str) -> tuple[Referrer, bytes]:
-        """The same, attached to the image; that of an earlier version of Kist goes."""
+        """The same, attached to the image."""
         document = self.bill(image, form)
-        kind = FORMATS[form][0]
-        made = self.attach(image, kind, document, {_TITLE: f"bill of materials ({form})", "kist.version": __version__})
-        for each in self.referrers(image):
-            if each.artifact_type == kind and each.digest != made.digest and "kist.version" in each.annotations:
-                self._store.referrers.remove(image.id, each.digest)
-        return made, document
+        return self.attach(image, FORMATS[form][0], document, f"bill of materials ({form})"), document
 
-    def attach(self, image: Image, kind: str, document: bytes, annotations: dict[str, str]) -> Referrer:
-        """Attach a document; the same one again changes nothing.
+    def attach(self, image: Image, kind: str, document: bytes, title: str) -> Referrer:
+        """Attach a document; the same one again changes nothing, and an earlier one that Kist has made goes.
 
         Args:
             image: to which.
             kind: the document's media type.
             document: its bytes.
-            annotations: of the referrer.
+            title: what it is, for people; documents of one kind and title take each other's place.
 
         Raises:
             NotFound: the image has been removed meanwhile.
         """
         store = self._store
-        created = {_CREATED: image.config.created} if image.config.created else {}
+        annotations = {_CREATED: image.config.created} if image.config.created else {}
+        annotations |= {_TITLE: title, _MAKER: __version__}
         with store.writing():
             content = store.blobs.put(document)
             store.blobs.put(EMPTY)
-            made = artifact(kind, content, len(document), self._subject(image), created | annotations)
-            data = json.encode(made)
-            return self.keep(image, made, store.blobs.put(data), len(data))
+            artifact = artifact_of(kind, content, len(document), self._subject(image), annotations)
+            data = json.encode(artifact)
+            made = self._keep(image, artifact, store.blobs.put(data), len(data))
+        for each in self.referrers(image):
+            same = (each.artifact_type, each.annotations.get(_TITLE)) == (kind, title) and _MAKER in each.annotations
+            if same and each.digest != made.digest:
+                store.referrers.remove(image.id, each.digest)
+        return made
 
-    def keep(self, image: Image, made: Artifact, manifest: Digest, size: int) -> Referrer:
+    def _keep(self, image: Image, made: Artifact, manifest: Digest, size: int) -> Referrer:
         """Note an artifact whose blobs are here; the caller is ``writing``."""
         try:
             self._store.referrers.put(image.id, made, manifest, size)

@@ -55,6 +55,8 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
         cache_from=_read_list(get_all("cachefrom"), "cachefrom"),
         steps=_read_steps(get, get_all),
         lock=lock_use(get("lock")),
+        sbom=_flag(get("sbom")),
+        provenance=_flag(get("provenance")),
     )
 
 
