@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kist.build.plan import Action, CopyFiles, Run
+from kist.build.run_mount import BindMount, CacheMount, Mounted
 from kist.spec.image import Layer
 from kist.spec.json import decode, encode
 
@@ -48,10 +49,18 @@ def after(identity: str, step_key: str) -> str:
 def _essence(action: Action) -> Action:
     """The action without what must not count: proxies, and where a COPY's files came from (their contents count)."""
     if isinstance(action, Run):
-        return msgspec.structs.replace(action, proxies=())
+        mounts = tuple(map(_essence_of_mount, action.mounts))
+        return msgspec.structs.replace(action, proxies=(), mounts=mounts)
     if isinstance(action, CopyFiles):
         return msgspec.structs.replace(action, origin="", origin_name="")
     return action
+
+
+def _essence_of_mount(mount: Mounted) -> Mounted:
+    """The same of a mount."""
+    if isinstance(mount, BindMount | CacheMount):
+        return msgspec.structs.replace(mount, origin="", origin_name="")
+    return mount
 
 
 class StepCache:

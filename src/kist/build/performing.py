@@ -26,6 +26,7 @@ from kist.engine.stop import Stop
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
 from kist.spec.mount import Mount
+from kist.spec.progress import StepOutput
 from kist.spec.provision import Provision
 
 if TYPE_CHECKING:
@@ -74,10 +75,13 @@ class Performer:
 
     def _run(self, step: Step, action: Run, results: Results) -> Work:
         """RUN: the command in a container on the snapshot."""
-        del results
-        mounts = RunMounts(self._engine, action, self._given)
+
+        def complain(why: str) -> None:
+            self._progress(StepOutput(step.id, "stderr", f"{why}\n"))
+
+        mounts = RunMounts(self._engine, self._context, action, results, self._given, self._stop, complain)
         command = Command(self._engine, step.id, action, self._options.steps, self._progress, self._stop, mounts)
-        return Work(command.fill, words="" if action.mounts else step.created_by)
+        return Work(command.fill, mounts.contents, words="" if action.mounts else step.created_by)
 
     def _make_directory(self, step: Step, action: MakeDirectory, results: Results) -> Work:
         """WORKDIR: the directory, where it does not exist."""

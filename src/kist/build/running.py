@@ -63,7 +63,9 @@ class Command:
         del mounts
         action = self._action
         config = ContainerConfig(
-            env=(*action.environment, *action.proxies), user=action.user, working_dir=action.working_dir
+            env=(*action.environment, *self._mounts.variables, *action.proxies),
+            user=action.user,
+            working_dir=action.working_dir,
         )
         options = structs.replace(self._options, network=action.network or self._options.network)
         identifier = secrets.token_hex(32)

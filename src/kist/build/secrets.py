@@ -57,7 +57,7 @@ def opened(asked: Sequence[SecretMount], given: Provision, place: str) -> Iterat
         held = {_HOLDER: space} if len(mounts) > bool(variables) else {}
         if variables:
             held[_VARIABLES] = space
-        yield StepMounts(tuple(mounts), sources, held)
+        yield StepMounts(tuple(mounts), sources, held, frozenset(mount.target for mount in mounts))
     finally:
         os.close(space)
 

@@ -90,7 +90,7 @@ def _asked(agent: socket.socket, message: bytes, stream: "Stream") -> bytes:
     answer = b""
     poll = select.poll()
     poll.register(agent, select.POLLIN)
-    poll.register(stream.fileno(), select.POLLRDHUP)
+    poll.register(stream.fileno(), 0)  # only its end is told: who asks may have said all it has to say
     while len(answer) < 4 or len(answer) < 4 + int.from_bytes(answer[:4], "big"):
         if any(fd == stream.fileno() for fd, _ in poll.poll()):
             raise ConnectionResetError

@@ -77,7 +77,7 @@ def borrowed(root: Sequence[Mount]) -> Iterator[None]:
         root_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for path in reversed(made):
-                _remove_if_empty(root_fd, path)
+                remove_if_empty(root_fd, path)
         finally:
             os.close(root_fd)
 
@@ -88,7 +88,7 @@ def take_away(directory: str, below: str) -> None:
     try:
         for path in reversed((*DIRECTORIES, *FILES)):
             if _status(held[1], path) is None:
-                _remove_if_empty(held[0], path)
+                remove_if_empty(held[0], path)
     finally:
         for each in held:
             os.close(each)
@@ -103,20 +103,20 @@ def _complete(directory: str) -> list[str]:
             etc = _status(tree, "etc") if path in FILES else None
             # Behind a link init makes what it needs.
             if _status(tree, path) is None and (etc is None or stat.S_ISDIR(etc.st_mode)):
-                _make_in(tree, path)
+                make_in(tree, path, directory=path in DIRECTORIES)
                 made.append(path)
     finally:
         os.close(tree)
     return made
 
 
-def _make_in(tree: int, path: str) -> None:
+def make_in(tree: int, path: str, *, directory: bool) -> None:
     """Make an empty directory or file, and leave the time of the directory that it lies in."""
     above, name = os.path.split(path)
     parent = paths.open_in_root(tree, above or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         before = os.fstat(parent)
-        if path in DIRECTORIES:
+        if directory:
             os.mkdir(name, dir_fd=parent)
             os.chmod(name, 0o755, dir_fd=parent)  # noqa: S103 - every user of the container enters it
         else:
@@ -208,7 +208,7 @@ def _copy_attributes(status: os.stat_result, path: str) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _remove_if_empty(root_fd: int, path: str) -> None:
+def remove_if_empty(root_fd: int, path: str) -> None:
     """Remove a directory or file below the root; the command may have put links on the way there."""
     try:
         parent = paths.open_in_root(root_fd, os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)

@@ -13,12 +13,18 @@ class StepMounts(NamedTuple):
     Attributes:
         mounts: each of type ``volume``, or a tmpfs; its source names one of ``sources``.
         sources: what they are of.
+        files: targets that are no directories.
         held: descriptors of what is mounted nowhere (``kist.kernel.mount_holders``), by the names in ``sources``.
     """
 
     mounts: tuple[Mount, ...] = ()
     sources: Mapping[str, VolumeSource] = {}
     held: Mapping[str, int] = {}
+    files: frozenset[str] = frozenset()
+
+    def points(self) -> tuple[tuple[str, bool], ...]:
+        """The mount points that the step's tree is to have, and whether each is a directory."""
+        return tuple((mount.target, mount.target not in self.files) for mount in self.mounts if mount.target)
 
 
 NO_MOUNTS = StepMounts()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from kist.engine import bundle, isolation, mountpoints, namespaces, network_options, roots, starter
+from kist.engine import bundle, isolation, mountpoints, namespaces, network_options, roots, starter, step_points
 from kist.engine.frames import read_frames
 from kist.engine.machine import MachineLimits
 from kist.engine.means import Means
@@ -144,9 +144,10 @@ class Steps:
     ) -> int:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
-        with mountpoints.borrowed(root):
+        over = roots.over_mountpoints(self._store, snapshot, root)
+        with mountpoints.borrowed(root), step_points.placed(over, given.points(), places.data) as over:
             networks = self._networks.lease(container, container.options.networking.endpoints)
-            container, surroundings = self._surrounded(container, places, networks, snapshot, root)
+            container, surroundings = self._surrounded(container, places, networks, over)
             volumes = {**surroundings.volumes, **given.sources}
             surroundings = structs.replace(surroundings, volumes=volumes)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
@@ -184,12 +185,10 @@ class Steps:
         container: Container,
         places: Places,
         networks: Sequence[NetworkAttachment],
-        snapshot: str,
-        root: Sequence[Mount],
+        over: Sequence[Mount],
     ) -> tuple[Container, bundle.Surroundings]:
         """The container as it is started, and what it is given of others."""
         get = self._roster.get
-        over = roots.over_mountpoints(self._store, snapshot, root)
         giver = namespaces.network_giver(container, get)
         if giver is None:
             surroundings = write_surroundings(places, container, networks, over)

@@ -16,6 +16,7 @@ from kist.spec.usage import CacheUsage, ContainerUsage, DiskUsage, ImageUsage, L
 from kist.spec.volume import Volume
 from kist.store import Store, digests_in, directories
 from kist.store.accounting import Account, Parts, blob_name
+from kist.store.cache_mounts import kept_by
 from kist.store.directories import Extent
 
 _SECOND = 1_000_000_000
@@ -185,7 +186,8 @@ class Usage:
 
 def _kept(value: bytes, parts: Parts) -> set[str]:
     """What an entry of the build cache keeps. A digest may be that of a layer, of a blob, or of both."""
-    return {name for digest in digests_in(value) for name in (digest, blob_name(digest)) if name in parts.sizes}
+    named = {name for digest in digests_in(value) for name in (digest, blob_name(digest))}
+    return (named | set(kept_by(value))) & parts.sizes.keys()
 
 
 def _of_container(container: Container, written: Extent, below: int, files: Extent) -> ContainerUsage:

@@ -11,19 +11,21 @@ import msgspec
 from kist.spec.digest import Digest
 from kist.store import directories
 from kist.store.blobs import Blobs
+from kist.store.cache_mounts import CacheMounts
 from kist.store.directories import Extent
 from kist.store.snapshots import Snapshots
 
 _DATABASE = "kist.db"
 # What of the data root is accounted for by itself.
-_ELSEWHERE = frozenset({"blobs", "cache", "containers", "snapshots", "tmp", "volumes"})
+_ELSEWHERE = frozenset({"blobs", "cache", "cache-mounts", "containers", "snapshots", "tmp", "volumes"})
 
 
 class Parts(msgspec.Struct, frozen=True):
     """What images and the build cache are made of, all of it that is here.
 
     Attributes:
-        sizes: bytes on the disk of layers, by chain id (or what a lost one is called), and of blobs (``blob_name``).
+        sizes: bytes on the disk of layers, by chain id (or what a lost one is called), of blobs (``blob_name``), and of
+            cache mounts (``cache_mounts.kept_by``).
         below: the snapshot that each one stands on, also of active ones.
     """
 
@@ -79,9 +81,10 @@ class Account(msgspec.Struct, frozen=True):
     rest: int
 
 
-def parts_of(blobs: Blobs, snapshots: Snapshots) -> Parts:
-    """All layers and blobs."""
+def parts_of(blobs: Blobs, snapshots: Snapshots, cache_mounts: CacheMounts) -> Parts:
+    """All layers, blobs and cache mounts."""
     sizes = snapshots.sizes_on_disk()
+    sizes.update(cache_mounts.sizes())
     sizes.update({blob_name(digest): disk for digest, disk in blobs.sizes_on_disk().items()})
     return Parts(sizes, snapshots.parents())
 
@@ -90,6 +93,7 @@ def account(
     root: str,
     blobs: Blobs,
     snapshots: Snapshots,
+    cache_mounts: CacheMounts,
     containers: Iterable[str],
     volumes: Iterable[str],
     known: Mapping[str, Extent],
@@ -100,6 +104,7 @@ def account(
         root: the data root.
         blobs: in it.
         snapshots: in it.
+        cache_mounts: in it.
         containers: the ids of all that have a record.
         volumes: the names of all that have one.
         known: active snapshots of which it is known what was written to them.
@@ -111,7 +116,7 @@ def account(
     )
     shelves = (of_containers, kept, unfinished)
     return Account(
-        parts=parts_of(blobs, snapshots),
+        parts=parts_of(blobs, snapshots, cache_mounts),
         active={key: known.get(key) or snapshots.measure(key) for key in active},
         containers=of_containers.known,
         volumes={name: extent.disk for name, extent in kept.known.items()},
@@ -144,7 +149,7 @@ def _shelf(directory: str, known: Iterable[str]) -> _Shelf:
 
 def _rest(root: str) -> int:
     """What is accounted for nowhere else: the other directories themselves, small files, and what is not Kist's."""
-    own = (root, f"{root}/snapshots", f"{root}/blobs", f"{root}/blobs/sha256")
+    own = (root, f"{root}/snapshots", f"{root}/blobs", f"{root}/blobs/sha256", f"{root}/cache-mounts")
     others = (name for name, _ in directories.blocks(root) if name not in _ELSEWHERE and not name.startswith(_DATABASE))
     return sum(map(directories.own_blocks, own)) + _sum(f"{root}/{name}" for name in others)
 

@@ -14,7 +14,9 @@ from kist.kernel import faults
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
 from kist.spec.summary import Image
+from kist.store import directories
 from kist.store.blobs import Blobs
+from kist.store.cache_mounts import CacheMounts, kept_by
 from kist.store.inventories import Inventories
 from kist.store.records import Records
 from kist.store.referrers import Referrers
@@ -39,13 +41,21 @@ class Without(msgspec.Struct, frozen=True):
     cache: frozenset[str] = frozenset()
 
 
-def survey(blobs: Blobs, snapshots: Snapshots, records: Records, referrers: Referrers, without: Without) -> Collected:
+def survey(
+    blobs: Blobs,
+    snapshots: Snapshots,
+    cache_mounts: CacheMounts,
+    records: Records,
+    referrers: Referrers,
+    without: Without,
+) -> Collected:
     """What a collection would remove if these records were gone; nothing is removed."""
     live = _live(blobs, records, referrers, without)
     on_disk = blobs.sizes_on_disk()
     dead = [digest for digest in on_disk if digest not in live]
     gone = _dead_snapshots(snapshots, live)
     size = sum(on_disk[digest] for digest in dead) + sum(map(snapshots.on_disk, gone))
+    size += sum(disk for name, disk in cache_mounts.sizes().items() if name not in live)
     return Collected(tuple(dead), tuple(gone), size)
 
 
@@ -61,10 +71,17 @@ class Condemned(NamedTuple):
     size_of_blobs: int
     snapshots: tuple[Forgotten, ...]
     strays: tuple[str, ...]
+    cache_mounts: tuple[str, ...]
+    size_of_cache_mounts: int
 
 
 def condemn(
-    blobs: Blobs, snapshots: Snapshots, records: Records, referrers: Referrers, inventories: Inventories
+    blobs: Blobs,
+    snapshots: Snapshots,
+    cache_mounts: CacheMounts,
+    records: Records,
+    referrers: Referrers,
+    inventories: Inventories,
 ) -> Condemned:
     """Forget what is not needed, for ``clear``; the caller holds the store's lock alone."""
     live = _live(blobs, records, referrers, Without())
@@ -82,17 +99,21 @@ def condemn(
     layers = {diff_id for image in records.images() for diff_id in image.config.rootfs.diff_ids}
     inventories.keep_only(live | layers)
     known = {each.number for each in gone}
-    return Condemned(tuple(dead), freed, tuple(gone), snapshots.set_strays_aside(known))
+    unused = sum(disk for name, disk in cache_mounts.sizes().items() if name not in live)
+    aside = cache_mounts.set_unused_aside(live)
+    return Condemned(tuple(dead), freed, tuple(gone), snapshots.set_strays_aside(known), aside, unused)
 
 
 def clear(snapshots: Snapshots, condemned: Condemned) -> Collected:
     """Remove the files of what was condemned; no lock is needed."""
-    freed = condemned.size_of_blobs
+    freed = condemned.size_of_blobs + condemned.size_of_cache_mounts
     for each in condemned.snapshots:
         freed += snapshots.left_by(each)
         snapshots.clear(each)
         faults.point("collect: removed a snapshot's files")
     snapshots.clear_strays(condemned.strays)
+    for path in condemned.cache_mounts:
+        directories.remove_tree(path)
     return Collected(condemned.blobs, tuple(each.key for each in condemned.snapshots), freed)
 
 
@@ -103,6 +124,7 @@ def _live(blobs: Blobs, records: Records, referrers: Referrers, without: Without
     for key, value, _ in records.cache_entries():
         if key not in without.cache:
             live.update(digests_in(value))
+            live.update(kept_by(value))
     for image in records.images():
         if image.id not in without.images:
             live.update(needed_by(blobs, image))

@@ -19,6 +19,7 @@ from kist.kernel import faults
 from kist.store import directories
 from kist.store.accounting import Account, Parts, account, parts_of
 from kist.store.blobs import Blobs
+from kist.store.cache_mounts import CacheMounts
 from kist.store.choice import choose
 from kist.store.collect import Collected, Condemned, Without, clear, condemn, survey
 from kist.store.database import Database
@@ -57,6 +58,7 @@ class Store:
         database: below the last two.
         storage: which storage the snapshots have, and why.
         volumes: directories that outlive containers.
+        cache_mounts: directories that outlive commands of builds.
 
     Raises:
         Forbidden: ``root`` cannot be written.
@@ -89,6 +91,7 @@ class Store:
             self.storage = choose(self.root, self.database, storage, tried=tried)
         self.snapshots = Snapshots(f"{self.root}/snapshots", self.database, self.storage.name)
         self.volumes = Volumes(f"{self.root}/volumes", self.database)
+        self.cache_mounts = CacheMounts(f"{self.root}/cache-mounts", self.records)
         self._flushing = threading.Lock()
         self._flusher: threading.Thread | None = None
 
@@ -150,7 +153,7 @@ class Store:
                 if os.path.exists(self._pending):
                     os.unlink(self._pending)
                 left = self._set_temporary_aside()
-                condemned = condemn(self.blobs, self.snapshots, self.records, self.referrers, self.inventories)
+                condemned = self._condemned()
             faults.point("collect: let go of the lock")
             _remove(left)
             return clear(self.snapshots, condemned)
@@ -174,8 +177,11 @@ class Store:
             condemned: Condemned | None = None
             with self._lock.alone() as alone:
                 if alone and forget():
-                    condemned = condemn(self.blobs, self.snapshots, self.records, self.referrers, self.inventories)
+                    condemned = self._condemned()
             return None if condemned is None else clear(self.snapshots, condemned)
+
+    def _condemned(self) -> Condemned:
+        return condemn(self.blobs, self.snapshots, self.cache_mounts, self.records, self.referrers, self.inventories)
 
     def quiet(self) -> AbstractContextManager[bool]:
         """Hold the lock alone where that is possible at once, and say so: nothing is made that has no record yet."""
@@ -184,19 +190,19 @@ class Store:
     def survey(self, without: Without) -> Collected:
         """What ``collect`` would remove if these records were gone."""
         with reported("look for garbage"):
-            return survey(self.blobs, self.snapshots, self.records, self.referrers, without)
+            return survey(self.blobs, self.snapshots, self.cache_mounts, self.records, self.referrers, without)
 
     def parts(self) -> Parts:
         """What images and the build cache are made of, with the space of each on the disk."""
         with reported("look for what takes space"):
-            return parts_of(self.blobs, self.snapshots)
+            return parts_of(self.blobs, self.snapshots, self.cache_mounts)
 
     def account(self, known: Mapping[str, Extent]) -> Account:
         """What lies under the data root, each thing once; ``known`` active snapshots are not gone through again."""
         with reported("look for what takes space"):
             volumes = [volume.name for volume in self.volumes.list()]
             containers = self.records.container_ids()
-            return account(self.root, self.blobs, self.snapshots, containers, volumes, known)
+            return account(self.root, self.blobs, self.snapshots, self.cache_mounts, containers, volumes, known)
 
     def orphans(self) -> list[str]:
         """Active snapshots that no container has; to be asked while nobody writes."""

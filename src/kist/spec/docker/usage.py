@@ -108,9 +108,15 @@ def _cache(usage: DiskUsage) -> _Part:
     return totals, [_entry(each) for each in usage.cache]
 
 
+CACHE_MOUNT = "mount "
+"""What is before a cache mount's name in its key, behind whose it is; after it is a colon and a digest."""
+
+
 def describe_cache(key: str) -> tuple[str, str]:
     """The type and the description of an entry of the build cache, by its key."""
-    return "regular", key.partition(":")[0]
+    head = key.rpartition(":")[0]
+    _, mount, name = head.partition(CACHE_MOUNT)
+    return ("exec.cachemount", f"cached mount {name}") if mount else ("regular", key.partition(":")[0])
 
 
 def _entry(each: CacheUsage) -> dict[str, Any]:
