@@ -58,6 +58,13 @@ def remove(room: Room) -> list[str]:
     return ["rm", "it"]
 
 
+def rename(room: Room) -> list[str]:
+    """On a network with names, which the next engine has to tell."""
+    room.run(*create_network(room))
+    room.good("run", "-d", "--name", "it", "--network", "its-network", *SLEEP)
+    return ["rename", "it", "its-new-name"]
+
+
 def take_over(room: Room) -> list[str]:
     """Its monitor is killed by the room; what follows is the keeper's doing."""
     room.good("run", "-d", "--name", "it", *QUIET, *SLEEP)
@@ -120,7 +127,7 @@ def collect(room: Room) -> list[str]:
 
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it,
-    "end": stop, "remove": remove, "keeper": take_over, "successor": take_over,
+    "end": stop, "remove": remove, "rename": rename, "keeper": take_over, "successor": take_over,
     "network create": create_network, "network remove": remove_network,
     "network connect": connect_network, "network disconnect": disconnect_network,
     "collect": collect, "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
@@ -190,11 +197,22 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
     # What comes after the answer to the command comes a moment later.
     until(lambda: not room.trap.exists())
     assert room.sprung(), f"nobody came by {point!r}"
+    if point.startswith("rename") and victim != "command":
+        verify_names(room)
     room.verify()
     if point.startswith("volume"):
         verify_volume(room)
     if point.startswith("collect"):
         verify_collection(room)
+
+
+def verify_names(room: Room) -> None:
+    """The container is found by the name that it has, and by no other."""
+    assert room.good("ps", "--filter", "network=its-network", "--format", "{{.Names}}") == "its-new-name"
+    asked = ("run", "--rm", "--network", "its-network", BUSYBOX, "sh", "-c", "nslookup its-new-name; nslookup it")
+    told = room.run(*asked).stdout
+    assert "Name:\tits-new-name" in told
+    assert "can't find it" in told
 
 
 def verify_collection(room: Room) -> None:

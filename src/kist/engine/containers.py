@@ -43,6 +43,7 @@ from kist.engine.volumes import ContainerVolumes
 from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
 from kist.errors import Conflict, InvalidInput, NotFound
+from kist.kernel import faults
 from kist.network import plan
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
 from kist.spec.network import Network
@@ -244,6 +245,7 @@ class Containers:
             options = msgspec.structs.replace(kept.options, name=new)
             renamed = msgspec.structs.replace(kept, name=new, options=options)
             self._records.replace_container(renamed)
+            faults.point("rename: renamed the record")
             self._tell_names(renamed)
         self._events.container("rename", renamed, oldName=f"/{container.name}")
         # One by one and after the other's lock, so that two who rename do not wait for each other.
