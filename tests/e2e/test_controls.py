@@ -307,8 +307,14 @@ def test_running_out_of_memory_is_told(engine: Engine, start: Start) -> None:
             break
     until(lambda: engine.container(container).state.oom_killed)
     assert engine.container(container).state.running
-    told = list(engine.events(since=since, until=time.time_ns(), filters={"event": ["oom"]}))
-    assert [event.actor for event in told][:1] == [container.id]
+
+    def told() -> list[str]:
+        events = engine.events(since=since, until=time.time_ns(), filters={"event": ["oom"]})
+        return [event.actor for event in events]
+
+    # The monitor writes the state, then tells the engine, which notes the event.
+    until(lambda: told() != [])
+    assert told()[0] == container.id
     engine.stop(container, timeout=0)
     ended = engine.container(container).state
     assert ended.oom_killed

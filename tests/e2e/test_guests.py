@@ -296,7 +296,7 @@ def test_a_guests_own_container_is_a_guests(room: Room) -> None:
     try:
         assert room.ada.good("exec", name, "id", "-u") == "0"
         assert "privileged is refused" in room.ada.refused("exec", "--privileged", name, "id")
-        assert room.ada.good("logs", name) == "told"
+        until(lambda: room.ada.good("logs", name) == "told")
         assert "sleep" in room.ada.good("top", name)
         assert "refused" in room.ada.refused("top", name, "axe")
         source = room.ada.file("copied", "in")
