@@ -93,7 +93,10 @@ class Prune:
     def volumes(
         self, pruning: Pruning, *, every: bool = False, dry_run: bool = False, among: Callable[[Volume], bool] = _any
     ) -> Pruned:
-        """Remove the volumes, among some, that no container has: those that nobody named, or with ``every`` all."""
+        """Remove the volumes, among some, that no container has: those that nobody named, with ``every`` others too.
+
+        As in Docker, one with a name and options stays: somebody has set it up, and its data may be elsewhere.
+        """
         unused = self._unused_volumes(pruning, frozenset(), every=every)
         chosen = [each for each in unused if among(each.volume)]
         if not dry_run:
@@ -107,7 +110,7 @@ class Prune:
             self._usage.of_volume(volume)
             for volume in self._store.volumes.list()
             if volume.name not in used
-            and (every or volume.anonymous)
+            and (volume.anonymous or (every and not volume.options))
             and fits(pruning, volume.created_at, volume.labels or {})
         ]
 
