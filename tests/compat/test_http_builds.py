@@ -8,6 +8,7 @@ import lzma
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -387,6 +388,30 @@ def test_a_repository_is_a_context_without_its_history(server: Server, repositor
     if label == "main":
         assert "\nDockerfile\nd\nout\n" in printed(answer)
         assert ".git" not in printed(answer)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize("ends", ["the client goes", "the build is cancelled"])
+def test_git_ends_when_nobody_waits_for_it(server: Server, ends: str):
+    """It went on for fifteen minutes, for a server that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, server.connect() as client:
+        silent.settimeout(30)
+        remote = quote(f"git://127.0.0.1:{silent.getsockname()[1]}/r.git", safe="")
+        client.sendall(f"POST /build?buildid=git1&remote={remote} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        fetching, _ = silent.accept()
+        with fetching:
+            fetching.settimeout(30)
+            assert fetching.recv(1)
+            if ends == "the client goes":
+                client.close()
+            else:
+                server.ask("POST", "/build/cancel?id=git1")
+                assert b"cancelled" in client.recv(1 << 16)
+            while fetching.recv(1 << 16):  # the rest of what it asks for, and then its end
+                pass
+        silent.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            silent.accept()
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kist.api.call import Call
+from kist.engine.stop import Stop
 from kist.errors import KistError, Unavailable
 from kist.spec.docker.progress import EVENTS_TYPE
 from kist.spec.json import encode
@@ -15,8 +16,20 @@ from kist.spec.progress import Event, Failed, Finished, StepProgress
 if TYPE_CHECKING:
     from kist.api.http import StreamResponse
 
+
+class Listener(Protocol):
+    """Who takes a job's events; see ``_Progress``."""
+
+    @property
+    def stop(self) -> Stop:
+        """The order to end, for a job that has no event to tell for a while."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Tell one; raises once nobody waits for the result any more."""
+
+
 Emit = Callable[[Event], None]
-Work = Callable[[Emit], Coroutine[Any, Any, Finished]]
+Work = Callable[[Listener], Coroutine[Any, Any, Finished]]
 Write = Callable[[Event], list[dict[str, Any]]]
 
 _MOST_PENDING = 256
@@ -31,8 +44,9 @@ class _Progress:
         self._room = threading.Semaphore(_MOST_PENDING)
         self._queue: asyncio.Queue[Event | Literal["end"]] = asyncio.Queue()
         self._cancelled = ""
+        self.stop = Stop()
 
-    def emit(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Called by the job: waits while the client is slow; raises once the client is gone, which ends the job.
 
         Raises:
@@ -65,6 +79,7 @@ class _Progress:
     def cancel(self, why: str) -> None:
         """Let the job fail at its next event, also when it waits for room now."""
         self._cancelled = self._cancelled or why
+        self.stop.give()
         self._room.release(_MOST_PENDING)
 
 
@@ -104,7 +119,7 @@ async def stream_job(call: Call, work: Work, write: Write, identity: str = "") -
         identity: by which the caller may cancel it; empty for none.
     """
     progress = _Progress(call.loop)
-    job = call.loop.create_task(work(progress.emit))
+    job = call.loop.create_task(work(progress))
     job.add_done_callback(lambda _: progress.end())
     job.add_done_callback(lambda _: call.api.settle_soon())
     try:

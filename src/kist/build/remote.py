@@ -10,6 +10,7 @@ import re
 from kist.build import repository
 from kist.build.upload import receive_context
 from kist.engine.download import Download, open_url
+from kist.engine.stop import Stop
 from kist.errors import InvalidInput, KistError
 from kist.image.compression import detect
 
@@ -21,13 +22,14 @@ _LONGEST_TEXT = 16 << 20
 _LOOK = 512
 
 
-def fetch(url: str, directory: str, dockerfile: str) -> tuple[str, str]:
+def fetch(url: str, directory: str, dockerfile: str, stop: Stop) -> tuple[str, str]:
     """Fetch a context into an empty directory; the directory to build, and the path of its Dockerfile in there.
 
     Args:
         url: of a text, an archive or a Git repository.
         directory: empty.
         dockerfile: where an archive's or a repository's is.
+        stop: ends it before its time.
 
     Raises:
         InvalidInput: it is no such URL, or leads to something else.
@@ -36,14 +38,14 @@ def fetch(url: str, directory: str, dockerfile: str) -> tuple[str, str]:
         Corrupt: the archive is damaged.
     """
     if repository.is_repository(url):
-        return repository.check_out(url, directory), dockerfile
+        return repository.check_out(url, directory, stop), dockerfile
     if not url.startswith(("http://", "https://")):
         raise InvalidInput(
             f"remoteURL ({url}) could not be recognized as URL",
             hint="a remote context is an http or https URL of a Dockerfile or a tar archive, or a Git repository",
         )
     try:
-        content = open_url(url, directory)
+        content = open_url(url, directory, stop)
     except KistError as error:
         raise type(error)(f"error downloading remote context {url}: {error.message}", hint=error.hint) from error
     with content:

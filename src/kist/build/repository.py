@@ -10,9 +10,11 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from kist.engine.stop import Stop
 from kist.errors import InvalidInput, NotFound, Unavailable, Unsupported, from_os_error
 from kist.store import directories
 
@@ -21,6 +23,7 @@ _PREFIXES = ("git://", "git@", "ssh://", "github.com/")
 _PROTOCOLS = "git:http:https:ssh"
 _DEFAULT_REF = "HEAD"
 _LONGEST = 900  # seconds, of one command
+_LOOK_EVERY = 0.25  # seconds, whether it is wanted still
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
@@ -89,13 +92,18 @@ def settled_login(address: str) -> tuple[str, dict[str, str]]:
     }
 
 
-def check_out(url: str, directory: str) -> str:
+def check_out(url: str, directory: str, stop: Stop) -> str:
     """Fetch what the address names into an empty directory, without its history; the directory that is the context.
+
+    Args:
+        url: the address.
+        directory: empty.
+        stop: ends git before its time.
 
     Raises:
         InvalidInput: the address, or its directory, cannot be right.
         NotFound: there is no such repository, or nothing of this name in it.
-        Unavailable: it cannot be fetched.
+        Unavailable: it cannot be fetched, or is not wanted any more.
         Unsupported: there is no git program.
     """
     wanted = read_address(url)
@@ -103,7 +111,7 @@ def check_out(url: str, directory: str) -> str:
     if program is None:
         raise Unsupported("building from a Git repository needs the git program", hint="install git")
     address, login = settled_login(wanted.address)
-    git = _Git(program, directory, address, login)
+    git = _Git(program, directory, address, login, stop)
     git.run("init", "--quiet")
     if not git.tries("fetch", "--quiet", "--depth=1", "--", address, wanted.ref):
         git.run("fetch", "--quiet", "--", address, wanted.ref)  # old servers give no part of a history
@@ -134,7 +142,8 @@ def _inside(root: str, path: str, url: str) -> str:
 class _Git:
     """The program, working in one directory, with further variables."""
 
-    def __init__(self, program: str, directory: str, address: str, variables: dict[str, str]) -> None:
+    def __init__(self, program: str, directory: str, address: str, variables: dict[str, str], stop: Stop) -> None:
+        self._stop = stop
         self._settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
         self._program = program
         self._directory = directory
@@ -181,12 +190,21 @@ class _Git:
                 start_new_session=True,
             ) as process:
                 try:
-                    said = process.communicate(timeout=_LONGEST)[1]
+                    said = self._wait(process)
                 except BaseException:
                     os.killpg(process.pid, signal.SIGKILL)  # and what it started
                     raise
                 return process.returncode, said.decode("utf-8", "replace")
-        except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"error fetching {self._address}: it took more than {_LONGEST} s") from error
         except OSError as error:
             raise from_os_error(error, "run git") from error
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> bytes:
+        """What it has to say at its end."""
+        deadline = time.monotonic() + _LONGEST
+        while True:
+            self._stop.check()
+            try:
+                return process.communicate(timeout=_LOOK_EVERY)[1]
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"error fetching {self._address}: it took more than {_LONGEST} s") from None

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Any, cast
 
+from kist.engine.stop import Stop
 from kist.errors import InvalidInput, NotFound, Unavailable, see_doctor
 
 _TIMEOUT = 30.0
@@ -24,9 +25,10 @@ _HANDLERS = (
 class _Body(io.RawIOBase):
     """The bytes at a URL, which fails where they end before the size that the server told."""
 
-    def __init__(self, url: str, response: http.client.HTTPResponse) -> None:
+    def __init__(self, url: str, response: http.client.HTTPResponse, stop: Stop) -> None:
         super().__init__()
         self._url = url
+        self._stop = stop
         self._response = response
         told = response.headers.get("Content-Length", "")
         self.size = int(told) if told.isdecimal() else None
@@ -40,8 +42,9 @@ class _Body(io.RawIOBase):
         """Read what comes next.
 
         Raises:
-            Unavailable: the connection broke, or ended too early.
+            Unavailable: the connection broke, or ended too early, or nobody wants it any more.
         """
+        self._stop.check()
         try:
             count = self._response.readinto(buffer)
         except (OSError, http.client.HTTPException) as error:
@@ -65,12 +68,13 @@ class Download(io.BufferedReader):
         self.content_type = content_type
 
 
-def open_url(url: str, directory: str) -> Download:
+def open_url(url: str, directory: str, stop: Stop | None = None) -> Download:
     """The content at an ``http`` or ``https`` URL.
 
     Args:
         url: redirects are followed, to such URLs only.
         directory: where it will be kept: there must be room for it, as far as its size is told.
+        stop: ends it before its time.
 
     Raises:
         InvalidInput: it is no such URL.
@@ -96,7 +100,7 @@ def open_url(url: str, directory: str) -> Download:
             f"Get {url!r}: {cause.lower()}", hint=see_doctor("dns", "check the address and the network")
         ) from error
     answer = cast("http.client.HTTPResponse", response)
-    body = _Body(url, answer)
+    body = _Body(url, answer, stop or Stop())
     free = shutil.disk_usage(directory).free
     if body.size is not None and body.size > free:
         body.close()

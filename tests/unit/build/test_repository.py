@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kist.build import repository
+from kist.engine.stop import Stop
 from kist.errors import Unavailable
 
 
@@ -35,7 +36,7 @@ def test_nobody_on_the_machine_sees_a_password(tmp_path: Path, monkeypatch: pyte
     git.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(Unavailable) as raised:
-        repository.check_out("https://me:secret@host/x.git#main", str(tmp_path / "context"))
+        repository.check_out("https://me:secret@host/x.git#main", str(tmp_path / "context"), Stop())
     words = (tmp_path / "words").read_text(encoding="utf-8")
     assert "fetch --quiet --depth=1 -- https://host/x.git main" in words
     assert "secret" not in words + str(raised.value)

@@ -11,8 +11,9 @@ from kist.api.access import Access
 from kist.api.bodies import with_upload
 from kist.api.call import Call
 from kist.api.http import StreamResponse
-from kist.api.jobs import Emit, Work, Write, stream_job
+from kist.api.jobs import Emit, Listener, Work, Write, stream_job
 from kist.api.routing import Route
+from kist.engine.stop import Stop
 from kist.errors import Conflict, Forbidden, InvalidInput
 from kist.spec.build import BuildOptions
 from kist.spec.docker.build_stream import BuildStream
@@ -37,10 +38,10 @@ async def build(call: Call) -> StreamResponse:
     remote = call.text("remote")
     given = call.api.build_sessions.provision(call.uid, call.text("session"))
 
-    async def work(emit: Emit) -> Finished:
-        tell = _while_given(emit, given)
+    async def work(listener: Listener) -> Finished:
+        tell = _while_given(listener, given)
         if remote:
-            return await call.run_long(_build_remote, call.engine, remote, options, tell, given)
+            return await call.run_long(_build_remote, call.engine, remote, options, tell, given, listener.stop)
         return await with_upload(call, partial(_build, call.engine, options, tell, given))
 
     return await _told(call, work)
@@ -126,7 +127,9 @@ def _build(engine: "Engine", options: BuildOptions, emit: Emit, given: Provision
     return _finished(image, options)
 
 
-def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit, given: Provision) -> Finished:
+def _build_remote(
+    engine: "Engine", url: str, options: BuildOptions, emit: Emit, given: Provision, stop: Stop
+) -> Finished:
     """The same of a context that the engine fetches."""
     from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
     from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
@@ -135,7 +138,7 @@ def _build_remote(engine: "Engine", url: str, options: BuildOptions, emit: Emit,
     if not engine.catalogue.may_fetch:
         raise Forbidden("only the engine's own user may have it fetch a build context", hint="send the context")
     with engine.store.temporary() as directory:
-        context, dockerfile = fetch(url, directory, options.dockerfile)
+        context, dockerfile = fetch(url, directory, options.dockerfile, stop)
         image = run_build(engine, context, structs.replace(options, dockerfile=dockerfile), emit, given)
     return _finished(image, options)
 
