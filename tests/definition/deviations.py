@@ -8,7 +8,7 @@ from definition.document import Operation
 from kist.spec.docker.versions import LATEST
 
 _PREFIX = re.compile(r"/v(\d+)\.(\d+)/")
-_NEVER = (9, 99)
+NEVER = (9, 99)
 
 
 class Deviation(NamedTuple):
@@ -24,14 +24,18 @@ class Deviation(NamedTuple):
     names: str
     kinds: str
     reason: str
-    before: tuple[int, int] = _NEVER
+    before: tuple[int, int] = NEVER
+
+    def fits(self, name: str, kind: str) -> bool:
+        """Whether it is about an operation of this name, and this difference."""
+        return fnmatchcase(name, self.names) and fnmatchcase(kind, self.kinds.replace("[]", "[[]]"))
 
 
 _MALFORMED = "dockerd, too, refuses a malformed request so, whatever it is for; the definition tells it of some"
 _OWN = "Kist's own, beside Docker's"
 _NIL = "Go's nil: dockerd writes null for what was not set"
 
-_KNOWN = (
+KNOWN = (
     Deviation("*", "status 400", _MALFORMED),
     Deviation("*", "status 413", "a body that is longer than any can be; dockerd reads it all"),
     Deviation("*", "status 501", "what Kist does not do is refused by name"),
@@ -95,9 +99,4 @@ def known(operation: Operation, kind: str, target: str) -> bool:
     """Whether it is known that answers of an operation differ in this way."""
     prefix = _PREFIX.match(target)
     version = (int(prefix[1]), int(prefix[2])) if prefix else LATEST
-    return any(
-        fnmatchcase(operation.name, each.names)
-        and fnmatchcase(kind, each.kinds.replace("[]", "[[]]"))
-        and version < each.before
-        for each in _KNOWN
-    )
+    return any(each.fits(operation.name, kind) and version < each.before for each in KNOWN)
