@@ -18,7 +18,7 @@ import pytest
 import ordinary
 from harness import BUSYBOX, Cli, a_cli, give_busybox
 from kist.api.access import Access
-from kist.api.roles import NEEDS, Need
+from kist.api.needs import NEEDS, Need
 from kist.api.routes import ROUTES
 from told import tell
 

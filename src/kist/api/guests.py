@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kist.api.access import Access
-from kist.api.roles import NEEDS, Need
+from kist.api.needs import NEEDS, Need
 from kist.api.visitors import caller_of
 from kist.engine.policy import peers
 from kist.errors import Forbidden, NotFound
@@ -52,7 +52,7 @@ async def admit(call: "Call", route: "Route") -> None:
 
 
 async def _admit_by_role(call: "Call", route: "Route", scope: Scope) -> None:
-    """The same by a socket with a role, whoever calls: what a route needs is in ``kist.api.roles``."""
+    """The same by a socket with a role, whoever calls: what a route needs is in ``kist.api.needs``."""
     from kist.engine.scoped import ScopedEngine  # noqa: PLC0415 - most engines have no such socket
 
     need = NEEDS.get((route.method, route.pattern), Need.ALL)

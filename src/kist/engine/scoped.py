@@ -18,7 +18,7 @@ from kist.engine.guest import GuestEngine, GuestImages
 from kist.engine.images import Images
 from kist.engine.policy import showing
 from kist.engine.policy.judgement import Guest, judge
-from kist.engine.policy.roles import RoleBounds
+from kist.engine.policy.role_bounds import RoleBounds
 from kist.errors import Conflict, InvalidInput, KistError, NotFound
 from kist.spec.container import Container, ContainerOptions, ExecOptions, ExecState, LogConfig
 from kist.spec.event import SystemEvent
@@ -33,7 +33,7 @@ from kist.spec.volume import Volume, VolumeOptions
 
 
 class ScopedEngine(GuestEngine):
-    """A view of an engine; which routes lead to it, and for whom, is in ``kist.api.roles``.
+    """A view of an engine; which routes lead to it, and for whom, is in ``kist.api.needs``.
 
     Args:
         engine: the whole.

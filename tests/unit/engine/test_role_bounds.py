@@ -5,7 +5,7 @@ import pytest
 
 from kist.engine.policy import showing
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
-from kist.engine.policy.roles import RoleBounds
+from kist.engine.policy.role_bounds import RoleBounds
 from kist.engine.roots import NO_IMAGE
 from kist.errors import Forbidden
 from kist.spec.container import Caller, Container, ContainerOptions, ExecOptions, ExecState, LogConfig, Namespaces

@@ -8,7 +8,7 @@ from kist.api.http import StreamResponse
 from kist.api.routing import Route
 from kist.errors import Unavailable
 
-_SWARM = """
+_TABLE = """
 PUT    /volumes/{name}
 GET    /swarm
 POST   /swarm/init
@@ -58,4 +58,6 @@ def _routes(table: str) -> Iterator[tuple[str, str]]:
             yield method, pattern
 
 
-ROUTES = tuple(Route(method, pattern, _no_swarm, Access.ANYBODY) for method, pattern in _routes(_SWARM))
+SWARM = tuple(_routes(_TABLE))
+"""Method and pattern of each."""
+ROUTES = tuple(Route(method, pattern, _no_swarm, Access.ANYBODY) for method, pattern in SWARM)

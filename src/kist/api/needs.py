@@ -7,6 +7,7 @@ view of the engine (``kist.engine.scoped``) has nothing else in it.
 import enum
 from collections.abc import Iterator, Mapping
 
+from kist.api.routes.absent import SWARM
 from kist.spec.scope import Scope
 
 
@@ -144,40 +145,7 @@ all     POST    /plugins/{name:*}/disable
 all     POST    /plugins/{name:*}/upgrade
 all     POST    /plugins/{name:*}/push
 all     POST    /plugins/{name:*}/set
-
-see     PUT     /volumes/{name}
-see     GET     /swarm
-see     POST    /swarm/init
-see     POST    /swarm/join
-see     POST    /swarm/leave
-see     POST    /swarm/update
-see     GET     /swarm/unlockkey
-see     POST    /swarm/unlock
-see     GET     /nodes
-see     GET     /nodes/{id}
-see     DELETE  /nodes/{id}
-see     POST    /nodes/{id}/update
-see     GET     /services
-see     POST    /services/create
-see     GET     /services/{id}
-see     DELETE  /services/{id}
-see     POST    /services/{id}/update
-see     GET     /services/{id}/logs
-see     GET     /tasks
-see     GET     /tasks/{id}
-see     GET     /tasks/{id}/logs
-see     GET     /secrets
-see     POST    /secrets/create
-see     GET     /secrets/{id}
-see     DELETE  /secrets/{id}
-see     POST    /secrets/{id}/update
-see     GET     /configs
-see     POST    /configs/create
-see     GET     /configs/{id}
-see     DELETE  /configs/{id}
-see     POST    /configs/{id}/update
 """
-# Of a swarm there is nothing, and every path of it says so: that tells nobody anything.
 
 
 def _read(table: str) -> Iterator[tuple[tuple[str, str], Need]]:
@@ -187,5 +155,6 @@ def _read(table: str) -> Iterator[tuple[tuple[str, str], Need]]:
             yield (method, pattern), Need(need)
 
 
-NEEDS: Mapping[tuple[str, str], Need] = dict(_read(_TABLE))
+# Of a swarm there is nothing, and every path of it says so: that tells nobody anything.
+NEEDS: Mapping[tuple[str, str], Need] = dict(_read(_TABLE)) | dict.fromkeys(SWARM, Need.SEE)
 """By method and pattern of a route."""
