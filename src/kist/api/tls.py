@@ -7,6 +7,7 @@ with a caller from afar, too (docs/decisions/0031-tls-between-two-sockets.md).
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -48,6 +49,42 @@ def context_of(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
+class Certificates:
+    """What ``context_of`` makes of files, and makes anew once they have changed: certificates run out.
+
+    Raises:
+        InvalidInput: as ``context_of``. Files that have become useless later are told of in the log, and those before
+            stay good.
+    """
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._seen = self._look()
+        self._context = context_of(files)
+
+    def context(self) -> ssl.SSLContext:
+        """The one for a new connection."""
+        seen = self._look()
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._context = context_of(self._files)
+            except InvalidInput as error:  # one of a pair was written, perhaps, and the other one comes next
+                _log.warning("the certificates have changed, and those before are shown still: %s", error)
+        return self._context
+
+    def _look(self) -> list[tuple[int, ...]]:
+        found: list[tuple[int, ...]] = []
+        for path in (self._files.ca, self._files.cert, self._files.key):
+            try:
+                status = os.stat(path)
+            except OSError:
+                found.append((0,))
+            else:
+                found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+        return found
+
+
 def _no_password() -> str:
     raise InvalidInput("the key has a password, and nobody is there to be asked for it", hint="write it without one")
 
@@ -80,7 +117,7 @@ class TlsServer:
         welcome: Welcome,
         patience: float = _HANDSHAKE_SECONDS,
     ) -> None:
-        self._context = context_of(files)
+        self._certificates = Certificates(files)
         self._hangups = Hangups()
         self._welcome = welcome
         self._patience = patience
@@ -116,7 +153,7 @@ class TlsServer:
     async def _receive(self, network: socket.socket) -> None:
         """Shake hands with a caller, and carry what follows."""
         with network, contextlib.suppress(OSError):  # it has gone, or is nobody whom we know
-            end = TlsEnd(self._context, server=True)
+            end = TlsEnd(self._certificates.context(), server=True)
             try:
                 caller = _caller(network)
                 async with asyncio.timeout(self._patience):

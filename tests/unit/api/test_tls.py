@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import ssl
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 import certificates
 from kist.api.places import FromAfar
-from kist.api.tls import TlsServer, context_of
+from kist.api.tls import Certificates, TlsServer, context_of
 from kist.client.endpoint import Endpoint, Tls
 from kist.client.pump import Stream
 from kist.client.tls import connect
@@ -186,3 +187,31 @@ def test_what_is_no_certificate_is_named(pem: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidInput, match=said):
             context_of(TlsFiles(*files))
+
+
+def serials(certificates: Certificates) -> list[object]:
+    return [each["serialNumber"] for each in certificates.context().get_ca_certs()]
+
+
+def test_certificates_that_have_changed_are_shown_from_then_on(
+    pem: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = certificates.make(tmp_path / "other")
+    used = tmp_path / "used"
+    used.mkdir()
+    names = ("ca.pem", "server-cert.pem", "server-key.pem")
+    for name in names:
+        shutil.copy(pem / name, used / name)
+    shown = Certificates(TlsFiles(*(f"{used}/{name}" for name in names)))
+    first, before = shown.context(), serials(shown)
+    assert shown.context() is first
+    shutil.copy(other / "server-cert.pem", used / "server-cert.pem")  # and not yet its key
+    assert shown.context() is first
+    assert "those before are shown still" in caplog.text
+    for name in names[::2]:
+        shutil.copy(other / name, used / name)
+    assert shown.context() is not first
+    assert serials(shown) != before
+    (used / "ca.pem").unlink()
+    assert serials(shown) != before
+    assert caplog.text.count("those before are shown still") == 2
