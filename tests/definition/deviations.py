@@ -64,6 +64,7 @@ KNOWN = (
     Deviation("ImageBuild", "status 503", "an address that does not answer; dockerd answers 500"),
     Deviation("ExecStart", "status 101", "dockerd answers so to Upgrade: tcp; the definition tells it of attach alone"),
     Deviation("NetworkCreate", "status 409", "dockerd answers so when the name is taken"),
+    Deviation("VolumeCreate", "status 409", "dockerd answers so when the name is taken, by another driver's volume"),
     Deviation("Container*ause", "status 409", "dockerd answers 409, or 500, when it does not run or is not paused"),
     Deviation("ContainerUpdate", "status 409", "a limit that does not go with what is used; dockerd answers 500"),
     Deviation("ContainerTop", "status 409", "dockerd answers so when it does not run"),
