@@ -121,6 +121,17 @@ def test_what_would_be_more_than_the_guest_has_is_refused(room: Room, words: tup
     assert "ada" in said or "does not exist" in said or "cannot show its files" in said, said
 
 
+def test_a_guest_mounts_images_that_it_could_run(room: Room) -> None:
+    words = ("--mount", f"type=image,source={BUSYBOX},target=/i,image-subpath=etc")
+    assert room.ada.good("run", "--rm", *words, BUSYBOX, "sh", "-c", "ls /i/passwd; ! touch /i/x") == "/i/passwd"
+    room.bob.good("tag", BUSYBOX, "bobs:1")
+    try:
+        said = room.ada.refused("run", "--rm", "--mount", "type=image,source=bobs:1,target=/i", BUSYBOX, "true")
+    finally:
+        room.bob.good("rmi", "bobs:1")
+    assert "was given by another user" in said
+
+
 # volumes
 
 

@@ -106,6 +106,27 @@ def test_a_running_container_is_looked_into_and_committed(kist: Cli, tmp_path: P
     kist.good("rmi", "taken")
 
 
+def test_an_image_is_mounted_and_kept(kist: Cli, tmp_path: Path) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "Dockerfile").write_text(DOCKERFILE)
+    (tmp_path / "context" / "file").write_text("copied\n")
+    kist.good("build", "-q", "-t", "things", str(tmp_path / "context"))
+    whole, part = ("--mount", "type=image,source=things,target=/i"), ("--mount", "type=image,src=things,dst=/p")
+    words = (*QUIET, *whole, part[0], f"{part[1]},image-subpath=d", BUSYBOX)
+    script = "cat /i/d/file /p/new; stat -c %u /p/file; ls /i/gone; ! touch /i/x /p/x"
+    for user in ("host", "auto"):
+        done = kist("run", "--rm", "--userns", user, *words, "sh", "-c", script)
+        assert done.stdout.split() == ["copied", "2", "1000"], done.stderr
+        assert done.stderr.count("Read-only file system") == 2
+    kist.good("create", "--name", "keeps", *words, "cat", "/i/d/file")
+    kist.good("rmi", "-f", "things")
+    kist.good("builder", "prune", "-af")
+    assert kist.good("start", "-a", "keeps") == "copied"
+    assert kist.good("cp", "keeps:/p/new", "-")
+    kist.good("rm", "keeps")
+    assert kist.good("system", "check") == ""
+
+
 def test_files_keep_their_owners_with_ids_of_their_own(kist: Cli) -> None:
     run = ("run", "--name", "mapped", "--userns", "auto", *QUIET)
     kist.good(*run, BUSYBOX, "sh", "-c", "echo x > /x; chown user /x; rm /etc/group")

@@ -80,6 +80,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         devices, device_rules: of the host's devices.
         mounts, groups, hooks: what vendors' specifications of devices add.
         ids: of its user namespace; None for the host's.
+        images: what shows each image that is mounted, by the mount's target; nothing of one without layers.
     """
 
     root: tuple[Mount, ...]
@@ -96,6 +97,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     groups: tuple[str, ...] = ()
     hooks: tuple[Hook, ...] = ()
     ids: IdMaps | None = None
+    images: Mapping[str, tuple[Mount, ...]] = msgspec.field(default_factory=dict)
 
 
 def runtime_spec(container: Container, surroundings: Surroundings) -> RuntimeSpec:
@@ -280,8 +282,8 @@ def _check_mounts(asked: Sequence[Mount]) -> None:
         taken.add(target)
         if mount.type == "bind" and not mount.source.startswith("/"):
             raise InvalidInput(f"invalid mount source {mount.source!r}: it must be an absolute path")
-        if mount.type not in {"bind", "tmpfs", "volume"}:
-            raise Unsupported(f"mounts of type {mount.type} are not supported", hint="use bind, volume or tmpfs")
+        if mount.type not in {"bind", "tmpfs", "volume", "image"}:
+            raise Unsupported(f"mounts of type {mount.type} are not supported", hint="use bind, volume, tmpfs or image")
 
 
 def limits(resources: Resources, rules: tuple[DeviceRule, ...] = host_devices.DEFAULT_RULES) -> LinuxResources:
@@ -369,6 +371,8 @@ def _user_mount(mount: Mount, surroundings: Surroundings) -> Mount:
         return Mount("tmpfs", "tmpfs", mount.target, (*kept, *mount.options))
     if mount.type == "volume":
         return _volume_mount(mount, surroundings)
+    if mount.type == "image":
+        return _image_mount(mount, surroundings.images.get(mount.target, ()))
     return Mount("bind", mount.source, mount.target, (*mount.options, *_callers(surroundings)))
 
 
@@ -380,6 +384,18 @@ def _volume_mount(mount: Mount, surroundings: Surroundings) -> Mount:
     if source.is_held:
         return Mount("held", mount.source, mount.target, tuple(words))
     return Mount("bind", source.path, mount.target, (*words, *(_callers(surroundings) if source.is_host else ())))
+
+
+def _image_mount(mount: Mount, view: tuple[Mount, ...]) -> Mount:
+    """What shows the image's files, read-only: a directory, an overlay, or nothing at all."""
+    if not view:
+        return Mount("tmpfs", "tmpfs", mount.target, ("ro", *_QUIET, "size=4k", "mode=755"))
+    within = mount.option("subpath")
+    words = ("ro", *((f"subpath={within}",) if within else ()))
+    (shown,) = view
+    if shown.type == "bind":
+        return Mount("bind", shown.source, mount.target, ("bind", *words))
+    return Mount(shown.type, shown.source, mount.target, (*shown.options, *words))
 
 
 def _callers(surroundings: Surroundings) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import msgspec
 
 from kist.engine import bundle, isolation, outside
 from kist.engine.planning import Planning
-from kist.errors import Conflict, InvalidInput
+from kist.errors import Conflict, InvalidInput, Unsupported
 from kist.kernel import copying, trees
 from kist.runtime import bundle as oci_bundle
 from kist.runtime.planner import user_arguments
@@ -46,6 +46,11 @@ def make(
         _check(directory)
     if any(mount.type == "volume" and not mount.source for mount in options.mounts):
         raise InvalidInput("a bundle has no volumes of its own", hint="name the volume, or use a directory of the host")
+    if any(mount.type == "image" for mount in options.mounts):
+        raise Unsupported(
+            "a bundle cannot have an image mounted: its files are the engine's, and nothing would keep them",
+            hint="take a directory of the host that has them (kist export, kist cp)",
+        )
     with planning.draft(options) as (drafted, root):
         named, volumes = planning.named_volumes(drafted.options)
         container = msgspec.structs.replace(drafted, options=named)

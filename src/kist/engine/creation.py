@@ -12,6 +12,7 @@ from msgspec import structs
 from kist.engine import bundle, isolation, logconfig, names, network_options, own_disks, roots, volume_filling
 from kist.engine.bonds import Bonds
 from kist.engine.catalogue import Catalogue
+from kist.engine.image_mounts import ImageMounts
 from kist.engine.images import Images
 from kist.engine.machine import MachineLimits
 from kist.engine.means import Means
@@ -73,6 +74,8 @@ class Creation:
         self._machine = machine
         self._roster = roster
         self._volumes = volumes
+        self.mounted = ImageMounts(store, images)
+        """Images that are mounted in containers."""
         self._log = log
 
     def create(
@@ -100,6 +103,7 @@ class Creation:
             faults.point("create: prepared the snapshot")
             with self._volumes.settled(options, config, get, owner) as settled:
                 faults.point("create: settled the volumes")
+                settled = self.mounted.settled(settled, owner)  # noqa: PLW2901 - those of other containers are among them
                 volume_filling.fill(self._store, settled.mounts, root)
                 made = Container(identifier, "", base.image_id, 0, settled, config, argv, owner=owner)
                 return self._record(made)

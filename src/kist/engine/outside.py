@@ -47,8 +47,8 @@ def _refuse_volumes(asked: Iterable[Mount], what: str) -> None:
             )
         if mount.option("subpath") is not None:
             raise Unsupported(
-                f"volume-subpath cannot be had with {what}",
-                hint="mount the whole volume, or use Kist's own runtime, which no link in the volume leads astray",
+                f"{mount.type if mount.type == 'image' else 'volume'}-subpath cannot be had with {what}",
+                hint="mount it as a whole, or use Kist's own runtime, which no link in it leads astray",
             )
 
 

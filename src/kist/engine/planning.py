@@ -64,6 +64,7 @@ class Planning:
         self._creation = creation
         self._linking = linking
         self._volumes = volumes
+        self._mounted = creation.mounted
 
     def hostname(self, container: Container) -> str:
         """The container's name for itself, which may be that of the one whose network it has."""
@@ -88,6 +89,8 @@ class Planning:
             surroundings = write_surroundings(places, container, networks, root, linked, volumes, inside=bool(room))
         else:
             surroundings = borrowed_surroundings(self._roster.places(giver), giver, root, volumes)
+        images = self._mounted.views(container.options.mounts)
+        surroundings = msgspec.structs.replace(surroundings, images=images)
         surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))
         hand_over(container.options.mounts, spec, volumes, self._means, self._store.root)
@@ -135,9 +138,10 @@ class Planning:
         """The operations that a start with these options would do; nothing is made."""
         with self.draft(options, owner) as (drafted, root):
             options = drafted.options
+            images = self._mounted.views(self._mounted.settled(options, owner).mounts)
         container = msgspec.structs.replace(drafted, owner=owner)
         volumes = self._volumes.known(options.mounts)
-        surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS", volumes=volumes)
+        surroundings = bundle.Surroundings(root, "RESOLV_CONF", "HOSTNAME", "HOSTS", volumes=volumes, images=images)
         surroundings = isolation.with_shared(container, surroundings, self._roster.get)
         spec = self._means.fit(bundle.runtime_spec(container, surroundings))
         connected = bool(options.networking.endpoints)

@@ -95,7 +95,8 @@ class Usage:
         parts = account.parts
         needs = self._needs(parts)
         users = {image.id: len(self._store.records.containers_of_image(image.id)) for image, _ in needs.images}
-        standing = parts.with_below(key for key in account.active if key in account.containers)
+        on = {key for key in account.active if key in account.containers} | self._store.records.mounted_snapshots()
+        standing = parts.with_below(on)
         sizes = parts.assigned((needs.of_images(), needs.of_cache(), standing))
         images_size, cache_size, below_containers, dead = sizes
         active = set().union(*(own for image, own in needs.images if users[image.id]))

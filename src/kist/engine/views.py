@@ -11,13 +11,14 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kist.engine import namespaces
+from kist.engine import image_mounts, namespaces
 from kist.engine.containers import Containers
 from kist.engine.roots import root_mounts
 from kist.errors import InvalidInput, NotFound, Unavailable
 from kist.kernel import paths, views
 from kist.spec.container import Container
 from kist.spec.files import PathStatus, go_mode
+from kist.spec.mount import Mount
 from kist.store import Store
 
 _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -192,7 +193,7 @@ class _Descriptor:
 
 def _stopped_root(containers: Containers, store: Store, container: Container, *, mounts: bool) -> int:
     (mount,) = root_mounts(store, container)
-    binds: list[tuple[str, str, str, bool]] = []
+    binds: list[views.Bind] = []
     if mounts:
         data = containers.places(container).data
         binds += [
@@ -201,12 +202,27 @@ def _stopped_root(containers: Containers, store: Store, container: Container, *,
         for each in container.options.mounts:
             if each.type == "bind" and container.owner is not None:
                 continue  # only the container's own start opens it with its owner's rights, and maps it
+            if each.type == "image":
+                binds += _image_bind(store, each)
+                continue
             source = each.source if each.type == "bind" else _volume_path(store, each.source)
             within = (each.option("subpath") or "") if each.type == "volume" else ""
             if each.type in {"bind", "volume"} and _is_there(source, within):
                 binds.append((source, within, each.target, each.read_only))
     read_only = mounts and container.options.read_only
     return views.put_together((mount.type, mount.source, mount.options), binds, read_only=read_only)
+
+
+def _image_bind(store: Store, mount: Mount) -> list[views.Bind]:
+    """What shows a mounted image; nothing where a start would have to unpack it, or has nothing to show."""
+    within = mount.option("subpath") or ""
+    try:
+        view = image_mounts.view_of(store, mount)
+    except NotFound:
+        return []
+    if within and image_mounts.lacks(view, within):
+        return []
+    return [((shown.type, shown.source, shown.options), within, mount.target, True) for shown in view]
 
 
 def _volume_path(store: Store, name: str) -> str:

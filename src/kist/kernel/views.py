@@ -15,6 +15,8 @@ _KERNEL_SYSTEMS = frozenset({
     "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "debugfs", "tracefs", "securityfs", "bpf", "binfmt_misc",
 })  # fmt: skip
 
+Bind = tuple[str | tuple[str, str, Sequence[str]], str, str, bool]
+
 
 class ProcessView:
     """The files of a running process.
@@ -65,27 +67,23 @@ def of_process(pid: int, started: int, *, mounts_too: bool = True) -> ProcessVie
     return ProcessView(root, uids, gids, devices)
 
 
-def put_together(
-    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, str, bool]], *, read_only: bool
-) -> int:
+def put_together(specification: tuple[str, str, Sequence[str]], binds: Sequence[Bind], *, read_only: bool) -> int:
     """A root with mounts on it, as a descriptor of a detached tree: no path leads to it, and it goes with the last one.
 
     Args:
         specification: type, source and options of the root's mount.
-        binds: source, what of it is meant (empty for all; no link in it leads out), target below the root (made where
-            it is missing), and whether it is read-only.
+        binds: source (a path, or a mount as the root's), what of it is meant (empty for all; no link in it leads out),
+            target below the root (made where it is missing), and whether it is read-only.
         read_only: whether the root itself is; what is mounted on it is not.
     """
     return in_own_thread(lambda: _put_together(specification, binds, read_only=read_only), "view")
 
 
-def _put_together(
-    specification: tuple[str, str, Sequence[str]], binds: Sequence[tuple[str, str, str, bool]], *, read_only: bool
-) -> int:
+def _put_together(specification: tuple[str, str, Sequence[str]], binds: Sequence[Bind], *, read_only: bool) -> int:
     namespaces.unshare(namespaces.CLONE_FS | namespaces.CLONE_NEWNS)
     mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
     with ExitStack() as stack:
-        sources = [mounts.clone_part(source, within) for source, within, _, _ in binds]
+        sources = [_source(source, within) for source, within, _, _ in binds]
         for source in sources:
             stack.callback(os.close, source)
         detached = trees.open_tree_of([specification])
@@ -102,6 +100,24 @@ def _put_together(
         if read_only:
             mounts.set_attributes("", mounts.MOUNT_ATTR_RDONLY, dir_fd=root)
         return mounts.clone_tree("", dir_fd=root)
+
+
+def _source(source: str | tuple[str, str, Sequence[str]], within: str) -> int:
+    if isinstance(source, str):
+        return mounts.clone_part(source, within)
+    tree = trees.open_tree_of([source])
+    if not within:
+        return tree
+    # Of what is mounted nowhere there are no copies. Any directory serves as the place.
+    try:
+        mounts.attach_tree(tree, "/")
+        held = paths.open_in_root(tree, within, os.O_PATH)
+    finally:
+        os.close(tree)
+    try:
+        return mounts.clone_tree("", dir_fd=held)
+    finally:
+        os.close(held)
 
 
 def in_chroot() -> bool:

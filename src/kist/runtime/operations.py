@@ -552,17 +552,9 @@ def perform(context: Context, operations: list[tuple[str, dict[str, Any]]]) -> N
 
 
 def _rare(name: str) -> Callable[..., None]:
-    if name == "open_volume":
-        from kist.runtime import held  # noqa: PLC0415 - few containers have a volume that is mounted
+    from kist.runtime import rare  # noqa: PLC0415 - few containers have one
 
-        return held.open_volume
-    if name == "tell_mounts":
-        from kist.runtime import ungrouped  # noqa: PLC0415 - few containers have the host's processes and no group
-
-        return ungrouped.tell_mounts
-    from kist.runtime import mapped  # noqa: PLC0415 - few containers have a user namespace
-
-    return mapped.OPERATIONS[name]
+    return rare.find(name)
 
 
 def _mount_point(target: str, *, directory: bool, mode: int = 0o755, links: int = 40) -> int:

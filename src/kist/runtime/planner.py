@@ -2,7 +2,7 @@
 
 import binascii
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -164,7 +164,7 @@ def _operations(
 ) -> Iterator[Step]:
     linux = spec.linux
     if linux.ids is None:
-        yield from _take(spec)
+        yield from _take(spec, root_at)
         root = _root(spec)
         if disk := _own_disk(root):
             yield "mount_disk", {"at": disk["at"]}
@@ -227,7 +227,7 @@ def _tell(spec: RuntimeSpec) -> Iterator[Step]:
         yield "tell_mounts", {}
 
 
-def _take(spec: RuntimeSpec) -> Iterator[Step]:
+def _take(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
     """What is done to this process while it sees the host, and what it takes from there."""
     yield from _tell(spec)
     if disk := _own_disk(_root(spec)):
@@ -240,6 +240,7 @@ def _take(spec: RuntimeSpec) -> Iterator[Step]:
     yield "detach_mounts", {}
     yield from _open_host_paths(spec, shared=False)
     yield from _open_volumes(spec)
+    yield from _open_layers(spec, root_at)
     if spec.linux.confined:
         yield from _open_file_systems(spec)
         for target, source in _bound_devices(spec):
@@ -270,9 +271,10 @@ def _outside(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
             yield "open_devices", {"options": data.split(","), "flags": flags, "devices": _device_directory(spec)}
     if disk:
         yield "mount_disk", {"at": disk["at"]}
-    if root.type == "overlay":
+    if layers := _layer_directories((root, *spec.mounts)):
         whole = {"recursive": True} if disk else {}
-        yield "map_layers", {"paths": _layer_directories(root)} | whole
+        yield "map_layers", {"paths": layers} | whole
+    yield from _open_layers(spec, root_at)
     opened = {"type": root.type, "source": root.source, "options": _options(root), "at": root_at}
     yield "open_root", opened | ({"nodev": True} if spec.linux.owner is not None else {})
 
@@ -292,10 +294,13 @@ def _bound_devices(spec: RuntimeSpec) -> list[tuple[str, str]]:
     return list((usual | {node.path: node.source or node.path for node in spec.linux.devices}).items())
 
 
-def _layer_directories(root: Mount) -> list[str]:
-    """The directories that the layers of an overlay are in."""
-    own = "" if root.option("disk") else root.option("upperdir") or ""
-    layers = [own, *(root.option("lowerdir") or "").split(":")]
+def _layer_directories(mounts: Iterable[Mount]) -> list[str]:
+    """The directories that the layers of overlays are in."""
+    layers = []
+    for mount in mounts:
+        if mount.type == "overlay":
+            own = "" if mount.option("disk") else mount.option("upperdir") or ""
+            layers += [own, *(mount.option("lowerdir") or "").split(":")]
     return sorted({layer.rpartition("/")[0] for layer in layers if layer})
 
 
@@ -343,6 +348,16 @@ def _open_volumes(spec: RuntimeSpec) -> Iterator[Step]:
         yield "open_volume", arguments | ({"last": True} if last[mount.source] == number else {})
 
 
+def _open_layers(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
+    """Of images that are mounted, where they are of several layers."""
+    for number, mount in enumerate(spec.mounts):
+        if mount.type == "overlay":
+            within = mount.option("subpath")
+            options = [each for each in mount.options if each not in {"ro", f"subpath={within}"}]
+            arguments: dict[str, Any] = {"slot": f"bind{number}", "options": options, "at": root_at}
+            yield "open_layers", arguments | ({"within": within} if within else {})
+
+
 def _open_host_paths(spec: RuntimeSpec, *, shared: bool) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
         if mount.type == "bind" and bool(_SHARED & set(mount.options)) == shared:
@@ -369,7 +384,7 @@ def _for_owner(slot: str, mount: Mount, owner: Owner) -> dict[str, Any]:
 
 def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
     for number, mount in enumerate(spec.mounts):
-        if mount.type in {"bind", "held"}:
+        if mount.type in {"bind", "held", "overlay"}:
             yield from _attached(number, mount, nodev=spec.linux.owner is not None)
             continue
         if mount.type == "joined":

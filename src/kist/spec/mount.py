@@ -12,13 +12,15 @@ class Mount(msgspec.Struct, frozen=True):
     """One mount, in the terms of mount(8) and of the OCI runtime specification's ``mounts``.
 
     Attributes:
-        type: ``bind``, ``tmpfs``, ``volume``, or a file system (``overlay``, ``proc``, …).
-        source: host path, volume name, or the file system's own word.
+        type: ``bind``, ``tmpfs``, ``volume``, ``image``, or a file system (``overlay``, ``proc``, …).
+        source: host path, volume name, an image's name or id, or the file system's own word.
         target: absolute path in the container; empty for the root.
         options: mount(8) words (``ro``, ``rbind``, ``size=64m``, ``lowerdir=…``), in order; ``bind`` leaves out what is
             mounted below the source, ``ro-top`` lets that be written to, ``create`` makes a source that is missing,
             ``U`` gives the source to the container's user. A volume's may be ``subpath=DIR/DIR`` (what of it is shown),
-            and ``volume-label=NAME=VALUE`` and ``volume-opt=NAME=VALUE`` (of the volume, if it is made for this).
+            and ``volume-label=NAME=VALUE`` and ``volume-opt=NAME=VALUE`` (of the volume, if it is made for this). An
+            image's may be ``subpath=…``, too; in a container it has ``image=ID`` and ``snapshot=NAME``: which one it
+            is, and what shows it.
     """
 
     type: str
@@ -32,14 +34,19 @@ class Mount(msgspec.Struct, frozen=True):
         return cls("bind", source, target, ("ro",) if read_only else ())
 
     @classmethod
+    def image(cls, source: str, target: str, *, subpath: str = "") -> Self:
+        """The files of an image at ``target``, or what is at ``subpath`` of it, read-only."""
+        return cls("image", source, target, (f"subpath={subpath}",) if subpath else ())
+
+    @classmethod
     def tmpfs(cls, target: str, *options: str) -> Self:
         """An empty file system in memory; ``options`` as of mount(8): ``size=64m``, ``mode=1777``."""
         return cls("tmpfs", "tmpfs", target, options)
 
     @property
     def read_only(self) -> bool:
-        """Whether the options make it read-only."""
-        return "ro" in self.options or "ro-top" in self.options
+        """Whether the options make it read-only, or it is an image."""
+        return self.type == "image" or "ro" in self.options or "ro-top" in self.options
 
     @property
     def plain_options(self) -> tuple[str, ...]:

@@ -121,6 +121,7 @@ def _live(blobs: Blobs, records: Records, referrers: Referrers, without: Without
     """What is needed: ids of containers, digests of blobs, chain ids of snapshots."""
     live: set[str] = {*records.leased(), *records.container_ids()} - without.containers
     live |= referrers.blobs(without.images)
+    live |= records.mounted_snapshots(without.containers)
     for key, value, _ in records.cache_entries():
         if key not in without.cache:
             live.update(digests_in(value))

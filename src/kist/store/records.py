@@ -21,6 +21,8 @@ from kist.spec.summary import Image
 from kist.store.database import Database, Row
 
 _ADD_CONTAINER = "INSERT INTO containers (id, name, image, created_at, value) VALUES (?, ?, ?, ?, ?)"
+_USERS = "SELECT id FROM containers WHERE image = ?1 UNION SELECT container FROM mounted_images WHERE image = ?1"
+_IS_HERE = "SELECT 1 FROM images WHERE id = ?1 UNION ALL SELECT 1 FROM mounted_images WHERE image = ?1"
 _LEAVES = (
     "INSERT OR IGNORE INTO leaving SELECT name FROM volumes "
     "WHERE name = ? AND json_extract(CAST(value AS TEXT), '$.anonymous')"
@@ -135,13 +137,13 @@ class Records:
 
         Args:
             image: as it was seen.
-            containers: the ids of those that were seen of it, and that do not keep it.
+            containers: the ids of those that were seen of it or to have it mounted, and that do not keep it.
 
         Returns:
             False, and nothing is done, where it has other references now, or a further container, or is gone.
         """
         with self._database.transaction(durable=True) as db:
-            rows = db.execute("SELECT id FROM containers WHERE image = ?", (image.id,)).fetchall()
+            rows = db.execute(_USERS, (image.id,)).fetchall()
             if not _is_as_seen(db, image) or any(identity not in containers for (identity,) in rows):
                 return False
             return db.execute("DELETE FROM images WHERE id = ?", (image.id,)).rowcount > 0
@@ -149,7 +151,7 @@ class Records:
     # containers
 
     def add_container(self, container: Container, *, needs: Digest | None = None) -> None:
-        """Keep a new container, without its state.
+        """Keep a new container, without its state, and the images that are mounted in it.
 
         Args:
             container: which.
@@ -157,13 +159,19 @@ class Records:
 
         Raises:
             Conflict: its name is taken.
-            NotFound: the image was removed meanwhile.
+            NotFound: the image, or one that is mounted, was removed meanwhile.
         """
         try:
             with self._database.transaction() as db:
                 if needs is not None and not db.execute("SELECT 1 FROM images WHERE id = ?", (needs,)).fetchone():
                     raise NotFound(f"No such image: {needs}", hint="it was removed just now")
+                mounted = _mounted(container)
+                for image in mounted:
+                    if not db.execute(_IS_HERE, (image,)).fetchone():
+                        raise NotFound(f"No such image: {image}", hint="it was removed just now")
                 db.execute(_ADD_CONTAINER, _container_row(container))
+                rows = [(container.id, image, snapshot) for image, snapshot in mounted.items()]
+                db.executemany("INSERT INTO mounted_images (container, image, snapshot) VALUES (?, ?, ?)", rows)
         except sqlite3.IntegrityError as error:
             raise self._name_taken(container.name) from error
 
@@ -242,10 +250,13 @@ class Records:
         return tuple(identity for (identity,) in self._database.rows("SELECT id FROM containers"))
 
     def containers_of_image(self, identity: Digest) -> tuple[str, ...]:
-        """The ids of the containers that were made from an image."""
-        return tuple(
-            c for (c,) in self._database.rows("SELECT id FROM containers WHERE image = ? ORDER BY id", identity)
-        )
+        """The ids of the containers that were made from an image, or have it mounted."""
+        return tuple(found for (found,) in self._database.rows(f"{_USERS} ORDER BY 1", identity))
+
+    def mounted_snapshots(self, without: Collection[str] = ()) -> frozenset[str]:
+        """The snapshots that show images in containers, but for containers of these ids."""
+        rows = self._database.rows("SELECT container, snapshot FROM mounted_images WHERE snapshot != ''")
+        return frozenset(snapshot for container, snapshot in rows if container not in without)
 
     def remove_container(self, identity: str, volumes: Iterable[str] = ()) -> None:
         """Forget a container; no complaint when it is not there.
@@ -408,6 +419,12 @@ def _image(row: Row, names: Iterable[str]) -> Image:
         size=size,
         config=json.decode(config, ImageConfig, what="image record"),
     )
+
+
+def _mounted(container: Container) -> dict[str, str]:
+    """The ids of the images that are mounted in a container, each with the snapshot that shows it."""
+    found = ((mount.option("image"), mount.option("snapshot")) for mount in container.options.mounts)
+    return {image: snapshot or "" for image, snapshot in found if image}
 
 
 def _container_row(container: Container) -> tuple[object, ...]:

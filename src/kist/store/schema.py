@@ -162,4 +162,14 @@ MIGRATIONS = (
         PRIMARY KEY (image, layer)
     ) WITHOUT ROWID;
     """,
+    # Images that are mounted in containers, and the snapshots that show them, which stay as long as the containers.
+    """
+    CREATE TABLE mounted_images (
+        container TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+        image TEXT NOT NULL,             -- stays when the image goes
+        snapshot TEXT NOT NULL,          -- empty for an image without layers
+        PRIMARY KEY (container, image)
+    ) WITHOUT ROWID;
+    CREATE INDEX mounted_images_of_image ON mounted_images (image);
+    """,
 )

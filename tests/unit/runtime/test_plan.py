@@ -335,6 +335,28 @@ def test_layers_of_several_directories_are_all_mapped() -> None:
     assert paths == ["/m", "/s"]
 
 
+LAYERS = Mount("overlay", "overlay", "/i", ("lowerdir=/x/2:/x/1", "userxattr", "ro", "subpath=a/b"))
+
+
+def test_an_image_of_several_layers_is_opened_before_the_root_and_attached_read_only() -> None:
+    plan = Made(mounts=(*USUAL, LAYERS)).plan()
+    order = names(plan)
+    opened = {"options": ["lowerdir=/x/2:/x/1", "userxattr"], "at": "/run/root", "within": "a/b"}
+    assert the(plan, "open_layers") == opened | {"slot": f"bind{len(USUAL)}"}
+    assert order.index("detach_mounts") < order.index("open_layers") < order.index("mount_root")
+    [attached] = [arguments for name, arguments in plan.operations if arguments.get("target") == "/i"]
+    assert attached == {"slot": f"bind{len(USUAL)}", "target": "/i", "attributes": 1, "propagation": 0x40000}
+
+
+def test_its_layers_are_mapped_also_where_the_root_is_none() -> None:
+    made = replace(MAPPED, root=(Mount("bind", "/root"),), mounts=(*MAPPED.mounts, LAYERS)).plan()
+    outside = dict(made.outside)
+    order = list(outside)
+    assert outside["map_layers"] == {"paths": ["/x"]}
+    assert order.index("map_layers") < order.index("open_layers") < order.index("open_root")
+    assert "open_layers" not in names(made)
+
+
 def test_a_disk_of_the_containers_own_is_opened_where_the_devices_are_and_mounted_below_the_root() -> None:
     plan = Made(root=(ON_DISK,)).plan()
     assert the(plan, "open_disk") == {"disk": "/s/3-disk"}

@@ -7,6 +7,7 @@ from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
 from kist.spec.container import Container, ContainerOptions, ContainerState
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
+from kist.spec.mount import Mount
 from kist.spec.summary import Image
 from kist.store import Store
 
@@ -27,6 +28,14 @@ def container(identity: str, name: str, **more: object) -> Container:
         argv=("sh",),
         **more,
     )
+
+
+def mounting(identity: str, name: str, which: Image, snapshot: str) -> Container:
+    """A container that has an image mounted, twice."""
+    words = (f"image={which.id}", f"snapshot={snapshot}")
+    mounts = tuple(Mount("image", "x", target, words) for target in ("/a", "/b"))
+    made = container(identity, name)
+    return structs.replace(made, options=structs.replace(made.options, mounts=mounts))
 
 
 @pytest.fixture
@@ -244,3 +253,27 @@ def test_a_list_is_not_read_again_until_somebody_has_changed_something(records, 
         assert [each.name for each, _ in records.containers_and_starts()] == ["two"]
         records.remove_container(container("b2", "two").id)
         assert other.records.containers_and_starts() == ()
+
+
+def test_a_mounted_image_is_used_until_its_containers_have_gone(records):
+    which = image(1, "a")
+    records.add_image(which)
+    one, two = mounting("a1", "one", which, "sha256:top"), mounting("b2", "two", which, "sha256:top")
+    for each in (one, two):
+        records.add_container(each)
+    assert records.containers_of_image(which.id) == (one.id, two.id)
+    assert records.mounted_snapshots() == {"sha256:top"}
+    assert not records.remove_image(which, [one.id]), "the other one has it too"
+    assert records.remove_image(which, [one.id, two.id])
+    with pytest.raises(NotFound, match="No such image"):
+        records.add_container(mounting("c3", "three", image(2), "sha256:other"))
+    records.remove_container(one.id)
+    assert records.mounted_snapshots() == {"sha256:top"}, "it stays for the other one"
+    assert records.mounted_snapshots([two.id]) == frozenset()
+    # Who has it from a container may have it, though the image has gone.
+    records.add_container(mounting("d4", "four", which, "sha256:top"))
+    for each in (two.id, "d4".ljust(64, "0")):
+        records.remove_container(each)
+    assert records.mounted_snapshots() == frozenset()
+    with pytest.raises(NotFound, match="No such image"):
+        records.add_container(mounting("e5", "five", which, "sha256:top"))

@@ -261,6 +261,8 @@ def _mount(mount: Mount, guest: Guest) -> None:
     shown = f"the mount {mount.source or mount.type}:{mount.target}"
     if mount.type == "tmpfs":
         return  # made by the container's own root, in its own memory
+    if mount.type == "image":
+        return  # whose name it has is looked at where it is found, as that of the image that the container is of
     guest.rights.check("bind" if mount.type == "bind" else "volume", shown)
     words, asked = _BIND_WORDS, mount.options
     if mount.type == "volume":

@@ -9,10 +9,8 @@ from kist.spec.docker import fields
 from kist.spec.mount import Mount, check_target, parse_volume
 
 _PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
-_OBJECTS = {"bind": "BindOptions", "volume": "VolumeOptions", "tmpfs": "TmpfsOptions"}
-_MOUNT_FIELDS = frozenset(
-    {"Type", "Source", "Target", "ReadOnly", "Consistency", "BindOptions", "VolumeOptions", "TmpfsOptions", "KistChown"}
-)
+_OBJECTS = {"bind": "BindOptions", "volume": "VolumeOptions", "tmpfs": "TmpfsOptions", "image": "ImageOptions"}
+_MOUNT_FIELDS = frozenset({"Type", "Source", "Target", "ReadOnly", "Consistency", "KistChown", *_OBJECTS.values()})
 
 
 def read_mounts(host: Mapping[str, Any], volumes: Iterable[str]) -> tuple[Mount, ...]:
@@ -69,13 +67,18 @@ def _read_mount(entry: Any) -> Mount:
                 f'invalid mount config for type "{kind}": field {_OBJECTS[other]} must not be specified',
                 hint=f"it is for mounts of type {other}",
             )
-    readers = {"bind": _read_bind_mount, "volume": _read_volume_mount, "tmpfs": _read_tmpfs_mount}
+    readers = {
+        "bind": _read_bind_mount,
+        "volume": _read_volume_mount,
+        "tmpfs": _read_tmpfs_mount,
+        "image": _read_image_mount,
+    }
     if kind not in readers:
         known = ", ".join(readers)
         raise Unsupported(f"mount type {kind!r} is not supported yet", hint=f"the types that work are {known}")
     words = ("ro",) if fields.flag(entry, "ReadOnly") else ()
     if fields.flag(entry, "KistChown"):
-        if kind == "tmpfs":
+        if kind in {"tmpfs", "image"}:
             raise InvalidInput("KistChown is for mounts of type bind or volume")
         words = (*words, "U")
     return readers[kind](entry, target, words)
@@ -126,15 +129,29 @@ def _read_volume_mount(entry: dict[str, Any], target: str, options: tuple[str, .
     return Mount("volume", source, target, tuple(words))
 
 
+def _read_image_mount(entry: dict[str, Any], target: str, options: tuple[str, ...]) -> Mount:
+    source = fields.text(entry, "Source")
+    if not source:
+        raise InvalidInput('invalid mount config for type "image": field Source must not be empty',
+                           hint="it is the name or the id of an image")  # fmt: skip
+    image = fields.table(entry, "ImageOptions")
+    fields.refuse_unknown(image, frozenset({"Subpath"}), {}, "HostConfig.Mounts.ImageOptions.")
+    subpath = fields.text(image, "Subpath")
+    return Mount("image", source, target, (*options, *((f"subpath={check_subpath(subpath)}",) if subpath else ())))
+
+
 def check_subpath(path: str) -> str:
-    """The normal form of a path below a volume.
+    """The normal form of a path below a volume, or in an image.
 
     Raises:
         InvalidInput: it is absolute, or would lead out.
     """
     normal = posixpath.normpath(path)
     if path.startswith("/") or normal.startswith("../") or normal == ".." or "\0" in path:
-        raise InvalidInput(f"invalid subpath {path!r}", hint="a subpath is relative, and stays inside the volume")
+        raise InvalidInput(
+            f"invalid subpath {path!r}: subpath must be a relative path within the volume",
+            hint="a subpath is relative, and stays inside the volume or image",
+        )
     return normal
 
 
@@ -160,7 +177,7 @@ def write_mounts(mounts: Iterable[Mount]) -> dict[str, Any]:
     for mount in mounts:
         if mount.type == "tmpfs":
             tmpfs[mount.target] = ",".join(mount.options)
-        elif ":" in mount.source + mount.target or not mount.source or _has_more_than_words(mount):
+        elif mount.type == "image" or ":" in mount.source + mount.target or _has_more_than_words(mount):
             entries.append(_write_mount(mount))
         else:
             binds.append(":".join(filter(None, (mount.source, mount.target, ",".join(mount.options)))))
@@ -173,13 +190,15 @@ def write_mounts(mounts: Iterable[Mount]) -> dict[str, Any]:
 
 
 def _has_more_than_words(mount: Mount) -> bool:
-    """Whether it has options that ``Binds`` cannot spell."""
-    return bool(set(_BIND_FLAGS.values()) & set(mount.options)) or mount.plain_options != mount.options
+    """Whether it has no source, or options that ``Binds`` cannot spell."""
+    return (
+        not mount.source or bool(set(_BIND_FLAGS.values()) & set(mount.options)) or mount.plain_options != mount.options
+    )
 
 
 def _write_mount(mount: Mount) -> dict[str, Any]:
     entry: dict[str, Any] = {"Type": mount.type, "Source": mount.source, "Target": mount.target}
-    if mount.read_only:
+    if mount.read_only and (mount.type != "image" or "ro" in mount.options):
         entry["ReadOnly"] = True
     if "U" in mount.options:
         entry["KistChown"] = True
@@ -191,6 +210,8 @@ def _write_mount(mount: Mount) -> dict[str, Any]:
         entry["BindOptions"] = bind
     if mount.type == "volume" and (volume := _write_volume_options(mount)):
         entry["VolumeOptions"] = volume
+    if mount.type == "image" and (subpath := mount.option("subpath")):
+        entry["ImageOptions"] = {"Subpath": subpath}
     return entry
 
 
@@ -215,10 +236,13 @@ def write_mount_points(mounts: Iterable[Mount], volume_root: str) -> list[dict[s
 
 def _write_mount_point(mount: Mount, volume_root: str) -> dict[str, Any]:
     propagation = next((option for option in mount.options if option in _PROPAGATIONS), "")
-    mode = ",".join(option for option in mount.plain_options if option not in _PROPAGATIONS)
+    words = mount.plain_options if mount.type != "image" else ()
+    mode = ",".join(option for option in words if option not in _PROPAGATIONS)
     point: dict[str, Any] = {"Type": mount.type}
     if mount.type == "volume":
         point |= {"Name": mount.source, "Source": f"{volume_root}/{mount.source}/_data", "Driver": "local"}
+    elif mount.type == "image":  # it is mounted nowhere on the host that a path could lead to
+        point |= {"Name": mount.source, "Source": mount.option("image") or ""}
     else:
         point["Source"] = mount.source
     rest = {"Destination": mount.target, "Mode": mode, "RW": not mount.read_only}

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -195,6 +196,28 @@ def test_volumes_of_the_body_are_anonymous_volumes_unless_a_mount_has_their_targ
     assert options.mounts == (Mount("volume", "", "/cache"), Mount.bind("/src", "/data"))
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"Source": ""}, 'invalid mount config for type "image": field Source must not be empty'),
+        ({"Source": "x", "ImageOptions": {"Subpath": "/a"}}, "subpath must be a relative path within the volume"),
+        (
+            {"Source": "x", "ImageOptions": {"Subpath": "a/../../b"}},
+            "subpath must be a relative path within the volume",
+        ),
+        ({"Source": "x", "VolumeOptions": {"NoCopy": True}}, "field VolumeOptions must not be specified"),
+        ({"Source": "x", "KistChown": True}, "KistChown is for mounts of type bind or volume"),
+        (
+            {"Type": "volume", "Source": "x", "ImageOptions": {"Subpath": "a"}},
+            "field ImageOptions must not be specified",
+        ),
+    ],
+)
+def test_a_mounted_image_is_named_and_has_no_other_options(entry: dict[str, Any], said: str):
+    with pytest.raises(InvalidInput, match=said):
+        read_create(body({"Mounts": [{"Type": "image", "Target": "/b", **entry}]}))
+
+
 def test_mounts_come_parents_first_whatever_their_spelling():
     host = {"Binds": ["/src:/a/b", "/src:/a-b"], "Tmpfs": {"/a": ""}, "Mounts": [{"Type": "tmpfs", "Target": "/a/b/c"}]}
     assert [mount.target for mount in read_create(body(host)).mounts] == ["/a", "/a/b", "/a/b/c", "/a-b"]
@@ -218,6 +241,9 @@ mounts = st.one_of(
     st.builds(Mount, st.just("volume"), names.filter(lambda name: "." not in name[:1]), paths, words_of_volumes),
     st.builds(Mount, st.just("volume"), st.just(""), paths, st.sampled_from([(), ("ro",)])),
     st.builds(Mount.tmpfs, paths, st.sampled_from(["size=64m", "mode=1777"])),
+    st.builds(
+        Mount, st.just("image"), words.filter(bool), paths, st.sampled_from([(), ("ro",), ("ro", "subpath=a/b")])
+    ),
 )
 lists = st.lists(words, max_size=2).map(tuple)
 tables = st.dictionaries(words, words, max_size=2)
