@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import stat
 import sys
@@ -424,6 +425,25 @@ def test_commands_of_a_guests_build_have_no_more_than_a_guests_container(room: R
     assert done.returncode == 0, done.stderr
     assert "123" in done.stderr
     assert "eth0" not in done.stderr
+
+
+def test_a_guest_attaches_nothing_to_what_others_made(room: Room) -> None:
+    """Whoever reads what is attached to root's image reads what root has said of it."""
+    told = room.ada.kist("sbom", "--format", "spdx", BUSYBOX)
+    assert json.loads(told.stdout)["spdxVersion"] == "SPDX-2.3"
+    assert "not attached" in told.stderr
+    assert len(room.root.good("image", "referrers", BUSYBOX).splitlines()) == 1
+    room.root.good("sbom", "--format", "spdx", BUSYBOX)
+    digest = room.ada.good("image", "referrers", "-q", BUSYBOX)
+    assert "somebody else made it" in room.ada.refused("image", "referrers", "--rm", BUSYBOX, digest)
+    archive = room.root.good("image", "referrers", BUSYBOX, digest)
+    assert json.loads(archive)["name"].startswith(BUSYBOX)
+    room.root.good("image", "referrers", "--rm", BUSYBOX, digest)
+    room.ada.good("build", "-q", "-t", "adas:1", "-", stdin=context(f"FROM {BUSYBOX}\nRUN echo 1 > /x\n"))
+    room.ada.good("sbom", "--format", "spdx", "adas:1")
+    assert len(room.ada.good("image", "referrers", "-q", "adas:1").splitlines()) == 1
+    assert "adas:1" in room.ada.good("tree")
+    room.ada.good("rmi", "adas:1")
 
 
 def test_a_guests_steps_are_not_found_by_others(room: Room) -> None:

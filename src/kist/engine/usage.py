@@ -181,7 +181,7 @@ class Usage:
         """What an image is made of."""
         manifest = parse_manifest(self._store.blobs.read(image.manifest))
         blobs = (image.manifest, manifest.config.digest, *(layer.digest for layer in manifest.layers))
-        attached = [digest for _, each in self._store.referrers.of(image.id) for digest in (each.digest, each.content)]
+        attached = self._store.referrers.blobs_of(image.id)
         return {*map(blob_name, (*blobs, *attached)), *chain_ids(image.config.rootfs.diff_ids)}
 
 

@@ -48,9 +48,10 @@ class Referrers:
 
     def blobs(self, without: frozenset[str] = frozenset()) -> set[str]:
         """The blobs of all that is attached, but to these images."""
-        found: set[str] = set()
-        for image, value in self._database.rows("SELECT image, value FROM referrers"):
-            if image not in without:
-                kept = json.decode(value, Referrer, what="referrer")
-                found |= {kept.digest, kept.content, Digest.of(EMPTY)}
-        return found
+        images = {image for (image,) in self._database.rows("SELECT DISTINCT image FROM referrers")} - without
+        return {blob for image in images for blob in self.blobs_of(Digest(image))}
+
+    def blobs_of(self, image: Digest) -> set[str]:
+        """The blobs of what is attached to an image: manifests, what they hold, and the empty config that all have."""
+        kept = [each for _, each in self.of(image)]
+        return {blob for each in kept for blob in (each.digest, each.content, Digest.of(EMPTY))}
