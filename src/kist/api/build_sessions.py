@@ -8,7 +8,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import json as msgspec_json
@@ -20,6 +20,7 @@ from kist.spec.provision import NOTHING, Kind, Provision
 _SECONDS = 60.0
 _LONGEST_LINE = 1 << 16
 _READ = 1 << 14
+_LARGEST_SIZE = 1 << 16
 _MOST_NAMES, _LONGEST_NAME = 1000, 1000
 _GONE = "cancelled: the client that the build gets secrets and files from has gone"
 
@@ -42,7 +43,8 @@ class BuildSession:
         self._last = 0
         self._waiting: dict[int, tuple[socket.socket, concurrent.futures.Future[None]]] = {}
         self._gone = False
-        self.sizes: dict[int, tuple[int, int]] = {}
+        self._size = (0, 0)
+        self._listener: Callable[[int, int], None] | None = None
 
     # in a build's thread
 
@@ -72,12 +74,22 @@ class BuildSession:
             return self.terminal
         return name in {"secret": self.secrets, "ssh": self.agents, "context": self.contexts}[kind]
 
+    def watch_size(self, listener: Callable[[int, int], None] | None) -> None:
+        """Have the terminal's height and width told."""
+        self._listener = listener
+        self._loop.call_soon_threadsafe(self._tell_size)
+
     def check(self) -> None:
         """Raise ``Unavailable`` where the client has gone."""
         if self._gone:
             raise Unavailable(_GONE)
 
     # in the event loop
+
+    def _tell_size(self) -> None:
+        listener = self._listener
+        if listener is not None and all(0 < n < _LARGEST_SIZE for n in self._size):
+            self._loop.run_in_executor(None, listener, *self._size)
 
     def _ask(self, kind: Kind, name: str, stream: socket.socket, answered: "concurrent.futures.Future[None]") -> None:
         self._last += 1
@@ -135,7 +147,8 @@ class BuildSession:
             made = by_name(str(said["error"]))(str(said.get("message", "")), hint=str(said.get("hint", "")))
             self._refuse(channel, made)
         elif isinstance(size := said.get("size"), list) and len(size) == 2 and all(isinstance(n, int) for n in size):
-            self.sizes[channel] = (size[0], size[1])
+            self._size = (size[0], size[1])
+            self._tell_size()
         return "end" not in said
 
 

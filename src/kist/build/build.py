@@ -9,6 +9,7 @@ from kist.build.attesting import Attesting
 from kist.build.bases import Bases
 from kist.build.context import Context
 from kist.build.donors import Donors
+from kist.build.entitlements import check_allowed
 from kist.build.executor import Executor
 from kist.build.locking import Locking
 from kist.build.places import note_places
@@ -69,6 +70,7 @@ def build(
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile(options.dockerfile)
         planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
+        check_allowed(planned, options)
         check_given(planned, given)
         donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings):

@@ -18,7 +18,7 @@ from kist.build.tree import Tree
 from kist.build.work import opened
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts
 from kist.engine.stop import Stop
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput
 from kist.image import pretence
 from kist.kernel.paths import make_directories
 from kist.spec.docker.usage import CACHE_MOUNT
@@ -44,9 +44,12 @@ class RunMounts:
         context: the build's.
         action: the command.
         results: of the steps that it requires.
-        given: what the client gives.
+        given: the same as the attribute.
         stop: ends what waits.
         complain: told what the writer of the Dockerfile should know, from any thread.
+
+    Attributes:
+        given: what the client gives.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class RunMounts:
         self._mounts = action.mounts
         self._environment = action.environment
         self._results = results
-        self._given = given
+        self.given = given
         self._stop = stop
         self._complain = complain
 
@@ -73,7 +76,7 @@ class RunMounts:
         """What the command has in its environment for them, but for what is secret."""
         if any(each.startswith(f"{_AGENT}=") for each in self._environment):
             return ()
-        there = [mount for mount in self._of(SshMount) if mount.id in self._given.agents]
+        there = [mount for mount in self._of(SshMount) if mount.id in self.given.agents]
         return tuple(f"{_AGENT}={mount.target}" for mount in there[:1])
 
     def contents(self) -> tuple[str, ...]:
@@ -121,12 +124,12 @@ class RunMounts:
                 return f"{place}/{name}"
 
             parts = [
-                stack.enter_context(agents.opened(self._of(SshMount), self._given, empty("ssh"), self._complain)),
+                stack.enter_context(agents.opened(self._of(SshMount), self.given, empty("ssh"), self._complain)),
                 *(self._bound(stack, mount, empty(f"bind-{n}")) for n, mount in enumerate(self._of(BindMount))),
                 *self._caches(stack),
                 *(StepMounts((_tmpfs(mount),)) for mount in self._of(TmpfsMount)),
                 # As late as can be: others may be waited for.
-                stack.enter_context(secrets.opened(self._of(SecretMount), self._given, empty("secrets"))),
+                stack.enter_context(secrets.opened(self._of(SecretMount), self.given, empty("secrets"))),
             ]
             yield _together(parts)
 
@@ -221,10 +224,6 @@ def check_given(plan: Plan, given: Provision) -> None:
         InvalidInput: something is not; names it and its line.
     """
     for step in plan.steps:
-        if isinstance(step.action, Run) and (step.action.insecure or step.action.devices):
-            raise Unsupported(f"{step.place}: RUN --security and --device are not supported yet")
-        if isinstance(step.action, Run) and step.action.network == "host":
-            raise Unsupported(f"{step.place}: RUN --network=host is not supported yet")
         for mount in step.action.mounts if isinstance(step.action, Run) else ():
             if isinstance(mount, SecretMount) and mount.required and mount.id not in given.secrets:
                 raise InvalidInput(

@@ -3,16 +3,17 @@
 import codecs
 import os
 import secrets
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
+from kist.build.debugging import failed, open_shell
+from kist.build.entitlements import options_of
 from kist.build.plan import SCRIPTS, Document, Run
 from kist.build.run_mounts import RunMounts
 from kist.engine.stop import Stop
-from kist.errors import StepFailed
 from kist.spec.build import StepOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
@@ -21,6 +22,10 @@ from kist.spec.progress import StepOutput, StepRuns
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
+
+
+_LAST = 10
+_LONGEST = 500  # characters of a line that an error repeats
 
 
 class Command:
@@ -67,31 +72,22 @@ class Command:
             user=action.user,
             working_dir=action.working_dir,
         )
-        options = structs.replace(self._options, network=action.network or self._options.network)
+        options = options_of(self._engine, action, self._options)
         identifier = secrets.token_hex(32)
         self._progress(StepRuns(self._step_id, identifier))
         output = _Output(self._step_id, self._progress)
         try:
             with _script(self._engine, action.script) as further, self._mounts.opened() as given:
-                code = self._engine.run_step(
-                    snapshot,
-                    action.argv,
-                    config=config,
-                    options=options,
-                    mounts=further,
-                    given=given,
-                    output=output,
-                    identifier=identifier,
-                    stop=self._stop,
-                )
+                run = partial(self._engine.run_step, snapshot, config=config, options=options, mounts=further,
+                              given=given, output=output, stop=self._stop)  # fmt: skip
+                code = run(action.argv, identifier=identifier)
+                output.end()
+                if code and self._mounts.given.terminal:
+                    open_shell(self._mounts.given, action, code, run)
         finally:
             output.end()
         if code:
-            raise StepFailed(
-                f"The command '{' '.join(action.argv)}' returned a non-zero code: {code}",
-                hint="the steps before it are kept; correct the command and build again",
-                exit_code=code,
-            )
+            raise failed(action, code, output.last)
 
 
 @contextmanager
@@ -117,6 +113,8 @@ class _Output:
     def __init__(self, step_id: str, progress: Progress) -> None:
         self._step_id = step_id
         self._progress = progress
+        self._printed: deque[str] = deque(maxlen=_LAST)
+        self._line = ""
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
 
@@ -128,6 +126,14 @@ class _Output:
         for stream, decoder in self._decoders.items():
             self._tell(stream, decoder.decode(b"", final=True))
 
+    @property
+    def last(self) -> tuple[str, ...]:
+        """The last lines that were printed, on either stream."""
+        return (*self._printed, *([self._line] if self._line.strip() else []))[-_LAST:]
+
     def _tell(self, stream: str, text: str) -> None:
         if text:
+            *lines, rest = (self._line + text).split("\n")
+            self._printed.extend(line[:_LONGEST] for line in lines[-_LAST:])
+            self._line = rest[-_LONGEST:]
             self._progress(StepOutput(self._step_id, stream, text))

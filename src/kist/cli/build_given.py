@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kist.cli.context import Context
+    from kist.cli.debug_shell import DebugShell
     from kist.cli.option import Arguments
 
 _GIVEN = "What the caller has"
@@ -19,6 +20,7 @@ _SECRET_FIELDS = {"id": "id", "src": "source", "source": "source", "env": "env",
 OPTIONS = (
     Option("--secret", "A secret for RUN --mount=type=secret: a file, or a variable of the caller's",
            "id=NAME[,src=FILE|env=VARIABLE]", kind=REPEAT, group=_GIVEN),
+    Option("--debug-shell", "When a command fails, open a shell where it failed, at this terminal", group=_GIVEN),
     Option("--ssh", "An ssh agent for RUN --mount=type=ssh: $SSH_AUTH_SOCK's, that of a socket, or one for a key",
            "NAME[=SOCKET|KEY[,KEY]]", kind=REPEAT, group=_GIVEN),
 )  # fmt: skip
@@ -35,25 +37,43 @@ class Given:
         self._context = context
         self._arguments = arguments
         self._open: list[Any] = []
+        self.shell: DebugShell | None = None
 
     def __enter__(self) -> "list[tuple[str, str]]":
         arguments, environment = self._arguments, self._context.environment
-        if not (arguments.all("secret") or arguments.all("ssh")):
+        wants_shell = arguments.flag("debug_shell")
+        if not (arguments.all("secret") or arguments.all("ssh") or wants_shell):
             return []
         from kist.client.offer import Offer  # noqa: PLC0415 - threads and sockets, for those who give something
         from kist.client.session import Session  # noqa: PLC0415 - the same
 
         secrets = dict(read_secret(text, environment) for text in arguments.all("secret"))
         agents = dict(map(read_agent, arguments.all("ssh")))
-        offer = Offer(environment, secrets, agents).__enter__()
-        self._open.append(offer)
         try:
+            if wants_shell:
+                from kist.cli.debug_shell import DebugShell  # noqa: PLC0415 - the same
+
+                self.shell = DebugShell(self._context)
+                self._open.append(self.shell.__enter__())
+            serve = self.shell.serve if self.shell else None
+            offer = Offer(environment, secrets, agents, shell=serve).__enter__()
+            self._open.append(offer)
             session = Session(self._context.wire, offer).__enter__()
         except BaseException:
             self.__exit__()
             raise
         self._open.append(session)
         return session.query
+
+    @property
+    def command(self) -> str:
+        """The command that opens a shell where this one's build has failed."""
+        import shlex  # noqa: PLC0415 - for what has failed
+        import sys  # noqa: PLC0415 - the same
+
+        words = ["kist", *sys.argv[1:]]
+        at = words.index("build") + 1 if "build" in words else len(words)
+        return shlex.join([*words[:at], "--debug-shell", *words[at:]])
 
     def __exit__(self, *_: object) -> None:
         while self._open:

@@ -35,6 +35,8 @@ OPTIONS = (
     *map(_taken, (*_PARAMETERS, "ulimit")),
     Option("--network", "Network: bridge, none, host, container:NAME or a network's name (default: bridge)", "NETWORK",
            group=_COMMANDS),
+    Option("--allow", "Give it to steps that ask for it: network.host, security.insecure, device", "ENTITLEMENT",
+           kind=REPEAT, group=_COMMANDS),
     Option("--cache-from", "Image whose steps are taken where they are the same", "IMAGE", kind=REPEAT),
     Option("--platform", "Platform of bases whose FROM names none", "OS/ARCHITECTURE[/VARIANT]",
            parse=next(each.parse for each in CONTAINER_OPTIONS if each.key == "platform")),

@@ -62,6 +62,7 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
             query.append((parameter, dumps(options[name])))
     if options["target"]:
         query.append(("target", str(options["target"])))
+    query += [("allow", name) for name in options.get("allow", ())]
     query += [("cachefrom", name) for name in options.get("cache_from", ())]
     if platform := options.get("platform"):
         query.append(("platform", str(platform)))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kist.client.pump import Stream
     from kist.spec.build import BuildOptions
 
+    Shell = Callable[[Stream, str, Callable[[int, int], None]], None]
+
 
 class Offer:
     """What there is for a build; a context manager, which ends the agents that it has started.
@@ -26,7 +28,8 @@ class Offer:
         secrets: by id: the path of a file, or the name of a variable where the path is empty.
         agents: by id: the path of an agent's socket, or paths of private keys; none for ``$SSH_AUTH_SOCK``.
         contexts: directories by name.
-        shell: serves the terminal to the shell of a failed step; None where there is none.
+        shell: serves the terminal to the shell of a failed step: gets the stream, what failed, and what it calls with
+            height and width; None where there is no terminal.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class Offer:
         secrets: "Mapping[str, tuple[str, str]]" = {},  # noqa: B006 - never changed
         agents: "Mapping[str, Sequence[str]]" = {},  # noqa: B006 - never changed
         contexts: "Mapping[str, str]" = {},  # noqa: B006 - never changed
-        shell: "Callable[[Stream], None] | None" = None,
+        shell: "Shell | None" = None,
     ) -> None:
         self._environment = environment
         self._secrets = secrets
@@ -81,8 +84,13 @@ class Offer:
             "terminal": self._shell is not None,
         }
 
-    def opener(self, kind: str, name: str) -> "Callable[[Stream], None]":
+    def opener(self, kind: str, name: str, tell: "Callable[[int, int], None]") -> "Callable[[Stream], None]":
         """What serves a stream of one thing; to be called with the stream, and done when that has ended.
+
+        Args:
+            kind: of what is wanted.
+            name: its own.
+            tell: of a terminal, to be called with its height and width.
 
         Raises:
             NotFound: there is no such thing.
@@ -98,7 +106,8 @@ class Offer:
             agent = self._connect(name)
             return lambda stream: relay(stream, agent)
         if kind == "shell" and self._shell is not None:
-            return self._shell
+            shell = self._shell
+            return lambda stream: shell(stream, name, tell)
         raise NotFound(f"there is no {kind} {name!r} here")
 
     def _secret(self, name: str) -> bytes:

@@ -10,12 +10,14 @@ end of the connection, which is the end of a build that uses it.
 import os
 import threading
 from contextlib import suppress
+from functools import partial
 
 from kist.errors import KistError, NotFound, Unsupported
 from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
 
     from kist.client.offer import Offer
@@ -71,6 +73,9 @@ class Session:
             while rest:
                 rest = rest[self._line.send(rest) :]
 
+    def _tell_of(self, channel: int, height: int, width: int) -> None:
+        self.tell({"channel": channel, "size": [height, width]})
+
     def _serve(self) -> None:
         """Read what is wanted, until the engine has no more."""
         text = b""
@@ -87,7 +92,8 @@ class Session:
     def _give(self, wanted: "dict[str, Any]") -> None:
         channel = int(wanted["open"])
         try:
-            give = self._offer.opener(str(wanted["kind"]), str(wanted["name"]))
+            tell = partial(self._tell_of, channel)
+            give = self._offer.opener(str(wanted["kind"]), str(wanted["name"]), tell)
             stream, _ = self._wire.hijack(_PATH, [("id", self._identity), ("channel", channel)])
         except KistError as error:
             told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
@@ -123,11 +129,14 @@ class Local:
 
         from kist.client.pump import Stream  # noqa: PLC0415 - the same
 
-        give = self._offer.opener(kind, name)
+        give = self._offer.opener(kind, name, lambda _height, _width: None)
         ours, theirs = socket.socketpair()
         stream = Stream(theirs)
         threading.Thread(target=_serve_stream, args=(give, stream), name="build-channel", daemon=True).start()
         return ours
+
+    def watch_size(self, listener: "Callable[[int, int], None] | None") -> None:
+        """There is no terminal."""
 
     def check(self) -> None:
         """This process cannot have gone."""

@@ -19,7 +19,7 @@ from kist.engine.logs import OpenLog
 from kist.engine.parts import Parts
 from kist.engine.standstill import standing_still
 from kist.engine.stats import Watch
-from kist.engine.step_mounts import NO_MOUNTS, StepMounts
+from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
 from kist.engine.stop import Stop
 from kist.engine.watcher import Condition
 from kist.errors import NotFound
@@ -468,6 +468,7 @@ class Engine(Parts):
         hostname: str = "kist-build",
         identifier: str = "",
         stop: Stop | None = None,
+        terminal: Terminal | None = None,
     ) -> int:
         """Run a command on an active snapshot; its exit code (see ``Steps.run``)."""
         return self._steps.run(
@@ -481,6 +482,7 @@ class Engine(Parts):
             hostname=hostname,
             identifier=identifier,
             stop=stop,
+            terminal=terminal,
         )
 
     def settle_steps(self, options: StepOptions) -> tuple[StepOptions, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from kist.engine.images import Images, Removal
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
-from kist.engine.step_mounts import NO_MOUNTS, StepMounts
+from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
 from kist.engine.stop import Stop
 from kist.errors import Forbidden, NotFound
 from kist.spec.build import USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
@@ -356,6 +356,7 @@ class GuestEngine(Engine):
         hostname: str = "kist-build",
         identifier: str = "",
         stop: Stop | None = None,
+        terminal: Terminal | None = None,
     ) -> int:
         """Run a command of a build or a bootstrap, with ids of its own."""
         return self._steps.run(
@@ -369,6 +370,7 @@ class GuestEngine(Engine):
             hostname=hostname,
             identifier=identifier,
             stop=stop,
+            terminal=terminal,
             owner=self._guest.owner,
         )
 

@@ -1,6 +1,7 @@
 """What a build step's command sees besides its snapshot, of what is the engine's own or nowhere on the host."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from kist.spec.mount import Mount
@@ -25,6 +26,21 @@ class StepMounts(NamedTuple):
     def points(self) -> tuple[tuple[str, bool], ...]:
         """The mount points that the step's tree is to have, and whether each is a directory."""
         return tuple((mount.target, mount.target not in self.files) for mount in self.mounts if mount.target)
+
+
+class Terminal(NamedTuple):
+    """A terminal of a client's for a command of a build.
+
+    Attributes:
+        stream: what is typed and shown, raw; whoever runs the command takes a duplicate.
+        watch_size: has its argument called with height and width, as they are and whenever they change, from any
+            thread; with None, no more.
+        check: raises where the client has gone.
+    """
+
+    stream: socket.socket
+    watch_size: Callable[[Callable[[int, int], None] | None], None]
+    check: Callable[[], None]
 
 
 NO_MOUNTS = StepMounts()

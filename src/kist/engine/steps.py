@@ -2,8 +2,11 @@
 
 import contextlib
 import secrets
+import select
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -14,14 +17,15 @@ from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
-from kist.engine.step_mounts import NO_MOUNTS, StepMounts
+from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
 from kist.engine.stop import Stop
 from kist.engine.surroundings import borrowed_surroundings, write_surroundings
-from kist.errors import Unavailable
-from kist.runtime import messages, planner
+from kist.errors import KistError, Unavailable
+from kist.runtime import launch, messages, planner
 from kist.runtime.launch import Attachment
 from kist.spec.build import USUAL_STEPS, StepOptions
 from kist.spec.container import Container, ContainerOptions, Namespaces
+from kist.spec.devices import Device
 from kist.spec.image import ContainerConfig
 from kist.spec.json import to_builtins
 from kist.spec.mount import Mount
@@ -87,6 +91,7 @@ class Steps:
         identifier: str = "",
         owner: Owner | None = None,
         stop: Stop | None = None,
+        terminal: Terminal | None = None,
     ) -> int:
         """Run ``argv`` and give its exit code; nothing of it remains but the snapshot's changes.
 
@@ -103,6 +108,7 @@ class Steps:
             identifier: of the container; a new one by default.
             owner: whose command it is; another user's has ids of its own, as that user's containers have.
             stop: ends the command before its time.
+            terminal: what it has for its streams, in place of ``output``.
 
         Raises:
             Unavailable: it was stopped; its processes are gone.
@@ -114,7 +120,8 @@ class Steps:
             try:
                 name = "" if namespaces.shared_with(options.network) else hostname
                 made = as_container(options, (*mounts, *given.mounts), name)
-                made = structs.replace(made, namespaces=Namespaces(user="auto" if is_guests(owner) else ""))
+                spaces = Namespaces(user="auto" if is_guests(owner) else "")
+                made = structs.replace(made, namespaces=spaces, tty=terminal is not None)
                 env = bundle.merge_env((bundle.DEFAULT_PATH,), config.env or ())
                 config = ContainerConfig(user=config.user, env=env, working_dir=config.working_dir)
                 step = Container(
@@ -127,7 +134,7 @@ class Steps:
                     tuple(argv),
                     owner=owner,
                 )
-                return self._run(step, places, snapshot, given, output, stop or Stop())
+                return self._run(step, places, snapshot, given, _Streams(output, stop or Stop(), terminal))
             finally:
                 self._store.records.release_ids(identifier)
                 self._networks.release(identifier)
@@ -139,8 +146,7 @@ class Steps:
         places: Places,
         snapshot: str,
         given: StepMounts,
-        output: Callable[[str, bytes], None],
-        stop: Stop,
+        streams: "_Streams",
     ) -> int:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
@@ -160,10 +166,10 @@ class Steps:
                 wait_for_network=bool(networks),
                 ends_with_engine=True,
                 hierarchies=self._means.hierarchies,
+                stdin=streams.terminal is not None,
                 log=None,
             )
-            ours, theirs = socket.socketpair()
-            attached = Attachment(theirs, stdin=False, stdout=True, stderr=True)
+            ours, attached = streams.attached()
             with (
                 ours,
                 self._starter.start(
@@ -171,10 +177,7 @@ class Steps:
                 ) as control,
             ):
                 try:
-                    with stop.heard_by(lambda: _cut(ours)):
-                        for stream, data in read_frames(ours, quiet_after=_LOOK_EVERY):
-                            output(stream, data)
-                    stop.check()
+                    streams.carry(ours, control, places)
                 except BaseException:
                     _end(places, control)
                     raise
@@ -196,9 +199,51 @@ class Steps:
             surroundings = borrowed_surroundings(self._roster.places(giver), giver, over, {})
         if is_guests(container.owner):
             container, surroundings = _with_own_mounts(container, surroundings)
-        if is_guests(container.owner) or giver is not None:
+        asks = container.options.privileged or container.options.devices
+        if is_guests(container.owner) or giver is not None or asks:
             surroundings = isolation.with_shared(container, surroundings, get, self._store.records)
         return container, surroundings
+
+
+class _Streams(NamedTuple):
+    """What a step's command has for its streams, and who ends it before its time."""
+
+    output: Callable[[str, bytes], None]
+    stop: Stop
+    terminal: Terminal | None
+
+    def attached(self) -> tuple[socket.socket, Attachment]:
+        """Our end, and the command's."""
+        if self.terminal is not None:
+            ours = self.terminal.stream.dup()
+            return ours, Attachment(self.terminal.stream.dup(), stdin=True, stdout=True, stderr=True)
+        ours, theirs = socket.socketpair()
+        return ours, Attachment(theirs, stdin=False, stdout=True, stderr=True)
+
+    def carry(self, ours: socket.socket, control: socket.socket, places: Places) -> None:
+        """Pass on what it prints, until it prints no more; of one with a terminal, until it ends."""
+        if self.terminal is not None:
+            self._watch(self.terminal, control, places)
+        else:
+            with self.stop.heard_by(lambda: _cut(ours)):
+                for stream, data in read_frames(ours, quiet_after=_LOOK_EVERY):
+                    self.output(stream, data)
+        self.stop.check()
+
+    def _watch(self, terminal: Terminal, control: socket.socket, places: Places) -> None:
+        def resize(height: int, width: int) -> None:
+            with suppress(KistError):  # it has ended just now
+                launch.ask(places.run, {"op": "resize", "height": height, "width": width})
+
+        terminal.watch_size(resize)
+        poll = select.poll()
+        poll.register(control, select.POLLIN)
+        try:
+            while not poll.poll(_LOOK_EVERY * 1000):
+                terminal.check()
+                self.stop.check()
+        finally:
+            terminal.watch_size(None)
 
 
 def as_container(asked: StepOptions, mounts: Sequence[Mount] = (), hostname: str = "") -> ContainerOptions:
@@ -212,6 +257,8 @@ def as_container(asked: StepOptions, mounts: Sequence[Mount] = (), hostname: str
         security_options=asked.security_options,
         mounts=tuple(mounts),
         hostname=hostname,
+        privileged=asked.privileged,
+        devices=tuple(Device(name) for name in asked.devices),
     )
 
 

@@ -14,7 +14,7 @@ from kist.errors import InvalidInput
 # Parameters whose values tell what was meant, and can hold no secret.
 _SHOWN = frozenset(
     {
-        "all", "condition", "container", "copyUIDGID", "detachKeys", "dockerfile", "dry-run", "follow",
+        "all", "allow", "condition", "container", "copyUIDGID", "detachKeys", "dockerfile", "dry-run", "follow",
         "force", "fromImage", "h", "limit", "link", "logs", "name", "names", "noOverwriteDirNonDir", "nocache",
         "noprune", "one-shot", "path", "pause", "platform", "ps_args", "q", "repo", "repair", "signal", "since",
         "size", "stderr", "stdin", "stdout", "stream", "t", "tag", "tail", "target", "timestamps", "type", "until",

@@ -18,6 +18,8 @@ class StepOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         resources: its limits.
         cgroup_parent: the cgroup that its own is made in; empty for Kist's.
         security_options: as ``--security-opt`` has them.
+        privileged: every right that the engine can give (``RUN --security=insecure``).
+        devices: by their CDI names (``RUN --device``).
     """
 
     network: NetworkMode = "bridge"
@@ -25,6 +27,8 @@ class StepOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     resources: Resources = Resources()
     cgroup_parent: str = ""
     security_options: tuple[str, ...] = ()
+    privileged: bool = False
+    devices: tuple[str, ...] = ()
 
 
 USUAL_STEPS = StepOptions()
@@ -85,6 +89,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         pull: ask for newer bases, which nobody can be asked for yet.
         cache_from: images whose steps are taken for those of this build where they are the same.
         steps: what its commands have.
+        allow: what steps may have that ask for it: ``network.host``, ``security.insecure``, ``device``.
         secrets, ssh: what the caller has for ``RUN --mount``; they stay the caller's, who is asked for them.
         lock: ``auto`` takes the images of the lock beside the Dockerfile, tells what packages are other ones, and adds
             to it what is new; ``locked`` fails where something is not as in it; ``update`` makes it anew; ``none``
@@ -103,6 +108,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     pull: bool = False
     cache_from: tuple[str, ...] = ()
     steps: StepOptions = USUAL_STEPS
+    allow: tuple[str, ...] = ()
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[SshAgent, ...] = ()
     lock: LockUse = "none"

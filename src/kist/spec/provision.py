@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from kist.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
 Kind = Literal["secret", "ssh", "context", "shell"]
@@ -52,6 +53,9 @@ class Provision(Protocol):
         """
         ...
 
+    def watch_size(self, listener: "Callable[[int, int], None] | None") -> None:
+        """Have the terminal's height and width told, as they are and whenever they change; with None, no more."""
+
     def check(self) -> None:
         """Raise ``Unavailable`` where the client has gone, and with it what it would give."""
 
@@ -71,6 +75,9 @@ class Nothing:
             NotFound: always.
         """
         raise NotFound(f"nobody gives the build the {kind} {name}")
+
+    def watch_size(self, listener: "Callable[[int, int], None] | None") -> None:
+        """There is no terminal."""
 
     def check(self) -> None:
         """Nobody can have gone."""

@@ -7,13 +7,14 @@ from kist.cli import build_given, build_options, values
 from kist.cli.build_options import step_query
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.progress import KINDS
-from kist.errors import InvalidInput, NotFound, Unsupported
+from kist.errors import InvalidInput, NotFound, StepFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kist.cli.context import Context
+    from kist.cli.debug_shell import DebugShell
     from kist.cli.option import Arguments
     from kist.client.jobs import Event, Show
 
@@ -21,13 +22,24 @@ _LOCK_USES = (("locked", "locked"), ("update_lock", "update"), ("no_lock", "none
 _LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
 
 
+# How an error of the engine's calls this command, which knows its own words.
+_SHELL = "kist build --debug-shell"
+
+
 def run(context: "Context", arguments: "Arguments") -> int:
     """Build, and tell the image."""
-    with build_given.Given(context, arguments) as session:
-        return _build(context, arguments, session)
+    given = build_given.Given(context, arguments)
+    try:
+        with given as session:
+            return _build(context, arguments, session, given.shell)
+    except StepFailed as error:
+        error.hint = error.hint.replace(_SHELL, given.command)
+        raise
 
 
-def _build(context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]") -> int:
+def _build(
+    context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]", shell: "DebugShell | None"
+) -> int:
     from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
     from kist.client.lockfile import LockKeeper  # noqa: PLC0415 - the same
     from kist.client.packing import pack  # noqa: PLC0415 - the same
@@ -35,11 +47,11 @@ def _build(context: "Context", arguments: "Arguments", session: "list[tuple[str,
 
     source, wire = arguments.operands[0], context.wire
     if arguments.text("file") == "-":
-        return _with_piped(context, arguments)
+        return _with_piped(context, arguments, session, shell)
     if _is_remote(source):
         query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), *_lock(arguments, "none")]
         query += [("remote", source), *session]
-        return make(context, arguments, lambda show: jobs.build(wire, query, (), show))
+        return make(context, arguments, lambda show: jobs.build(wire, query, (), show), shell)
     if source == "-":
         if os.isatty(0):
             raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
@@ -48,7 +60,7 @@ def _build(context: "Context", arguments: "Arguments", session: "list[tuple[str,
             *_lock(arguments, "none"),
             *session,
         ]
-        return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show))
+        return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show), shell)
     dockerfile = dockerfile_in(source, arguments.text("file"))
     archive, query = pack(source, dockerfile), [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
     quiet = arguments.flag("quiet")
@@ -57,7 +69,7 @@ def _build(context: "Context", arguments: "Arguments", session: "list[tuple[str,
         keeper = LockKeeper(source, dockerfile, show, lambda text: None if quiet else context.note(text))
         return jobs.build_directory(wire, query, source, archive, keeper)
 
-    return make(context, arguments, work)
+    return make(context, arguments, work, shell)
 
 
 def _lock(arguments: "Arguments", usual: str = "auto") -> "list[tuple[str, str]]":
@@ -76,7 +88,9 @@ def _lock(arguments: "Arguments", usual: str = "auto") -> "list[tuple[str, str]]
     return [("lock", use)] if use != "none" else []
 
 
-def _with_piped(context: "Context", arguments: "Arguments") -> int:
+def _with_piped(
+    context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]", shell: "DebugShell | None"
+) -> int:
     """Build a directory by a Dockerfile that comes on standard input."""
     from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
     from kist.client.packing import PIPED, pack  # noqa: PLC0415 - the same
@@ -92,10 +106,12 @@ def _with_piped(context: "Context", arguments: "Arguments") -> int:
             hint="fetch it, and build its directory",
         )
     _check_directory(source)
-    query = [*_query(context, arguments, PIPED), *_lock(arguments, "none")]
-    return make(
-        context, arguments, lambda show: jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show)
-    )
+    query = [*_query(context, arguments, PIPED), *_lock(arguments, "none"), *session]
+
+    def work(show: "Show") -> "Event":
+        return jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show)
+
+    return make(context, arguments, work, shell)
 
 
 def _read_piped() -> bytes:
@@ -113,14 +129,17 @@ def _is_remote(source: str) -> bool:
     return source.startswith(known) and not os.path.isdir(source)
 
 
-def make(context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]") -> int:
+def make(
+    context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]", shell: "DebugShell | None" = None
+) -> int:
     """Do ``work`` under a progress view; then the id (with ``-q`` on standard output), the names and the time."""
     from kist.cli.progress import reporter  # noqa: PLC0415 - --help needs none of it
 
     quiet = arguments.flag("quiet")
     began = time.monotonic()
-    with reporter(context, "quiet" if quiet else arguments.get("progress", "auto")) as show:
-        finished = work(show)
+    kind = "plain" if shell is not None else arguments.get("progress", "auto")  # a view that moves hides a shell
+    with reporter(context, "quiet" if quiet else kind) as show:
+        finished = work(show if shell is None else shell.beside(show))
     if path := arguments.text("iidfile"):
         _write_id(path, finished["image_id"])
     if quiet:
@@ -161,6 +180,7 @@ def _query(context: "Context", arguments: "Arguments", dockerfile: str) -> "list
         "cache_from": arguments.all("cache_from"),
         "sbom": arguments.flag("sbom"),
         "provenance": arguments.flag("provenance"),
+        "allow": arguments.all("allow"),
     }
     return build_query(options) + step_query(arguments)
 

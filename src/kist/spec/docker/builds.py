@@ -57,6 +57,7 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
         lock=lock_use(get("lock")),
         sbom=_flag(get("sbom")),
         provenance=_flag(get("provenance")),
+        allow=_read_list(get_all("allow"), "allow"),
     )
 
 

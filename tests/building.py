@@ -1,0 +1,40 @@
+"""Builds of a test, on whatever engine it has, and what they told."""
+
+from pathlib import Path
+
+from kist.build import build
+from kist.client.client import Client
+from kist.engine import Engine
+from kist.spec.build import BuildOptions
+from kist.spec.container import ContainerOptions
+from kist.spec.progress import Event, StepFinished, StepOutput
+from kist.spec.summary import Image
+
+
+class Session:
+    """Builds on one engine, and what they told."""
+
+    def __init__(self, engine: Engine, context: Path) -> None:
+        self.engine = engine
+        self.context = context
+        self.events: list[Event] = []
+
+    def build(self, text: str, **options: object) -> Image:
+        (self.context / "Dockerfile").write_text(text)
+        self.events.clear()
+        chosen = BuildOptions(**options)  # type: ignore[arg-type]
+        if isinstance(self.engine, Client):
+            return self.engine.build(str(self.context), chosen, progress=self.events.append)
+        return build(self.engine, str(self.context), chosen, self.events.append)
+
+    @property
+    def cached(self) -> list[bool]:
+        return [event.cached for event in self.events if isinstance(event, StepFinished)]
+
+    @property
+    def output(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, StepOutput))
+
+    def run(self, image: Image, *command: str) -> str:
+        options = ContainerOptions(image=str(image.id), network="none")
+        return self.engine.run(image, command, options=options).stdout
