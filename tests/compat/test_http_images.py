@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from typing import Any
@@ -186,7 +187,6 @@ def test_an_image_tells_its_manifest_and_who_uses_it(server: Server, labelled: s
         ("GET", f"/images/{IMAGE}/json?manifests=1&platform=linux/amd64", 400, "platform options cannot both be set"),
         ("GET", f"/images/{IMAGE}/get?platform=plan9/mips&platform=plan9/sparc", 404, "platform (plan9/mips)"),
         ("GET", f"/v1.51/images/{IMAGE}/get?platform=a/b&platform=c/d", 400, "multiple platform parameters are not"),
-        ("POST", "/images/load?platform=a/b&platform=c/d", 501, "an image is for one platform here, and 2 are named"),
         ("POST", "/images/load?platform={", 400, "invalid platform"),
         ("POST", f"/images/{IMAGE}/tag?repo=sha256&tag=x", 400, "using digest algorithm as name"),
         ("POST", f"/images/{IMAGE}/tag", 400, "repo is empty"),
@@ -213,6 +213,40 @@ def test_several_platforms_are_those_of_which_one_must_fit(server: Server, label
     assert archive.status == 200
     loaded = server.ask("POST", "/images/load?quiet=0&platform=linux/amd64", raw=archive.body)
     assert loaded.lines == [{"stream": f"Loaded image ID: {labelled}\n"}], "it was saved by its id"
+    for query in ("platform=linux/s390x", "platform=linux/amd64&platform=linux/s390x"):
+        refused = server.ask("POST", f"/images/load?{query}", raw=archive.body)
+        assert (refused.status, refused.value["message"]) == (
+            404,
+            "the archive has no image for linux/s390x: it has linux/amd64",
+        )
+
+
+def test_a_load_tells_how_far_its_layers_are(server: Server):
+    context = make_tar({"Dockerfile": b"FROM scratch\nCOPY big /\n", "big": os.urandom(3 << 20)})
+    built = server.ask("POST", f"/build?t={NAME}:big", raw=context)
+    assert built.status == 200, built.body
+    archive = server.ask("GET", f"/images/{NAME}:big/get").body
+    loaded = {"stream": f"Loaded image: {NAME}:big\n"}
+    # What is here already takes no time, and nothing is told of it.
+    assert server.ask("POST", "/images/load?quiet=0", raw=archive).lines == [loaded]
+    layer = server.good("GET", f"/images/{NAME}:big/json")["RootFS"]["Layers"][-1].partition(":")[2][:12]
+    for query, tells in (("quiet=0", True), ("quiet=1", False), ("", False)):
+        server.good("DELETE", f"/images/{NAME}:big")
+        server.good("POST", "/build/prune?all=1")
+        *told, last = server.ask("POST", f"/images/load?{query}", raw=archive).lines
+        assert last == loaded
+        assert bool(told) == tells
+        done = [line["progressDetail"]["current"] for line in told]
+        assert done == sorted(done)
+        for line in told:
+            assert (line["status"], line["id"]) == ("Loading layer", layer)
+            assert 3 << 20 < line["progressDetail"]["total"] < 4 << 20
+        if tells:
+            assert 10 <= len(told) <= 60
+            assert done[-1] == told[-1]["progressDetail"]["total"]
+    damaged = server.ask("POST", "/images/load?quiet=0", raw=archive[: 2 << 20])
+    assert damaged.status == 400
+    server.good("DELETE", f"/images/{NAME}:big")
 
 
 # removal, commit

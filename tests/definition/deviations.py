@@ -60,6 +60,7 @@ KNOWN = (
     Deviation("ContainerChanges", "null", _NIL),
     Deviation("SystemInfo", "unknown RootlessIds", _OWN),
     Deviation("ContainerResize", "status 409", "dockerd answers so when it does not run"),
+    Deviation("ImageLoad", "status 404", "a platform that the archive has not; dockerd tells it in its stream"),
     Deviation("ImageCreate", "status 503", "an address that does not answer; dockerd answers 500"),
     Deviation("ImageBuild", "status 503", "an address that does not answer; dockerd answers 500"),
     Deviation("ExecStart", "status 101", "dockerd answers so to Upgrade: tcp; the definition tells it of attach alone"),

@@ -155,11 +155,11 @@ class Client:
         query += [("changes", change) for change in changes_of(config or ContainerConfig())]
         return self._values("POST", "/images/create", Image, query, source=source)
 
-    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
+    def load(self, source: BinaryIO, *, platform: str | Sequence[str] = "") -> tuple[Image, ...]:
         """Take in the images of a docker-save or OCI archive."""
-        return self._values(
-            "POST", "/images/load", tuple[Image, ...], [("quiet", 1), ("platform", platform or None)], source=source
-        )
+        named = [platform] if isinstance(platform, str) else platform
+        query: list[tuple[str, str | int | None]] = [("quiet", 1), *(("platform", each) for each in named if each)]
+        return self._values("POST", "/images/load", tuple[Image, ...], query, source=source)
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""

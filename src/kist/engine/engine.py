@@ -15,6 +15,7 @@ from msgspec import structs
 from kist.engine import describing, isolation, network_options
 from kist.engine.ending import check_removable
 from kist.engine.frames import communicate
+from kist.engine.images import Tell
 from kist.engine.logs import OpenLog
 from kist.engine.parts import Parts
 from kist.engine.standstill import standing_still
@@ -114,13 +115,16 @@ class Engine(Parts):
         chosen = Platform.parse(platform) if platform else None
         return self.catalogue.import_tar(source, reference, config or ContainerConfig(), message, chosen)
 
-    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
+    def load(self, source: BinaryIO, *, platform: str | Sequence[str] = "") -> tuple[Image, ...]:
         """Take in the images of a docker-save or OCI archive."""
         return tuple(each.image for each in self.load_named(source, platform=platform))
 
-    def load_named(self, source: BinaryIO, *, platform: str = "") -> tuple[LoadedImage, ...]:
-        """The same, with the names that the images bear in the archive."""
-        return self.catalogue.load_named(source, Platform.parse(platform) if platform else None)
+    def load_named(
+        self, source: BinaryIO, *, platform: str | Sequence[str] = "", tell: Tell | None = None
+    ) -> tuple[LoadedImage, ...]:
+        """The same, with the names that the images bear in the archive; ``tell`` hears how far new layers are."""
+        named = [platform] if isinstance(platform, str) else platform
+        return self.catalogue.load_named(source, [Platform.parse(each) for each in named if each], tell)
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""

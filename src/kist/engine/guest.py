@@ -16,7 +16,7 @@ import msgspec
 
 from kist.engine import logconfig, steps, top
 from kist.engine.engine import Engine
-from kist.engine.images import Images, Removal
+from kist.engine.images import Images, Removal, Tell
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
@@ -313,10 +313,12 @@ class GuestEngine(Engine):
         self._guest.rights.check("load", "import")
         return super().import_image(source, reference, config=config, message=message, platform=platform)
 
-    def load_named(self, source: BinaryIO, *, platform: str = "") -> tuple[LoadedImage, ...]:
+    def load_named(
+        self, source: BinaryIO, *, platform: str | Sequence[str] = "", tell: Tell | None = None
+    ) -> tuple[LoadedImage, ...]:
         """Take in the images of an archive."""
         self._guest.rights.check("load", "load")
-        return super().load_named(source, platform=platform)
+        return super().load_named(source, platform=platform, tell=tell)
 
     def commit_config(
         self,

@@ -1,13 +1,14 @@
 """Images from and to archives: load, import, save."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from kist.engine.image_unpack import PackedLayer, unpack_layers, unpacked_size
+from kist.engine.images import Tell
 from kist.image.archive import ArchivedImage, ArchivedReferrer, read_archive
 from kist.image.archive_writer import SavedImage, SavedReferrer, write_archive
 from kist.image.compression import plain
@@ -35,11 +36,39 @@ class _Tee:
         return data
 
 
-def load_archive(store: Store, stream: BinaryIO, host: Platform, owner: int = 0) -> tuple[LoadedImage, ...]:
-    """Keep all images of an archive for a user; the records are the last that is written."""
+class _Told:
+    """A layer's stream, of which is told how much was read."""
+
+    def __init__(self, stream: BinaryIO, tell: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._tell = tell
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._done += len(data)
+        self._tell(self._done)
+        return data
+
+
+def load_archive(
+    store: Store,
+    stream: BinaryIO,
+    host: Platform,
+    owner: int = 0,
+    wanted: Sequence[Platform] = (),
+    tell: Tell | None = None,
+) -> tuple[LoadedImage, ...]:
+    """Keep the images of an archive for a user, all or those for the ``wanted`` platforms; records are written last."""
     with store.writing(), ExitStack() as stack:
-        archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host)
-        return tuple(LoadedImage(_keep(store, image, owner), image.references) for image in archived)
+        archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host, wanted)
+        return tuple(LoadedImage(_keep(store, image, owner, tell), image.references) for image in archived)
 
 
 def unpack_tree(store: Store, stream: BinaryIO, key: str) -> tuple[Digest, int, int]:
@@ -86,11 +115,22 @@ def nanoseconds(text: str) -> int:
     return max(0, seconds * 1_000_000_000 + int((digits + "000000000")[:9]))
 
 
-def _keep(store: Store, image: ArchivedImage, owner: int) -> Image:
+def _opener(member: Member, diff_id: Digest, tell: Tell | None) -> Callable[[], BinaryIO]:
+    """What opens a layer; with ``tell`` its reading is told of."""
+    if tell is None:
+        return member.open
+
+    def opened() -> BinaryIO:
+        return cast("BinaryIO", _Told(member.open(), lambda done: tell(diff_id, done, member.size)))
+
+    return opened
+
+
+def _keep(store: Store, image: ArchivedImage, owner: int, tell: Tell | None) -> Image:
     """Blobs are synced in a thread, while the layers are unpacked."""
     diff_ids = image.config.rootfs.diff_ids
     packed = [
-        PackedLayer(member.digest, diff_id, member.open, verified=True)
+        PackedLayer(member.digest, diff_id, _opener(member, diff_id, tell), verified=True)
         for member, diff_id in zip(image.layers, diff_ids, strict=True)
     ]
     with ThreadPoolExecutor(1, "kist-sync") as pool:

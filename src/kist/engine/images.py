@@ -37,6 +37,9 @@ from kist.spec.reference import Reference
 from kist.spec.summary import Image, ImageManifest, LoadedImage, RemovedImage
 from kist.store import Store, Without
 
+Tell = Callable[[Digest, int, int], None]
+"""Hears how far a layer is that was not here: its diff id, the bytes that were read, and how many it has."""
+
 
 class Removal(NamedTuple):
     """What a removal takes: an image, of which ``taken`` is the one name that goes (empty: all of it goes)."""
@@ -247,26 +250,34 @@ class Images:
             unpack_layers(self._store, self._packed(layers))
         return True
 
-    def load(self, stream: BinaryIO, platform: Platform | None = None) -> tuple[Image, ...]:
+    def load(self, stream: BinaryIO, platforms: Sequence[Platform] = ()) -> tuple[Image, ...]:
         """Keep all images of an archive: ``load_named``, without the names."""
-        return tuple(each.image for each in self.load_named(stream, platform))
+        return tuple(each.image for each in self.load_named(stream, platforms))
 
-    def load_named(self, stream: BinaryIO, platform: Platform | None = None) -> tuple[LoadedImage, ...]:
+    def load_named(
+        self, stream: BinaryIO, platforms: Sequence[Platform] = (), tell: Tell | None = None
+    ) -> tuple[LoadedImage, ...]:
         """Keep all images of an archive (docker-save or OCI layout, compressed or not).
 
         A name that another image had moves to the one that is loaded. Of an image for several platforms the one for
-        ``platform`` is kept, by default this machine's.
+        this machine is kept.
+
+        Args:
+            stream: the archive.
+            platforms: keep for these, and for no others; of several images of one name, the one that runs here has it,
+                or else the one for the first of these.
+            tell: hears of each layer that was not here how far it is (``Tell``).
 
         Raises:
             InvalidInput: it is no archive of images, or a path in it leads out of it.
             Corrupt: it is damaged, or a blob does not match its digest.
-            NotFound: an image is there for several platforms, but not for this machine's.
+            NotFound: an image is there for several platforms, but not for this machine's; or nothing for one of those.
             Unavailable: the disk is full; nothing is left of the archive.
         """
         from kist.engine.image_files import load_archive  # noqa: PLC0415 - see the top of this file
 
         before = {image.id: image.manifest for image in self.list()}
-        loaded = load_archive(self._store, stream, platform or self._host, self._owner)
+        loaded = load_archive(self._store, stream, self._host, self._owner, platforms, tell)
         images = [each.image for each in loaded]
         self._store.flush_soon()
         for image in images:

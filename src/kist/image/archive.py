@@ -4,8 +4,9 @@ Reading gives each image's manifest, config and names, whatever the form; writin
 at once, as Docker 25 and later write it, so that every tool reads it.
 """
 
-from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -75,25 +76,39 @@ class ArchivedImage(msgspec.Struct, frozen=True):
     layers: tuple[Member, ...]
     referrers: tuple[ArchivedReferrer, ...] = ()
 
+    @property
+    def manifest_digest(self) -> Digest:
+        """The digest of the manifest's bytes."""
+        return Digest.of(self.manifest_data)
 
-def read_archive(stream: BinaryIO, open_sink: Callable[[], Sink], host: Platform) -> tuple[ArchivedImage, ...]:
+
+def read_archive(
+    stream: BinaryIO, open_sink: Callable[[], Sink], host: Platform, wanted: Sequence[Platform] = ()
+) -> tuple[ArchivedImage, ...]:
     """Read a plain tar of images.
 
     Args:
         stream: the tar, not compressed.
         open_sink: makes the place for a large member.
         host: the platform to pick where an image is there for several.
+        wanted: platforms to take of each image in place of the host's, and no others. Of an image that is taken for
+            several, the one that runs on the host has the names, else the one that is wanted first.
 
     Raises:
         InvalidInput: it is no archive of images, or has paths that lead out of it.
         Corrupt: it is damaged, a blob does not match its digest, or something is missing.
-        NotFound: an image is there for several platforms, but not for this one.
+        NotFound: an image is there for several platforms, but not for this one; nothing is there for a wanted one.
     """
     members = Members.read(stream, open_sink)
     docker = members.get("manifest.json")
     index = members.get("index.json")
+    entries: tuple[DockerEntry, ...] = ()
     if docker is not None:
         entries = _entries(docker.read("manifest.json"))
+    if wanted and (docker is not None or index is not None):
+        offers = _offers(members, entries) if index is None else _offers_of_layout(members, index, entries)
+        return _with_referrers(members, index, _of_platforms(offers, wanted, host))
+    if docker is not None:
         return _with_referrers(members, index, [_from_docker(members, entry, index, host) for entry in entries])
     if index is not None:
         return _with_referrers(members, index, _from_layout(members, index, host))
@@ -151,6 +166,61 @@ def _is_list(descriptor: Descriptor) -> bool:
     return subject_of(descriptor.annotations.get(OCI_NAME, "")) is not None
 
 
+class _Offer(NamedTuple):
+    """An image for one platform: which one it is (a name, or a number after ``#``), its names, and how to have it."""
+
+    image: str
+    names: tuple[str, ...]
+    platform: Platform
+    read: Callable[[], ArchivedImage]
+
+
+def _offers(members: Members, entries: Sequence[DockerEntry]) -> Iterator[_Offer]:
+    for number, entry in enumerate(entries):
+        image = _from_docker(members, entry, None, Platform(""))
+        read = partial(_from_docker, members, entry, None, Platform(""))
+        yield _Offer(f"#{number}", image.references, image.config.platform, read)
+
+
+def _offers_of_layout(members: Members, index: Member, entries: Sequence[DockerEntry]) -> Iterator[_Offer]:
+    """Those of the index; where it gives no name, ``manifest.json`` may."""
+    tagged = {members.need(entry.config).digest: entry.repo_tags or () for entry in entries}
+    for group, descriptors in _groups(index).items():
+        for descriptor in _manifests(members, descriptors, 0):
+            digest = descriptor.digest
+            names: tuple[str, ...] = (group,)
+            if group.startswith("#"):
+                config = parse_manifest(members.need_blob(digest).read("a manifest")).config.digest
+                names = tuple(str(Reference.parse(name)) for name in tagged.get(config, ()))
+            read = partial(_from_manifest, members, digest, names)
+            yield _Offer(group, names, descriptor.platform or read().config.platform, read)
+
+
+def _of_platforms(offers: Iterable[_Offer], wanted: Sequence[Platform], host: Platform) -> tuple[ArchivedImage, ...]:
+    images: dict[str, list[_Offer]] = {}
+    for offer in offers:
+        images.setdefault(offer.image, []).append(offer)
+    taken: dict[Digest, ArchivedImage] = {}
+    missing = list(wanted)
+    for group in images.values():
+        fitting = [next((o for o in group if o.platform.is_one_of(each)), None) for each in wanted]
+        missing = [each for each, found in zip(wanted, fitting, strict=True) if found is None and each in missing]
+        chosen = list(dict.fromkeys(found for found in fitting if found is not None))
+        named = next((offer for offer in chosen if offer.platform.runs_on(host)), chosen[0] if chosen else None)
+        for offer in chosen:
+            image = offer.read()
+            before = taken[image.manifest_digest].references if image.manifest_digest in taken else ()
+            names = (*before, *(name for name in offer.names if offer is named and name not in before))
+            taken[image.manifest_digest] = msgspec.structs.replace(image, references=names)
+    if missing:
+        there = ", ".join(sorted({str(offer.platform) for group in images.values() for offer in group}))
+        raise NotFound(
+            f"the archive has no image for {missing[0]}: it has {there}",
+            hint="name one of these platforms, or none",
+        )
+    return tuple(taken.values())
+
+
 def _from_docker(members: Members, entry: DockerEntry, index: Member | None, host: Platform) -> ArchivedImage:
     config = members.need(entry.config)
     layers = tuple(members.need(path) for path in entry.layers or ())
@@ -173,14 +243,8 @@ def _from_layout(
     members: Members, index: Member, host: Platform, config: Digest | None = None
 ) -> tuple[ArchivedImage, ...]:
     """The images of an OCI layout; with ``config`` only those that have this config, and no choice of platforms."""
-    top = parse_index(index.read("index.json"), what="index.json")
-    groups: dict[str, list[Descriptor]] = {}
-    for number, descriptor in enumerate(top.manifests):
-        if _is_list(descriptor):
-            continue
-        groups.setdefault(_name(descriptor) or f"#{number}", []).append(descriptor)
     found: dict[Digest, list[str]] = {}
-    for name, descriptors in groups.items():
+    for name, descriptors in _groups(index).items():
         manifests = _manifests(members, descriptors, 0)
         if config is None:
             manifests = [_choose(manifests, host)] if manifests else []
@@ -188,6 +252,16 @@ def _from_layout(
             found.setdefault(descriptor.digest, []).extend(() if name.startswith("#") else (name,))
     images = (_from_manifest(members, digest, tuple(names)) for digest, names in found.items())
     return tuple(image for image in images if config is None or image.manifest.config.digest == config)
+
+
+def _groups(index: Member) -> dict[str, list[Descriptor]]:
+    """What an index speaks of, by names; what has none, by a number after ``#``."""
+    top = parse_index(index.read("index.json"), what="index.json")
+    groups: dict[str, list[Descriptor]] = {}
+    for number, descriptor in enumerate(top.manifests):
+        if not _is_list(descriptor):
+            groups.setdefault(_name(descriptor) or f"#{number}", []).append(descriptor)
+    return groups
 
 
 def _manifests(members: Members, descriptors: Sequence[Descriptor], depth: int) -> list[Descriptor]:

@@ -86,8 +86,15 @@ class EngineInterface(Protocol):
         """Make an image of one layer from a tar of a file system; ``platform`` is this machine's by default."""
         ...
 
-    def load(self, source: BinaryIO, *, platform: str = "") -> tuple[Image, ...]:
-        """Take in the images of a docker-save or OCI archive; of one for several platforms the one for ``platform``."""
+    def load(self, source: BinaryIO, *, platform: str | Sequence[str] = "") -> tuple[Image, ...]:
+        """Take in the images of a docker-save or OCI archive.
+
+        Of an image for several platforms the one for this machine is taken, or those for ``platform`` (one or several)
+        and no others; the one that runs here has the name then, or else the one for the first of these.
+
+        Raises:
+            NotFound: the archive has nothing for one of these.
+        """
         ...
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:

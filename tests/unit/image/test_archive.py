@@ -65,9 +65,9 @@ def index_of(*descriptors: dict[str, object]) -> bytes:
     return encode({"schemaVersion": 2, "manifests": descriptors})
 
 
-def read(tar, entry, *members: tuple[str, bytes]):
+def read(tar, entry, *members: tuple[str, bytes], wanted: tuple[str, ...] = ()):
     made = [entry(name, data) if isinstance(data, bytes) else data for name, data in members]
-    return read_archive(io.BytesIO(tar(*made)), Kept, HOST)
+    return read_archive(io.BytesIO(tar(*made)), Kept, HOST, [Platform.parse(each) for each in wanted])
 
 
 LAYER = b"layer one".ljust(512, b"\0")
@@ -151,6 +151,52 @@ def test_an_image_for_one_other_platform_is_kept(tar, entry):
     blobs, index = many_platforms("arm64")
     (image,) = read(tar, entry, *blobs, ("index.json", index))
     assert image.config.architecture == "arm64"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (("linux/arm64",), [("arm64", True)]),
+        (("arm64", "s390x"), [("arm64", True), ("s390x", False)]),
+        # The one that runs here has the name, whatever comes first.
+        (("s390x", "amd64", "s390x"), [("s390x", False), ("amd64", True)]),
+    ],
+)
+def test_the_platforms_that_are_wanted_are_taken_and_one_has_the_name(wanted, found, tar, entry):
+    blobs, _ = many_platforms("arm64", "s390x", "amd64")
+    index = index_of(descriptor(blobs[-1][1], OCI_INDEX, annotations={"io.containerd.image.name": "x:1"}))
+    for listing in ((), (docker_entry(blobs[4][0], blobs[0][0], tags=["x:1"]),)):
+        images = read(tar, entry, *blobs, ("index.json", index), *listing, wanted=wanted)
+        named = [(image.config.architecture, image.references == ("docker.io/library/x:1",)) for image in images]
+        assert named == found
+        assert all(image.references == () for image, (_, has) in zip(images, found, strict=True) if not has)
+
+
+def test_names_may_stand_in_the_other_list(tar, entry):
+    blobs, index = many_platforms("arm64", "amd64")
+    amd64 = docker_entry(blobs[3][0], blobs[0][0], tags=["x:1", "y:2"])
+    (image,) = read(tar, entry, *blobs, ("index.json", index), amd64, wanted=("amd64",))
+    assert (image.config.architecture, image.references) == (
+        "amd64",
+        ("docker.io/library/x:1", "docker.io/library/y:2"),
+    )
+
+
+@pytest.mark.parametrize("form", ["layout", "docker"])
+def test_a_platform_that_is_wanted_and_not_there_is_told(form, tar, entry):
+    blobs, index = many_platforms("arm64")
+    listing = ("index.json", index) if form == "layout" else docker_entry(blobs[2][0], blobs[0][0])
+    with pytest.raises(NotFound, match="no image for linux/s390x: it has linux/arm64"):
+        read(tar, entry, *blobs, listing, wanted=("linux/arm64", "linux/s390x"))
+    assert len(read(tar, entry, *blobs, listing, wanted=("linux/arm64",))) == 1
+
+
+def test_an_image_of_several_names_has_them_all(tar, entry):
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    listed = [descriptor(manifest, annotations={"io.containerd.image.name": name}) for name in ("a:1", "b:2")]
+    members = [blob(CONFIG), blob(LAYER), blob(BIG), blob(manifest), ("index.json", index_of(*listed))]
+    (image,) = read(tar, entry, *members, wanted=("linux/amd64",))
+    assert image.references == ("docker.io/library/a:1", "docker.io/library/b:2")
 
 
 def test_compressed_layers_are_kept_as_they_are(tar, entry):

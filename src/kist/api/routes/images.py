@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -11,6 +12,7 @@ from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
 from kist.api.call import Call
 from kist.api.http import StreamResponse
+from kist.api.jobs import Emit, stream_job
 from kist.api.routes.registry import pull
 from kist.api.routing import Route
 from kist.errors import Forbidden, InvalidInput, Unsupported
@@ -18,8 +20,10 @@ from kist.spec.digest import Digest
 from kist.spec.docker.filters import Filters, match_image, matching_references, read_image_filters
 from kist.spec.docker.images import write_history, write_inspect, write_manifest, write_removed, write_summary
 from kist.spec.docker.platforms import read_platform
+from kist.spec.docker.progress import write_load_event
 from kist.spec.image import ContainerConfig
 from kist.spec.platform import Platform
+from kist.spec.progress import Finished, StepOutput, StepProgress
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, LoadedImage
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from kist.engine import Engine
 
 _TAR = "application/x-tar"
+_PARTS = 50
 
 
 async def list_images(call: Call) -> StreamResponse:
@@ -186,9 +191,15 @@ def _platform(call: Call) -> str:
 
 
 async def load(call: Call) -> StreamResponse:
-    """Keep the images of an archive."""
-    platform = _platform(call)
-    loaded = await with_upload(call, lambda body: call.engine.load_named(body, platform=platform))
+    """Keep the images of an archive; how far that is, is told to those who ask for it (``quiet=0``)."""
+    platforms = [str(each) for each in _platforms(call)]
+    if call.text("quiet") and not call.flag("quiet") and not call.wants_values:  # as dockerd, whatever is the default
+
+        async def work(emit: Emit) -> Finished:
+            return await with_upload(call, partial(_load_told, call.engine, platforms, emit))
+
+        return await stream_job(call, work, write_load_event)
+    loaded = await with_upload(call, lambda body: call.engine.load_named(body, platform=platforms))
     if call.wants_values:
         return call.reply_value(tuple(each.image for each in loaded))
     return call.reply_lines({"stream": line} for line in _told_of(loaded))
@@ -198,6 +209,24 @@ def _told_of(loaded: Sequence[LoadedImage]) -> list[str]:
     """The names that were in the archive; where there was none, ids."""
     names = [Reference.parse(name).familiar for each in loaded for name in each.names]
     return [f"Loaded image: {name}\n" for name in names] or [f"Loaded image ID: {each.image.id}\n" for each in loaded]
+
+
+def _load_told(engine: "Engine", platforms: Sequence[str], emit: Emit, body: BinaryIO) -> Finished:
+    told = ("", 0)
+
+    def tell(diff_id: Digest, done: int, total: int) -> None:
+        """So much of a layer was read, which is told in some fifty parts."""
+        nonlocal told
+        before = told[1] if told[0] == diff_id else 0
+        if done != before and (done >= total or done - before >= total // _PARTS):
+            told = (diff_id, done)
+            emit(StepProgress(diff_id.short, done, total, "bytes"))
+
+    loaded = engine.load_named(body, platform=platforms, tell=tell)
+    for line in _told_of(loaded):
+        emit(StepOutput("", "stdout", line))
+    last = loaded[-1].image if loaded else None
+    return Finished(str(last.id), last.references) if last else Finished("")
 
 
 async def create(call: Call) -> StreamResponse:

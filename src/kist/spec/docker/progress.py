@@ -69,6 +69,19 @@ def write_stream_error(event: Failed) -> dict[str, Any]:
     return {"errorDetail": {"code": event.exit_code, "message": message}, "error": message}
 
 
+def write_load_event(event: Event) -> list[dict[str, Any]]:
+    """An event of a load: how far its layers are, and what was loaded."""
+    match event:
+        case StepProgress(id=identity, done=done, total=total):
+            return [{"status": "Loading layer", "progressDetail": {"current": done, "total": total}, "id": identity}]
+        case StepOutput(text=text):
+            return [{"stream": text}]
+        case Failed():
+            return [write_stream_error(event)]
+        case _:
+            return []
+
+
 def write_pull_event(event: Event) -> list[dict[str, Any]]:
     """An event of a long verb that makes an image without steps (load, import, bootstrap), in the style of a pull."""
     match event:
