@@ -109,6 +109,8 @@ def test_why_answers_as_grep_where_there_is_none(images: Any) -> None:
     done = images("why", "openssl>=3.0.15")
     assert (done.returncode, done.stdout) == (1, "")
     assert "in none of" in done.stderr
+    assert "here is libssl3 3.0.11-1" in done.stderr
+    assert "here is" not in images("why", "nothing-like-it").stderr
     wrong = images("why", "openssl=<3")
     assert wrong.returncode not in {0, 1} or "^" in wrong.stderr
     assert "no relation" in wrong.stderr

@@ -37,12 +37,14 @@ class Why(msgspec.Struct, frozen=True, omit_defaults=True):
         matches: by type, name and version.
         images: how many were looked at.
         skipped: what in them could not be read; each once.
+        others: where nothing was found, the packages that would be meant but for their version.
     """
 
     asked: str
     matches: tuple[Match, ...]
     images: int
     skipped: tuple[Skipped, ...] = ()
+    others: tuple[Package, ...] = ()
 
 
 class Kin(msgspec.Struct, frozen=True, omit_defaults=True):

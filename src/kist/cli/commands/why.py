@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kist.cli.option import Arguments
 
 _NOT_FOUND = 1  # as grep
+_MOST_OTHERS = 4
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
@@ -65,7 +66,18 @@ def _tell(context: "Context", found: "dict[str, Any]") -> None:
         context.warn(f"/{each['path']}: {each['why']}")
     if not found["matches"]:
         images = found["images"]
-        context.note(f"{one_line(found['asked'])}: in none of {images} image{'' if images == 1 else 's'}")
+        context.note(
+            f"{one_line(found['asked'])}: in none of {images} image{'' if images == 1 else 's'}{_others(found)}"
+        )
+
+
+def _others(found: "dict[str, Any]") -> str:
+    """Versions that are here, where only these are not as asked for."""
+    names = list(
+        dict.fromkeys(f"{one_line(each['name'])} {one_line(each['version'])}" for each in found.get("others", ()))
+    )
+    more = f" and {len(names) - _MOST_OTHERS} more" if len(names) > _MOST_OTHERS else ""
+    return f"; here is {', '.join(names[:_MOST_OTHERS])}{more}" if names else ""
 
 
 COMMAND = Command(

@@ -6,7 +6,7 @@ from kist.engine.contents.lineage import named, parents
 from kist.inventory.query import Query
 from kist.spec.digest import Digest
 from kist.spec.insight import Holder, Match, Why
-from kist.spec.package import FoundPackage, ImagePackages, Skipped
+from kist.spec.package import FoundPackage, ImagePackages, Package, Skipped
 from kist.spec.summary import Image
 
 _Key = tuple[str, str, str, str]
@@ -33,7 +33,16 @@ def why(query: Query, images: Sequence[Image], contents: Sequence[ImagePackages]
     by_id = {image.id: image for image in images}
     matches = tuple(_match(where, by_id, above, inside) for _, where in sorted(matching.items()))
     skipped: dict[str, Skipped] = {each.path: each for found in contents for each in found.skipped}
-    return Why(query.text, matches, len(images), tuple(skipped[path] for path in sorted(skipped)))
+    told = tuple(skipped[path] for path in sorted(skipped))
+    return Why(query.text, matches, len(images), told, () if matches else _others(query, contents))
+
+
+def _others(query: Query, contents: Sequence[ImagePackages]) -> tuple[Package, ...]:
+    """Packages of another version than was asked for."""
+    any_version = query._replace(relations=())
+    found = (each.package for image in contents for each in image.packages if any_version.means(each.package))
+    known = {package.identity: package for package in found}
+    return tuple(known[identity] for identity in sorted(known))
 
 
 def _match(
