@@ -47,12 +47,12 @@ def after(identity: str, step_key: str) -> str:
 
 
 def _essence(action: Action) -> Action:
-    """The action without what must not count: proxies, and where a COPY's files came from (their contents count)."""
+    """The action without what must not count: proxies, and where files came from (their contents count)."""
     if isinstance(action, Run):
         mounts = tuple(map(_essence_of_mount, action.mounts))
         return msgspec.structs.replace(action, proxies=(), mounts=mounts)
     if isinstance(action, CopyFiles):
-        return msgspec.structs.replace(action, origin="", origin_name="")
+        return msgspec.structs.replace(action, origin="", origin_name="", remotes=())
     return action
 
 

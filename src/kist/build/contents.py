@@ -39,7 +39,7 @@ def digest(tree: Tree, selected: Iterable[Selected], check: Callable[[], None] =
         OSError: a file cannot be read.
     """
     with _Contents(tree.known, check) as contents:
-        for _, path, filters in selected:
+        for _, path, filters, _ in selected:
             status = tree.status(path)
             contents.add(b"source\0%s\0" % os.fsencode(path))
             if stat.S_ISDIR(status.st_mode):

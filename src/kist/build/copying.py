@@ -35,12 +35,12 @@ def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int) -> No
     owner = resolve(action.owner, root)
     if not selected and not action.documents:  # all was left out
         os.close(Target(root, owner).open_directory(action.destination))
-    for tree, path, filters in selected:
+    for tree, path, filters, unpacked in selected:
         target = Target(root, owner, action.mode, attributes=not tree.confined)
         status = tree.status(path)
         if stat.S_ISDIR(status.st_mode):
             _copy_directory(tree, path, filters, target, action)
-        elif action.unpack and stat.S_ISREG(status.st_mode) and is_archive(tree, path):
+        elif unpacked and stat.S_ISREG(status.st_mode) and is_archive(tree, path):
             _unpack(tree, path, target, action)
         else:
             _copy_one(tree, path, status, target, action)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from kist.build.plan import CopyFiles, Document
+from kist.build.plan import Checkout, CopyFiles, Document, Download
+from kist.build.repository import shown
 from kist.spec.json import encode
 
 _WHITE_SPACE = re.compile(r"\s+")
@@ -49,5 +50,15 @@ def copy(keyword: str, action: CopyFiles) -> str:
     sources = (root + source for source in action.sources)
     if action.parents:
         sources = (f"{source}/./{below}" for source, below in zip(sources, action.parents, strict=True))
+    remotes = (_address(remote) for remote in action.remotes)
     documents = (f"<<{document.name}" for document in action.documents)
-    return " ".join((keyword, *given, *sources, *documents, action.destination + slash))
+    return " ".join((keyword, *given, *sources, *remotes, *documents, action.destination + slash))
+
+
+def _address(remote: Download | Checkout) -> str:
+    """Where something was fetched, without a password."""
+    if isinstance(remote, Download):
+        return shown(remote.url)
+    wanted = remote.repository
+    directory = f":{wanted.directory}" if wanted.directory else ""
+    return f"{shown(wanted.address)}#{wanted.ref}{directory}"

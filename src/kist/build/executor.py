@@ -104,7 +104,7 @@ class Executor:
         """
         agenda = Agenda(plan.steps)
         numbers = {step.id: number for number, step in enumerate(plan.steps, 1)}
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="kist-step") as pool:
+        with self._performer, ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="kist-step") as pool:
             try:
                 while True:
                     while ready := agenda.take():

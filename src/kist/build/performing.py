@@ -7,18 +7,20 @@ A further action is a method here and its line in ``_ACTIONS``; the work itself 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
 from kist.build.contents import digest
 from kist.build.copying import copy_files
+from kist.build.fetching import Fetching
 from kist.build.owners import has_ids, resolve
-from kist.build.plan import CopyFiles, MakeDirectory, Run, Step
+from kist.build.plan import CopyFiles, Download, MakeDirectory, Run, Step
 from kist.build.result import Result
 from kist.build.run_mounts import RunMounts
 from kist.build.running import Command
-from kist.build.selection import select
+from kist.build.selection import Selected, select, without
 from kist.build.target import Target
 from kist.build.tree import Tree
 from kist.build.work import Work, opened
@@ -36,7 +38,7 @@ Results = Mapping[str, Result]
 
 
 class Performer:
-    """Knows how each action is performed.
+    """Knows how each action is performed; a context manager, at whose end what was fetched is gone.
 
     Args:
         engine: runs commands and keeps layers.
@@ -62,6 +64,15 @@ class Performer:
         self._progress = progress
         self._stop = stop
         self._given = given
+        self._fetching = Fetching(engine, stop, anew=options.no_cache)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._fetching.__exit__(kind, value, trace)
 
     def work(self, step: Step, results: Results) -> Work | None:
         """The work of a step, None where its action changes no files.
@@ -102,14 +113,23 @@ class Performer:
 
         def contents() -> tuple[str, ...]:
             with self._tree(action, origin) as tree:
-                return ("files", digest(tree, select(action, tree), self._stop.check))
+                files = digest(tree, select(action, tree), self._stop.check)
+            return ("files", files, *map(self._fetching.identity, action.remotes))
 
         def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
             del snapshot
             with self._tree(action, origin) as tree, opened(mounts) as root:
-                copy_files(action, select(action, tree), root)
+                copy_files(action, [*select(action, tree), *self._fetched(action)], root)
 
         return Work(fill, contents, origins=(origin.identity,) if origin else (), alone=action.link)
+
+    def _fetched(self, action: CopyFiles) -> list[Selected]:
+        """What ADD has fetched."""
+        found = []
+        for remote in action.remotes:
+            tree, path = self._fetching.place(remote)
+            found.append(Selected(tree, path, unpack=isinstance(remote, Download) and remote.unpack))
+        return without(action.excludes, found)
 
     def _with_ids(self, action: CopyFiles, below: Result) -> CopyFiles:
         """The action with the owner's ids in place of names: there are no names in a layer that is made on nothing."""

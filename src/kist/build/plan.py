@@ -6,6 +6,7 @@ results it needs, so independent ones may run in any order or at once; ``Plan.st
 
 import msgspec
 
+from kist.build.repository import Repository
 from kist.build.run_mount import Mounted
 from kist.spec.dockerfile.mode import Mode
 from kist.spec.dockerfile.mounts import RunDevice
@@ -35,6 +36,28 @@ class Document(msgspec.Struct, frozen=True):
 
     name: str
     text: str
+
+
+class Download(msgspec.Struct, frozen=True):
+    """A file that is fetched.
+
+    Attributes:
+        url: ``http`` or ``https``.
+        name: of the file; empty where only the server may know it.
+        checksum: the digest that it must have; empty for any.
+        unpack: an archive is unpacked.
+    """
+
+    url: str
+    name: str
+    checksum: str = ""
+    unpack: bool = False
+
+
+class Checkout(msgspec.Struct, frozen=True):
+    """Files of a Git repository that are fetched: what ``repository.Repository`` says."""
+
+    repository: Repository
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -80,6 +103,7 @@ class CopyFiles(msgspec.Struct, frozen=True):
         parents: for each source, which is a directory then, the pattern below it of what is copied with the directories
             on the way; empty for whole sources.
         link: the files are a layer of their own.
+        remotes: what is fetched (ADD); it comes after the sources, and before the documents.
     """
 
     sources: tuple[str, ...]
@@ -94,6 +118,7 @@ class CopyFiles(msgspec.Struct, frozen=True):
     excludes: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
     link: bool = False
+    remotes: tuple[Download | Checkout, ...] = ()
 
 
 class MakeDirectory(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ _LONGEST_TEXT = 16 << 20
 _LOOK = 512
 
 
-def fetch(url: str, directory: str, dockerfile: str, stop: Stop) -> tuple[str, str]:
+def fetch(url: str, directory: str, dockerfile: str, stop: Stop, *, keep_git_dir: bool = False) -> tuple[str, str]:
     """Fetch a context into an empty directory; the directory to build, and the path of its Dockerfile in there.
 
     Args:
@@ -30,6 +30,7 @@ def fetch(url: str, directory: str, dockerfile: str, stop: Stop) -> tuple[str, s
         directory: empty.
         dockerfile: where an archive's or a repository's is.
         stop: ends it before its time.
+        keep_git_dir: a repository's ``.git`` is a part of the context, where its address does not say.
 
     Raises:
         InvalidInput: it is no such URL, or leads to something else.
@@ -38,7 +39,10 @@ def fetch(url: str, directory: str, dockerfile: str, stop: Stop) -> tuple[str, s
         Corrupt: the archive is damaged.
     """
     if repository.is_repository(url):
-        return repository.check_out(url, directory, stop), dockerfile
+        wanted = repository.read_address(url)
+        if wanted.keep_git_dir is None:
+            wanted = wanted._replace(keep_git_dir=keep_git_dir)
+        return repository.check_out(wanted, directory, stop), dockerfile
     if not url.startswith(("http://", "https://")):
         raise InvalidInput(
             f"remoteURL ({url}) could not be recognized as URL",

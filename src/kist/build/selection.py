@@ -1,7 +1,7 @@
 """What a COPY takes: its sources found in a tree, without what ``--exclude`` leaves out."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from kist.build.plan import CopyFiles
@@ -12,11 +12,15 @@ from kist.spec.dockerfile.glob import has_wildcards
 
 
 class Selected(NamedTuple):
-    """A file or directory of a tree, and what of a directory's contents is taken: what no filter leaves out."""
+    """A file or directory of a tree, and what of a directory's contents is taken: what no filter leaves out.
+
+    ``unpack`` has a file unpacked where it is an archive.
+    """
 
     tree: Tree
     path: str
     filters: tuple[Ignore, ...] = ()
+    unpack: bool = False
 
 
 def select(action: CopyFiles, tree: Tree) -> list[Selected]:
@@ -38,13 +42,21 @@ def select(action: CopyFiles, tree: Tree) -> list[Selected]:
             if not has_wildcards(f"{source}/{below}"):
                 raise
             missing = missing or error
-    if missing is not None and not found and not action.documents:
+    if missing is not None and not found and not action.documents and not action.remotes:
         raise missing
-    if not action.excludes:
-        return found
-    excluded = Ignore.of(action.excludes)
-    taken = (one for one in found if tree.is_directory(one.path) or not excluded.excludes(posixpath.basename(one.path)))
-    return [Selected(tree, path, (*filters, excluded)) for _, path, filters in taken]
+    return without(action.excludes, [one._replace(unpack=action.unpack) for one in found])
+
+
+def without(excludes: Sequence[str], selected: list[Selected]) -> list[Selected]:
+    """What is left of a selection: a file that a pattern matches by its name goes, and of directories what matches."""
+    if not excludes:
+        return selected
+    excluded = Ignore.of(excludes)
+    return [
+        one._replace(filters=(*one.filters, excluded))
+        for one in selected
+        if one.tree.is_directory(one.path) or not excluded.excludes(posixpath.basename(one.path))
+    ]
 
 
 def _below(tree: Tree, source: str, below: str) -> Iterator[Selected]:

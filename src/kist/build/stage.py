@@ -9,10 +9,22 @@ from typing import ClassVar
 import msgspec
 
 from kist.build import describe
-from kist.build.plan import SCRIPTS, Action, Configure, CopyFiles, Document, MakeDirectory, Run, Step
+from kist.build.plan import (
+    SCRIPTS,
+    Action,
+    Checkout,
+    Configure,
+    CopyFiles,
+    Document,
+    Download,
+    MakeDirectory,
+    Run,
+    Step,
+)
+from kist.build.remotes import is_remote, read_remote
 from kist.build.run_mount import BindMount, CacheMount, Mounted, SshMount, settle
 from kist.build.scope import GlobalScope, StageScope
-from kist.errors import ParseError
+from kist.errors import InvalidInput, ParseError
 from kist.spec.dockerfile import Ignore, Instruction, Source, Stage, Word, expand, expand_text, expand_words
 from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.lines import Heredoc
@@ -24,7 +36,7 @@ from kist.spec.platform import Platform
 DEFAULT_SHELL = ("/bin/sh", "-c")
 _PORT = re.compile(r"(?P<host>.*:)?([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
 _SIGNAL = re.compile(r"(?:SIG)?(RTMIN(?:\+[0-9]+)?|RTMAX(?:-[0-9]+)?|[A-Z0-9]+)\Z")
-_REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
+_OTHER_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class StageBuilder:
@@ -185,9 +197,13 @@ class StageBuilder:
     def _copy(self, one: ins.Copy) -> None:
         origin = self._origin(one.origin) if one.origin else ""
         destination, into_directory = self._destination(one.destination)
-        sources = [self._copy_source(one, word) for word in one.sources]
+        written = [(word, self._value(word)) for word in one.sources]
+        if isinstance(one, ins.Add):
+            self._check_add(one, [source for _, source in written])
+        remotes = tuple(self._remote(one, word, source) for word, source in written if is_remote(source))
+        sources = [self._copy_source(one, word, source) for word, source in written if not is_remote(source)]
         documents = tuple(self._document(heredoc) for heredoc in one.documents)
-        if len(sources) + len(documents) > 1 and not into_directory:
+        if len(written) + len(documents) > 1 and not into_directory:
             raise self._error(
                 one.destination,
                 f"when using {one.keyword} with more than one source file, the destination must be a directory",
@@ -199,13 +215,14 @@ class StageBuilder:
             into_directory=into_directory or one.parents,
             owner=self._value(one.owner) if one.owner else "",
             mode=self._mode(one.mode) if one.mode else None,
-            unpack=isinstance(one, ins.Add),
+            unpack=isinstance(one, ins.Add) and one.unpack is not False,
             origin=origin,
             origin_name=one.origin.text if one.origin else "",
             documents=documents,
             excludes=tuple(self._exclude(word) for word in one.excludes),
             parents=tuple(below for _, below in sources) if one.parents else (),
             link=one.link,
+            remotes=remotes,
         )
         requires = (origin,) if origin else ()
         self.add(one, action, requires=requires, created_by=describe.copy(one.keyword, action))
@@ -215,15 +232,29 @@ class StageBuilder:
         into_directory = not written or written.endswith("/") or posixpath.basename(written) in {".", ".."}
         return _clean(posixpath.join("/", self.config.working_dir, written)), into_directory
 
-    def _copy_source(self, one: ins.Copy, word: Word) -> tuple[str, str]:
+    def _check_add(self, one: ins.Add, sources: list[str]) -> None:
+        """Whether its flags are about something."""
+        if one.checksum and len(sources) + len(one.documents) != 1:
+            raise self._error(one.checksum, "checksum can't be specified for multiple sources", hint="give each an ADD")
+        if one.checksum and not is_remote(sources[0]):
+            raise self._error(one.checksum, "checksum requires HTTP(S) or Git sources", hint="leave --checksum out")
+
+    def _remote(self, one: ins.Copy, word: Word, source: str) -> Download | Checkout:
+        """What is fetched for a source that is an address."""
+        if not isinstance(one, ins.Add):
+            raise self._error(word, f"a source of {one.keyword} can't be a URL: {word.text}", hint="ADD fetches")
+        checksum = self._value(one.checksum) if one.checksum else ""
+        try:
+            return read_remote(source, checksum=checksum, keep_git_dir=one.keep_git_dir, unpack=one.unpack is True)
+        except InvalidInput as error:
+            raise self._error(word, error.message, hint=error.hint) from error
+
+    def _copy_source(self, one: ins.Copy, word: Word, written: str) -> tuple[str, str]:
         """A source in its clean form; with ``--parents`` the directory before the pivot, and the pattern behind it."""
-        written = self._value(word)
         if not written:
             raise self._error(word, f"this source is empty: {one.keyword} needs a path")
-        if isinstance(one, ins.Add) and _REMOTE.match(written):
-            raise self._source.unsupported(
-                word.location, f"ADD of {written} is not supported yet", hint="fetch it in a RUN, or before the build"
-            )
+        if _OTHER_REMOTE.match(written):
+            raise self._error(word, f"{written} cannot be fetched", hint="ADD knows http, https, git and ssh addresses")
         above, pivot, below = written.partition("/./") if one.parents else (written, "", "")
         if one.parents and not pivot:
             above, below = "/", written

@@ -1,11 +1,14 @@
-"""A file from the web: what ``import URL`` reads."""
+"""A file from the web: what ``import URL``, ``build URL`` and ``ADD URL`` read."""
 
 import http.client
 import io
+import os
 import shutil
+import socket
 import urllib.error
 import urllib.request
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, NamedTuple, cast
 
 from kist.engine.stop import Stop
 from kist.errors import InvalidInput, NotFound, Unavailable, see_doctor
@@ -60,12 +63,34 @@ class _Body(io.RawIOBase):
         super().close()
 
 
-class Download(io.BufferedReader):
-    """The same, to be read; ``content_type`` is what the server says that it is, empty where it says nothing."""
+class Version(NamedTuple):
+    """By what a server knows a content again; empty where it tells nothing (RFC 9110, 8.8)."""
 
-    def __init__(self, body: _Body, content_type: str) -> None:
+    etag: str = ""
+    last_modified: str = ""
+
+
+class Download(io.BufferedReader):
+    """The same, to be read, and what the server says of it.
+
+    Attributes:
+        content_type: empty where it says nothing.
+        version: which content this is.
+        disposition: the header of this name, which may have the file's name.
+    """
+
+    def __init__(self, body: _Body, response: http.client.HTTPResponse) -> None:
         super().__init__(body, 1 << 20)
-        self.content_type = content_type
+        headers = response.headers
+        self._response = response
+        self.content_type = headers.get("Content-Type", "")
+        self.version = Version(headers.get("ETag", ""), headers.get("Last-Modified", ""))
+        self.disposition = headers.get("Content-Disposition", "")
+
+    def interrupt(self) -> None:
+        """Have a read that waits in another thread fail."""
+        with suppress(OSError, ValueError), socket.socket(fileno=os.dup(self._response.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def open_url(url: str, directory: str, stop: Stop | None = None) -> Download:
@@ -75,6 +100,17 @@ def open_url(url: str, directory: str, stop: Stop | None = None) -> Download:
         url: redirects are followed, to such URLs only.
         directory: where it will be kept: there must be room for it, as far as its size is told.
         stop: ends it before its time.
+
+    Raises:
+        InvalidInput, NotFound, Unavailable: as ``open_changed``.
+    """
+    content = open_changed(url, directory, Version(), stop or Stop())
+    assert content is not None, "a server that was asked for no change has none"
+    return content
+
+
+def open_changed(url: str, directory: str, known: Version, stop: Stop) -> Download | None:
+    """The same, where it is no longer the version that is known; None where it is.
 
     Raises:
         InvalidInput: it is no such URL.
@@ -88,9 +124,14 @@ def open_url(url: str, directory: str, stop: Stop | None = None) -> Download:
     opener = urllib.request.OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())
+    asked = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
     try:
-        response = opener.open(url, timeout=_TIMEOUT)
+        request = urllib.request.Request(url, headers={name: value for name, value in asked.items() if value})  # noqa: S310 - see above
+        response = opener.open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.HTTPStatus.NOT_MODIFIED and any(known):
+            return None
         kind = NotFound if error.code in {404, 410} else Unavailable
         raise kind(f"Get {url!r}: Got HTTP status code >= 400: {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -100,7 +141,7 @@ def open_url(url: str, directory: str, stop: Stop | None = None) -> Download:
             f"Get {url!r}: {cause.lower()}", hint=see_doctor("dns", "check the address and the network")
         ) from error
     answer = cast("http.client.HTTPResponse", response)
-    body = _Body(url, answer, stop or Stop())
+    body = _Body(url, answer, stop)
     free = shutil.disk_usage(directory).free
     if body.size is not None and body.size > free:
         body.close()
@@ -108,4 +149,4 @@ def open_url(url: str, directory: str, stop: Stop | None = None) -> Download:
             f"{url} has {body.size} bytes, and {directory} has room for {free}",
             hint=see_doctor("space", "free some space there: kist system prune --dry-run tells what would go"),
         )
-    return Download(body, answer.headers.get("Content-Type", ""))
+    return Download(body, answer)

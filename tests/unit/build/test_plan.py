@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kist.build.plan import Configure, CopyFiles, MakeDirectory, Plan, Run, Scratch, UseImage, UseStage
 from kist.build.planner import plan
-from kist.errors import InvalidInput, KistError, NotFound, ParseError, Unsupported
+from kist.errors import InvalidInput, KistError, NotFound, ParseError
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import parse
 from kist.spec.dockerfile.mode import Mode
@@ -402,8 +402,6 @@ def test_history(text: str, created_by: str) -> None:
         ("FROM base\nWORKDIR $NOTHING", ParseError, 9, "WORKDIR needs"),
         ("FROM base\nVOLUME $NOTHING", ParseError, 1, "empty string"),
         ("FROM base\nSTOPSIGNAL SIGFOO", ParseError, 12, "invalid signal: SIGFOO"),
-        ("FROM base\nADD https://x.org/y /", Unsupported, 0, "Dockerfile:2:5: ADD of https://x.org/y is not supported"),
-        ("FROM base\nADD git@x.org:y /", Unsupported, 0, "not supported"),
         ("FROM missing", NotFound, 0, "No such image: missing"),
     ],
 )

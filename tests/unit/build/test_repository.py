@@ -35,8 +35,9 @@ def test_nobody_on_the_machine_sees_a_password(tmp_path: Path, monkeypatch: pyte
     git.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/words\ncase "$*" in *fetch*) exit 1;; esac\n', encoding="utf-8")
     git.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    wanted = repository.read_address("https://me:secret@host/x.git#main")
     with pytest.raises(Unavailable) as raised:
-        repository.check_out("https://me:secret@host/x.git#main", str(tmp_path / "context"), Stop())
+        repository.check_out(wanted, str(tmp_path / "context"), Stop())
     words = (tmp_path / "words").read_text(encoding="utf-8")
     assert "fetch --quiet --depth=1 -- https://host/x.git main" in words
     assert "secret" not in words + str(raised.value)

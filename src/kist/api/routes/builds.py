@@ -138,7 +138,8 @@ def _build_remote(
     if not engine.catalogue.may_fetch:
         raise Forbidden("only the engine's own user may have it fetch a build context", hint="send the context")
     with engine.store.temporary() as directory:
-        context, dockerfile = fetch(url, directory, options.dockerfile, stop)
+        keep = options.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in {"1", "true"}
+        context, dockerfile = fetch(url, directory, options.dockerfile, stop, keep_git_dir=keep)
         image = run_build(engine, context, structs.replace(options, dockerfile=dockerfile), emit, given)
     return _finished(image, options)
 

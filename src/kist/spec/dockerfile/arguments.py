@@ -27,7 +27,7 @@ _TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
 _FLAGS = {
     "FROM": ({"platform"}, set[str]()),
     "COPY": ({"from", "chown", "chmod", "link", "parents", "exclude"}, set[str]()),
-    "ADD": ({"chown", "chmod", "link", "exclude"}, {"checksum", "keep-git-dir", "unpack"}),
+    "ADD": ({"chown", "chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"}, set[str]()),
     "RUN": ({"mount", "network", "security", "device"}, set[str]()),
     "HEALTHCHECK": ({"interval", "timeout", "start-period", "start-interval", "retries"}, set[str]()),
 }
