@@ -2,7 +2,7 @@
 
 A file has cases, each after a line ``=== NAME``; a case has sections, each after a line ``--- WORD``:
 
-- ``Dockerfile``: the text; ``$BUSYBOX`` in it is the small image.
+- ``Dockerfile`` or ``Dockerfile NAME``: the text; ``$BUSYBOX`` in it is the small image.
 - ``files``: the context, one file on a line: ``path MODE "text"``, ``path/ MODE``, ``path -> target``; 0644 and 0755
   (of a directory) need not be said.
 - ``options``: fields of ``BuildOptions`` as JSON.

@@ -13,7 +13,7 @@ from kist.client.client import Client
 from kist.engine import Engine
 from kist.errors import KistError
 from kist.spec.build import BuildOptions
-from kist.spec.json import to_builtins
+from kist.spec.json import encode
 from kist.spec.progress import Event, StepOutput, Warned
 from kist.spec.summary import Image
 
@@ -27,7 +27,7 @@ CASES = [
 def test_a_dockerfile_makes_what_stands_beside_it(case: Case, engine: Engine, busybox: str, tmp_path: Path) -> None:
     golden.make(tmp_path, case.lines("files"))
     dockerfile = case.text("Dockerfile").replace("$BUSYBOX", busybox)
-    (tmp_path / "Dockerfile").write_text(dockerfile, encoding="utf-8", newline="")
+    (tmp_path / (case.sections["Dockerfile"][0] or "Dockerfile")).write_text(dockerfile, encoding="utf-8", newline="")
     events: list[Event] = []
     try:
         image = _built(engine, tmp_path, BuildOptions(**case.options()), events)
@@ -40,7 +40,7 @@ def test_a_dockerfile_makes_what_stands_beside_it(case: Case, engine: Engine, bu
         assert "".join(event.text for event in events if isinstance(event, StepOutput)) == case.text("output")
     if "tree" in case.sections:
         assert golden.listing(_saved(engine, image), case.sections["tree"][0]) == case.lines("tree")
-    config = to_builtins(image.config.config)
+    config = json.loads(encode(image.config.config))
     for line in case.lines("config"):
         field, _, expected = line.partition(": ")
         assert config.get(field) == json.loads(expected), field

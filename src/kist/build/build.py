@@ -63,12 +63,12 @@ def build(
     references = [str(Reference.parse(tag)) for tag in options.tags]
     options, warnings = _settled(engine, options)
     lock = lock_path(options.dockerfile)
-    with engine.store.writing(), Context(context, engine.store, hidden=lock) as opened:
+    with engine.store.writing(), Context(context, engine.store, options.dockerfile, hidden=lock) as opened:
         host = Platform.of_machine(os.uname().machine)
         text = None if options.lock == "none" else opened.text(lock)
         locking = Locking(engine, text, lock, options.lock, options.platform or str(host))
         bases = Bases(engine, host, locking)
-        dockerfile = opened.dockerfile(options.dockerfile)
+        dockerfile = opened.dockerfile()
         planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
         check_allowed(planned, options)
         check_given(planned, given)

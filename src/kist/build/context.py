@@ -12,8 +12,10 @@ from kist.build.tree import Tree, shown
 from kist.errors import InvalidInput, NotFound, from_os_error
 from kist.spec.dockerfile import Dockerfile, Ignore, parse
 from kist.spec.dockerfile.ignore import NAME as IGNORE_NAME
+from kist.spec.dockerfile.ignore import OF_ONE
 from kist.store import Store
 
+_OTHER_NAMES = ("dockerfile", "Containerfile")
 _LARGEST_TEXT = 16 << 20
 
 
@@ -22,6 +24,7 @@ class Context:
 
     Args:
         directory: its path.
+        dockerfile: the path of the Dockerfile inside the context.
         store: keeps what is known of its files, for the next build; without one it is not kept.
         hidden: the path of the build's lock, which no COPY finds: it would be another context once it is written.
 
@@ -33,7 +36,9 @@ class Context:
         ParseError: its ``.dockerignore`` is malformed.
     """
 
-    def __init__(self, directory: str, store: Store | None = None, *, hidden: str = "") -> None:
+    def __init__(
+        self, directory: str, store: Store | None = None, dockerfile: str = "Dockerfile", *, hidden: str = ""
+    ) -> None:
         try:
             self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -44,8 +49,8 @@ class Context:
         except OSError as error:
             raise from_os_error(error, "open build context") from error
         try:
-            text = self._read(IGNORE_NAME)
-            ignore = (Ignore.parse(text) if text is not None else Ignore()).without(hidden)
+            self._path = self._find(dockerfile)
+            ignore = self._ignore().without(hidden)
             known = StatCache.of(store, directory) if store else StatCache()
         except BaseException:
             os.close(self._root)
@@ -63,27 +68,40 @@ class Context:
         if self._store:
             self.tree.known.save(self._store)
 
-    def dockerfile(self, path: str) -> Dockerfile:
-        """Read and parse the Dockerfile at a path inside the context; a slash at its start is the context's root.
-
-        Where there is no ``Dockerfile``, a ``dockerfile`` serves.
+    def dockerfile(self) -> Dockerfile:
+        """Read and parse the Dockerfile.
 
         Raises:
             NotFound: there is none; the nearest name is suggested.
             InvalidInput: the path leads out of the context.
             ParseError: it cannot be read.
         """
+        text = self._read(self._path)
+        if text is None:
+            raise self._no_dockerfile(self._path)
+        return parse(text, self._path)
+
+    def _find(self, path: str) -> str:
+        """Where the Dockerfile is; a slash at the start of its path is the context's root.
+
+        Where there is no ``Dockerfile``, a ``dockerfile`` or a ``Containerfile`` serves.
+        """
         clean = posixpath.normpath(path.lstrip("/") or ".")
         if clean.startswith("../") or clean == "..":
             raise InvalidInput(
                 f'the Dockerfile "{path}" must be within the build context: forbidden path outside the build context'
             )
-        text = self._read(clean)
-        if text is None and clean == "Dockerfile":
-            text = self._read(clean.lower())
-        if text is None:
-            raise self._no_dockerfile(clean)
-        return parse(text, path)
+        if clean != "Dockerfile":
+            return clean
+        return next((name for name in (clean, *_OTHER_NAMES) if self._read(name) is not None), clean)
+
+    def _ignore(self) -> Ignore:
+        """What is left out: by the Dockerfile's own file, else by that of all."""
+        for name in (OF_ONE.format(self._path), IGNORE_NAME):
+            text = self._read(name)
+            if text is not None:
+                return Ignore.parse(text, name)
+        return Ignore()
 
     def text(self, path: str) -> str | None:
         """The text of a file in the context; None where there is none.

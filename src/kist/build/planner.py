@@ -8,7 +8,7 @@ import msgspec
 from kist.build.plan import Action, Plan, Scratch, Step, UseImage, UseStage
 from kist.build.scope import GlobalScope, platform_arguments, unused_build_args
 from kist.build.stage import StageBuilder
-from kist.errors import InvalidInput, ParseError
+from kist.errors import InvalidInput, NotFound, ParseError
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Dockerfile, Source, Stage, Word, parse_trigger
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
@@ -43,7 +43,7 @@ def plan(
         InvalidInput: there is no such target stage.
     """
     wanted = Platform.parse(options.platform) if options.platform else None
-    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch)
+    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch, options.target)
     target = find_target(dockerfile, options.target)
     builder = planner.stage(target)
     config = builder.config
@@ -89,13 +89,14 @@ class _Planner:
         host: Platform,
         wanted: Platform | None,
         scratch: ContainerConfig,
+        target: str,
     ) -> None:
         self.dockerfile = dockerfile
         self.lookup = lookup
         self.host = host
         self.wanted = wanted
         self.scratch = scratch
-        self.globals = GlobalScope(dockerfile, build_args, platform_arguments(wanted or host, host))
+        self.globals = GlobalScope(dockerfile, build_args, platform_arguments(wanted or host, host, target))
         self.built: dict[int, StageBuilder] = {}
         self.under_way: list[int] = []
         self.images: dict[int, list[Step]] = {}
@@ -117,7 +118,9 @@ class _Planner:
         name = self.globals.expand(stage.base.image)
         triggers = [Source.of(f"ONBUILD {text}", f"trigger of {name}") for text in image.config.on_build or ()]
         config = msgspec.structs.replace(image.config, on_build=None)
-        builder = StageBuilder(stage, self.globals, image, config, lambda word: self.origin(stage, word))
+        builder = StageBuilder(
+            stage, self.globals, image, config, lambda word: self.origin(stage, word, builder.source)
+        )
         builder.add(stage.base, action, requires=(base.last,) if base else ())
         for source in triggers:
             builder.instruct(parse_trigger(source), source)
@@ -163,19 +166,30 @@ class _Planner:
         named = [stage for stage in self.dockerfile.stages[:before] if stage.base.name == name.lower()]
         return named[-1] if named else None
 
-    def origin(self, stage: Stage, word: Word) -> str:
+    def origin(self, stage: Stage, word: Word, source: Source) -> str:
         """The id of the step that ``--from`` names: of a stage, by name or number, or of an image."""
         name = word.text
         stages = self.dockerfile.stages
         number = _number(name)
         if number is not None:
             if number >= len(stages):
-                raise self.error(word, f"invalid from flag value {name}: there are {len(stages)} stages, from 0")
+                message = f"invalid from flag value {name}: there are {len(stages)} stages, from 0"
+                raise source.error(word.location, message)
             return self.stage(stages[number]).last
         found = self.find(name, len(stages))
         if found is not None:
             return self.stage(found).last
-        self.lookup(name, None, False)
+        if "$" in name:
+            message = f"invalid from flag value {name}: no variables are replaced in it"
+            raise source.error(word.location, message, hint="name the image in a stage: FROM $IMAGE AS name")
+        try:
+            self.lookup(name, None, False)
+        except NotFound as error:
+            near = get_close_matches(name.lower(), [stage.base.name for stage in stages if stage.base.name], n=1)
+            if not near:
+                raise
+            message = f'neither a stage nor an image is called "{name}"'
+            raise source.error(word.location, message, hint=f"did you mean {near[0]}?") from error
         step = Step(id=f"image {name}", title=f"FROM {name}", action=UseImage(name), place=self.place(word))
         self.images.setdefault(stage.index, []).append(step)
         return step.id

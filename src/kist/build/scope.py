@@ -4,6 +4,7 @@ ARGs before the first FROM are seen by FROM lines alone, unless a stage declares
 from its line on, and an ENV of the same name always wins.
 """
 
+import re
 from collections.abc import Mapping
 
 from kist.spec.dockerfile import Dockerfile, Source, Word, expand
@@ -14,15 +15,24 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PREDEFINED = frozenset(_PROXIES) | frozenset(name.lower() for name in _PROXIES)
 
 
-def platform_arguments(target: Platform, build: Platform) -> dict[str, str]:
-    """The ARGs that tell the platforms; in scope for FROM lines, and for stages that declare them."""
-    found = {}
+DEFAULT_STAGE = "default"
+OF_THE_BUILDER = re.compile(r"BUILDKIT_[A-Z_]+|SOURCE_DATE_EPOCH")
+"""Build arguments that are told to a builder, and need no ARG."""
+
+
+def platform_arguments(target: Platform, build: Platform, stage: str = "") -> dict[str, str]:
+    """The ARGs that tell the platforms and the target; in scope for FROM lines, and for stages that declare them."""
+    found = {"TARGETSTAGE": stage or DEFAULT_STAGE}
     for prefix, platform in (("TARGET", target), ("BUILD", build)):
         found[f"{prefix}PLATFORM"] = str(platform)
         found[f"{prefix}OS"] = platform.os
         found[f"{prefix}ARCH"] = platform.architecture
+        found[f"{prefix}OSVERSION"] = ""
         found[f"{prefix}VARIANT"] = platform.variant
     return found
+
+
+_PLATFORM_ARGUMENTS = platform_arguments(Platform("", ""), Platform("", "")).keys()
 
 
 class GlobalScope:
@@ -32,7 +42,7 @@ class GlobalScope:
         self.source = dockerfile.source
         self.escape = dockerfile.escape
         self.build_args = build_args
-        self.values = dict(predeclared)
+        self.values = {name: build_args.get(name, value) for name, value in predeclared.items()}
         for arg in dockerfile.arguments:
             seen = dict(self.values)
             for name, default in arg.arguments:
@@ -93,4 +103,5 @@ def unused_build_args(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> 
     """The build arguments that no ARG of the file declares."""
     stages = (one for stage in dockerfile.stages for one in stage.instructions if isinstance(one, Arg))
     declared = {name.text for arg in (*dockerfile.arguments, *stages) for name, _ in arg.arguments}
-    return sorted(build_args.keys() - declared - PREDEFINED)
+    told = {name for name in build_args if OF_THE_BUILDER.fullmatch(name)} | _PLATFORM_ARGUMENTS
+    return sorted(build_args.keys() - declared - PREDEFINED - told)

@@ -74,6 +74,11 @@ class StageBuilder:
         return self.steps[-1].id
 
     @property
+    def source(self) -> Source:
+        """Where the instruction stands that is being read."""
+        return self._source
+
+    @property
     def platform(self) -> Platform:
         """What the stage's programs run on."""
         return self._image.platform

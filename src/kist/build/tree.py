@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from kist.build.stat_cache import StatCache
 from kist.errors import Forbidden, InvalidInput, NotFound
+from kist.image.tree import DEEPEST
 from kist.kernel.paths import open_in_root
 from kist.spec.dockerfile import Ignore
 from kist.spec.dockerfile.glob import has_wildcards, name_pattern, unescaped
@@ -127,6 +128,11 @@ class Tree:
         return [(ignore, at) for ignore, at in rules if ignore.excludes(at)]
 
     def _below(self, entry: Entry, path: str, filters: Sequence[Ignore]) -> Iterator[Entry]:
+        if path.count("/") >= DEEPEST:  # no layer could have it, and each level is a descriptor
+            raise InvalidInput(
+                f'"{shown(path[:60])}…" in {self.name} is nested deeper than {DEEPEST} directories',
+                hint="add it to .dockerignore, or pack it into an archive",
+            )
         try:
             descriptor = os.open(
                 entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.directory
@@ -209,8 +215,9 @@ class Tree:
     def _missing(self, path: str) -> NotFound:
         rule = self._ignore.why(path)
         if rule is not None:
+            line = f"line {rule.line} of {self._ignore.name}"
             return NotFound(
-                f'"{path}" is excluded from the build context by line {rule.line} of .dockerignore: {shown(str(rule))}',
+                f'"{path}" is excluded from the build context by {line}: {shown(str(rule))}',
                 hint=f"add a line !{path} below it, or take the pattern out",
             )
         near = get_close_matches(posixpath.basename(path), self._names(posixpath.dirname(path)), n=1, cutoff=0.5)

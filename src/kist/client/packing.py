@@ -19,10 +19,11 @@ PIPED = ".dockerfile.piped"
 """The name in an archive of a Dockerfile that is none of the directory's."""
 _IGNORE_NAME = ".dockerignore"
 _READ = 1 << 20
+_DEEPEST = 256  # as in a layer
 
 
 def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" = None) -> "Iterator[bytes]":
-    """The archive of ``directory`` without what its ``.dockerignore`` leaves out, in pieces.
+    """The archive of ``directory`` without what its ``.dockerignore`` leaves out, or the Dockerfile's own, in pieces.
 
     Names are in byte order, owners are left out and what is neither file, directory nor link too, so that the same
     tree gives the same bytes. The Dockerfile and ``.dockerignore`` are always in it: the builder needs them.
@@ -40,9 +41,13 @@ def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" =
     """
     if not os.path.isdir(directory):
         raise NotFound(f"unable to prepare context: path {directory!r} not found", hint="name the directory to build")
-    needed = {_IGNORE_NAME, os.path.normpath(dockerfile), os.path.normpath(lock_path(dockerfile))}
+    dockerfile = os.path.normpath(dockerfile)
+    own = f"{dockerfile}.dockerignore"
+    needed = {_IGNORE_NAME, dockerfile, own, os.path.normpath(lock_path(dockerfile))}
     try:
-        text = _read_ignore(directory)
+        text = _read_ignore(directory, own) if piped is None else None
+        if text is None:
+            text = _read_ignore(directory, _IGNORE_NAME)
         if piped is not None:
             text = (f"{_IGNORE_NAME}\n".encode() if text is None else text) + f"\n{PIPED}\n".encode()
             yield from _written(_IGNORE_NAME, text)
@@ -58,9 +63,9 @@ def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" =
     yield END
 
 
-def _read_ignore(directory: str) -> "bytes | None":
+def _read_ignore(directory: str, name: str) -> "bytes | None":
     try:
-        with open(os.path.join(directory, _IGNORE_NAME), "rb") as file:
+        with open(os.path.join(directory, name), "rb") as file:
             return file.read()
     except FileNotFoundError:
         return None
@@ -75,6 +80,11 @@ def _parsed(text: "bytes | None") -> "Ignore | None":
 
 
 def _walk(root: str, below: str, ignore: "Ignore | None", needed: "set[str]") -> "Iterator[tuple[str, Entry]]":
+    if below.count("/") >= _DEEPEST:
+        raise InvalidInput(
+            f"{below[:60]!r}… in the build context is nested deeper than {_DEEPEST} directories",
+            hint=f"leave it out by a line in {_IGNORE_NAME}, or pack it into an archive",
+        )
     with os.scandir(os.path.join(root, below)) as found:
         entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
     for entry in entries:

@@ -18,6 +18,7 @@ from kist.build.selection import select
 from kist.build.tree import Tree
 from kist.errors import Corrupt, InvalidInput, KistError, NotFound, Unsupported
 from kist.spec.dockerfile.mode import Mode
+from kist.store import directories
 
 pytestmark = pytest.mark.root
 
@@ -514,14 +515,14 @@ def test_a_context_that_is_not_there(tmp_path: Path) -> None:
 def test_a_dockerfile_that_is_not_there(world: World) -> None:
     world.write("Dockerfil")
     with Context(str(world.context)) as context, pytest.raises(NotFound, match="failed to read dockerfile") as caught:
-        context.dockerfile("Dockerfile")
+        context.dockerfile()
     assert caught.value.hint == "did you mean -f Dockerfil?"
 
 
 @pytest.mark.parametrize("path", ["../Dockerfile", "/../etc/passwd", "a/../../b", "..", "/.."])
 def test_a_dockerfile_outside(world: World, path: str) -> None:
-    with Context(str(world.context)) as context, pytest.raises(InvalidInput, match="within the build context"):
-        context.dockerfile(path)
+    with pytest.raises(InvalidInput, match="within the build context"):
+        Context(str(world.context), dockerfile=path)
 
 
 @pytest.mark.parametrize(
@@ -530,18 +531,64 @@ def test_a_dockerfile_outside(world: World, path: str) -> None:
 )
 def test_a_dockerfile_is_found_from_the_root_of_the_context(world: World, there: str, path: str) -> None:
     world.write(there, "FROM scratch\n")
-    with Context(str(world.context)) as context:
-        assert context.dockerfile(path).stages[0].base.image.text == "scratch"
+    with Context(str(world.context), dockerfile=path) as context:
+        assert context.dockerfile().stages[0].base.image.text == "scratch"
 
 
 def test_a_dockerfile_that_is_a_directory(world: World) -> None:
     world.write("d/x")
-    with Context(str(world.context)) as context, pytest.raises(InvalidInput, match="is a directory"):
-        context.dockerfile("d")
+    with Context(str(world.context), dockerfile="d") as context, pytest.raises(InvalidInput, match="is a directory"):
+        context.dockerfile()
 
 
 def test_an_ignored_dockerfile_is_read_all_the_same(world: World) -> None:
     world.write("Dockerfile", "FROM a")
     world.write(".dockerignore", "*")
     with Context(str(world.context)) as context:
-        assert len(context.dockerfile("Dockerfile").stages) == 1
+        assert len(context.dockerfile().stages) == 1
+
+
+# Contexts that somebody has meant ill with
+
+
+def test_a_context_is_as_deep_as_a_layer_can_be(world: World) -> None:
+    world.write("/".join("d" * 255) + "/file")
+    world.write(".dockerignore", "x\n!y\n")
+    world.copy(".", "/")
+    assert (world.image / "/".join("d" * 255) / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize("levels", [300, 5000])
+def test_what_is_nested_deeper_is_refused(world: World, levels: int) -> None:
+    nest(world.context, levels)
+    try:
+        with pytest.raises(InvalidInput, match="nested deeper than 256 directories") as caught:
+            world.copy(".", "/")
+        assert ".dockerignore" in caught.value.hint
+        world.write(".dockerignore", "d\n")
+        world.write("kept")
+        world.copy(".", "/x")
+        assert "x/kept" in world.tree()
+    finally:
+        directories.remove_tree(str(world.context / "d"))
+
+
+def test_hard_links_become_files_and_holes_stay_cheap(world: World) -> None:
+    file = world.write("d/a", "text")
+    os.link(file, world.context / "d/b")
+    with open(world.context / "d/sparse", "wb") as sparse:
+        sparse.truncate(64 << 20)
+    world.copy("d", "/x")
+    assert (world.image / "x/a").read_text() == (world.image / "x/b").read_text() == "text"
+    assert (world.image / "x/sparse").stat().st_size == 64 << 20
+
+
+def nest(directory: Path, levels: int) -> None:
+    """So many directories called ``d`` in one another."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=descriptor)
+        deeper = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = deeper
+    os.close(descriptor)

@@ -78,6 +78,29 @@ def test_a_dockerfile_from_elsewhere_is_in_it_and_for_no_copy(
     assert contents == {".dockerignore": told, PIPED: b"FROM here"}
 
 
+@pytest.mark.parametrize(("text", "expected"), [("b\n", {"a"}), ("", {"a", "b"})])
+def test_a_dockerfiles_own_ignore_file_goes_before_that_of_all(tmp_path: Path, text: str, expected: set[str]) -> None:
+    for name in ("a", "b", "Dockerfile", "x.Dockerfile"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".dockerignore").write_text("a\n*Dockerfile\n")
+    (tmp_path / "x.Dockerfile.dockerignore").write_text(text)
+    sent = set(members(tmp_path, "x.Dockerfile"))
+    assert {"x.Dockerfile", "x.Dockerfile.dockerignore", ".dockerignore"} <= sent
+    assert sent & {"a", "b"} == expected
+    assert set(members(tmp_path)) & {"a", "b"} == {"b"}
+
+
+def test_what_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(300):
+        deep /= "d"
+    deep.mkdir(parents=True)
+    with pytest.raises(InvalidInput, match="nested deeper than 256 directories"):
+        members(tmp_path)
+    (tmp_path / ".dockerignore").write_text("d\n")
+    assert set(members(tmp_path)) == {".dockerignore"}
+
+
 def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as bound:

@@ -203,7 +203,9 @@ def dockerfile_in(context: str, file: str) -> str:
         InvalidInput: it is outside the context.
     """
     _check_directory(context)
-    path = file or os.path.join(context, "Dockerfile")
+    names = ("Dockerfile", "dockerfile", "Containerfile")
+    found = (path for path in (os.path.join(context, name) for name in names) if os.path.isfile(path))
+    path = file or next(found, os.path.join(context, names[0]))
     if not os.path.isfile(path):
         raise NotFound(f"failed to read the Dockerfile: {path!r} not found", hint="name it with -f FILE")
     root = os.path.realpath(context)

@@ -23,13 +23,12 @@ _REPEATED = frozenset({"--exclude", "--mount", "--device"})
 _SWITCHES = {"--link", "--parents", "--keep-git-dir", "--unpack"}
 _TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
 
-# What each instruction takes, and what BuildKit's dialect adds that is not done here yet.
 _FLAGS = {
-    "FROM": ({"platform"}, set[str]()),
-    "COPY": ({"from", "chown", "chmod", "link", "parents", "exclude"}, set[str]()),
-    "ADD": ({"chown", "chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"}, set[str]()),
-    "RUN": ({"mount", "network", "security", "device"}, set[str]()),
-    "HEALTHCHECK": ({"interval", "timeout", "start-period", "start-interval", "retries"}, set[str]()),
+    "FROM": {"platform"},
+    "COPY": {"from", "chown", "chmod", "link", "parents", "exclude"},
+    "ADD": {"chown", "chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"},
+    "RUN": {"mount", "network", "security", "device"},
+    "HEALTHCHECK": {"interval", "timeout", "start-period", "start-interval", "retries"},
 }
 
 
@@ -38,7 +37,6 @@ def parse_instruction(head: Head) -> ins.Instruction:
 
     Raises:
         ParseError: points at what is wrong, says what was expected.
-        Unsupported: points at what Kist does not do yet.
     """
     keyword = head.keyword.text.upper()
     parse = _PARSERS.get(keyword)
@@ -64,13 +62,9 @@ def _nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 def _check_flags(head: Head, keyword: str) -> None:
-    known, later = _FLAGS.get(keyword, (set(), set()))
+    known = _FLAGS.get(keyword, set())
     seen = set()
     for flag in head.flags:
-        if flag.name[2:] in later:
-            raise head.line.source.unsupported(
-                flag.location, f"{keyword} {flag.name} is not supported yet", hint=f"write the {keyword} without it"
-            )
         if flag.name[2:] not in known:
             hint = _nearest(flag.name[2:], known, "--") if known else f"{keyword} takes no flags"
             raise fail(head, f"unknown flag: {flag.name}", flag.location, hint=hint)

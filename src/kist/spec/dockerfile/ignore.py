@@ -20,6 +20,8 @@ from kist.spec.dockerfile.glob import ALL, ANY, DIRECTORIES, across, character_c
 from kist.spec.dockerfile.source import Location, Source
 
 NAME = ".dockerignore"
+OF_ONE = "{}.dockerignore"
+"""The name of the file that counts for one Dockerfile alone, in place of the other."""
 
 # What follows the expression of a path for it and all that is below it.
 _BELOW = "(?:/.*)?"
@@ -58,8 +60,9 @@ class Rule:
 class Ignore:
     """All rules of a file, in order. Paths are relative to the context, ``/`` between components, none at the ends."""
 
-    def __init__(self, rules: tuple[Rule, ...] = ()) -> None:
+    def __init__(self, rules: tuple[Rule, ...] = (), name: str = NAME) -> None:
         self.rules = rules
+        self.name = name
 
     @classmethod
     def parse(cls, text: str | bytes, name: str = NAME) -> Self:
@@ -71,7 +74,7 @@ class Ignore:
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         source = Source.of(text, name)
-        return cls(tuple(filter(None, (_rule(source, number) for number in range(1, len(source.lines) + 1)))))
+        return cls(tuple(filter(None, (_rule(source, number) for number in range(1, len(source.lines) + 1)))), name)
 
     @classmethod
     def of(cls, patterns: Sequence[str]) -> Self:
@@ -87,7 +90,7 @@ class Ignore:
         if not path:
             return self
         escaped = re.sub(r"([*?\[\]\\!#])", r"\\\1", path)
-        return type(self)((*self.rules, _parsed(escaped, len(self.rules) + 1)))
+        return type(self)((*self.rules, _parsed(escaped, len(self.rules) + 1)), self.name)
 
     def excludes(self, path: str) -> bool:
         """Whether the path is left out."""

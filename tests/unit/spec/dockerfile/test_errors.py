@@ -2,7 +2,7 @@
 
 import pytest
 
-from kist.errors import ParseError, Unsupported
+from kist.errors import ParseError
 from kist.spec.dockerfile import parse
 
 
@@ -79,21 +79,6 @@ def test_mistake_is_pointed_at(text: str, line: int, column: int, message: str, 
     assert message in error.message
     assert hint in error.hint
     assert f"Dockerfile.x:{line}:{column}: " in str(error)
-
-
-@pytest.mark.parametrize(
-    ("text", "place", "message"),
-    [
-        ("ADD --checksum=x a b", "2:5", "ADD --checksum"),
-    ],
-)
-def test_what_comes_later_is_refused_with_its_place(text: str, place: str, message: str) -> None:
-    with pytest.raises(Unsupported) as caught:
-        parse(f"FROM a\n{text}")
-    assert f"Dockerfile:{place}: " in caught.value.message
-    assert message in caught.value.message
-    assert "^" in caught.value.message
-    assert caught.value.hint
 
 
 def test_bytes_that_are_not_utf8_are_pointed_at() -> None:
