@@ -94,7 +94,11 @@ class Bonds:
                 os.close(descriptor)
 
     def tidy(self) -> None:
-        """Take away the sockets of keepers that were killed together with the process that they were for."""
+        """Take away the sockets of keepers that were killed, with the process that they were for or before upgrades."""
+        for name in launch.shared_keepers(self._run_root):
+            if name != launch.keeper_name() and not launch.listens(self._run_root, name):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._run_root, name))
         for name in names_in(self._run_root):
             found = _KEEPER.fullmatch(name)
             if found and not _lives(int(found[1])) and not launch.listens(self._run_root, name):

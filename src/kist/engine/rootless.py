@@ -181,15 +181,13 @@ def _join(run_root: str, *, mounts_too: bool) -> bool:
     Of a local run's keeper and of a container only the user namespace: what is found in their mounts, which are their
     own, is not to be run here.
     """
-    if keeper := launch.keeper_pid(run_root):
-        with contextlib.suppress(ProcessLookupError):
-            userns.join(keeper, mounts_too=mounts_too)
-            return True
-    for name in launch.keepers_of_others(run_root):
-        if keeper := launch.keeper_pid(run_root, name):
-            with contextlib.suppress(ProcessLookupError):
-                userns.join(keeper, mounts_too=False)
-                return True
+    keepers = ((mounts_too, launch.shared_keepers(run_root)), (False, launch.keepers_of_others(run_root)))
+    for theirs_too, names in keepers:
+        for name in names:
+            if keeper := launch.keeper_pid(run_root, name):
+                with contextlib.suppress(ProcessLookupError):
+                    userns.join(keeper, mounts_too=theirs_too)
+                    return True
     places = [os.path.join(run_root, "containers", name) for name in names_in(os.path.join(run_root, "containers"))]
     for theirs_too, living in ((mounts_too, state.living_monitor), (False, state.living_container)):
         for place in places:

@@ -156,10 +156,10 @@ def lives_anybody(mount_namespace: int, *, but: int) -> bool:
 
 
 def lives_any_titled(title: bytes) -> bool:
-    """Whether there is a process in this one's mount namespace whose title (``process.set_title``) begins so."""
+    """Whether there is another process in this one's mount namespace whose title (``process.set_title``) begins so."""
     for pid in _inhabitants(own_mount_namespace()):
         try:
-            if process.read_file(f"/proc/{pid}/cmdline").startswith(title):
+            if pid != os.getpid() and process.read_file(f"/proc/{pid}/cmdline").startswith(title):
                 return True
         except OSError:
             continue  # it has just ended

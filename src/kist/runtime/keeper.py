@@ -5,7 +5,8 @@ duplicates of the descriptors of every container (``kist.runtime.kept``), so tha
 closed when its monitor dies. The container's processes become this process's children then (it is a subreaper), and it
 forks a successor from itself, with all that is kept (``kist.runtime.adoption``).
 
-It outlives its engine for as long as there is a container, and the next engine connects to it. On its socket, in
+It outlives its engine for as long as there is a container, and the next engine connects to it, if it runs the same code
+(``kist.runtime.launch.keeper_name``): an upgraded one has a keeper of its own. On its socket, in
 packets: it begins with ``requests``, a descriptor at which the spawner's spare takes requests for monitors; then it
 answers
 
@@ -122,8 +123,9 @@ class Keeper:
     def _end_minded(self) -> None:
         from kist.kernel import members  # noqa: PLC0415 - once, and for ordinary users only
 
-        # Those of a keeper that was killed may not have come to this one, and have need of it.
-        if members.lives_any_titled(b"kist-monitor"):
+        # Those of a keeper that was killed may not have come to this one, and have need of it; and so has whoever comes
+        # by an engine after an upgrade, whose keeper will end it.
+        if members.lives_any_titled(b"kist-monitor") or members.lives_any_titled(b"kist-keeper"):
             return
         try:
             signal.pidfd_send_signal(self._minded, signal.SIGTERM)

@@ -2,15 +2,18 @@
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import json
 import os
+import re
 import select
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -30,6 +33,9 @@ _numbers = itertools.count(1)
 _left: "list[subprocess.Popen[bytes]]" = []
 
 _NONE: Mapping[str, int] = {}
+# What a keeper, its monitors and their containers' first processes run of ours.
+_THEIRS = ("kernel", "runtime", "spec")
+_SHARED = re.compile(r"keeper\.[0-9a-f]{8}\.sock")
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -48,8 +54,9 @@ class Spawner:
 
     Args:
         error_log: where the processes write what goes wrong; its directory is the run root.
-        shared: use the keeper that an earlier engine of this run root left (there is one such engine at a time);
-            otherwise the keeper, and with it the containers, are this process's own descendants.
+        shared: use the keeper that an earlier engine of this run root left (there is one such engine at a time), if it
+            runs the code that this one does; otherwise the keeper, and with it the containers, are this process's own
+            descendants.
         bound: the containers end with this process, so ``close`` waits for their ends, and for the keeper's.
     """
 
@@ -150,7 +157,10 @@ class Spawner:
                 messages.send(self._connection, {"mind": True}, [self._minded])
 
     def settle(self, run_directory: str) -> None:
-        """Wait until the keeper has no part in this container any more: its end, or that of its start, is on disk."""
+        """Wait until no keeper has a part in this container any more: its end, or that of its start, is on disk."""
+        for name in shared_keepers(self.run_root) if self._shared else ():
+            if name != self.name:  # that of an engine before an upgrade
+                self._converse(name, {"settle": run_directory})
         self._ask({"settle": run_directory})
 
     def adopt(
@@ -190,10 +200,17 @@ class Spawner:
             self._let_go(wait=not stays)
 
     def _ask(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        """Ask the keeper, on a connection of its own, so that many may wait; empty when it died meanwhile."""
+        """Ask the keeper, which is started if need be; empty when it died meanwhile."""
         try:
             self.be_ready()
-            with _reach(self.run_root, self.name, socket.SOCK_SEQPACKET) as connection:
+        except OSError:
+            return {}
+        return self._converse(self.name, message, descriptors)
+
+    def _converse(self, name: str, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        """Ask a keeper on a connection of its own, so that many may wait; empty when it is dead."""
+        try:
+            with _reach(self.run_root, name, socket.SOCK_SEQPACKET) as connection:
                 _greeting(connection).close()
                 messages.send(connection, message, descriptors)
                 answer, _ = messages.receive(connection)
@@ -285,8 +302,32 @@ class Spawner:
 
 
 def keeper_name(owner: str = "") -> str:
-    """The name of a keeper's socket in the run root: of the one that engines share, or of one's own."""
-    return f"keeper-{owner}.sock" if owner else "keeper.sock"
+    """The name of a keeper's socket in the run root: of the one that engines share, or of one's own.
+
+    Engines share a keeper only with those that run the same code: plans are made for it, and what it forks lives as it
+    did when the keeper began. After an upgrade the old one stays with its containers, and a new one has the new.
+    """
+    return f"keeper-{owner}.sock" if owner else f"keeper.{_code()}.sock"
+
+
+@cache
+def _code() -> str:
+    """Eight digits that differ where the code does that keepers run: of its files' sizes and times, for speed."""
+    top = os.path.dirname(os.path.abspath(kist.__file__))
+    found = [kist.__version__, sys.executable]
+    for directory, inside, names in (each for package in _THEIRS for each in os.walk(os.path.join(top, package))):
+        inside.sort()
+        for name in sorted(names):
+            if name.endswith(".py"):
+                status = os.stat(os.path.join(directory, name))
+                found.append(f"{os.path.join(directory, name)} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:8]
+
+
+def shared_keepers(run_root: str) -> list[str]:
+    """The sockets of keepers that engines share or shared, that of this code first; some may be dead."""
+    found = sorted(name for name in os.listdir(run_root) if _SHARED.fullmatch(name))
+    return sorted(found, key=lambda name: name != keeper_name())
 
 
 def listens(directory: str, name: str) -> bool:
@@ -304,10 +345,10 @@ def keepers_of_others(run_root: str) -> list[str]:
     return [name for name in os.listdir(run_root) if name.startswith(first) and name.endswith(last)]
 
 
-def keeper_pid(run_root: str, name: str = "") -> int:
-    """The process id of the keeper with this socket, by default the one that engines share; 0 when there is none."""
+def keeper_pid(run_root: str, name: str) -> int:
+    """The process id of the keeper with this socket; 0 when there is none."""
     try:
-        with _reach(run_root, name or keeper_name(), socket.SOCK_SEQPACKET) as connection:
+        with _reach(run_root, name, socket.SOCK_SEQPACKET) as connection:
             return messages.peer(connection)
     except OSError:
         return 0

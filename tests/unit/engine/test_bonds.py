@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kist.engine.bonds import Bonds
+from kist.runtime.launch import keeper_name
 
 MADE = "a" * 64
 
@@ -63,8 +64,8 @@ def test_sockets_of_keepers_go_with_the_process_that_they_were_for(tmp_path: Pat
     if dead == 0:
         os._exit(0)
     os.waitpid(dead, 0)
-    stays = {"keeper.sock", f"keeper-{os.getpid()}-1.sock", "keeper-x.sock", f"keeper-{dead}-1.sock.new"}
-    for name in {*stays, f"keeper-{dead}-1.sock"}:
+    stays = {keeper_name(), f"keeper-{os.getpid()}-1.sock", "keeper-x.sock", f"keeper-{dead}-1.sock.new"}
+    for name in {*stays, f"keeper-{dead}-1.sock", "keeper.0123abcd.sock"}:
         (tmp_path / name).touch()
     Bonds(str(tmp_path)).tidy()
     assert set(os.listdir(tmp_path)) == stays
