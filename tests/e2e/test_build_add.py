@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 import golden
+import needs
 from kist.build import build
 from kist.client.client import Client
 from kist.engine import Engine
-from kist.errors import Corrupt, InvalidInput, NotFound, ParseError, Unavailable
+from kist.errors import Corrupt, Forbidden, InvalidInput, NotFound, ParseError, Unavailable
 from kist.spec.build import BuildOptions
 from kist.spec.progress import Event, StepFinished
 from kist.spec.summary import Image
@@ -293,8 +294,19 @@ def test_a_connection_that_breaks(room: Room, site: Site) -> None:
 def test_mistakes_are_pointed_at(room: Room, text: str, column: int, message: str) -> None:
     with pytest.raises(ParseError) as caught:
         room.build(text)
+    assert f"Dockerfile:2:{column}: " in str(caught.value)
     assert message in caught.value.message
-    assert (caught.value.line, caught.value.column) == (2, column)
+
+
+@needs.IN_PROCESS
+def test_others_than_the_engines_user_have_nothing_fetched(
+    room: Room, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = site.put("/forbidden", b"x")
+    monkeypatch.setattr(type(room.engine.catalogue), "may_fetch", False)
+    with pytest.raises(Forbidden, match="only the engine's own user may have it fetch something"):
+        room.build(f"ADD {url} /x")
+    assert site.take() == []
 
 
 # Repositories
