@@ -8,7 +8,7 @@ import msgspec
 from kist.build.plan import Action, Plan, Scratch, Step, UseImage, UseStage
 from kist.build.scope import GlobalScope, platform_arguments, unused_build_args
 from kist.build.stage import StageBuilder
-from kist.errors import InvalidInput, NotFound, ParseError
+from kist.errors import InvalidInput, KistError, NotFound, ParseError
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Dockerfile, Source, Stage, Word, parse_trigger
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
@@ -148,7 +148,10 @@ class _Planner:
         if earlier is not None:
             below = self.stage(earlier)
             return UseStage(), below.image_config, below
-        return UseImage(name), self.lookup(name, platform, True), None
+        try:
+            return UseImage(name), self.lookup(name, platform, True), None
+        except NotFound as error:
+            raise self.almost(stage.base.image, name, self.dockerfile.source, stage.index, error) from None
 
     def platform(self, stage: Stage) -> Platform | None:
         """What FROM asks for, else what the build does."""
@@ -185,14 +188,19 @@ class _Planner:
         try:
             self.lookup(name, None, False)
         except NotFound as error:
-            near = get_close_matches(name.lower(), [stage.base.name for stage in stages if stage.base.name], n=1)
-            if not near:
-                raise
-            message = f'neither a stage nor an image is called "{name}"'
-            raise source.error(word.location, message, hint=f"did you mean {near[0]}?") from error
+            raise self.almost(word, name, source, len(stages), error) from None
         step = Step(id=f"image {name}", title=f"FROM {name}", action=UseImage(name), place=self.place(word))
         self.images.setdefault(stage.index, []).append(step)
         return step.id
+
+    def almost(self, word: Word, name: str, source: Source, before: int, error: NotFound) -> KistError:
+        """What to raise where there is no such image: it may have been meant for a stage before this one."""
+        names = [stage.base.name for stage in self.dockerfile.stages[:before] if stage.base.name]
+        near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+        if not near:
+            return error
+        message = f'neither a stage nor an image is called "{name}"'
+        return source.error(word.location, message, hint=f"did you mean {near[0]}?")
 
     def ordered(self) -> tuple[Step, ...]:
         """All steps, stages as in the file except where one needs a later one."""

@@ -16,6 +16,18 @@ WORDS = (
     *("FROM", "RUN", "ENV", "ARG", "COPY", "ADD", "LABEL", "CMD", "ENTRYPOINT", "EXPOSE", "VOLUME", "USER", "WORKDIR"),
     *("SHELL", "HEALTHCHECK", "ONBUILD", "XYZ", "NONE", "AS b", "a", "a=b", '["a"]', "--from=", "--chown=x", "--"),
     *("<<EOF", "$x", "${x:-", "}", "=", '"', "'", "[", "]", ",", "/", "é", "\0", " ", " ", "\t", "\n", "\n", "\\\n"),
+    *(
+        "<<-'E'",
+        "<<",
+        "E",
+        "\nE\n",
+        "\nEOF\n",
+        "--link",
+        "--exclude=*",
+        "--chmod=u=rwX",
+        "--mount=type=cache,target=/x",
+    ),
+    *("${x##*/}", "${x/a/b}", "${x%", "/}"),
     *("\r\n", "\\", "#", "# escape=`\n", "`\n"),
 )
 PIECES = st.sampled_from(WORDS)
