@@ -47,12 +47,18 @@ def copy(keyword: str, action: CopyFiles) -> str:
     given += ["--parents"] * bool(action.parents) + ["--link"] * action.link
     slash = "/" if action.into_directory and action.destination != "/" else ""
     root = "/" if action.origin else ""
-    sources = (root + source for source in action.sources)
-    if action.parents:
-        sources = (f"{source}/./{below}" for source, below in zip(sources, action.parents, strict=True))
+    below = action.parents or ("",) * len(action.sources)
+    sources = (root + _source(*parts) for parts in zip(action.sources, below, strict=True))
     remotes = (_address(remote) for remote in action.remotes)
     documents = (f"<<{document.name}" for document in action.documents)
     return " ".join((keyword, *given, *sources, *remotes, *documents, action.destination + slash))
+
+
+def _source(source: str, below: str) -> str:
+    """A source as it was written, with the pivot of ``--parents`` where it stands before a path."""
+    if not below:
+        return source
+    return below if source == "." else f"{source}/./{below}"
 
 
 def _address(remote: Download | Checkout) -> str:

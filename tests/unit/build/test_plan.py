@@ -410,3 +410,17 @@ def test_mistake(text: str, kind: type[KistError], column: int, message: str) ->
         planned(text)
     assert message in caught.value.message
     assert getattr(caught.value, "column", 0) == column
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("COPY --parents x/a.txt ./y/./b*/c /d/", "COPY --parents x/a.txt y/./b*/c /d/"),
+        ("COPY --link --exclude=*.o --chmod=u=rwX,go= a /d/", "COPY --chmod=u=rwX,go= --exclude=*.o --link a /d/"),
+        ("COPY a <<b /d/\nb", "COPY a <<b /d/"),
+        ("ADD https://me:secret@host/x?y /d", "ADD https://host/x?y /d"),
+        ("ADD https://me:secret@host/x.git#v1:sub /d", "ADD https://host/x.git#v1:sub /d"),
+    ],
+)
+def test_history_tells_what_was_copied_and_no_password(text: str, told: str) -> None:
+    assert planned(f"FROM base\n{text}").steps[-1].created_by == told
