@@ -31,7 +31,7 @@ def read_remote(source: str, *, checksum: str, keep_git_dir: bool | None, unpack
     """
     if repository.is_repository(source):
         return Checkout(_repository(source, checksum, keep_git_dir))
-    name = posixpath.basename(unquote(urlsplit(source).path, errors="surrogateescape"))
+    name = posixpath.basename(unquote(urlsplit(source).path))
     if "\0" in name:
         raise InvalidInput(f"invalid URL {source!r}: a name with a NUL byte in it")
     return Download(source, "" if name in {".", ".."} else name, Digest(checksum) if checksum else "", unpack)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.build.plan import Configure, CopyFiles, MakeDirectory, Plan, Run, Scratch, UseImage, UseStage
+from kist.build.plan import Configure, CopyFiles, Download, MakeDirectory, Plan, Run, Scratch, UseImage, UseStage
 from kist.build.planner import plan
 from kist.errors import InvalidInput, KistError, NotFound, ParseError
 from kist.spec.build import BuildOptions
@@ -424,3 +424,23 @@ def test_mistake(text: str, kind: type[KistError], column: int, message: str) ->
 )
 def test_history_tells_what_was_copied_and_no_password(text: str, told: str) -> None:
     assert planned(f"FROM base\n{text}").steps[-1].created_by == told
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://h/a/b.tar?x=/y#/z", "b.tar"),
+        ("http://h/a%20b", "a b"),
+        ("http://h/a%2Fb", "b"),
+        ("http://h/%FF", "\ufffd"),
+        ("http://h/a/", ""),
+        ("http://h", ""),
+        ("http://h/a/%2E%2E", ""),
+    ],
+)
+def test_the_name_of_what_is_fetched(url: str, name: str) -> None:
+    action = planned(f"FROM base\nADD {url} /d/").steps[-1].action
+    assert isinstance(action, CopyFiles)
+    (remote,) = action.remotes
+    assert isinstance(remote, Download)
+    assert remote.name == name
