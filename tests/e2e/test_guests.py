@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import stat
 import sys
 import tarfile
@@ -401,6 +402,32 @@ def test_a_build_of_a_guest_is_nobody_on_the_host(room: Room) -> None:
     assert "FROM" not in said, "refused before a step is done for nothing"
     assert "could be meant as the beginning of an id" in room.ada.refused("build", "-t", "abc", "-", stdin=plain)
     room.root.good("rmi", "kept:1")
+
+
+def test_mounts_of_a_guests_build_are_the_guests(room: Room) -> None:
+    """Files of stages and of the context, secrets and caches have the ids of the command's own user namespace."""
+    (room.ada.home / "token").write_text("hush")
+    os.chown(room.ada.home / "token", room.ada.uid, -1)
+    mounts = (
+        "type=secret,id=t,uid=5,mode=0440", "type=secret,id=t,env=T", "from=made,source=/out,target=/o", "target=/c",
+        "type=cache,id=guests,target=/k", "type=tmpfs,target=/t",
+    )  # fmt: skip
+    text = (
+        f"FROM {BUSYBOX} AS made\nRUN mkdir /out && echo of-the-stage > /out/it && chown 7:8 /out/it\n"
+        f"FROM {BUSYBOX}\nRUN {' '.join(f'--mount={each}' for each in mounts)} ls -ln /run/secrets/t /o /c /k; "
+        "echo $T $(cat /run/secrets/t /o/it); touch /k/of-$(ls /k | wc -l) /t/x\n"
+    )
+    options = ("--no-cache", "--progress", "plain", "--secret", f"id=t,src={room.ada.home}/token")
+    done = room.ada.kist("build", *options, "-", stdin=context(text))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"-r--r----- +1 5 +0 ", done.stderr)
+    assert re.search(r"-rw-r--r-- +1 7 +8 .* it", done.stderr)
+    assert re.search(r"-rw-r--r-- +1 0 +0 .* Dockerfile", done.stderr)
+    assert "hush hushof-the-stage\n" in done.stderr
+    assert "of-0" in room.ada.kist("build", *options, "-", stdin=context(text)).stderr
+    mine = f"FROM {BUSYBOX}\nRUN --mount=type=cache,id=guests,target=/k echo there are $(ls /k | wc -l)\n"
+    others = room.bob.kist("build", "--no-cache", "--progress", "plain", "-", stdin=context(mine))
+    assert "there are 0\n" in others.stderr
 
 
 def test_commands_of_a_guests_build_have_no_more_than_a_guests_container(room: Room) -> None:

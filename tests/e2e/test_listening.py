@@ -1,6 +1,7 @@
 """Where else an engine listens: sockets that a service manager made, further paths, and TCP with mutual TLS."""
 
 import contextlib
+import hashlib
 import http.client
 import os
 import shutil
@@ -254,6 +255,23 @@ def test_kists_client_attaches_with_half_close_over_tls(far: Far) -> None:
     command = [*KIST, *on_tls(far), "run", "-i", "--rm", "--network", "none", BUSYBOX, "cat"]
     done = subprocess.run(command, input=big, capture_output=True, timeout=60, check=False, env=far.cli.environment)
     assert (done.returncode, done.stdout == big) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("by", ["tls", "ssh"])
+def test_a_build_elsewhere_has_the_callers_secrets(far: Far, fake_ssh: dict[str, str], tmp_path: Path, by: str) -> None:
+    """The secret is larger than one record of TLS, and than a socket's buffer."""
+    (tmp_path / "token").write_bytes(os.urandom(400_000))
+    context = tmp_path / "context"
+    context.mkdir()
+    mount = "--mount=type=secret,id=token,required"
+    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN {mount} md5sum /run/secrets/token\n")
+    secret = ("--secret", f"id=token,src={tmp_path}/token")
+    where = on_tls(far) if by == "tls" else ["-H", f"ssh://there{far.further}"]
+    command = [*KIST, *where, "build", "-t", "built:1", "--no-cache", "--progress", "plain", *secret, str(context)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False, env=fake_ssh, text=True)
+    assert done.returncode == 0, done.stderr
+    far.cli.good("rmi", "built:1")
+    assert hashlib.md5((tmp_path / "token").read_bytes(), usedforsecurity=False).hexdigest() in done.stderr
 
 
 def test_the_environment_and_the_library_reach_an_engine_on_tls(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,10 +26,11 @@ from concurrent.futures import ThreadPoolExecutor
 def who():
     return os.getresuid(), os.getresgid(), open("/proc/self/uid_map").read(), os.readlink("/proc/self/ns/mnt")
 
+os.environ["WORD"] = "built\\n"
 before, options = who(), kist.ContainerOptions(image="{BUSYBOX}", network="none")
 with kist.Engine(local=True) as engine, ThreadPoolExecutor(8) as pool:
     outputs = list(pool.map(lambda n: engine.run("{BUSYBOX}", ["echo", str(n)], options=options).stdout, range(16)))
-    built = engine.build(sys.argv[1])
+    built = engine.build(sys.argv[1], kist.BuildOptions(secrets=(kist.Secret("word", env="WORD"),)))
     made = engine.run(built, ["cat", "/made"], options=options).stdout
     code = engine.run("{BUSYBOX}", ["sh", "-c", "exit 3"], options=options, check=False).exit_code
     try:
@@ -74,7 +75,9 @@ def holding(caller: Caller) -> "Iterator[subprocess.Popen[bytes]]":
 def test_a_script_with_threads_has_an_engine_and_stays_who_it_is(caller: Caller) -> None:
     context = caller.home / "context"
     context.mkdir()
-    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN echo built > /made\n")
+    (context / "Dockerfile").write_text(
+        f"FROM {BUSYBOX}\nRUN --mount=type=secret,id=word,required cat /run/secrets/word > /made\n"
+    )
     done = subprocess.run(
         [*caller.python, "-c", _WORK, str(context)],
         env=caller.environment,

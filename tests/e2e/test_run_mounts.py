@@ -187,6 +187,20 @@ def test_caches_are_told_pruned_and_given_back(small: Cli, tmp_path: Path) -> No
     assert "total" not in small("system", "check").stderr
 
 
+def test_a_cache_goes_from_one_engine_to_another(small: Cli, tmp_path: Path) -> None:
+    context, tar = tmp_path / "context", tmp_path / "c.tar"
+    context.mkdir()
+    text = "FROM busybox:test\nRUN --mount=type=cache,id=moved,target=/c %s\n"
+    (context / "Dockerfile").write_text(text % "mkdir /c/d && echo kept > /c/d/x && chown 0:0 /c/d")
+    small.good("build", "-q", str(context))
+    small.good("builder", "export", "-o", str(tar), "moved")
+    assert "there is no cache called nothing" in small("builder", "export", "nothing").stderr
+    small.good("builder", "prune", "-af")
+    small.good("builder", "import", "moved", str(tar))
+    (context / "Dockerfile").write_text(text % "cat /c/d/x")
+    assert "kept\n" in small("build", "--progress", "plain", str(context)).stderr
+
+
 def test_a_killed_build_leaves_no_lock(small: Cli, tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()

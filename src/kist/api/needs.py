@@ -118,6 +118,8 @@ all     POST    /kist/plan
 all     POST    /kist/spec
 all     POST    /kist/build
 make    POST    /kist/build/session
+all     GET     /kist/build/cache/export
+all     POST    /kist/build/cache/import
 all     POST    /kist/bootstrap
 all     POST    /kist/check
 all     POST    /kist/networks/reload

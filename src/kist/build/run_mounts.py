@@ -1,6 +1,5 @@
 """What one RUN sees besides its snapshot (``RUN --mount``): made before its command runs, and gone with it."""
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +15,12 @@ from kist.build.run_mount import BindMount, CacheMount, SecretMount, SshMount, T
 from kist.build.selection import Selected
 from kist.build.tree import Tree
 from kist.build.work import opened
+from kist.engine.build_caches import key_of
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts
 from kist.engine.stop import Stop
 from kist.errors import InvalidInput
 from kist.image import pretence
 from kist.kernel.paths import make_directories
-from kist.spec.docker.usage import CACHE_MOUNT
 from kist.spec.mount import Mount
 from kist.spec.provision import Provision
 from kist.spec.volume import VolumeSource
@@ -165,10 +164,9 @@ class RunMounts:
         self._stop.check()
 
     def _key(self, mount: CacheMount) -> str:
-        """The record's key: whose it is, its name, and a digest of that and of what it began as."""
-        base = self._results[mount.origin].identity if mount.origin else ""
-        whole = "\0".join((mount.id, base, mount.source if mount.origin else ""))
-        return f"{self._engine.catalogue.scope}{CACHE_MOUNT}{mount.id}:{hashlib.sha256(whole.encode()).hexdigest()}"
+        if not mount.origin:
+            return key_of(self._engine.catalogue.scope, mount.id)
+        return key_of(self._engine.catalogue.scope, mount.id, self._results[mount.origin].identity, mount.source)
 
     def _begin(self, mount: CacheMount, path: str) -> None:
         """Fill a cache's new directory."""

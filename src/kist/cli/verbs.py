@@ -50,6 +50,8 @@ _ROWS = (
     ("container inspect", "inspect:CONTAINER", GROUPED, "Show all details of containers as JSON"),
     ("container prune", "prune:CONTAINERS", GROUPED, "Remove all containers that do not run"),
     ("image prune", "prune:IMAGES", GROUPED, "Remove images that nobody needs"),
+    ("builder export", "builder_export", GROUPED, "Write what is in a cache mount to a tar archive"),
+    ("builder import", "builder_import", GROUPED, "Put what is in a tar archive into a cache mount"),
     ("builder prune", "prune:CACHE", GROUPED, "Remove the build cache"),
     ("network create", "network_create", GROUPED, "Make a network"),
     ("network ls, network list", "network_ls", GROUPED, "List networks"),

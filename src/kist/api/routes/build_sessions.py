@@ -1,4 +1,6 @@
-"""``POST /kist/build/session``: the connection by which a client gives a build what it has, and those of each thing.
+"""What builds have of their clients and from before: ``/kist/build/session``, and cache mounts out and in.
+
+A session is the connection by which a client gives a build what it has, with further ones for each thing.
 
 Query parameters: ``id``, 64 hexadecimal digits that the client chooses for a new session and tells nobody but the
 builds of it; with ``channel``, a connection for a stream that the session has asked for.
@@ -8,6 +10,7 @@ import re
 import socket
 
 from kist.api.access import Access
+from kist.api.bodies import with_download, with_upload
 from kist.api.build_sessions import BuildSession
 from kist.api.call import Call
 from kist.api.hijack import hijack, is_upgrade
@@ -51,4 +54,23 @@ async def _run(call: Call, identity: str, session: BuildSession) -> None:
         call.api.build_sessions.remove(uid, identity)
 
 
-ROUTES = (Route("POST", "/kist/build/session", build_session, Access.CHECKED),)
+async def export_cache(call: Call) -> StreamResponse:
+    """The tar of a cache mount, whose ``id`` the query has."""
+    name = call.text("id")
+    return await with_download(call, "application/x-tar", lambda target: call.engine.export_cache(name, target))
+
+
+async def import_cache(call: Call) -> StreamResponse:
+    """Put a tar into a cache mount, whose ``id`` the query has."""
+    name = call.text("id")
+    if not name:
+        raise InvalidInput("a cache has a name", hint="id is that of RUN --mount=type=cache,id=…")
+    await with_upload(call, lambda body: call.engine.import_cache(name, body))
+    return call.done()
+
+
+ROUTES = (
+    Route("POST", "/kist/build/session", build_session, Access.CHECKED),
+    Route("GET", "/kist/build/cache/export", export_cache, Access.OWNER),
+    Route("POST", "/kist/build/cache/import", import_cache, Access.OWNER),
+)
