@@ -85,7 +85,7 @@ class Contents:
 
     def _scanned(self, layer: Layer) -> tuple[LayerPackages, LayerFiles]:
         with self._store.blobs.open(layer.descriptor.digest) as blob:
-            found = scan(blob, f"layer {layer.diff_id.short}")
+            found = scan(blob, f"layer {layer.diff_id.short}", self._store.blobs.temporary)
         self._store.inventories.put(layer.diff_id, FORMAT, pack(found.packages), pack(found.files))
         return found.packages, found.files
 

@@ -37,24 +37,26 @@ _DIGEST_SIZE = 16
 MOST_ENTRIES = 4_000_000
 
 
-def scan(blob: BinaryIO, what: str) -> LayerIndex:
+def scan(blob: BinaryIO, what: str, temporary: str | None = None) -> LayerIndex:
     """Go through a layer.
 
     Args:
         blob: its tar, compressed or not.
         what: how errors call it.
+        temporary: a directory for large files that are read; they have no name there.
 
     Raises:
         Corrupt, Unsupported: it is damaged, or has what no layer has; it could not be unpacked either.
         InvalidInput: it has more entries than any layer.
     """
-    scanner = _Scanner(TarReader(plain(blob), what=what))
+    scanner = _Scanner(TarReader(plain(blob), what=what), temporary)
     return scanner.scan(what)
 
 
 class _Scanner:
-    def __init__(self, reader: TarReader) -> None:
+    def __init__(self, reader: TarReader, temporary: str | None) -> None:
         self._reader = reader
+        self._temporary = temporary
         self._files: dict[bytes, File] = {}
         self._removed: list[bytes] = []
         self._emptied: list[bytes] = []
@@ -120,7 +122,7 @@ class _Scanner:
     def _packages_of(self, path: str, reader: Reader, entry: Entry) -> bytes:
         """The same of a file for a reader: of which no more is kept than it may have, and on the disk what is large."""
         state = hashlib.sha256()
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as kept:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self._temporary) as kept:
             for chunk in self._reader.chunks():
                 state.update(chunk)
                 if entry.size <= reader.limit:
