@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -19,9 +20,9 @@ import needs
 from kist.build import build
 from kist.client.client import Client
 from kist.engine import Engine
-from kist.errors import Corrupt, Forbidden, InvalidInput, NotFound, ParseError, Unavailable
+from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, NotFound, ParseError, Unavailable
 from kist.spec.build import BuildOptions
-from kist.spec.progress import Event, StepFinished
+from kist.spec.progress import Event, LockRenewed, StepFinished
 from kist.spec.summary import Image
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -429,3 +430,54 @@ def test_what_a_repository_has_not(room: Room, repository: Repository) -> None:
         room.build(f"ADD {repository.url}#main:nowhere /src/")
     with pytest.raises(InvalidInput, match="not within git root"):
         room.build(f"ADD {repository.url}#main:../.. /src/")
+
+
+# The lock of what was fetched
+
+
+def lock_of(room: Room) -> str:
+    """Write the lock that the last build has brought, and give it."""
+    [text] = [event.text for event in room.events if isinstance(event, LockRenewed)]
+    (room.context / "kist.lock").write_text(text)
+    return text
+
+
+def test_a_lock_has_what_was_fetched_and_another_one_is_refused(room: Room, site: Site) -> None:
+    url = site.put("/file.txt", b"one")
+    first = room.build(f"ADD {url} /", lock="auto")
+    assert f'url = "{url}"\ndigest = "{digest(b"one")}"' in lock_of(room)
+    assert room.build(f"ADD {url} /", lock="locked") == first
+    site.put("/file.txt", b"two")
+    with pytest.raises(Corrupt) as caught:
+        room.build(f"ADD {url} /", lock="auto", no_cache=True)
+    assert f"{url} has changed: kist.lock has {digest(b'one')}" in caught.value.message
+    assert "--update-lock" in caught.value.hint
+    room.build(f"ADD {url} /", lock="update")
+    assert digest(b"two") in lock_of(room)
+    other = site.put("/other.txt", b"x")
+    with pytest.raises(Conflict, match="no digest for"):
+        room.build(f"ADD {url} {other} /", lock="locked")
+    room.build(f"ADD {other} /", lock="auto")
+    assert url not in lock_of(room)
+
+
+def test_provenance_has_what_was_fetched(room: Room, site: Site) -> None:
+    url = site.put("/file.txt", b"one")
+    image = room.build(f"ADD {url} /", provenance=True)
+    [attached] = room.engine.referrers(image)
+    statement = json.loads(room.engine.referrer(image, attached.digest))
+    told = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert {"uri": url, "digest": {"sha256": digest(b"one").removeprefix("sha256:")}} in told
+
+
+def test_a_branch_that_moves_is_taken_where_the_lock_has_it(room: Room, repository: Repository) -> None:
+    line = f"ADD {repository.url}#main /"
+    first = golden.listing(room.saved(room.build(line, lock="auto")), "")
+    assert f'digest = "{repository.one}"' in lock_of(room)
+    (repository.work / "file").write_text("moved", encoding="utf-8")
+    repository.git("commit", "-am", "moved")
+    repository.publish()
+    assert golden.listing(room.saved(room.build(line, lock="auto", no_cache=True)), "") == first
+    moved = golden.listing(room.saved(room.build(line, lock="update")), "")
+    assert moved == [each.replace('"one"', '"moved"') for each in first] != first
+    assert repository.git("rev-parse", "main") in lock_of(room)

@@ -8,8 +8,10 @@ from urllib.parse import quote
 
 from kist.build.bases import Bases
 from kist.build.contents import digest
+from kist.build.executor import Executor
 from kist.build.places import line_of
-from kist.build.plan import CopyFiles, Plan
+from kist.build.plan import Checkout, CopyFiles, Download, Plan
+from kist.build.repository import shown
 from kist.build.result import Result
 from kist.build.selection import select
 from kist.build.tree import Tree
@@ -49,13 +51,13 @@ class Attesting:
         self._context = context
         self._began = datetime.now(UTC)
 
-    def attest(self, engine: "Engine", image: Image, results: Mapping[str, Result], progress: Progress) -> None:
+    def attest(self, engine: "Engine", image: Image, made: Executor, progress: Progress) -> None:
         """Attach what was asked for to the image; who may not is told, for the image is built all the same.
 
         Args:
             engine: keeps it.
             image: what was built.
-            results: of all steps.
+            made: the steps, when they are done.
             progress: told of what could not be done.
         """
         if not (self._options.sbom or self._options.provenance):
@@ -69,17 +71,17 @@ class Attesting:
         if self._options.sbom:
             attaching.attach_bill(image, "spdx")
         if self._options.provenance:
-            attaching.attach(image, IN_TOTO, pretty(statement(self._facts(image, results))), TITLE)
+            attaching.attach(image, IN_TOTO, pretty(statement(self._facts(image, made))), TITLE)
 
-    def _facts(self, image: Image, results: Mapping[str, Result]) -> Facts:
+    def _facts(self, image: Image, made: Executor) -> Facts:
         times = (_moment(self._began), _moment(datetime.now(UTC)))
         is_reproducible = "SOURCE_DATE_EPOCH" in self._options.build_args
         return Facts(
             name=name_of(image),
             manifest=image.manifest,
             parameters=self._parameters(),
-            materials=tuple(self._materials()),
-            layers=tuple(self._layers(results)),
+            materials=tuple(self._materials(made.fetched)),
+            layers=tuple(self._layers(made.results)),
             times=None if is_reproducible else times,
         )
 
@@ -100,10 +102,17 @@ class Attesting:
                 told[name] = dict(sorted(values.items()))
         return told
 
-    def _materials(self) -> Iterator[Material]:
+    def _materials(self, fetched: Mapping[Download | Checkout, str]) -> Iterator[Material]:
         for name, image in sorted(self._bases.used.items()):
             uri = f"pkg:docker/{_purl(name)}?platform={quote(str(image.config.platform), safe='')}"
             yield Material({"sha256": image.manifest.hex}, uri)
+        for wanted, identity in fetched.items():
+            found = identity.partition(" ")[0]
+            algorithm, colon, digits = found.partition(":")
+            if isinstance(wanted, Download):
+                yield Material({algorithm: digits}, shown(wanted.url))
+            elif not colon:
+                yield Material({"gitCommit": found}, f"git+{shown(wanted.repository.address)}")
         selected = [
             each
             for step in self._plan.steps

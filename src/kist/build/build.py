@@ -17,6 +17,7 @@ from kist.build.plan import Plan, UseImage
 from kist.build.planner import plan
 from kist.build.result import Result
 from kist.build.run_mounts import check_given
+from kist.errors import Corrupt
 from kist.spec.build import USUAL_STEPS, BuildOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
@@ -70,6 +71,7 @@ def build(
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
         planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
+        planned = locking.pinned(planned)
         check_allowed(planned, options)
         check_given(planned, given)
         donors = Donors(engine, () if options.no_cache else options.cache_from)
@@ -77,16 +79,20 @@ def build(
             tell(Warned(warning))
         attesting = Attesting(options, dockerfile, planned, bases, opened.tree)
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given)
-        result = executor.run(planned)
+        try:
+            result = executor.run(planned)
+        except Corrupt as error:
+            raise locking.explained(error) from error
+        locking.note_fetched(executor.fetched)
         locking.settle(dockerfile, planned, executor.results, tell)
         base = _base(engine, bases, planned, references)
         if base is not None:
-            attesting.attest(engine, base, executor.results, tell)
+            attesting.attest(engine, base, executor, tell)
             locking.tell(tell)
             return base
         image = _created(engine, planned, result, references)
         note_places(engine.store, image.id, planned, executor.results)
-        attesting.attest(engine, image, executor.results, tell)
+        attesting.attest(engine, image, executor, tell)
         locking.tell(tell)
         return image
 

@@ -21,7 +21,7 @@ from kist.build.cache import StepCache
 from kist.build.donors import Donors
 from kist.build.making import Maker
 from kist.build.performing import Performer
-from kist.build.plan import Configure, Plan, Run, Scratch, Step, UseImage, UseStage
+from kist.build.plan import Checkout, Configure, Download, Plan, Run, Scratch, Step, UseImage, UseStage
 from kist.build.result import Result
 from kist.build.tree import Tree
 from kist.engine.stop import Stop
@@ -90,6 +90,11 @@ class Executor:
     def results(self) -> Mapping[str, Result]:
         """What each step has made so far, by its id."""
         return self._results
+
+    @property
+    def fetched(self) -> Mapping[Download | Checkout, str]:
+        """What ADD has asked for, and what it was: a digest or a commit comes first."""
+        return self._performer.fetched
 
     def run(self, plan: Plan) -> Result:
         """Carry out all steps, each after those it requires.

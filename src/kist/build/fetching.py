@@ -10,6 +10,7 @@ import os
 import posixpath
 import re
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -97,6 +98,12 @@ class Fetching:
                 else:
                     kept.identity = self._commit_identity(wanted, kept)
             return kept.identity
+
+    @property
+    def identities(self) -> Mapping[Download | Checkout, str]:
+        """What has been asked for so far, and what it is: a digest or a commit comes first."""
+        with self._lock:
+            return {wanted: kept.identity for wanted, kept in self._kept.items() if kept.identity}
 
     def place(self, wanted: Download | Checkout) -> tuple[Tree, str]:
         """A tree that it is in, and its path there: a file, or a directory.

@@ -7,15 +7,18 @@ that they made, so nothing is different for a step that a lock knows.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from kist.build import describe
-from kist.build.plan import Plan, Run
+from kist.build.plan import Checkout, CopyFiles, Download, Plan, Run
+from kist.build.repository import shown
 from kist.build.result import Result
-from kist.errors import Conflict, KistError, NotFound
+from kist.errors import Conflict, Corrupt, KistError, NotFound
 from kist.spec.build import LockUse
 from kist.spec.dockerfile import Dockerfile
 from kist.spec.image import Layer
 from kist.spec.interface import Progress
-from kist.spec.lockfile import Lock, LockedImage, LockedStep, format_lock, parse_lock
+from kist.spec.lockfile import Lock, LockedImage, LockedSource, LockedStep, format_lock, parse_lock
 from kist.spec.package import Package
 from kist.spec.progress import LockRenewed, Warned
 from kist.spec.summary import Image
@@ -53,6 +56,8 @@ class Locking:
         is_read = text is not None and use in {"auto", "locked"}
         self._old = parse_lock(text or "", path) if is_read else Lock()
         self._images: dict[str, LockedImage] = {}
+        self._sources: dict[str, LockedSource] = {}
+        self._pins: dict[Download | Checkout, str] = {}
         self._notes: list[str] = []
         self._new: Lock | None = None
 
@@ -94,6 +99,60 @@ class Locking:
         """Take notice of an image that the build uses."""
         self._images[name] = LockedImage(*self._key(name), image.manifest, image.id)
 
+    def pinned(self, plan: Plan) -> Plan:
+        """The plan with the digests and commits of the lock for what ADD fetches.
+
+        Raises:
+            Conflict: nothing may be fetched that is not in the lock.
+        """
+        known = {each.url: each.digest for each in self._old.sources}
+        if not known and self._use != "locked":
+            return plan
+        steps = []
+        for step in plan.steps:
+            action = step.action
+            if isinstance(action, CopyFiles) and action.remotes:
+                remotes = tuple(self._pinned(remote, known) for remote in action.remotes)
+                steps.append(replace(step, action=replace(action, remotes=remotes)))
+            else:
+                steps.append(step)
+        return replace(plan, steps=tuple(steps))
+
+    def _pinned(self, remote: Download | Checkout, known: Mapping[str, str]) -> Download | Checkout:
+        url = _url(remote)
+        if url not in known:
+            if self._use == "locked":
+                raise Conflict(f"{self._path} has no digest for {url}", hint="kist build adds it")
+            return remote
+        digest = known[url]
+        if isinstance(remote, Download):
+            made: Download | Checkout = remote if remote.checksum else replace(remote, checksum=digest)
+        else:
+            wanted = remote.repository
+            # With its history, the name that was asked for is a part of what is copied.
+            checked = wanted._replace(checksum=wanted.checksum or digest)
+            made = Checkout(checked if wanted.keep_git_dir else wanted._replace(ref=digest))
+        self._pins[made] = url
+        return made
+
+    def explained(self, error: Corrupt) -> Corrupt:
+        """What is to be told of something that is not what it must be: that it is so by the lock, where it is."""
+        known = {each.url: each.digest for each in self._old.sources}
+        for made, url in self._pins.items():
+            address = made.url if isinstance(made, Download) else shown(made.repository.address)
+            if address in error.message:
+                return Corrupt(
+                    f"{url} has changed: {self._path} has {known[url]}",
+                    hint="look at what is there now; kist build --update-lock takes it",
+                )
+        return error
+
+    def note_fetched(self, fetched: Mapping[Download | Checkout, str]) -> None:
+        """Take notice of what ADD has fetched, and what it was."""
+        for remote, identity in fetched.items():
+            url = self._pins.get(remote) or _url(remote)
+            self._sources[url] = LockedSource(url, identity.partition(" ")[0])
+
     def _key(self, name: str) -> tuple[str, str]:
         return name, self._platform
 
@@ -121,7 +180,7 @@ class Locking:
             )
         for line in drifted:
             progress(Warned(f"{self._path}: {line}"))
-        self._new = self._merged(dockerfile, made, known)
+        self._new = self._merged(dockerfile, plan, made, known)
 
     def _steps(self, dockerfile: Dockerfile, plan: Plan, results: Mapping[str, Result]) -> list[LockedStep]:
         """The RUNs of the build with what they have installed; those that installed nothing too."""
@@ -142,7 +201,7 @@ class Locking:
         return self._engine.insight.contents.brought(below, layer)
 
     def _merged(
-        self, dockerfile: Dockerfile, made: list[LockedStep], known: Mapping[tuple[str, str], LockedStep]
+        self, dockerfile: Dockerfile, plan: Plan, made: list[LockedStep], known: Mapping[tuple[str, str], LockedStep]
     ) -> Lock:
         """What the lock is from now on: what it had stays as it was, what is new comes in, what is gone goes.
 
@@ -151,6 +210,13 @@ class Locking:
         images = {(each.name, each.platform): each for each in self._old.images}
         for image in self._images.values():
             images.setdefault((image.name, image.platform), image)
+        sources = {each.url: each for each in self._old.sources} | self._sources
+        if {step.id.partition(".")[0] for step in plan.steps} >= {str(stage.index) for stage in dockerfile.stages}:
+            # All of the Dockerfile was gone through: what it did not ask for is not asked for any more.
+            images = {
+                key: each for key, each in images.items() if each.name in self._images or key[1] != self._platform
+            }
+            sources = self._sources
         current = {step.key: known.get(step.key, step) for step in made}
         titles = {
             (stage.name, describe.one_line(each.text)) for stage in dockerfile.stages for each in stage.instructions
@@ -161,7 +227,7 @@ class Locking:
         places = {key: number for number, key in enumerate(current)}
         steps = sorted([*kept, *missing], key=lambda each: (order.get(each.stage, len(order)), places.get(each.key, 0)))
         told = tuple(step for step in steps if step.packages)
-        return Lock(tuple(images.values()), self._old.sources, told)
+        return Lock(tuple(images.values()), tuple(sources.values()), told)
 
     def tell(self, progress: Progress) -> None:
         """Tell the text of the lock, where it is another one now."""
@@ -170,6 +236,14 @@ class Locking:
         text = format_lock(self._new)
         if text != self._text:
             progress(LockRenewed(self._path, text))
+
+
+def _url(remote: Download | Checkout) -> str:
+    """What ADD fetches, as a lock has it: without names and passwords."""
+    if isinstance(remote, Download):
+        return shown(remote.url)
+    wanted = remote.repository
+    return f"{shown(wanted.address)}#{wanted.ref}" + (f":{wanted.directory}" if wanted.directory else "")
 
 
 def spelled(package: Package) -> str:

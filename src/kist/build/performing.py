@@ -16,7 +16,7 @@ from kist.build.contents import digest
 from kist.build.copying import copy_files
 from kist.build.fetching import Fetching
 from kist.build.owners import has_ids, resolve
-from kist.build.plan import CopyFiles, Download, MakeDirectory, Run, Step
+from kist.build.plan import Checkout, CopyFiles, Download, MakeDirectory, Run, Step
 from kist.build.result import Result
 from kist.build.run_mounts import RunMounts
 from kist.build.running import Command
@@ -73,6 +73,11 @@ class Performer:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._fetching.__exit__(kind, value, trace)
+
+    @property
+    def fetched(self) -> Mapping[Download | Checkout, str]:
+        """What ADD has asked for, and what it was."""
+        return self._fetching.identities
 
     def work(self, step: Step, results: Results) -> Work | None:
         """The work of a step, None where its action changes no files.
