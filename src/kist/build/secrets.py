@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 from kist.build.run_mount import SecretMount
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts
-from kist.errors import InvalidInput
+from kist.errors import InvalidInput, Unavailable
 from kist.image import pretence
 from kist.kernel import mount_holders
 from kist.spec.mount import Mount
-from kist.spec.provision import LARGEST_SECRET, Provision
+from kist.spec.provision import LARGEST_SECRET, SECRET_HEAD, Provision
 from kist.spec.volume import VolumeSource
 
 _HOLDER = "kist-secrets"
@@ -66,7 +66,7 @@ def _filled(tree: int, secrets: Sequence[SecretMount], given: Provision) -> tupl
     """The mounts of files, and the files of variables."""
     mounts, variables = [], {}
     for number, secret in enumerate(secrets):
-        data = _read(secret, given)
+        data = read(secret, given)
         if secret.target:
             _write(tree, f"file-{number}", data, secret.mode, (secret.uid, secret.gid))
             options = ("ro", *_WORDS, f"subpath=file-{number}")
@@ -80,15 +80,25 @@ def _filled(tree: int, secrets: Sequence[SecretMount], given: Provision) -> tupl
     return mounts, variables
 
 
-def _read(secret: SecretMount, given: Provision) -> bytes:
+def read(secret: SecretMount, given: Provision) -> bytes:
+    """A secret from the client.
+
+    Raises:
+        Unavailable: it has not come whole.
+        InvalidInput: it is too large.
+        KistError: the client does not have it; its own words.
+    """
     with given.open("secret", secret.id) as stream:
         data = bytearray()
-        while len(data) <= LARGEST_SECRET and (part := stream.recv(_CHUNK)):
+        while len(data) <= SECRET_HEAD + LARGEST_SECRET and (part := stream.recv(_CHUNK)):
             data += part
-    given.check()  # a client that has gone has sent a part of it, perhaps
-    if len(data) > LARGEST_SECRET:
+    given.check()
+    size = int.from_bytes(data[:SECRET_HEAD], "big")
+    if size > LARGEST_SECRET:
         raise InvalidInput(f"the secret {secret.id} is larger than {LARGEST_SECRET >> 10} KiB")
-    return bytes(data)
+    if len(data) != SECRET_HEAD + size:
+        raise Unavailable(f"the secret {secret.id} has not come whole from the client", hint="build again")
+    return bytes(data[SECRET_HEAD:])
 
 
 def _write(tree: int, name: str, data: bytes, mode: int, owner: tuple[int, int]) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from kist.client.agents import KeyAgent, relay
 from kist.client.packing import pack
 from kist.errors import InvalidInput, NotFound, Unavailable
-from kist.spec.provision import LARGEST_SECRET
+from kist.spec.provision import LARGEST_SECRET, SECRET_HEAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Offer:
         """
         if kind == "secret" and name in self._secrets:
             data = self._secret(name)
-            return lambda stream: _send(stream, (data,))
+            return lambda stream: _send(stream, (len(data).to_bytes(SECRET_HEAD, "big"), data))
         if kind == "context" and name in self._contexts:
             directory = self._contexts[name]
             return lambda stream: _send(stream, pack(directory, ""))

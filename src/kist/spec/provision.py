@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Kind = Literal["secret", "ssh", "context", "shell"]
 LARGEST_SECRET = 500 << 10
 """Bytes of a secret, at most (as BuildKit has it)."""
+SECRET_HEAD = 4
+"""Bytes before a secret on its stream: its length, big-endian, for a stream may break."""
 
 
 class Provision(Protocol):
@@ -43,8 +45,8 @@ class Provision(Protocol):
     def open(self, kind: Kind, name: str) -> "socket":
         """A stream of one thing, blocking, which is the caller's to close.
 
-        Of a secret its bytes, of a context a tar archive of it, of an agent a connection to it, of a shell the terminal
-        that it is to have.
+        Of a secret its length and its bytes, of a context a tar archive of it, of an agent a connection to it, of a
+        shell the terminal that it is to have.
 
         Raises:
             NotFound: there is no such thing.

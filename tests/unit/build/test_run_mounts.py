@@ -1,11 +1,14 @@
 """RUN --mount, settled: defaults, places, and what the cache key has of it."""
 
+import socket
+from collections.abc import Set as AbstractSet
+
 import pytest
 
-from kist.build import cache
+from kist.build import cache, secrets
 from kist.build.plan import Run
 from kist.build.run_mount import BindMount, CacheMount, Mounted, SecretMount, SshMount, TmpfsMount, settle
-from kist.errors import ParseError
+from kist.errors import InvalidInput, ParseError, Unavailable
 from kist.spec.dockerfile import Source, Word
 from kist.spec.dockerfile.mounts import read_mount
 from kist.spec.dockerfile.source import Location
@@ -52,6 +55,38 @@ def test_defaults_are_settled(text: str, expected: Mounted) -> None:
 def test_nothing_is_mounted_over_the_root(text: str) -> None:
     with pytest.raises(ParseError, match="invalid mount target"):
         settled(text)
+
+
+class Broken:
+    """A client whose streams end where they should not."""
+
+    secrets: AbstractSet[str] = frozenset({"a"})
+    agents: AbstractSet[str] = frozenset()
+    contexts: AbstractSet[str] = frozenset()
+    terminal = False
+
+    def __init__(self, said: bytes) -> None:
+        self._said = said
+
+    def open(self, kind: str, name: str) -> socket.socket:
+        assert (kind, name) == ("secret", "a")
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.sendall(self._said)
+        return ours
+
+    def watch_size(self, listener: object) -> None:
+        """It has no terminal."""
+
+    def check(self) -> None:
+        """It is there."""
+
+
+@pytest.mark.parametrize("said", [b"", b"\0\0", b"\0\0\0\5four", b"\0\0\0\1two", b"\xff\0\0\0"])
+def test_a_secret_that_has_not_come_whole_is_none(said: bytes) -> None:
+    with pytest.raises((Unavailable, InvalidInput), match="the secret a"):
+        secrets.read(SecretMount("a", "/s"), Broken(said))
+    assert secrets.read(SecretMount("a", "/s"), Broken(b"\0\0\0\4good")) == b"good"
 
 
 def key(*texts: str, contents: tuple[str, ...] = ()) -> str:
