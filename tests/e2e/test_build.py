@@ -1,5 +1,6 @@
 """Builds with RUN, in real containers."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import needs
 from kist.build import build
 from kist.client.client import Client
 from kist.engine import Engine
-from kist.errors import StepFailed
+from kist.errors import StepFailed, Unavailable
 from kist.spec.build import BuildOptions
 from kist.spec.container import ContainerOptions
 from kist.spec.progress import Event, StepFinished, StepOutput, StepRuns, StepStarted
@@ -175,3 +176,67 @@ def test_a_listener_that_fails_ends_all_that_runs(session: Session, busybox: str
     with pytest.raises(KeyboardInterrupt):
         build(session.engine, str(session.context), BuildOptions(), listen)
     assert not list(Path(session.engine.run_root, "containers").glob("*"))
+
+
+class Beside:
+    """A build in a thread, which tells when it has come to a place."""
+
+    def __init__(self, session: Session, text: str, **options: object) -> None:
+        self.events: list[Event] = []
+        self.printed = threading.Event()
+        self.image: Image | None = None
+        self.failed: BaseException | None = None
+        self._ended = False
+        session.context.joinpath("Dockerfile").write_text(text)
+        self._work = lambda: build(session.engine, str(session.context), BuildOptions(**options), self._listen)  # type: ignore[arg-type]
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.image = self._work()
+        except BaseException as error:  # noqa: BLE001 - the test looks
+            self.failed = error
+
+    def _listen(self, event: Event) -> None:
+        self.events.append(event)
+        if self._ended:
+            raise Unavailable("nobody listens")
+        if isinstance(event, StepOutput):
+            self.printed.set()
+
+    def cancel(self) -> None:
+        self._ended = True
+
+    def join(self) -> None:
+        self._thread.join(100)
+        assert not self._thread.is_alive()
+
+    def output(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, StepOutput))
+
+
+@pytest.mark.parametrize("end", ["works", "fails", "cancelled"])
+def test_two_builds_of_the_same_share_the_work(session: Session, busybox: str, end: str) -> None:
+    if isinstance(session.engine, Client):
+        pytest.skip("the builds are called in this process")
+    code = 3 if end == "fails" else 0
+    text = f"FROM {busybox}\nRUN : {end}; echo began; sleep 1.5; date +%N > /made; exit {code}"
+    first = Beside(session, text)
+    assert first.printed.wait(100)
+    second = Beside(session, text)
+    assert second.printed.wait(100)
+    if end == "cancelled":
+        first.cancel()
+    first.join()
+    second.join()
+    assert "waiting for what it makes" in second.output()
+    if end == "works":
+        assert first.image
+        assert second.image
+        assert first.image.id == second.image.id
+        assert "began" not in second.output()
+    else:
+        assert first.failed
+        assert "began" in second.output()
+        assert isinstance(second.failed, StepFailed) == (end == "fails")

@@ -64,22 +64,16 @@ def _essence_of_mount(mount: Mounted) -> Mounted:
 
 
 class StepCache:
-    """Looks records up and keeps them.
+    """Looks records up and keeps them; ``engine`` has the records and the layers that they name."""
 
-    Args:
-        engine: has the records and the layers that they name.
-        bypass: nothing is found (``--no-cache``); what is made is still kept for the next build.
-    """
-
-    def __init__(self, engine: "Engine", *, bypass: bool) -> None:
+    def __init__(self, engine: "Engine") -> None:
         self._store = engine.store
         self._images = engine.catalogue
-        self._bypass = bypass
         self._scope = engine.catalogue.scope
 
     def get(self, step_key: str, below: tuple[Layer, ...]) -> Made | None:
         """What was made under this key on top of ``below``, if its layer is still there."""
-        value = None if self._bypass else self._store.records.cache_get(self._scope + step_key)
+        value = self._store.records.cache_get(self._scope + step_key)
         if value is None:
             return None
         made = decode(value, Made, what="build cache record")

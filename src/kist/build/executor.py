@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from kist.build import cache
 from kist.build.agenda import Agenda
 from kist.build.bases import Bases
-from kist.build.cache import StepCache
 from kist.build.donors import Donors
 from kist.build.making import Maker
 from kist.build.performing import Performer
@@ -29,7 +28,7 @@ from kist.errors import KistError, from_os_error
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
 from kist.spec.json import encode
-from kist.spec.progress import Event, StepFinished, StepProgress, StepRuns, StepStarted
+from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepRuns, StepStarted
 from kist.spec.provision import Provision
 
 if TYPE_CHECKING:
@@ -79,7 +78,8 @@ class Executor:
         self._progress = progress
         self._stop = Stop()
         self._news: queue.Queue[Event | _Done] = queue.Queue(_MOST_UNTOLD)
-        self._maker = Maker(engine, StepCache(engine, bypass=options.no_cache), donors)
+        self._maker = Maker(engine, donors, self._stop)
+        self._no_cache = options.no_cache
         self._performer = Performer(engine, context, options, self._tell, self._stop, given)
         self._results: dict[str, Result] = {}
         self._fresh: set[str] = set()
@@ -192,6 +192,13 @@ class Executor:
         self._stop.check()
         self._news.put(event)
 
+    def _tell_waiting(self, step: Step) -> None:
+        self._tell(
+            StepOutput(
+                step.id, "stderr", "the same step is being done for another build or stage: waiting for what it makes\n"
+            )
+        )
+
     def _done(self, step: Step) -> _Done:
         """Perform a step."""
         began = time.monotonic()
@@ -215,7 +222,9 @@ class Executor:
             # A setting takes no work; it is as new as what it is set on.
             return below.configured(step.created_by), step.requires[0] not in self._fresh
         with nullcontext() if isinstance(action, Run) else _told(step):  # a command's failure names the command
-            made, cached = self._maker.make(below, action, work)
+            made, cached = self._maker.make(
+                below, action, work, anew=step.anew or self._no_cache, waits=lambda: self._tell_waiting(step)
+            )
         unchanged = cache.after(below.identity, cache.key(below.identity, action))
         return below.with_made(made, step.created_by, unchanged), cached
 

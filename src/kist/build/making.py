@@ -1,7 +1,7 @@
 """From a step's work to its layer: taken from the cache or from another image where it is there, else made."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from kist.build.donors import Donors
 from kist.build.plan import Action
 from kist.build.result import Result
 from kist.build.work import Fill, Work
+from kist.engine.stop import Stop
 from kist.errors import KistError, Unavailable
 from kist.image.filling import filling_of
 from kist.spec.digest import Digest, chain_id
@@ -26,48 +27,67 @@ if TYPE_CHECKING:
 
 
 class Maker:
-    """Makes layers.
+    """Makes layers. Safe from many threads.
 
     Args:
         engine: keeps them.
-        step_cache: what was made before.
         donors: images whose steps are taken where they are the same.
+        stop: ends work, and the waiting for another build's.
     """
 
-    def __init__(self, engine: "Engine", step_cache: StepCache, donors: Donors) -> None:
+    def __init__(self, engine: "Engine", donors: Donors, stop: Stop) -> None:
         self._engine = engine
-        self._cache = step_cache
+        self._cache = StepCache(engine)
         self._donors = donors
+        self._stop = stop
 
-    def make(self, below: Result, action: Action, work: Work) -> tuple[Made, bool]:
+    def make(
+        self, below: Result, action: Action, work: Work, *, anew: bool, waits: Callable[[], None]
+    ) -> tuple[Made, bool]:
         """What the work makes on top of ``below``, and whether it was there.
 
         Files of another stage are not even looked at where that stage is the same as last time.
+
+        Args:
+            below: what the step stands on.
+            action: what it does.
+            work: how.
+            anew: do it, whether it is there or not; the next build finds what it makes.
+            waits: called where another build is at the same step, whose end is waited for.
 
         Raises:
             KistError: the work failed. The snapshot that it was filling is gone then.
         """
         if work.alone:
-            apart, cached = self.make(Result(identity="alone"), action, work._replace(alone=False))
+            apart, cached = self.make(
+                Result(identity="alone"), action, work._replace(alone=False), anew=anew, waits=waits
+            )
             return self._stacked(below, apart), cached
-        if not work.origins:
-            return self._made(below, cache.key(below.identity, action, work.contents()), work)
-        quick = cache.key(below.identity, action, ("tree", *work.origins))
-        made = self._cache.get(quick, below.layers)
-        if made is not None:
+        quick = cache.key(below.identity, action, ("tree", *work.origins)) if work.origins else ""
+        if quick and not anew and (made := self._cache.get(quick, below.layers)) is not None:
             return made, True
-        made, cached = self._made(below, cache.key(below.identity, action, work.contents()), work)
-        self._cache.put(quick, made)
+        key = cache.key(below.identity, action, work.contents())
+        made, cached = self._made(below, key, work) if anew else self._shared(below, key, work, waits)
+        if quick:
+            self._cache.put(quick, made)
         return made, cached
 
-    def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
+    def _shared(self, below: Result, key: str, work: Work, waits: Callable[[], None]) -> tuple[Made, bool]:
+        """What is there, or comes to be there in another build meanwhile, or is made now."""
+        if (made := self._found(below, key, work)) is not None:
+            return made, True
+        with self._engine.sharing.turn(self._engine.catalogue.scope + key, self._stop, waits):
+            if (made := self._cache.get(key, below.layers)) is not None:
+                return made, True
+            return self._made(below, key, work)
+
+    def _found(self, below: Result, key: str, work: Work) -> Made | None:
         made = self._cache.get(key, below.layers)
-        if made is not None:
-            return made, True
-        made = self._donors.find(below, work.words) if work.words else None
-        if made is not None:
+        if made is None and work.words and (made := self._donors.find(below, work.words)) is not None:
             self._cache.put(key, made)
-            return made, True
+        return made
+
+    def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
         layer = self._layer(below.chain, work.fill)
         made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
         self._cache.put(key, made)

@@ -144,6 +144,7 @@ class Step(msgspec.Struct, frozen=True):
         requires: ids of the steps whose results are needed; the first is what this step stands on.
         config: the container config after the step.
         place: the file and line of the instruction, for messages: ``Dockerfile:3``.
+        anew: it is done whether its result is in the cache or not (``--no-cache-filter``).
     """
 
     id: str
@@ -153,6 +154,7 @@ class Step(msgspec.Struct, frozen=True):
     created_by: str = ""
     requires: tuple[str, ...] = ()
     config: ContainerConfig = ContainerConfig()
+    anew: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):

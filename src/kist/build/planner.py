@@ -1,6 +1,6 @@
 """A Dockerfile to the graph of steps that makes one of its stages. Pure, but for the look-up of images it is given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -50,15 +50,34 @@ def plan(
     if options.labels:
         config = msgspec.structs.replace(config, labels=(config.labels or {}) | options.labels)
     unused = unused_build_args(dockerfile, options.build_args)
+    anew, unknown = _stages_anew(dockerfile, options.no_cache_filter)
     warnings = [f"one or more build-args [{', '.join(unused)}] were not consumed"] if unused else []
     return Plan(
-        steps=planner.ordered(),
+        steps=tuple(_anew(step) if step.id.partition(".")[0] in anew else step for step in planner.ordered()),
         result=builder.last,
         config=config,
         platform=builder.platform,
         author=builder.author,
-        warnings=(*dockerfile.warnings, *planner.warnings(), *warnings),
+        warnings=(*dockerfile.warnings, *planner.warnings(), *warnings, *unknown),
     )
+
+
+def _stages_anew(dockerfile: Dockerfile, names: Sequence[str]) -> tuple[set[str], list[str]]:
+    """The numbers of the stages that are not taken from the cache, and a warning for each name that none has."""
+    found: set[str] = set()
+    warnings = []
+    for name in names:
+        of_name = {str(each.index) for each in dockerfile.stages if name.lower() in {each.base.name, str(each.index)}}
+        found |= of_name
+        if not of_name:
+            near = get_close_matches(name.lower(), [stage.name for stage in dockerfile.stages], n=1, cutoff=0.5)
+            meant = f": did you mean {near[0]}?" if near else ""
+            warnings.append(f"no stage is called {name}, of which nothing is to be taken from the cache{meant}")
+    return found, warnings
+
+
+def _anew(step: Step) -> Step:
+    return msgspec.structs.replace(step, anew=True)
 
 
 def find_target(dockerfile: Dockerfile, target: str) -> Stage:

@@ -22,6 +22,7 @@ from kist.engine.network_keeping import NetworkKeeping
 from kist.engine.networks import Networks
 from kist.engine.port_paths import PortPaths
 from kist.engine.prune import Prune
+from kist.engine.sharing import Sharing
 from kist.engine.starter import Starter
 from kist.engine.stats import Stats
 from kist.engine.steps import Steps
@@ -115,6 +116,7 @@ class Parts:
         self.housekeeping = Housekeeping(self.store, self.catalogue, self.usage, self.event_log, self.settings.gc)
         self._prune = Prune(self._containers, self.catalogue, self.usage, self.store, self.event_log)
         self._steps = Steps(self.store, start, self._containers.roster, self._networks, self.machine, self.means)
+        self.sharing = Sharing()
         self._checker = Checker(self.store, self._containers, self._networks, self.run_root)
         self._containers.reconcile()
 

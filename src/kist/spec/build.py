@@ -84,6 +84,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         build_args: values of ARGs.
         target: name or number of the stage to build; empty for the last.
         no_cache: run every step.
+        no_cache_filter: names or numbers of stages of which every step is run.
         labels: added to the result's config.
         platform: of the bases whose FROM names none; empty for this machine's.
         pull: ask for newer bases, which nobody can be asked for yet.
@@ -103,6 +104,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     build_args: dict[str, str] = {}
     target: str = ""
     no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     platform: str = ""
     pull: bool = False

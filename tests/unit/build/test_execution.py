@@ -15,6 +15,7 @@ from kist.build import build
 from kist.build.target import Target
 from kist.engine import Engine
 from kist.engine.images import Images
+from kist.engine.sharing import Sharing
 from kist.errors import InvalidInput, KistError, NotFound, ParseError, Unavailable
 from kist.kernel import mounts
 from kist.kernel.trees import open_tree_of
@@ -35,6 +36,7 @@ class Room:
     catalogue: Images
     context: Path
     events: list[Event] = field(default_factory=list)
+    sharing: Sharing = field(default_factory=Sharing)
 
     def write(self, path: str, text: str = "text") -> Path:
         file = self.context / path

@@ -444,3 +444,23 @@ def test_the_name_of_what_is_fetched(url: str, name: str) -> None:
     (remote,) = action.remotes
     assert isinstance(remote, Download)
     assert remote.name == name
+
+
+@pytest.mark.parametrize(
+    ("names", "anew"),
+    [((), []), (("b",), ["1.0", "1.1"]), (("B", "0"), ["0.0", "0.1", "1.0", "1.1"])],
+)
+def test_stages_that_are_not_taken_from_the_cache(names: tuple[str, ...], anew: list[str]) -> None:
+    text = (
+        "FROM scratch AS a\nCOPY a /\nFROM scratch AS b\nCOPY a /\nFROM scratch\nCOPY --from=a / /\nCOPY --from=b / /"
+    )
+    made = planned(text, no_cache_filter=names)
+    assert sorted(step.id for step in made.steps if step.anew) == anew
+    assert not made.warnings
+
+
+def test_a_stage_that_is_not_there_to_be_done_anew_is_warned_about() -> None:
+    made = planned("FROM scratch AS builder\nCOPY a /", no_cache_filter=("bilder",))
+    assert made.warnings == (
+        "no stage is called bilder, of which nothing is to be taken from the cache: did you mean builder?",
+    )

@@ -49,6 +49,7 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
         build_args=_read_table(get("buildargs"), "buildargs"),
         target=get("target"),
         no_cache=_flag(get("nocache")),
+        no_cache_filter=_read_list(get_all("nocachefilter"), "nocachefilter"),
         labels=_read_table(get("labels"), "labels"),
         platform=str(Platform.parse(get("platform"))) if get("platform") else "",
         pull=_flag(get("pull")),
