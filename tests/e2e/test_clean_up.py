@@ -262,6 +262,11 @@ def test_builder_prune_gives_back_what_only_the_cache_keeps(kist: Any, tmp_path:
     kist.good("rmi", "built:1")
     whole = float(usage(kist)["Build Cache"]["Size"].removesuffix("MB"))
     assert 1.2 < whole < 1.3
+    table, _, summary = kist.good("builder", "du").rpartition("\n\n")
+    assert table.startswith("CACHE ID")
+    assert "that only the build cache keeps" in summary
+    assert not summary.startswith("0 entries")
+    assert kist.good("builder", "prune", "-f", "--max-used-space", "1GB") == "Total reclaimed space: 0B"
     told = kist.good("builder", "prune", "--dry-run", "--keep-storage", "1MB")
     done = kist.good("builder", "prune", "-f", "--keep-storage", "1MB")
     assert told.splitlines()[1:-1] == done.splitlines()[1:-1]

@@ -53,6 +53,7 @@ _ROWS = (
     ("builder export", "builder_export", GROUPED, "Write what is in a cache mount to a tar archive"),
     ("builder import", "builder_import", GROUPED, "Put what is in a tar archive into a cache mount"),
     ("builder prune", "prune:CACHE", GROUPED, "Remove the build cache"),
+    ("builder du", "du", GROUPED, "Show what the build cache takes"),
     ("network create", "network_create", GROUPED, "Make a network"),
     ("network ls, network list", "network_ls", GROUPED, "List networks"),
     ("network inspect", "inspect:NETWORK", GROUPED, "Show all details of networks as JSON"),

@@ -23,6 +23,12 @@ _SHOWN = (
     ("ImagesDeleted", "Images"),
     ("CachesDeleted", "build cache objects"),
 )
+# Options of a clean-up of the build cache, and the API's names for them.
+_BOUNDS = {
+    "keep_storage": "reserved-space",
+    "max_used_space": "max-used-space",
+    "min_free_space": "min-free-space",
+}
 _SURE = "Are you sure you want to continue? [y/N] "
 _STOPPED = "all stopped containers"
 _DANGLING = "all dangling images"
@@ -54,8 +60,8 @@ class _Prune:
     def networks(self) -> None:
         self._ask("networks")
 
-    def build_cache(self, *, every: bool, keep: int = 0) -> None:
-        self._ask("build", [("all", 1 if every else None), ("keep-storage", keep or None)])
+    def build_cache(self, *, every: bool, bounds: "Query" = ()) -> None:
+        self._ask("build", [("all", 1 if every else None), *bounds])
 
     def survey(self, *, every: bool, volumes: bool) -> None:
         """Tell what all of them would do one after the other."""
@@ -171,7 +177,7 @@ def prune_build_cache(context: "Context", arguments: "Arguments") -> int:
     if not agreed(context, arguments, f"This will remove all{'' if every else ' dangling'} build cache. ", "build"):
         return 0
     clean_up = _Prune(context, arguments)
-    clean_up.build_cache(every=every, keep=int(arguments.get("keep_storage", 0)))
+    clean_up.build_cache(every=every, bounds=[(name, arguments.get(key) or None) for key, name in _BOUNDS.items()])
     return clean_up.end()
 
 
@@ -250,7 +256,9 @@ CACHE = Command(
             parse=a_filter,
         ),
         _FORCE,
-        Option("--keep-storage", "Stop when the cache is down to SIZE", "SIZE", parse=read_size),
+        Option("--reserved-space --keep-storage", "Stop when the cache is down to SIZE", "SIZE", parse=read_size),
+        Option("--max-used-space", "Remove only what is above SIZE", "SIZE", parse=read_size),
+        Option("--min-free-space", "Stop when SIZE of the disk is free", "SIZE", parse=read_size),
         _DRY_RUN,
     ),
 )
