@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench import api, clients, lookups, networks, proxies, storages, users
+from bench import api, builds, clients, lookups, networks, proxies, storages, users
 from bench.engines import IMAGE, Engine
 from bench.measure import CommandError, pss, seconds
 from bench.stage import Side, Stage
@@ -300,6 +300,19 @@ ROWS = (
     Row(
         "twenty", "twenty steps of RUN true", "ms", (Budget(1 / 8, "docker"),),
         _build("twenty", TWENTY_STEPS, "--no-cache"), rounds=3,
+    ),
+    Row(
+        "build-copy", f"COPY of {builds.COPIED:,} files, 100 MB", "s", (Budget(1 / 2, "docker"),), builds.copy,
+        rounds=3,
+    ),
+    Row(
+        "build-rehash", f"rebuild of {builds.KNOWN:,} files, three of them written again", "ms", (Budget(1000),),
+        builds.rehash, rounds=5,
+    ),
+    Row("build-stages", "two stages that sleep, beside one", "times", (Budget(1.3),), builds.stages, rounds=3),
+    Row(
+        "build-memory", f"growth of the engine by a COPY of {builds.GIGABYTES} GB", "MB", (Budget(20),), builds.memory,
+        rounds=1, warm=False,
     ),
     Row("log-write", f"write {LINES:,} lines", "s", (Budget(1, "docker"),), _log_write, rounds=3, warm=False),
     Row("log-read", f"read {LINES:,} lines", "s", (Budget(1, "docker"),), _log_read, rounds=3, warm=False),
