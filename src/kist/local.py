@@ -26,13 +26,13 @@ class LocalEngine(Engine):
 
     def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
         """Build the Dockerfile in the directory ``context``."""
-        from kist.build import build  # noqa: PLC0415 - most scripts run and do not build
+        from kist.build.cache_layout import build_with  # noqa: PLC0415 - most scripts run and do not build
         from kist.client.offer import offer_of  # noqa: PLC0415 - the same
         from kist.client.session import Local  # noqa: PLC0415 - the same
 
         chosen = options or BuildOptions()
         with offer_of(chosen, os.environ) as offer:
-            return build(self, context, chosen, progress, Local(offer))
+            return build_with(self, context, chosen, progress, Local(offer))
 
     def bootstrap(self, options: BootstrapOptions, *, progress: Progress | None = None) -> Image:
         """Make a base image from a distribution's signed archive."""

@@ -221,7 +221,7 @@ def test_two_builds_of_the_same_share_the_work(session: Session, busybox: str, e
     if isinstance(session.engine, Client):
         pytest.skip("the builds are called in this process")
     code = 3 if end == "fails" else 0
-    text = f"FROM {busybox}\nRUN : {end}; echo began; sleep 1.5; date +%N > /made; exit {code}"
+    text = f"FROM {busybox}\nRUN : {end}; echo began; sleep 1.5; cat /proc/sys/kernel/random/uuid > /made; exit {code}"
     first = Beside(session, text)
     assert first.printed.wait(100)
     second = Beside(session, text)

@@ -117,6 +117,9 @@ see     GET     /kist/stats
 all     POST    /kist/plan
 all     POST    /kist/spec
 all     POST    /kist/build
+all     POST    /kist/build/cache
+all     POST    /kist/build/cache/lacking
+all     POST    /kist/build/cache/save
 make    POST    /kist/build/session
 all     GET     /kist/build/cache/export
 all     POST    /kist/build/cache/import

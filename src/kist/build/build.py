@@ -1,6 +1,7 @@
 """A build from its start to its image."""
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,11 +20,12 @@ from kist.build.result import Result
 from kist.build.run_mounts import check_given
 from kist.errors import Corrupt
 from kist.spec.build import USUAL_STEPS, BuildOptions
+from kist.spec.build_cache import INLINE, MODES
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
 from kist.spec.lockname import lock_path
 from kist.spec.platform import Platform
-from kist.spec.progress import Event, Warned
+from kist.spec.progress import CacheKept, Event, Warned
 from kist.spec.provision import NOTHING, Provision
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
@@ -85,12 +87,15 @@ def build(
             raise locking.explained(error) from error
         locking.note_fetched(executor.fetched)
         locking.settle(dockerfile, planned, executor.results, tell)
+        for mode in options.cache_to:
+            if mode in MODES:
+                tell(CacheKept(mode, _keys([result] if mode == "min" else executor.results.values())))
         base = _base(engine, bases, planned, references)
         if base is not None:
             attesting.attest(engine, base, executor, tell)
             locking.tell(tell)
             return base
-        image = _created(engine, planned, result, references)
+        image = _created(engine, planned, result, references, inline=INLINE in options.cache_to)
         note_places(engine.store, image.id, planned, executor.results)
         attesting.attest(engine, image, executor, tell)
         locking.tell(tell)
@@ -124,8 +129,15 @@ def _base(engine: "Engine", bases: Bases, planned: Plan, references: list[str]) 
     return engine.catalogue.get(image.id)
 
 
-def _created(engine: "Engine", planned: Plan, result: Result, references: list[str]) -> Image:
+def _keys(results: Iterable[Result]) -> tuple[str, ...]:
+    """The keys of all steps of these results, each once."""
+    return tuple(dict.fromkeys(step.key for result in results for step in result.steps))
+
+
+def _created(engine: "Engine", planned: Plan, result: Result, references: list[str], *, inline: bool) -> Image:
     config = result.as_image(planned.config, planned.platform, planned.author)
+    if inline:
+        config = msgspec.structs.replace(config, build_cache=result.steps)
     return engine.catalogue.create(config, [layer.descriptor for layer in result.layers], references)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from kist.build.plan import Action, CopyFiles, Run
 from kist.build.run_mount import BindMount, CacheMount, Mounted
+from kist.spec.digest import chain_id
 from kist.spec.image import Layer
 from kist.spec.json import decode, encode
 
@@ -73,13 +74,17 @@ class StepCache:
 
     def get(self, step_key: str, below: tuple[Layer, ...]) -> Made | None:
         """What was made under this key on top of ``below``, if its layer is still there."""
+        made = self.recorded(step_key)
+        return made if made is not None and (made.layer is None or self._is_here(made.layer, below)) else None
+
+    def recorded(self, step_key: str) -> Made | None:
+        """What the record of this key says; whether the layer is still there is not looked at."""
         value = self._store.records.cache_get(self._scope + step_key)
-        if value is None:
-            return None
-        made = decode(value, Made, what="build cache record")
-        return made if made.layer is None or self._is_here(made.layer, below) else None
+        return None if value is None else decode(value, Made, what="build cache record")
 
     def _is_here(self, layer: Layer, below: tuple[Layer, ...]) -> bool:
+        if layer.chain_id != chain_id(below[-1].chain_id if below else None, layer.diff_id):
+            return False  # a record that somebody else has written, and that cannot be
         here = self._store.snapshots.exists(layer.chain_id) and layer.descriptor.digest in self._store.blobs
         return here or self._images.has_layers((*below, layer))  # a snapshot can be made again from its blob
 

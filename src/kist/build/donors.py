@@ -2,7 +2,8 @@
 
 An image that was brought here has no records in the step cache, but a history: where all of it so far, and all layers,
 are those of the build, a step of the same words has made what this one would. COPY's words do not say which files it
-copied: it is copied anew, and where its layer is the image's, the steps after it are found again.
+copied: it is copied anew, and where its layer is the image's, the steps after it are found again. An image that was
+built with its cache in it (``type=inline``) tells the keys of its steps, COPY's too.
 """
 
 from collections.abc import Sequence
@@ -38,11 +39,32 @@ class Donors:
             except NotFound:
                 self.missing.append(name)
 
-    def find(self, below: Result, created_by: str) -> Made | None:
-        """What a step of these words made on top of ``below`` in one of the images; None where there is none."""
-        return next((made for image in self._images if (made := self._made(image, below, created_by))), None)
+    def find(self, below: Result, key: str, created_by: str) -> Made | None:
+        """What a step made on top of ``below`` in one of the images; None where there is none.
 
-    def _made(self, image: Image, below: Result, created_by: str) -> Made | None:
+        Args:
+            below: what the step stands on.
+            key: of the step: images that were built with ``--cache-to type=inline`` tell the keys of theirs.
+            created_by: the step's words, by which it is found in others; empty where they do not say it all.
+        """
+        for image in self._images:
+            if made := self._by_key(image, below, key) or self._by_words(image, below, created_by):
+                return made
+        return None
+
+    def _by_key(self, image: Image, below: Result, key: str) -> Made | None:
+        step = next((step for step in image.config.build_cache if step.key == key), None)
+        if step is None:
+            return None
+        if step.layer is None:
+            return Made(step.created)
+        layers = self._catalogue.layers(image)
+        depth = len(below.layers)
+        if step.layer != depth or len(layers) <= depth or layers[:depth] != below.layers:
+            return None
+        return Made(step.created, layers[depth]) if self._catalogue.has_layers(layers[: depth + 1]) else None
+
+    def _by_words(self, image: Image, below: Result, created_by: str) -> Made | None:
         steps = image.config.history
         done = len(below.history)
         if len(steps) <= done or not created_by or steps[done].created_by != created_by:

@@ -222,11 +222,13 @@ class Executor:
             # A setting takes no work; it is as new as what it is set on.
             return below.configured(step.created_by), step.requires[0] not in self._fresh
         with nullcontext() if isinstance(action, Run) else _told(step):  # a command's failure names the command
-            made, cached = self._maker.make(
+            taken = self._maker.make(
                 below, action, work, anew=step.anew or self._no_cache, waits=lambda: self._tell_waiting(step)
             )
         unchanged = cache.after(below.identity, cache.key(below.identity, action))
-        return below.with_made(made, step.created_by, unchanged), cached
+        made = taken.made
+        result = below.with_made(made, step.created_by, unchanged).known_by(taken.keys, made)
+        return result, taken.cached
 
     def _image_id(self, plan: Plan, step: Step) -> str:
         """The id of the image that a build of the steps up to this one would make."""

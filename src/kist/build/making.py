@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from kist.engine.engine import Engine
 
 
+class Taken(NamedTuple):
+    """What a step has made; whether it was there; and the keys by which the cache has it."""
+
+    made: Made
+    cached: bool
+    keys: tuple[str, ...]
+
+
 class Maker:
     """Makes layers. Safe from many threads.
 
@@ -41,9 +49,7 @@ class Maker:
         self._donors = donors
         self._stop = stop
 
-    def make(
-        self, below: Result, action: Action, work: Work, *, anew: bool, waits: Callable[[], None]
-    ) -> tuple[Made, bool]:
+    def make(self, below: Result, action: Action, work: Work, *, anew: bool, waits: Callable[[], None]) -> "Taken":
         """What the work makes on top of ``below``, and whether it was there.
 
         Files of another stage are not even looked at where that stage is the same as last time.
@@ -59,18 +65,16 @@ class Maker:
             KistError: the work failed. The snapshot that it was filling is gone then.
         """
         if work.alone:
-            apart, cached = self.make(
-                Result(identity="alone"), action, work._replace(alone=False), anew=anew, waits=waits
-            )
-            return self._stacked(below, apart), cached
+            apart = self.make(Result(identity="alone"), action, work._replace(alone=False), anew=anew, waits=waits)
+            return apart._replace(made=self._stacked(below, apart.made))
         quick = cache.key(below.identity, action, ("tree", *work.origins)) if work.origins else ""
         if quick and not anew and (made := self._cache.get(quick, below.layers)) is not None:
-            return made, True
+            return Taken(made, True, (quick,))
         key = cache.key(below.identity, action, work.contents())
         made, cached = self._made(below, key, work) if anew else self._shared(below, key, work, waits)
         if quick:
             self._cache.put(quick, made)
-        return made, cached
+        return Taken(made, cached, (key, quick) if quick else (key,))
 
     def _shared(self, below: Result, key: str, work: Work, waits: Callable[[], None]) -> tuple[Made, bool]:
         """What is there, or comes to be there in another build meanwhile, or is made now."""
@@ -83,7 +87,7 @@ class Maker:
 
     def _found(self, below: Result, key: str, work: Work) -> Made | None:
         made = self._cache.get(key, below.layers)
-        if made is None and work.words and (made := self._donors.find(below, work.words)) is not None:
+        if made is None and (made := self._donors.find(below, key, work.words)) is not None:
             self._cache.put(key, made)
         return made
 

@@ -1,12 +1,13 @@
 """What a step left behind: layers, and the history that goes with them."""
 
+from collections.abc import Sequence
 from typing import Self
 
 import msgspec
 
 from kist.build.cache import Made
 from kist.spec.digest import Digest
-from kist.spec.image import ContainerConfig, History, ImageConfig, Layer, RootFS
+from kist.spec.image import CachedStep, ContainerConfig, History, ImageConfig, Layer, RootFS
 from kist.spec.platform import Platform
 
 
@@ -18,6 +19,7 @@ class Result(msgspec.Struct, frozen=True):
         layers: from the lowest up.
         chain: the snapshot to build on; None for an empty tree.
         created: when the newest step was made (RFC 3339); empty when unknown.
+        steps: those that have made it, by the keys that the cache has them under; none of a base image.
     """
 
     identity: str
@@ -25,6 +27,7 @@ class Result(msgspec.Struct, frozen=True):
     layers: tuple[Layer, ...] = ()
     history: tuple[History, ...] = ()
     created: str = ""
+    steps: tuple[CachedStep, ...] = ()
 
     def with_made(self, made: Made, created_by: str, unchanged: str) -> Self:
         """After a step that may have changed files; ``unchanged`` is the new identity when it did not."""
@@ -38,6 +41,13 @@ class Result(msgspec.Struct, frozen=True):
             identity=layer.chain_id,
             chain=layer.chain_id,
             layers=(*self.layers, layer),
+        )
+
+    def known_by(self, keys: Sequence[str], made: Made) -> Self:
+        """With the keys of the step that has made it."""
+        layer = len(self.layers) - 1 if made.layer is not None else None
+        return msgspec.structs.replace(
+            self, steps=(*self.steps, *(CachedStep(key, made.created, layer) for key in keys))
         )
 
     def configured(self, created_by: str) -> Self:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self, TypeVar
 from msgspec import structs
 
 from kist.client import jobs
+from kist.client.build_caches import around
 from kist.client.changes import changes_of
 from kist.client.endpoint import Endpoint
 from kist.client.http1 import quote
@@ -25,6 +26,7 @@ from kist.errors import KistError, NotFound
 from kist.spec import networking
 from kist.spec.artifact import Referrer
 from kist.spec.build import BootstrapOptions, BuildOptions
+from kist.spec.build_cache import read as read_caches
 from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.docker import networks, volumes
@@ -103,11 +105,16 @@ class Client:
             StepFailed: a command of it; with its exit code.
         """
         chosen = options or BuildOptions()
-        archive = pack(context, chosen.dockerfile)
-        query = jobs.build_query(structs.asdict(chosen)) + write_steps(chosen.steps)
+        archive, caches = pack(context, chosen.dockerfile), read_caches(chosen.cache_from, chosen.cache_to)
+        told = structs.asdict(structs.replace(chosen, cache_from=caches.images, cache_to=caches.engine))
+        query = jobs.build_query(told) + write_steps(chosen.steps)
         show = LockKeeper(context, chosen.dockerfile, _typed(progress))
         with self._given(chosen) as session:
-            finished = jobs.build_directory(self._wire, query + session, context, archive, show)
+            finished = around(
+                self._wire,
+                caches,
+                lambda listen: jobs.build_directory(self._wire, query + session, context, archive, listen),
+            )(show)
         return self.image(finished["image_id"])
 
     @contextmanager

@@ -64,6 +64,7 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
         query.append(("target", str(options["target"])))
     query += [("allow", name) for name in options.get("allow", ())]
     query += [("nocachefilter", name) for name in options.get("no_cache_filter", ())]
+    query += [("cacheto", name) for name in options.get("cache_to", ())]
     query += [("cachefrom", name) for name in options.get("cache_from", ())]
     if platform := options.get("platform"):
         query.append(("platform", str(platform)))

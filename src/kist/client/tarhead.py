@@ -1,6 +1,6 @@
 """Headers of tar archives (POSIX.1-2017, pax, "ustar interchange format"), without ``tarfile``'s 7 ms of imports."""
 
-FILE, LINK, DIRECTORY = b"0", b"2", b"5"
+FILE, LINK, DIRECTORY, EXTENDED = b"0", b"2", b"5", b"x"
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
@@ -24,7 +24,7 @@ def header(kind: bytes, name: str, *, mode: int, size: int = 0, mtime: int = 0, 
     plain = _block(kind, path[:_NAME], mode, size % _OCTAL_SIZE, min(max(mtime, 0), _OCTAL_SIZE - 1), link[:_LINK_NAME])
     if not records:
         return plain
-    extended = _block(b"x", b"pax", 0o644, len(records), 0, b"")
+    extended = _block(EXTENDED, b"pax", 0o644, len(records), 0, b"")
     return extended + records + padding(len(records)) + plain
 
 

@@ -88,7 +88,10 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         labels: added to the result's config.
         platform: of the bases whose FROM names none; empty for this machine's.
         pull: ask for newer bases, which nobody can be asked for yet.
-        cache_from: images whose steps are taken for those of this build where they are the same.
+        cache_from: images whose steps are taken for those of this build where they are the same; or
+            ``type=local,src=DIRECTORY``.
+        cache_to: where the steps' results are brought for other builds: ``type=local,dest=DIRECTORY[,mode=max]`` or
+            ``type=inline`` (into the image).
         steps: what its commands have.
         allow: what steps may have that ask for it: ``network.host``, ``security.insecure``, ``device``.
         secrets, ssh: what the caller has for ``RUN --mount``; they stay the caller's, who is asked for them.
@@ -109,6 +112,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     platform: str = ""
     pull: bool = False
     cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
     steps: StepOptions = USUAL_STEPS
     allow: tuple[str, ...] = ()
     secrets: tuple[Secret, ...] = ()

@@ -117,6 +117,20 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
     empty_layer: bool = False
 
 
+class CachedStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step of a build by its cache key, in the image that it has made (``--cache-to type=inline``); Kist's own.
+
+    Attributes:
+        key: of the step cache.
+        created: when it was made (RFC 3339).
+        layer: which of the image's layers it has made, from 0; None for none.
+    """
+
+    key: str
+    created: str
+    layer: int | None = None
+
+
 class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """The image configuration; its digest is the image's id (config.md)."""
 
@@ -128,6 +142,7 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     variant: str = ""
     config: ContainerConfig = ContainerConfig()
     history: tuple[History, ...] = ()
+    build_cache: tuple[CachedStep, ...] = msgspec.field(default=(), name="io.kist.build.cache.v1")
 
     @property
     def platform(self) -> Platform:

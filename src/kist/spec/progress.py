@@ -67,6 +67,13 @@ class StepFinished(msgspec.Struct, frozen=True, tag="step-finished"):
     cancelled: bool = False
 
 
+class CacheKept(msgspec.Struct, frozen=True, tag="cache-kept"):
+    """The cache keys of a build's steps, for who wants to take them elsewhere: of ``mode`` ``min`` or ``max``."""
+
+    mode: str
+    keys: tuple[str, ...]
+
+
 class Warned(msgspec.Struct, frozen=True, tag="warned"):
     """Something the user should know; work goes on."""
 
@@ -96,4 +103,15 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     exit_code: int = 1
 
 
-Event = StepStarted | StepRuns | StepOutput | StepProgress | StepFinished | Warned | LockRenewed | Finished | Failed
+Event = (
+    StepStarted
+    | StepRuns
+    | StepOutput
+    | StepProgress
+    | StepFinished
+    | CacheKept
+    | Warned
+    | LockRenewed
+    | Finished
+    | Failed
+)

@@ -3,6 +3,7 @@
 from kist.api.routes import (
     absent,
     attach,
+    build_cache,
     build_sessions,
     builds,
     commit,
@@ -41,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *images.ROUTES,
     *insight.ROUTES,
+    *build_cache.ROUTES,
     *builds.ROUTES,
     *build_sessions.ROUTES,
     *registry.ROUTES,

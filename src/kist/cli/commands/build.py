@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kist.cli.debug_shell import DebugShell
     from kist.cli.option import Arguments
     from kist.client.jobs import Event, Show
+    from kist.spec.build_cache import Caches
 
 _LOCK_USES = (("locked", "locked"), ("update_lock", "update"), ("no_lock", "none"))
 _LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
@@ -129,6 +130,12 @@ def _is_remote(source: str) -> bool:
     return source.startswith(known) and not os.path.isdir(source)
 
 
+def _caches(arguments: "Arguments") -> "Caches":
+    from kist.spec.build_cache import read  # noqa: PLC0415 - for who asks for it
+
+    return read(arguments.all("cache_from"), arguments.all("cache_to"))
+
+
 def make(
     context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]", shell: "DebugShell | None" = None
 ) -> int:
@@ -137,6 +144,10 @@ def make(
 
     quiet = arguments.flag("quiet")
     began = time.monotonic()
+    if arguments.all("cache_from") or arguments.all("cache_to"):
+        from kist.client.build_caches import around  # noqa: PLC0415 - for who asks for it
+
+        work = around(context.wire, _caches(arguments), work)
     kind = "plain" if shell is not None else arguments.get("progress", "auto")  # a view that moves hides a shell
     with reporter(context, "quiet" if quiet else kind) as show:
         finished = work(show if shell is None else shell.beside(show))
@@ -178,11 +189,13 @@ def _query(context: "Context", arguments: "Arguments", dockerfile: str) -> "list
         "labels": dict(label.partition("=")[::2] for label in arguments.all("label")),
         "platform": arguments.text("platform"),
         "pull": arguments.flag("pull"),
-        "cache_from": arguments.all("cache_from"),
         "sbom": arguments.flag("sbom"),
         "provenance": arguments.flag("provenance"),
         "allow": arguments.all("allow"),
     }
+    if arguments.all("cache_from") or arguments.all("cache_to"):
+        caches = _caches(arguments)
+        options |= {"cache_from": caches.images, "cache_to": caches.engine}
     return build_query(options) + step_query(arguments)
 
 

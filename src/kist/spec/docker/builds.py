@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kist.errors import InvalidInput, Unsupported
+from kist.spec import build_cache
 from kist.spec.build import BuildOptions, StepOptions, lock_use
 from kist.spec.docker.resources import read_resources, write_resources
 from kist.spec.json import decode, encode
@@ -53,13 +54,33 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
         labels=_read_table(get("labels"), "labels"),
         platform=str(Platform.parse(get("platform"))) if get("platform") else "",
         pull=_flag(get("pull")),
-        cache_from=_read_list(get_all("cachefrom"), "cachefrom"),
+        cache_from=_read_images(get_all("cachefrom")),
+        cache_to=_read_cache_to(get_all("cacheto")),
         steps=_read_steps(get, get_all),
         lock=lock_use(get("lock")),
         sbom=_flag(get("sbom")),
         provenance=_flag(get("provenance")),
         allow=_read_list(get_all("allow"), "allow"),
     )
+
+
+def _read_images(values: Sequence[str]) -> tuple[str, ...]:
+    """Names of images; a directory is the client's, which brings what is in it here before it builds."""
+    names = _read_list(values, "cachefrom")
+    if directories := build_cache.read(names, ()).directories:
+        raise Unsupported(
+            f"cachefrom has a directory, {directories[0]}, which is the client's",
+            hint="build with kist build --cache-from, or name an image",
+        )
+    return names
+
+
+def _read_cache_to(values: Sequence[str]) -> tuple[str, ...]:
+    """What is told at the end (``min`` or ``max``), or goes into the image (``inline``)."""
+    found = tuple(dict.fromkeys(values))
+    if unknown := set(found) - {build_cache.INLINE, *build_cache.MODES}:
+        raise InvalidInput(f"invalid cacheto: {min(unknown)!r}", hint="it is inline, min or max")
+    return found
 
 
 def _check_builder(get: Get) -> None:

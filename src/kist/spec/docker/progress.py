@@ -3,6 +3,7 @@
 from typing import Any
 
 from kist.spec.progress import (
+    CacheKept,
     Event,
     Failed,
     Finished,
@@ -29,7 +30,7 @@ def write_build_event(event: Event) -> list[dict[str, Any]]:
             return [{"stream": text}]
         case StepRuns(container=container):
             return [{"stream": f" ---> Running in {_short(container)}\n"}]
-        case StepProgress() | LockRenewed():
+        case StepProgress() | CacheKept() | LockRenewed():
             return []
         case StepFinished():
             return _write_step_finished(event)
@@ -91,7 +92,7 @@ def write_pull_event(event: Event) -> list[dict[str, Any]]:
             return [{"status": "Working", "progressDetail": {"current": done, "total": total}, "id": identity}]
         case StepFinished(id=identity):
             return [{"status": "Complete", "progressDetail": {}, "id": identity}]
-        case StepRuns() | LockRenewed():
+        case StepRuns() | CacheKept() | LockRenewed():
             return []
         case StepOutput(text=text) | Warned(text=text):
             return [{"status": text.rstrip("\n")}]
