@@ -125,11 +125,21 @@ def collect(room: Room) -> list[str]:
     return ["rmi", "its-image"]
 
 
+def build(room: Room) -> list[str]:
+    """An image of steps that no cache knows: a copied file, and one that a command makes."""
+    context = room.cli.directory / "its-context"
+    context.mkdir(exist_ok=True)
+    (context / "file").write_text(str(time.time_ns()))
+    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nCOPY file /file\nRUN cat /file /file > /twice\nENV A=1\n")
+    return ["build", "-q", "-t", "its-image", str(context)]
+
+
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it,
     "end": stop, "remove": remove, "rename": rename, "keeper": take_over, "successor": take_over,
     "network create": create_network, "network remove": remove_network,
     "network connect": connect_network, "network disconnect": disconnect_network,
+    "build": build,
     "collect": collect, "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
@@ -204,6 +214,19 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
         verify_volume(room)
     if point.startswith("collect"):
         verify_collection(room)
+    if point.startswith("build"):
+        verify_build(room, resumes=point == "build: kept a step")
+
+
+def verify_build(room: Room, *, resumes: bool) -> None:
+    """The next build makes the whole image, from the steps that were finished, and nothing is left of the other."""
+    context = room.cli.directory / "its-context"
+    told = room.run("build", "--progress", "plain", "-t", "its-image", str(context)).stderr
+    assert not resumes or " CACHED" in told, told
+    number = (context / "file").read_text()
+    assert room.good("run", "--rm", *QUIET, "its-image", "cat", "/file", "/twice") == 3 * number
+    room.good("builder", "prune", "-af")
+    verify_collection(room)
 
 
 def verify_names(room: Room) -> None:

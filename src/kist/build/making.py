@@ -17,6 +17,7 @@ from kist.build.work import Fill, Work
 from kist.engine.stop import Stop
 from kist.errors import KistError, Unavailable
 from kist.image.filling import filling_of
+from kist.kernel import faults
 from kist.spec.digest import Digest, chain_id
 from kist.spec.image import Layer
 from kist.spec.mount import Mount
@@ -93,8 +94,10 @@ class Maker:
 
     def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
         layer = self._layer(below.chain, work.fill)
+        faults.point("build: made a layer")
         made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
         self._cache.put(key, made)
+        faults.point("build: kept a step")
         return made, False
 
     def _stacked(self, below: Result, made: Made) -> Made:
@@ -110,8 +113,10 @@ class Maker:
         """The layer of what ``fill`` changes; None where it changes nothing."""
         snapshot = f"build-{uuid.uuid4().hex}"
         mounts = self._engine.store.snapshots.prepare(snapshot, parent)
+        faults.point("build: prepared a snapshot")
         try:
             fill(snapshot, mounts)
+            faults.point("build: filled a snapshot")
             return self._engine.catalogue.commit_snapshot(snapshot, parent)
         except BaseException:
             self._discard(snapshot, mounts)

@@ -376,6 +376,7 @@ class Images:
             with self._store.blobs.writer() as writer:
                 diff(mounts, writer.write, mtime=mtime)
                 digest, size = writer.commit()
+            faults.point("build: wrote a layer's blob")
             layer = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(parent, digest))
             self._records.lease([digest, layer.chain_id])
             commit_or_discard(self._store, key, digest, parent)
@@ -406,6 +407,7 @@ class Images:
             identity = self._store.blobs.put(data)
             described = Descriptor(OCI_CONFIG, identity, len(data))
             manifest = self._store.blobs.put(json.encode(Manifest(2, OCI_MANIFEST, described, tuple(layers))))
+            faults.point("build: wrote the image's manifest")
             self._records.add_image(
                 Image(
                     id=identity,
