@@ -408,22 +408,31 @@ class Images:
             described = Descriptor(OCI_CONFIG, identity, len(data))
             manifest = self._store.blobs.put(json.encode(Manifest(2, OCI_MANIFEST, described, tuple(layers))))
             faults.point("build: wrote the image's manifest")
-            self._records.add_image(
-                Image(
-                    id=identity,
-                    manifest=manifest,
-                    references=names,
-                    created_at=nanoseconds(config.created),
-                    size=unpacked_size(self._store, config),
-                    config=config,
-                ),
-                self._owner,
-            )
-            self._records.end_leases([*(layer.digest for layer in layers), *chain_ids(config.rootfs.diff_ids)])
-        self._store.flush_soon()
-        image = self.get(identity)
+            if (image := self._same(identity, manifest, names)) is None:
+                self._records.add_image(
+                    Image(
+                        id=identity,
+                        manifest=manifest,
+                        references=names,
+                        created_at=nanoseconds(config.created),
+                        size=unpacked_size(self._store, config),
+                        config=config,
+                    ),
+                    self._owner,
+                )
+                self._records.end_leases([*(layer.digest for layer in layers), *chain_ids(config.rootfs.diff_ids)])
+                self._store.flush_soon()
+                image = self.get(identity)
         self._events.image(action, image, _first_name(image), owner=self._owner)
         return image
+
+    def _same(self, identity: Digest, manifest: Digest, names: Sequence[str]) -> Image | None:
+        """The image, where it is here already and a record of it would say nothing new: a build of what was built."""
+        known = self._records.image(identity)
+        if known is None or known.manifest != manifest or not set(names) <= set(known.references):
+            return None
+        givers = {self._records.name_owner(name) for name in names}
+        return known if givers <= {self._owner} and self._records.image_owner(identity) == self._owner else None
 
     def _packed(self, layers: Sequence[Layer]) -> Sequence[PackedLayer]:
         return [self._packed_layer(layer) for layer in layers]
