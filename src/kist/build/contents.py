@@ -86,23 +86,21 @@ class _Contents:
         self._check()
         path, mode = os.fsencode(entry.path), entry.status.st_mode
         if stat.S_ISREG(mode):
-            self.add(b"%s\0" % path)
-            self.add_file(above + path, entry.status, lambda: _open(entry))
+            self.add_file(above + path, entry.status, lambda: _open(entry), b"%s\0" % path)
         elif stat.S_ISLNK(mode):
             target = os.readlink(entry.name, dir_fd=entry.directory)
             self.add(b"%s\0link\0%s\0" % (path, os.fsencode(target)))
         else:
             self.add(b"%s\0%o\0%d\0" % (path, mode, entry.status.st_rdev))
 
-    def add_file(self, path: bytes, status: os.stat_result, open_it: Callable[[], int]) -> None:
-        """A regular file's mode, size and content; ``open_it`` gives a descriptor of it."""
-        self.add(b"%o\0%d\0" % (status.st_mode, status.st_size))
+    def add_file(self, path: bytes, status: os.stat_result, open_it: Callable[[], int], called: bytes = b"") -> None:
+        """A regular file's mode, size and content after what it is ``called``; ``open_it`` gives a descriptor of it."""
+        head = b"%b%o\0%d\0" % (called, status.st_mode, status.st_size)
         found = self._known.get(path, status)
-        if found is not None:
-            self.add(found)
-        elif status.st_size < _LARGE:
-            self.add(self._read(path, status, open_it(), self._buffer))
-        else:
+        if found is None and status.st_size < _LARGE:
+            found = self._read(path, status, open_it(), self._buffer)
+        self.add(head + (found or b""))
+        if found is None:
             self._begin(path, status, open_it())
 
     def finish(self) -> str:

@@ -88,7 +88,7 @@ class StatCache:
         files = {**self._old, **seen} if len(self._old) <= 2 * len(self._seen) else seen
         for path in self._unsure:
             files.pop(path, None)
-        if len(files) > _MOST_FILES:
+        if len(files) > _MOST_FILES or files == self._old:
             return
         with contextlib.suppress(KistError, OSError), store.temporary() as aside:
             written = os.path.join(aside, "stat-cache")
