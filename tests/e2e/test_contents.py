@@ -195,11 +195,13 @@ def test_a_build_attaches_a_bill_and_where_the_image_is_from(small: Cli, tmp_pat
     (directory / "Dockerfile").write_text("FROM busybox:test\nARG A=1\nCOPY data /data\nRUN echo $A > /a\n")
     (directory / "data").write_text("x")
     options = ("--no-lock", "--sbom", "--provenance", "--build-arg", "SOURCE_DATE_EPOCH=0", "-t", "proved:1")
+    options = (*options, "--build-arg", "http_proxy=http://me:secret@127.0.0.1")
     small.good("build", "-q", *options, str(directory))
     listed = small.good("image", "referrers", "--format", "json", "--no-trunc", "proved:1")
     attached = {each["ArtifactType"]: each["Digest"] for each in map(json.loads, listed.splitlines())}
     assert set(attached) == {"application/spdx+json", "application/vnd.in-toto+json"}
     text = small.good("image", "referrers", "proved:1", attached["application/vnd.in-toto+json"])
+    assert "secret" not in text
     statement = json.loads(text)
     image = json.loads(small.good("inspect", "proved:1"))[0]
     base = json.loads(small.good("inspect", "busybox:test"))[0]

@@ -13,6 +13,7 @@ from kist.build.places import line_of
 from kist.build.plan import Checkout, CopyFiles, Download, Plan
 from kist.build.repository import shown
 from kist.build.result import Result
+from kist.build.scope import PREDEFINED
 from kist.build.selection import select
 from kist.build.tree import Tree
 from kist.engine.contents.attaching import pretty
@@ -97,7 +98,9 @@ class Attesting:
         }
         if self._options.target:
             told["target"] = self._options.target
-        for name, values in (("buildArgs", self._options.build_args), ("labels", self._options.labels)):
+        # A proxy is no part of what is made, as in the history, and often has a password in it.
+        arguments = {name: value for name, value in self._options.build_args.items() if name not in PREDEFINED}
+        for name, values in (("buildArgs", arguments), ("labels", self._options.labels)):
             if values:
                 told[name] = dict(sorted(values.items()))
         return told
