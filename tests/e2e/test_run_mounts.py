@@ -103,6 +103,36 @@ def test_a_tmpfs_has_its_size_and_may_have_programs(session: Session, busybox: s
     assert " 1024 " in session.output
 
 
+def test_mounts_go_with_every_form_of_a_command(session: Session, busybox: str) -> None:
+    session.build(
+        f"FROM {busybox}\nRUN --mount=source=file,target=/f <<EOF\ncat /f\nEOF\n"
+        'RUN --mount=source=file,target=/f ["cat", "/f"]\n'
+        "RUN --mount=source=file,target=/f <<EOF\n#!/bin/cat\nEOF\n"
+    )
+    assert session.output.count("of the context\n") == 2
+
+
+def test_mount_points_behind_links_and_below_one_another(session: Session, busybox: str) -> None:
+    """Links are followed inside the image, also one that leads to nothing, and no trace is left behind them."""
+    targets = ("type=tmpfs,target=/link/a", "type=tmpfs,target=/dangling/b", "type=tmpfs,target=/link/a/c/d")
+    mounts = " ".join(f"--mount={each}" for each in (*targets, "source=file,target=/out/of"))
+    image = session.build(
+        f"FROM {busybox}\nRUN mkdir /real && ln -s real /link && ln -s /away/far /dangling && ln -s ../../etc /out\n"
+        f"RUN {mounts} touch /real/a/x /away/far/b/x /link/a/c/d/x && cat /etc/of\n"
+    )
+    assert session.output == "of the context\n"
+    listed = session.run(image, "sh", "-c", "ls /real /away /etc/of 2>&1; true")
+    assert "/real:\n" in listed
+    assert listed.count("No such file") == 2
+
+
+def test_a_trigger_of_the_base_may_have_mounts(session: Session, busybox: str) -> None:
+    name = f"trigger-{session.context.parent.name}:1".lower()
+    session.build(f"FROM {busybox}\nONBUILD RUN --mount=source=file,target=/f cat /f", tags=(name,))
+    session.build(f"FROM {name}")
+    assert session.output == "of the context\n"
+
+
 def test_variables_are_replaced_in_options(session: Session, busybox: str) -> None:
     session.build(
         f"FROM {busybox}\nARG part=sub\nENV at=/here\nRUN --mount=source=$part,target=${{at}}/x cat /here/x/inner"

@@ -451,18 +451,6 @@ class Engine(Parts):
 
         volume_archives.import_(self._containers.holding, self.volume(name), source, theirs=theirs)
 
-    def export_cache(self, name: str, target: BinaryIO) -> None:
-        """Write the tar of what is in a cache mount of builds."""
-        from kist.engine import build_caches  # noqa: PLC0415 - as for ``files``
-
-        build_caches.export(self.store, self.catalogue.scope, name, target)
-
-    def import_cache(self, name: str, source: BinaryIO) -> None:
-        """Put what is in a tar into a cache mount of builds, which is made where there is none."""
-        from kist.engine import build_caches  # noqa: PLC0415 - as for ``files``
-
-        build_caches.import_(self.store, self.catalogue.scope, name, source)
-
     def plan(self, options: ContainerOptions) -> tuple[str, ...]:
         """The operations that a start with these options would do, as text; nothing is done."""
         return self._containers.dry_run(options)

@@ -8,6 +8,7 @@ builds of it; with ``channel``, a connection for a stream that the session has a
 
 import re
 import socket
+from functools import partial
 
 from kist.api.access import Access
 from kist.api.bodies import with_download, with_upload
@@ -56,16 +57,21 @@ async def _run(call: Call, identity: str, session: BuildSession) -> None:
 
 async def export_cache(call: Call) -> StreamResponse:
     """The tar of a cache mount, whose ``id`` the query has."""
-    name = call.text("id")
-    return await with_download(call, "application/x-tar", lambda target: call.engine.export_cache(name, target))
+    from kist.engine import build_caches  # noqa: PLC0415 - archives, for the few who move caches
+
+    export = partial(build_caches.export, call.engine.store, call.engine.catalogue.scope, call.text("id"))
+    return await with_download(call, "application/x-tar", export)
 
 
 async def import_cache(call: Call) -> StreamResponse:
     """Put a tar into a cache mount, whose ``id`` the query has."""
-    name = call.text("id")
-    if not name:
+    from kist.engine import build_caches  # noqa: PLC0415 - as above
+
+    if not call.text("id"):
         raise InvalidInput("a cache has a name", hint="id is that of RUN --mount=type=cache,id=…")
-    await with_upload(call, lambda body: call.engine.import_cache(name, body))
+    await with_upload(
+        call, partial(build_caches.import_, call.engine.store, call.engine.catalogue.scope, call.text("id"))
+    )
     return call.done()
 
 
