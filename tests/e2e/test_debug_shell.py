@@ -1,5 +1,6 @@
 """A shell where a command of a build has failed."""
 
+import contextlib
 import os
 import pty
 import re
@@ -30,7 +31,7 @@ class Screen:
             [*cli.command, "build", "--debug-shell", *options, str(context)],
             stdin=slave, stdout=slave, stderr=slave, env={**cli.environment, "TERM": "xterm"}, start_new_session=True,
         )  # fmt: skip
-        os.close(slave)
+        self.slave = slave
         self.shown = ""
 
     def until(self, words: str) -> str:
@@ -50,8 +51,14 @@ class Screen:
     def say(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    def mode(self) -> list[object]:
+        """What the terminal does with what is typed, and so on."""
+        return termios.tcgetattr(self.slave)
+
     def end(self) -> int:
         """Read to its end; the exit code."""
+        os.close(self.slave)
+        self.slave = -1
         while True:
             try:
                 data = os.read(self.master, 4096)
@@ -61,7 +68,9 @@ class Screen:
         return self.process.wait(SECONDS)
 
     def close(self) -> None:
-        os.close(self.master)
+        for each in (self.master, self.slave):
+            with contextlib.suppress(OSError):
+                os.close(each)
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -124,6 +133,16 @@ def test_a_client_that_is_killed_ends_the_shell(cli: Cli, screen: Screen) -> Non
         assert time.monotonic() < deadline
         select.select([], [], [], 0.05)
     assert cli.good("ps", "-aq") == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_client_gives_the_terminal_back(screen: Screen, number: signal.Signals) -> None:
+    before = screen.mode()
+    screen.until("# ")
+    assert screen.mode() != before
+    screen.process.send_signal(number)
+    assert screen.process.wait(SECONDS) == -number
+    assert screen.mode() == before
 
 
 def test_without_a_terminal_it_is_refused(cli: Cli, context: Path) -> None:

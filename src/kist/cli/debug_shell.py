@@ -1,6 +1,7 @@
 """``kist build --debug-shell``: this terminal for the shell of a failed step, over the build session."""
 
 import os
+import signal
 import threading
 
 from kist.cli import signals
@@ -12,13 +13,15 @@ from kist.errors import InvalidInput
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
+    from types import FrameType
+    from typing import Any, Self
 
     from kist.cli.context import Context
     from kist.client.jobs import Event, Show
     from kist.client.pump import Stream
 
 _READ = 64 * 1024
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class DebugShell:
@@ -40,14 +43,25 @@ class DebugShell:
         # Held while a shell has the terminal: whoever shows something else waits.
         self._alone = threading.Lock()
         self._signals = signals.SignalPipe((signals.RESIZED,))
+        self._raw: RawTerminal | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Self":
-        """Hear of changes of the terminal's size."""
+        """Hear of changes of the terminal's size, and of signals that end us: the terminal is given back before."""
         self._signals.__enter__()
+        self._before = {number: signal.signal(number, self._end) for number in _ENDING}
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         self._signals.__exit__()
+
+    def _end(self, number: int, _frame: "FrameType | None") -> None:
+        if self._raw is not None:
+            self._raw.__exit__()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def beside(self, show: "Show") -> "Show":
         """What shows events as ``show`` does, and not while a shell has the terminal."""
@@ -82,7 +96,7 @@ class DebugShell:
             self._context.note(
                 f"{words}\nended with {code}. This is a shell where it failed; exit ends it, and the build."
             )
-            with RawTerminal(0):
+            with RawTerminal(0) as self._raw:
                 resize()
                 pump = Pump(
                     stream,
@@ -92,3 +106,4 @@ class DebugShell:
                     watch={self._signals.fd: on_signal},
                 )
                 pump.run()
+            self._raw = None
