@@ -125,7 +125,6 @@ def test_a_step_that_fails_is_told_in_dockers_sentence(server: Server):
         ('labels={"a":1}', "invalid labels"),
         ("outputs={", "invalid outputs"),
         ("version=2", "the BuildKit builder (version 2) is not supported"),
-        ("squash=1", "squash is only supported with experimental mode"),
         ("remote=client-session", "experimental session with v1 builder is no longer supported"),
         ("isolation=hyperv", "unsupported isolation"),
     ],

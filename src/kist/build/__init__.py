@@ -1,5 +1,6 @@
 """Dockerfile to image: plan, cache keys, execution."""
 
-from kist.build.build import build
+from kist.build.build import build, carry_out
+from kist.build.delivery import Built
 
-__all__ = ["build"]
+__all__ = ["Built", "build", "carry_out"]

@@ -1,7 +1,8 @@
 """A build from its start to its image."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,25 +10,30 @@ import msgspec
 from kist.build.attesting import Attesting
 from kist.build.bases import Bases
 from kist.build.context import Context
+from kist.build.contexts import NamedContexts
+from kist.build.delivery import Built, deliver, is_kept
 from kist.build.donors import Donors
 from kist.build.entitlements import check_allowed
+from kist.build.epoch import clamped, told, warnings_of, with_epoch
 from kist.build.executor import Executor
 from kist.build.locking import Locking
 from kist.build.places import note_places
-from kist.build.plan import Plan, UseImage
+from kist.build.plan import Plan, Scratch, UseImage
 from kist.build.planner import plan
-from kist.build.result import Result
+from kist.build.result import EMPTY, Result
 from kist.build.run_mounts import check_given
-from kist.errors import Corrupt
-from kist.spec.build import USUAL_STEPS, BuildOptions
+from kist.build.squash import squash
+from kist.build.verifying import build_again
+from kist.errors import Corrupt, InvalidInput
+from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
 from kist.spec.build_cache import INLINE, MODES
-from kist.spec.image import ContainerConfig
+from kist.spec.image import ContainerConfig, Documents, documents
 from kist.spec.interface import Progress
 from kist.spec.lockname import lock_path
+from kist.spec.outputs import IMAGE
 from kist.spec.platform import Platform
 from kist.spec.progress import CacheKept, Event, Warned
 from kist.spec.provision import NOTHING, Provision
-from kist.spec.reference import Reference
 from kist.spec.summary import Image
 
 if TYPE_CHECKING:
@@ -54,6 +60,21 @@ def build(
         given: the caller's secrets, agents and directories, for those steps that ask for them.
 
     Raises:
+        KistError: as ``carry_out``.
+    """
+    return carry_out(engine, context, options, progress, given).image
+
+
+def carry_out(
+    engine: "Engine",
+    context: str,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+    given: Provision = NOTHING,
+) -> Built:
+    """As ``build``, with what there is to know of the result; ``progress`` gets the data of outputs too.
+
+    Raises:
         ParseError: the Dockerfile or the ``.dockerignore`` cannot be read; points at the place.
         NotFound: the Dockerfile, a base image or a file to copy does not exist.
         StepFailed: a command of the Dockerfile failed.
@@ -63,24 +84,32 @@ def build(
     """
     options = options or BuildOptions()
     tell = progress or _nobody
-    references = [str(Reference.parse(tag)) for tag in options.tags]
+    for output in (*options.outputs, BuildOutput(IMAGE)):
+        options.names_of(output)  # an invalid one ends the build before anything is done
     options, warnings = _settled(engine, options)
     lock = lock_path(options.dockerfile)
-    with engine.store.writing(), Context(context, engine.store, options.dockerfile, hidden=lock) as opened:
+    with (
+        engine.store.writing(),
+        Context(context, engine.store, options.dockerfile, hidden=lock) as opened,
+        NamedContexts(engine, options.contexts, given) as named,
+    ):
         host = Platform.of_machine(os.uname().machine)
         text = None if options.lock == "none" else opened.text(lock)
         locking = Locking(engine, text, lock, options.lock, options.platform or str(host))
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
-        planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH)
+        options, epoch = with_epoch(options, dockerfile)
+        planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH, contexts=named.find)
         planned = locking.pinned(planned)
         check_allowed(planned, options)
         check_given(planned, given)
+        if epoch is not None:
+            planned = told(planned, epoch)
         donors = Donors(engine, () if options.no_cache else options.cache_from)
-        for warning in (*_told(options, donors), *warnings, *planned.warnings):
+        for warning in (*_told(options, donors), *warnings, *planned.warnings, *warnings_of(epoch)):
             tell(Warned(warning))
         attesting = Attesting(options, dockerfile, planned, bases, opened.tree)
-        executor = Executor(engine, opened.tree, bases, donors, options, tell, given)
+        executor = Executor(engine, opened.tree, bases, donors, options, tell, given, named, epoch)
         try:
             result = executor.run(planned)
         except Corrupt as error:
@@ -90,16 +119,54 @@ def build(
         for mode in options.cache_to:
             if mode in MODES:
                 tell(CacheKept(mode, _keys([result] if mode == "min" else executor.results.values())))
-        base = _base(engine, bases, planned, references)
-        if base is not None:
-            attesting.attest(engine, base, executor, tell)
-            locking.tell(tell)
-            return base
-        image = _created(engine, planned, result, references, inline=INLINE in options.cache_to)
-        note_places(engine.store, image.id, planned, executor.results)
-        attesting.attest(engine, image, executor, tell)
+        if options.verify:
+
+            def again(progress: Progress) -> Mapping[str, Result]:
+                anew = msgspec.structs.replace(options, no_cache=True)
+                none = Donors(engine, ())
+                second = Executor(engine, opened.tree, bases, none, anew, progress, given, named, epoch, keep=False)
+                second.run(planned)
+                return second.results
+
+            build_again(engine.store, planned, executor.results, again, tell)
+        built = _delivered(engine, bases, planned, result, options, tell, epoch)
+        if built.kept:
+            if not options.squash:  # whose one layer is of many lines
+                note_places(engine.store, built.image.id, planned, executor.results)
+            attesting.attest(engine, built.image, executor, tell)
         locking.tell(tell)
-        return image
+        return built
+
+
+def _delivered(
+    engine: "Engine",
+    bases: Bases,
+    planned: Plan,
+    result: Result,
+    options: BuildOptions,
+    tell: Progress,
+    epoch: int | None,
+) -> Built:
+    """The image of a result, and its outputs."""
+    base = _base(bases, planned)
+    if base is not None:
+        if options.annotations:
+            raise InvalidInput(
+                "annotations of an image that is nothing but its base would be the base's own",
+                hint="add something to it: a LABEL, or --label",
+            )
+        made = Documents(engine.store.blobs.read(base.id), engine.store.blobs.read(base.manifest))
+        keep = partial(_named, engine, base, options.references)
+        return deliver(engine, keep, made, base.config, options, tell, epoch)
+    if options.squash:
+        result = squash(engine, result, _start(bases, planned), epoch)
+    config = clamped(result.as_image(planned.config, planned.platform, planned.author), epoch)
+    if INLINE in options.cache_to:
+        config = msgspec.structs.replace(config, build_cache=result.steps)
+    layers = [layer.descriptor for layer in result.layers]
+    made = documents(config, layers, options.annotations)
+    keep = partial(engine.catalogue.create, config, layers, options.references, annotations=options.annotations)
+    return deliver(engine, keep, made, config, options, tell, epoch)
 
 
 def _settled(engine: "Engine", options: BuildOptions) -> tuple[BuildOptions, tuple[str, ...]]:
@@ -113,17 +180,30 @@ def _settled(engine: "Engine", options: BuildOptions) -> tuple[BuildOptions, tup
 def _told(options: BuildOptions, donors: Donors) -> list[str]:
     """What is not done as it was asked for."""
     told = ["no registry is asked for newer base images yet: those that are here are used"] if options.pull else []
+    if (options.sbom or options.provenance) and not is_kept(options):
+        told.append("nothing is attached to an image that is not kept: add -o type=image")
     return told + [f"no steps are taken from {name}: there is no such image here" for name in donors.missing]
 
 
-def _base(engine: "Engine", bases: Bases, planned: Plan, references: list[str]) -> Image | None:
+def _start(bases: Bases, planned: Plan) -> Result:
+    """What the plan's last stage begins with."""
+    steps = {step.id: step for step in planned.steps}
+    step = steps[planned.result]
+    while not isinstance(step.action, UseImage | Scratch):
+        step = steps[step.requires[0]]
+    return bases.result(step.action.reference) if isinstance(step.action, UseImage) else EMPTY
+
+
+def _base(bases: Bases, planned: Plan) -> Image | None:
     """The base image itself, where the Dockerfile adds nothing to it."""
     action = planned.steps[-1].action
     if len(planned.steps) != 1 or not isinstance(action, UseImage):
         return None
     image = bases.image(action.reference)
-    if planned.config != image.config.config:
-        return None
+    return image if planned.config == image.config.config else None
+
+
+def _named(engine: "Engine", image: Image, references: Sequence[str]) -> Image:
     for reference in references:
         engine.catalogue.tag(image, reference)
     return engine.catalogue.get(image.id)
@@ -132,13 +212,6 @@ def _base(engine: "Engine", bases: Bases, planned: Plan, references: list[str]) 
 def _keys(results: Iterable[Result]) -> tuple[str, ...]:
     """The keys of all steps of these results, each once."""
     return tuple(dict.fromkeys(step.key for result in results for step in result.steps))
-
-
-def _created(engine: "Engine", planned: Plan, result: Result, references: list[str], *, inline: bool) -> Image:
-    config = result.as_image(planned.config, planned.platform, planned.author)
-    if inline:
-        config = msgspec.structs.replace(config, build_cache=result.steps)
-    return engine.catalogue.create(config, [layer.descriptor for layer in result.layers], references)
 
 
 def _nobody(event: Event) -> None:

@@ -53,7 +53,7 @@ def _essence(action: Action) -> Action:
         mounts = tuple(map(_essence_of_mount, action.mounts))
         return msgspec.structs.replace(action, proxies=(), mounts=mounts)
     if isinstance(action, CopyFiles):
-        return msgspec.structs.replace(action, origin="", origin_name="", remotes=())
+        return msgspec.structs.replace(action, origin="", origin_name="", remotes=(), context="")
     return action
 
 
@@ -65,9 +65,10 @@ def _essence_of_mount(mount: Mounted) -> Mounted:
 
 
 class StepCache:
-    """Looks records up and keeps them; ``engine`` has the records and the layers that they name."""
+    """Looks records up and keeps them, but for ``keep``; ``engine`` has the records and the layers that they name."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", *, keep: bool = True) -> None:
+        self._keep = keep
         self._store = engine.store
         self._images = engine.catalogue
         self._scope = engine.catalogue.scope
@@ -90,4 +91,5 @@ class StepCache:
 
     def put(self, step_key: str, made: Made) -> None:
         """Keep what was made."""
-        self._store.records.cache_put(self._scope + step_key, encode(made))
+        if self._keep:
+            self._store.records.cache_put(self._scope + step_key, encode(made))

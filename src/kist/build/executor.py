@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from kist.build import cache
 from kist.build.agenda import Agenda
 from kist.build.bases import Bases
+from kist.build.contexts import NamedContexts
 from kist.build.donors import Donors
+from kist.build.epoch import clamped
 from kist.build.making import Maker
 from kist.build.performing import Performer
 from kist.build.plan import Checkout, Configure, Download, Plan, Run, Scratch, Step, UseImage, UseStage
-from kist.build.result import Result
+from kist.build.result import EMPTY, Result
 from kist.build.tree import Tree
 from kist.engine.stop import Stop
 from kist.errors import KistError, from_os_error
@@ -62,6 +64,9 @@ class Executor:
         options: what commands have, and whether every step is done.
         progress: told of every step, always in the thread that calls ``run``; what it raises ends the build.
         given: what the client gives to its steps.
+        contexts: the named ones.
+        epoch: of a reproducible build (``build/epoch.py``), else None.
+        keep: whether later builds find what this one makes.
     """
 
     def __init__(
@@ -73,14 +78,18 @@ class Executor:
         options: BuildOptions,
         progress: Progress,
         given: Provision,
+        contexts: NamedContexts,
+        epoch: int | None = None,
+        keep: bool = True,
     ) -> None:
+        self._epoch = epoch
         self._bases = bases
         self._progress = progress
         self._stop = Stop()
         self._news: queue.Queue[Event | _Done] = queue.Queue(_MOST_UNTOLD)
-        self._maker = Maker(engine, donors, self._stop)
+        self._maker = Maker(engine, donors, self._stop, epoch, keep=keep)
         self._no_cache = options.no_cache
-        self._performer = Performer(engine, context, options, self._tell, self._stop, given)
+        self._performer = Performer(engine, context, options, self._tell, self._stop, given, contexts)
         self._results: dict[str, Result] = {}
         self._fresh: set[str] = set()
         self._running: dict[str, float] = {}
@@ -213,7 +222,7 @@ class Executor:
         """The step's result, and whether nothing had to be done for it."""
         action = step.action
         if isinstance(action, Scratch):
-            return Result(identity="scratch"), True
+            return EMPTY, True
         if isinstance(action, UseImage):
             return self._bases.result(action.reference), True
         below = self._results[step.requires[0]]
@@ -237,7 +246,7 @@ class Executor:
         if isinstance(step.action, Scratch):
             return ""
         config = plan.config if step.id == plan.result else step.config  # with the labels of the build
-        image = self._results[step.id].as_image(config, plan.platform, plan.author)
+        image = clamped(self._results[step.id].as_image(config, plan.platform, plan.author), self._epoch)
         return "sha256:" + hashlib.sha256(encode(image)).hexdigest()
 
 

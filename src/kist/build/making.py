@@ -3,17 +3,17 @@
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from kist.build import cache
+from kist.build import cache, fleeting
 from kist.build.cache import Made, StepCache
 from kist.build.donors import Donors
+from kist.build.epoch import moment
 from kist.build.plan import Action
 from kist.build.result import Result
-from kist.build.work import Fill, Work
+from kist.build.work import Work
 from kist.engine.stop import Stop
 from kist.errors import KistError, Unavailable
 from kist.image.filling import filling_of
@@ -42,11 +42,18 @@ class Maker:
         engine: keeps them.
         donors: images whose steps are taken where they are the same.
         stop: ends work, and the waiting for another build's.
+        epoch: of a reproducible build, else None.
+        keep: whether later builds find what is made.
     """
 
-    def __init__(self, engine: "Engine", donors: Donors, stop: Stop) -> None:
+    def __init__(
+        self, engine: "Engine", donors: Donors, stop: Stop, epoch: int | None = None, *, keep: bool = True
+    ) -> None:
+        self._epoch = epoch
+        # Files of a reproducible build have other times than those of others: what it makes is not theirs.
+        self._mark = () if epoch is None else (f"epoch {epoch}",)
         self._engine = engine
-        self._cache = StepCache(engine)
+        self._cache = StepCache(engine, keep=keep)
         self._donors = donors
         self._stop = stop
 
@@ -68,10 +75,10 @@ class Maker:
         if work.alone:
             apart = self.make(Result(identity="alone"), action, work._replace(alone=False), anew=anew, waits=waits)
             return apart._replace(made=self._stacked(below, apart.made))
-        quick = cache.key(below.identity, action, ("tree", *work.origins)) if work.origins else ""
+        quick = cache.key(below.identity, action, ("tree", *work.origins, *self._mark)) if work.origins else ""
         if quick and not anew and (made := self._cache.get(quick, below.layers)) is not None:
             return Taken(made, True, (quick,))
-        key = cache.key(below.identity, action, work.contents())
+        key = cache.key(below.identity, action, (*work.contents(), *self._mark))
         made, cached = self._made(below, key, work) if anew else self._shared(below, key, work, waits)
         if quick:
             self._cache.put(quick, made)
@@ -89,13 +96,15 @@ class Maker:
     def _found(self, below: Result, key: str, work: Work) -> Made | None:
         made = self._cache.get(key, below.layers)
         if made is None and (made := self._donors.find(below, key, work.words)) is not None:
+            if self._epoch is not None and made.created != moment(self._epoch):
+                return None
             self._cache.put(key, made)
         return made
 
     def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
-        layer = self._layer(below.chain, work.fill)
+        layer = self._layer(below.chain, work)
         faults.point("build: made a layer")
-        made = Made(created=datetime.now(UTC).isoformat().replace("+00:00", "Z"), layer=layer)
+        made = Made(created=moment(self._epoch), layer=layer)
         self._cache.put(key, made)
         faults.point("build: kept a step")
         return made, False
@@ -109,15 +118,19 @@ class Maker:
             raise Unavailable("a layer of this build was removed while it went on", hint="build again")
         return msgspec.structs.replace(made, layer=layer)
 
-    def _layer(self, parent: Digest | None, fill: Fill) -> Layer | None:
-        """The layer of what ``fill`` changes; None where it changes nothing."""
+    def _layer(self, parent: Digest | None, work: Work) -> Layer | None:
+        """The layer of what the work changes; None where it changes nothing."""
         snapshot = f"build-{uuid.uuid4().hex}"
         mounts = self._engine.store.snapshots.prepare(snapshot, parent)
         faults.point("build: prepared a snapshot")
         try:
-            fill(snapshot, mounts)
+            work.fill(snapshot, mounts)
             faults.point("build: filled a snapshot")
-            return self._engine.catalogue.commit_snapshot(snapshot, parent)
+            if self._epoch is None:
+                return self._engine.catalogue.commit_snapshot(snapshot, parent)
+            if work.logs:
+                fleeting.empty(mounts)
+            return self._engine.catalogue.commit_snapshot(snapshot, parent, mtime=self._epoch, exact=work.timeless)
         except BaseException:
             self._discard(snapshot, mounts)
             raise

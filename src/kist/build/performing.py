@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import msgspec
 
 from kist.build.contents import digest
+from kist.build.contexts import NamedContexts
 from kist.build.copying import copy_files
 from kist.build.fetching import Fetching
 from kist.build.owners import has_ids, resolve
@@ -47,6 +48,7 @@ class Performer:
         progress: told what a step prints and how far it is; from many threads.
         stop: when it is given, all work ends.
         given: what the client gives.
+        contexts: the named ones.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Performer:
         progress: Progress,
         stop: Stop,
         given: Provision,
+        contexts: NamedContexts,
     ) -> None:
+        self._contexts = contexts
         self._engine = engine
         self._context = context
         self._options = options
@@ -97,7 +101,8 @@ class Performer:
 
         mounts = RunMounts(self._engine, self._context, action, results, self._given, self._stop, complain)
         command = Command(self._engine, step.id, action, self._options.steps, self._progress, self._stop, mounts)
-        return Work(command.fill, mounts.contents, words="" if action.mounts else step.created_by)
+        words = "" if action.mounts else step.created_by
+        return Work(command.fill, mounts.contents, words=words, logs=True)
 
     def _make_directory(self, step: Step, action: MakeDirectory, results: Results) -> Work:
         """WORKDIR: the directory, where it does not exist."""
@@ -126,7 +131,8 @@ class Performer:
             with self._tree(action, origin) as tree, opened(mounts) as root:
                 copy_files(action, [*select(action, tree), *self._fetched(action)], root)
 
-        return Work(fill, contents, origins=(origin.identity,) if origin else (), alone=action.link)
+        origins = (origin.identity,) if origin else ()
+        return Work(fill, contents, origins, alone=action.link, timeless=origin is None)
 
     def _fetched(self, action: CopyFiles) -> list[Selected]:
         """What ADD has fetched."""
@@ -147,6 +153,10 @@ class Performer:
     @contextmanager
     def _tree(self, action: CopyFiles, origin: Result | None) -> Iterator[Tree]:
         """Where the files come from."""
+        if action.context:
+            with self._contexts.tree(action.context, self._stop) as tree:
+                yield tree
+            return
         if origin is None:
             yield self._context
             return

@@ -104,6 +104,7 @@ class CopyFiles(msgspec.Struct, frozen=True):
             on the way; empty for whole sources.
         link: the files are a layer of their own.
         remotes: what is fetched (ADD); it comes after the sources, and before the documents.
+        context: the named context that the files come from; empty for the build's own.
     """
 
     sources: tuple[str, ...]
@@ -119,6 +120,7 @@ class CopyFiles(msgspec.Struct, frozen=True):
     parents: tuple[str, ...] = ()
     link: bool = False
     remotes: tuple[Download | Checkout, ...] = ()
+    context: str = ""
 
 
 class MakeDirectory(msgspec.Struct, frozen=True):

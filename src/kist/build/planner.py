@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from kist.build.plan import Action, Plan, Scratch, Step, UseImage, UseStage
+from kist.build.plan import Action, CopyFiles, Plan, Scratch, Step, UseImage, UseStage
 from kist.build.scope import GlobalScope, platform_arguments, unused_build_args
 from kist.build.stage import StageBuilder
 from kist.errors import InvalidInput, KistError, NotFound, ParseError
@@ -19,6 +19,14 @@ _DEEPEST = 100  # stages on stages; each costs a few frames of the interpreter's
 
 Lookup = Callable[[str, Platform | None, bool], ImageConfig]
 """(name, platform that was asked for, whether commands will run on it) -> config; raises what ends the build."""
+Contexts = Callable[[str], str | None]
+"""name -> the image that stands for it, ``TREE`` where files do, None where nothing does."""
+TREE = ""
+
+
+def _no_context(name: str) -> str | None:
+    del name
+    return None
 
 
 def plan(
@@ -28,6 +36,7 @@ def plan(
     host: Platform,
     *,
     scratch: ContainerConfig = _EMPTY,
+    contexts: Contexts = _no_context,
 ) -> Plan:
     """The steps that make the stage which ``options`` names, and no others.
 
@@ -37,13 +46,14 @@ def plan(
         lookup: finds images.
         host: this machine's platform.
         scratch: the container config that ``FROM scratch`` begins with.
+        contexts: finds named contexts.
 
     Raises:
         ParseError: points at an instruction that cannot be carried out.
         InvalidInput: there is no such target stage.
     """
     wanted = Platform.parse(options.platform) if options.platform else None
-    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch, options.target)
+    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch, options.target, contexts)
     target = find_target(dockerfile, options.target)
     builder = planner.stage(target)
     config = builder.config
@@ -109,7 +119,9 @@ class _Planner:
         wanted: Platform | None,
         scratch: ContainerConfig,
         target: str,
+        contexts: Contexts,
     ) -> None:
+        self.contexts = contexts
         self.dockerfile = dockerfile
         self.lookup = lookup
         self.host = host
@@ -133,8 +145,16 @@ class _Planner:
         return self.built[stage.index]
 
     def plan_stage(self, stage: Stage) -> StageBuilder:
-        action, image, base = self.base(stage)
         name = self.globals.expand(stage.base.image)
+        replaced = self.contexts(stage.base.name) if stage.base.name else None
+        if replaced is not None:
+            return self.plan_context(stage, stage.base.name, replaced)
+        if name != "scratch" and self.find(name, stage.index) is None and self.contexts(name) == TREE:
+            builder = self.plan_context(stage, name, TREE)
+            for instruction in stage.instructions:
+                builder.instruct(instruction, self.dockerfile.source)
+            return builder
+        action, image, base = self.base(stage)
         triggers = [Source.of(f"ONBUILD {text}", f"trigger of {name}") for text in image.config.on_build or ()]
         config = msgspec.structs.replace(image.config, on_build=None)
         builder = StageBuilder(
@@ -147,6 +167,33 @@ class _Planner:
             builder.instruct(instruction, self.dockerfile.source)
         return builder
 
+    def plan_context(self, stage: Stage, name: str, image: str) -> StageBuilder:
+        """A stage that is what stands for a name, an image or files, and begins with it."""
+        platform = self.platform(stage)
+        if image in {TREE, "scratch"}:
+            action, config = self.scratch_base(platform)
+        else:
+            action, config = UseImage(image), self.lookup(image, platform, True)
+        builder = StageBuilder(
+            stage, self.globals, config, config.config, lambda word: self.origin(stage, word, builder.source)
+        )
+        builder.add(stage.base, action)
+        if image == TREE:
+            builder.add(stage.base, _whole(name), created_by=f"COPY --from={name} . /")
+        return builder
+
+    def scratch_base(self, platform: Platform | None) -> tuple[Action, ImageConfig]:
+        """``FROM scratch``."""
+        chosen = platform or self.host
+        empty = ImageConfig(
+            architecture=chosen.architecture,
+            os=chosen.os,
+            variant=chosen.variant,
+            rootfs=RootFS(),
+            config=self.scratch,
+        )
+        return Scratch(), empty
+
     def base(self, stage: Stage) -> tuple[Action, ImageConfig, StageBuilder | None]:
         """What a stage begins with: the action, the config to build on, the stage it stands on if it is one."""
         name = self.globals.expand(stage.base.image)
@@ -154,19 +201,14 @@ class _Planner:
             raise self.error(stage.base.image, f"base name ({stage.base.image.text}) should not be blank")
         platform = self.platform(stage)
         if name == "scratch":
-            chosen = platform or self.host
-            empty = ImageConfig(
-                architecture=chosen.architecture,
-                os=chosen.os,
-                variant=chosen.variant,
-                rootfs=RootFS(),
-                config=self.scratch,
-            )
-            return Scratch(), empty, None
+            return *self.scratch_base(platform), None
         earlier = self.find(name, stage.index)
         if earlier is not None:
             below = self.stage(earlier)
             return UseStage(), below.image_config, below
+        name = self.contexts(name) or name
+        if name == "scratch":
+            return *self.scratch_base(platform), None
         try:
             return UseImage(name), self.lookup(name, platform, True), None
         except NotFound as error:
@@ -201,6 +243,13 @@ class _Planner:
         found = self.find(name, len(stages))
         if found is not None:
             return self.stage(found).last
+        image = self.contexts(name)
+        if image == TREE:
+            empty = Step(id=f"context {name} empty", title="FROM scratch", action=Scratch(), place=self.place(word))
+            step = Step(f"context {name}", f"[context {name}]", _whole(name), self.place(word), requires=(empty.id,))
+            self.images.setdefault(stage.index, []).extend((empty, step))
+            return step.id
+        name = image or name
         if "$" in name:
             message = f"invalid from flag value {name}: no variables are replaced in it"
             raise source.error(word.location, message, hint="name the image in a stage: FROM $IMAGE AS name")
@@ -246,6 +295,11 @@ class _Planner:
 
     def error(self, word: Word, message: str, hint: str = "") -> ParseError:
         return self.dockerfile.source.error(word.location, message, hint=hint)
+
+
+def _whole(context: str) -> CopyFiles:
+    """All files of a named context."""
+    return CopyFiles(sources=(".",), destination="/", into_directory=True, context=context)
 
 
 def _number(text: str) -> int | None:

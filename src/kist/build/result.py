@@ -72,3 +72,7 @@ class Result(msgspec.Struct, frozen=True):
             config=config,
             history=self.history,
         )
+
+
+EMPTY = Result(identity="scratch")
+"""``FROM scratch``."""

@@ -26,6 +26,8 @@ class Work(NamedTuple):
             same as before, so are the files, and ``contents`` is not asked.
         alone: its layer does not depend on what is below it, and what ``fill`` gets is empty.
         words: the line of the history by which another image may have done it; empty where words do not say it all.
+        timeless: the files' times are nobody's word (a checkout's): a reproducible build gives all of them its own.
+        logs: what it runs may have written down the moment (``build/fleeting.py``).
     """
 
     fill: Fill
@@ -33,6 +35,8 @@ class Work(NamedTuple):
     origins: tuple[str, ...] = ()
     words: str = ""
     alone: bool = False
+    timeless: bool = False
+    logs: bool = False
 
 
 @contextmanager

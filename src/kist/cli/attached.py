@@ -3,8 +3,8 @@
 import os
 
 from kist.cli import signals
-from kist.cli.context import write_all
 from kist.client.frames import STDERR, Demultiplexer
+from kist.client.part import write_all
 from kist.client.pump import Pump
 from kist.errors import KistError
 

@@ -2,8 +2,10 @@
 
 import os
 
+from kist.cli import values
 from kist.cli.option import REPEAT, Option
 from kist.errors import InvalidInput
+from kist.spec.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ OPTIONS = (
     Option("--debug-shell", "When a command fails, open a shell where it failed, at this terminal", group=_GIVEN),
     Option("--ssh", "An ssh agent for RUN --mount=type=ssh: $SSH_AUTH_SOCK's, that of a socket, or one for a key",
            "NAME[=SOCKET|KEY[,KEY]]", kind=REPEAT, group=_GIVEN),
+    Option("--build-context", "What FROM and --from find by a name: a directory, docker-image://IMAGE, "
+           "oci-layout://DIRECTORY[:TAG], or a URL",
+           "NAME=CONTEXT", kind=REPEAT, parse=values.assignment, group=_GIVEN),
 )  # fmt: skip
 
 
@@ -41,9 +46,11 @@ class Given:
 
     def __enter__(self) -> "list[tuple[str, str]]":
         arguments, environment = self._arguments, self._context.environment
+        told, given = named_contexts(arguments)
+        query = [("contexts", dumps(told))] if told else []
         wants_shell = arguments.flag("debug_shell")
-        if not (arguments.all("secret") or arguments.all("ssh") or wants_shell):
-            return []
+        if not (arguments.all("secret") or arguments.all("ssh") or wants_shell or given):
+            return query
         from kist.client.offer import Offer  # noqa: PLC0415 - threads and sockets, for those who give something
         from kist.client.session import Session  # noqa: PLC0415 - the same
 
@@ -56,14 +63,14 @@ class Given:
                 self.shell = DebugShell(self._context)
                 self._open.append(self.shell.__enter__())
             serve = self.shell.serve if self.shell else None
-            offer = Offer(environment, secrets, agents, shell=serve).__enter__()
+            offer = Offer(environment, secrets, agents, given, shell=serve).__enter__()
             self._open.append(offer)
             session = Session(self._context.wire, offer).__enter__()
         except BaseException:
             self.__exit__()
             raise
         self._open.append(session)
-        return session.query
+        return [*session.query, *query]
 
     @property
     def command(self) -> str:
@@ -78,6 +85,16 @@ class Given:
     def __exit__(self, *_: object) -> None:
         while self._open:
             self._open.pop().__exit__()
+
+
+def named_contexts(arguments: "Arguments") -> "tuple[dict[str, str], dict[str, str]]":
+    """What the engine is told of the contexts that are named, and the directories among them."""
+    contexts = dict(text.partition("=")[::2] for text in arguments.all("build_context"))
+    if not contexts:
+        return {}, {}
+    from kist.client.named_contexts import split  # noqa: PLC0415 - for --build-context alone
+
+    return split(contexts)
 
 
 def read_secret(text: str, environment: "Mapping[str, str]") -> "tuple[str, tuple[str, str]]":

@@ -4,6 +4,7 @@ import os
 import sys
 
 from kist.client.endpoint import DEFAULT, chosen_context, config_directory, read_config, resolve
+from kist.client.part import write_all
 from kist.errors import InvalidInput
 
 TYPE_CHECKING = False
@@ -21,7 +22,6 @@ _RED = "\x1b[1;31m"
 _YELLOW = "\x1b[33m"
 _OFF = "\x1b[0m"
 _OF_TLS = frozenset({"tls", "tlsverify", "tlscacert", "tlscert", "tlskey"})
-_STREAMS = {1: "standard output", 2: "standard error"}
 
 
 class Context:
@@ -173,19 +173,3 @@ class Context:
             return os.get_terminal_size(1).columns
         except OSError:
             return 100
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write everything, however often the descriptor takes only a part.
-
-    Raises:
-        OSError: it takes no more; the descriptor is named.
-    """
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, _STREAMS.get(fd, f"descriptor {fd}")) from None

@@ -5,8 +5,8 @@ import signal
 import threading
 
 from kist.cli import signals
-from kist.cli.context import write_all
 from kist.cli.terminal import RawTerminal, size
+from kist.client.part import write_all
 from kist.client.pump import Pump
 from kist.errors import InvalidInput
 

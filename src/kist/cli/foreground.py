@@ -4,8 +4,8 @@ import time
 
 from kist.cli.attached import DETACHED, Session
 from kist.cli.common import container_path
-from kist.cli.context import write_all
 from kist.client.frames import STDERR, Demultiplexer
+from kist.client.part import write_all
 from kist.client.transport import NoAnswer
 from kist.errors import KistError, NotFound, Unavailable
 from kist.spec.jsontext import loads

@@ -2,8 +2,7 @@
 
 import os
 
-from kist.cli.context import write_all
-from kist.client.part import PartFile
+from kist.client.part import PartFile, write_all
 from kist.errors import InvalidInput, NotFound
 
 TYPE_CHECKING = False

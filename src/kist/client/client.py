@@ -12,9 +12,11 @@ from msgspec import structs
 from kist.client import jobs
 from kist.client.build_caches import around
 from kist.client.changes import changes_of
+from kist.client.destinations import Destinations
 from kist.client.endpoint import Endpoint
 from kist.client.http1 import quote
 from kist.client.lockfile import LockKeeper
+from kist.client.named_contexts import split
 from kist.client.offer import offer_of
 from kist.client.output import communicate, framed_records, raw_records
 from kist.client.packing import pack
@@ -100,22 +102,29 @@ class Client:
     def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
         """Build the Dockerfile in the directory ``context``.
 
+        Returns:
+            The image; where no output keeps it, as it would be.
+
         Raises:
             ParseError: the Dockerfile; its text points at the place.
             StepFailed: a command of it; with its exit code.
         """
         chosen = options or BuildOptions()
+        show = _typed(progress)
+        keep = Destinations(chosen.outputs, lambda text: show({"type": "warned", "text": text})).keep
         archive, caches = pack(context, chosen.dockerfile), read_caches(chosen.cache_from, chosen.cache_to)
         told = structs.asdict(structs.replace(chosen, cache_from=caches.images, cache_to=caches.engine))
-        query = jobs.build_query(told) + write_steps(chosen.steps)
-        show = LockKeeper(context, chosen.dockerfile, _typed(progress))
+        query = jobs.build_query(told | {"contexts": split(chosen.contexts)[0]}) + write_steps(chosen.steps)
+        locked = LockKeeper(context, chosen.dockerfile, show)
         with self._given(chosen) as session:
             finished = around(
                 self._wire,
                 caches,
-                lambda listen: jobs.build_directory(self._wire, query + session, context, archive, listen),
-            )(show)
-        return self.image(finished["image_id"])
+                lambda listen: jobs.build_directory(self._wire, query + session, context, archive, listen, keep),
+            )(locked)
+        if identity := finished["image_id"]:
+            return self.image(identity)
+        return convert(finished["image"], Image, what="image")
 
     @contextmanager
     def _given(self, options: BuildOptions) -> Iterator[list[tuple[str, str]]]:

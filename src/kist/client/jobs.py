@@ -1,13 +1,14 @@
 """Long verbs over the socket: the query of their options, and the events of ``kist.spec.progress`` as plain JSON."""
 
 import os
+from binascii import a2b_base64
 
 from kist.errors import Conflict, Forbidden, KistError, Unavailable, by_name
 from kist.spec.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from kist.client.transport import FileBody
@@ -15,27 +16,55 @@ if TYPE_CHECKING:
 
     Event = dict[str, Any]
     Show = Callable[[Event], None]
+    Keep = Callable[[int, Iterator[bytes]], None]
 
 EVENTS = ("Accept", "application/vnd.kist.events+jsonl")
-_FLAGS = (("no_cache", "nocache"), ("pull", "pull"), ("sbom", "sbom"), ("provenance", "provenance"))
+_CONTEXTS = ("contexts", "contexts")
+_FLAGS = (
+    ("no_cache", "nocache"),
+    ("pull", "pull"),
+    ("sbom", "sbom"),
+    ("provenance", "provenance"),
+    ("squash", "squash"),
+    ("reproducible", "reproducible"),
+    ("verify", "verify"),
+)
 TAR = ("Content-Type", "application/x-tar")
 
 
-def build(wire: "Wire", query: "list[tuple[str, str]]", archive: "Iterable[bytes] | FileBody", show: "Show") -> "Event":
+def build(
+    wire: "Wire",
+    query: "list[tuple[str, str]]",
+    archive: "Iterable[bytes] | FileBody",
+    show: "Show",
+    keep: "Keep | None" = None,
+) -> "Event":
     """Build a context; the event that ended it.
+
+    Args:
+        wire: the engine.
+        query: ``build_query`` and what commands have.
+        archive: of the context.
+        show: told of progress.
+        keep: takes the bytes of an output (``client/destinations.py``).
 
     Raises:
         KistError: the build's failure, as the class that it was in the engine.
     """
-    return _follow(wire, wire.request("POST", "/build", query, body=archive, headers=(TAR, EVENTS)), show)
+    return _follow(wire, wire.request("POST", "/build", query, body=archive, headers=(TAR, EVENTS)), show, keep)
 
 
 def build_directory(
-    wire: "Wire", query: "list[tuple[str, str]]", directory: str, archive: "Iterable[bytes]", show: "Show"
+    wire: "Wire",
+    query: "list[tuple[str, str]]",
+    directory: str,
+    archive: "Iterable[bytes]",
+    show: "Show",
+    keep: "Keep | None" = None,
 ) -> "Event":
     """Build a directory: where it stands when the engine is Kist's own on this machine, else as ``archive``."""
     if wire.endpoint.roots is None:
-        return build(wire, query, archive, show)
+        return build(wire, query, archive, show, keep)
     path = os.path.abspath(directory)
     status = os.stat(path)
     here = [("context", path), ("device", str(status.st_dev)), ("inode", str(status.st_ino))]
@@ -43,8 +72,8 @@ def build_directory(
         response = wire.request("POST", "/kist/build", [*query, *here], headers=(EVENTS,))
     except (Conflict, Forbidden):
         # The engine sees another directory at this path, or does not let us name one.
-        return build(wire, query, archive, show)
-    return _follow(wire, response, show)
+        return build(wire, query, archive, show, keep)
+    return _follow(wire, response, show, keep)
 
 
 def bootstrap(wire: "Wire", options: bytes, show: "Show") -> "Event":
@@ -57,9 +86,16 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
     """The query of a build's options, by the names of the fields of ``BuildOptions`` but ``steps``."""
     query = [("dockerfile", str(options["dockerfile"])), ("rm", "1"), ("version", "1")]
     query += [("t", tag) for tag in options["tags"]]
-    for name, parameter in (("build_args", "buildargs"), ("labels", "labels")):
-        if options[name]:
+    for name, parameter in (
+        ("build_args", "buildargs"),
+        ("labels", "labels"),
+        ("annotations", "annotations"),
+        _CONTEXTS,
+    ):
+        if options.get(name):
             query.append((parameter, dumps(options[name])))
+    if outputs := options.get("outputs"):
+        query.append(("outputs", dumps([{"Type": each.type, "Attrs": each.attributes} for each in outputs])))
     if options["target"]:
         query.append(("target", str(options["target"])))
     query += [("allow", name) for name in options.get("allow", ())]
@@ -74,15 +110,45 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
     return query
 
 
-def _follow(wire: "Wire", response: "Any", show: "Show") -> "Event":
-    for event in wire.lines(response):
+def _follow(wire: "Wire", response: "Any", show: "Show", keep: "Keep | None" = None) -> "Event":
+    events = wire.lines(response)
+    for event in events:
+        if event["type"] == "output-data":
+            if keep is None:
+                raise Unavailable("the engine sends what nobody has asked for", hint="use a newer kist on this side")
+            keep(event["output"], _pieces(event, events))
+            continue
+        if (done := _passed(event, show)) is not None:
+            return done
+    raise _gone()
+
+
+def _passed(event: "Event", show: "Show") -> "Event | None":
+    """Show an event; it comes back where it is the last one of a success, and a failure is raised."""
+    if event["type"] == "failed":
+        raise _failure(event)
+    show(event)
+    return event if event["type"] == "finished" else None
+
+
+def _pieces(event: "Event", events: "Iterator[Event]") -> "Iterator[bytes]":
+    """The bytes of one output, from its first event on."""
+    while True:
         if event["type"] == "failed":
             raise _failure(event)
-        show(event)
-        if event["type"] == "finished":
-            finished: Event = event
-            return finished
-    raise Unavailable("the engine went away before it was done", hint="see engine.log in the run directory")
+        if event["type"] == "output-data":
+            if data := a2b_base64(event["data"]):
+                yield data
+            if event.get("last"):
+                return
+        try:
+            event = next(events)
+        except StopIteration:
+            raise _gone() from None
+
+
+def _gone() -> Unavailable:
+    return Unavailable("the engine went away before it was done", hint="see engine.log in the run directory")
 
 
 def _failure(event: "Event") -> KistError:

@@ -5,6 +5,7 @@ import socket
 from contextlib import suppress
 
 from kist.client.agents import KeyAgent, relay
+from kist.client.named_contexts import split
 from kist.client.packing import pack
 from kist.errors import InvalidInput, NotFound, Unavailable
 from kist.spec.provision import LARGEST_SECRET, SECRET_HEAD
@@ -155,7 +156,7 @@ class Offer:
 def offer_of(options: "BuildOptions", environment: "Mapping[str, str]") -> Offer:
     """What a build's options give."""
     secrets = {secret.id: (secret.source, secret.env) for secret in options.secrets}
-    return Offer(environment, secrets, {agent.id: agent.paths for agent in options.ssh})
+    return Offer(environment, secrets, {agent.id: agent.paths for agent in options.ssh}, split(options.contexts)[1])
 
 
 def is_socket(path: str) -> bool:

@@ -1,10 +1,13 @@
-"""Files that appear under their name when they are whole."""
+"""Files that appear under their name when they are whole, and writing that is."""
 
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
+
+
+_STREAMS = {1: "standard output", 2: "standard error"}
 
 
 class PartFile:
@@ -31,3 +34,19 @@ class PartFile:
             os.replace(self._part, self._path)
         else:
             os.unlink(self._part)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything, however often the descriptor takes only a part.
+
+    Raises:
+        OSError: it takes no more; the descriptor is named.
+    """
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, _STREAMS.get(fd, f"descriptor {fd}")) from None

@@ -5,6 +5,7 @@ Nothing is reached through a symbolic link: each component of a member's path is
 """
 
 import os
+import shutil
 import stat
 import tarfile
 
@@ -51,15 +52,20 @@ class Stream:
             self.size += len(piece)
 
 
-def unpack(source: Stream, directory: str, name: str, *, archive: bool, warn: "Callable[[str], None]") -> None:
+def unpack(
+    source: Stream, directory: str, name: str, *, archive: bool, warn: "Callable[[str], None]", replaces: bool = False
+) -> None:
     """Unpack a tar below a local directory.
 
     Args:
         source: the tar; all its members lie below one root.
         directory: exists; links in its own path are followed.
-        name: what the root is called here; ``.`` puts what is in it right into ``directory``.
+        name: what the root is called here; ``.`` puts what is in it right into ``directory``; empty where the members
+            have no root in common, and are put there as they are called.
         archive: keep owners, set-id bits and device nodes, for who trusts the container and has the right to.
         warn: told of what is left out.
+        replaces: whether what is there may be replaced by something of another kind: a directory by a file, a file or a
+            link by a directory.
 
     Raises:
         InvalidInput: the archive is damaged, or a member would lead out of the directory.
@@ -69,7 +75,7 @@ def unpack(source: Stream, directory: str, name: str, *, archive: bool, warn: "C
     root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with tarfile.open(fileobj=source, mode="r|") as opened:  # type: ignore[call-overload]
-            unpacker = _Unpacker(root, name, archive=archive, warn=warn)
+            unpacker = _Unpacker(root, name, archive=archive, warn=warn, replaces=replaces)
             for member in opened:
                 unpacker.add(member, opened)
             unpacker.finish()
@@ -81,7 +87,8 @@ def unpack(source: Stream, directory: str, name: str, *, archive: bool, warn: "C
 
 
 class _Unpacker:
-    def __init__(self, root: int, name: str, *, archive: bool, warn: "Callable[[str], None]") -> None:
+    def __init__(self, root: int, name: str, *, archive: bool, warn: "Callable[[str], None]", replaces: bool) -> None:
+        self._replaces = replaces
         self._root = root
         self._name = name
         self._archive = archive
@@ -121,8 +128,10 @@ class _Unpacker:
             )
         if len(words) > _DEEPEST:
             raise InvalidInput(f"{name[:60]!r}… is nested deeper than {_DEEPEST} directories")
-        below = [word for word in (words[1:] if words else ()) if word != "."]
-        return tuple(below) if self._name == "." else (self._name, *below)
+        if self._name:
+            words = words[1:]
+        below = [word for word in words if word != "."]
+        return tuple(below) if self._name in {"", "."} else (self._name, *below)
 
     def _enter(self, parts: "tuple[str, ...]") -> int:
         """A new descriptor of the directory at ``parts``, made where it is missing."""
@@ -154,7 +163,10 @@ class _Unpacker:
             os.mkdir(parts[-1], 0o700, dir_fd=parent)
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(parts[-1], dir_fd=parent).st_mode):
-                raise Conflict(f"cannot overwrite non-directory {'/'.join(parts)!r} with directory") from None
+                if not self._replaces:
+                    raise Conflict(f"cannot overwrite non-directory {'/'.join(parts)!r} with directory") from None
+                os.unlink(parts[-1], dir_fd=parent)
+                os.mkdir(parts[-1], 0o700, dir_fd=parent)
         self._directories[parts] = member
 
     def _wanted(self, member: tarfile.TarInfo) -> bool:
@@ -168,9 +180,12 @@ class _Unpacker:
             status = os.lstat(name, dir_fd=parent)
         except FileNotFoundError:
             return
-        if stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISDIR(status.st_mode):
+            os.unlink(name, dir_fd=parent)
+        elif self._replaces:
+            shutil.rmtree(name, dir_fd=parent)
+        else:
             raise Conflict(f"cannot overwrite directory {name!r} with non-directory {member.name!r}")
-        os.unlink(name, dir_fd=parent)
 
     def _other(self, parent: int, parts: "tuple[str, ...]", member: tarfile.TarInfo, opened: tarfile.TarFile) -> None:
         name = parts[-1]

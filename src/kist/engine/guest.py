@@ -398,8 +398,8 @@ class GuestImages(Images):
         for option in () if is_build else ("mirror", "keyring"):
             if getattr(options, option):
                 raise self._guest.rights.refuse(f"--{option}", "the engine fetches from the machine's own mirrors")
-        for tag in options.tags if isinstance(options, BuildOptions) else ():  # before its steps have run for nothing
-            self._records.check_name(str(Reference.parse(tag)), self._owner)
+        for name in options.references if isinstance(options, BuildOptions) else ():
+            self._records.check_name(name, self._owner)  # before its steps have run for nothing
 
     def check_own(self, image: Image) -> None:
         """Refuse to have something attached to what others made, or taken from it."""

@@ -7,8 +7,11 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO, Self, cast
 
+import msgspec
+
 from kist.engine.image_unpack import PackedLayer, unpack_layers, unpacked_size
 from kist.engine.images import Tell
+from kist.errors import NotFound
 from kist.image.archive import ArchivedImage, ArchivedReferrer, read_archive
 from kist.image.archive_writer import SavedImage, SavedReferrer, write_archive
 from kist.image.compression import plain
@@ -19,6 +22,7 @@ from kist.spec.artifact import EMPTY, Artifact
 from kist.spec.digest import Digest
 from kist.spec.image import parse_manifest
 from kist.spec.platform import Platform
+from kist.spec.reference import Reference
 from kist.spec.summary import Image, LoadedImage
 from kist.store import BlobWriter, Store
 
@@ -69,6 +73,21 @@ def load_archive(
     with store.writing(), ExitStack() as stack:
         archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host, wanted)
         return tuple(LoadedImage(_keep(store, image, owner, tell), image.references) for image in archived)
+
+
+def load_one(store: Store, stream: BinaryIO, host: Platform, owner: int, which: str, what: str) -> Image:
+    """Keep one image of an archive, without a name (``Images.load_one``)."""
+    with store.writing(), ExitStack() as stack:
+        archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host)
+        if which.startswith("@"):
+            fitting = [image for image in archived if f"@{Digest.of(image.manifest_data)}" == which]
+        else:
+            tagged = [i for i in archived if which in {Reference.parse(name).tag for name in i.references}]
+            fitting = tagged or ([*archived] if len(archived) == 1 and which in {"", "latest"} else [])
+        if not fitting:
+            there = ", ".join(name for image in archived for name in image.references) or f"{len(archived)} images"
+            raise NotFound(f"{what} has no image {which or 'of its own'}", hint=f"it has {there}")
+        return _keep(store, msgspec.structs.replace(fitting[0], references=()), owner, None)
 
 
 def unpack_tree(store: Store, stream: BinaryIO, key: str) -> tuple[Digest, int, int]:

@@ -6,7 +6,8 @@ uses none of it.
 
 import os
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
@@ -15,20 +16,18 @@ from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
 from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
 from kist.kernel import faults
-from kist.spec import json
+from kist.kernel.trees import open_tree_of
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.digest import Digest, chain_id, chain_ids
 from kist.spec.image import (
-    OCI_CONFIG,
     OCI_LAYER,
-    OCI_MANIFEST,
     ContainerConfig,
     Descriptor,
     History,
     ImageConfig,
     Layer,
-    Manifest,
     RootFS,
+    documents,
     parse_manifest,
 )
 from kist.spec.owner import FIRST_SCOPE, whose
@@ -286,6 +285,22 @@ class Images:
             self._store.collect()  # layers that are compressed in another way now
         return loaded
 
+    def load_one(self, stream: BinaryIO, which: str, what: str) -> Image:
+        """Keep one image of an archive, without a name.
+
+        Args:
+            stream: the archive, compressed or not.
+            which: its tag, or ``@`` and the digest of its manifest; empty for the only one that is there.
+            what: the archive in messages.
+
+        Raises:
+            NotFound: it is not there.
+            InvalidInput, Corrupt, Unavailable: as ``load``.
+        """
+        from kist.engine.image_files import load_one  # noqa: PLC0415 - see the top of this file
+
+        return load_one(self._store, stream, self._host, self._owner, which, what)
+
     def save(self, names: Sequence[str | Image], target: BinaryIO, platform: Platform | None = None) -> None:
         """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names."""
         from kist.engine.image_files import save_images  # noqa: PLC0415 - see the top of this file
@@ -348,7 +363,9 @@ class Images:
             )
             return self.create(made, [Descriptor(OCI_LAYER, digest, size)], names, action="import")
 
-    def commit_snapshot(self, key: str, parent: Digest | None, *, mtime: int | None = None) -> Layer | None:
+    def commit_snapshot(
+        self, key: str, parent: Digest | None, *, mtime: int | None = None, exact: bool = False
+    ) -> Layer | None:
         """Make a layer of what an active snapshot changed, and commit it under its chain id.
 
         The layer is kept for an hour, and as long as an image or a cache entry speaks of it. The snapshot is kept as
@@ -358,6 +375,7 @@ class Images:
             key: of the active snapshot, which nobody uses any more.
             parent: the chain id that it stands on.
             mtime: files younger than this (seconds since the epoch) become this old, in the layer and in the snapshot.
+            exact: older ones become this young, too.
 
         Returns:
             None when nothing changed; the snapshot is removed then.
@@ -374,7 +392,7 @@ class Images:
                 snapshots.remove(key)
                 return None
             with self._store.blobs.writer() as writer:
-                diff(mounts, writer.write, mtime=mtime)
+                diff(mounts, writer.write, mtime=mtime, exact=exact)
                 digest, size = writer.commit()
             faults.point("build: wrote a layer's blob")
             layer = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(parent, digest))
@@ -382,12 +400,58 @@ class Images:
             commit_or_discard(self._store, key, digest, parent)
         return layer
 
+    def merge_layers(self, layers: Sequence[Layer], below: int, *, mtime: int | None = None) -> Layer | None:
+        """Make one layer of all but the lowest ``below``; None where they change nothing together.
+
+        What one layer brings and a later one takes away is in none. It is kept as ``commit_snapshot``'s is.
+
+        Args:
+            layers: from the lowest up; they are unpacked.
+            below: how many stay as they are.
+            mtime: files younger than this (seconds since the epoch) become this old in it.
+        """
+        from kist.image.diff import diff_trees  # noqa: PLC0415 - see the top of this file
+
+        base = tuple(layers[:below])
+        with self._store.writing(), ExitStack() as stack:
+            now = stack.enter_context(self.open_files(layers[-1].chain_id))
+            before = stack.enter_context(self.open_files(base[-1].chain_id)) if base else None
+            writer = stack.enter_context(self._store.blobs.writer())
+            if not diff_trees(now, before, writer.write, mtime=mtime):
+                return None
+            digest, size = writer.commit()
+            chain = chain_id(base[-1].chain_id if base else None, digest)
+            merged = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain)
+            self._records.lease([digest, chain])
+            self.has_layers((*base, merged))
+        return merged
+
+    @contextmanager
+    def open_files(self, chain: Digest) -> Iterator[int]:
+        """The root directory of the files of a stack of layers, for reading, for the time of the block."""
+        mounts = self._store.snapshots.mounts(chain)
+        tree = open_tree_of([(mount.type, mount.source, mount.options) for mount in mounts])
+        try:
+            root = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
+        finally:
+            os.close(tree)
+        try:
+            yield root
+        finally:
+            os.close(root)
+
     def discard_snapshot(self, key: str) -> None:
         """Remove an active snapshot; no complaint when it is gone."""
         discard(self._store, key)
 
     def create(
-        self, config: ImageConfig, layers: Sequence[Descriptor], references: Sequence[str], *, action: str = "create"
+        self,
+        config: ImageConfig,
+        layers: Sequence[Descriptor],
+        references: Sequence[str],
+        *,
+        action: str = "create",
+        annotations: Mapping[str, str] | None = None,
     ) -> Image:
         """Make an image of layers that are here (committed under the chain ids that ``config`` implies).
 
@@ -396,17 +460,15 @@ class Images:
             layers: the blobs, from the lowest up.
             references: names, taken from whatever images have them.
             action: what the event is called.
+            annotations: of the manifest.
         """
         from kist.engine.image_files import nanoseconds  # noqa: PLC0415 - see the top of this file
 
         names = tuple(sorted({str(Reference.parse(name)) for name in references}))
-        if len(layers) != len(config.rootfs.diff_ids):
-            raise InvalidInput(f"an image with {len(layers)} layers and {len(config.rootfs.diff_ids)} diff ids")
-        data = json.encode(config)
+        made = documents(config, layers, annotations)
         with self._store.writing():
-            identity = self._store.blobs.put(data)
-            described = Descriptor(OCI_CONFIG, identity, len(data))
-            manifest = self._store.blobs.put(json.encode(Manifest(2, OCI_MANIFEST, described, tuple(layers))))
+            identity = self._store.blobs.put(made.config)
+            manifest = self._store.blobs.put(made.manifest)
             faults.point("build: wrote the image's manifest")
             if (image := self._same(identity, manifest, names)) is None:
                 self._records.add_image(

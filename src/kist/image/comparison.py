@@ -59,6 +59,11 @@ def differences(filling: Filling) -> Iterator[Difference]:
         yield from _Comparison(filling.copied_at).inside(now, before, b"")
 
 
+def between(now: int, before: int) -> Iterator[Difference]:
+    """As ``differences``, of two open directories none of which began as the other's copy: files are compared."""
+    return _Comparison(0).inside(now, before, b"")
+
+
 @contextmanager
 def _opened(name: str | bytes, parent: int | None = None) -> Iterator[int]:
     directory = os.open(name, _DIRECTORY, dir_fd=parent)

@@ -7,12 +7,12 @@ overlayfs. Hard links stay hard links; sockets are left out, for they mean nothi
 import errno
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 from kist.errors import Unavailable, Unsupported, from_os_error
 from kist.image import tar
-from kist.image.comparison import differences
+from kist.image.comparison import Difference, between, differences
 from kist.image.filling import Filling, filling_of
 from kist.image.nodes import KINDS, entry_of, kept
 from kist.image.tar import shown
@@ -40,7 +40,12 @@ def is_unchanged(mounts: Sequence[Mount]) -> bool:
 
 
 def diff(
-    mounts: Sequence[Mount], write: Callable[[bytes], object], *, mtime: int | None = None, moving: bool = False
+    mounts: Sequence[Mount],
+    write: Callable[[bytes], object],
+    *,
+    mtime: int | None = None,
+    exact: bool = False,
+    moving: bool = False,
 ) -> None:
     """Write the tar of an active snapshot's changes.
 
@@ -49,6 +54,7 @@ def diff(
         write: takes the tar's bytes, in order.
         mtime: times later than this (seconds since the epoch) become this, in the tar and in the snapshot itself, so
             that both go on being the same.
+        exact: so do earlier ones.
         moving: somebody goes on writing to it: what is gone when its turn comes is left out.
 
     Raises:
@@ -60,7 +66,9 @@ def diff(
     try:
         root = os.open(filling.directory, _DIRECTORY)
         try:
-            walk = _Walk(TarWriter(write), filling.opaque if filling.lowers else None, mtime, moving=moving)
+            walk = _Walk(
+                TarWriter(write), filling.opaque if filling.lowers else None, mtime, moving=moving, exact=exact
+            )
             if not _root_is_plain(filling):
                 walk.root(root)
             if filling.copy_of:
@@ -74,11 +82,53 @@ def diff(
         raise from_os_error(error, "read the snapshot's changes") from error
 
 
+def diff_trees(now: int, before: int | None, write: Callable[[bytes], object], *, mtime: int | None = None) -> bool:
+    """Write the tar of what makes one tree of another, as ``diff`` does; nobody changes them meanwhile.
+
+    Args:
+        now: a descriptor of the tree's root.
+        before: of what it is to be laid over; None for an empty tree.
+        write: takes the tar's bytes, in order.
+        mtime: times later than this (seconds since the epoch) become this in the tar.
+
+    Returns:
+        Whether there is a difference at all.
+
+    Raises:
+        Unsupported: directories are nested too deep.
+    """
+    try:
+        walk = _Walk(TarWriter(write), None, mtime, moving=False, writes_times=False)
+        mine = os.fstat(now)
+        plain = (os.geteuid(), os.getegid(), stat.S_IFDIR | 0o755)
+        below = os.fstat(before) if before is not None else None
+        looked = plain if below is None else (below.st_uid, below.st_gid, below.st_mode)
+        differs = (mine.st_uid, mine.st_gid, mine.st_mode) != looked
+        if differs:
+            walk.root(now)
+        differs |= walk.trees(now, before)
+        walk.close()
+    except OSError as error:
+        raise from_os_error(error, "read the layers' files") from error
+    return differs
+
+
 class _Walk:
     """One pass over an upper directory. ``opaque`` is None where there is nothing below that could be hidden."""
 
-    def __init__(self, writer: TarWriter, opaque: str | None, mtime: int | None, *, moving: bool) -> None:
+    def __init__(
+        self,
+        writer: TarWriter,
+        opaque: str | None,
+        mtime: int | None,
+        *,
+        moving: bool,
+        exact: bool = False,
+        writes_times: bool = True,
+    ) -> None:
+        self._exact = exact
         self._writer = writer
+        self._writes_times = writes_times
         self._opaque = opaque
         self._clamp = None if mtime is None else mtime * 1_000_000_000
         self._moving = moving
@@ -114,7 +164,18 @@ class _Walk:
 
     def differences(self, filling: Filling) -> None:
         """Everything that is not as in the tree that this one began as a copy of."""
-        for found in differences(filling):
+        self._differences(differences(filling))
+
+    def trees(self, now: int, before: int | None) -> bool:
+        """Everything that is not as in another tree; whether there was something."""
+        if before is None:
+            self.directory(now, b"")
+            return bool(os.listdir(now))
+        return self._differences(between(now, before))
+
+    def _differences(self, found_all: Iterable[Difference]) -> bool:
+        found = None
+        for found in found_all:
             prefix = found.path[: -len(found.name)]
             if found.kind == "gone":
                 self._writer.file(prefix + PREFIX + found.name, b"")
@@ -130,6 +191,7 @@ class _Walk:
                         os.close(directory)
                 else:
                     self._member(found.parent, found.name, found.path, found.status)
+        return found is not None
 
     def close(self) -> None:
         """End the archive."""
@@ -200,10 +262,12 @@ class _Walk:
             self._set_time(status, lambda ns: os.utime(directory, ns=ns))
 
     def _time(self, status: os.stat_result) -> int:
-        return status.st_mtime_ns if self._clamp is None else min(status.st_mtime_ns, self._clamp)
+        if self._clamp is None:
+            return status.st_mtime_ns
+        return self._clamp if self._exact else min(status.st_mtime_ns, self._clamp)
 
     def _is_late(self, status: os.stat_result) -> bool:
-        return self._clamp is not None and status.st_mtime_ns > self._clamp
+        return self._writes_times and self._time(status) != status.st_mtime_ns
 
     def _set_time(self, status: os.stat_result, setter: Callable[[tuple[int, int]], None]) -> None:
         if self._clamp is not None:

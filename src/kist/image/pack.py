@@ -12,7 +12,7 @@ from contextlib import suppress
 from kist.errors import Unavailable, Unsupported
 from kist.image import tar
 from kist.image.nodes import KINDS, entry_of, kept
-from kist.image.tar import shown
+from kist.image.tar import Entry, shown
 from kist.image.tarwriter import TarWriter
 from kist.image.tree import DEEPEST
 from kist.kernel import copying, paths
@@ -38,6 +38,7 @@ class Packer:
         owners: what the tar says for a uid and gid on the disk.
         closed: device numbers of file systems whose mount points are written as empty directories.
         sparse: holes of files are left out (GNU's format 1.0, which not everybody reads).
+        mtime: the time of all files, in nanoseconds since the epoch; by default each has its own.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Packer:
         owners: Owners = same_owners,
         closed: frozenset[int] = frozenset(),
         sparse: bool = False,
+        mtime: int | None = None,
     ) -> None:
         self._sparse = sparse
+        self._mtime = mtime
         self._writer = TarWriter(write)
         self._owners = owners
         self._closed = closed
@@ -77,7 +80,7 @@ class Packer:
     def directory(self, directory: int, path: bytes) -> None:
         """Write an open directory as ``path`` (with its slash), and everything in it."""
         status = os.fstat(directory)
-        entry = entry_of(path, tar.DIRECTORY, status, owner=self._owner(status), xattrs=_xattrs(directory))
+        entry = self._described(path, tar.DIRECTORY, status, xattrs=_xattrs(directory))
         self._writer.add(entry)
         self.contents(directory, path)
 
@@ -96,17 +99,17 @@ class Packer:
         if status.st_nlink > 1:
             first = self._links.setdefault((status.st_dev, status.st_ino), path)
             if first is not path:
-                self._writer.add(entry_of(path, tar.HARD_LINK, status, owner=self._owner(status), link=first))
+                self._writer.add(self._described(path, tar.HARD_LINK, status, link=first))
                 return
         if kind is tar.REGULAR:
             self._file(held, path, status)
             return
         link = os.readlink(b"", dir_fd=held) if kind is tar.SYMBOLIC_LINK else b""
-        self._writer.add(entry_of(path, kind, status, owner=self._owner(status), link=link))
+        self._writer.add(self._described(path, kind, status, link=link))
 
     def _directory(self, held: int, path: bytes, status: os.stat_result, *, entered: bool) -> None:
         if entered and status.st_dev in self._closed:
-            self._writer.add(entry_of(path, tar.DIRECTORY, status, owner=self._owner(status)))
+            self._writer.add(self._described(path, tar.DIRECTORY, status))
             return
         if path.count(b"/") > DEEPEST:
             raise Unsupported(f"{shown(path[:60])}… is nested deeper than {DEEPEST} directories")
@@ -119,7 +122,7 @@ class Packer:
     def _file(self, held: int, path: bytes, status: os.stat_result) -> None:
         file = paths.reopen(held, os.O_RDONLY)
         try:
-            entry = entry_of(path, tar.REGULAR, status, owner=self._owner(status), xattrs=_xattrs(file))
+            entry = self._described(path, tar.REGULAR, status, xattrs=_xattrs(file))
             segments = [(0, status.st_size)]
             if self._sparse and status.st_blocks * _BLOCK < status.st_size:
                 segments = copying.segments(file, status.st_size)
@@ -144,6 +147,18 @@ class Packer:
                 )
             self._writer.data(data)
             left -= len(data)
+
+    def _described(
+        self,
+        path: bytes,
+        kind: bytes,
+        status: os.stat_result,
+        *,
+        link: bytes = b"",
+        xattrs: dict[str, bytes] | None = None,
+    ) -> Entry:
+        owner = self._owner(status)
+        return entry_of(path, kind, status, owner=owner, mtime=self._mtime, link=link, xattrs=xattrs)
 
     def _owner(self, status: os.stat_result) -> tuple[int, int]:
         return self._owners(status.st_uid, status.st_gid)

@@ -6,6 +6,8 @@ import msgspec
 
 from kist.errors import InvalidInput
 from kist.spec.container import NetworkMode
+from kist.spec.outputs import IMAGE, SENT, parse_output
+from kist.spec.reference import Reference
 from kist.spec.resources import Resources
 
 
@@ -75,6 +77,40 @@ class SshAgent(msgspec.Struct, frozen=True, omit_defaults=True):
     paths: tuple[str, ...] = ()
 
 
+class BuildOutput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a build's result goes.
+
+    Attributes:
+        type: ``local`` (its files, into a directory), ``tar`` (of its files), ``oci`` or ``docker`` (an archive of the
+            image; with ``tar=false`` an OCI layout's directory), ``image`` (kept by the engine), ``cacheonly``
+            (nowhere).
+        dest: a path on the caller's side, ``-`` for standard output; the engine is not told.
+        attributes: ``name``: references of the image in place of the build's tags, with commas between them; ``tar``.
+    """
+
+    type: str
+    dest: str = ""
+    attributes: dict[str, str] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> "BuildOutput":
+        """One value of ``-o``: ``DIRECTORY``, ``-``, ``type=oci,dest=image.tar``.
+
+        Raises:
+            InvalidInput: it is none; says what is.
+        """
+        try:
+            found = parse_output(text)
+        except ValueError as error:
+            raise InvalidInput(f"invalid output: {error}") from None
+        return cls(found.type, found.dest, found.attributes)
+
+    @property
+    def sends_data(self) -> bool:
+        """Whether bytes go to the caller."""
+        return self.type in SENT
+
+
 class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """Options of a build.
 
@@ -100,6 +136,15 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
             leaves it alone. Whoever has the directory writes the file.
         sbom: attach a bill of materials to the image.
         provenance: attach what the image was made of, and how.
+        contexts: by the name that FROM and ``--from`` use in place of an image or a stage: a directory of the caller's,
+            ``docker-image://IMAGE``, ``oci-layout://DIRECTORY[:TAG]``, or a URL of an archive or a Git repository.
+        outputs: where the result goes; none is an image that the engine keeps.
+        annotations: of the image's manifest.
+        reproducible: nothing of the moment and the machine is in the result, which takes the build argument
+            SOURCE_DATE_EPOCH (seconds since 1970, by default 1980-01-01) for its time; with the argument, so it is too.
+        verify: build twice, the second time without the cache; what is not the same in both is told by ``Verified``,
+            and ends the build. It is ``reproducible`` then.
+        squash: one layer above those of the base image, in place of one for each step.
     """
 
     dockerfile: str = "Dockerfile"
@@ -120,6 +165,28 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     lock: LockUse = "none"
     sbom: bool = False
     provenance: bool = False
+    contexts: dict[str, str] = {}
+    outputs: tuple[BuildOutput, ...] = ()
+    annotations: dict[str, str] = {}
+    squash: bool = False
+    reproducible: bool = False
+    verify: bool = False
+
+    def names_of(self, output: BuildOutput) -> tuple[str, ...]:
+        """The full names of the image in an output: its own, else the build's tags.
+
+        Raises:
+            InvalidInput: one of them is no reference.
+        """
+        own = output.attributes.get("name", "")
+        return tuple(dict.fromkeys(str(Reference.parse(name)) for name in (own.split(",") if own else self.tags)))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The full names that the kept image gets; none where it is not kept."""
+        kept = self.outputs or (BuildOutput(IMAGE),)
+        names = (name for output in kept if output.type == IMAGE for name in self.names_of(output))
+        return tuple(dict.fromkeys(names))
 
 
 class BootstrapOptions(msgspec.Struct, frozen=True, omit_defaults=True):

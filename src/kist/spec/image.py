@@ -1,5 +1,6 @@
 """OCI image values: descriptor, manifest, index, config (OCI image specification 1.1, with Docker's config fields)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -156,6 +157,39 @@ class Layer(msgspec.Struct, frozen=True):
     descriptor: Descriptor
     diff_id: Digest
     chain_id: Digest
+
+
+class Documents(msgspec.Struct, frozen=True):
+    """The two JSON documents of an image; the digest of ``config`` is its id."""
+
+    config: bytes
+    manifest: bytes
+
+    @property
+    def id(self) -> Digest:
+        """The image's."""
+        return Digest.of(self.config)
+
+    @property
+    def described(self) -> Descriptor:
+        """What the manifest is."""
+        return Descriptor(OCI_MANIFEST, Digest.of(self.manifest), len(self.manifest))
+
+
+def documents(
+    config: ImageConfig, layers: Sequence[Descriptor], annotations: Mapping[str, str] | None = None
+) -> Documents:
+    """The documents of an image of these layers.
+
+    Raises:
+        InvalidInput: there are more or less layers than diff ids.
+    """
+    if len(layers) != len(config.rootfs.diff_ids):
+        raise InvalidInput(f"an image with {len(layers)} layers and {len(config.rootfs.diff_ids)} diff ids")
+    data = json.encode(config)
+    described = Descriptor(OCI_CONFIG, Digest.of(data), len(data))
+    notes = dict(sorted((annotations or {}).items()))
+    return Documents(data, json.encode(Manifest(2, OCI_MANIFEST, described, tuple(layers), notes)))
 
 
 def parse_manifest(data: bytes, *, what: str = "image manifest") -> Manifest:

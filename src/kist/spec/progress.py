@@ -7,6 +7,9 @@ order; steps begin and end in another one.
 
 import msgspec
 
+from kist.spec.image import Descriptor
+from kist.spec.summary import Image
+
 
 class StepStarted(msgspec.Struct, frozen=True, tag="step-started"):
     """A step begins; ``number`` of ``total`` (0 where the total is unknown)."""
@@ -87,11 +90,64 @@ class LockRenewed(msgspec.Struct, frozen=True, tag="lock-renewed"):
     text: str
 
 
+class OutputData(msgspec.Struct, frozen=True, tag="output-data"):
+    """A piece of what an output consists of; the pieces of one come one after the other.
+
+    Attributes:
+        output: its number among the build's outputs, from 0.
+        data: in JSON, in base 64.
+        last: it ends here.
+    """
+
+    output: int
+    data: bytes
+    last: bool = False
+
+
+class FileDiffers(msgspec.Struct, frozen=True):
+    """A file that is not the same in two builds.
+
+    Attributes:
+        path: from the root, without a slash at its beginning; of a file that is gone with ``.wh.`` before its name.
+        where: ``first`` or ``again`` where only one of the builds has it, else ``both``.
+        how: a sentence for each thing that differs; where it is the content, two lines follow with what is there.
+    """
+
+    path: str
+    where: str
+    how: tuple[str, ...] = ()
+
+
+class StepDiffers(msgspec.Struct, frozen=True):
+    """A step whose layer is not the same in two builds: where it is in the Dockerfile, its files, how many more."""
+
+    title: str
+    place: str
+    files: tuple[FileDiffers, ...]
+    more: int = 0
+
+
+class Verified(msgspec.Struct, frozen=True, tag="verified"):
+    """The build was made twice: of how many layers, and the steps whose layers differ."""
+
+    layers: int
+    differing: tuple[StepDiffers, ...] = ()
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The last event of a success: the image's id, and the names that it has got."""
+    """The last event of a success.
+
+    Attributes:
+        image_id: the digest of the image's config; empty where no output is an image.
+        references: the names that it has got.
+        manifest: what its manifest is.
+        image: as it would be, where it is not kept.
+    """
 
     image_id: str
     references: tuple[str, ...] = ()
+    manifest: Descriptor | None = None
+    image: Image | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -112,6 +168,8 @@ Event = (
     | CacheKept
     | Warned
     | LockRenewed
+    | OutputData
+    | Verified
     | Finished
     | Failed
 )

@@ -14,25 +14,25 @@ from kist.api.http import StreamResponse
 from kist.api.jobs import Emit, Listener, Work, Write, stream_job
 from kist.api.routing import Route
 from kist.engine.stop import Stop
-from kist.errors import Conflict, Forbidden, InvalidInput
+from kist.errors import Conflict, Forbidden, InvalidInput, Unsupported
 from kist.spec.build import BuildOptions
 from kist.spec.docker.build_stream import BuildStream
 from kist.spec.docker.builds import read_build
+from kist.spec.docker.progress import EVENTS_TYPE
 from kist.spec.docker.registries import check_registry_config
 from kist.spec.progress import Event, Failed, Finished
 from kist.spec.provision import NOTHING, Provision
-from kist.spec.reference import Reference
 
 if TYPE_CHECKING:
+    from kist.build import Built
     from kist.engine import Engine
-    from kist.spec.summary import Image
 
 _MOST_HELD = 1000
 
 
 async def build(call: Call) -> StreamResponse:
     """Build an image from a context that comes as a tar archive, compressed or not, or that ``remote`` names."""
-    options = read_build(call.text, call.values)
+    options = _read(call)
     check_registry_config(call.request.headers.get("X-Registry-Config", ""))
 
     remote = call.text("remote")
@@ -55,6 +55,18 @@ def _while_given(emit: Emit, given: Provision) -> Emit:
         emit(event)
 
     return emit if given is NOTHING else tell
+
+
+def _read(call: Call) -> BuildOptions:
+    """The options; what is sent to the caller has a place only among Kist's own events."""
+    options = read_build(call.text, call.values)
+    sent = [output.type for output in options.outputs if output.sends_data]
+    if sent and EVENTS_TYPE not in call.request.headers.get("Accept", ""):
+        raise Unsupported(
+            f"the output {sent[0]!r} of a build is not supported in Docker's stream",
+            hint="the image is kept here; kist save writes it to a file, and kist build -o sends it",
+        )
+    return options
 
 
 async def _told(call: Call, work: Work) -> StreamResponse:
@@ -84,7 +96,7 @@ async def build_here(call: Call) -> StreamResponse:
     caller's stat(2) tells of it. A caller who sees another directory there (from inside a container, say) gets a 409
     and sends the context instead.
     """
-    options = read_build(call.text, call.values)
+    options = _read(call)
     directory = await call.run(_same_directory, call)
     given = call.api.build_sessions.provision(call.uid, call.text("session"))
 
@@ -109,29 +121,29 @@ def _same_directory(call: Call) -> str:
 
 
 def _build_here(engine: "Engine", directory: str, options: BuildOptions, emit: Emit, given: Provision) -> Finished:
-    from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
+    from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
 
-    image = run_build(engine, directory, options, emit, given)
-    return _finished(image, options)
+    built = carry_out(engine, directory, options, emit, given)
+    return _finished(built, options)
 
 
 def _build(engine: "Engine", options: BuildOptions, emit: Emit, given: Provision, body: BinaryIO) -> Finished:
     """Runs in a thread from the first byte of the context to the image, so that its directory has one owner."""
-    from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
+    from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
     from kist.build.upload import receive_context  # noqa: PLC0415 - see above
 
     engine.catalogue.check(options)
     with engine.store.temporary() as directory:
         receive_context(body, directory)
-        image = run_build(engine, directory, options, emit, given)
-    return _finished(image, options)
+        built = carry_out(engine, directory, options, emit, given)
+    return _finished(built, options)
 
 
 def _build_remote(
     engine: "Engine", url: str, options: BuildOptions, emit: Emit, given: Provision, stop: Stop
 ) -> Finished:
     """The same of a context that the engine fetches."""
-    from kist.build import build as run_build  # noqa: PLC0415 - a build's modules are loaded by the first build
+    from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
     from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
 
     engine.catalogue.check(options)
@@ -140,13 +152,16 @@ def _build_remote(
     with engine.store.temporary() as directory:
         keep = options.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in {"1", "true"}
         context, dockerfile = fetch(url, directory, options.dockerfile, stop, keep_git_dir=keep)
-        image = run_build(engine, context, structs.replace(options, dockerfile=dockerfile), emit, given)
-    return _finished(image, options)
+        built = carry_out(engine, context, structs.replace(options, dockerfile=dockerfile), emit, given)
+    return _finished(built, options)
 
 
-def _finished(image: "Image", options: BuildOptions) -> Finished:
+def _finished(built: "Built", options: BuildOptions) -> Finished:
     """The end of a build: the names that it has given. Others that the image had before are no news of this one."""
-    return Finished(str(image.id), tuple(dict.fromkeys(str(Reference.parse(tag)) for tag in options.tags)))
+    image = built.image
+    if built.kept:
+        return Finished(str(image.id), options.references, built.manifest)
+    return Finished("", (), built.manifest, image)
 
 
 class _Quiet:
@@ -158,7 +173,7 @@ class _Quiet:
 
     def __call__(self, event: Event) -> list[dict[str, Any]]:
         if isinstance(event, Finished):
-            return [{"stream": f"{event.image_id}\n"}]
+            return [{"stream": f"{event.image_id}\n"}] if event.image_id else []
         self._last.extend(self._stream(event))
         return list(self._last) if isinstance(event, Failed) else []
 

@@ -5,9 +5,11 @@ import time
 
 from kist.cli import build_given, build_options, values
 from kist.cli.build_options import step_query
+from kist.cli.build_result import parse_annotation, tell
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.progress import KINDS
 from kist.errors import InvalidInput, NotFound, StepFailed, Unsupported
+from kist.spec.outputs import parse_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
     from kist.cli.context import Context
     from kist.cli.debug_shell import DebugShell
     from kist.cli.option import Arguments
-    from kist.client.jobs import Event, Show
+    from kist.client.jobs import Event, Keep, Show
     from kist.spec.build_cache import Caches
 
 _LOCK_USES = (("locked", "locked"), ("update_lock", "update"), ("no_lock", "none"))
 _LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
+_EPOCH = "SOURCE_DATE_EPOCH"  # of the environment too, as with Docker
 
 
 # How an error of the engine's calls this command, which knows its own words.
@@ -42,17 +45,19 @@ def _build(
     context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]", shell: "DebugShell | None"
 ) -> int:
     from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
+    from kist.client.destinations import Destinations  # noqa: PLC0415 - the same
     from kist.client.lockfile import LockKeeper  # noqa: PLC0415 - the same
     from kist.client.packing import pack  # noqa: PLC0415 - the same
     from kist.client.upload import body_of  # noqa: PLC0415 - the same
 
     source, wire = arguments.operands[0], context.wire
+    keep = Destinations(arguments.all("output"), context.warn).keep
     if arguments.text("file") == "-":
-        return _with_piped(context, arguments, session, shell)
+        return _with_piped(context, arguments, session, keep, shell)
     if _is_remote(source):
         query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), *_lock(arguments, "none")]
         query += [("remote", source), *session]
-        return make(context, arguments, lambda show: jobs.build(wire, query, (), show), shell)
+        return make(context, arguments, lambda show: jobs.build(wire, query, (), show, keep), shell)
     if source == "-":
         if os.isatty(0):
             raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
@@ -61,14 +66,14 @@ def _build(
             *_lock(arguments, "none"),
             *session,
         ]
-        return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show), shell)
+        return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show, keep), shell)
     dockerfile = dockerfile_in(source, arguments.text("file"))
     archive, query = pack(source, dockerfile), [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
     quiet = arguments.flag("quiet")
 
     def work(show: "Show") -> "Event":
         keeper = LockKeeper(source, dockerfile, show, lambda text: None if quiet else context.note(text))
-        return jobs.build_directory(wire, query, source, archive, keeper)
+        return jobs.build_directory(wire, query, source, archive, keeper, keep)
 
     return make(context, arguments, work, shell)
 
@@ -90,7 +95,11 @@ def _lock(arguments: "Arguments", usual: str = "auto") -> "list[tuple[str, str]]
 
 
 def _with_piped(
-    context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]", shell: "DebugShell | None"
+    context: "Context",
+    arguments: "Arguments",
+    session: "list[tuple[str, str]]",
+    keep: "Keep",
+    shell: "DebugShell | None",
 ) -> int:
     """Build a directory by a Dockerfile that comes on standard input."""
     from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
@@ -110,7 +119,7 @@ def _with_piped(
     query = [*_query(context, arguments, PIPED), *_lock(arguments, "none"), *session]
 
     def work(show: "Show") -> "Event":
-        return jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show)
+        return jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show, keep)
 
     return make(context, arguments, work, shell)
 
@@ -139,41 +148,22 @@ def _caches(arguments: "Arguments") -> "Caches":
 def make(
     context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]", shell: "DebugShell | None" = None
 ) -> int:
-    """Do ``work`` under a progress view; then the id (with ``-q`` on standard output), the names and the time."""
+    """Do ``work`` under a progress view; then tell what came of it."""
     from kist.cli.progress import reporter  # noqa: PLC0415 - --help needs none of it
 
-    quiet = arguments.flag("quiet")
+    kind = arguments.text("progress") or context.environment.get("BUILDKIT_PROGRESS", "")
+    quiet = arguments.flag("quiet") or kind == "quiet"
     began = time.monotonic()
     if arguments.all("cache_from") or arguments.all("cache_to"):
         from kist.client.build_caches import around  # noqa: PLC0415 - for who asks for it
 
         work = around(context.wire, _caches(arguments), work)
-    kind = "plain" if shell is not None else arguments.get("progress", "auto")  # a view that moves hides a shell
-    with reporter(context, "quiet" if quiet else kind) as show:
+    if shell is not None:
+        kind = "plain"  # a view that moves hides a shell
+    with reporter(context, "quiet" if quiet else kind if kind in KINDS else "auto") as show:
         finished = work(show if shell is None else shell.beside(show))
-    if path := arguments.text("iidfile"):
-        _write_id(path, finished["image_id"])
-    if quiet:
-        context.say(finished["image_id"])
-        return 0
-    names = ", ".join(familiar(name) for name in finished["references"]) or "no new name"
-    took = time.monotonic() - began
-    bold, off = ("\x1b[1m", "\x1b[0m") if context.colour(2) else ("", "")
-    context.note(f"{bold}{finished['image_id'].partition(':')[2][:12]}{off}  {names}  {took:.1f}s")
+    tell(context, arguments, finished, time.monotonic() - began, quiet=quiet)
     return 0
-
-
-def _write_id(path: str, identity: str) -> None:
-    try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(identity)
-    except OSError as error:
-        raise InvalidInput(f"the image's id cannot be written to {path!r}: {error.strerror}", hint=identity) from None
-
-
-def familiar(name: str) -> str:
-    """A full reference as people write it: ``debian:12``."""
-    return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
 
 
 def _query(context: "Context", arguments: "Arguments", dockerfile: str) -> "list[tuple[str, str]]":
@@ -192,6 +182,11 @@ def _query(context: "Context", arguments: "Arguments", dockerfile: str) -> "list
         "sbom": arguments.flag("sbom"),
         "provenance": arguments.flag("provenance"),
         "allow": arguments.all("allow"),
+        "outputs": arguments.all("output"),
+        "annotations": dict(arguments.all("annotation")),
+        "squash": arguments.flag("squash"),
+        "reproducible": arguments.flag("reproducible"),
+        "verify": arguments.flag("verify"),
     }
     if arguments.all("cache_from") or arguments.all("cache_to"):
         caches = _caches(arguments)
@@ -206,6 +201,8 @@ def build_args(given: "list[str]", environment: "Mapping[str, str]") -> "dict[st
         name, equals, value = text.partition("=")
         if equals or name in environment:
             found[name] = value if equals else environment[name]
+    if _EPOCH in environment:
+        found.setdefault(_EPOCH, environment[_EPOCH])
     return found
 
 
@@ -238,7 +235,7 @@ def _check_directory(context: str) -> None:
 QUIET = Option("-q --quiet", "Say nothing but the image's id, on standard output")
 PROGRESS = Option(
     "--progress",
-    "How to show progress: auto, plain or tty (default: auto)",
+    "How to show progress: auto, plain, tty, rawjson or quiet (default: auto)",
     "KIND",
     parse=values.choice(*KINDS),
 )
@@ -263,6 +260,13 @@ COMMAND = Command(
         Option("--locked", "Fail where something is not as in kist.lock"),
         Option("--update-lock", "Write kist.lock anew, with the images and packages of now"),
         Option("--no-lock", "Neither read nor write kist.lock"),
+        Option("--annotation", "Annotation of the image's manifest", "KEY=VALUE", kind=REPEAT, parse=parse_annotation),
+        Option("-o --output", "Where the result goes: a directory, - for a tar, or type=local|tar|oci|docker|image,…",
+               "OUTPUT", kind=REPEAT, parse=parse_output),
+        Option("--metadata-file", "Write what came of the build to this file, in JSON", "FILE"),
+        Option("--reproducible", "Let no time and no trace of this machine into the result (see SOURCE_DATE_EPOCH)"),
+        Option("--verify", "Build twice, and tell which file of which step differs; includes --reproducible"),
+        Option("--squash", "Make one layer of all that the build adds to its base"),
         QUIET,
         PROGRESS,
         *build_given.OPTIONS,
@@ -277,5 +281,7 @@ COMMAND = Command(
         "kist build -t plotter .",
         "kist build -f docker/Dockerfile.test --target test .",
         "sed s/12/13/ Dockerfile | kist build -t plotter:13 -f - .",
+        "kist build -o out .",
+        "kist build -o type=oci,dest=plotter.tar -t plotter .",
     ),
 )  # fmt: skip

@@ -5,10 +5,10 @@ import stat
 import sys
 
 from kist.cli.common import container_path
-from kist.cli.context import write_all
 from kist.cli.option import Command, Option
 from kist.cli.units import size
 from kist.client.cp_rules import Source, Target, is_contents, join_link, place, split, split_word
+from kist.client.part import write_all
 from kist.client.upload import body_of
 from kist.errors import InvalidInput, KistError, NotFound
 

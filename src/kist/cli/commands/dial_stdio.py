@@ -3,8 +3,8 @@
 import _thread
 import os
 
-from kist.cli.context import write_all
 from kist.cli.option import Command
+from kist.client.part import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

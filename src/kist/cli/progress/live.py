@@ -11,6 +11,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from kist.cli.progress.reproduction import coloured
 from kist.cli.progress.steps import Step, Steps, seconds
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class LiveProgress:
             self._finished(event)
         elif kind == "warned":
             self._console.print(Text.assemble(("warning: ", "yellow"), event["text"]))
+        elif kind == "verified":
+            for line in coloured(event):
+                self._console.print(Text.from_ansi(line), soft_wrap=True)
         elif kind in {"step-output", "step-progress"} and (step := self._steps.get(event)):
             if kind == "step-output":
                 step.print(event)

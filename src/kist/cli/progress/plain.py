@@ -2,6 +2,7 @@
 
 import time
 
+from kist.cli.progress.reproduction import show_verdict
 from kist.cli.progress.steps import Step, Steps, seconds
 
 TYPE_CHECKING = False
@@ -38,6 +39,8 @@ class PlainProgress:
             self._finished(event)
         elif kind == "warned":
             self._context.warn(event["text"])
+        elif kind == "verified":
+            show_verdict(self._context, event)
         elif kind in {"step-output", "step-progress"} and (found := self._steps.get(event)):
             self._advanced(found, event)
 

@@ -2,6 +2,7 @@
 
 import time
 
+from kist.cli.progress.reproduction import show_verdict
 from kist.cli.progress.steps import Steps
 
 TYPE_CHECKING = False
@@ -41,3 +42,5 @@ class QuietProgress:
                     self._context.note(line)
         elif kind == "warned":
             self._context.warn(event["text"])
+        elif kind == "verified" and event["differing"]:
+            show_verdict(self._context, event)

@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from kist.errors import InvalidInput, Unsupported
 from kist.spec import build_cache
-from kist.spec.build import BuildOptions, StepOptions, lock_use
+from kist.spec.build import BuildOptions, BuildOutput, StepOptions, lock_use
 from kist.spec.docker.resources import read_resources, write_resources
 from kist.spec.json import decode, encode
+from kist.spec.outputs import IMAGE, check_output
 from kist.spec.platform import Platform
 
 # Fields of HostConfig, by the parameters that are numbers, and those that are texts.
@@ -29,6 +32,11 @@ _SESSION = "client-session"
 Get = Callable[[str], str]
 
 
+class _Output(msgspec.Struct, frozen=True):
+    kind: str = msgspec.field(name="Type", default="")
+    attributes: dict[str, str] = msgspec.field(name="Attrs", default={})
+
+
 def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOptions:
     """The options of a build.
 
@@ -41,7 +49,6 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
 
     Raises:
         InvalidInput: a parameter is not of the right shape, or asks for what no classic builder does; names it.
-        Unsupported: it is an output that Kist does not write.
     """
     _check_builder(get)
     return BuildOptions(
@@ -61,6 +68,12 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
         sbom=_flag(get("sbom")),
         provenance=_flag(get("provenance")),
         allow=_read_list(get_all("allow"), "allow"),
+        contexts=_read_table(get("contexts"), "contexts"),
+        outputs=_read_outputs(get),
+        annotations=_read_table(get("annotations"), "annotations"),
+        squash=_flag(get("squash")),
+        reproducible=_flag(get("reproducible")),
+        verify=_flag(get("verify")),
     )
 
 
@@ -97,15 +110,25 @@ def _check_builder(get: Get) -> None:
             "experimental session with v1 builder is no longer supported, use builder version v2 (BuildKit) instead",
             hint="send the context as the request's body",
         )
-    if _flag(get("squash")):
-        raise InvalidInput("squash is only supported with experimental mode", hint="leave squash out")
     if (isolation := get("isolation")) not in {"", "default"}:
         raise InvalidInput(f"unsupported isolation: {isolation!r}", hint="it is Windows's; leave it out")
-    if get("outputs") not in _NOTHING:
-        for output in decode(get("outputs"), list[dict[str, Any]], what="outputs"):
-            if output.get("Type") != "moby" or output.get("Attrs"):
-                raise Unsupported(f"the output {output.get('Type')!r} of a build is not supported",
-                                  hint="the image is kept here; kist save writes it to a file")  # fmt: skip
+
+
+def _read_outputs(get: Get) -> tuple[BuildOutput, ...]:
+    """The outputs but ``moby``, which is the image that the engine keeps anyway."""
+    if get("outputs") in _NOTHING:
+        return ()
+    found = []
+    for each in decode(get("outputs"), list[_Output], what="outputs"):
+        if each.kind == "moby":
+            found.append(BuildOutput(IMAGE))
+            continue
+        try:
+            check_output(each.kind, each.attributes)
+        except ValueError as error:
+            raise InvalidInput(f"invalid outputs: {error}") from None
+        found.append(BuildOutput(each.kind, attributes=each.attributes))
+    return () if found == [BuildOutput(IMAGE)] else tuple(found)
 
 
 def _read_steps(get: Get, get_all: Callable[[str], Sequence[str]]) -> StepOptions:

@@ -2,20 +2,24 @@
 
 from typing import Any
 
+from kist.spec.json import to_builtins
 from kist.spec.progress import (
     CacheKept,
     Event,
     Failed,
     Finished,
     LockRenewed,
+    OutputData,
     StepFinished,
     StepOutput,
     StepProgress,
     StepRuns,
     StepStarted,
+    Verified,
     Warned,
 )
 from kist.spec.reference import Reference
+from kist.spec.verdict import verdict
 
 EVENTS_TYPE = "application/vnd.kist.events+jsonl"
 
@@ -30,8 +34,10 @@ def write_build_event(event: Event) -> list[dict[str, Any]]:
             return [{"stream": text}]
         case StepRuns(container=container):
             return [{"stream": f" ---> Running in {_short(container)}\n"}]
-        case StepProgress() | CacheKept() | LockRenewed():
+        case StepProgress() | CacheKept() | LockRenewed() | OutputData():
             return []
+        case Verified():
+            return [{"stream": f"{line}\n"} for line in verdict(to_builtins(event))]
         case StepFinished():
             return _write_step_finished(event)
         case Warned(text=text):
@@ -52,6 +58,8 @@ def _write_step_finished(event: StepFinished) -> list[dict[str, Any]]:
 
 
 def _write_finished(event: Finished) -> list[dict[str, Any]]:
+    if not event.image_id:
+        return []
     tags = [{"stream": f"Successfully tagged {Reference.parse(name).familiar}\n"} for name in event.references]
     built = {"stream": f"Successfully built {_short(event.image_id)}\n"}
     return [{"aux": {"ID": event.image_id}}, built, *tags]
@@ -92,7 +100,7 @@ def write_pull_event(event: Event) -> list[dict[str, Any]]:
             return [{"status": "Working", "progressDetail": {"current": done, "total": total}, "id": identity}]
         case StepFinished(id=identity):
             return [{"status": "Complete", "progressDetail": {}, "id": identity}]
-        case StepRuns() | CacheKept() | LockRenewed():
+        case StepRuns() | CacheKept() | LockRenewed() | OutputData() | Verified():
             return []
         case StepOutput(text=text) | Warned(text=text):
             return [{"status": text.rstrip("\n")}]

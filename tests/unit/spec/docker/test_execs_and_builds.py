@@ -4,7 +4,7 @@ import json
 import pytest
 
 from kist.errors import InvalidInput, Unsupported
-from kist.spec.build import BuildOptions, StepOptions
+from kist.spec.build import BuildOptions, BuildOutput, StepOptions
 from kist.spec.container import ExecOptions
 from kist.spec.docker.builds import read_build, write_steps
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec
@@ -134,7 +134,6 @@ def test_lists_are_repeated_parameters_or_json():
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("squash", "1", "squash is only supported with experimental mode"),
         ("remote", "client-session", "experimental session with v1 builder is no longer supported"),
         ("version", "2", r"the BuildKit builder \(version 2\) is not supported"),
         ("version", "3", "invalid version '3'"),
@@ -151,6 +150,8 @@ def test_lists_are_repeated_parameters_or_json():
         ("extrahosts", "{}x", "invalid extrahosts"),
         ("platform", "a/b/c/d", "invalid platform"),
         ("outputs", "{", "invalid outputs"),
+        ("outputs", '[{"Type":"zip"}]', "there is no output of type 'zip'"),
+        ("outputs", '[{"Type":"image","Attrs":{"push":"true"}}]', "there is no registry client yet"),
     ],
 )
 def test_a_build_parameter_that_cannot_be_right_is_refused(name: str, value: str, words: str):
@@ -158,10 +159,10 @@ def test_a_build_parameter_that_cannot_be_right_is_refused(name: str, value: str
         read([(name, value)])
 
 
-def test_an_output_that_is_no_image_here_is_refused():
+def test_outputs_are_read():
     assert read([("outputs", '[{"Type":"moby","Attrs":{}}]')]) == BuildOptions()
-    with pytest.raises(Unsupported, match="the output 'tar' of a build"):
-        read([("outputs", '[{"Type":"tar","Attrs":{"dest":"x"}}]')])
+    both = '[{"Type":"moby"},{"Type":"oci","Attrs":{"name":"a"}}]'
+    assert read([("outputs", both)]).outputs == (BuildOutput("image"), BuildOutput("oci", attributes={"name": "a"}))
 
 
 @pytest.mark.parametrize("header", ["", "e30=", "e30", _header({"a": {"username": "ü?>", "password": "~~~"}})])
