@@ -16,7 +16,7 @@ from kist.errors import Unavailable
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container
 from kist.spec.interface import Progress
-from kist.spec.progress import Event, OutputData, Warned
+from kist.spec.progress import Event, LockRenewed, OutputData, Warned
 from kist.spec.provision import Provision
 from kist.spec.summary import Image
 
@@ -42,10 +42,11 @@ class LocalEngine(Engine):
         from kist.client.session import Local  # noqa: PLC0415 - the same
 
         chosen = options or BuildOptions()
+        progress = _keeping_lock(context, chosen, progress or _nobody)
         with offer_of(chosen, os.environ) as offer:
             chosen = structs.replace(chosen, contexts=split(chosen.contexts)[0])
             if any(output.sends_data for output in chosen.outputs):
-                return self._send(context, chosen, progress or _nobody, Local(offer))
+                return self._send(context, chosen, progress, Local(offer))
             return build_with(self, context, chosen, progress, Local(offer))
 
     def _send(self, context: str, options: BuildOptions, progress: Progress, given: Provision) -> Image:
@@ -119,6 +120,18 @@ def _pieces(event: OutputData, told: "Queue[Event | None]") -> Iterator[bytes]:
             told.put(following)
             raise _Cut("the build ended before its output was whole")
         data = following
+
+
+def _keeping_lock(context: str, options: BuildOptions, progress: Progress) -> Progress:
+    """A listener that writes the lock that a build brings, and passes all on to another one."""
+    from kist.client.lockfile import write_lock  # noqa: PLC0415 - most scripts run and do not build
+
+    def tell(event: Event) -> None:
+        progress(event)
+        if isinstance(event, LockRenewed) and (warning := write_lock(context, options.dockerfile, event.text)):
+            progress(Warned(warning))
+
+    return tell
 
 
 def _nobody(event: Event) -> None:

@@ -11,6 +11,7 @@ from kist.client.client import Client
 from kist.client.endpoint import resolve
 from kist.engine import Engine
 from kist.errors import Conflict, NotFound
+from kist.local import LocalEngine
 from kist.spec.build import BuildOptions
 from kist.spec.lockfile import parse_lock
 from kist.spec.progress import Event, LockRenewed, Warned
@@ -161,3 +162,14 @@ def test_the_command_line_writes_the_lock_and_tells_where_it_cannot(cli: Any, tm
         client.build(str(directory), BuildOptions(lock="auto"))
     assert (directory / "kist.lock").exists()
     cli("rmi", "lock:1")
+
+
+def test_an_engine_in_process_writes_the_lock_too(tmp_path: Path) -> None:
+    directory = tmp_path / "c"
+    directory.mkdir()
+    (directory / "Dockerfile").write_text("FROM scratch\nCOPY . /c\n")
+    (directory / "kist.lock").write_text('version = 1\n\n[[step]]\nstage = "0"\nrun = "RUN x"\npackages = []\n')
+    with LocalEngine(str(tmp_path / "data"), str(tmp_path / "run")) as local:
+        image = local.build(str(directory), BuildOptions(lock="auto"))
+        assert "RUN x" not in (directory / "kist.lock").read_text()
+        assert local.build(str(directory), BuildOptions(lock="auto")).id == image.id

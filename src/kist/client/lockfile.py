@@ -12,6 +12,24 @@ if TYPE_CHECKING:
     from kist.client.jobs import Event, Show
 
 
+def write_lock(directory: str, dockerfile: str, text: str) -> str:
+    """Write the lock of a Dockerfile in a context; a directory that cannot be written is no failure of the build.
+
+    Returns:
+        What is to be told where it cannot be written; empty where it was.
+    """
+    path = lock_path(dockerfile)
+    target = os.path.join(directory, path)
+    try:
+        with PartFile(target) as file:
+            data = text.encode()
+            while data:
+                data = data[os.write(file.fd, data) :]
+    except OSError as error:
+        return f"{path} cannot be written: {error.strerror} ({target})"
+    return ""
+
+
 class LockKeeper:
     """Passes events on, and writes the lock that one of them brings once the build has ended well.
 
@@ -26,7 +44,7 @@ class LockKeeper:
         self, directory: str, dockerfile: str, show: "Show", note: "Callable[[str], None] | None" = None
     ) -> None:
         self._directory = directory
-        self._path = lock_path(dockerfile)
+        self._dockerfile = dockerfile
         self._show = show
         self._note = note
 
@@ -34,19 +52,14 @@ class LockKeeper:
         """Take an event."""
         self._show(event)
         if event["type"] == "lock-renewed":
-            self._write(self._path, str(event["text"]))
+            self._write(str(event["text"]))
 
-    def _write(self, path: str, text: str) -> None:
-        """A directory that cannot be written is no failure of the build, which has no need of the file."""
-        target = os.path.join(self._directory, path)
-        news = "renewed" if os.path.exists(target) else "written: keep it with the Dockerfile"
-        try:
-            with PartFile(target) as file:
-                data = text.encode()
-                while data:
-                    data = data[os.write(file.fd, data) :]
-        except OSError as error:
-            self._show({"type": "warned", "text": f"{path} cannot be written: {error.strerror} ({target})"})
-            return
-        if self._note:
+    def _write(self, text: str) -> None:
+        path = lock_path(self._dockerfile)
+        news = (
+            "renewed" if os.path.exists(os.path.join(self._directory, path)) else "written: keep it with the Dockerfile"
+        )
+        if warning := write_lock(self._directory, self._dockerfile, text):
+            self._show({"type": "warned", "text": warning})
+        elif self._note:
             self._note(f"{path} {news}")
