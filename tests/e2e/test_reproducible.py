@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -132,9 +133,8 @@ def test_verify_tells_which_file_of_which_step_differs(small: Any, tmp_path: Pat
     lines = done.stderr.splitlines()
     assert "not reproducible: 1 of 2 layers differ between two builds" in lines
     assert any(line.startswith("Dockerfile:3  RUN head") for line in lines)
-    assert "  ~ stamp  content from byte 3000 on" in [
-        line[: len("  ~ stamp  content from byte 3000 on")] for line in lines
-    ]
+    # Two random ids may begin with the same digits.
+    assert any(re.match(r"  ~ stamp  content from byte 30\d\d on", line) for line in lines)
     first, second = (next(line for line in lines if line.startswith(f"      {name}")) for name in ("first", "second"))
     assert first != second
     assert "\\x00" in first
