@@ -11,6 +11,7 @@ Names are imported when they are first used, so that ``import kist`` costs nothi
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kist import errors as errors
+    from kist.client.checking import check as check
     from kist.spec.build import BootstrapOptions as BootstrapOptions
     from kist.spec.build import BuildOptions as BuildOptions
     from kist.spec.build import Secret as Secret
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from kist.spec.container import LogRecord as LogRecord
     from kist.spec.container import RunResult as RunResult
     from kist.spec.digest import Digest as Digest
+    from kist.spec.dockerfile.checks.finding import CheckReport as CheckReport
+    from kist.spec.dockerfile.checks.finding import Finding as Finding
     from kist.spec.event import SystemEvent as SystemEvent
     from kist.spec.interface import EngineInterface as EngineInterface
     from kist.spec.mount import Mount as Mount
@@ -42,6 +45,7 @@ __version__ = "0.1.0"
 _HOME = {
     "BootstrapOptions": "kist.spec.build",
     "BuildOptions": "kist.spec.build",
+    "CheckReport": "kist.spec.dockerfile.checks.finding",
     "Container": "kist.spec.container",
     "ContainerOptions": "kist.spec.container",
     "ContainerState": "kist.spec.container",
@@ -49,6 +53,7 @@ _HOME = {
     "Endpoint": "kist.spec.networking",
     "EngineInterface": "kist.spec.interface",
     "ExecOptions": "kist.spec.container",
+    "Finding": "kist.spec.dockerfile.checks.finding",
     "Image": "kist.spec.summary",
     "LogRecord": "kist.spec.container",
     "Mount": "kist.spec.mount",
@@ -66,6 +71,7 @@ _HOME = {
     "SystemEvent": "kist.spec.event",
     "Volume": "kist.spec.volume",
     "VolumeOptions": "kist.spec.volume",
+    "check": "kist.client.checking",
 }
 
 __all__ = ["Engine", "__version__", "errors", *_HOME]  # noqa: PLE0604 - the table above is the list

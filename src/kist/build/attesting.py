@@ -13,7 +13,6 @@ from kist.build.places import line_of
 from kist.build.plan import Checkout, CopyFiles, Download, Plan
 from kist.build.repository import shown
 from kist.build.result import Result
-from kist.build.scope import PREDEFINED
 from kist.build.selection import select
 from kist.build.tree import Tree
 from kist.engine.contents.attaching import pretty
@@ -23,6 +22,7 @@ from kist.inventory.provenance import Facts, MadeLayer, Material, statement
 from kist.spec.artifact import IN_TOTO
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Dockerfile
+from kist.spec.dockerfile.scope import PREDEFINED
 from kist.spec.interface import Progress
 from kist.spec.progress import Warned
 from kist.spec.summary import Image

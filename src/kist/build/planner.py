@@ -6,11 +6,12 @@ from difflib import get_close_matches
 import msgspec
 
 from kist.build.plan import Action, CopyFiles, Plan, Scratch, Step, UseImage, UseStage
-from kist.build.scope import GlobalScope, platform_arguments, unused_build_args
 from kist.build.stage import StageBuilder
 from kist.errors import InvalidInput, KistError, NotFound, ParseError
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Dockerfile, Source, Stage, Word, parse_trigger
+from kist.spec.dockerfile.scope import GlobalScope, platform_arguments, unused_build_args
+from kist.spec.dockerfile.stages import find_target, number_of
 from kist.spec.image import ContainerConfig, ImageConfig, RootFS
 from kist.spec.platform import Platform
 
@@ -88,23 +89,6 @@ def _stages_anew(dockerfile: Dockerfile, names: Sequence[str]) -> tuple[set[str]
 
 def _anew(step: Step) -> Step:
     return msgspec.structs.replace(step, anew=True)
-
-
-def find_target(dockerfile: Dockerfile, target: str) -> Stage:
-    """The stage of this name or number; the last one for an empty ``target``."""
-    stages = dockerfile.stages
-    if not target:
-        return stages[-1]
-    named = [stage for stage in stages if stage.base.name == target.lower()]
-    if named:
-        return named[-1]
-    number = _number(target)
-    if number is not None and number < len(stages):
-        return stages[number]
-    names = [stage.name for stage in stages]
-    near = get_close_matches(target.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"its stages are {', '.join(names)}"
-    raise InvalidInput(f'target stage "{target}" could not be found in {dockerfile.source.name}', hint=hint)
 
 
 class _Planner:
@@ -234,7 +218,7 @@ class _Planner:
         """The id of the step that ``--from`` names: of a stage, by name or number, or of an image."""
         name = word.text
         stages = self.dockerfile.stages
-        number = _number(name)
+        number = number_of(name)
         if number is not None:
             if number >= len(stages):
                 message = f"invalid from flag value {name}: there are {len(stages)} stages, from 0"
@@ -300,8 +284,3 @@ class _Planner:
 def _whole(context: str) -> CopyFiles:
     """All files of a named context."""
     return CopyFiles(sources=(".",), destination="/", into_directory=True, context=context)
-
-
-def _number(text: str) -> int | None:
-    """The number of a stage, None where the text is a name."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

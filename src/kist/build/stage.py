@@ -23,13 +23,13 @@ from kist.build.plan import (
 )
 from kist.build.remotes import is_remote, read_remote
 from kist.build.run_mount import BindMount, CacheMount, Mounted, SshMount, settle
-from kist.build.scope import GlobalScope, StageScope
 from kist.errors import InvalidInput, ParseError
 from kist.spec.dockerfile import Ignore, Instruction, Source, Stage, Word, expand, expand_text, expand_words
 from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.lines import Heredoc
 from kist.spec.dockerfile.mode import Mode
 from kist.spec.dockerfile.mounts import read_mount
+from kist.spec.dockerfile.scope import GlobalScope, StageScope
 from kist.spec.image import ContainerConfig, ImageConfig
 from kist.spec.platform import Platform
 

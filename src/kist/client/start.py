@@ -21,8 +21,8 @@ _READY = b"ready"
 OF_A_SERVICE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
 
 
-def connect(endpoint: "Endpoint") -> Connection:
-    """A connection to the engine, which is started when it does not run and the endpoint is its own.
+def connect(endpoint: "Endpoint", *, may_start: bool = True) -> Connection:
+    """A connection to the engine, which may be started when it does not run and the endpoint is its own.
 
     One on another machine is called by TCP or by ssh.
 
@@ -35,7 +35,7 @@ def connect(endpoint: "Endpoint") -> Connection:
     try:
         connection = Connection(endpoint.socket)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-        if endpoint.roots is None:
+        if endpoint.roots is None or not may_start:
             raise Unavailable(
                 f"cannot connect to the engine at unix://{endpoint.socket}: nobody listens there",
                 hint="is it running? Kist starts an engine where neither -H, DOCKER_HOST nor a context names one",

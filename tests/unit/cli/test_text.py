@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from kist.cli.dispatch import PROGRAM, load
 from kist.cli.help import Style, command_help, group_help, program_help, wrap
-from kist.cli.suggest import edit_distance, nearest
+from kist.cli.suggest import nearest
 from kist.cli.table import one_line, shorten, table
 from kist.cli.units import binary_size, duration, epoch, size
 from kist.cli.verbs import GROUPS, VERBS
+from kist.spec.distance import edit_distance
 
 
 @pytest.mark.parametrize(

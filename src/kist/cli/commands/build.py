@@ -3,7 +3,7 @@
 import os
 import time
 
-from kist.cli import build_given, build_options, values
+from kist.cli import build_check, build_given, build_options, values
 from kist.cli.build_options import step_query
 from kist.cli.build_result import parse_annotation, tell
 from kist.cli.option import REPEAT, Command, Option
@@ -31,7 +31,11 @@ _SHELL = "kist build --debug-shell"
 
 
 def run(context: "Context", arguments: "Arguments") -> int:
-    """Build, and tell the image."""
+    """Build, and tell the image; or check."""
+    if arguments.flag("check"):
+        return _check(context, arguments)
+    if "format" in arguments.values:
+        raise InvalidInput("--format is that of what --check finds", hint="kist build --check --format json .")
     given = build_given.Given(context, arguments)
     try:
         with given as session:
@@ -76,6 +80,19 @@ def _build(
         return jobs.build_directory(wire, query, source, archive, keeper, keep)
 
     return make(context, arguments, work, shell)
+
+
+def _check(context: "Context", arguments: "Arguments") -> int:
+    from kist.spec.build import BuildOptions  # noqa: PLC0415 - msgspec, for --check alone
+
+    source, text = arguments.operands[0], build_check.text_of(arguments)
+    options = BuildOptions(
+        dockerfile="Dockerfile" if text is not None else dockerfile_in(source, arguments.text("file")),
+        build_args=build_args(arguments.all("build_arg"), context.environment),
+        target=arguments.text("target"),
+        platform=arguments.text("platform"),
+    )
+    return build_check.run(context, arguments, options, text)
 
 
 def _lock(arguments: "Arguments", usual: str = "auto") -> "list[tuple[str, str]]":
@@ -135,8 +152,7 @@ def _read_piped() -> bytes:
 
 def _is_remote(source: str) -> bool:
     """Whether the engine fetches the context: by Docker's rules, which try a directory first."""
-    known = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
-    return source.startswith(known) and not os.path.isdir(source)
+    return source.startswith(build_check.REMOTE) and not os.path.isdir(source)
 
 
 def _caches(arguments: "Arguments") -> "Caches":
@@ -269,6 +285,7 @@ COMMAND = Command(
         Option("--squash", "Make one layer of all that the build adds to its base"),
         QUIET,
         PROGRESS,
+        *build_check.OPTIONS,
         *build_given.OPTIONS,
         *build_options.OPTIONS,
     ),
@@ -280,6 +297,7 @@ COMMAND = Command(
     examples=(
         "kist build -t plotter .",
         "kist build -f docker/Dockerfile.test --target test .",
+        "kist build --check .",
         "sed s/12/13/ Dockerfile | kist build -t plotter:13 -f - .",
         "kist build -o out .",
         "kist build -o type=oci,dest=plotter.tar -t plotter .",

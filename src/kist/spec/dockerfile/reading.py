@@ -37,6 +37,15 @@ def directives(source: Source) -> tuple[Directives, int]:
     return Directives(**seen), len(source.lines)
 
 
+def place_of(source: Source, name: str) -> Location:
+    """Where the value of a directive begins, for a directive that is there."""
+    for number, line in enumerate(source.lines, 1):
+        match = _DIRECTIVE.match(line.lstrip())
+        if match is not None and match[1].lower() == name:
+            return Location(number, len(line) - len(line.lstrip()) + match.start(2) + 1)
+    return Location(1, 1)
+
+
 def logical_lines(source: Source, escape: str = "\\", index: int = 0) -> Iterator[LogicalLine]:
     """The instructions' lines of a Dockerfile, in order, from the line of this index on.
 
