@@ -9,6 +9,7 @@ import msgspec
 
 from kist.build.attesting import Attesting
 from kist.build.bases import Bases
+from kist.build.checking import Checking
 from kist.build.context import Context
 from kist.build.contexts import NamedContexts
 from kist.build.delivery import Built, deliver, is_kept
@@ -24,7 +25,7 @@ from kist.build.result import EMPTY, Result
 from kist.build.run_mounts import check_given
 from kist.build.squash import squash
 from kist.build.verifying import build_again
-from kist.errors import Corrupt, InvalidInput
+from kist.errors import Corrupt, InvalidInput, KistError
 from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
 from kist.spec.build_cache import INLINE, MODES
 from kist.spec.image import ContainerConfig, Documents, documents
@@ -108,12 +109,17 @@ def carry_out(
         donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings, *warnings_of(epoch)):
             tell(Warned(warning))
+        checking = Checking(dockerfile, options, planned, bases, opened.ignore, host)
+        checking.forbid(tell)
         attesting = Attesting(options, dockerfile, planned, bases, opened.tree)
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given, named, epoch)
         try:
             result = executor.run(planned)
         except Corrupt as error:
             raise locking.explained(error) from error
+        except KistError:
+            checking.tell(tell)
+            raise
         locking.note_fetched(executor.fetched)
         locking.settle(dockerfile, planned, executor.results, tell)
         for mode in options.cache_to:
@@ -135,6 +141,7 @@ def carry_out(
                 note_places(engine.store, built.image.id, planned, executor.results)
             attesting.attest(engine, built.image, executor, tell)
         locking.tell(tell)
+        checking.tell(tell)
         return built
 
 

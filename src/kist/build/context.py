@@ -30,6 +30,7 @@ class Context:
 
     Attributes:
         tree: what COPY and ADD see of it.
+        ignore: what the user leaves out of it.
 
     Raises:
         NotFound: the directory does not exist.
@@ -50,13 +51,15 @@ class Context:
             raise from_os_error(error, "open build context") from error
         try:
             self._path = self._find(dockerfile)
-            ignore = self._ignore().without(hidden)
+            self.ignore = self._ignore()
             known = StatCache.of(store, directory) if store else StatCache()
         except BaseException:
             os.close(self._root)
             raise
         self._store = store
-        self.tree = Tree(self._root, "the build context", ignore=ignore, confined=True, known=known)
+        self.tree = Tree(
+            self._root, "the build context", ignore=self.ignore.without(hidden), confined=True, known=known
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -69,7 +69,7 @@ def plan(
         config=config,
         platform=builder.platform,
         author=builder.author,
-        warnings=(*dockerfile.warnings, *planner.warnings(), *warnings, *unknown),
+        warnings=(*dockerfile.warnings, *warnings, *unknown),
     )
 
 
@@ -272,10 +272,6 @@ class _Planner:
 
     def place(self, word: Word) -> str:
         return f"{self.dockerfile.source.name}:{word.location.line}"
-
-    def warnings(self) -> list[str]:
-        """What the stages' instructions have to tell, in the order of the file."""
-        return [warning for index in sorted(self.built) for warning in self.built[index].warnings]
 
     def error(self, word: Word, message: str, hint: str = "") -> ParseError:
         return self.dockerfile.source.error(word.location, message, hint=hint)

@@ -34,7 +34,7 @@ from kist.spec.image import ContainerConfig, ImageConfig
 from kist.spec.platform import Platform
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
-_PORT = re.compile(r"(?P<host>.*:)?([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
+_PORT = re.compile(r"(?:.*:)?([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
 _SIGNAL = re.compile(r"(?:SIG)?(RTMIN(?:\+[0-9]+)?|RTMAX(?:-[0-9]+)?|[A-Z0-9]+)\Z")
 _OTHER_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -60,7 +60,6 @@ class StageBuilder:
         self.steps: list[Step] = []
         self.config = config
         self.author = image.author
-        self.warnings: list[str] = []
         self._image = image
         self._source = outer.source
         self._escape = outer.escape
@@ -314,14 +313,11 @@ class StageBuilder:
 
     def _port(self, word: Word, text: str) -> list[str]:
         match = _PORT.match(text)
-        low = int(match[2]) if match else 0
-        high = int(match[3] or low) if match else 0
+        low = int(match[1]) if match else 0
+        high = int(match[2] or low) if match else 0
         if match is None or not 0 < low <= high <= 65535:
             raise self._error(word, f"invalid port {text!r}: expected 80, 80/tcp, 53/udp or 8000-8010")
-        if match["host"]:
-            place = f"{self._source.name}:{word.location.line}"
-            self.warnings.append(f"{place}: EXPOSE {text}: only the container's port counts; publish ports with -p")
-        return [f"{port}/{(match[4] or 'tcp').lower()}" for port in range(low, high + 1)]
+        return [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(low, high + 1)]
 
     def _volume(self, one: ins.Volume) -> None:
         paths = [self._value(word) for word in one.paths]

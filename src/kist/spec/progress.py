@@ -77,10 +77,11 @@ class CacheKept(msgspec.Struct, frozen=True, tag="cache-kept"):
     keys: tuple[str, ...]
 
 
-class Warned(msgspec.Struct, frozen=True, tag="warned"):
-    """Something the user should know; work goes on."""
+class Warned(msgspec.Struct, frozen=True, tag="warned", omit_defaults=True):
+    """Something the user should know; work goes on. ``rule`` is that of a build check, where it is one's finding."""
 
     text: str
+    rule: str = ""
 
 
 class LockRenewed(msgspec.Struct, frozen=True, tag="lock-renewed"):

@@ -323,6 +323,28 @@ class TestProgress:
             Warned("one or more build-args [nobody] were not consumed")
         ]
 
+    def test_what_build_checks_find_is_told_at_the_end(self, room: Room) -> None:
+        room.write(".dockerignore", "*.log")
+        text = "FROM base:1 AS x\nCMD a\nFROM base:1 as y\nENV PATH=$PATH:$NOBODYS\nUSER root\nCMD b"
+        room.build(text)
+        found = [event for event in room.events if isinstance(event, Warned)]
+        assert found == room.events[-3:]
+        assert [(event.rule, event.text.rpartition(" (")[2]) for event in found] == [
+            ("FromAsCasing", "line 3)"),
+            ("UndefinedVar", "line 4)"),
+            ("JSONArgsRecommended", "line 6)"),
+        ]
+        with pytest.raises(NotFound):
+            room.build("FROM base:1\nCOPY a.log /")
+        assert [event.rule for event in room.events if isinstance(event, Warned)] == ["CopyIgnoredFile"]
+
+    def test_findings_that_are_errors_end_a_build_before_its_steps(self, room: Room) -> None:
+        with pytest.raises(InvalidInput, match="lint violation found for rules: FromAsCasing, JSONArgsRecommended"):
+            room.build("# check=error=true\nFROM base:1 as x\nCMD a")
+        assert [type(event) for event in room.events] == [Warned, Warned]
+        room.build("# check=error=true;skip=JSONArgsRecommended\nFROM base:1 AS x\nCMD a")
+        assert not [event for event in room.events if isinstance(event, Warned)]
+
     def test_nobody_needs_to_listen(self, room: Room) -> None:
         room.write("Dockerfile", "FROM base:1\nWORKDIR /w")
         assert build(cast("Engine", room), str(room.context)).config.config.working_dir == "/w"

@@ -273,10 +273,8 @@ def test_config(text: str, changes: dict[str, object]) -> None:
     assert {name: getattr(config, name) for name in changes} == changes
 
 
-def test_a_host_port_in_expose_is_warned_about() -> None:
-    assert planned("FROM base\nEXPOSE 1:2").warnings == (
-        "Dockerfile:2: EXPOSE 1:2: only the container's port counts; publish ports with -p",
-    )
+def test_of_a_published_port_the_containers_counts() -> None:
+    assert after("EXPOSE 127.0.0.1:1:2/UDP").exposed_ports == {"2/udp": {}}
 
 
 def test_maintainer_is_the_author() -> None:

@@ -66,7 +66,8 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_quiet_until_something_fails(capsys: pytest.CaptureFixture[str]) -> None:
     with QuietProgress(Context({"NO_COLOR": "1"})) as show:
-        for event in (*BUILD[:6], StepStarted("d", "RUN x", 3, 3), StepOutput("d", "stderr", "bad\nworse")):
+        checked = Warned("FromAsCasing: … (line 1)", rule="FromAsCasing")
+        for event in (*BUILD[:6], checked, StepStarted("d", "RUN x", 3, 3), StepOutput("d", "stderr", "bad\nworse")):
             show(plain(event))
         assert capsys.readouterr().err == ""
         show(plain(StepFinished("d", 0.1, error="it failed")))

@@ -40,7 +40,7 @@ class QuietProgress:
             if step and event["error"]:
                 for line in (step.label, *step.lines, *step.flush()):
                     self._context.note(line)
-        elif kind == "warned":
+        elif kind == "warned" and not event.get("rule"):
             self._context.warn(event["text"])
         elif kind == "verified" and event["differing"]:
             show_verdict(self._context, event)

@@ -245,6 +245,11 @@ def test_a_build_tells_buildkits_rules_of_what_it_makes() -> None:
     assert told[1].line == 4
 
 
+def test_no_message_has_what_a_terminal_obeys() -> None:
+    (finding,) = report(f"{BUILDKITS}ARG V=1\nFROM a:$V/\x1b[2J\x9b1m").findings
+    assert finding.message == "Default value for ARG a:$V/\ufffd[2J\ufffd1m results in empty or invalid base image name"
+
+
 def test_an_unknown_target_is_an_error() -> None:
     with pytest.raises(InvalidInput, match="could not be found"):
         found("FROM scratch", target="x")

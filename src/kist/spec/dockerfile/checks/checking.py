@@ -69,6 +69,8 @@ def _finding(rule: Rule, found: Found) -> Finding:
     one, message = found[0], found[1]
     place: Location = found[2] if len(found) == 3 else one.instruction.location
     first = one.instruction.location.line
+    # It has words of the file in it, which may hold what a terminal would obey.
+    message = "".join(char if char.isprintable() else "\ufffd" for char in message)
     return Finding(rule.name, rule.description, message, place.line, place.column, first, max(one.last, first))
 
 

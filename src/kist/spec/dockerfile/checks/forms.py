@@ -4,12 +4,10 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from kist.errors import ParseError
 from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.checks.quoting import quoted
 from kist.spec.dockerfile.checks.rule import Found
 from kist.spec.dockerfile.checks.subject import Subject, Written
-from kist.spec.dockerfile.expand import expand_words
 from kist.spec.dockerfile.source import Word
 from kist.spec.dockerfile.words import quoted_words
 
@@ -38,20 +36,13 @@ def maintainer(subject: Subject) -> Iterator[Found]:
 
 def relative_workdir(subject: Subject) -> Iterator[Found]:
     """The first WORKDIR of a stage, and of those that it stands on, is relative."""
-    has_one: set[int] = set()
     for one in subject.of(ins.Workdir):
-        stage: int | None = one.stage
-        lineage = set()
-        while stage is not None:
-            lineage.add(stage)
-            stage = subject.stages[stage].parent
-        if has_one.isdisjoint(lineage):
-            assert isinstance(one.instruction, ins.Workdir)
-            path = subject.expand(one.instruction.path, one.variables)
-            if path and not path.startswith("/") and not _may_be_absolute(subject, one, one.instruction.path):
-                message = f"Relative workdir {quoted(path)} can have unexpected results if the base image changes"
-                yield one, message, one.instruction.path.location
-        has_one.add(one.stage)
+        assert isinstance(one.instruction, ins.Workdir)
+        word = one.instruction.path
+        path = one.value(word)
+        if not one.has_workdir and path and not path.startswith("/") and not _may_be_absolute(subject, one, word):
+            message = f"Relative workdir {quoted(path)} can have unexpected results if the base image changes"
+            yield one, message, word.location
 
 
 def only_last_counts(subject: Subject) -> Iterator[Found]:
@@ -95,7 +86,7 @@ def ignored_file(subject: Subject) -> Iterator[Found]:
         if one.instruction.origin is not None:
             continue
         for word in one.instruction.sources:
-            written = subject.expand(word, one.variables)
+            written = one.value(word)
             if not written or _REMOTE.match(written):
                 continue
             path = posixpath.normpath(written)
@@ -123,15 +114,7 @@ def published_port(subject: Subject) -> Iterator[Found]:
 
 
 def _ports(subject: Subject) -> Iterator[tuple[Written, Word, str]]:
-    source, escape = subject.dockerfile.source, subject.dockerfile.escape
-    for one in subject.of(ins.Expose):
-        assert isinstance(one.instruction, ins.Expose)
-        for word in one.instruction.ports:
-            try:
-                ports = expand_words(word, one.variables, source, escape)
-            except ParseError:
-                continue  # the build itself tells of it
-            yield from ((one, word, port) for port in ports)
+    return ((one, word, port) for one in subject.of(ins.Expose) for word, port in one.ports)
 
 
 def _names(one: ins.Instruction) -> Iterator[Word]:

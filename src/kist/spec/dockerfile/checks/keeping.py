@@ -30,7 +30,7 @@ def unpinned_base(subject: Subject) -> Iterator[Found]:
 def unpinned_packages(subject: Subject) -> Iterator[Found]:
     """On a base that stays the same, packages that do not."""
     for one in subject.of(ins.Run):
-        base = _lowest(subject, one.stage)
+        base = subject.stages[one.stage].lowest
         if base in {"", "scratch"} or not _is_pinned(subject, base):
             continue
         assert isinstance(one.instruction, ins.Run)
@@ -64,7 +64,7 @@ def root_user(subject: Subject) -> Iterator[Found]:
     last = [one for one in subject.of(ins.User) if one.stage in chain][-1:]
     for one in last:
         assert isinstance(one.instruction, ins.User)
-        user = subject.expand(one.instruction.user, one.variables)
+        user = one.value(one.instruction.user)
         if user is not None and _ROOT.match(user):
             message = f"The last USER is {user}: what runs in the image's containers has all rights in them"
             yield one, message, one.instruction.user.location
@@ -72,12 +72,6 @@ def root_user(subject: Subject) -> Iterator[Found]:
 
 def _is_pinned(subject: Subject, name: str) -> bool:
     return "@" in name or name in subject.facts.locked
-
-
-def _lowest(subject: Subject, stage: int) -> str:
-    while (parent := subject.stages[stage].parent) is not None:
-        stage = parent
-    return subject.stages[stage].base
 
 
 def _keeps_lists_away(mount: str) -> bool:

@@ -1,5 +1,7 @@
 """What the rules look at: a Dockerfile as it is written, with the variables that each of its instructions sees."""
 
+import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
@@ -7,9 +9,11 @@ import msgspec
 
 from kist.errors import ParseError
 from kist.spec.dockerfile.checks.settings import Settings, of_comments
-from kist.spec.dockerfile.expand import expand
+from kist.spec.dockerfile.checks.suggesting import nearest
+from kist.spec.dockerfile.checks.wording import words_of
+from kist.spec.dockerfile.expand import expand, expand_text, expand_words
 from kist.spec.dockerfile.ignore import Ignore
-from kist.spec.dockerfile.instructions import Arg, Dockerfile, Env, From, Instruction, Shell, Stage
+from kist.spec.dockerfile.instructions import Arg, Dockerfile, Env, Expose, From, Instruction, Shell, Stage, Workdir
 from kist.spec.dockerfile.lines import LogicalLine
 from kist.spec.dockerfile.reading import directives, logical_lines
 from kist.spec.dockerfile.scope import GlobalScope, StageScope, platform_arguments
@@ -18,6 +22,10 @@ from kist.spec.dockerfile.stages import find_target
 from kist.spec.dockerfile.words import Head, cut
 from kist.spec.platform import Platform
 
+_SPECIAL = re.compile("[$'\"]")
+# A file that means harm has many names: what is looked at of them has a bound.
+_MOST_COPIED = 1_000_000
+_MOST_SUGGESTED, _MOST_SUGGESTED_OF = 20, 500
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Environment = Callable[[str], tuple[str, ...] | None]
@@ -46,18 +54,35 @@ class Facts(msgspec.Struct, frozen=True):
     environment: Environment = lambda _: None
 
 
-class Variables(dict[str, str]):
+class Variables(Mapping[str, str]):
     """Variables that note which of them were asked for."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        super().__init__(values)
+        self._values = values
         self.used: dict[str, None] = {}
         self.missing: dict[str, None] = {}
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # of text alone
         """The value of one."""
-        (self.used if name in self else self.missing)[name] = None
-        return super().get(name, default)
+        (self.used if name in self._values else self.missing)[name] = None
+        return self._values.get(name, default)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A variable that nobody has defined: its name, the word that it stands in, and the name that may be meant."""
+
+    name: str
+    word: Word
+    near: str = ""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -70,9 +95,11 @@ class Written(msgspec.Struct, frozen=True):
         last: its last line.
         settings: which rules count for it.
         comment: the line of comment right above it; empty where there is none.
-        variables: what it sees; empty where no variable is used.
-        declared: ARGs without a value that it sees.
+        values: of those of its words that are another text than what was written; None for one that cannot be had.
+        ports: of EXPOSE, with the words that they come from.
+        missing: variables in its words that nothing above it defines.
         has_shell: a SHELL stands above it.
+        has_workdir: a WORKDIR stands above it.
     """
 
     instruction: Instruction
@@ -81,9 +108,15 @@ class Written(msgspec.Struct, frozen=True):
     last: int
     settings: Settings
     comment: str = ""
-    variables: Mapping[str, str] = {}
-    declared: frozenset[str] = frozenset()
+    values: Mapping[Word, str | None] = {}
+    ports: tuple[tuple[Word, str], ...] = ()
+    missing: tuple[Missing, ...] = ()
     has_shell: bool = False
+    has_workdir: bool = False
+
+    def value(self, word: Word) -> str | None:
+        """What one of its words is; None where its variables cannot be replaced."""
+        return self.values.get(word, word.text)
 
     @property
     def keyword(self) -> str:
@@ -97,12 +130,14 @@ class StageFacts(msgspec.Struct, frozen=True):
     Attributes:
         base: the name of what it stands on, its variables replaced.
         parent: the index of the stage that it stands on; None for an image.
+        lowest: the base of the lowest stage below it, which is its own where it stands on an image.
         is_known: all variables that it begins with are known.
     """
 
     stage: Stage
     base: str
     parent: int | None
+    lowest: str
     is_known: bool
 
 
@@ -111,8 +146,9 @@ class _Above(msgspec.Struct):
 
     environment: dict[str, str]
     arguments: dict[str, str]
-    declared: frozenset[str] = frozenset()
+    declared: set[str] = msgspec.field(default_factory=set)
     has_shell: bool = False
+    has_workdir: bool = False
 
 
 class Subject:
@@ -133,14 +169,15 @@ class Subject:
         self.stages: list[StageFacts] = []
         self.written: list[Written] = []
         self._above: list[_Above] = []
+        self._named: dict[str, int] = {}
+        self._copied = 0
+        self._suggested = 0
         self._walk(settings)
 
-    def expand(self, word: Word, variables: Mapping[str, str]) -> str | None:
-        """The value of a word; None where it has none, because a variable is missing or cannot be replaced."""
-        if "$" not in word.text and self.dockerfile.escape not in word.text and not set("'\"") & set(word.text):
-            return word.text
+    def expand(self, word: Word, variables: Mapping[str, str], *, is_text: bool = False) -> str | None:
+        """The value of a word, or of the text of a here-document; None where a variable in it cannot be replaced."""
         try:
-            return expand(word, variables, self.dockerfile.source, self.dockerfile.escape)
+            return (expand_text if is_text else expand)(word, variables, self.dockerfile.source, self.dockerfile.escape)
         except ParseError:
             return None  # the build itself tells of it
 
@@ -170,58 +207,103 @@ class Subject:
         for instruction, line in zip(instructions, lines, strict=True):
             if isinstance(instruction, From):
                 scope, above = self._begin(self.dockerfile.stages[len(self.stages)])
-            has_variables = "$" in line.text or bool(line.heredocs)
             last = _last_line(line)
             before, comment = comments.above(line.origins[0].line, last)
+            merged = settings.merged(of_comments(before)) if before else settings
+            values, ports, missing = self._look(instruction, scope, above.declared)
             self.written.append(
                 Written(
                     instruction,
                     cut(line),
                     len(self.stages) - 1,
                     last,
-                    settings.merged(of_comments(before)) if before else settings,
+                    merged,
                     comment,
-                    scope.variables if has_variables else {},
-                    above.declared,
+                    values,
+                    ports,
+                    missing,
                     above.has_shell,
+                    above.has_workdir,
                 )
             )
             self._step(instruction, scope, above)
 
     def _begin(self, stage: Stage) -> tuple[StageScope, _Above]:
         base = self.expand(stage.base.image, self.globals.values) or ""
-        named = [one.stage.index for one in self.stages if one.stage.base.name == base.lower()] if base else []
-        parent = named[-1] if named else None
+        parent, lowest = self._named.get(base.lower()), base
         if parent is not None:
-            is_known, below = self.stages[parent].is_known, self._above[parent]
+            is_known, below, lowest = self.stages[parent].is_known, self._above[parent], self.stages[parent].lowest
         else:
             environment = () if base == "scratch" else self.facts.environment(base)
             is_known = environment is not None
             below = _Above(dict(entry.partition("=")[::2] for entry in (_PATH, *(environment or ()))), {})
+        self._copied += len(below.environment) + len(below.arguments)
+        if self._copied > _MOST_COPIED:
+            is_known, below = False, _Above({}, {}, has_shell=True, has_workdir=True)
         scope = StageScope(self.globals, ())
         scope.environment, scope.arguments = dict(below.environment), dict(below.arguments)
-        above = _Above(scope.environment, scope.arguments, below.declared, below.has_shell)
-        self.stages.append(StageFacts(stage, base, parent, is_known))
+        above = _Above(scope.environment, scope.arguments, set(below.declared), below.has_shell, below.has_workdir)
+        self.stages.append(StageFacts(stage, base, parent, lowest, is_known))
         self._above.append(above)
+        if stage.base.name:
+            self._named[stage.base.name] = stage.index
         return scope, above
+
+    def _look(
+        self, one: Instruction, scope: StageScope, declared: set[str]
+    ) -> tuple[dict[Word, str | None], tuple[tuple[Word, str], ...], tuple[Missing, ...]]:
+        """The values of an instruction's words, its ports, and what is missing for them."""
+        if not self.stages or isinstance(one, From):
+            return {}, (), ()
+        seen = ChainMap(scope.environment, scope.arguments)
+        if isinstance(one, Expose):
+            return {}, tuple(self._ports(one, seen)), ()
+        values: dict[Word, str | None] = {}
+        missing: dict[str, Missing] = {}
+        for word, is_text in words_of(one, self.facts.build_args):
+            if not _SPECIAL.search(word.text) and self.dockerfile.escape not in word.text:
+                continue
+            known = Variables(seen)
+            values[word] = self.expand(word, known, is_text=is_text)
+            for name in known.missing:
+                if name not in missing and name not in declared:
+                    missing[name] = Missing(name, word, self._nearest(name, seen))
+        return values, (), tuple(missing.values())
+
+    def _ports(self, one: Expose, seen: Mapping[str, str]) -> Iterator[tuple[Word, str]]:
+        for word in one.ports:
+            try:
+                ports = expand_words(word, seen, self.dockerfile.source, self.dockerfile.escape)
+            except ParseError:
+                continue  # the build itself tells of it
+            yield from ((word, port) for port in ports)
+
+    def _nearest(self, name: str, seen: Mapping[str, str]) -> str:
+        """A name that may be meant; for the first that are missing, as it costs a look at all that are known."""
+        if not self.stages[-1].is_known or self._suggested == _MOST_SUGGESTED or len(seen) > _MOST_SUGGESTED_OF:
+            return ""
+        self._suggested += 1
+        return nearest(name, seen)
 
     def _step(self, one: Instruction, scope: StageScope, above: _Above) -> None:
         """Go over one instruction of a stage."""
         if not self.stages:
             return
         if isinstance(one, Arg):
+            names = {name.text for name, _ in one.arguments}
             try:
                 scope.declare(one, self.dockerfile.source)
-            except ParseError:
-                pass_over = {name.text: "" for name, _ in one.arguments}
-                scope.arguments.update(pass_over)
-            above.declared |= {name.text for name, _ in one.arguments}
+            except ParseError:  # the build itself tells of it
+                scope.arguments.update(dict.fromkeys(names, ""))
+            above.declared |= names
         elif isinstance(one, Env):
-            seen = scope.variables
+            seen = ChainMap(scope.environment, scope.arguments)
             pairs = {self.expand(name, seen) or name.text: self.expand(value, seen) or "" for name, value in one.pairs}
             scope.environment.update(pairs)
         elif isinstance(one, Shell):
             above.has_shell = True
+        elif isinstance(one, Workdir):
+            above.has_workdir = True
 
 
 class _Comments:
