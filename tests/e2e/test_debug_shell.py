@@ -110,6 +110,7 @@ def test_the_shell_has_the_commands_state(screen: Screen) -> None:
     assert screen.end() == 41  # the command's, not the shell's
     assert "returned a non-zero code: 41" in screen.shown
     assert "| why it failed" in screen.shown
+    assert "it is in Dockerfile:" in screen.shown.replace("\r\n", "")
 
 
 def test_the_size_of_the_terminal_follows(screen: Screen) -> None:

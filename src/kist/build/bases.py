@@ -44,7 +44,9 @@ class Bases:
         try:
             return self._engine.catalogue.to_run(name)
         except NotFound as error:
-            raise NotFound(error.message, hint="; ".join(filter(None, (error.hint, _way_to(name))))) from error
+            raise NotFound(
+                error.message, hint=f"{error.hint}{' Or ' if error.hint.endswith('?') else '; '}{_way_to(name)}"
+            ) from error
 
     def config(self, name: str, platform: Platform | None, executable: bool) -> ImageConfig:
         """The config of an image, checked for its platform.

@@ -12,11 +12,12 @@ _SHELLS = frozenset({"ash", "bash", "dash", "fish", "ksh", "sh", "zsh"})
 _USUAL = "/bin/sh"
 
 
-def failed(action: Run, code: int, last: Sequence[str]) -> StepFailed:
+def failed(action: Run, place: str, code: int, last: Sequence[str]) -> StepFailed:
     """The error of a command that ended with a code other than 0.
 
     Args:
         action: what was run.
+        place: the file and line of its instruction.
         code: its exit code.
         last: the last lines that it printed.
     """
@@ -24,8 +25,8 @@ def failed(action: Run, code: int, last: Sequence[str]) -> StepFailed:
     return StepFailed(
         f"The command '{' '.join(action.argv)}' returned a non-zero code: {code}",
         hint=(f"its last lines:\n{lines}" if lines else "")
-        + "the steps before it are kept; correct the command and build again, or open a shell where it failed: "
-        "kist build --debug-shell",
+        + f"it is in {place}. The steps before it are kept: correct it and build again, or open a shell where it "
+        "failed: kist build --debug-shell",
         exit_code=code,
     )
 

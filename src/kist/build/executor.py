@@ -11,7 +11,7 @@ import queue
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from kist.build import cache
@@ -22,11 +22,11 @@ from kist.build.donors import Donors
 from kist.build.epoch import clamped
 from kist.build.making import Maker
 from kist.build.performing import Performer
-from kist.build.plan import Checkout, Configure, Download, Plan, Run, Scratch, Step, UseImage, UseStage
+from kist.build.plan import Checkout, Configure, Download, Plan, Scratch, Step, UseImage, UseStage
 from kist.build.result import EMPTY, Result
 from kist.build.tree import Tree
 from kist.engine.stop import Stop
-from kist.errors import KistError, from_os_error
+from kist.errors import KistError, StepFailed, from_os_error
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
 from kist.spec.json import encode
@@ -230,7 +230,7 @@ class Executor:
         if work is None:
             # A setting takes no work; it is as new as what it is set on.
             return below.configured(step.created_by), step.requires[0] not in self._fresh
-        with nullcontext() if isinstance(action, Run) else _told(step):  # a command's failure names the command
+        with _told(step):
             taken = self._maker.make(
                 below, action, work, anew=step.anew or self._no_cache, waits=lambda: self._tell_waiting(step)
             )
@@ -256,6 +256,8 @@ def _told(step: Step) -> Iterator[None]:
     what = f"{step.place}: {step.title.partition(' ')[0]} failed:"
     try:
         yield
+    except StepFailed:  # names the command, in words that Docker's clients know
+        raise
     except KistError as error:
         raise type(error)(f"{what} {error.message}", hint=error.hint) from error
     except OSError as error:

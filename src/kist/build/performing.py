@@ -100,7 +100,7 @@ class Performer:
             self._progress(StepOutput(step.id, "stderr", f"{why}\n"))
 
         mounts = RunMounts(self._engine, self._context, action, results, self._given, self._stop, complain)
-        command = Command(self._engine, step.id, action, self._options.steps, self._progress, self._stop, mounts)
+        command = Command(self._engine, step, action, self._options.steps, self._progress, self._stop, mounts)
         words = "" if action.mounts else step.created_by
         return Work(command.fill, mounts.contents, words=words, logs=True)
 

@@ -247,10 +247,15 @@ class _Planner:
 
     def almost(self, word: Word, name: str, source: Source, before: int, error: NotFound) -> KistError:
         """What to raise where there is no such image: it may have been meant for a stage before this one."""
-        names = [stage.base.name for stage in self.dockerfile.stages[:before] if stage.base.name]
+        stages = self.dockerfile.stages
+        names = [stage.base.name for stage in stages[:before] if stage.base.name]
         near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
         if not near:
-            return error
+            hint = error.hint
+            if later := [stage for stage in stages[before:] if stage.base.name == name.lower()]:
+                line = later[0].base.location.line
+                hint = f'a stage stands on one before it, and "{later[0].name}" begins in line {line}'
+            return NotFound(str(source.error(word.location, error.message)), hint=hint)
         message = f'neither a stage nor an image is called "{name}"'
         return source.error(word.location, message, hint=f"did you mean {near[0]}?")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kist.build.debugging import failed, open_shell
 from kist.build.entitlements import options_of
-from kist.build.plan import SCRIPTS, Document, Run
+from kist.build.plan import SCRIPTS, Document, Run, Step
 from kist.build.run_mounts import RunMounts
 from kist.engine.stop import Stop
 from kist.spec.build import StepOptions
@@ -33,7 +33,7 @@ class Command:
 
     Args:
         engine: runs it.
-        step_id: which step it is of.
+        step: which step it is of.
         action: what to run.
         options: what commands have.
         progress: told of its container and of what it prints.
@@ -44,7 +44,7 @@ class Command:
     def __init__(
         self,
         engine: "Engine",
-        step_id: str,
+        step: Step,
         action: Run,
         options: StepOptions,
         progress: Progress,
@@ -52,7 +52,8 @@ class Command:
         mounts: RunMounts,
     ) -> None:
         self._engine = engine
-        self._step_id = step_id
+        self._step_id = step.id
+        self._place = step.place
         self._action = action
         self._options = options
         self._progress = progress
@@ -87,7 +88,7 @@ class Command:
         finally:
             output.end()
         if code:
-            raise failed(action, code, output.last)
+            raise failed(action, self._place, code, output.last)
 
 
 @contextmanager

@@ -79,8 +79,9 @@ class Given:
         import sys  # noqa: PLC0415 - the same
 
         words = ["kist", *sys.argv[1:]]
-        at = words.index("build") + 1 if "build" in words else len(words)
-        return shlex.join([*words[:at], "--debug-shell", *words[at:]])
+        if "--debug-shell" not in words:
+            words.insert(words.index("build") + 1 if "build" in words else len(words), "--debug-shell")
+        return shlex.join(words)
 
     def __exit__(self, *_: object) -> None:
         while self._open:

@@ -401,6 +401,8 @@ def test_history(text: str, created_by: str) -> None:
         ("FROM base\nVOLUME $NOTHING", ParseError, 1, "empty string"),
         ("FROM base\nSTOPSIGNAL SIGFOO", ParseError, 12, "invalid signal: SIGFOO"),
         ("FROM missing", NotFound, 0, "No such image: missing"),
+        ("FROM base\nCOPY --from=missing a b", NotFound, 0, "Dockerfile:2:13: No such image: missing\n"),
+        ("ARG N=missing\nFROM base\nFROM $N", NotFound, 0, "Dockerfile:3:6: No such image: missing\n"),
     ],
 )
 def test_mistake(text: str, kind: type[KistError], column: int, message: str) -> None:
@@ -408,6 +410,12 @@ def test_mistake(text: str, kind: type[KistError], column: int, message: str) ->
         planned(text)
     assert message in caught.value.message
     assert getattr(caught.value, "column", 0) == column
+
+
+def test_a_base_that_is_a_later_stage() -> None:
+    with pytest.raises(NotFound, match="No such image: b") as caught:
+        planned("FROM b AS a\nFROM a AS b")
+    assert caught.value.hint == 'a stage stands on one before it, and "b" begins in line 2'
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 keep everything, double quotes keep all but variables and escapes, the escape character keeps the next character.
 """
 
+import re
 from collections.abc import Mapping
 
 from kist.errors import ParseError
@@ -15,7 +16,11 @@ from kist.spec.dockerfile.substitution import Pattern
 _SPECIAL = frozenset("@*#?-$!")
 _OPERATORS = frozenset("-+?")
 _CUTS = frozenset("#%")
+_SPACE = re.compile(r"\s+")
 _DEEPEST = 50
+# What variables may make of one word, in characters. A program cannot be given a longer text than 128 KiB, and a
+# Dockerfile that doubles a variable line by line would otherwise have any size.
+_LONGEST = 1 << 20
 
 
 def expand(word: Word, variables: Mapping[str, str], source: Source, escape: str = "\\") -> str:
@@ -43,23 +48,22 @@ class _Words:
     def __init__(self) -> None:
         self.text: list[str] = []
         self.words: list[str] = []
-        self._word = ""
+        self._word: list[str] = []
 
     def add(self, text: str, *, quoted: bool) -> None:
         self.text.append(text)
         if quoted:
-            self._word += text
+            self._word.append(text)
             return
-        for char in text:
-            if char.isspace():
+        for number, piece in enumerate(_SPACE.split(text)):
+            if number:
                 self.close()
-            else:
-                self._word += char
+            self._word.append(piece)
 
     def close(self) -> None:
-        if self._word:
-            self.words.append(self._word)
-        self._word = ""
+        if word := "".join(self._word):
+            self.words.append(word)
+        self._word = []
 
 
 class _Expansion:
@@ -76,6 +80,7 @@ class _Expansion:
         self.quotes = "'\"" if quotes else ""
         self.at = 0
         self.depth = 0
+        self.replaced = 0
 
     def run(self) -> tuple[str, tuple[str, ...]]:
         words = self.until("")
@@ -97,7 +102,7 @@ class _Expansion:
                 value = self.single_quoted() if char == "'" else self.double_quoted(raw=raw)
                 found.add(value, quoted=True)
             elif char == "$":
-                found.add(self.dollar(), quoted=False)
+                found.add(self.variable(), quoted=False)
             elif char == self.escape:
                 found.add(self.text[self.at + (not raw) : self.at + 2], quoted=True)
                 self.at += 2
@@ -126,7 +131,7 @@ class _Expansion:
                 self.at += 1
                 return "".join(value)
             if char == "$":
-                value.append(self.dollar())
+                value.append(self.variable())
                 continue
             following = self.text[self.at + 1 : self.at + 2]
             if char == self.escape and following in {'"', "$", self.escape}:
@@ -135,6 +140,15 @@ class _Expansion:
             self.at += 1
             value.append(char)
         raise self.error(begin, 'this double quote is not closed: expected another " before the end')
+
+    def variable(self) -> str:
+        """The text in place of what begins with a dollar sign."""
+        begin = self.at
+        value = self.dollar()
+        self.replaced += len(value)
+        if self.replaced > _LONGEST:
+            raise self.too_long(begin)
+        return value
 
     def dollar(self) -> str:
         begin = self.at
@@ -195,7 +209,11 @@ class _Expansion:
         self.at += everywhere
         pattern = self.pattern("/")
         text = self.inside(begin, "}", raw=True)
-        return substitution.replaced(self.variables.get(name, ""), pattern, text, everywhere=everywhere)
+        value = self.variables.get(name, "")
+        try:
+            return substitution.replaced(value, pattern, text, everywhere=everywhere, most=_LONGEST)
+        except OverflowError:
+            raise self.too_long(begin) from None
 
     def pattern(self, stop: str) -> Pattern:
         begin = self.at
@@ -240,7 +258,10 @@ class _Expansion:
         written, kept = self.source.lines[line - 1], self.text[offset - len(before) :].partition("\n")[0]
         return Location(line, 1 + max(len(written) - len(kept), 0) + len(before))
 
-    def error(self, offset: int, message: str) -> ParseError:
-        return self.source.error(
-            self.location(offset), message, hint=f"a quote or dollar sign that is meant as such: {self.escape}$ or '$'"
-        )
+    def too_long(self, offset: int) -> ParseError:
+        hint = "a variable that holds itself several times grows with every line: keep long texts in files"
+        return self.error(offset, f"variables make this longer than {_LONGEST >> 20} MiB", hint)
+
+    def error(self, offset: int, message: str, hint: str = "") -> ParseError:
+        as_such = f"a quote or dollar sign that is meant as such: {self.escape}$ or '$'"
+        return self.source.error(self.location(offset), message, hint=hint or as_such)

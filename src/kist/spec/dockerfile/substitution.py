@@ -73,8 +73,12 @@ def without_suffix(value: str, pattern: Pattern, *, longest: bool) -> str:
     return value[: len(value) - pattern.backwards().prefix(value[::-1], longest=longest)]
 
 
-def replaced(value: str, pattern: Pattern, text: str, *, everywhere: bool) -> str:
-    """``${name/pattern/text}`` and ``//``; an empty match beside another one is none, as in Go."""
+def replaced(value: str, pattern: Pattern, text: str, *, everywhere: bool, most: int) -> str:
+    """``${name/pattern/text}`` and ``//``; an empty match beside another one is none, as in Go.
+
+    Raises:
+        OverflowError: what is put in is longer than ``most`` characters.
+    """
     out: list[str] = []
     at, last = 0, -1
     while at <= len(value) and (found := pattern.find(value, at)) is not None:
@@ -82,6 +86,9 @@ def replaced(value: str, pattern: Pattern, text: str, *, everywhere: bool) -> st
         out.append(value[at:begin])
         if begin != end or begin != last:
             out.append(text)
+            most -= len(text)
+            if most < 0:
+                raise OverflowError
         last = end
         if begin == end:  # go on behind the next character
             out.append(value[end : end + 1])

@@ -10,7 +10,7 @@ from kist.spec.dockerfile.source import Location, Word
 
 _KEYWORD = re.compile(r"\S+")
 _ESCAPED = re.compile(r"\\(.)|[\"']", re.DOTALL)
-_ALMOST_JSON = re.compile(r"\[\s*'[^']*'\s*(?:,.*)?\]\Z", re.DOTALL)
+_ALMOST_JSON = re.compile(r"""\[(?:\s*"(?:[^"\\]|\\.)*"\s*,)*\s*'[^']*'\s*(?:,.*)?\]\Z""", re.DOTALL)
 
 
 class Flag(msgspec.Struct, frozen=True):

@@ -166,6 +166,17 @@ def test_substitutions_nest_only_so_deep() -> None:
         expand(word("${x:-" * 10_000), VARIABLES, SOURCE)
 
 
+def test_variables_make_no_text_of_any_length() -> None:
+    """A line that holds the line before it twice is as long as it likes after a few of them."""
+    values = {"a": "x " * 250_000, "one": "x"}
+    assert len(expand(word("${a}${a}" + "y" * 1_000_000), values, SOURCE)) == 2_000_000
+    assert expand_words(word("$a"), values, SOURCE) == ("x",) * 250_000
+    for text in ("$a$a$a", '"${a}$a"${a}', "${one:+$a$a$a}", "${a//x/$a}", "${a//x/" + "y" * 10 + "}"):
+        with pytest.raises(ParseError, match="longer than 1 MiB") as caught:
+            expand(word(text), values, SOURCE)
+        assert "keep long texts in files" in caught.value.hint
+
+
 def test_a_pattern_has_one_escape_character() -> None:
     assert expand(word("${special#`*}"), VARIABLES, SOURCE, "`") == "?\\}end"
 
@@ -188,7 +199,7 @@ def test_patterns_match_what_regular_expressions_would(value: str, pattern: str,
     assert without_suffix(value, parsed, longest=longest) == (value[: len(value) - found.end()] if found else value)
     first = re.search("".join({"*": ".*", "?": "."}.get(char, char) for char in pattern), value)
     once = value[: first.start()] + "#" + value[first.end() :] if first else value
-    assert replaced(value, parsed, "#", everywhere=False) == once
+    assert replaced(value, parsed, "#", everywhere=False, most=100) == once
 
 
 @pytest.mark.parametrize(

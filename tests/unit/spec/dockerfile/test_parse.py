@@ -213,6 +213,8 @@ def test_text_of_an_instruction_is_one_line_with_its_keyword_in_capitals() -> No
 def test_an_array_in_single_quotes_is_warned_about() -> None:
     (warning,) = parse("FROM a\nCMD ['x', 'y']").warnings
     assert warning.startswith("Dockerfile:2: CMD looks like the exec form")
+    assert len(parse('FROM a\nCMD ["x", "a\\"b", \'y\']\nENTRYPOINT [ \'x\' ]').warnings) == 2
+    assert not parse("FROM a\nRUN [ \"a\" = 'b' ]").warnings
     assert not parse("FROM a\nRUN [ 'a' = b ] && c\nRUN [ -f x ]").warnings
 
 
