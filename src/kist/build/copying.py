@@ -83,8 +83,6 @@ def _unpack(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
 
 
 def _copy_one(tree: Tree, path: str, status: os.stat_result, target: Target, action: CopyFiles) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidInput(f'"{shown(path)}" in {tree.name} is neither a file nor a directory', hint="leave it out")
     parent, name = _place(target, action, posixpath.basename(path))
     try:
         with tree.open(path) as file:
@@ -121,7 +119,7 @@ def _copy_directory(tree: Tree, path: str, filters: Sequence[Ignore], target: Ta
 
 
 def _copy_entry(entry: Entry, target: Target, parent: int) -> None:
-    source = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.directory)
+    source = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.directory)
     try:
         target.write_file(parent, entry.name, source, entry.status)
     finally:

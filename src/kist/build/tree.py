@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 from kist.build.stat_cache import StatCache
 from kist.errors import Forbidden, InvalidInput, NotFound
 from kist.image.tree import DEEPEST
-from kist.kernel.paths import open_in_root
+from kist.kernel.paths import open_in_root, reopen
 from kist.spec.dockerfile import Ignore
 from kist.spec.dockerfile.glob import has_wildcards, name_pattern, unescaped
 
@@ -85,8 +85,23 @@ class Tree:
             os.close(descriptor)
 
     def open(self, path: str) -> BinaryIO:
-        """A regular file for reading."""
-        return os.fdopen(self._open(path, os.O_RDONLY | os.O_NOCTTY), "rb")
+        """A regular file for reading.
+
+        Raises:
+            InvalidInput: it is something else, which is not even opened: a fifo would wait for a writer for ever, and
+                some devices do things when they are opened.
+        """
+        descriptor = self._open(path, os.O_PATH)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InvalidInput(
+                    f'"{shown(path)}" in {self.name} is neither a file nor a directory', hint="leave it out"
+                )
+            return os.fdopen(reopen(descriptor, os.O_RDONLY), "rb")
+        except PermissionError:
+            raise _unreadable(path) from None
+        finally:
+            os.close(descriptor)
 
     def is_directory(self, path: str) -> bool:
         """Whether the path leads to a directory."""

@@ -11,6 +11,7 @@ from kist.build.contents import digest
 from kist.build.plan import CopyFiles, MakeDirectory, Run
 from kist.build.selection import Selected
 from kist.build.tree import Tree
+from kist.errors import InvalidInput
 from kist.spec.dockerfile import Ignore
 from kist.spec.dockerfile.mode import Mode
 
@@ -121,6 +122,16 @@ def test_everything_else_counts(root: Path, command: str) -> None:
     before = contents(root, "d")
     assert os.system(f"cd {root} && {command}") == 0
     assert contents(root, "d") != before
+
+
+@pytest.mark.parametrize("make", ["mkfifo pipe", "mkfifo real && ln -s real pipe", "mknod pipe b 7 200"])
+def test_what_is_no_file_is_not_opened(root: Path, make: str) -> None:
+    """A pipe would be waited for until somebody writes; there is no driver for the device, and nobody looks for one."""
+    if os.geteuid() and "mknod" in make:
+        pytest.skip("only root may make devices")
+    assert os.system(f"cd {root} && {make}") == 0
+    with pytest.raises(InvalidInput, match='"pipe" in test is neither a file nor a directory'):
+        contents(root, "pipe")
 
 
 def test_what_is_ignored_does_not_count(root: Path) -> None:
