@@ -14,6 +14,7 @@ from typing import Any
 
 from kist.errors import Unsupported
 from kist.store.failures import reported
+from kist.store.reserve import Reserve
 from kist.store.schema import MIGRATIONS
 
 Row = tuple[Any, ...]
@@ -30,6 +31,7 @@ class Database:
 
     def __init__(self, path: str) -> None:
         self._lock = threading.RLock()
+        self._reserve = Reserve(f"{path}-reserve")
         with reported(f"open database {path}"):
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -84,6 +86,7 @@ class Database:
             self._connection.close()
 
     def _begin(self, *, durable: bool) -> None:
+        self._reserve.adjust()
         with reported("write records"):
             self._connection.execute("PRAGMA synchronous = " + ("FULL" if durable else "NORMAL"))
             self._connection.execute("BEGIN IMMEDIATE")

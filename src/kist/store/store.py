@@ -1,9 +1,9 @@
 """A data root: where everything that lasts is.
 
-Layout: ``blobs/`` (an OCI image layout's), ``snapshots/<number>``, ``kist.db``, ``tmp/`` (what is being written),
-``lock`` (see ``kist.store.locks``), ``open.lock`` (held alone while the database is made or migrated), and
-``collect-pending`` (a collection found writers; the last of them makes up for it). Several processes may have the same
-data root open at once.
+Layout: ``blobs/`` (an OCI image layout's), ``snapshots/<number>``, ``kist.db`` and the room that is kept for it (see
+``kist.store.reserve``), ``tmp/`` (what is being written), ``lock`` (see ``kist.store.locks``), ``open.lock`` (held
+alone while the database is made or migrated), and ``collect-pending`` (a collection found writers; the last of them
+makes up for it). Several processes may have the same data root open at once.
 """
 
 import os

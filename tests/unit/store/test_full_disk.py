@@ -67,6 +67,31 @@ def run(tmp_path, script: str, options: str = "size=8m") -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_records_can_be_written_when_there_is_no_room_left(tmp_path):
+    """Else nothing could be removed any more: each removal is written down."""
+    run(tmp_path, """
+        def fill():
+            with open(ROOT + "/filler", "ab", buffering=0) as file:
+                try:
+                    while file.write(bytes(4096)):
+                        pass
+                except OSError:
+                    assert os.statvfs(ROOT).f_bfree == 0
+
+        def write():
+            with store.database.transaction() as connection:
+                connection.execute("INSERT INTO filled VALUES (?)", (os.urandom(200_000),))
+
+        with store.database.transaction() as connection:
+            connection.execute("CREATE TABLE filled (data)")
+        for again in range(3):
+            fill()
+            write()
+            os.unlink(ROOT + "/filler")
+            write()  # there is plenty: the room is taken again
+    """, options="size=48m")  # fmt: skip
+
+
 def test_a_blob_that_does_not_fit_leaves_nothing(tmp_path):
     run(tmp_path, """
         refused(lambda: store.blobs.put(bytes(9_000_000)))
