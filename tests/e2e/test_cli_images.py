@@ -120,6 +120,9 @@ def test_a_context_from_standard_input(cli: Any) -> None:
     done = cli("build", "-t", "piped", "-", stdin=made.getvalue())
     assert done.returncode == 0, done.stderr
     cli.good("rmi", "piped")
+    done = cli("build", "-t", "piped", "-", stdin=text)  # a Dockerfile alone
+    assert done.returncode == 0, done.stderr
+    cli.good("rmi", "piped")
 
 
 def test_a_dockerfile_from_standard_input_has_the_directory(cli: Any, tmp_path: Path) -> None:
@@ -131,6 +134,9 @@ def test_a_dockerfile_from_standard_input_has_the_directory(cli: Any, tmp_path: 
     cli.good("rmi", "piped:2")
     for stdin, words, said in (
         (b"FROM busybox:test\nRUNN x\n", ("-f", "-", place), "RUNN"),
+        (b"", ("-",), "standard input is empty"),
+        (b"FROM busybox:test\n", ("-f", "Dockerfile", "-"), "-f names another one"),
+        (b"FROM busybox:test\nRUNN x\n", ("-",), "did you mean RUN?"),
         (b"", ("-f", "-", "-"), "can't use stdin for both build context and dockerfile"),
         (b"", ("-f", "-", "https://127.0.0.1:1/x.git"), "fetch it, and build its directory"),
         (b"", ("-f", "-", f"{place}/nowhere"), "not found"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PIPED = ".dockerfile.piped"
 """The name in an archive of a Dockerfile that is none of the directory's."""
 _IGNORE_NAME = ".dockerignore"
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""How gzip, bzip2, xz and zstd begin."""
 _READ = 1 << 20
 _DEEPEST = 256  # as in a layer
 
@@ -61,6 +63,17 @@ def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" =
             hint=f"make it readable, or leave it out by a line in {_IGNORE_NAME}",
         ) from error
     yield END
+
+
+def alone(dockerfile: bytes) -> "Iterator[bytes]":
+    """The archive of a context in which there is nothing but a Dockerfile."""
+    yield from _written("Dockerfile", dockerfile)
+    yield END
+
+
+def is_archive(begin: bytes) -> bool:
+    """Whether data is an archive by its first bytes, and not the text of a Dockerfile."""
+    return b"\0" in begin or begin.startswith(_COMPRESSED)
 
 
 def _read_ignore(directory: str, name: str) -> "bytes | None":

@@ -1,14 +1,18 @@
 """A build context becomes a tar archive."""
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import socket
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kist.client.packing import PIPED, pack
+from kist.client.packing import PIPED, alone, is_archive, pack
 from kist.errors import InvalidInput, NotFound
 
 
@@ -35,6 +39,21 @@ def test_files_directories_and_links(tmp_path: Path) -> None:
         assert (found.mode, found.uid, found.uname) == (0o751, 0, "")
         assert archive.getmember("link").linkname == "../outside"
     assert data == b"".join(pack(str(tmp_path))), "the same tree gives the same bytes"
+
+
+def test_a_dockerfile_alone_is_a_context() -> None:
+    data = b"".join(alone(b"FROM base"))
+    assert is_archive(data)
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        opened = archive.extractfile("Dockerfile")
+        assert opened
+        assert (archive.getnames(), opened.read()) == (["Dockerfile"], b"FROM base")
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, bytes])
+def test_an_archive_is_told_from_a_dockerfile(compress: Callable[[bytes], bytes]) -> None:
+    assert is_archive(compress(b"".join(alone(b"FROM base")))[:512])
+    assert not is_archive(b"\xef\xbb\xbf# syntax=docker/dockerfile:1\nFROM base\n")
 
 
 def test_what_the_ignore_file_leaves_out_is_not_read(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from kist.spec.outputs import parse_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from kist.cli.context import Context
     from kist.cli.debug_shell import DebugShell
     from kist.cli.option import Arguments
     from kist.client.jobs import Event, Keep, Show
+    from kist.client.transport import FileBody
     from kist.spec.build_cache import Caches
 
 _LOCK_USES = (("locked", "locked"), ("update_lock", "update"), ("no_lock", "none"))
@@ -52,7 +53,6 @@ def _build(
     from kist.client.destinations import Destinations  # noqa: PLC0415 - the same
     from kist.client.lockfile import LockKeeper  # noqa: PLC0415 - the same
     from kist.client.packing import pack  # noqa: PLC0415 - the same
-    from kist.client.upload import body_of  # noqa: PLC0415 - the same
 
     source, wire = arguments.operands[0], context.wire
     keep = Destinations(arguments.all("output"), context.warn).keep
@@ -63,14 +63,13 @@ def _build(
         query += [("remote", source), *session]
         return make(context, arguments, lambda show: jobs.build(wire, query, (), show, keep), shell)
     if source == "-":
-        if os.isatty(0):
-            raise InvalidInput("no build context: standard input is a terminal", hint="pipe a tar archive into it")
+        body = _context_on_input(arguments)
         query = [
             *_query(context, arguments, arguments.text("file") or "Dockerfile"),
             *_lock(arguments, "none"),
             *session,
         ]
-        return make(context, arguments, lambda show: jobs.build(wire, query, body_of(0), show, keep), shell)
+        return make(context, arguments, lambda show: jobs.build(wire, query, body, show, keep), shell)
     dockerfile = dockerfile_in(source, arguments.text("file"))
     archive, query = pack(source, dockerfile), [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
     quiet = arguments.flag("quiet")
@@ -141,8 +140,32 @@ def _with_piped(
     return make(context, arguments, work, shell)
 
 
-def _read_piped() -> bytes:
-    text = b""
+def _context_on_input(arguments: "Arguments") -> "FileBody | Iterator[bytes]":
+    """What ``-`` stands for: an archive, or a Dockerfile, which is a context without files then, as in Docker."""
+    from kist.client.packing import alone, is_archive  # noqa: PLC0415 - --help needs none of it
+    from kist.client.upload import begin_of, body_of  # noqa: PLC0415 - the same
+
+    if os.isatty(0):
+        raise InvalidInput(
+            "no build context: standard input is a terminal", hint="pipe a Dockerfile or a tar archive into it"
+        )
+    begin = begin_of(0)
+    if not begin:
+        raise InvalidInput(
+            "no build context: standard input is empty", hint="pipe a Dockerfile or a tar archive into it"
+        )
+    if is_archive(begin):
+        return body_of(0, begin)
+    if arguments.text("file"):
+        raise InvalidInput(
+            "a Dockerfile comes on standard input, and -f names another one",
+            hint="leave -f out, or pipe a tar archive that has it",
+        )
+    return alone(_read_piped(begin))
+
+
+def _read_piped(begin: bytes = b"") -> bytes:
+    text = begin
     while more := os.read(0, _LARGEST_TEXT):
         text += more
         if len(text) > _LARGEST_TEXT:
@@ -290,10 +313,10 @@ COMMAND = Command(
         *build_options.OPTIONS,
     ),
     about="PATH is the directory that COPY and ADD see, without what its .dockerignore leaves out; - reads a tar "
-    "archive of it from standard input. A URL is fetched by the engine: of a Dockerfile, an archive, or a Git "
-    "repository (URL.git#REF:DIRECTORY). The first build of a directory writes kist.lock beside the Dockerfile: its "
-    "images, and the packages that its RUNs install. Later builds take these images, and tell when packages are "
-    "other ones.",
+    "archive of it from standard input, or a Dockerfile that needs no files. A URL is fetched by the engine: of a "
+    "Dockerfile, an archive, or a Git repository (URL.git#REF:DIRECTORY). The first build of a directory writes "
+    "kist.lock beside the Dockerfile: its images, and the packages that its RUNs install. Later builds take these "
+    "images, and tell when packages are other ones.",
     examples=(
         "kist build -t plotter .",
         "kist build -f docker/Dockerfile.test --target test .",
