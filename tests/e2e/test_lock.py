@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import needs
 from kist.build import build
 from kist.client.client import Client
 from kist.client.endpoint import resolve
@@ -61,6 +62,7 @@ def project(engine: Engine, tmp_path: Path) -> Project:
     return Project(engine, tmp_path)
 
 
+@needs.IN_PROCESS
 def test_the_first_build_writes_what_it_took_and_the_next_finds_nothing_new(project: Project, busybox: str) -> None:
     text = f"FROM {busybox}\n{installs('a', '1')}\nRUN true\nCOPY . /context\n"
     image = project.build(text)
@@ -73,6 +75,7 @@ def test_the_first_build_writes_what_it_took_and_the_next_finds_nothing_new(proj
     assert project.build(text, "locked") == image
 
 
+@needs.IN_PROCESS
 def test_what_a_build_takes_is_that_of_the_lock(project: Project, engine: Engine, busybox: str) -> None:
     first = project.build(f"FROM {busybox}\nLABEL base=1\n", tags=("locked-base:1",))
     project.directory = project.directory / "app"
@@ -96,6 +99,7 @@ def test_what_a_build_takes_is_that_of_the_lock(project: Project, engine: Engine
     assert "--update-lock" in caught.value.hint
 
 
+@needs.IN_PROCESS
 def test_packages_that_drift_are_told_and_fail_a_locked_build(project: Project, busybox: str) -> None:
     text = f"FROM {busybox}\nARG N\nCOPY v* /\n{installs('a', '1')}\n"
     (project.directory / "v").write_text("1\n")
@@ -115,6 +119,7 @@ def test_packages_that_drift_are_told_and_fail_a_locked_build(project: Project, 
     assert list(project.packages.values()) == [("pypi:a=2",)]
 
 
+@needs.IN_PROCESS
 def test_new_steps_come_into_the_lock_and_those_that_are_gone_go(project: Project, busybox: str) -> None:
     one, two = installs("one", "1"), installs("two", "2")
     project.build(f"FROM {busybox} AS a\n{one}\nFROM {busybox} AS b\n{two}\n", target="b")
@@ -127,6 +132,7 @@ def test_new_steps_come_into_the_lock_and_those_that_are_gone_go(project: Projec
     assert [(step.stage, step.packages) for step in lock.steps] == [("b", ("pypi:two=2",))]
 
 
+@needs.IN_PROCESS
 def test_locked_needs_a_lock_that_has_everything(project: Project, busybox: str) -> None:
     with pytest.raises(NotFound, match=r"no kist\.lock"):
         project.build(f"FROM {busybox}\n", "locked")
@@ -164,6 +170,7 @@ def test_the_command_line_writes_the_lock_and_tells_where_it_cannot(cli: Any, tm
     cli("rmi", "lock:1")
 
 
+@needs.IN_PROCESS
 def test_an_engine_in_process_writes_the_lock_too(tmp_path: Path) -> None:
     directory = tmp_path / "c"
     directory.mkdir()

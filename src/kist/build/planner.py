@@ -142,7 +142,7 @@ class _Planner:
         triggers = [Source.of(f"ONBUILD {text}", f"trigger of {name}") for text in image.config.on_build or ()]
         config = msgspec.structs.replace(image.config, on_build=None)
         builder = StageBuilder(
-            stage, self.globals, image, config, lambda word: self.origin(stage, word, builder.source)
+            stage, self.globals, image, config, lambda word: self.origin(stage, word, builder.source), base
         )
         builder.add(stage.base, action, requires=(base.last,) if base else ())
         for source in triggers:

@@ -3,7 +3,7 @@
 import posixpath
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import msgspec
@@ -46,6 +46,7 @@ class StageBuilder:
         image: what the stage begins with.
         config: its container config, without the triggers that are run now.
         origin: finds the step that ``COPY --from`` names.
+        below: the stage that it begins with, if it is one.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class StageBuilder:
         image: ImageConfig,
         config: ContainerConfig,
         origin: Callable[[Word], str],
+        below: "StageBuilder | None" = None,
     ) -> None:
         self.stage = stage
         self.steps: list[Step] = []
@@ -64,8 +66,13 @@ class StageBuilder:
         self._source = outer.source
         self._escape = outer.escape
         self._origin = origin
-        self._scope = StageScope(outer, config.env or ())
+        self._scope = StageScope(outer, config.env or (), below.arguments if below else {})
         self._command_set = False
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The ARGs in scope, which a stage that builds on this one inherits."""
+        return self._scope.arguments
 
     @property
     def last(self) -> str:

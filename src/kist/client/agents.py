@@ -9,6 +9,7 @@ import select
 import shutil
 import socket
 import subprocess
+import tempfile
 from contextlib import suppress
 
 from kist.errors import InvalidInput, NotFound, Unavailable
@@ -28,6 +29,10 @@ _SECONDS = 30
 # What an agent runs: the key, then its socket for us; it ends when our end of its input does, also by our death.
 _SCRIPT = """ssh-add -q -- "$@" </dev/null >&2 && echo "$SSH_AUTH_SOCK" && cat >/dev/null
 kill "$SSH_AGENT_PID" """
+# An agent makes its socket in /tmp whatever TMPDIR says (it has a group of its own). Who starts it may be killed.
+_STARTED = """agent=$1 place=$2; shift 2
+"$agent" -a "$place/agent" "$@"
+rm -rf -- "$place" """
 
 
 class RequestFilter:
@@ -122,10 +127,11 @@ class KeyAgent:
             raise Unavailable(f"--ssh {name}: a key needs ssh-agent, which is not here",
                               hint="apt install openssh-client")  # fmt: skip
         ours, theirs = socket.socketpair()
+        started = ["sh", "-c", _STARTED, "sh", program, tempfile.mkdtemp(prefix="kist-")]
         with theirs:
             self._line = ours
             self._process = subprocess.Popen(
-                [program, "sh", "-c", _SCRIPT, "sh", *(os.path.abspath(key) for key in keys)],
+                [*started, "sh", "-c", _SCRIPT, "sh", *(os.path.abspath(key) for key in keys)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -214,9 +214,16 @@ def test_what_a_command_sees(text: str, build_args: dict[str, str], environment:
     assert seen == environment
 
 
-def test_an_argument_is_not_seen_before_its_line_and_not_in_the_next_stage() -> None:
-    found = planned("FROM base AS a\nRUN 1\nARG A=1\nRUN 2\nFROM a\nRUN 3")
-    assert ["A=1" in run.environment for run in runs(found)] == [False, True, False]
+def test_an_argument_is_not_seen_before_its_line_and_not_in_other_stages() -> None:
+    found = planned("FROM base AS a\nRUN 1\nARG A=1\nRUN 2\nFROM base\nRUN 3\nCOPY --from=a / /")
+    assert {run.argv[-1]: "A=1" in run.environment for run in runs(found)} == {"1": False, "2": True, "3": False}
+
+
+def test_a_stage_has_the_arguments_of_the_stage_that_it_stands_on() -> None:
+    found = planned("FROM base AS a\nARG A=1 B=1\nFROM a AS b\nARG B=2\nFROM b\nRUN a $A\nCOPY $A-$B /")
+    assert runs(found)[0].environment[-2:] == ("A=1", "B=2")
+    assert titles(found)[-1] == "COPY $A-$B /"
+    assert found.steps[-1].action.sources == ("1-2",)  # type: ignore[union-attr]
 
 
 def test_proxies_are_seen_by_commands_alone() -> None:

@@ -1,7 +1,7 @@
 """Which variables an instruction sees (Dockerfile reference, "Scope" and "Predefined ARGs").
 
 ARGs before the first FROM are seen by FROM lines alone, unless a stage declares them again. In a stage, an ARG is seen
-from its line on, and an ENV of the same name always wins.
+from its line on, also in stages that stand on it, and an ENV of the same name always wins.
 """
 
 import re
@@ -33,6 +33,7 @@ def platform_arguments(target: Platform, build: Platform, stage: str = "") -> di
 
 
 _PLATFORM_ARGUMENTS = platform_arguments(Platform("", ""), Platform("", "")).keys()
+_NONE: Mapping[str, str] = {}
 
 
 class GlobalScope:
@@ -58,12 +59,18 @@ class GlobalScope:
 
 
 class StageScope:
-    """The ARGs and the environment of one stage, from one instruction to the next."""
+    """The ARGs and the environment of one stage, from one instruction to the next.
 
-    def __init__(self, outer: GlobalScope, environment: tuple[str, ...]) -> None:
+    Args:
+        outer: what FROM lines see.
+        environment: ``NAME=value``: the variables of what the stage stands on.
+        inherited: the ARGs of the stage that it stands on, if it is one.
+    """
+
+    def __init__(self, outer: GlobalScope, environment: tuple[str, ...], inherited: Mapping[str, str] = _NONE) -> None:
         self._outer = outer
         self.environment = dict(entry.partition("=")[::2] for entry in environment)
-        self.arguments: dict[str, str] = {}
+        self.arguments = dict(inherited)
 
     @property
     def variables(self) -> dict[str, str]:
