@@ -1,39 +1,19 @@
 """``kist.spec.interface.EngineInterface`` over the engine's socket."""
 
-import io
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar
-
-from msgspec import structs
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
 
 from kist.client import jobs
-from kist.client.build_caches import around
-from kist.client.changes import changes_of
-from kist.client.destinations import Destinations
-from kist.client.endpoint import Endpoint
+from kist.client.caller import VALUES, Query, body_of
 from kist.client.http1 import quote
-from kist.client.lockfile import LockKeeper
-from kist.client.named_contexts import split
-from kist.client.offer import offer_of
+from kist.client.image_client import ImageClient, split_reference
 from kist.client.output import communicate, framed_records, raw_records
-from kist.client.packing import pack
-from kist.client.session import Session
-from kist.client.start import connect
-from kist.client.transport import Connection, FileBody
-from kist.client.wire import Wire
 from kist.errors import KistError, NotFound
 from kist.spec import networking
-from kist.spec.artifact import Referrer
-from kist.spec.build import BootstrapOptions, BuildOptions
-from kist.spec.build_cache import read as read_caches
 from kist.spec.check import Check
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogRecord, RestartPolicy, RunResult
 from kist.spec.docker import networks, volumes
 from kist.spec.docker.archive import read_path_status
-from kist.spec.docker.builds import write_steps
 from kist.spec.docker.create import write_create
 from kist.spec.docker.execs import write_exec
 from kist.spec.docker.frames import RAW_STREAM
@@ -42,30 +22,19 @@ from kist.spec.docker.resources import write_update
 from kist.spec.docker.times import write_moment
 from kist.spec.event import SystemEvent
 from kist.spec.files import Change, PathStatus
-from kist.spec.image import ContainerConfig
-from kist.spec.insight import ImageDifference, ImageTree, Slim, Why
 from kist.spec.json import convert, decode, encode
 from kist.spec.mount import Mount
 from kist.spec.network import Network, NetworkOptions
-from kist.spec.package import ImagePackages
-from kist.spec.progress import Event
 from kist.spec.prune import EVERYTHING, UNUSED_CACHE, CachePruning, Pruning
 from kist.spec.resources import Resources
 from kist.spec.running import failed_run, run_options
 from kist.spec.stats import Sample
-from kist.spec.summary import Image, Info, RemovedImage, Version
+from kist.spec.summary import Image, Info, Version
 from kist.spec.usage import ContainerUsage, DiskUsage, Pruned, VolumeUsage
 from kist.spec.volume import Volume, VolumeOptions
 
-T = TypeVar("T")
-Progress = Callable[[Event], None]
-_Query = Iterable[tuple[str, str | int | None]]
 
-_VALUES = (("Accept", "application/vnd.kist+json"),)
-_COPY = 1 << 18
-
-
-class Client:
+class Client(ImageClient):
     """The engine at an endpoint, which is started by the first request when it is Kist's own and does not run.
 
     Blocking, and safe from many threads. Errors are those of the engine: ``kist.errors``.
@@ -74,157 +43,6 @@ class Client:
         endpoint: of the engine.
         connecting: makes connections to it.
     """
-
-    def __init__(self, endpoint: Endpoint, connecting: Callable[[Endpoint], Connection] = connect) -> None:
-        self._wire = Wire(endpoint, connecting)
-
-    def __enter__(self) -> Self:
-        """Itself; nothing is connected before the first request."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        """Close the connections; the engine goes on."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections; the engine goes on."""
-        self._wire.close()
-
-    # images
-
-    def bootstrap(self, options: BootstrapOptions, *, progress: Progress | None = None) -> Image:
-        """Make a base image from a distribution's signed archive."""
-        finished = jobs.bootstrap(self._wire, encode(options), _typed(progress))
-        return self.image(finished["image_id"])
-
-    def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
-        """Build the Dockerfile in the directory ``context``.
-
-        Returns:
-            The image; where no output keeps it, as it would be.
-
-        Raises:
-            ParseError: the Dockerfile; its text points at the place.
-            StepFailed: a command of it; with its exit code.
-        """
-        chosen = options or BuildOptions()
-        show = _typed(progress)
-        keep = Destinations(chosen.outputs, lambda text: show({"type": "warned", "text": text})).keep
-        archive, caches = pack(context, chosen.dockerfile), read_caches(chosen.cache_from, chosen.cache_to)
-        told = structs.asdict(structs.replace(chosen, cache_from=caches.images, cache_to=caches.engine))
-        query = jobs.build_query(told | {"contexts": split(chosen.contexts)[0]}) + write_steps(chosen.steps)
-        locked = LockKeeper(context, chosen.dockerfile, show)
-        with self._given(chosen) as session:
-            finished = around(
-                self._wire,
-                caches,
-                lambda listen: jobs.build_directory(self._wire, query + session, context, archive, listen, keep),
-            )(locked)
-        if identity := finished["image_id"]:
-            return self.image(identity)
-        return convert(finished["image"], Image, what="image")
-
-    @contextmanager
-    def _given(self, options: BuildOptions) -> Iterator[list[tuple[str, str]]]:
-        """Serve what the options give a build; the query parameters of one that is to have it."""
-        offer = offer_of(options, os.environ)
-        if offer.is_empty:
-            yield []
-            return
-        with offer, Session(self._wire, offer) as session:
-            yield session.query
-
-    def images(self) -> tuple[Image, ...]:
-        """All images, the newest first."""
-        return self._values("GET", "/images/json", tuple[Image, ...])
-
-    def image(self, name: str | Image) -> Image:
-        """One image."""
-        return self._values("GET", f"{_image(name)}/json", Image)
-
-    def tag(self, name: str | Image, reference: str) -> None:
-        """Give an image one more name; an image that had it loses it."""
-        self._wire.call("POST", f"{_image(name)}/tag", _split(reference))
-
-    def remove_image(self, name: str | Image, *, force: bool = False) -> RemovedImage:
-        """Take a name away, and the image with its last one."""
-        return self._values("DELETE", _image(name), RemovedImage, [("force", int(force))])
-
-    def import_image(
-        self,
-        source: BinaryIO,
-        reference: str = "",
-        *,
-        config: ContainerConfig | None = None,
-        message: str = "",
-        platform: str = "",
-    ) -> Image:
-        """Make an image of one layer from a tar of a file system.
-
-        Raises:
-            Unsupported: a config that Dockerfile instructions cannot spell.
-        """
-        query: list[tuple[str, str | int | None]] = [("fromSrc", "-"), *_split(reference), ("message", message)]
-        query.append(("platform", platform or None))
-        query += [("changes", change) for change in changes_of(config or ContainerConfig())]
-        return self._values("POST", "/images/create", Image, query, source=source)
-
-    def load(self, source: BinaryIO, *, platform: str | Sequence[str] = "") -> tuple[Image, ...]:
-        """Take in the images of a docker-save or OCI archive."""
-        named = [platform] if isinstance(platform, str) else platform
-        query: list[tuple[str, str | int | None]] = [("quiet", 1), *(("platform", each) for each in named if each)]
-        return self._values("POST", "/images/load", tuple[Image, ...], query, source=source)
-
-    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
-        """Write images as an archive that both Docker and OCI tools read."""
-        query: list[tuple[str, str | int | None]] = [("platform", platform or None)]
-        query += [("names", name if isinstance(name, str) else str(name.id)) for name in names]
-        target.writelines(self._wire.request("GET", "/images/get", query))
-
-    # what is in images
-
-    def packages(self, name: str | Image) -> ImagePackages:
-        """All packages of an image, each with the layer that it came with."""
-        return self._values("GET", f"/kist{_image(name)}/packages", ImagePackages)
-
-    def sbom(self, name: str | Image, form: str = "spdx", *, attach: bool = False) -> bytes:
-        """The bill of materials of an image, as ``spdx`` or ``cyclonedx``; with ``attach`` it is a referrer of it."""
-        method = "POST" if attach else "GET"
-        return self._wire.request(method, f"/kist{_image(name)}/sbom", [("format", form)]).read()
-
-    def referrers(self, name: str | Image) -> tuple[Referrer, ...]:
-        """What is attached to an image."""
-        return self._values("GET", f"/kist{_image(name)}/referrers", tuple[Referrer, ...])
-
-    def referrer(self, name: str | Image, digest: str) -> bytes:
-        """What one of these holds."""
-        return self._wire.request("GET", f"/kist{_image(name)}/referrers/{quote(digest)}").read()
-
-    def remove_referrer(self, name: str | Image, digest: str) -> Referrer:
-        """Detach one of these."""
-        return self._values("DELETE", f"/kist{_image(name)}/referrers/{quote(digest)}", Referrer)
-
-    def why(self, package: str) -> Why:
-        """Which images have a package, by which layer, and which have it from them."""
-        return self._values("GET", "/kist/why", Why, [("package", package)])
-
-    def image_tree(self) -> ImageTree:
-        """Which images stand on which, by their layers."""
-        return self._values("GET", "/kist/tree", ImageTree)
-
-    def image_difference(
-        self, first: str | Image, second: str | Image, *, packages: bool = True, files: bool = True
-    ) -> ImageDifference:
-        """What is different between two images."""
-        other = second if isinstance(second, str) else str(second.id)
-        query: _Query = [("with", other), ("packages", int(packages)), ("files", int(files))]
-        return self._values("GET", f"/kist{_image(first)}/difference", ImageDifference, query)
-
-    def slim(self, name: str | Image, *, most: int = 20) -> Slim:
-        """What takes the space in an image; of each list the ``most`` largest."""
-        return self._values("GET", f"/kist{_image(name)}/slim", Slim, [("most", most)])
 
     # containers
 
@@ -318,8 +136,10 @@ class Client:
         self, name: str | Container, path: str, source: BinaryIO, *, keep_kinds: bool = False, as_user: bool = False
     ) -> None:
         """Unpack a tar, plain or compressed, into a directory of a container."""
-        query: _Query = [("path", path), ("noOverwriteDirNonDir", int(keep_kinds)), ("copyUIDGID", int(as_user))]
-        self._wire.request("PUT", f"{_container(name)}/archive", query, body=_body(source), headers=(jobs.TAR,)).read()
+        query: Query = [("path", path), ("noOverwriteDirNonDir", int(keep_kinds)), ("copyUIDGID", int(as_user))]
+        self._wire.request(
+            "PUT", f"{_container(name)}/archive", query, body=body_of(source), headers=(jobs.TAR,)
+        ).read()
 
     def export(self, name: str | Container, target: BinaryIO) -> None:
         """Write the tar of a container's own files, without what is mounted in it."""
@@ -357,7 +177,7 @@ class Client:
     def stats(self, name: str | Container, *, follow: bool = False) -> Iterator[Sample]:
         """What a container uses now (or used, when it has ended); with ``follow``, every second."""
         query = [("stream", int(follow)), ("one-shot", int(not follow))]
-        response = self._wire.request("GET", f"{_container(name)}/stats", query, headers=_VALUES)
+        response = self._wire.request("GET", f"{_container(name)}/stats", query, headers=VALUES)
         return (convert(line, Sample, what="measurement") for line in self._wire.lines(response))
 
     def commit(
@@ -372,18 +192,19 @@ class Client:
     ) -> Image:
         """Make an image of a container as it is now; ``changes`` are Dockerfile instructions."""
         query: list[tuple[str, str | int | None]] = [("container", name if isinstance(name, str) else name.id)]
-        query += [*_split(reference), ("author", author or None), ("comment", message or None), ("pause", int(pause))]
+        query += [
+            *split_reference(reference),
+            ("author", author or None),
+            ("comment", message or None),
+            ("pause", int(pause)),
+        ]
         query += [("changes", change) for change in changes]
         return self._values("POST", "/commit", Image, query)
 
     def removal(self, name: str | Container, *, force: bool = False) -> ContainerUsage:
         """What ``remove`` would take away; nothing is done."""
-        query: _Query = [("dry-run", 1), ("force", int(force))]
+        query: Query = [("dry-run", 1), ("force", int(force))]
         return self._values("DELETE", _container(name), ContainerUsage, query)
-
-    def image_removal(self, name: str | Image, *, force: bool = False) -> RemovedImage:
-        """What ``remove_image`` would do; nothing is done."""
-        return self._values("DELETE", _image(name), RemovedImage, [("dry-run", 1), ("force", int(force))])
 
     def disk_usage(self) -> DiskUsage:
         """The space of everything under the data root."""
@@ -463,7 +284,7 @@ class Client:
 
     def import_volume(self, name: str, source: BinaryIO) -> None:
         """Put what is in a tar, plain or compressed, into a volume."""
-        self._wire.request("POST", f"/kist{_volume(name)}/import", body=_body(source), headers=(jobs.TAR,)).read()
+        self._wire.request("POST", f"/kist{_volume(name)}/import", body=body_of(source), headers=(jobs.TAR,)).read()
 
     def volume_removal(self, name: str) -> VolumeUsage:
         """What ``remove_volume`` would take away; nothing is done."""
@@ -512,7 +333,7 @@ class Client:
     ) -> Iterator[SystemEvent]:
         """What happens, from ``since`` on (nanoseconds since the epoch; 0 for now) until ``until`` (0 for no end)."""
         query = [("since", write_moment(since)), ("until", write_moment(until)), ("filters", _filters(filters))]
-        response = self._wire.request("GET", "/events", query, headers=_VALUES)
+        response = self._wire.request("GET", "/events", query, headers=VALUES)
         return (convert(line, SystemEvent, what="event") for line in self._wire.lines(response))
 
     def version(self) -> Version:
@@ -533,29 +354,10 @@ class Client:
         """The machine and the store."""
         return self._values("GET", "/kist/info", Info)
 
-    def _values(
-        self,
-        method: str,
-        path: str,
-        kind: type[T],
-        query: _Query = (),
-        *,
-        source: BinaryIO | None = None,
-        value: object = None,
-    ) -> T:
-        """A request whose answer is a value in Kist's own JSON."""
-        body = encode(value) if value is not None else None if source is None else _body(source)
-        headers = _VALUES if source is None else (*_VALUES, jobs.TAR)
-        return decode(self._wire.request(method, path, query, body=body, headers=headers).read(), kind, what="answer")
-
 
 def _container(name: str | Container) -> str:
     text = name if isinstance(name, str) else name.id
     return "/containers/" + quote(text).replace("/", "%2F")
-
-
-def _image(name: str | Image) -> str:
-    return "/images/" + quote(name if isinstance(name, str) else str(name.id))
 
 
 def _network(name: str) -> str:
@@ -574,34 +376,8 @@ def _filters(filters: Mapping[str, Sequence[str]] | None) -> str | None:
     return encode({name: list(values) for name, values in filters.items()}).decode() if filters else None
 
 
-def _split(reference: str) -> list[tuple[str, str | int | None]]:
-    head, colon, tag = reference.rpartition(":")
-    if not colon or "/" in tag:
-        head, tag = reference, ""
-    return [("repo", head or None), ("tag", tag or None)]
-
-
 def _exit_code(body: bytes) -> int:
     told = decode(body, dict[str, Any], what="answer")
     if failure := told.get("Error"):
         raise KistError(str(failure.get("Message") or failure))
     return int(told["StatusCode"]) & 0xFF
-
-
-def _typed(progress: Progress | None) -> Callable[[dict[str, Any]], None]:
-    """A listener to plain events that tells ``progress`` of typed ones."""
-
-    def show(event: dict[str, Any]) -> None:
-        if progress:
-            progress(convert(event, Event, what="event"))  # type: ignore[arg-type]  # a union is no type to mypy
-
-    return show
-
-
-def _body(source: BinaryIO) -> FileBody | Iterator[bytes]:
-    """What is left to read of a file: copied by the kernel where it is a plain one."""
-    if isinstance(source, io.FileIO | io.BufferedReader) and source.seekable():
-        offset = source.tell()
-        size = os.fstat(source.fileno()).st_size
-        return FileBody(source.fileno(), offset, max(0, size - offset))
-    return iter(lambda: source.read(_COPY), b"")
