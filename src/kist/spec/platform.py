@@ -26,7 +26,8 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
     """An operating system and a machine architecture, in Go's names."""
 
     architecture: str
-    os: str = "linux"
+    # Read where it is missing, written always (image-index.md requires it): what a factory makes is not left out.
+    os: str = msgspec.field(default_factory=lambda: "linux")
     variant: str = ""
 
     @classmethod
