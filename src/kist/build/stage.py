@@ -122,7 +122,8 @@ class StageBuilder:
     # How the handlers see the world
 
     def _value(self, word: Word) -> str:
-        return expand(word, self._scope.variables, self._source, self._escape)
+        value = expand(word, self._scope.variables, self._source, self._escape)
+        return self._scope.counted(value, word, self._source)
 
     def _error(self, place: Word | Instruction, message: str, *, hint: str = "") -> ParseError:
         return self._source.error(place.location, message, hint=hint)
@@ -297,7 +298,8 @@ class StageBuilder:
             raise self._error(heredoc.word, f"{heredoc.name!r} is no name of a file", hint="name it after << without /")
         content = heredoc.content
         if heredoc.expands:
-            content = Word(expand_text(content, self._scope.variables, self._source, self._escape), content.location)
+            text = expand_text(content, self._scope.variables, self._source, self._escape)
+            content = Word(self._scope.counted(text, content, self._source), content.location)
         return Document(heredoc.name, content.text)
 
     def _mode(self, word: Word) -> Mode:

@@ -419,6 +419,17 @@ def test_mistake(text: str, kind: type[KistError], column: int, message: str) ->
     assert getattr(caught.value, "column", 0) == column
 
 
+def test_variables_make_no_file_of_any_length() -> None:
+    """Each word is short enough, and there are many."""
+    lines = "".join(f"LABEL l{number}=x$v\n" for number in range(40))
+    values = {"v": "x" * 500_000}
+    for text in (f"FROM base\nARG v\n{lines}", f"FROM base\nARG v\n{lines.replace('LABEL', 'ARG')}"):
+        with pytest.raises(ParseError, match="longer by more than 16 MiB") as caught:
+            planned(text, build_args=values)
+        assert caught.value.line > 30
+    assert planned(f"FROM base\nARG v\n{lines[:200]}", build_args=values)
+
+
 def test_a_base_that_is_a_later_stage() -> None:
     with pytest.raises(NotFound, match="No such image: b") as caught:
         planned("FROM b AS a\nFROM a AS b")

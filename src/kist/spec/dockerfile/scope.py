@@ -34,6 +34,8 @@ def platform_arguments(target: Platform, build: Platform, stage: str = "") -> di
 
 _PLATFORM_ARGUMENTS = platform_arguments(Platform("", ""), Platform("", "")).keys()
 _NONE: Mapping[str, str] = {}
+# What variables may add to one Dockerfile, in characters: each word is kept as long as its build goes on.
+_MOST_ADDED = 16 << 20
 
 
 class GlobalScope:
@@ -43,19 +45,35 @@ class GlobalScope:
         self.source = dockerfile.source
         self.escape = dockerfile.escape
         self.build_args = build_args
+        self._added = 0
         self.values = {name: build_args.get(name, value) for name, value in predeclared.items()}
         for arg in dockerfile.arguments:
             seen = dict(self.values)
             for name, default in arg.arguments:
                 value = build_args.get(name.text)
                 if value is None and default is not None:
-                    value = expand(default, seen, self.source, self.escape)
+                    value = self.counted(expand(default, seen, self.source, self.escape), default, self.source)
                 if value is not None:
                     self.values[name.text] = value
 
     def expand(self, word: Word) -> str:
         """The value of a word of a FROM line."""
-        return expand(word, self.values, self.source, self.escape)
+        return self.counted(expand(word, self.values, self.source, self.escape), word, self.source)
+
+    def counted(self, text: str, word: Word, source: Source) -> str:
+        """The text that a word has become, where variables have not made too much of all words together.
+
+        Raises:
+            ParseError: they have.
+        """
+        self._added += max(len(text) - len(word.text), 0)
+        if self._added > _MOST_ADDED:
+            raise source.error(
+                word.location,
+                f"variables make this Dockerfile longer by more than {_MOST_ADDED >> 20} MiB",
+                hint="keep long texts in files",
+            )
+        return text
 
 
 class StageScope:
@@ -90,6 +108,10 @@ class StageScope:
             f"{name}={given[name]}" for name in sorted(PREDEFINED & given.keys()) if name not in self.arguments
         )
 
+    def counted(self, text: str, word: Word, source: Source) -> str:
+        """As ``GlobalScope.counted``: all stages count as one."""
+        return self._outer.counted(text, word, source)
+
     def declare(self, arg: Arg, source: Source) -> tuple[tuple[str, str | None], ...]:
         """Bring an ARG into scope; gives each name with its value, None for one that is not set."""
         seen, declared = self.variables, []
@@ -97,7 +119,7 @@ class StageScope:
             name = expand(name_word, seen, source, self._outer.escape)
             value = self._outer.build_args.get(name)
             if value is None and default is not None:
-                value = expand(default, seen, source, self._outer.escape)
+                value = self.counted(expand(default, seen, source, self._outer.escape), default, source)
             if value is None:
                 value = self._outer.values.get(name)
             if value is not None:
