@@ -93,7 +93,6 @@ def test_json_is_announced_without_parameters_because_docker_compares_it_whole(s
         ("HEAD", "/containers/x/archive?path=/", 404, ""),
         ("GET", "/swarm", 503, "This node is not a swarm manager."),
         ("GET", "/services", 503, "This node is not a swarm manager."),
-        ("POST", "/build?squash=1", 400, "squash is only supported with experimental mode"),
         ("POST", "/build?version=2", 400, "DOCKER_BUILDKIT=0"),
     ],
 )

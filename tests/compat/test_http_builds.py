@@ -57,7 +57,7 @@ def clean(server: Server) -> Iterator[None]:
 
 @pytest.mark.usefixtures("clean")
 def test_the_stream_is_the_classic_builders(server: Server):
-    text = f"FROM {IMAGE}\nRUN echo of-http-builds > /made; echo said\nCMD true\n"
+    text = f'FROM {IMAGE}\nRUN echo of-http-builds > /made; echo said\nCMD ["true"]\n'
     answer = build(server, text, "t=of-http-builds:1&t=of-http-builds:2")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     shown = [_ID.sub("ID", line["stream"]) for line in answer.lines if "stream" in line]
@@ -69,7 +69,7 @@ def test_the_stream_is_the_classic_builders(server: Server):
         "said\n",
         " ---> Removed intermediate container ID\n",
         " ---> ID\n",
-        "Step 3/3 : CMD true\n",
+        'Step 3/3 : CMD ["true"]\n',
         " ---> ID\n",
         "Successfully built ID\n",
         "Successfully tagged of-http-builds:1\n",
