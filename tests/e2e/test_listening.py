@@ -441,6 +441,7 @@ def test_systemds_own_program_hands_sockets_over(tmp_path: Path) -> None:
         assert path.is_socket()
 
 
+@pytest.mark.root("systemd-analyze works in the machine's own directories")
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (Debian: systemd)")
 def test_the_units_are_such_as_systemd_reads(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
