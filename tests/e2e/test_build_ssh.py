@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Cli
+from harness import Cli, until
 
 # The host's ssh-add in a container, with its libraries.
 CLIENT = "--mount=target=/ctx --mount=type=ssh"
@@ -97,7 +97,8 @@ def test_a_key_has_an_agent_of_its_own_which_ends_with_the_build(
     assert done.returncode == 0, done.stderr
     assert " of-the-test (ED25519)\n" in done.stderr
     assert list(place.iterdir()) == []
-    assert str(key) not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+    # It is told to end, and does so a moment later.
+    until(lambda: str(key) not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout)
 
 
 def test_what_cannot_be_an_agent_is_told_before_the_build(cli: Cli, tmp_path: Path) -> None:
