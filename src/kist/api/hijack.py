@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 << 10
 _LINGER_SECONDS = 5.0
-_PAUSES = (0.0,) * 20 + (0.001,) * 200
+_PAUSES = (0.0,) * 20 + (0.001,) * 200 + (0.01,) * 100
 
 
 class Leaving(NamedTuple):
