@@ -7,44 +7,15 @@ from pathlib import Path
 import pytest
 
 import needs
+from building import Session
 from harness import until
 from kist.build import build
 from kist.client.client import Client
 from kist.engine import Engine
 from kist.errors import StepFailed, Unavailable
 from kist.spec.build import BuildOptions
-from kist.spec.container import ContainerOptions
-from kist.spec.progress import Event, StepFinished, StepOutput, StepRuns, StepStarted
+from kist.spec.progress import Event, StepFinished, StepOutput, StepRuns
 from kist.spec.summary import Image
-
-
-class Session:
-    """Builds on one engine, and what they told."""
-
-    def __init__(self, engine: Engine, context: Path) -> None:
-        self.engine = engine
-        self.context = context
-        self.events: list[Event] = []
-
-    def build(self, text: str, **options: object) -> Image:
-        (self.context / "Dockerfile").write_text(text)
-        self.events.clear()
-        chosen = BuildOptions(**options)  # type: ignore[arg-type]
-        if isinstance(self.engine, Client):  # the build is in the engine's own process
-            return self.engine.build(str(self.context), chosen, progress=self.events.append)
-        return build(self.engine, str(self.context), chosen, self.events.append)
-
-    def cached(self) -> list[bool]:
-        numbers = {event.id: event.number for event in self.events if isinstance(event, StepStarted)}
-        ends = [event for event in self.events if isinstance(event, StepFinished)]
-        return [event.cached for event in sorted(ends, key=lambda event: numbers[event.id])]
-
-    def output(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, StepOutput))
-
-    def run(self, image: Image, *command: str) -> str:
-        options = ContainerOptions(image=str(image.id), network="none")
-        return self.engine.run(image, command or None, options=options).stdout
 
 
 @pytest.fixture
@@ -56,7 +27,7 @@ def session(engine: Engine, tmp_path: Path) -> Session:
 
 def test_commands_change_the_image(session: Session, busybox: str) -> None:
     image = session.build(f"FROM {busybox}\nRUN echo made > /made && rm /etc/group\nRUN cat /made")
-    assert session.output() == "made\n"
+    assert session.output == "made\n"
     assert session.run(image, "sh", "-c", "cat /made; test -e /etc/group || echo gone") == "made\ngone\n"
     assert [entry.empty_layer for entry in image.config.history[1:]] == [False, True]
 
@@ -67,7 +38,7 @@ def test_what_a_command_sees(session: Session, busybox: str) -> None:
         f'FROM {busybox}\nARG A=1\nENV B=$A\nWORKDIR /w\nUSER user\nRUN echo "$A $B $PWD $(id -u) $HTTP_PROXY"',
         build_args={"A": "2", "HTTP_PROXY": "p"},
     )
-    assert session.output() == "2 2 /w 1000 p\n"
+    assert session.output == "2 2 /w 1000 p\n"
 
 
 def test_the_shell_of_the_image_runs_commands(session: Session, busybox: str) -> None:
@@ -77,7 +48,7 @@ def test_the_shell_of_the_image_runs_commands(session: Session, busybox: str) ->
 
 def test_the_exec_form_has_no_shell(session: Session, busybox: str) -> None:
     session.build(f'FROM {busybox}\nRUN ["echo", "$HOME", "a b"]')
-    assert session.output() == "$HOME a b\n"
+    assert session.output == "$HOME a b\n"
 
 
 def test_a_failed_command_ends_the_build_with_its_code(session: Session, busybox: str) -> None:
@@ -90,15 +61,15 @@ def test_a_failed_command_ends_the_build_with_its_code(session: Session, busybox
     snapshots = set(session.engine.store.snapshots.list())
     assert not [name for name in snapshots if name.startswith("build-")]
     session.build(text.replace("exit 42", "true"))
-    assert session.cached() == [True, True, False]
+    assert session.cached == [True, True, False]
 
 
 def test_everything_is_cached_the_second_time(session: Session, busybox: str) -> None:
     text = f"FROM {busybox}\nRUN date +%s%N > /time\nRUN true\nRUN true\nRUN cat /time"
     first = session.build(text)
-    assert session.cached() == [True, False, False, False, False]
+    assert session.cached == [True, False, False, False, False]
     assert session.build(text).id == first.id
-    assert all(session.cached())
+    assert all(session.cached)
     assert session.build(text, no_cache=True).id != first.id
 
 
@@ -106,8 +77,8 @@ def test_arguments_count_for_the_commands_after_them(session: Session, busybox: 
     text = f"FROM {busybox}\nRUN true\nARG A\nRUN echo $A"
     session.build(text, build_args={"A": "1"})
     session.build(text, build_args={"A": "2"})
-    assert session.cached() == [True, True, True, False]
-    assert session.output() == "2\n"
+    assert session.cached == [True, True, True, False]
+    assert session.output == "2\n"
 
 
 def test_a_stage_is_compiled_and_copied_from(session: Session, busybox: str) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from kist.errors import Conflict, NotFound, from_os_error
+from kist.errors import Conflict, NotFound
 from kist.image.compression import plain
 from kist.image.layers import unpack
-from kist.image.pack import Packer
+from kist.image.pack import export_directory
 from kist.kernel import files, userns
 from kist.spec.docker.usage import CACHE_MOUNT
 from kist.store import Store
@@ -35,13 +35,7 @@ def export(store: Store, scope: str, name: str, target: BinaryIO) -> None:
     with _held(store, _found(store, scope, name), name) as path:
         directory = os.open(path, _DIRECTORY)
         try:
-            packer = Packer(target.write, sparse=True)
-            packer.directory(directory, b"./")
-            packer.close()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise from_os_error(error, f"export the cache {name}") from error
+            export_directory(directory, target.write, f"export the cache {name}")
         finally:
             os.close(directory)
 

@@ -6,10 +6,9 @@ Owners are numbers, and holes of sparse files stay holes. What is imported is pu
 from typing import BinaryIO
 
 from kist.engine.volume_holding import VolumeHolding
-from kist.errors import from_os_error
 from kist.image.compression import plain
 from kist.image.layers import unpack
-from kist.image.pack import Packer, same_owners
+from kist.image.pack import export_directory, same_owners
 from kist.image.unpack import Manner
 from kist.kernel import files, userns
 from kist.spec.volume import Volume
@@ -23,14 +22,7 @@ def export(holding: VolumeHolding, volume: Volume, target: BinaryIO) -> None:
         KistError: it cannot be mounted or read.
     """
     with holding.opened(volume) as directory:
-        packer = Packer(target.write, sparse=True)
-        try:
-            packer.directory(directory, b"./")
-            packer.close()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise from_os_error(error, f"export the volume {volume.name}") from error
+        export_directory(directory, target.write, f"export the volume {volume.name}")
 
 
 def import_(holding: VolumeHolding, volume: Volume, source: BinaryIO, *, theirs: bool = False) -> None:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
-from kist.errors import Unavailable, Unsupported
+from kist.errors import Unavailable, Unsupported, from_os_error
 from kist.image import tar
 from kist.image.nodes import KINDS, entry_of, kept
 from kist.image.tar import Entry, shown
@@ -170,3 +170,25 @@ def _xattrs(file: int) -> dict[str, bytes]:
         return dict(kept({name: os.getxattr(file, name) for name in os.listxattr(file)}))
     except OSError:
         return {}
+
+
+def export_directory(directory: int, write: Callable[[bytes], object], doing: str) -> None:
+    """Write the tar of an open directory: itself as ``./``, and what is in it, with holes left out.
+
+    Args:
+        directory: its descriptor, which the caller keeps.
+        write: takes the tar's bytes, in order.
+        doing: for errors: ``export the volume NAME``.
+
+    Raises:
+        BrokenPipeError: whoever reads it went away.
+        KistError: it cannot be read.
+    """
+    try:
+        packer = Packer(write, sparse=True)
+        packer.directory(directory, b"./")
+        packer.close()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise from_os_error(error, doing) from error
