@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
 def main() -> "NoReturn":
     """The program ``kist``."""
-    import os  # noqa: PLC0415 - inside, so that importing this package costs nothing
+    import gc  # noqa: PLC0415 - inside, so that importing this package costs nothing
+    import os  # noqa: PLC0415 - the same
     import sys  # noqa: PLC0415 - the same
 
+    gc.set_threshold(20_000)  # at the usual 700, looking for cycles in modules takes 0.7 ms of a short command
     if None in (sys.stdin, sys.stdout, sys.stderr):
         _open_what_is_closed()
     try:

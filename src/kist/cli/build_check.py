@@ -1,6 +1,5 @@
 """``kist build --check``: what the rules find in a Dockerfile, for people and for programs."""
 
-import os
 import sys
 
 from kist.cli import values
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     Words = Callable[[str, str], str]
 
-REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
-"""How contexts begin that the engine fetches."""
 _MOST_LINES = 8
 _BOLD, _YELLOW, _DIM, _CARET = "1", "1;33", "2", "1;33"
 
@@ -60,17 +57,15 @@ def run(context: "Context", arguments: "Arguments", options: "BuildOptions", tex
     return 1 if report.findings else 0
 
 
-def text_of(arguments: "Arguments") -> "bytes | None":
-    """The Dockerfile on standard input, where that is named.
+def text_of(arguments: "Arguments", *, is_remote: bool) -> "bytes | None":
+    """The Dockerfile on standard input, where that is named; ``is_remote`` where the context is a URL.
 
     Raises:
         Unsupported: the context is a URL.
         InvalidInput: an archive is on standard input.
     """
     source = arguments.operands[0]
-    if source.startswith(("http://", "https://", "git://", "ssh://", "git@", "github.com/")) and not os.path.isdir(
-        source
-    ):
+    if is_remote:
         raise Unsupported(
             "--check looks at directories of this machine: a context at a URL is fetched by builds",
             hint="fetch it, and check its directory",

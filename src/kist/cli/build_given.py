@@ -31,6 +31,20 @@ OPTIONS = (
 )  # fmt: skip
 
 
+KEYS = frozenset({"secret", "debug_shell", "ssh", "build_context"})
+
+
+def command() -> str:
+    """The command that opens a shell where this one's build has failed."""
+    import shlex  # noqa: PLC0415 - for what has failed
+    import sys  # noqa: PLC0415 - the same
+
+    words = ["kist", *sys.argv[1:]]
+    if "--debug-shell" not in words:
+        words.insert(words.index("build") + 1 if "build" in words else len(words), "--debug-shell")
+    return shlex.join(words)
+
+
 class Given:
     """What the options name, served for the time of a ``with`` block; the query parameters of a build are its value.
 
@@ -71,17 +85,6 @@ class Given:
             raise
         self._open.append(session)
         return [*session.query, *query]
-
-    @property
-    def command(self) -> str:
-        """The command that opens a shell where this one's build has failed."""
-        import shlex  # noqa: PLC0415 - for what has failed
-        import sys  # noqa: PLC0415 - the same
-
-        words = ["kist", *sys.argv[1:]]
-        if "--debug-shell" not in words:
-            words.insert(words.index("build") + 1 if "build" in words else len(words), "--debug-shell")
-        return shlex.join(words)
 
     def __exit__(self, *_: object) -> None:
         while self._open:

@@ -1,7 +1,14 @@
-"""The options of ``build`` that say what its commands have: those of ``run``, and the API's parameters for them."""
+"""The options of ``build`` that not every build has; among them those of ``run`` that say what its commands have.
 
+Making them takes longer than what a cached build does, so they are made where one of them is written.
+"""
+
+from kist.cli import build_check, build_given, values
+from kist.cli.build_result import parse_annotation
 from kist.cli.container_options import CONTAINER_OPTIONS
 from kist.cli.option import REPEAT, Option
+from kist.cli.progress import KINDS
+from kist.spec.outputs import parse_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +38,14 @@ def _taken(key: str) -> Option:
     )
 
 
-OPTIONS = (
+PROGRESS = Option(
+    "--progress",
+    "How to show progress: auto, plain, tty, rawjson or quiet (default: auto)",
+    "KIND",
+    parse=values.choice(*KINDS),
+)
+
+_OF_COMMANDS = (
     *map(_taken, (*_PARAMETERS, "ulimit")),
     Option("--network", "Network: bridge, none, host, container:NAME or a network's name (default: bridge)", "NETWORK",
            group=_COMMANDS),
@@ -47,6 +61,27 @@ OPTIONS = (
     Option("--iidfile", "Write the image's id to this file", "FILE"),
     Option("--rm", "Accepted, and without effect: no container of a build is ever left", hidden=True),
     Option("--force-rm", "Accepted, and without effect: no container of a build is ever left", hidden=True),
+)  # fmt: skip
+
+OPTIONS = (
+    Option("--no-cache-filter", "Run every step of this stage", "STAGE", kind=REPEAT),
+    Option("--label", "Label of the image", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment),
+    Option("--sbom", "Attach a bill of materials to the image (kist image referrers)"),
+    Option("--provenance", "Attach what the image was made of, and how (SLSA v1)"),
+    Option("--locked", "Fail where something is not as in kist.lock"),
+    Option("--update-lock", "Write kist.lock anew, with the images and packages of now"),
+    Option("--no-lock", "Neither read nor write kist.lock"),
+    Option("--annotation", "Annotation of the image's manifest", "KEY=VALUE", kind=REPEAT, parse=parse_annotation),
+    Option("-o --output", "Where the result goes: a directory, - for a tar, or type=local|tar|oci|docker|image,…",
+           "OUTPUT", kind=REPEAT, parse=parse_output),
+    Option("--metadata-file", "Write what came of the build to this file, in JSON", "FILE"),
+    Option("--reproducible", "Let no time and no trace of this machine into the result (see SOURCE_DATE_EPOCH)"),
+    Option("--verify", "Build twice, and tell which file of which step differs; includes --reproducible"),
+    Option("--squash", "Make one layer of all that the build adds to its base"),
+    PROGRESS,
+    *build_check.OPTIONS,
+    *build_given.OPTIONS,
+    *_OF_COMMANDS,
 )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """What a build came to: for people, and in the files that programs read (``--iidfile``, ``--metadata-file``)."""
 
 from kist.errors import InvalidInput
-from kist.spec.outputs import ARCHIVES, SENT, STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,15 +43,27 @@ def tell(context: "Context", arguments: "Arguments", finished: "Event", seconds:
 
         _write(path, dumps(metadata(finished, outputs)) + "\n", "what came of the build")
     if quiet:
-        if finished["image_id"] and all(output.dest != STDOUT for output in outputs):
+        if finished["image_id"] and not (outputs and _takes_stdout(outputs)):
             context.say(finished["image_id"])
         return
-    places = [output.dest for output in outputs if output.type in SENT and output.dest != STDOUT]
+    places = _places(outputs) if outputs else []
     names = ", ".join([*map(familiar, finished["references"]), *places])
     bold, off = ("\x1b[1m", "\x1b[0m") if context.colour(2) else ("", "")
     identity = finished["image_id"].partition(":")[2][:12]
     told = [f"{bold}{identity}{off}", names or "no new name"] if identity else [f"{bold}{names or 'done'}{off}"]
     context.note("  ".join((*told, f"{seconds:.1f}s")))
+
+
+def _takes_stdout(outputs: "list[Any]") -> bool:
+    from kist.spec.outputs import STDOUT  # noqa: PLC0415 - for -o only
+
+    return any(output.dest == STDOUT for output in outputs)
+
+
+def _places(outputs: "list[Any]") -> "list[str]":
+    from kist.spec.outputs import SENT, STDOUT  # noqa: PLC0415 - for -o only
+
+    return [output.dest for output in outputs if output.type in SENT and output.dest != STDOUT]
 
 
 def familiar(name: str) -> str:
@@ -77,8 +88,11 @@ def metadata(finished: "Event", outputs: "list[Any]") -> "dict[str, Any]":
 
 def _identity(finished: "Event", outputs: "list[Any]") -> str:
     """The id of the image that is somewhere now; empty where there is none."""
-    if not finished["image_id"] and any(output.type in ARCHIVES for output in outputs):
-        return str(finished["image"]["id"])
+    if not finished["image_id"] and outputs:
+        from kist.spec.outputs import ARCHIVES  # noqa: PLC0415 - for -o only
+
+        if any(output.type in ARCHIVES for output in outputs):
+            return str(finished["image"]["id"])
     return str(finished["image_id"])
 
 

@@ -3,10 +3,8 @@
 What takes more than a few lines to read is read in ``kist.cli.words``, imported when the option is given.
 """
 
-import sys
-
 from kist.cli import streams, values
-from kist.cli.option import REPEAT, Option
+from kist.cli.option import REPEAT, Option, later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +14,7 @@ if TYPE_CHECKING:
 
 def _later(module: str, name: str) -> "Callable[[str], Any]":
     """The parser ``kist.cli.words.MODULE.NAME``, imported by its first use."""
-
-    def parse(text: str) -> "Any":
-        path = "kist.cli.words." + module
-        __import__(path)
-        return getattr(sys.modules[path], name)(text)
-
-    return parse
+    return later(f"kist.cli.words.{module}", name)
 
 
 def _network(text: str) -> "tuple[str, dict[str, Any]]":

@@ -3,6 +3,8 @@
 Plain classes with slots: ``dataclasses`` costs 16 ms of import, which no command could spare.
 """
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,6 +79,16 @@ class Option(Frozen):
         return self.names[-1].lstrip("-").replace("-", "_")
 
 
+def later(module: str, name: str) -> "Callable[[str], Any]":
+    """The parser of that name, imported by its first use."""
+
+    def parse(text: str) -> "Any":
+        __import__(module)
+        return getattr(sys.modules[module], name)(text)
+
+    return parse
+
+
 class Command(Frozen):
     """One verb.
 
@@ -84,19 +96,22 @@ class Command(Frozen):
         name: the verb.
         operands: as the usage line shows them: ``IMAGE [COMMAND] [ARG...]``.
         least, most: how many operands there may be; ``most`` None for any number.
-        options: in the order of ``--help``.
+        common: those that are looked for first.
         ends_at_operand: options stop at the first operand (``run IMAGE ls -l``).
         run: does the work; the exit code.
         about: paragraphs for ``--help``, after the summary.
         examples: command lines for ``--help``.
     """
 
-    __slots__ = ("about", "ends_at_operand", "examples", "least", "most", "name", "operands", "options", "run")
+    __slots__ = (
+        "_rare", "about", "common", "ends_at_operand", "examples", "least", "most", "name", "operands", "run"
+    )  # fmt: skip
     name: str
     operands: str
     least: int
     most: "int | None"
-    options: "tuple[Option, ...]"
+    common: "tuple[Option, ...]"
+    _rare: "Callable[[], tuple[Option, ...]]"
     ends_at_operand: bool
     run: "Callable[[Context, Arguments], int]"
     about: str
@@ -111,21 +126,29 @@ class Command(Frozen):
         least: int = 0,
         most: "int | None" = None,
         options: "tuple[Option, ...]" = (),
+        rare: "Callable[[], tuple[Option, ...]]" = tuple,
         ends_at_operand: bool = False,
         about: str = "",
         examples: "tuple[str, ...]" = (),
     ) -> None:
+        """``rare`` gives the options after ``options``; it is called when one is written that is not among these."""
         self._set(
             name=name,
             run=run,
             operands=operands,
             least=least,
             most=most if operands else 0,
-            options=options,
+            common=options,
+            _rare=rare,
             ends_at_operand=ends_at_operand,
             about=about,
             examples=examples,
         )
+
+    @property
+    def options(self) -> "tuple[Option, ...]":
+        """All of them, in the order of ``--help``."""
+        return (*self.common, *self._rare())
 
 
 class Arguments(Frozen):

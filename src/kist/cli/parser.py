@@ -40,7 +40,7 @@ def parse(command: "Command", argv: "Sequence[str]") -> Arguments:
 class _Reader:
     def __init__(self, command: "Command", argv: "Sequence[str]") -> None:
         self.command = command
-        self.by_name = {name: option for option in command.options for name in option.names}
+        self.by_name = {name: option for option in command.common for name in option.names}
         self.rest = list(reversed(argv))
         self.values: dict[str, Any] = {}
         self.operands: list[str] = []
@@ -81,6 +81,9 @@ class _Reader:
         return None
 
     def _find(self, name: str, word: str = "") -> "Option":
+        if option := self.by_name.get(name):
+            return option
+        self.by_name = {name: option for option in self.command.options for name in option.names}
         if option := self.by_name.get(name):
             return option
         if name in {"--help", "-h"}:

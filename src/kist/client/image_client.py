@@ -55,16 +55,13 @@ class ImageClient(Caller):
         chosen = options or BuildOptions()
         show = _typed(progress)
         keep = Destinations(chosen.outputs, lambda text: show({"type": "warned", "text": text})).keep
-        archive, caches = pack(context, chosen.dockerfile), read_caches(chosen.cache_from, chosen.cache_to)
+        caches = read_caches(chosen.cache_from, chosen.cache_to)
         told = structs.asdict(structs.replace(chosen, cache_from=caches.images, cache_to=caches.engine))
         query = jobs.build_query(told | {"contexts": split(chosen.contexts)[0]}) + write_steps(chosen.steps)
         locked = LockKeeper(context, chosen.dockerfile, show)
         with self._given(chosen) as session:
-            finished = around(
-                self._wire,
-                caches,
-                lambda listen: jobs.build_directory(self._wire, query + session, context, archive, listen, keep),
-            )(locked)
+            building = jobs.Building(self._wire, query + session, context, lambda: pack(context, chosen.dockerfile))
+            finished = around(self._wire, caches, lambda listen: building.follow(listen, keep))(locked)
         if identity := finished["image_id"]:
             return self.image(identity)
         return convert(finished["image"], Image, what="image")

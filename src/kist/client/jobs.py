@@ -1,7 +1,6 @@
 """Long verbs over the socket: the query of their options, and the events of ``kist.spec.progress`` as plain JSON."""
 
 import os
-from binascii import a2b_base64
 
 from kist.errors import Conflict, Forbidden, KistError, Unavailable, by_name
 from kist.spec.jsontext import dumps
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kist.client.transport import FileBody
-    from kist.client.wire import Wire
+    from kist.client.wire import Exchange, Wire
 
     Event = dict[str, Any]
     Show = Callable[[Event], None]
@@ -54,26 +53,56 @@ def build(
     return _follow(wire, wire.request("POST", "/build", query, body=archive, headers=(TAR, EVENTS)), show, keep)
 
 
-def build_directory(
-    wire: "Wire",
-    query: "list[tuple[str, str]]",
-    directory: str,
-    archive: "Iterable[bytes]",
-    show: "Show",
-    keep: "Keep | None" = None,
-) -> "Event":
-    """Build a directory: where it stands when the engine is Kist's own on this machine, else as ``archive``."""
-    if wire.endpoint.roots is None:
-        return build(wire, query, archive, show, keep)
-    path = os.path.abspath(directory)
-    status = os.stat(path)
-    here = [("context", path), ("device", str(status.st_dev)), ("inode", str(status.st_ino))]
-    try:
-        response = wire.request("POST", "/kist/build", [*query, *here], headers=(EVENTS,))
-    except (Conflict, Forbidden):
-        # The engine sees another directory at this path, or does not let us name one.
-        return build(wire, query, archive, show, keep)
-    return _follow(wire, response, show, keep)
+class Building:
+    """The build of a directory: where it stands when the engine is Kist's own on this machine, else as an archive.
+
+    ``begin`` has the engine work while its caller gets ready to show what it does.
+
+    Args:
+        wire: the engine.
+        query: as for ``build``.
+        directory: the context.
+        archive: gives the archive of it, where one is needed.
+    """
+
+    def __init__(
+        self,
+        wire: "Wire",
+        query: "list[tuple[str, str]]",
+        directory: str,
+        archive: "Callable[[], Iterable[bytes]]",
+    ) -> None:
+        self._wire = wire
+        self._query = query
+        self._directory = directory
+        self._archive = archive
+        self._begun: Exchange | None = None
+
+    def begin(self) -> None:
+        """Ask for the build, if that takes no archive."""
+        if self._wire.endpoint.roots is None:
+            return
+        path = os.path.abspath(self._directory)
+        status = os.stat(path)
+        here = [("context", path), ("device", str(status.st_dev)), ("inode", str(status.st_ino))]
+        self._begun = self._wire.begin("POST", "/kist/build", [*self._query, *here], headers=(EVENTS,))
+
+    def follow(self, show: "Show", keep: "Keep | None" = None) -> "Event":
+        """The event that ended it; it is begun where it was not.
+
+        Raises:
+            KistError: as ``build``.
+        """
+        if self._begun is None:
+            self.begin()
+        if self._begun is not None:
+            try:
+                response = self._begun.answer()
+            except (Conflict, Forbidden):
+                pass  # The engine sees another directory at this path, or does not let us name one.
+            else:
+                return _follow(self._wire, response, show, keep)
+        return build(self._wire, self._query, self._archive(), show, keep)
 
 
 def bootstrap(wire: "Wire", options: bytes, show: "Show") -> "Event":
@@ -137,6 +166,8 @@ def _pieces(event: "Event", events: "Iterator[Event]") -> "Iterator[bytes]":
         if event["type"] == "failed":
             raise _failure(event)
         if event["type"] == "output-data":
+            from binascii import a2b_base64  # noqa: PLC0415 - a shared object to load, for outputs
+
             if data := a2b_base64(event["data"]):
                 yield data
             if event.get("last"):

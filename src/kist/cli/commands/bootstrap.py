@@ -3,7 +3,8 @@
 import os
 
 from kist.cli import values
-from kist.cli.commands.build import PROGRESS, QUIET, make
+from kist.cli.build_options import PROGRESS
+from kist.cli.commands.build import QUIET, make
 from kist.cli.option import REPEAT, Command, Option
 from kist.errors import InvalidInput
 

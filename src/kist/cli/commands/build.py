@@ -3,13 +3,8 @@
 import os
 import time
 
-from kist.cli import build_check, build_given, build_options, values
-from kist.cli.build_options import step_query
-from kist.cli.build_result import parse_annotation, tell
-from kist.cli.option import REPEAT, Command, Option
-from kist.cli.progress import KINDS
+from kist.cli.option import REPEAT, Command, Option, later
 from kist.errors import InvalidInput, NotFound, StepFailed, Unsupported
-from kist.spec.outputs import parse_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +18,7 @@ if TYPE_CHECKING:
     from kist.spec.build_cache import Caches
 
 _LOCK_USES = (("locked", "locked"), ("update_lock", "update"), ("no_lock", "none"))
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")  # how contexts begin that are fetched
 _LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
 _EPOCH = "SOURCE_DATE_EPOCH"  # of the environment too, as with Docker
 
@@ -37,12 +33,18 @@ def run(context: "Context", arguments: "Arguments") -> int:
         return _check(context, arguments)
     if "format" in arguments.values:
         raise InvalidInput("--format is that of what --check finds", hint="kist build --check --format json .")
-    given = build_given.Given(context, arguments)
     try:
+        if arguments.values.keys() <= _COMMON:
+            return _build(context, arguments, [], None)
+        from kist.cli.build_given import Given  # noqa: PLC0415 - for who gives something
+
+        given = Given(context, arguments)
         with given as session:
             return _build(context, arguments, session, given.shell)
     except StepFailed as error:
-        error.hint = error.hint.replace(_SHELL, given.command)
+        from kist.cli.build_given import command  # noqa: PLC0415 - for what has failed
+
+        error.hint = error.hint.replace(_SHELL, command())
         raise
 
 
@@ -50,12 +52,9 @@ def _build(
     context: "Context", arguments: "Arguments", session: "list[tuple[str, str]]", shell: "DebugShell | None"
 ) -> int:
     from kist.client import jobs  # noqa: PLC0415 - --help needs none of it
-    from kist.client.destinations import Destinations  # noqa: PLC0415 - the same
-    from kist.client.lockfile import LockKeeper  # noqa: PLC0415 - the same
-    from kist.client.packing import pack  # noqa: PLC0415 - the same
 
     source, wire = arguments.operands[0], context.wire
-    keep = Destinations(arguments.all("output"), context.warn).keep
+    keep = _keep(context, arguments)
     if arguments.text("file") == "-":
         return _with_piped(context, arguments, session, keep, shell)
     if _is_remote(source):
@@ -71,20 +70,41 @@ def _build(
         ]
         return make(context, arguments, lambda show: jobs.build(wire, query, body, show, keep), shell)
     dockerfile = dockerfile_in(source, arguments.text("file"))
-    archive, query = pack(source, dockerfile), [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
+    query = [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
+    building = jobs.Building(wire, query, source, lambda: _pack(source, dockerfile))
+    if not _names_caches(arguments):  # which are brought to the engine first
+        building.begin()
     quiet = arguments.flag("quiet")
 
     def work(show: "Show") -> "Event":
+        from kist.client.lockfile import LockKeeper  # noqa: PLC0415 - while the engine works
+
         keeper = LockKeeper(source, dockerfile, show, lambda text: None if quiet else context.note(text))
-        return jobs.build_directory(wire, query, source, archive, keeper, keep)
+        return building.follow(keeper, keep)
 
     return make(context, arguments, work, shell)
 
 
+def _keep(context: "Context", arguments: "Arguments") -> "Keep | None":
+    if not (outputs := arguments.all("output")):
+        return None
+    from kist.client.destinations import Destinations  # noqa: PLC0415 - for who asks for one
+
+    return Destinations(outputs, context.warn).keep
+
+
+def _pack(source: str, dockerfile: str) -> "Iterator[bytes]":
+    from kist.client.packing import pack  # noqa: PLC0415 - for an engine that does not see the directory
+
+    return pack(source, dockerfile)
+
+
 def _check(context: "Context", arguments: "Arguments") -> int:
+    from kist.cli import build_check  # noqa: PLC0415 - for --check alone
     from kist.spec.build import BuildOptions  # noqa: PLC0415 - msgspec, for --check alone
 
-    source, text = arguments.operands[0], build_check.text_of(arguments)
+    source = arguments.operands[0]
+    text = build_check.text_of(arguments, is_remote=_is_remote(source))
     options = BuildOptions(
         dockerfile="Dockerfile" if text is not None else dockerfile_in(source, arguments.text("file")),
         build_args=build_args(arguments.all("build_arg"), context.environment),
@@ -114,7 +134,7 @@ def _with_piped(
     context: "Context",
     arguments: "Arguments",
     session: "list[tuple[str, str]]",
-    keep: "Keep",
+    keep: "Keep | None",
     shell: "DebugShell | None",
 ) -> int:
     """Build a directory by a Dockerfile that comes on standard input."""
@@ -175,7 +195,11 @@ def _read_piped(begin: bytes = b"") -> bytes:
 
 def _is_remote(source: str) -> bool:
     """Whether the engine fetches the context: by Docker's rules, which try a directory first."""
-    return source.startswith(build_check.REMOTE) and not os.path.isdir(source)
+    return source.startswith(_REMOTE) and not os.path.isdir(source)
+
+
+def _names_caches(arguments: "Arguments") -> bool:
+    return bool(arguments.all("cache_from") or arguments.all("cache_to"))
 
 
 def _caches(arguments: "Arguments") -> "Caches":
@@ -188,12 +212,12 @@ def make(
     context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]", shell: "DebugShell | None" = None
 ) -> int:
     """Do ``work`` under a progress view; then tell what came of it."""
-    from kist.cli.progress import reporter  # noqa: PLC0415 - --help needs none of it
+    from kist.cli.progress import KINDS, reporter  # noqa: PLC0415 - while the engine works, as what follows
 
     kind = arguments.text("progress") or context.environment.get("BUILDKIT_PROGRESS", "")
     quiet = arguments.flag("quiet") or kind == "quiet"
     began = time.monotonic()
-    if arguments.all("cache_from") or arguments.all("cache_to"):
+    if _names_caches(arguments):
         from kist.client.build_caches import around  # noqa: PLC0415 - for who asks for it
 
         work = around(context.wire, _caches(arguments), work)
@@ -201,6 +225,8 @@ def make(
         kind = "plain"  # a view that moves hides a shell
     with reporter(context, "quiet" if quiet else kind if kind in KINDS else "auto") as show:
         finished = work(show if shell is None else shell.beside(show))
+    from kist.cli.build_result import tell  # noqa: PLC0415 - the same
+
     tell(context, arguments, finished, time.monotonic() - began, quiet=quiet)
     return 0
 
@@ -227,9 +253,13 @@ def _query(context: "Context", arguments: "Arguments", dockerfile: str) -> "list
         "reproducible": arguments.flag("reproducible"),
         "verify": arguments.flag("verify"),
     }
-    if arguments.all("cache_from") or arguments.all("cache_to"):
+    if _names_caches(arguments):
         caches = _caches(arguments)
         options |= {"cache_from": caches.images, "cache_to": caches.engine}
+    if arguments.values.keys() <= _COMMON:
+        return build_query(options)
+    from kist.cli.build_options import step_query  # noqa: PLC0415 - for who says what commands have
+
     return build_query(options) + step_query(arguments)
 
 
@@ -271,13 +301,23 @@ def _check_directory(context: str) -> None:
         raise NotFound(f"unable to prepare context: path {context!r} not found", hint="name the directory to build")
 
 
+def _rare() -> "tuple[Option, ...]":
+    from kist.cli.build_options import OPTIONS  # noqa: PLC0415 - for who writes one of them, and for --help
+
+    return OPTIONS
+
+
 QUIET = Option("-q --quiet", "Say nothing but the image's id, on standard output")
-PROGRESS = Option(
-    "--progress",
-    "How to show progress: auto, plain, tty, rawjson or quiet (default: auto)",
-    "KIND",
-    parse=values.choice(*KINDS),
-)
+_OPTIONS = (
+    Option("-t --tag", "Name of the image", "NAME[:TAG]", kind=REPEAT),
+    Option("-f --file", "The Dockerfile; - for standard input (default: PATH/Dockerfile)", "FILE"),
+    Option("--build-arg", "Value of an ARG; without one, the caller's variable", "NAME[=VALUE]", kind=REPEAT,
+           parse=later("kist.cli.values", "assignment")),
+    Option("--target", "Stage to build (default: the last)", "STAGE"),
+    Option("--no-cache", "Run every step"),
+    QUIET,
+)  # fmt: skip
+_COMMON = frozenset(option.key for option in _OPTIONS)
 
 COMMAND = Command(
     "build",
@@ -285,33 +325,8 @@ COMMAND = Command(
     "PATH|URL|-",
     least=1,
     most=1,
-    options=(
-        Option("-t --tag", "Name of the image", "NAME[:TAG]", kind=REPEAT),
-        Option("-f --file", "The Dockerfile; - for standard input (default: PATH/Dockerfile)", "FILE"),
-        Option("--build-arg", "Value of an ARG; without one, the caller's variable", "NAME[=VALUE]", kind=REPEAT,
-               parse=values.assignment),
-        Option("--target", "Stage to build (default: the last)", "STAGE"),
-        Option("--no-cache", "Run every step"),
-        Option("--no-cache-filter", "Run every step of this stage", "STAGE", kind=REPEAT),
-        Option("--label", "Label of the image", "KEY[=VALUE]", kind=REPEAT, parse=values.assignment),
-        Option("--sbom", "Attach a bill of materials to the image (kist image referrers)"),
-        Option("--provenance", "Attach what the image was made of, and how (SLSA v1)"),
-        Option("--locked", "Fail where something is not as in kist.lock"),
-        Option("--update-lock", "Write kist.lock anew, with the images and packages of now"),
-        Option("--no-lock", "Neither read nor write kist.lock"),
-        Option("--annotation", "Annotation of the image's manifest", "KEY=VALUE", kind=REPEAT, parse=parse_annotation),
-        Option("-o --output", "Where the result goes: a directory, - for a tar, or type=local|tar|oci|docker|image,…",
-               "OUTPUT", kind=REPEAT, parse=parse_output),
-        Option("--metadata-file", "Write what came of the build to this file, in JSON", "FILE"),
-        Option("--reproducible", "Let no time and no trace of this machine into the result (see SOURCE_DATE_EPOCH)"),
-        Option("--verify", "Build twice, and tell which file of which step differs; includes --reproducible"),
-        Option("--squash", "Make one layer of all that the build adds to its base"),
-        QUIET,
-        PROGRESS,
-        *build_check.OPTIONS,
-        *build_given.OPTIONS,
-        *build_options.OPTIONS,
-    ),
+    options=_OPTIONS,
+    rare=_rare,
     about="PATH is the directory that COPY and ADD see, without what its .dockerignore leaves out; - reads a tar "
     "archive of it from standard input, or a Dockerfile that needs no files. A URL is fetched by the engine: of a "
     "Dockerfile, an archive, or a Git repository (URL.git#REF:DIRECTORY). The first build of a directory writes "

@@ -2,7 +2,6 @@
 
 import time
 
-from kist.cli.progress.reproduction import show_verdict
 from kist.cli.progress.steps import Step, Steps, seconds
 
 TYPE_CHECKING = False
@@ -40,6 +39,8 @@ class PlainProgress:
         elif kind == "warned":
             self._context.warn(event["text"])
         elif kind == "verified":
+            from kist.cli.progress.reproduction import show_verdict  # noqa: PLC0415 - for --verify
+
             show_verdict(self._context, event)
         elif kind in {"step-output", "step-progress"} and (found := self._steps.get(event)):
             self._advanced(found, event)

@@ -4,7 +4,6 @@ An event is the JSON of ``kist.spec.progress``: a cached build would else spend 
 """
 
 from kist.cli.table import one_line
-from kist.cli.units import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ class Step:
         if not self.total:
             return ""
         if self.unit == "bytes":
+            from kist.cli.units import size  # noqa: PLC0415 - for what takes its time
+
             return f"{size(self.done)} / {size(self.total)}"
         return f"{self.done} / {self.total} {self.unit}"
 
