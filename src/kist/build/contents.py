@@ -1,6 +1,6 @@
-"""The identity of copied files: names, kinds, modes, contents, links; no times, no owners (COPY sets its own).
+"""The identity of copied files: names, kinds, modes, contents, attributes, links; COPY sets times and owners itself.
 
-Each file counts by the digest of its content, so a file that is known (``stat_cache``) is not read. Small files are
+Each file counts by the digest of what is in it, so a file that is known (``stat_cache``) is not read. Small files are
 read where they are met: to hand them to another thread takes longer. Large ones are read in threads, for hashing gives
 the interpreter's lock away; the identity is made of all in order.
 """
@@ -9,14 +9,15 @@ import hashlib
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from kist.build.attributes import attributes_at, attributes_of
 from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
-from kist.build.tree import Entry, Tree
+from kist.build.tree import Entry, Tree, open_entry
 
 _BUFFER = 1 << 20
 _LARGE = 1 << 18
@@ -45,6 +46,7 @@ def digest(tree: Tree, selected: Iterable[Selected], check: Callable[[], None] =
             if stat.S_ISDIR(status.st_mode):
                 contents.add(b"%o\0" % status.st_mode)
                 above = b"" if path == "." else os.fsencode(path) + b"/"
+                contents.begin_directory()
                 for entry in tree.walk(path, filters):
                     contents.add_entry(entry, above)
             else:
@@ -64,6 +66,7 @@ class _Contents:
         self._under_way = 0
         self._pool: ThreadPoolExecutor | None = None
         self._buffer = memoryview(bytearray(_BUFFER))
+        self._names: dict[tuple[int, int], bytes] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -81,17 +84,28 @@ class _Contents:
         else:
             self._hasher.update(data)
 
+    def begin_directory(self) -> None:
+        """What follows is below another source: files of several names have them within one."""
+        self._names.clear()
+
     def add_entry(self, entry: Entry, above: bytes) -> None:
         """A file below a directory whose path is ``above``, with a slash at its end."""
         self._check()
         path, mode = os.fsencode(entry.path), entry.status.st_mode
         if stat.S_ISREG(mode):
-            self.add_file(above + path, entry.status, lambda: _open(entry), b"%s\0" % path)
+            if entry.status.st_nlink > 1:
+                first = self._names.setdefault((entry.status.st_dev, entry.status.st_ino), path)
+                if first != path:
+                    self.add(b"%s\0same\0%s\0" % (path, first))
+                    return
+            self.add_file(above + path, entry.status, lambda: open_entry(entry, os.fsdecode(above)), b"%s\0" % path)
         elif stat.S_ISLNK(mode):
             target = os.readlink(entry.name, dir_fd=entry.directory)
             self.add(b"%s\0link\0%s\0" % (path, os.fsencode(target)))
         else:
             self.add(b"%s\0%o\0%d\0" % (path, mode, entry.status.st_rdev))
+            if stat.S_ISDIR(mode):
+                self.add(_shown(attributes_at(entry.directory, entry.name)))
 
     def add_file(self, path: bytes, status: os.stat_result, open_it: Callable[[], int], called: bytes = b"") -> None:
         """A regular file's mode, size and content after what it is ``called``; ``open_it`` gives a descriptor of it."""
@@ -126,18 +140,24 @@ class _Contents:
             self._hasher.update(first)
 
     def _read(self, path: bytes, status: os.stat_result, descriptor: int, buffer: memoryview) -> bytes:
-        """A file's digest; its descriptor is closed."""
+        """The digest of a file's content and attributes; its descriptor is closed."""
         hasher = hashlib.sha256()
         try:
             while count := os.readv(descriptor, [buffer]):
                 hasher.update(buffer[:count])
                 self._check()
+            attributes = attributes_of(descriptor)
         finally:
             os.close(descriptor)
         found = hasher.digest()
+        if attributes:
+            found = hashlib.sha256(found + _shown(attributes)).digest()
         self._known.put(path, status, found)
         return found
 
 
-def _open(entry: Entry) -> int:
-    return os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.directory)
+def _shown(attributes: Mapping[str, bytes]) -> bytes:
+    """Attributes as bytes, different ones as different bytes."""
+    return b"".join(
+        b"%s\0%d\0%b" % (os.fsencode(name), len(value), value) for name, value in sorted(attributes.items())
+    )

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from kist.build.attributes import attributes_at, give
 from kist.build.owners import resolve
 from kist.build.plan import CopyFiles
 from kist.build.selection import Selected
 from kist.build.target import Target
-from kist.build.tree import Entry, Tree, shown
+from kist.build.tree import Entry, Tree, open_entry, shown
 from kist.errors import Corrupt, InvalidInput, Unsupported
 from kist.image.compression import plain
 from kist.image.layers import unpack
 from kist.image.tar import BLOCK
+from kist.kernel import userns
 from kist.spec.dockerfile import Ignore
 
 
@@ -36,7 +38,7 @@ def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int) -> No
     if not selected and not action.documents:  # all was left out
         os.close(Target(root, owner).open_directory(action.destination))
     for tree, path, filters, unpacked in selected:
-        target = Target(root, owner, action.mode, attributes=not tree.confined)
+        target = Target(root, owner, action.mode)
         status = tree.status(path)
         if stat.S_ISDIR(status.st_mode):
             _copy_directory(tree, path, filters, target, action)
@@ -77,7 +79,8 @@ def _unpack(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
     directory = target.open_directory(action.destination)
     try:
         with tree.open(path) as file:
-            unpack(plain(file), directory, devices=True, what=shown(path))
+            ids = userns.limited_ids()
+            unpack(plain(file), directory, devices=True, what=shown(path), ids=ids, sparse=True)
     finally:
         os.close(directory)
 
@@ -107,7 +110,9 @@ def _copy_directory(tree: Tree, path: str, filters: Sequence[Ignore], target: Ta
             if kind == stat.S_IFDIR:
                 descent.enter(entry, parent)
             elif kind == stat.S_IFREG:
-                _copy_entry(entry, target, parent)
+                if not descent.named(entry, parent):
+                    _copy_entry(path, entry, target, parent)
+                    descent.note(entry, parent)
             elif kind == stat.S_IFLNK:
                 link = os.readlink(entry.name, dir_fd=entry.directory)
                 target.write_link(parent, entry.name, link, entry.status)
@@ -118,8 +123,8 @@ def _copy_directory(tree: Tree, path: str, filters: Sequence[Ignore], target: Ta
                 raise InvalidInput(f'"{device}" in {tree.name} is a device', hint="add it to .dockerignore")
 
 
-def _copy_entry(entry: Entry, target: Target, parent: int) -> None:
-    source = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.directory)
+def _copy_entry(above: str, entry: Entry, target: Target, parent: int) -> None:
+    source = open_entry(entry, above)
     try:
         target.write_file(parent, entry.name, source, entry.status)
     finally:
@@ -135,6 +140,8 @@ class _Descent:
     def __init__(self, target: Target, top: str) -> None:
         self._target = target
         self._top = top
+        # Of a source's file with several names, by device and inode: the path of its copy, and the copy's own ones.
+        self._names: dict[tuple[int, int], tuple[str, tuple[int, int]]] = {}
         self._open: list[tuple[str, int, int | None]] = [("", target.open_directory(top), None)]
 
     def __enter__(self) -> Self:
@@ -153,6 +160,26 @@ class _Descent:
             self._leave()
         return self._open[-1][1]
 
+    def note(self, entry: Entry, parent: int) -> None:
+        """Know the copy of a file that has further names."""
+        if entry.status.st_nlink == 1:
+            return
+        status = os.stat(entry.name, dir_fd=parent, follow_symlinks=False)
+        made = (status.st_dev, status.st_ino)
+        if made in self._target.gone:  # of a copy before, maybe, that another one took the place of
+            self._names = {name: copy for name, copy in self._names.items() if copy[1] != made}
+            self._target.gone.remove(made)
+        self._names[entry.status.st_dev, entry.status.st_ino] = posixpath.join(self._top, entry.path), made
+
+    def named(self, entry: Entry, parent: int) -> bool:
+        """Make the entry a further name of a copy, where it is one of its source."""
+        if entry.status.st_nlink == 1:
+            return False
+        found = self._names.get((entry.status.st_dev, entry.status.st_ino))
+        if found is None or found[1] in self._target.gone:
+            return False
+        return self._target.write_name(parent, entry.name, *found)
+
     def enter(self, entry: Entry, parent: int) -> None:
         """Make a directory, or take the one that is there, be it behind a symbolic link; it becomes as the source's."""
         mode = self._target.mode(entry.status)
@@ -161,6 +188,7 @@ class _Descent:
         except FileExistsError:
             directory = self._target.take_directory(posixpath.join(self._top, entry.path), mode)
         self._open.append((entry.path, directory, entry.status.st_mtime_ns))
+        give(directory, attributes_at(entry.directory, entry.name))
 
     def _leave(self) -> None:
         _, descriptor, time = self._open.pop()

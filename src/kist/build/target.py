@@ -4,14 +4,15 @@ Paths are resolved inside the root, so a symbolic link of the image (``/bin`` to
 lead out.
 """
 
-import errno
 import os
 import posixpath
 import stat
 
+from kist.build.attributes import attributes_of, give
 from kist.build.tree import shown
 from kist.errors import InvalidInput
 from kist.image import pretence
+from kist.kernel import copying
 from kist.kernel.paths import open_in_root
 from kist.spec.dockerfile.mode import Mode
 
@@ -19,7 +20,6 @@ _MAX_LINKS = 40
 _CHUNK = 1 << 30
 _SMALL = 1 << 17
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_KEPT_ATTRIBUTES = ("security.capability", "user.")
 
 
 class Target:
@@ -29,16 +29,16 @@ class Target:
         root: a descriptor that the caller keeps.
         owner: user and group of everything that is made.
         mode: what becomes of permission bits; None to keep those of the source.
-        attributes: file capabilities and user attributes are carried over.
+
+    Attributes:
+        gone: device and inode of files that had to make room and had no further name. Other files may have them now.
     """
 
-    def __init__(
-        self, root: int, owner: tuple[int, int] = (0, 0), mode: Mode | None = None, *, attributes: bool = False
-    ) -> None:
+    def __init__(self, root: int, owner: tuple[int, int] = (0, 0), mode: Mode | None = None) -> None:
         self._root = root
         self._owner = owner
         self._mode = mode
-        self._attributes = attributes
+        self.gone: set[tuple[int, int]] = set()
 
     def open_directory(self, path: str, *, links: int = 0) -> int:
         """A descriptor of the directory at ``path``, made with its missing parents where it does not exist.
@@ -107,17 +107,42 @@ class Target:
         return True
 
     def write_file(self, parent: int, name: str, source: int, status: os.stat_result) -> None:
-        """A regular file with the bytes, mode and times of ``source``, in place of what has this name."""
+        """A regular file with the bytes, mode, attributes and times of ``source``, in place of what has this name."""
         descriptor = self._create(parent, name)
         try:
-            _copy_bytes(source, descriptor, status.st_size)
+            _copy_bytes(source, descriptor, status)
             pretence.give(descriptor, *self._owner)
             os.fchmod(descriptor, self.mode(status))
-            if self._attributes:
-                _copy_attributes(source, descriptor)
+            if attributes := attributes_of(source):
+                give(descriptor, attributes)
             os.utime(descriptor, ns=(status.st_mtime_ns, status.st_mtime_ns))
         finally:
             os.close(descriptor)
+
+    def write_name(self, parent: int, name: str, first: str, identity: tuple[int, int]) -> bool:
+        """A further name of the file that was written to the path ``first``, in place of what has this name.
+
+        Returns:
+            False where another file is at that path by now: it is not the one of this device and inode.
+        """
+        try:
+            above = self.open_directory(posixpath.dirname(first) or "/")
+        except InvalidInput:
+            return False
+        try:
+            old = posixpath.basename(first)
+            try:
+                status = os.stat(old, dir_fd=above, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            if (status.st_dev, status.st_ino) != identity:
+                return False
+            if not _has(parent, name, identity):
+                self.clear(parent, name)
+                os.link(old, name, src_dir_fd=above, dst_dir_fd=parent, follow_symlinks=False)
+            return True
+        finally:
+            os.close(above)
 
     def write_text(self, parent: int, name: str, text: bytes) -> None:
         """A new regular file of these bytes, in place of what has this name: of now, and readable by all."""
@@ -155,9 +180,13 @@ class Target:
             InvalidInput: it is a directory.
         """
         try:
-            os.unlink(name, dir_fd=parent)
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
-            pass
+            return
+        try:
+            os.unlink(name, dir_fd=parent)
+            if status.st_nlink == 1:
+                self.gone.add((status.st_dev, status.st_ino))
         except IsADirectoryError:
             raise InvalidInput(f'cannot copy a file over "{shown(name)}": it is a directory in the image') from None
 
@@ -175,10 +204,22 @@ class Target:
         os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
 
 
-def _copy_bytes(source: int, target: int, size: int) -> None:
-    """All bytes of ``source``; in the kernel for large files (a reflink where the file system can)."""
-    if size > _SMALL and _copied_in_kernel(source, target):
-        return
+def _has(parent: int, name: str, identity: tuple[int, int]) -> bool:
+    try:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (status.st_dev, status.st_ino) == identity
+
+
+def _copy_bytes(source: int, target: int, status: os.stat_result) -> None:
+    """All bytes of ``source``; in the kernel for large files (a reflink where the file system can), holes as holes."""
+    if status.st_size > _SMALL:
+        if copying.has_holes(status):
+            copying.copy_segments(source, target, status.st_size)
+            return
+        if _copied_in_kernel(source, target):
+            return
     while data := os.read(source, _SMALL):
         rest = memoryview(data)
         while rest:
@@ -194,15 +235,3 @@ def _copied_in_kernel(source: int, target: int) -> bool:
             raise
         return False  # not between these two file systems; nothing has been copied yet
     return True
-
-
-def _copy_attributes(source: int, target: int) -> None:
-    try:
-        names = os.listxattr(source)
-    except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:
-            return
-        raise
-    for name in names:
-        if name.startswith(_KEPT_ATTRIBUTES):
-            pretence.keep(target, name, os.getxattr(source, name))

@@ -240,6 +240,18 @@ class Tree:
         return NotFound(f'"{path}" does not exist in {self.name}', hint=hint or "paths are relative to its root")
 
 
+def open_entry(entry: Entry, above: str) -> int:
+    """A descriptor of a regular file that was found below the directory ``above``, for reading.
+
+    Raises:
+        Forbidden: it may not be read.
+    """
+    try:
+        return os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.directory)
+    except PermissionError:
+        raise _unreadable(posixpath.normpath(posixpath.join(above, entry.path))) from None
+
+
 def _with_parent(parent: Entry, below: Iterator[Entry]) -> Iterator[Entry]:
     """An excluded directory is there only when something below it is."""
     for first in below:

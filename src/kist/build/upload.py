@@ -4,10 +4,13 @@ from typing import BinaryIO
 
 from kist.image.compression import plain
 from kist.image.layers import unpack
+from kist.image.unpack import Manner
 
 
 def receive_context(stream: BinaryIO, directory: str) -> None:
     """Unpack the archive (plain, or compressed by gzip, bzip2, xz or zstd) into ``directory``; nothing leaves it.
+
+    All files are root's, whosever they are in the archive: COPY sets owners itself, and not every engine has all ids.
 
     The archive may lack its end: what the docker client sends with ``-f -`` does, and the request's own framing tells
     whether all has come.
@@ -18,4 +21,5 @@ def receive_context(stream: BinaryIO, directory: str) -> None:
         Unsupported: a member is of a kind that no context has, a device for example.
         Unavailable: the disk is full.
     """
-    unpack(plain(stream), directory, devices=False, what="build context", end_mark=False)
+    manner = Manner(owners=lambda _uid, _gid: (0, 0))
+    unpack(plain(stream), directory, devices=False, what="build context", manner=manner, end_mark=False, sparse=True)

@@ -1,10 +1,12 @@
 """A build context as a tar archive, made while it is sent (Engine API, ImageBuild, "input stream")."""
 
+import errno
 import os
 import stat
 
-from kist.client.tarhead import DIRECTORY, END, FILE, LINK, header, padding
+from kist.client.tarhead import DIRECTORY, END, FILE, HARD_LINK, LINK, PIPE, header, padding
 from kist.errors import InvalidInput, NotFound
+from kist.spec.attributes import goes_along
 from kist.spec.lockname import lock_path
 
 TYPE_CHECKING = False
@@ -27,8 +29,8 @@ _DEEPEST = 256  # as in a layer
 def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" = None) -> "Iterator[bytes]":
     """The archive of ``directory`` without what its ``.dockerignore`` leaves out, or the Dockerfile's own, in pieces.
 
-    Names are in byte order, owners are left out and what is neither file, directory nor link too, so that the same
-    tree gives the same bytes. The Dockerfile and ``.dockerignore`` are always in it: the builder needs them.
+    Names are in byte order and owners are left out, so that the same tree gives the same bytes; sockets, too, which
+    mean nothing without their process. The Dockerfile and ``.dockerignore`` are always in it: the builder needs them.
 
     Args:
         directory: the context.
@@ -38,7 +40,7 @@ def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" =
 
     Raises:
         NotFound: there is no such directory.
-        InvalidInput: a file cannot be read, or changed while it was.
+        InvalidInput: a file cannot be read, or changed while it was, or is a device.
         ParseError: the ``.dockerignore``.
     """
     if not os.path.isdir(directory):
@@ -54,9 +56,10 @@ def pack(directory: str, dockerfile: str = "Dockerfile", piped: "bytes | None" =
             text = (f"{_IGNORE_NAME}\n".encode() if text is None else text) + f"\n{PIPED}\n".encode()
             yield from _written(_IGNORE_NAME, text)
             yield from _written(PIPED, piped)
+        names: dict[tuple[int, int], str] = {}
         for path, entry in _walk(directory, "", _parsed(text), needed):
             if piped is None or path not in {_IGNORE_NAME, PIPED}:
-                yield from _member(path, entry)
+                yield from _member(path, entry, names)
     except OSError as error:
         raise InvalidInput(
             f"unable to read the build context: {error.strerror}: {error.filename}",
@@ -111,17 +114,36 @@ def _walk(root: str, below: str, ignore: "Ignore | None", needed: "set[str]") ->
                 yield from _walk(root, path, ignore, needed)
 
 
-def _member(path: str, entry: "Entry") -> "Iterator[bytes]":
+def _member(path: str, entry: "Entry", names: "dict[tuple[int, int], str]") -> "Iterator[bytes]":
+    """One file; ``names`` has the first name of each that has several, by device and inode."""
     status = entry.stat(follow_symlinks=False)
     mode, mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)
     if stat.S_ISDIR(status.st_mode):
-        yield header(DIRECTORY, path + "/", mode=mode, mtime=mtime)
+        yield header(DIRECTORY, path + "/", mode=mode, mtime=mtime, attributes=_attributes(entry.path))
     elif stat.S_ISLNK(status.st_mode):
         yield header(LINK, path, mode=mode, mtime=mtime, target=os.readlink(entry.path))
     elif stat.S_ISREG(status.st_mode):
-        yield header(FILE, path, mode=mode, mtime=mtime, size=status.st_size)
-        yield from _content(entry.path, status.st_size)
-    # what remains is a socket, a pipe or a device: no image can be built of it
+        first = path if status.st_nlink == 1 else names.setdefault((status.st_dev, status.st_ino), path)
+        if first != path:
+            yield header(HARD_LINK, path, mode=mode, mtime=mtime, target=first)
+        else:
+            yield from _file(path, entry.path, mode, mtime, status.st_size)
+    elif stat.S_ISFIFO(status.st_mode):
+        yield header(PIPE, path, mode=mode, mtime=mtime)
+    elif not stat.S_ISSOCK(status.st_mode):
+        raise InvalidInput(
+            f"{path!r} in the build context is a device", hint=f"leave it out by a line in {_IGNORE_NAME}"
+        )
+
+
+def _attributes(of: "str | int") -> "dict[str, bytes]":
+    """Those of a directory by its path or of an open file that go with its copy."""
+    try:
+        return {name: os.getxattr(of, name) for name in os.listxattr(of) if goes_along(name)}
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return {}
+        raise
 
 
 def _written(path: str, content: bytes) -> "Iterator[bytes]":
@@ -129,15 +151,17 @@ def _written(path: str, content: bytes) -> "Iterator[bytes]":
     yield header(FILE, path, mode=0o600, size=len(content)) + content + padding(len(content))
 
 
-def _content(path: str, size: int) -> "Iterator[bytes]":
+def _file(path: str, place: str, mode: int, mtime: int, size: int) -> "Iterator[bytes]":
     left = size
-    with open(path, "rb", buffering=0) as file:
+    with open(place, "rb", buffering=0) as file:
+        attributes = _attributes(file.fileno())
+        yield header(FILE, path, mode=mode, mtime=mtime, size=size, attributes=attributes)
         while left and (data := file.read(min(left, _READ))):
             left -= len(data)
             yield data
     if left:
         raise InvalidInput(
-            f"{path!r} became shorter while it was read", hint="build when nothing writes to the context"
+            f"{place!r} became shorter while it was read", hint="build when nothing writes to the context"
         )
     if fill := padding(size):
         yield fill

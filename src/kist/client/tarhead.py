@@ -1,14 +1,29 @@
 """Headers of tar archives (POSIX.1-2017, pax, "ustar interchange format"), without ``tarfile``'s 7 ms of imports."""
 
-FILE, LINK, DIRECTORY, EXTENDED = b"0", b"2", b"5", b"x"
+FILE, HARD_LINK, LINK, DIRECTORY, PIPE, EXTENDED = b"0", b"1", b"2", b"5", b"6", b"x"
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
 _NAME, _LINK_NAME = 100, 100
+_ATTRIBUTE = b"SCHILY.xattr."
 _OCTAL_SIZE = 8**11  # what eleven octal digits hold
 
 
-def header(kind: bytes, name: str, *, mode: int, size: int = 0, mtime: int = 0, target: str = "") -> bytes:
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def header(
+    kind: bytes,
+    name: str,
+    *,
+    mode: int,
+    size: int = 0,
+    mtime: int = 0,
+    target: str = "",
+    attributes: "Mapping[str, bytes] | None" = None,
+) -> bytes:
     """The block of one member, owner 0:0; after a pax record where something does not fit into the plain fields."""
     path = name.encode("utf-8", "surrogateescape")
     link = target.encode("utf-8", "surrogateescape")
@@ -22,6 +37,8 @@ def header(kind: bytes, name: str, *, mode: int, size: int = 0, mtime: int = 0, 
     if not 0 <= mtime < _OCTAL_SIZE:
         records += _record(b"mtime", b"%d" % mtime)
     plain = _block(kind, path[:_NAME], mode, size % _OCTAL_SIZE, min(max(mtime, 0), _OCTAL_SIZE - 1), link[:_LINK_NAME])
+    for attribute, value in (attributes or {}).items():
+        records += _record(_ATTRIBUTE + attribute.encode("utf-8", "surrogateescape"), value)
     if not records:
         return plain
     extended = _block(EXTENDED, b"pax", 0o644, len(records), 0, b"")

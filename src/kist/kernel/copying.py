@@ -113,12 +113,10 @@ class _Content:
         if not size or (self._shares and self._shared(reading, writing)):
             return
         self.copied += size
-        if status.st_blocks * _BLOCK >= size:
+        if has_holes(status):
+            copy_segments(reading, writing, size)
+        else:
             _copy_range(reading, writing, 0, size)
-            return
-        for begin, length in segments(reading, size):
-            _copy_range(reading, writing, begin, begin + length)
-        os.ftruncate(writing, size)
 
     def _shared(self, reading: int, writing: int) -> bool:
         try:
@@ -129,6 +127,18 @@ class _Content:
             self._shares = error.errno == errno.EINVAL  # of this one file, maybe
             return False
         return True
+
+
+def has_holes(status: os.stat_result) -> bool:
+    """Whether a file takes less space than it has bytes."""
+    return status.st_blocks * _BLOCK < status.st_size
+
+
+def copy_segments(reading: int, writing: int, size: int) -> None:
+    """Fill an empty file with the first ``size`` bytes of another one, holes left as holes."""
+    for begin, length in segments(reading, size):
+        _copy_range(reading, writing, begin, begin + length)
+    os.ftruncate(writing, size)
 
 
 def segments(file: int, size: int) -> list[tuple[int, int]]:

@@ -124,6 +124,33 @@ def test_everything_else_counts(root: Path, command: str) -> None:
     assert contents(root, "d") != before
 
 
+def test_names_of_one_file_are_something_else_than_equal_files(root: Path) -> None:
+    (root / "d/g").write_bytes((root / "d/f").read_bytes())
+    (root / "d/g").chmod((root / "d/f").stat().st_mode)
+    equal = contents(root, "d")
+    (root / "d/g").unlink()
+    os.link(root / "d/f", root / "d/g")
+    same = contents(root, "d")
+    assert same != equal
+    os.link(root / "d/f", root / "outside")
+    assert contents(root, "d") == same, "a name that is not copied counts for nothing"
+
+
+@pytest.mark.parametrize("path", ["d/f", "d/e"])
+def test_attributes_count(root: Path, path: str) -> None:
+    before = contents(root, "d")
+    try:
+        os.setxattr(root / path, "user.k", b"v")
+    except OSError as error:
+        pytest.skip(f"the file system of the tests has no attributes: {error}")
+    first = contents(root, "d")
+    os.setxattr(root / path, "user.k", b"w")
+    assert len({before, first, contents(root, "d")}) == 3
+    os.removexattr(root / path, "user.k")
+    os.setxattr(root / path, "user.kist.pretended", b"1:2")
+    assert contents(root, "d") == before
+
+
 @pytest.mark.parametrize("make", ["mkfifo pipe", "mkfifo real && ln -s real pipe", "mknod pipe b 7 200"])
 def test_what_is_no_file_is_not_opened(root: Path, make: str) -> None:
     """A pipe would be waited for until somebody writes; there is no driver for the device, and nobody looks for one."""

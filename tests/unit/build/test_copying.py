@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from kist.spec.dockerfile.mode import Mode
 from kist.store import directories
 
 pytestmark = pytest.mark.root
+CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep (capabilities(7))
 
 
 @pytest.fixture(autouse=True)
@@ -573,14 +575,63 @@ def test_what_is_nested_deeper_is_refused(world: World, levels: int) -> None:
         directories.remove_tree(str(world.context / "d"))
 
 
-def test_hard_links_become_files_and_holes_stay_cheap(world: World) -> None:
-    file = world.write("d/a", "text")
-    os.link(file, world.context / "d/b")
-    with open(world.context / "d/sparse", "wb") as sparse:
+def test_holes_stay_holes(world: World) -> None:
+    with open(world.context / "sparse", "wb") as sparse:
         sparse.truncate(64 << 20)
+        sparse.seek(32 << 20)
+        sparse.write(b"in the middle")
+    world.copy("sparse", "/x/")
+    status = (world.image / "x/sparse").stat()
+    assert status.st_size == 64 << 20
+    assert status.st_blocks * 512 < 1 << 20
+    assert (world.image / "x/sparse").read_bytes() == (world.context / "sparse").read_bytes()
+
+
+def test_names_of_one_file_stay_names_of_one(world: World) -> None:
+    file = world.write("d/a", "text")
+    for name in ("b", "e", "left-out"):
+        os.link(file, world.context / "d" / name)
+    world.write("d/other", "text")
+    world.copy("d", "/x", excludes=("left-out",))
+    found = {name: (world.image / "x" / name).stat() for name in ("a", "b", "e", "other")}
+    assert {name: status.st_nlink for name, status in found.items()} == {"a": 3, "b": 3, "e": 3, "other": 1}
+    assert found["a"].st_ino == found["b"].st_ino == found["e"].st_ino
+    assert (world.image / "x/e").read_text() == "text"
+
+
+def test_names_that_fall_together_in_the_image_are_no_links(world: World) -> None:
+    """``m`` and ``n`` are one directory there, so what is first copied to it is not there any more."""
+    first = world.write("d/m/f", "first")
+    world.write("d/n/f", "second")
+    (world.context / "d/o").mkdir()
+    (world.context / "d/p").mkdir()
+    os.link(first, world.context / "d/o/g")
+    os.link(first, world.context / "d/p/f")
+    (world.image / "x/m").mkdir(parents=True)
+    (world.image / "x/n").symlink_to("m")
+    (world.image / "x/p").symlink_to("o")
+    os.link(first, world.context / "d/o/f")
     world.copy("d", "/x")
-    assert (world.image / "x/a").read_text() == (world.image / "x/b").read_text() == "text"
-    assert (world.image / "x/sparse").stat().st_size == 64 << 20
+    texts = {path: (world.image / path).read_text() for path in ("x/m/f", "x/o/f", "x/o/g", "x/p/f")}
+    assert texts == {"x/m/f": "second", "x/o/f": "first", "x/o/g": "first", "x/p/f": "first"}
+
+
+def test_attributes_of_files_and_directories_are_kept(world: World) -> None:
+    file = world.write("d/e/f")
+    try:
+        os.setxattr(file, "user.k", b"v")
+        os.setxattr(file.parent, "user.d", b"w")
+        os.setxattr(file, "user.kist.pretended", b"12:34")  # which nobody may say but the store
+        os.setxattr(file, "security.capability", CAPABILITY)
+    except OSError as error:
+        pytest.skip(f"the file system of the tests has no attributes: {error}")
+    world.copy("d", "/x", owner="12:34")
+    image = world.image / "x/e"
+    assert {name: os.getxattr(image / "f", name) for name in os.listxattr(image / "f")} == {
+        "user.k": b"v",
+        "security.capability": CAPABILITY,
+    }
+    assert os.getxattr(image, "user.d") == b"w"
 
 
 def nest(directory: Path, levels: int) -> None:

@@ -6,6 +6,8 @@ import io
 import lzma
 import os
 import socket
+import stat
+import struct
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ import pytest
 
 from kist.client.packing import PIPED, alone, is_archive, pack
 from kist.errors import InvalidInput, NotFound
+
+CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep (capabilities(7))
 
 
 def members(directory: Path, dockerfile: str = "Dockerfile") -> dict[str, tarfile.TarInfo]:
@@ -120,11 +124,53 @@ def test_what_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
     assert set(members(tmp_path)) == {".dockerignore"}
 
 
-def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
+def test_pipes_are_sent_and_sockets_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o640)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "s"))
-        assert members(tmp_path) == {}
+        (pipe,) = members(tmp_path).values()
+    assert (pipe.name, pipe.type, pipe.mode) == ("pipe", tarfile.FIFOTYPE, 0o640)
+
+
+@pytest.mark.root("makes a device")
+def test_a_device_is_refused_unless_it_is_left_out(tmp_path: Path) -> None:
+    os.mknod(tmp_path / "zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    with pytest.raises(InvalidInput, match="'zero' in the build context is a device"):
+        members(tmp_path)
+    (tmp_path / ".dockerignore").write_text("zero\n")
+    assert set(members(tmp_path)) == {".dockerignore"}
+
+
+def test_names_of_one_file_are_hard_links(tmp_path: Path) -> None:
+    (tmp_path / "left-out").write_text("content")
+    for name in ("a", "b", "c"):
+        os.link(tmp_path / "left-out", tmp_path / name)
+    (tmp_path / "other").write_text("content")
+    (tmp_path / ".dockerignore").write_text("left-out\n")
+    found = members(tmp_path)
+    assert {name: found[name].linkname for name in ("a", "b", "c", "other")} == {
+        "a": "",
+        "b": "a",
+        "c": "a",
+        "other": "",
+    }
+    assert (found["a"].size, found["b"].type, found["other"].type) == (7, tarfile.LNKTYPE, tarfile.REGTYPE)
+
+
+def test_capabilities_and_what_users_have_set_go_along(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/f").write_text("content")
+    try:
+        os.setxattr(tmp_path / "d", "user.of-the-directory", b"1=2\n")
+        os.setxattr(tmp_path / "d/f", "user.empty", b"")
+        os.setxattr(tmp_path / "d/f", "user.kist.pretended", b"12:34")
+    except OSError as error:
+        pytest.skip(f"the file system of the tests has no attributes: {error}")
+    expected = {"d": {"SCHILY.xattr.user.of-the-directory": "1=2\n"}, "d/f": {"SCHILY.xattr.user.empty": ""}}
+    if os.geteuid() == 0:
+        os.setxattr(tmp_path / "d/f", "security.capability", CAPABILITY)
+        expected["d/f"]["SCHILY.xattr.security.capability"] = CAPABILITY.decode("utf-8", "surrogateescape")
+    assert {name: member.pax_headers for name, member in members(tmp_path).items()} == expected
 
 
 def test_a_context_that_is_not_there(tmp_path: Path) -> None:
