@@ -319,6 +319,7 @@ def about(route_kind: str) -> list[tuple[str, str]]:
 
 BODIES = {
     "/containers/{id}/exec": {"Cmd": ["id"]},
+    "/kist/containers/{id}/exec": {"Cmd": ["id"]},
     "/containers/{id}/update": {"Memory": 64 << 20},
     "/networks/{id}/connect": {"Container": "job"},
     "/networks/{id}/disconnect": {"Container": "job"},
@@ -330,7 +331,7 @@ def test_somebody_elses_container_is_not_there_by_whatever_name(house: House, wh
     door, before = getattr(house, who), state(house)
     process = house.own("POST", f"/containers/{HIDDEN}/exec", {"Cmd": ["true"]}).json["Id"]
     names = [HIDDEN, f"%2F{HIDDEN}", HIDDEN.replace("-", "%2D"), house.hidden, house.hidden[:12]]
-    for method, pattern in about("/containers/"):
+    for method, pattern in [*about("/containers/"), *about("/kist/containers/")]:
         for name in names:
             answer = door(method, filled(pattern, name), BODIES.get(pattern, {}))
             refused(answer, {403, 404})

@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import termios
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kist.api.call import HEADERS, Call
@@ -208,6 +208,7 @@ async def hijack(
     forward: bool,
     before: Replay | None = None,
     leaving: Leaving | None = None,
+    headers: Mapping[str, str] = HEADERS,
 ) -> StreamResponse:
     """Turn the request's connection into a raw stream, joined with the engine's socket.
 
@@ -216,7 +217,7 @@ async def hijack(
     """
     client = None
     try:
-        client = await _take_connection(call, _head(call.request, content_type))
+        client = await _take_connection(call, _head(call.request, content_type, headers))
     finally:
         if client is None:
             engine.close()
@@ -238,12 +239,12 @@ def is_upgrade(request: BaseRequest) -> bool:
     return "upgrade" in request.headers.get("Connection", "").lower()
 
 
-def _head(request: BaseRequest, content_type: str) -> bytes:
+def _head(request: BaseRequest, content_type: str, headers: Mapping[str, str]) -> bytes:
     if is_upgrade(request):
         lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {content_type}", "Connection: Upgrade", "Upgrade: tcp"]
     else:
         lines = ["HTTP/1.1 200 OK", f"Content-Type: {content_type}"]
-    lines += [f"{name}: {value}" for name, value in HEADERS.items()]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 

@@ -76,6 +76,7 @@ see     GET     /exec/{id}/json
 inside  POST    /exec/{id}/start
 inside  POST    /exec/{id}/resize
 inside  POST    /kist/exec/{id}/leave
+inside  POST    /kist/containers/{id}/exec
 
 see     GET     /networks
 see     GET     /networks/{id}

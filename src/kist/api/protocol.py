@@ -38,8 +38,11 @@ from kist.spec.json import encode
 
 _log = logging.getLogger(__name__)
 
-# A request that may turn its connection into a raw stream (ContainerAttach, ExecStart).
-_HIJACKING = re.compile(rb"POST (?:https?://[^/ ]*)?(?:/v[0-9.]+)?/(?:containers/[^/ ]+/attach|exec/[^/ ]+/start)[? ]")
+# A request that may turn its connection into a raw stream (ContainerAttach, ExecStart, our own of both in one).
+_HIJACKING = re.compile(
+    rb"POST (?:https?://[^/ ]*)?(?:/v[0-9.]+)?/"
+    rb"(?:containers/[^/ ]+/attach|exec/[^/ ]+/start|kist/containers/[^/ ]+/exec)[? ]"
+)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _MAX_EARLY = 64 << 10

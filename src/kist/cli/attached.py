@@ -60,6 +60,11 @@ class Session:
         self._interrupts = 0
 
     @property
+    def exit_code(self) -> "int | None":
+        """What the stream has told at its end; None where it has told none."""
+        return self._demultiplexer.exit_code
+
+    @property
     def _proxies(self) -> bool:
         """Whether signals go to the container; where our terminal is its terminal, its keys do that."""
         return self._kill is not None and not (self._tty and self._stdin)
@@ -94,6 +99,8 @@ class Session:
             except Detached:
                 self.ended_by = DETACHED
                 return False
+            except Ended:
+                return True
 
     def resize(self) -> None:
         """Tell the container's terminal the size of ours."""
@@ -133,6 +140,8 @@ class Session:
     def _framed(self, data: bytes) -> None:
         for stream, payload in self._demultiplexer.feed(data):
             write_all(2 if stream == STDERR else 1, payload)
+        if self._demultiplexer.exit_code is not None:
+            raise Ended
 
     def _reader(self) -> "Callable[[], bytes]":
         if not self._tty:
@@ -155,3 +164,7 @@ class Session:
 
 class Detached(Exception):
     """The detach keys were typed."""
+
+
+class Ended(Exception):
+    """The stream has told the exit code, after which nothing comes."""

@@ -2,6 +2,8 @@
 
 STDOUT = 1
 STDERR = 2
+END = 4
+"""Kist's own: the exit code of what has ended, in decimal digits."""
 _HEADER = 8
 _SYSTEM_ERROR = 3
 
@@ -9,12 +11,18 @@ _SYSTEM_ERROR = 3
 class Demultiplexer:
     """Takes the stream apart. Bytes go in as they arrive; payload comes out as early as it can."""
 
-    __slots__ = ("_head", "_left", "_stream")
+    __slots__ = ("_end", "_head", "_left", "_stream")
 
     def __init__(self) -> None:
         self._head = b""
         self._stream = STDOUT
         self._left = 0
+        self._end = b""
+
+    @property
+    def exit_code(self) -> "int | None":
+        """What the stream has told at its end; None where it has told none, or not yet."""
+        return int(self._end) if self._end and not self._left else None
 
     def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
         """The payload in ``data`` as ``(stream, bytes)``, in order, neighbours of one stream joined.
@@ -31,14 +39,16 @@ class Demultiplexer:
                     self._head = data[position:]
                     break
                 kind = data[position]
-                self._stream = STDERR if kind in {STDERR, _SYSTEM_ERROR} else STDOUT
+                self._stream = END if kind == END else STDERR if kind in {STDERR, _SYSTEM_ERROR} else STDOUT
                 self._left = int.from_bytes(data[position + 4 : position + 8], "big")
                 position += _HEADER
             piece = data[position : position + self._left]
             if piece:
                 position += len(piece)
                 self._left -= len(piece)
-                if runs and runs[-1][0] == self._stream:
+                if self._stream == END:
+                    self._end += piece
+                elif runs and runs[-1][0] == self._stream:
                     runs[-1][1].append(piece)
                 else:
                     runs.append((self._stream, [piece]))

@@ -150,8 +150,10 @@ class Execs:
         """What it was made with."""
         return self._find(identifier)[1]
 
-    def start(self, identifier: str, *, detach: bool) -> socket.socket | None:
-        """Start it; its streams unless ``detach``.
+    def start(self, identifier: str, *, detach: bool, tells_end: bool = False) -> socket.socket | None:
+        """Start it; its streams unless ``detach``, which where ``tells_end`` end with its exit code, if in frames.
+
+        A monitor from before an upgrade does not tell it.
 
         Raises:
             CommandNotFound, CommandNotExecutable: the command.
@@ -182,7 +184,7 @@ class Execs:
         message = {
             "op": "exec",
             "id": identifier,
-            "plan": {**made.message(), "init": made.init_text()},
+            "plan": {**made.message(), "init": made.init_text(), "tells_end": tells_end},
             "detach": detach,
         }
         faults.point("exec: about to ask the monitor")

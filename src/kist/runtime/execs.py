@@ -32,6 +32,7 @@ class Exec:
         self._client: Client | None = None
         self._connection: socket.socket | None = None
         self._failure: dict[str, Any] | None = None
+        self._tells_end = False
         self.is_starting = False
         self.afterwards: list[Callable[[], None]] = []
         """Called once it runs, or cannot."""
@@ -40,6 +41,7 @@ class Exec:
         """Start it; the connection gets one line and then, unless ``detach``, the streams."""
         clone = self._monitor.zygotes.cloner(plan, stays=STAYS)
         self._connection = connection
+        self._tells_end = plan.get("tells_end", False)
         if not detach:
             # Attached before the first byte, and held until the answer's line has gone ahead of the stream.
             self._client = Client(connection, stdin=plan["stdin"], stdout=True, stderr=True)
@@ -77,7 +79,8 @@ class Exec:
         self._monitor.notices.add("exec_die", {"execID": self._id, "exitCode": str(code)})
         faults.point("monitor: wrote an exec'd process's end")
         self._monitor.guard.drops(self._id)
-        self.streams.end()
+        self.streams.drain()
+        self.streams.finish(code if self._tells_end else None)
         if self.streams.idle:
             self._forget()
 

@@ -26,7 +26,8 @@ _CHUNK = 1 << 16
 _LIMIT = 1 << 18
 # What a terminal may hold back (tty_buffer.c of the kernel has 640 KiB for each direction).
 _TERMINAL_CAPACITY = 1 << 20
-_FRAME_NUMBERS = {"stdout": 1, "stderr": 2}
+_FRAME_NUMBERS = {"stdout": 1, "stderr": 2, "end": 4}
+"""As Docker has them, and a word of our own at the end of a stream: the exit code, in decimal digits."""
 
 
 class Client:
@@ -381,9 +382,11 @@ class Streams:
         if self._log is not None:
             self._log.close()
 
-    def finish(self) -> None:
-        """Let the clients have what is theirs, and go."""
+    def finish(self, exit_code: int | None = None) -> None:
+        """Let the clients have what is theirs, and go; they are told the exit code, where one is given."""
+        last = b"" if exit_code is None or not self._framed else self._frame("end", str(exit_code).encode())
         for client in list(self._clients):
+            client.pending += last
             self._finish(client)
 
     def _drain(self, descriptor: int) -> None:

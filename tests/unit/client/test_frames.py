@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.client.frames import STDERR, STDOUT, Demultiplexer, frame
+from kist.client.frames import END, STDERR, STDOUT, Demultiplexer, frame
 
 FRAMES = st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(max_size=50)), max_size=10)
 
@@ -31,6 +31,17 @@ def test_payload_comes_out_before_its_frame_is_whole() -> None:
 def test_neighbours_of_one_stream_are_joined() -> None:
     data = frame(STDOUT, b"a") + frame(STDOUT, b"b") + frame(STDERR, b"c") + frame(STDOUT, b"d")
     assert Demultiplexer().feed(data) == [(STDOUT, b"ab"), (STDERR, b"c"), (STDOUT, b"d")]
+
+
+@given(st.integers(0, 255), st.integers(0, 40))
+def test_the_end_is_no_output_and_told_when_it_is_whole(code: int, cut: int) -> None:
+    data = frame(STDOUT, b"out") + frame(END, str(code).encode())
+    demultiplexer = Demultiplexer()
+    out = demultiplexer.feed(data[:cut])
+    assert demultiplexer.exit_code == (code if cut >= len(data) else None)
+    out += demultiplexer.feed(data[cut:])
+    assert b"".join(payload for _, payload in out) == b"out"
+    assert demultiplexer.exit_code == code
 
 
 def test_the_daemons_own_errors_are_errors() -> None:

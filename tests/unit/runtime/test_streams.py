@@ -216,6 +216,19 @@ def test_what_is_in_the_pipes_at_the_end_still_arrives(rooms: Rooms) -> None:
     assert room.idle == 1
 
 
+@pytest.mark.parametrize("framed", [True, False])
+def test_the_exit_code_comes_after_all_output_in_a_frame_of_its_own(rooms: Rooms, *, framed: bool) -> None:
+    room = rooms().pipes() if framed else rooms().terminal()
+    client = room.attach()
+    put(room.stdout if framed else room.slave, b"last")
+    room.streams.drain()
+    room.streams.finish(201)
+    client.take()
+    told = b"\x01\0\0\0\0\0\0\x04last" + b"\x04\0\0\0\0\0\0\x03201"
+    assert bytes(client.received) == (told if framed else b"last"), "a terminal has no frames"
+    assert client.ended
+
+
 def test_the_end_does_not_wait_for_a_left_behind_child_that_goes_on_printing(rooms: Rooms) -> None:
     room = rooms().pipes()
     reads = 0

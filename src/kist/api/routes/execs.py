@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kist.api.access import Access
-from kist.api.call import Call
+from kist.api.call import HEADERS, Call
 from kist.api.hijack import Leaving, hijack, keys_of, stream_type
 from kist.api.http import StreamResponse
 from kist.api.routes.containers import read_size
@@ -45,6 +45,27 @@ async def start(call: Call) -> StreamResponse:
         leaving = Leaving(keys, partial(call.run_long, call.engine.exec_leave, call.fields["id"]))
     content_type = stream_type(call, tty=options.tty)
     return await hijack(call, stream, content_type, forward=options.open_stdin, leaving=leaving)
+
+
+async def execute(call: Call) -> StreamResponse:
+    """Make a process and run it, joined with the connection: by one request what Docker's API has three for.
+
+    The answer's header ``Kist-Exec`` has its id. A stream in frames ends with one of its own, of the number 4, whose
+    payload is the exit code in decimal digits; where it has none, the container's monitor is from before an upgrade, or
+    was killed meanwhile, and ``GET /exec/{id}/json`` tells.
+    """
+    options = read_exec(await call.json(operation="ContainerExec"))
+    identity, stream = await call.run_long(_execute, call, options)
+    headers = {**HEADERS, "Kist-Exec": identity}
+    return await hijack(call, stream, stream_type(call, tty=options.tty), forward=options.open_stdin, headers=headers)
+
+
+def _execute(call: Call, options: ExecOptions) -> tuple[str, socket.socket]:
+    identity = call.engine.exec_create(call.fields["id"], options)
+    call.noted.made(identity)  # also where it cannot be started
+    stream = call.engine.exec_start(identity, detach=False, tells_end=True)
+    assert stream is not None
+    return identity, stream
 
 
 def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:
@@ -97,6 +118,7 @@ async def resize(call: Call) -> StreamResponse:
 
 ROUTES = (
     Route("POST", "/containers/{id}/exec", create, Access.THEIRS),
+    Route("POST", "/kist/containers/{id}/exec", execute, Access.THEIRS),
     Route("POST", "/exec/{id}/start", start, Access.THEIR_EXEC),
     Route("POST", "/exec/{id}/resize", resize, Access.THEIR_EXEC),
     Route("GET", "/exec/{id}/json", inspect, Access.THEIR_EXEC),

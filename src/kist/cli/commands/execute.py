@@ -5,7 +5,7 @@ from kist.cli.common import container_path
 from kist.cli.create_body import environment_of
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.streams import DETACH_KEYS, check_terminal
-from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, NotFound
+from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, NotFound, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from kist.cli.context import Context
     from kist.cli.option import Arguments
+    from kist.client.pump import Stream
     from kist.client.wire import Exchange
 
 
@@ -32,23 +33,22 @@ def run(context: "Context", arguments: "Arguments") -> int:
         "Privileged": arguments.flag("privileged"),
     }
     check_terminal(body)
-    making = context.wire.begin_call("POST", container_path(name, "exec"), value=body)
     try:
         if detach:
-            made = making.value()["Id"]
+            made = context.wire.call("POST", container_path(name, "exec"), value=body)["Id"]
             context.wire.call("POST", f"/exec/{made}/start", value={"Detach": True, "Tty": body["Tty"]})
             return 0
-        return _attached(context, arguments, body, making)
+        return _attached(context, arguments, name, body)
     except (CommandNotFound, CommandNotExecutable) as error:
         context.fail(error)
         return error.exit_code
 
 
-def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]", making: "Exchange") -> int:
+def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict[str, Any]") -> int:
+    starting = context.wire.begin_hijack(f"/kist{container_path(name, 'exec')}", value=body)
     from kist.cli.attached import DETACHED, Session  # noqa: PLC0415 - while the engine is at work
 
-    made = making.value()["Id"]
-    stream, _ = context.wire.hijack(f"/exec/{made}/start", value={"Detach": False, "Tty": body["Tty"]})
+    made, stream = _started(context, name, body, starting)
     session = Session(
         context,
         stream,
@@ -58,6 +58,8 @@ def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]"
         keys=context.detach_keys(arguments) if body["Tty"] else b"",
     )
     if session.run():
+        if session.exit_code is not None:
+            return session.exit_code & 0xFF
         return int(context.wire.call("GET", f"/exec/{made}/json")["ExitCode"] or 0) & 0xFF
     if session.ended_by != DETACHED:
         return 128 + session.ended_by
@@ -66,6 +68,20 @@ def _attached(context: "Context", arguments: "Arguments", body: "dict[str, Any]"
     except (NotFound, Conflict):
         return 0  # it ended in this very moment, or the engine is Docker's, which lets it go on anyway
     return 0
+
+
+def _started(context: "Context", name: str, body: "dict[str, Any]", starting: "Exchange") -> "tuple[str, Stream]":
+    """The id and the streams of what one request makes and starts; by two, where the engine does not know it.
+
+    That is Docker's engine, or one of ours that is older than this client.
+    """
+    try:
+        stream, headers = starting.stream()
+        return headers["kist-exec"], stream
+    except Unsupported:
+        made = context.wire.call("POST", container_path(name, "exec"), value=body)["Id"]
+    stream, _ = context.wire.hijack(f"/exec/{made}/start", value={"Detach": False, "Tty": body["Tty"]})
+    return made, stream
 
 
 COMMAND = Command(

@@ -1,0 +1,190 @@
+"""What ``kist exec`` asks for: one request, and those of Docker's API where the engine does not know that one."""
+
+import json
+import re
+import shutil
+import socket
+import socketserver
+import struct
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness import Cli, until
+
+BUSYBOX = "busybox:test"
+
+
+@pytest.fixture(scope="module")
+def idle(cli: Cli) -> Iterator[str]:
+    cli.good("run", "-d", "--name", "requested", "--network", "none", BUSYBOX, "sleep", "1000")
+    yield "requested"
+    cli.good("rm", "-f", "requested")
+
+
+def receive_head(connection: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        part = connection.recv(1)
+        if not part:
+            return b""
+        head += part
+    return head
+
+
+def receive_all(connection: socket.socket) -> bytes:
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
+
+
+def post(connection: socket.socket, path: str, body: object) -> None:
+    data = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + data)
+
+
+def frames(data: bytes) -> list[tuple[int, bytes]]:
+    found = []
+    while data:
+        number, size = struct.unpack_from(">BxxxL", data)
+        found.append((number, data[8 : 8 + size]))
+        data = data[8 + size :]
+    return found
+
+
+@contextmanager
+def connected(cli: Cli) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(cli.directory / "run" / "engine.sock"))
+        yield connection
+
+
+def test_one_request_makes_starts_and_tells_the_end_and_leaves_what_three_leave(cli: Cli, idle: str) -> None:
+    with connected(cli) as connection:
+        body = {"Cmd": ["sh", "-c", "cat; echo err >&2; exit 9"], "AttachStdin": True}
+        post(connection, f"/kist/containers/{idle}/exec", body)
+        connection.sendall(b"in\n")  # before the answer is there, as some clients do
+        head = receive_head(connection).decode()
+        assert head.startswith("HTTP/1.1 101 ")
+        connection.shutdown(socket.SHUT_WR)
+        found = frames(receive_all(connection))
+    assert b"".join(data for number, data in found if number == 1) == b"in\n"
+    assert b"".join(data for number, data in found if number == 2) == b"err\n"
+    assert found[-1] == (4, b"9")
+    assert [number for number, _ in found].count(4) == 1
+    named = re.search(r"\r\nKist-Exec: ([0-9a-f]{64})\r\n", head)
+    assert named is not None
+    identity = named[1]
+    with connected(cli) as connection:
+        connection.sendall(f"GET /exec/{identity}/json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        state = json.loads(receive_all(connection).partition(b"\r\n\r\n")[2])
+    assert (state["ExitCode"], state["Running"], state["OpenStdin"]) == (9, False, True)
+
+    def told() -> list[str]:
+        shown = cli.good("events", "--since", "1h", "--until", "0s", "--format", "{{json .}}").splitlines()
+        about = [each for each in map(json.loads, shown) if identity in json.dumps(each)]
+        return [each["Action"].partition(":")[0] for each in about]
+
+    until(lambda: len(told()) == 3)
+    assert told() == ["exec_create", "exec_start", "exec_die"]
+    lines = (cli.directory / "data" / "audit.log").read_text(encoding="utf-8").splitlines()
+    recorded = [each for each in map(json.loads, lines) if each.get("made") == identity]
+    assert {each["container"] for each in recorded} == {idle}
+    assert [(each["status"], each.get("end", False)) for each in recorded] == [(101, False), (101, True)]
+
+
+def test_a_client_of_dockers_is_told_no_end(cli: Cli, idle: str) -> None:
+    """Its readers of the stream would refuse a frame that they do not know."""
+    with connected(cli) as connection:
+        data = json.dumps({"Cmd": ["sh", "-c", "echo out; exit 3"]}).encode()
+        head = f"POST /containers/{idle}/exec HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
+        connection.sendall(head.encode() + data)
+        length = re.search(rb"content-length: (\d+)", receive_head(connection).lower())
+        assert length is not None
+        made = json.loads(connection.recv(int(length[1]), socket.MSG_WAITALL))["Id"]
+        post(connection, f"/exec/{made}/start", {"Detach": False})
+        assert receive_head(connection).startswith(b"HTTP/1.1 101 ")
+        assert frames(receive_all(connection)) == [(1, b"out\n")]
+
+
+class Forwarder(socketserver.BaseRequestHandler):
+    """An engine of before: it knows nothing of the one request, and all the rest."""
+
+    engine = ""
+    refused: list[bytes]
+
+    def handle(self) -> None:
+        while head := receive_head(self.request):
+            if b" /kist/containers/" not in head:
+                break
+            self.refused.append(head.split(b"\r\n", 1)[0])
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            self.request.recv(int(length[1]) if length else 0, socket.MSG_WAITALL)
+            body = b'{"message":"page not found"}\n'
+            self.request.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        else:
+            return
+        with socket.socket(socket.AF_UNIX) as onward:
+            onward.connect(self.engine)
+            onward.sendall(head)
+            back = threading.Thread(target=carry, args=(onward, self.request))
+            back.start()
+            carry(self.request, onward)
+            back.join()
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        return  # either end has gone
+
+
+@pytest.fixture
+def older(cli: Cli) -> Iterator[tuple[str, list[bytes]]]:
+    """The address of such an engine, and what it was asked for in vain."""
+    place = tempfile.mkdtemp(prefix="kist-older-")
+    refused: list[bytes] = []
+    engine = str(cli.directory / "run" / "engine.sock")
+    handler = type("Handler", (Forwarder,), {"engine": engine, "refused": refused})
+    with socketserver.ThreadingUnixStreamServer(f"{place}/engine.sock", handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"unix://{place}/engine.sock", refused
+        server.shutdown()
+        thread.join()
+    shutil.rmtree(place)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out"),
+    [(("sh", "-c", "cat; exit 5"), 5, b"fed"), (("nothing-of-the-kind",), 127, b""), (("true",), 0, b"")],
+)
+def test_an_engine_that_does_not_know_it_is_asked_in_dockers_words(
+    cli: Cli, idle: str, older: tuple[str, list[bytes]], words: tuple[str, ...], code: int, out: bytes
+) -> None:
+    host, refused = older
+    done = subprocess.run(
+        [*cli.command, "-H", host, "exec", "-i", idle, *words],
+        input=b"fed", capture_output=True, env=cli.environment, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, out)
+    assert refused == [b"POST /kist/containers/requested/exec HTTP/1.1"]
+
+
+def test_a_container_that_is_not_there_is_told_in_both_ways(cli: Cli, older: tuple[str, list[bytes]]) -> None:
+    here, there = cli("exec", "nobodys", "true"), cli("-H", older[0], "exec", "nobodys", "true")
+    assert here.returncode == there.returncode == 1
+    assert "No such container: nobodys" in here.stderr
+    assert here.stderr == there.stderr
