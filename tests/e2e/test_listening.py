@@ -346,6 +346,20 @@ def fake_ssh(far: Far) -> dict[str, str]:
     return {**far.cli.environment, "PATH": f"{programs}:{os.environ['PATH']}"}
 
 
+@pytest.mark.parametrize(
+    "asked", [b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n"]
+)
+def test_the_end_of_an_ssh_connection_goes_with_its_client(far: Far, asked: bytes) -> None:
+    """Though what the engine said was not read, and though it has no more to say: ssh's processes would be left."""
+    ours, theirs = socket.socketpair()
+    command = [*KIST, "-H", f"unix://{far.further}", "system", "dial-stdio"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, env=far.cli.environment)
+    with ours, theirs:
+        ours.sendall(asked)
+        assert ours.recv(4096, socket.MSG_PEEK).startswith(b"HTTP/1.1 200 OK")
+    assert process.wait(20) == 0
+
+
 def test_kists_client_goes_by_ssh(far: Far, fake_ssh: dict[str, str]) -> None:
     big = os.urandom(1 << 20) * 10
     for host, words in (

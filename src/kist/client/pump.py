@@ -75,6 +75,8 @@ class Pump:
         read_input: gives the next piece of our input; empty at its end. Called when ``input_fd`` is readable.
         input_fd: what to poll for input; -1 for none.
         watch: further descriptors and what to call when they become readable. A call that gives True ends the pump.
+        output_fd: where the output goes, of which to notice that nobody reads it, once our input has ended; -1 for no
+            such care.
     """
 
     def __init__(
@@ -85,12 +87,14 @@ class Pump:
         read_input: "Callable[[], bytes] | None" = None,
         input_fd: int = -1,
         watch: "dict[int, Callable[[], bool]] | None" = None,
+        output_fd: int = -1,
     ) -> None:
         self._stream = stream
         self._output = output
         self._read_input = read_input
         self._input_fd = input_fd if read_input else -1
         self._watch = watch or {}
+        self._output_fd = output_fd
         self._pending = memoryview(b"")
         self._input_open = read_input is not None
         self._polled = False
@@ -100,7 +104,7 @@ class Pump:
         self._pending = memoryview(data)
 
     def run(self) -> bool:
-        """Work until the stream ends. True when it did, False when a watcher ended the pump."""
+        """Work until the stream ends. True when it did, False when a watcher ended the pump, or nobody hears it."""
         self._stream.nonblocking()
         poll = select.poll()
         for fd in self._watch:
@@ -118,6 +122,8 @@ class Pump:
                 elif fd == self._stream.fileno():
                     if not self._move(mask):
                         return True
+                elif fd == self._output_fd:
+                    return False
                 else:
                     self._take_input()
 
@@ -133,6 +139,8 @@ class Pump:
         elif self._polled and not wanted:
             poll.unregister(self._input_fd)
         self._polled = wanted
+        if self._output_fd >= 0 and not self._input_open:
+            poll.register(self._output_fd, 0)
 
     def _move(self, mask: int) -> bool:
         if mask & _OUT and self._pending:

@@ -1,16 +1,16 @@
 """``kist system dial-stdio``."""
 
-import _thread
 import os
+from functools import partial
 
 from kist.cli.option import Command
 from kist.client.part import write_all
+from kist.client.pump import Pump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kist.cli.context import Context
     from kist.cli.option import Arguments
-    from kist.client.pump import Stream
 
 _CHUNK = 1 << 16
 
@@ -19,23 +19,23 @@ def run(context: "Context", arguments: "Arguments") -> int:  # noqa: ARG001 - ev
     """Be the engine's socket, on standard input and output, until the engine's side has ended."""
     from kist.client.start import connect  # noqa: PLC0415 - for this verb only
 
-    stream = connect(context.endpoint()).hijack()
-    _thread.start_new_thread(_bring, (stream,))
-    while data := stream.receive():
-        write_all(1, data)
+    pump = Pump(
+        connect(context.endpoint()).hijack(),
+        partial(write_all, 1),
+        read_input=_read_input,
+        input_fd=0,
+        output_fd=1,
+    )
+    pump.run()
     return 0
 
 
-def _bring(stream: "Stream") -> None:
-    """Bring our input to the engine, and its end; in a thread of its own, which ends with the process."""
+def _read_input() -> bytes:
+    """What has come for the engine; a client that closes over what it has not read ends it, too (unix(7))."""
     try:
-        while data := os.read(0, _CHUNK):
-            view = memoryview(data)
-            while view:
-                view = view[stream.send(view) :]
-    except OSError:
-        return  # the engine takes no more; what it says still comes
-    stream.half_close()
+        return os.read(0, _CHUNK)
+    except ConnectionResetError:
+        return b""
 
 
 COMMAND = Command(
