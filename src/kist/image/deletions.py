@@ -6,6 +6,7 @@ by the paths that the layer says: of what it puts behind a symbolic link of its 
 
 import os
 import stat
+from collections.abc import Sequence
 
 from kist.errors import InvalidInput
 from kist.image.lowers import Found
@@ -37,9 +38,9 @@ class Deletions:
         """Whether what is at the path is of the layers below."""
         return path[-1] not in self._brought.get(path[:-1], ())
 
-    def below(self, parts: Path) -> Found | None:
+    def below(self, parts: Path, way: Sequence[int] = ()) -> Found | None:
         """What is below is in the tree itself."""
-        del parts
+        del parts, way
         return None
 
     def apply(self, parent: int, name: bytes, above: Path) -> None:

@@ -63,16 +63,18 @@ class Lowers:
             descriptor = os.open(part, _DIRECTORY, dir_fd=directory)
             self._opened.append(descriptor)
             merged.append(descriptor)
-            if self._is_opaque(descriptor):
+            if is_opaque(descriptor, self._opaque):
                 break
         return merged
-
-    def _is_opaque(self, descriptor: int) -> bool:
-        return self._opaque in files.xattr_names(descriptor) and os.getxattr(descriptor, self._opaque) == b"y"
 
     def _forget(self) -> None:
         while self._opened:
             os.close(self._opened.pop())
+
+
+def is_opaque(directory: int, attribute: str) -> bool:
+    """Whether a directory's attribute of that name hides what is below it (overlayfs, "opaque directories")."""
+    return attribute in files.xattr_names(directory) and os.getxattr(directory, attribute) == b"y"
 
 
 def _topmost(level: list[int], name: bytes, *, whiteouts: bool = False) -> Found | None:

@@ -77,6 +77,11 @@ class Tree:
             self._names.append(parts[depth])
         return self._fds[-1]
 
+    @property
+    def way(self) -> tuple[int, ...]:
+        """The descriptors of the directories down to the one that was entered last; the tree's own."""
+        return tuple(self._fds)
+
     def find(self, parts: tuple[bytes, ...]) -> int | None:
         """A new descriptor (O_PATH) of the directory at these components; None when there is none."""
         try:

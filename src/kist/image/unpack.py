@@ -300,7 +300,7 @@ class Unpacker:
     def _make_implicit(self, parent: int, parts: tuple[bytes, ...]) -> None:
         """A directory without a member of its own looks like the one that it hides, or plain."""
         os.mkdir(parts[-1], 0o755, dir_fd=parent)
-        found = self._whiteouts.below(parts) if self._whiteouts is not None else None
+        found = self._whiteouts.below(parts, self._tree.way) if self._whiteouts is not None else None
         if found is None or not stat.S_ISDIR(found.status.st_mode):
             if not self._fresh:
                 os.chmod(parts[-1], 0o755, dir_fd=parent)  # noqa: S103 - what tar and Docker give such directories
@@ -317,8 +317,9 @@ class Unpacker:
         if below is None or (found := below.below(target)) is None or stat.S_ISDIR(found.status.st_mode):
             raise Corrupt(f"a hard link to {shown(entry.link)}, which is not there")
         parent = self._tree.enter(target[:-1])  # may look at the layers below too, so look again
-        found = below.below(target)
-        assert found is not None
+        found = below.below(target, self._tree.way)
+        if found is None:  # a directory of this layer hides it
+            raise Corrupt(f"a hard link to {shown(entry.link)}, which is not there")
         copy_up(found, parent)
 
 

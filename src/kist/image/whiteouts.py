@@ -5,9 +5,10 @@ A whiteout speaks of the layers below only: what the same layer brings under tha
 
 import os
 import stat
+from collections.abc import Sequence
 
 from kist.errors import InvalidInput
-from kist.image.lowers import Found, Lowers
+from kist.image.lowers import Found, Lowers, is_opaque
 from kist.image.tar import shown
 from kist.image.tree import status_at
 
@@ -25,9 +26,17 @@ class Whiteouts:
         self._below = below
         self._opaque = opaque
 
-    def below(self, parts: tuple[bytes, ...]) -> Found | None:
-        """What the layers below have at this path."""
-        return None if self._below is None else self._below.find(parts)
+    def below(self, parts: tuple[bytes, ...], way: Sequence[int] = ()) -> Found | None:
+        """What the layers below show at this path.
+
+        Args:
+            parts: the path.
+            way: descriptors of the directories that this layer has on the way to it, of which one may hide what is
+                below.
+        """
+        if self._below is None or any(is_opaque(directory, self._opaque) for directory in way):
+            return None
+        return self._below.find(parts)
 
     def note(self, path: tuple[bytes, ...]) -> None:
         """A member that the layer has brought: it lies apart from those below, so nothing has to be remembered."""

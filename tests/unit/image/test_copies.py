@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kist.errors import KistError
+from kist.errors import Corrupt, KistError
 from kist.image.comparison import differences
 from kist.image.diff import diff, is_unchanged
 from kist.image.filling import filling_of
@@ -80,6 +80,20 @@ def test_a_directory_keeps_its_time_and_loses_old_attributes(both, tar, entry) -
     a, b = (Path(mount.source, name) for name in "ab")
     assert (a.stat().st_mtime, b.stat().st_mtime) == (1_500_000_000, 1_600_000_000)
     assert ("user.note" in os.listxattr(a), "user.note" in os.listxattr(b)) == (True, False)
+
+
+def test_what_an_opaque_directory_hides_lends_nothing_to_the_layer(both, tar, entry) -> None:
+    """Neither its attributes to a directory that has no member of its own, nor its files to hard links."""
+    below = tar(entry("a/", kind=DIR), entry("a/a/", kind=DIR, mode=0o2770, gid=1), entry("a/a/f", "x"))
+    above = tar(entry("a/.wh..wh..opq"), entry("a/a/g", "y"))
+    shown, copied = (seen(stack(each, (below, above))) for each in both)
+    assert copied == shown
+    assert sorted(shown) == ["a", "a/a", "a/a/g"]
+    path = Path(both[1].prepare("again", "1")[0].source, "a/a")
+    assert (path.stat().st_mode & 0o7777, path.stat().st_gid) == (0o755, 0)
+    for number, each in enumerate(both):
+        with pytest.raises(Corrupt, match="hard link to 'a/a/f', which is not there"):
+            stack(each, (below, tar(entry("a/.wh..wh..opq"), entry("h", kind=HARD, link="a/a/f"))), f"h{number}")
 
 
 NAMES = st.sampled_from(["a", "b", "a/a", "a/b", "b/a", "a/b/a", "b/b/b"])

@@ -1,7 +1,6 @@
 """``kist system dial-stdio``."""
 
 import os
-from functools import partial
 
 from kist.cli.option import Command
 from kist.client.part import write_all
@@ -21,7 +20,7 @@ def run(context: "Context", arguments: "Arguments") -> int:  # noqa: ARG001 - ev
 
     pump = Pump(
         connect(context.endpoint()).hijack(),
-        partial(write_all, 1),
+        lambda data: write_all(1, data),
         read_input=_read_input,
         input_fd=0,
         output_fd=1,
