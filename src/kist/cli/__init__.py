@@ -19,6 +19,9 @@ def main() -> "NoReturn":
     if None in (sys.stdin, sys.stdout, sys.stderr):
         _open_what_is_closed()
     try:
+        from kist.cli import finder  # noqa: PLC0415 - the same
+
+        finder.install()
         from kist.cli.dispatch import run  # noqa: PLC0415 - the same
         from kist.client.environment import settled  # noqa: PLC0415 - the same
 

@@ -4,7 +4,6 @@ import os
 import sys
 
 from kist.client.endpoint import DEFAULT, chosen_context, config_directory, read_config, resolve
-from kist.client.part import write_all
 from kist.errors import InvalidInput
 
 TYPE_CHECKING = False
@@ -134,6 +133,8 @@ class Context:
 
     def write(self, data: bytes) -> None:
         """Bytes as they are, on standard output."""
+        from kist.client.part import write_all  # noqa: PLC0415 - for verbs that print bytes
+
         sys.stdout.flush()
         write_all(1, data)
 

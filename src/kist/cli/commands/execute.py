@@ -1,8 +1,6 @@
 """``kist exec``."""
 
-from kist.cli import values
 from kist.cli.common import container_path
-from kist.cli.create_body import environment_of
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.streams import DETACH_KEYS, check_terminal
 from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, NotFound, Unsupported
@@ -27,7 +25,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         "AttachStdin": arguments.flag("interactive") and not detach,
         "AttachStdout": not detach,
         "AttachStderr": not detach,
-        "Env": environment_of(arguments, context.environment),
+        "Env": _environment(context, arguments),
         "User": arguments.text("user"),
         "WorkingDir": arguments.text("workdir"),
         "Privileged": arguments.flag("privileged"),
@@ -42,6 +40,14 @@ def run(context: "Context", arguments: "Arguments") -> int:
     except (CommandNotFound, CommandNotExecutable) as error:
         context.fail(error)
         return error.exit_code
+
+
+def _environment(context: "Context", arguments: "Arguments") -> "list[str]":
+    if not any(arguments.all(name) for name in ("env", "env_file", "env_host")):
+        return []
+    from kist.cli.create_body import environment_of  # noqa: PLC0415 - few commands are given any
+
+    return environment_of(arguments, context.environment)
 
 
 def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict[str, Any]") -> int:
@@ -84,15 +90,11 @@ def _started(context: "Context", name: str, body: "dict[str, Any]", starting: "E
     return made, stream
 
 
-COMMAND = Command(
-    "exec",
-    run,
-    "CONTAINER COMMAND [ARG...]",
-    least=2,
-    options=(
-        Option("-d --detach", "Run in the background"),
-        Option("-i --interactive", "Keep standard input open"),
-        Option("-t --tty", "Give the command a terminal"),
+def _rare() -> "tuple[Option, ...]":
+    """The options after those that go by their letters; made when one of them is written."""
+    from kist.cli import values  # noqa: PLC0415 - for these only
+
+    return (
         Option("-e --env", "Environment variable", "NAME[=VALUE]", kind=REPEAT, parse=values.assignment),
         Option("--env-file", "File with one environment variable per line", "FILE", kind=REPEAT),
         Option(
@@ -106,7 +108,20 @@ COMMAND = Command(
         Option("-w --workdir", "Working directory in the container", "PATH", parse=values.absolute),
         Option("--privileged", "Give the command all capabilities, and no seccomp filter"),
         DETACH_KEYS,
+    )
+
+
+COMMAND = Command(
+    "exec",
+    run,
+    "CONTAINER COMMAND [ARG...]",
+    least=2,
+    options=(
+        Option("-d --detach", "Run in the background"),
+        Option("-i --interactive", "Keep standard input open"),
+        Option("-t --tty", "Give the command a terminal"),
     ),
+    rare=_rare,
     ends_at_operand=True,
     examples=("kist exec -it db sh", "kist exec db cat /etc/hostname"),
 )
