@@ -106,7 +106,7 @@ class Attesting:
         return told
 
     def _materials(self, fetched: Mapping[Download | Checkout, str]) -> Iterator[Material]:
-        for name, image in sorted(self._bases.used.items()):
+        for name, image in self._bases.used:
             uri = f"pkg:docker/{_purl(name)}?platform={quote(str(image.config.platform), safe='')}"
             yield Material({"sha256": image.manifest.hex}, uri)
         for wanted, identity in fetched.items():

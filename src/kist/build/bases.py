@@ -1,6 +1,5 @@
 """The images that a build begins with or copies from."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kist.build.locking import Locking
@@ -21,61 +20,64 @@ class Bases:
         self._engine = engine
         self._host = host
         self._locking = locking
-        self._images: dict[str, Image] = {}
+        self._images: dict[tuple[str, str], Image] = {}
 
     @property
-    def used(self) -> Mapping[str, Image]:
-        """The images that were asked for so far, by the names that a Dockerfile uses."""
-        return self._images
+    def used(self) -> tuple[tuple[str, Image], ...]:
+        """The images that were asked for so far, with the names that a Dockerfile uses, sorted by these."""
+        return tuple((name, image) for (name, _), image in sorted(self._images.items()))
 
-    def image(self, name: str) -> Image:
-        """The image of this name.
+    def image(self, name: str, platform: str = "") -> Image:
+        """The image of this name for a platform, where it has one for that, else the one that it names.
+
+        Args:
+            name: as in the Dockerfile.
+            platform: that is wanted; empty for this machine's.
 
         Raises:
             NotFound: it is not here; says how to get one.
             Conflict: it has to be in the lock, and is not.
         """
-        if name not in self._images:
-            self._images[name] = self._locking.image(name) or self._now(name)
-            self._locking.note_image(name, self._images[name])
-        return self._images[name]
+        key = (name, platform)
+        if key not in self._images:
+            self._images[key] = self._locking.image(name, platform) or self._now(name, platform)
+            self._locking.note_image(name, platform, self._images[key])
+        return self._images[key]
 
-    def _now(self, name: str) -> Image:
+    def _now(self, name: str, platform: str) -> Image:
+        wanted = Platform.parse(platform) if platform else self._host
         try:
-            return self._engine.catalogue.to_run(name)
+            image = self._engine.catalogue.to_run(name)
+            return self._engine.catalogue.for_platform(image, name, wanted) or image
         except NotFound as error:
             raise NotFound(
                 error.message, hint=f"{error.hint}{' Or ' if error.hint.endswith('?') else '; '}{_way_to(name)}"
             ) from error
 
-    def config(self, name: str, platform: Platform | None, executable: bool) -> ImageConfig:
+    def config(self, name: str, platform: Platform | None, exact: bool) -> ImageConfig:
         """The config of an image, checked for its platform.
 
         Args:
             name: as in the Dockerfile.
-            platform: what FROM asked for.
-            executable: its programs will run here.
+            platform: what FROM or the build asked for.
+            exact: no other platform will do.
 
         Raises:
             InvalidInput: the image is for another platform.
         """
-        config = self.image(name).config
+        config = self.image(name, str(platform or "")).config
         found = config.platform
-        if platform is not None and not _is(found, platform):
+        if exact and platform is not None and not _is(found, platform):
             raise InvalidInput(
                 f"image {name} was found but does not match the specified platform: wanted {platform}, actual {found}",
-                hint="load the image of that platform, or leave --platform out",
-            )
-        if executable and not found.runs_on(self._host):
-            raise InvalidInput(
-                f"image {name} is for {found}, and this machine is {self._host}: its programs cannot run here",
-                hint=f"use an image for {self._host}",
+                hint=f"load it for both (kist load --platform {found} --platform {platform}), name one for {platform}, "
+                "or leave --platform out",
             )
         return config
 
-    def result(self, name: str) -> Result:
+    def result(self, name: str, platform: str = "") -> Result:
         """The image as something to build on; its layers are unpacked where they are not yet."""
-        image = self.image(name)
+        image = self.image(name, platform)
         chain = self._engine.catalogue.chain(image)
         return Result(
             identity=chain or "",

@@ -25,6 +25,7 @@ from kist.build.result import EMPTY, Result
 from kist.build.run_mounts import check_given
 from kist.build.squash import squash
 from kist.build.verifying import build_again
+from kist.engine.emulation import why_not
 from kist.errors import Corrupt, InvalidInput, KistError
 from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
 from kist.spec.build_cache import INLINE, MODES
@@ -100,7 +101,15 @@ def carry_out(
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
         options, epoch = with_epoch(options, dockerfile)
-        planned = plan(dockerfile, options, bases.config, host, scratch=FROM_SCRATCH, contexts=named.find)
+        planned = plan(
+            dockerfile,
+            options,
+            bases.config,
+            host,
+            scratch=FROM_SCRATCH,
+            contexts=named.find,
+            cannot=lambda platform: why_not(platform, host),
+        )
         planned = locking.pinned(planned)
         check_allowed(planned, options)
         check_given(planned, given)
@@ -198,7 +207,8 @@ def _start(bases: Bases, planned: Plan) -> Result:
     step = steps[planned.result]
     while not isinstance(step.action, UseImage | Scratch):
         step = steps[step.requires[0]]
-    return bases.result(step.action.reference) if isinstance(step.action, UseImage) else EMPTY
+    action = step.action
+    return bases.result(action.reference, action.platform) if isinstance(action, UseImage) else EMPTY
 
 
 def _base(bases: Bases, planned: Plan) -> Image | None:
@@ -206,8 +216,9 @@ def _base(bases: Bases, planned: Plan) -> Image | None:
     action = planned.steps[-1].action
     if len(planned.steps) != 1 or not isinstance(action, UseImage):
         return None
-    image = bases.image(action.reference)
-    return image if planned.config == image.config.config else None
+    image = bases.image(action.reference, action.platform)
+    same = planned.config == image.config.config and planned.platform == image.config.platform
+    return image if same else None
 
 
 def _named(engine: "Engine", image: Image, references: Sequence[str]) -> Image:

@@ -75,5 +75,5 @@ class Checking:
         return look_at(self._dockerfile, self._facts, self._stages)
 
     def _environment(self, name: str) -> tuple[str, ...] | None:
-        image = self._bases.used.get(name)
+        image = next((image for known, image in self._bases.used if known == name), None)
         return None if image is None else image.config.config.env or ()

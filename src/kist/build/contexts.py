@@ -12,6 +12,7 @@ from kist.build.work import opened
 from kist.engine.stop import Stop
 from kist.errors import Forbidden, InvalidInput
 from kist.spec.mount import Mount
+from kist.spec.platform import Platform
 from kist.spec.provision import Provision
 from kist.spec.reference import Reference
 
@@ -39,7 +40,7 @@ class NamedContexts:
         self._given = given
         self._stack = ExitStack()
         self._lock = threading.Lock()
-        self._images: dict[str, str] = {}
+        self._images: dict[tuple[str, str], str] = {}
         self._directories: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -48,8 +49,10 @@ class NamedContexts:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def find(self, name: str) -> str | None:
+    def find(self, name: str, platform: Platform) -> str | None:
         """What stands for a name: an image by its reference or id, ``TREE``, or None where nothing does.
+
+        Of an image of a layout that is there for several platforms, it is the one for ``platform``.
 
         Raises:
             KistError: it cannot be had.
@@ -62,12 +65,14 @@ class NamedContexts:
             return value.removeprefix(_IMAGE)
         if not value.startswith(_LAYOUT):
             return TREE
-        if given not in self._images:
+        key = (given, str(platform))
+        if key not in self._images:
             which = value.removeprefix(_LAYOUT)
             with self._given.open("context", given) as connection, connection.makefile("rb") as stream:
-                image = self._engine.catalogue.load_one(cast("BinaryIO", stream), which, f"the build context {given}")
-            self._images[given] = str(image.id)
-        return self._images[given]
+                what = f"the build context {given}"
+                image = self._engine.catalogue.load_one(cast("BinaryIO", stream), which, what, platform)
+            self._images[key] = str(image.id)
+        return self._images[key]
 
     @contextmanager
     def tree(self, name: str, stop: Stop) -> Iterator[Tree]:

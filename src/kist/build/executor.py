@@ -224,7 +224,7 @@ class Executor:
         if isinstance(action, Scratch):
             return EMPTY, True
         if isinstance(action, UseImage):
-            return self._bases.result(action.reference), True
+            return self._bases.result(action.reference, action.platform), True
         below = self._results[step.requires[0]]
         work = self._performer.work(step, self._results)
         if work is None:
@@ -242,7 +242,7 @@ class Executor:
     def _image_id(self, plan: Plan, step: Step) -> str:
         """The id of the image that a build of the steps up to this one would make."""
         if isinstance(step.action, UseImage):
-            return self._bases.image(step.action.reference).id
+            return self._bases.image(step.action.reference, step.action.platform).id
         if isinstance(step.action, Scratch):
             return ""
         config = plan.config if step.id == plan.result else step.config  # with the labels of the build

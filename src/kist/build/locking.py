@@ -55,20 +55,21 @@ class Locking:
             raise NotFound(f"--locked needs a lock, and there is no {path}", hint="kist build writes one")
         is_read = text is not None and use in {"auto", "locked"}
         self._old = parse_lock(text or "", path) if is_read else Lock()
-        self._images: dict[str, LockedImage] = {}
+        self._images: dict[tuple[str, str], LockedImage] = {}
         self._sources: dict[str, LockedSource] = {}
         self._pins: dict[Download | Checkout, str] = {}
         self._notes: list[str] = []
         self._new: Lock | None = None
 
-    def image(self, name: str) -> Image | None:
-        """The image that the lock has for a name; None where it has none.
+    def image(self, name: str, platform: str) -> Image | None:
+        """The image that the lock has for a name and a platform (empty for the build's); None where it has none.
 
         Raises:
             NotFound: it is not here.
             Conflict: nothing may be taken that is not in the lock.
         """
-        locked = next((each for each in self._old.images if (each.name, each.platform) == self._key(name)), None)
+        key = self._key(name, platform)
+        locked = next((each for each in self._old.images if (each.name, each.platform) == key), None)
         if locked is None:
             if self._use == "locked":
                 raise Conflict(f"{self._path} has no image for {name}", hint="kist build adds it")
@@ -86,7 +87,7 @@ class Locking:
     def _look_at_now(self, name: str, taken: Image) -> None:
         """Note where the name means another image by now, for whoever has just made that."""
         try:
-            now = self._engine.catalogue.get(name)
+            now = self._engine.catalogue.of_platform(name, taken.config.platform)
         except KistError:
             return  # the name is gone; the image is not
         if now.id != taken.id:
@@ -95,9 +96,10 @@ class Locking:
                 "kist build --update-lock takes the new one"
             )
 
-    def note_image(self, name: str, image: Image) -> None:
+    def note_image(self, name: str, platform: str, image: Image) -> None:
         """Take notice of an image that the build uses."""
-        self._images[name] = LockedImage(*self._key(name), image.manifest, image.id)
+        key = self._key(name, platform)
+        self._images[key] = LockedImage(*key, image.manifest, image.id)
 
     def pinned(self, plan: Plan) -> Plan:
         """The plan with the digests and commits of the lock for what ADD fetches.
@@ -153,8 +155,8 @@ class Locking:
             url = self._pins.get(remote) or _url(remote)
             self._sources[url] = LockedSource(url, identity.partition(" ")[0])
 
-    def _key(self, name: str) -> tuple[str, str]:
-        return name, self._platform
+    def _key(self, name: str, platform: str) -> tuple[str, str]:
+        return name, platform or self._platform
 
     def settle(self, dockerfile: Dockerfile, plan: Plan, results: Mapping[str, Result], progress: Progress) -> None:
         """Hold the packages that the steps have installed against the lock, and see what is to be in it now.
@@ -213,9 +215,8 @@ class Locking:
         sources = {each.url: each for each in self._old.sources} | self._sources
         if {step.id.partition(".")[0] for step in plan.steps} >= {str(stage.index) for stage in dockerfile.stages}:
             # All of the Dockerfile was gone through: what it did not ask for is not asked for any more.
-            images = {
-                key: each for key, each in images.items() if each.name in self._images or key[1] != self._platform
-            }
+            platforms = {self._platform, *(platform for _, platform in self._images)}
+            images = {key: each for key, each in images.items() if key in self._images or key[1] not in platforms}
             sources = self._sources
         current = {step.key: known.get(step.key, step) for step in made}
         titles = {

@@ -22,9 +22,15 @@ class Scratch(msgspec.Struct, frozen=True):
 
 
 class UseImage(msgspec.Struct, frozen=True):
-    """Begin with an image that is kept here; ``reference`` as the Dockerfile has it."""
+    """Begin with an image that is kept here.
+
+    Attributes:
+        reference: as the Dockerfile has it.
+        platform: that it was asked for; empty for this machine's, if there is one.
+    """
 
     reference: str
+    platform: str = ""
 
 
 class UseStage(msgspec.Struct, frozen=True):

@@ -19,14 +19,16 @@ _EMPTY = ContainerConfig()
 _DEEPEST = 100  # stages on stages; each costs a few frames of the interpreter's stack
 
 Lookup = Callable[[str, Platform | None, bool], ImageConfig]
-"""(name, platform that was asked for, whether commands will run on it) -> config; raises what ends the build."""
-Contexts = Callable[[str], str | None]
-"""name -> the image that stands for it, ``TREE`` where files do, None where nothing does."""
+"""(name, platform that was asked for, whether no other will do) -> config; raises what ends the build."""
+Contexts = Callable[[str, Platform], str | None]
+"""(name, platform) -> the image that stands for it, ``TREE`` where files do, None where nothing does."""
+Cannot = Callable[[Platform], str]
+"""Why programs of a platform do not run here; empty where they do."""
 TREE = ""
 
 
-def _no_context(name: str) -> str | None:
-    del name
+def _no_context(name: str, platform: Platform) -> str | None:
+    del name, platform
     return None
 
 
@@ -38,6 +40,7 @@ def plan(
     *,
     scratch: ContainerConfig = _EMPTY,
     contexts: Contexts = _no_context,
+    cannot: Cannot | None = None,
 ) -> Plan:
     """The steps that make the stage which ``options`` names, and no others.
 
@@ -48,13 +51,15 @@ def plan(
         host: this machine's platform.
         scratch: the container config that ``FROM scratch`` begins with.
         contexts: finds named contexts.
+        cannot: knows whose programs do not run here; by default, those that are not this machine's.
 
     Raises:
         ParseError: points at an instruction that cannot be carried out.
         InvalidInput: there is no such target stage.
     """
     wanted = Platform.parse(options.platform) if options.platform else None
-    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch, options.target, contexts)
+    cannot = cannot or (lambda platform: "" if platform.runs_on(host) else "this machine has another processor")
+    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch, options.target, contexts, cannot)
     target = find_target(dockerfile, options.target)
     builder = planner.stage(target)
     config = builder.config
@@ -67,10 +72,15 @@ def plan(
         steps=tuple(_anew(step) if step.id.partition(".")[0] in anew else step for step in planner.ordered()),
         result=builder.last,
         config=config,
-        platform=builder.platform,
+        platform=_result_platform(builder.platform, wanted),
         author=builder.author,
         warnings=(*dockerfile.warnings, *warnings, *unknown),
     )
+
+
+def _result_platform(found: Platform, wanted: Platform | None) -> Platform:
+    """A result is of the platform that it was built for, whatever it stands on, as with BuildKit."""
+    return found if wanted is None or found.is_one_of(wanted) else wanted
 
 
 def _stages_anew(dockerfile: Dockerfile, names: Sequence[str]) -> tuple[set[str], list[str]]:
@@ -104,8 +114,10 @@ class _Planner:
         scratch: ContainerConfig,
         target: str,
         contexts: Contexts,
+        cannot: Cannot,
     ) -> None:
-        self.contexts = contexts
+        self.cannot = cannot
+        self.contexts_of = contexts
         self.dockerfile = dockerfile
         self.lookup = lookup
         self.host = host
@@ -115,6 +127,10 @@ class _Planner:
         self.built: dict[int, StageBuilder] = {}
         self.under_way: list[int] = []
         self.images: dict[int, list[Step]] = {}
+
+    def contexts(self, name: str, platform: Platform | None = None) -> str | None:
+        """What stands for a name, of images the one for a platform, by default the build's."""
+        return self.contexts_of(name, platform or self.wanted or self.host)
 
     def stage(self, stage: Stage) -> StageBuilder:
         """The steps of a stage, made now or before."""
@@ -130,10 +146,14 @@ class _Planner:
 
     def plan_stage(self, stage: Stage) -> StageBuilder:
         name = self.globals.expand(stage.base.image)
-        replaced = self.contexts(stage.base.name) if stage.base.name else None
+        replaced = self.contexts(stage.base.name, self.platform(stage)) if stage.base.name else None
         if replaced is not None:
             return self.plan_context(stage, stage.base.name, replaced)
-        if name != "scratch" and self.find(name, stage.index) is None and self.contexts(name) == TREE:
+        if (
+            name != "scratch"
+            and self.find(name, stage.index) is None
+            and self.contexts(name, self.platform(stage)) == TREE
+        ):
             builder = self.plan_context(stage, name, TREE)
             for instruction in stage.instructions:
                 builder.instruct(instruction, self.dockerfile.source)
@@ -141,9 +161,7 @@ class _Planner:
         action, image, base = self.base(stage)
         triggers = [Source.of(f"ONBUILD {text}", f"trigger of {name}") for text in image.config.on_build or ()]
         config = msgspec.structs.replace(image.config, on_build=None)
-        builder = StageBuilder(
-            stage, self.globals, image, config, lambda word: self.origin(stage, word, builder.source), base
-        )
+        builder = self.builder(stage, image, config, base)
         builder.add(stage.base, action, requires=(base.last,) if base else ())
         for source in triggers:
             builder.instruct(parse_trigger(source), source)
@@ -157,14 +175,31 @@ class _Planner:
         if image in {TREE, "scratch"}:
             action, config = self.scratch_base(platform)
         else:
-            action, config = UseImage(image), self.lookup(image, platform, True)
-        builder = StageBuilder(
-            stage, self.globals, config, config.config, lambda word: self.origin(stage, word, builder.source)
-        )
+            action, config = self.use(image, platform), self.lookup(image, platform, True)
+        builder = self.builder(stage, config, config.config)
         builder.add(stage.base, action)
         if image == TREE:
             builder.add(stage.base, _whole(name), created_by=f"COPY --from={name} . /")
         return builder
+
+    def builder(
+        self, stage: Stage, image: ImageConfig, config: ContainerConfig, below: StageBuilder | None = None
+    ) -> StageBuilder:
+        """What collects the steps of a stage."""
+        made = StageBuilder(
+            stage,
+            self.globals,
+            image,
+            config,
+            origin=lambda word: self.origin(stage, word, made.source),
+            cannot=self.cannot,
+            below=below,
+        )
+        return made
+
+    def use(self, name: str, platform: Platform | None) -> UseImage:
+        """Begin with an image."""
+        return UseImage(name, str(platform or ""))
 
     def scratch_base(self, platform: Platform | None) -> tuple[Action, ImageConfig]:
         """``FROM scratch``."""
@@ -190,11 +225,11 @@ class _Planner:
         if earlier is not None:
             below = self.stage(earlier)
             return UseStage(), below.image_config, below
-        name = self.contexts(name) or name
+        name = self.contexts(name, platform) or name
         if name == "scratch":
             return *self.scratch_base(platform), None
         try:
-            return UseImage(name), self.lookup(name, platform, True), None
+            return self.use(name, platform), self.lookup(name, platform, True), None
         except NotFound as error:
             raise self.almost(stage.base.image, name, self.dockerfile.source, stage.index, error) from None
 
@@ -238,10 +273,12 @@ class _Planner:
             message = f"invalid from flag value {name}: no variables are replaced in it"
             raise source.error(word.location, message, hint="name the image in a stage: FROM $IMAGE AS name")
         try:
-            self.lookup(name, None, False)
+            self.lookup(name, self.wanted, False)
         except NotFound as error:
             raise self.almost(word, name, source, len(stages), error) from None
-        step = Step(id=f"image {name}", title=f"FROM {name}", action=UseImage(name), place=self.place(word))
+        step = Step(
+            id=f"image {name}", title=f"FROM {name}", action=self.use(name, self.wanted), place=self.place(word)
+        )
         self.images.setdefault(stage.index, []).append(step)
         return step.id
 

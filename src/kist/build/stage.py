@@ -23,6 +23,7 @@ from kist.build.plan import (
 )
 from kist.build.remotes import is_remote, read_remote
 from kist.build.run_mount import BindMount, CacheMount, Mounted, SshMount, settle
+from kist.engine.emulation import WAY as _EMULATED
 from kist.errors import InvalidInput, ParseError
 from kist.spec.dockerfile import Ignore, Instruction, Source, Stage, Word, expand, expand_text, expand_words
 from kist.spec.dockerfile import instructions as ins
@@ -46,6 +47,7 @@ class StageBuilder:
         image: what the stage begins with.
         config: its container config, without the triggers that are run now.
         origin: finds the step that ``COPY --from`` names.
+        cannot: why programs of a platform do not run here; empty where they do.
         below: the stage that it begins with, if it is one.
     """
 
@@ -56,6 +58,7 @@ class StageBuilder:
         image: ImageConfig,
         config: ContainerConfig,
         origin: Callable[[Word], str],
+        cannot: Callable[[Platform], str],
         below: "StageBuilder | None" = None,
     ) -> None:
         self.stage = stage
@@ -66,6 +69,7 @@ class StageBuilder:
         self._source = outer.source
         self._escape = outer.escape
         self._origin = origin
+        self._cannot = cannot
         self._scope = StageScope(outer, config.env or (), below.arguments if below else {})
         self._command_set = False
 
@@ -165,6 +169,13 @@ class StageBuilder:
         self._configure(one, describe.assignments("LABEL", pairs), labels=(self.config.labels or {}) | pairs)
 
     def _run(self, one: ins.Run) -> None:
+        if reason := self._cannot(self.platform):
+            raise self._error(
+                one,
+                f"RUN needs to run programs of {self.platform}, and this machine cannot: {reason}",
+                hint=f"{_EMULATED}; or have a stage of this machine do it (FROM --platform=$BUILDPLATFORM … AS build), "
+                "and COPY --from=build",
+            )
         arguments = self._scope.visible_arguments
         environment = self._scope.environment | arguments
         command, script = _script(one)

@@ -134,6 +134,8 @@ class Creation:
             roots.check_directory(options)
             return Base(roots.NO_IMAGE, ContainerConfig())
         image = self._images.to_run(options.image, uid_of(owner))
+        if options.platform:
+            image = self._images.for_platform(image, options.image, Platform.parse(options.platform)) or image
         _check_platform(image.config.platform, options)
         return Base(image.id, image.config.config)
 
@@ -196,8 +198,12 @@ def _check_platform(platform: Platform, options: ContainerOptions) -> None:
             f"specified platform ({asked})",
             hint="leave --platform out, or load an image for it",
         )
-    if not platform.runs_on(host):
+    if platform.runs_on(host):
+        return
+    from kist.engine import emulation  # noqa: PLC0415 - for images of other machines alone
+
+    if reason := emulation.why_not(platform, host):
         raise InvalidInput(
-            f"image {options.image} is for {platform}, this machine is {host}",
-            hint=f"load or build the image for {host}",
+            f"image {options.image} is for {platform}, this machine is {host}: {reason}",
+            hint=f"load or build the image for {host}, or {emulation.WAY}",
         )

@@ -72,13 +72,31 @@ def load_archive(
     """Keep the images of an archive for a user, all or those for the ``wanted`` platforms; records are written last."""
     with store.writing(), ExitStack() as stack:
         archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host, wanted)
-        return tuple(LoadedImage(_keep(store, image, owner, tell), image.references) for image in archived)
+        kept = [LoadedImage(_keep(store, image, owner, tell), image.references) for image in archived]
+        if wanted:
+            _name_for_platforms(store, archived, owner)
+        return tuple(kept)
 
 
-def load_one(store: Store, stream: BinaryIO, host: Platform, owner: int, which: str, what: str) -> Image:
+def _name_for_platforms(store: Store, archived: Sequence[ArchivedImage], owner: int) -> None:
+    """Have each name that was loaded name the images for further platforms that came with it."""
+    for name in dict.fromkeys(name for image in archived for name in image.references):
+        also = {str(image.config.platform): image.manifest.config.digest for image in archived if name in image.also}
+        store.records.set_platforms(name, also, owner)
+
+
+def load_one(
+    store: Store,
+    stream: BinaryIO,
+    host: Platform,
+    owner: int,
+    which: str,
+    what: str,
+    platform: Platform | None = None,
+) -> Image:
     """Keep one image of an archive, without a name (``Images.load_one``)."""
     with store.writing(), ExitStack() as stack:
-        archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host)
+        archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), platform or host)
         if which.startswith("@"):
             fitting = [image for image in archived if f"@{Digest.of(image.manifest_data)}" == which]
         else:

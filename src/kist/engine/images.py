@@ -103,13 +103,31 @@ class Images:
             NotFound: there is none, or it is for another platform.
         """
         image = self.get(name)
-        if platform is not None and not image.config.platform.is_one_of(platform):
+        found = self.for_platform(image, name, platform) if platform is not None else image
+        if found is None:
+            there = [str(image.config.platform), *self._records.platforms(find_reference(image, name))]
             raise NotFound(
                 f"image with reference {name if isinstance(name, str) else name.id} was found but does not provide the "
                 f"specified platform ({platform})",
-                hint=f"it is for {image.config.platform}",
+                hint=f"it is for {' and '.join(there)}",
             )
-        return image
+        return found
+
+    def for_platform(self, image: Image, name: str | Image, platform: Platform) -> Image | None:
+        """The image for a platform of those that a name has; None where it has none for it.
+
+        Args:
+            image: that ``name`` names.
+            name: by what it was found; an id is one image.
+            platform: that is wanted.
+        """
+        if image.config.platform.is_one_of(platform):
+            return image
+        for identity in self._records.platforms(find_reference(image, name)).values():
+            found = self._records.image(identity)
+            if found is not None and found.config.platform.is_one_of(platform):
+                return found
+        return None
 
     def check(self, options: BuildOptions | BootstrapOptions) -> None:
         """Refuse an image that the caller may not have made; the engine's own user may have any."""
@@ -285,13 +303,14 @@ class Images:
             self._store.collect()  # layers that are compressed in another way now
         return loaded
 
-    def load_one(self, stream: BinaryIO, which: str, what: str) -> Image:
+    def load_one(self, stream: BinaryIO, which: str, what: str, platform: Platform | None = None) -> Image:
         """Keep one image of an archive, without a name.
 
         Args:
             stream: the archive, compressed or not.
             which: its tag, or ``@`` and the digest of its manifest; empty for the only one that is there.
             what: the archive in messages.
+            platform: of an image that is there for several platforms, the one for this; by default this machine's.
 
         Raises:
             NotFound: it is not there.
@@ -299,7 +318,7 @@ class Images:
         """
         from kist.engine.image_files import load_one  # noqa: PLC0415 - see the top of this file
 
-        return load_one(self._store, stream, self._host, self._owner, which, what)
+        return load_one(self._store, stream, self._host, self._owner, which, what, platform)
 
     def save(self, names: Sequence[str | Image], target: BinaryIO, platform: Platform | None = None) -> None:
         """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names."""

@@ -82,10 +82,11 @@ class Prune:
 
     def _unused_images(self, pruning: Pruning, gone: frozenset[str], *, every: bool) -> list[Image]:
         """Those that no container has been made of, but for the containers that are gone."""
+        of_platforms = self._store.records.of_platforms()
         return [
             image
             for image in self._images.list()
-            if (every or not image.references)
+            if (every or not (image.references or image.id in of_platforms))
             and gone.issuperset(self._store.records.containers_of_image(image.id))
             and fits(pruning, image.created_at, image.config.config.labels or {})
         ]

@@ -65,6 +65,7 @@ class ArchivedImage(msgspec.Struct, frozen=True):
         config: the config; its bytes are ``config_data``.
         references: full names.
         layers: the archive's member for each layer of the manifest, from the lowest up.
+        also: names of another image, which has this one for a further platform.
         referrers: what is attached to it: of documents, that is of those that hold one thing.
     """
 
@@ -74,6 +75,7 @@ class ArchivedImage(msgspec.Struct, frozen=True):
     config_data: bytes
     references: tuple[str, ...]
     layers: tuple[Member, ...]
+    also: tuple[str, ...] = ()
     referrers: tuple[ArchivedReferrer, ...] = ()
 
     @property
@@ -92,7 +94,8 @@ def read_archive(
         open_sink: makes the place for a large member.
         host: the platform to pick where an image is there for several.
         wanted: platforms to take of each image in place of the host's, and no others. Of an image that is taken for
-            several, the one that runs on the host has the names, else the one that is wanted first.
+            several, the one that runs on the host has the names, else the one that is wanted first; the others have
+            them for their platforms.
 
     Raises:
         InvalidInput: it is no archive of images, or has paths that lead out of it.
@@ -209,9 +212,13 @@ def _of_platforms(offers: Iterable[_Offer], wanted: Sequence[Platform], host: Pl
         named = next((offer for offer in chosen if offer.platform.runs_on(host)), chosen[0] if chosen else None)
         for offer in chosen:
             image = offer.read()
-            before = taken[image.manifest_digest].references if image.manifest_digest in taken else ()
-            names = (*before, *(name for name in offer.names if offer is named and name not in before))
-            taken[image.manifest_digest] = msgspec.structs.replace(image, references=names)
+            before = taken.get(image.manifest_digest, image)
+            names, also = (before.references, before.also) if before is not image else ((), ())
+            if offer is named:
+                names = tuple(dict.fromkeys((*names, *offer.names)))
+            else:
+                also = tuple(dict.fromkeys((*also, *offer.names)))
+            taken[image.manifest_digest] = msgspec.structs.replace(image, references=names, also=also)
     if missing:
         there = ", ".join(sorted({str(offer.platform) for group in images.values() for offer in group}))
         raise NotFound(

@@ -122,7 +122,7 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         no_cache: run every step.
         no_cache_filter: names or numbers of stages of which every step is run.
         labels: added to the result's config.
-        platform: of the bases whose FROM names none; empty for this machine's.
+        platform: that is built for, and of the bases whose FROM names none; empty for this machine's.
         pull: ask for newer bases, which nobody can be asked for yet.
         cache_from: images whose steps are taken for those of this build where they are the same; or
             ``type=local,src=DIRECTORY``.

@@ -8,7 +8,7 @@ import difflib
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -100,6 +100,38 @@ class Records:
                 _name(db, name, identity, owner)
         except sqlite3.IntegrityError as error:
             raise NotFound(f"No such image: {identity}") from error
+
+    def set_platforms(self, name: str, images: Mapping[str, Digest], owner: int = 0) -> None:
+        """Say which images a full reference has for further platforms, and that it has no others.
+
+        Args:
+            name: the reference, which names an image.
+            images: by platform; none of them need have a reference.
+            owner: whose these are.
+
+        Raises:
+            Forbidden: the reference is somebody else's.
+        """
+        with self._database.transaction(durable=True) as db:
+            row = db.execute("SELECT owner FROM names WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                return  # it was taken away just now
+            if owner not in {0, row[0]}:
+                raise _not_own(name)
+            db.execute("DELETE FROM platform_names WHERE name = ?", (name,))
+            db.executemany(
+                "INSERT OR IGNORE INTO platform_names (name, platform, image) SELECT ?, ?, id FROM images WHERE id = ?",
+                [(name, platform, image) for platform, image in images.items()],
+            )
+
+    def platforms(self, name: str) -> dict[str, Digest]:
+        """The images that a full reference has for further platforms than that of the image that it names."""
+        rows = self._database.rows("SELECT platform, image FROM platform_names WHERE name = ?", name)
+        return {platform: Digest(image) for platform, image in rows}
+
+    def of_platforms(self) -> frozenset[Digest]:
+        """The images that some reference has for a further platform: they are not nameless."""
+        return frozenset(Digest(image) for (image,) in self._database.rows("SELECT image FROM platform_names"))
 
     def check_name(self, name: str, owner: int) -> None:
         """Refuse a full reference that ``owner`` could not give to a new image.
@@ -382,6 +414,7 @@ class Records:
 def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> None:
     """Point a name at an image; in a transaction, so that nobody else can have taken it meanwhile."""
     _check_like_no_id(name, owner)
+    before = db.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
     done = db.execute(
         "INSERT INTO names (name, image, owner) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
         "SET image = excluded.image, owner = excluded.owner WHERE excluded.owner IN (0, names.owner)",
@@ -389,6 +422,8 @@ def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> No
     )
     if done.rowcount:
         db.execute("DELETE FROM given_names WHERE name = ?", (name,))
+        if before and before[0] != identity:  # those for other platforms were of that one
+            db.execute("DELETE FROM platform_names WHERE name = ?", (name,))
     known = db.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
     if not done.rowcount and known[0] != identity:
         raise _not_own(name)

@@ -172,4 +172,14 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX mounted_images_of_image ON mounted_images (image);
     """,
+    # Which images a name has for other platforms than that of the image that it names.
+    """
+    CREATE TABLE platform_names (
+        name TEXT NOT NULL REFERENCES names (name) ON DELETE CASCADE,
+        platform TEXT NOT NULL,          -- linux/arm/v7
+        image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        PRIMARY KEY (name, platform)
+    ) WITHOUT ROWID;
+    CREATE INDEX platform_names_of_image ON platform_names (image);
+    """,
 )

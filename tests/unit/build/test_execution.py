@@ -370,13 +370,31 @@ class TestFailures:
         assert "kist load" in caught.value.hint
 
     def test_a_base_for_another_architecture(self, room: Room) -> None:
-        room.catalogue.create(ImageConfig("s390x", "linux", RootFS()), [], ["foreign"])
-        with pytest.raises(InvalidInput, match="image foreign is for linux/s390x, and this machine is linux/"):
-            room.build("FROM foreign")
+        room.catalogue.create(ImageConfig("mips", "linux", RootFS()), [], ["foreign"])
+        room.build("FROM foreign\nLABEL a=b")
+        with pytest.raises(ParseError, match="programs of linux/mips, and this machine cannot: no emulator"):
+            room.build("FROM foreign\nRUN a")
         with pytest.raises(InvalidInput, match="wanted linux/arm64, actual linux/"):
             room.build("FROM --platform=linux/arm64 base:1")
         room.write("a")
         assert room.build("FROM scratch\nCOPY a /").config.platform.os == "linux"
+
+    def test_a_name_has_an_image_for_each_platform(self, room: Room) -> None:
+        own = room.catalogue.get("base:1").config.platform
+        for name in ("mips", "s390x"):
+            made = room.catalogue.create(ImageConfig(name, "linux", RootFS()), [], [])
+            known = room.store.records.platforms("docker.io/library/base:1")
+            room.store.records.set_platforms("docker.io/library/base:1", {**known, f"linux/{name}": made.id})
+        text = "FROM base:1\nLABEL a=b"
+        for platform in ("linux/s390x", "linux/mips", str(own), ""):
+            assert str(room.build(text, platform=platform).config.platform) == (platform or str(own))
+        fixed = "FROM --platform=linux/mips base:1\nLABEL a=b"
+        assert str(room.build(fixed).config.platform) == "linux/mips"
+        assert str(room.build(fixed, platform="linux/s390x").config.platform) == "linux/s390x", "what it is built for"
+        with pytest.raises(InvalidInput, match="wanted linux/arm64, actual linux/"):
+            room.build(text, platform="linux/arm64")
+        room.catalogue.tag(room.catalogue.create(ImageConfig("mips", "linux", RootFS(), author="x"), [], []), "base:1")
+        assert room.store.records.platforms("docker.io/library/base:1") == {}, "they were of the image that it named"
 
     def test_a_wrong_tag_is_refused_before_anything_is_done(self, room: Room) -> None:
         with pytest.raises(InvalidInput, match="invalid reference format"):

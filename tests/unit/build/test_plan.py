@@ -30,8 +30,8 @@ PIECES = (
 )
 
 
-def lookup(name: str, platform: Platform | None, executable: bool) -> ImageConfig:
-    del platform, executable
+def lookup(name: str, platform: Platform | None, exact: bool) -> ImageConfig:
+    del platform, exact
     if name not in CONFIGS:
         raise NotFound(f"No such image: {name}")
     return ImageConfig("amd64", "linux", RootFS(), author="Base", config=CONFIGS[name])
@@ -60,14 +60,21 @@ def titles(found: Plan) -> list[str]:
 def test_a_build_for_a_platform_asks_its_bases_for_it() -> None:
     asked = []
 
-    def note(name: str, platform: Platform | None, executable: bool) -> ImageConfig:
-        asked.append((name, platform))
-        return lookup(name, platform, executable)
+    def note(name: str, platform: Platform | None, exact: bool) -> ImageConfig:
+        asked.append((name, platform, exact))
+        return lookup(name, platform, exact)
 
     text = "FROM base\nARG TARGETARCH\nARG BUILDARCH\nENV a=$TARGETARCH-$BUILDARCH\n"
-    text += "FROM --platform=linux/386 tools\nCOPY --from=0 a /"
+    text += "FROM --platform=linux/386 tools\nCOPY --from=0 a /\nCOPY --from=debian:12 a /"
     found = plan(parse(text), BuildOptions(platform="linux/arm64"), note, HOST)
-    assert asked == [("tools", Platform("386")), ("base", Platform("arm64"))]
+    assert asked == [
+        ("tools", Platform("386"), True), ("base", Platform("arm64"), True), ("debian:12", Platform("arm64"), False)
+    ]  # fmt: skip
+    uses = {step.action for step in found.steps if isinstance(step.action, UseImage)}
+    assert uses == {
+        UseImage("tools", "linux/386"), UseImage("base", "linux/arm64"), UseImage("debian:12", "linux/arm64")
+    }  # fmt: skip
+    assert found.platform == Platform("arm64"), "what it is built for"
     assert "a=arm64-amd64" in next(step.config.env or () for step in found.steps if step.title.startswith("ENV"))
     assert plan(parse("FROM scratch"), BuildOptions(platform="linux/arm/v7"), note, HOST).platform == Platform(
         "arm", "linux", "v7"
@@ -382,6 +389,21 @@ def test_history(text: str, created_by: str) -> None:
 
 
 # Mistakes
+
+
+def test_commands_that_cannot_run_here_are_told_at_their_line() -> None:
+    text = "FROM --platform=$BUILDPLATFORM scratch AS build\nRUN a\nFROM scratch\nCOPY --from=build a /\n"
+    options = BuildOptions(platform="linux/arm64")
+    found = plan(parse(text), options, lookup, HOST)
+    assert len(runs(found)) == 1, "that is one of this machine"
+    unneeded = "FROM scratch\nRUN b\nFROM scratch\nCOPY c /\n"
+    assert plan(parse(unneeded), options, lookup, HOST).platform == Platform("arm64")
+    with pytest.raises(ParseError) as caught:
+        plan(parse(text + "RUN b\n"), options, lookup, HOST)
+    assert caught.value.line == 5
+    assert "programs of linux/arm64" in str(caught.value)
+    assert "FROM --platform=$BUILDPLATFORM" in caught.value.hint
+    assert runs(plan(parse(text + "RUN b\n"), options, lookup, HOST, cannot=lambda _: ""))
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,9 @@ def test_the_platforms_that_are_wanted_are_taken_and_one_has_the_name(wanted, fo
         named = [(image.config.architecture, image.references == ("docker.io/library/x:1",)) for image in images]
         assert named == found
         assert all(image.references == () for image, (_, has) in zip(images, found, strict=True) if not has)
+        if not listing:  # the other list names one image alone
+            assert all(image.also == ("docker.io/library/x:1",) for image, (_, has) in zip(images, found, strict=True)
+                       if not has)  # fmt: skip
 
 
 def test_names_may_stand_in_the_other_list(tar, entry):
