@@ -34,7 +34,7 @@ _VERSION = re.compile(r"/v([0-9.]+)(/.*)")
 # The absolute form of a target, which every server takes (RFC 9112, section 3.2.2).
 _ABSOLUTE = re.compile(r"^https?://[^/?#]*/?", re.IGNORECASE)
 _ROUTER = Router(ROUTES)
-
+_LONG = 1.0  # seconds
 
 _PATIENCE = Patience()
 
@@ -119,21 +119,25 @@ class Api:
         await admit(call, route)
         return await route.handler(call)
 
-    async def settle(self) -> None:
-        """After a big job, and when it is quiet: give memory back, and disk, until somebody asks for something."""
+    async def settle(self, *, memory: bool = True) -> None:
+        """After a job, and when it is quiet: give disk back, until somebody asks for something, and memory."""
         stirred = self._rest.stirred
-        await self.workers.run_long(self._settle, lambda: self._rest.stirred != stirred)
+        await self.workers.run_long(self._settle, lambda: self._rest.stirred != stirred, memory)
 
-    def settle_soon(self) -> None:
-        """Begin with that."""
-        self.track(asyncio.get_running_loop().create_task(self.settle()))
+    def settle_soon(self, seconds: float) -> None:
+        """Begin with that after a job of so many seconds; what a short one took of memory is for when it is quiet.
 
-    def _settle(self, wanted: Callable[[], bool]) -> None:
+        Looking for what can be given back takes longer than a build whose steps are all there, and all threads wait.
+        """
+        self.track(asyncio.get_running_loop().create_task(self.settle(memory=seconds >= _LONG)))
+
+    def _settle(self, wanted: Callable[[], bool], memory: bool) -> None:
         try:
             self.engine.housekeeping.tidy(wanted)
         except KistError as error:  # a full disk, perhaps; whoever asks for something meets it, too
             _log.warning("housekeeping: %s", error)
-        self.engine.settle()
+        if memory:
+            self.engine.settle()
 
     def adopt(self, session: Session, noted: Noted) -> None:
         """Let a hijacked stream run until either end is done with it."""

@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kist.api.call import Call
 from kist.engine.stop import Stop
 from kist.errors import KistError, Unavailable
 from kist.spec.docker.progress import EVENTS_TYPE
 from kist.spec.json import encode
-from kist.spec.progress import Event, Failed, Finished, StepProgress
+from kist.spec.progress import Event, Failed, Finished, OutputData, StepProgress
 
 if TYPE_CHECKING:
     from kist.api.http import StreamResponse
@@ -33,16 +34,25 @@ Work = Callable[[Listener], Coroutine[Any, Any, Finished]]
 Write = Callable[[Event], list[dict[str, Any]]]
 
 _MOST_PENDING = 256
-_END: Literal["end"] = "end"
+_MANY = 64  # events that are sent at once
+_PAUSE = 0.01  # seconds between two pieces of an answer, for what follows shortly
 
 
 class _Progress:
-    """Events on their way from the job's thread to the event loop, at most ``_MOST_PENDING`` of them."""
+    """Events on their way from the job's thread to the event loop, at most ``_MOST_PENDING`` of them.
+
+    What comes shortly after the last piece of the answer waits a moment for what else comes: each piece wakes the loop
+    and the client, which takes longer than most of what is told (that a step was there already).
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._room = threading.Semaphore(_MOST_PENDING)
-        self._queue: asyncio.Queue[Event | Literal["end"]] = asyncio.Queue()
+        self._events: deque[Event] = deque()
+        self._called = False  # the loop looks, or will
+        self._ready = asyncio.Event()
+        self._ended = False
+        self._next = 0.0
         self._cancelled = ""
         self.stop = Stop()
 
@@ -58,23 +68,45 @@ class _Progress:
         if self._cancelled:
             self._room.release()
             raise Unavailable(self._cancelled)
-        self._post(event)
+        self._events.append(event)
+        if isinstance(event, OutputData) or len(self._events) == _MANY:
+            self._call(self._ready.set)
+        elif not self._called:
+            self._called = True
+            self._call(self._look)
 
-    def _post(self, event: Event | Literal["end"]) -> None:
+    def _call(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed: the engine is going down
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+            self._loop.call_soon_threadsafe(callback)
+
+    def _look(self) -> None:
+        """Something was told (called in the loop): have it sent, not too soon after what was sent before."""
+        if self._loop.time() >= self._next:
+            self._ready.set()
+        else:
+            self._loop.call_at(self._next, self._ready.set)
 
     def end(self) -> None:
         """No event comes any more (called in the loop)."""
-        self._queue.put_nowait(_END)
+        self._ended = True
+        self._ready.set()
 
-    async def next(self) -> Event | None:
-        """The next event, None after the last."""
-        event = await self._queue.get()
-        if event == _END:
-            return None
-        self._room.release()
-        return event
+    async def next(self) -> list[Event]:
+        """The events that came since the last call, at least one; none after the last of all."""
+        events: list[Event] = []
+        while not events and (self._events or not self._ended):
+            if not self._ended:
+                await self._ready.wait()
+                self._ready.clear()
+            # The job looks at this after it has left an event, and the events are taken after it: none is overlooked.
+            self._called = False
+            while self._events and len(events) < _MANY:
+                events.append(self._events.popleft())
+                self._room.release()
+            if self._events:
+                self._ready.set()
+        self._next = self._loop.time() + _PAUSE
+        return events
 
     def cancel(self, why: str) -> None:
         """Let the job fail at its next event, also when it waits for room now."""
@@ -121,31 +153,32 @@ async def stream_job(call: Call, work: Work, write: Write, identity: str = "") -
     progress = _Progress(call.loop)
     job = call.loop.create_task(work(progress))
     job.add_done_callback(lambda _: progress.end())
-    job.add_done_callback(lambda _: call.api.settle_soon())
+    began = call.loop.time()
+    job.add_done_callback(lambda _: call.api.settle_soon(call.loop.time() - began))
     try:
         with call.api.jobs.known(call.uid, identity, progress):
-            event = await progress.next()
-            if event is None and job.exception() is not None:
+            events = await progress.next()
+            if not events and job.exception() is not None:
                 job.result()  # raises: nothing was sent yet
-            return await _stream(call, progress, job, event, write)
+            return await _stream(call, progress, job, events, write)
     finally:
         progress.cancel("cancelled: the client closed the connection")
         job.cancel()
 
 
 async def _stream(
-    call: Call, progress: _Progress, job: "asyncio.Task[Finished]", event: Event | None, write: Write
+    call: Call, progress: _Progress, job: "asyncio.Task[Finished]", events: list[Event], write: Write
 ) -> "StreamResponse":
     native = EVENTS_TYPE in call.request.headers.get("Accept", "")
     response = await call.stream(EVENTS_TYPE if native else "application/json")
     finished: Finished | None = None
-    while event is not None:
-        if isinstance(event, Finished):
-            finished = event
-        elif data := _lines(event, None if native else write):
+    while events:
+        told = [event for event in events if not isinstance(event, Finished)]
+        finished = next((event for event in events if isinstance(event, Finished)), finished)
+        if data := b"".join(_lines(event, None if native else write) for event in told):
             await response.write(data)
-        event = await progress.next()
-    await response.write(_lines(_last(job, finished), None if native else write))
+        events = await progress.next()
+    await response.write_eof(_lines(_last(job, finished), None if native else write))
     return response
 
 

@@ -71,6 +71,7 @@ class StepCache:
         self._keep = keep
         self._store = engine.store
         self._images = engine.catalogue
+        self._used: set[str] = set()
         self._scope = engine.catalogue.scope
 
     def get(self, step_key: str, below: tuple[Layer, ...]) -> Made | None:
@@ -78,18 +79,40 @@ class StepCache:
         made = self.recorded(step_key)
         return made if made is not None and (made.layer is None or self._is_here(made.layer, below)) else None
 
+    def at_hand(self, step_key: str, below: tuple[Layer, ...]) -> Made | None:
+        """The same where its layer is unpacked already."""
+        made = self.recorded(step_key)
+        return made if made is not None and (made.layer is None or self._is_unpacked(made.layer, below)) else None
+
     def recorded(self, step_key: str) -> Made | None:
         """What the record of this key says; whether the layer is still there is not looked at."""
-        value = self._store.records.cache_get(self._scope + step_key)
-        return None if value is None else decode(value, Made, what="build cache record")
+        value = self._store.records.cache_find(self._scope + step_key)
+        if value is None:
+            return None
+        self._used.add(self._scope + step_key)
+        return decode(value, Made, what="build cache record")
+
+    def note_uses(self) -> None:
+        """Write down which records were used, all at once: each alone would take longer than to look it up."""
+        if self._used:
+            self._store.records.cache_used(self._used)
+
+    def _is_unpacked(self, layer: Layer, below: tuple[Layer, ...]) -> bool:
+        here = self._store.snapshots.exists(layer.chain_id) and layer.descriptor.digest in self._store.blobs
+        return here and _stands_on(layer, below)
 
     def _is_here(self, layer: Layer, below: tuple[Layer, ...]) -> bool:
-        if layer.chain_id != chain_id(below[-1].chain_id if below else None, layer.diff_id):
-            return False  # a record that somebody else has written, and that cannot be
-        here = self._store.snapshots.exists(layer.chain_id) and layer.descriptor.digest in self._store.blobs
-        return here or self._images.has_layers((*below, layer))  # a snapshot can be made again from its blob
+        # A snapshot can be made again from its blob.
+        return self._is_unpacked(layer, below) or (
+            _stands_on(layer, below) and self._images.has_layers((*below, layer))
+        )
 
     def put(self, step_key: str, made: Made) -> None:
         """Keep what was made."""
         if self._keep:
             self._store.records.cache_put(self._scope + step_key, encode(made))
+
+
+def _stands_on(layer: Layer, below: tuple[Layer, ...]) -> bool:
+    """False for a record that somebody else has written, and that cannot be."""
+    return layer.chain_id == chain_id(below[-1].chain_id if below else None, layer.diff_id)

@@ -39,7 +39,33 @@ def digest(tree: Tree, selected: Iterable[Selected], check: Callable[[], None] =
     Raises:
         OSError: a file cannot be read.
     """
-    with _Contents(tree.known, check) as contents:
+    return _digest(_Contents(tree.known, check), tree, selected)
+
+
+def known_digest(tree: Tree, selected: Iterable[Selected], most: int) -> str | None:
+    """The same where ``tree.known`` knows each of at most so many files, so that none is read; else None."""
+    left = most
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise _NotAtHandError
+
+    if not tree.known.has_any:
+        return None
+    try:
+        return _digest(_Contents(tree.known, count, reads=False), tree, selected)
+    except _NotAtHandError:
+        return None
+
+
+class _NotAtHandError(Exception):
+    """A file would have to be read, or there are too many."""
+
+
+def _digest(contents: "_Contents", tree: Tree, selected: Iterable[Selected]) -> str:
+    with contents:
         for _, path, filters, _ in selected:
             status = tree.status(path)
             contents.add(b"source\0%s\0" % os.fsencode(path))
@@ -58,14 +84,15 @@ def digest(tree: Tree, selected: Iterable[Selected], check: Callable[[], None] =
 class _Contents:
     """The identity on its way: what is known of it is hashed, what waits for a thread is in order behind it."""
 
-    def __init__(self, known: StatCache, check: Callable[[], None]) -> None:
+    def __init__(self, known: StatCache, check: Callable[[], None], *, reads: bool = True) -> None:
         self._known = known
+        self._reads = reads
         self._check = check
         self._hasher = hashlib.sha256()
         self._waiting: deque[bytes | Future[bytes]] = deque()
         self._under_way = 0
         self._pool: ThreadPoolExecutor | None = None
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = memoryview(bytearray(_BUFFER if reads else 0))
         self._names: dict[tuple[int, int], bytes] = {}
 
     def __enter__(self) -> Self:
@@ -111,6 +138,8 @@ class _Contents:
         """A regular file's mode, size and content after what it is ``called``; ``open_it`` gives a descriptor of it."""
         head = b"%b%o\0%d\0" % (called, status.st_mode, status.st_size)
         found = self._known.get(path, status)
+        if found is None and not self._reads:
+            raise _NotAtHandError
         if found is None and status.st_size < _LARGE:
             found = self._read(path, status, open_it(), self._buffer)
         self.add(head + (found or b""))

@@ -9,9 +9,9 @@ import hashlib
 import os
 import queue
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from kist.build import cache
@@ -20,9 +20,9 @@ from kist.build.bases import Bases
 from kist.build.contexts import NamedContexts
 from kist.build.donors import Donors
 from kist.build.epoch import clamped
-from kist.build.making import Maker
+from kist.build.making import Maker, Taken
 from kist.build.performing import Performer
-from kist.build.plan import Checkout, Configure, Download, Plan, Scratch, Step, UseImage, UseStage
+from kist.build.plan import Checkout, Configure, CopyFiles, Download, Plan, Scratch, Step, UseImage, UseStage
 from kist.build.result import EMPTY, Result
 from kist.build.tree import Tree
 from kist.engine.stop import Stop
@@ -123,11 +123,14 @@ class Executor:
                 while True:
                     while ready := agenda.take():
                         for step in ready:
-                            self._begin(step, numbers, pool)
-                            if isinstance(step.action, _INSTANT):
-                                self._end(plan, self._done(step))
+                            self._progress(StepStarted(step.id, step.title, numbers[step.id], len(numbers)))
+                            if (done := self._at_once(step)) is not None:
+                                self._end(plan, done)
                                 agenda.finish(step.id)
+                            else:
+                                self._begin(step, pool)
                     if not agenda.under_way:
+                        self._maker.note_uses()
                         return self._results[plan.result]
                     if (done := self._listen()) is not None:
                         self._end(plan, done)
@@ -135,13 +138,25 @@ class Executor:
             except BaseException:
                 self._stop.give()
                 self._see_off()
+                with suppress(KistError):
+                    self._maker.note_uses()
                 raise
 
-    def _begin(self, step: Step, numbers: dict[str, int], pool: ThreadPoolExecutor) -> None:
-        self._progress(StepStarted(step.id, step.title, numbers[step.id], len(numbers)))
-        if not isinstance(step.action, _INSTANT):
-            self._running[step.id] = time.monotonic()
-            pool.submit(lambda: self._news.put(self._done(step)))
+    def _at_once(self, step: Step) -> _Done | None:
+        """The end of a step that takes no time worth a word: it does nothing, or its result is at hand.
+
+        To hand such a step to a thread, and its result back, takes longer than most of them do.
+        """
+        if isinstance(step.action, _INSTANT):
+            return self._timed(step, self._step)
+        if self._no_cache or step.anew or (isinstance(step.action, CopyFiles) and step.action.link):
+            return None
+        done = self._timed(step, self._look)
+        return done if done.result is not None or done.error is not None else None
+
+    def _begin(self, step: Step, pool: ThreadPoolExecutor) -> None:
+        self._running[step.id] = time.monotonic()
+        pool.submit(lambda: self._news.put(self._timed(step, self._step)))
 
     def _listen(self) -> _Done | None:
         """Pass one piece of news on, or wait a moment for it; gives it where it is a step's end."""
@@ -208,15 +223,25 @@ class Executor:
             )
         )
 
-    def _done(self, step: Step) -> _Done:
-        """Perform a step."""
+    def _timed(self, step: Step, perform: Callable[[Step], tuple[Result | None, bool]]) -> _Done:
+        """What comes of a step, and how long it took."""
         began = time.monotonic()
         try:
             self._stop.check()
-            result, cached = self._step(step)
+            result, cached = perform(step)
         except BaseException as error:  # noqa: BLE001 - it is raised again where the steps are waited for
             return _Done(step, time.monotonic() - began, error=error)
         return _Done(step, time.monotonic() - began, result, cached)
+
+    def _look(self, step: Step) -> tuple[Result | None, bool]:
+        """The step's result, where it is at hand."""
+        if isinstance(step.action, UseImage):
+            return self._bases.at_hand(step.action.reference, step.action.platform), True
+        below = self._results[step.requires[0]]
+        with _told(step):
+            work = self._performer.work(step, self._results)
+            taken = None if work is None else self._maker.at_hand(below, step.action, work)
+        return (None, False) if taken is None else (_after(step, below, taken), True)
 
     def _step(self, step: Step) -> tuple[Result, bool]:
         """The step's result, and whether nothing had to be done for it."""
@@ -234,10 +259,7 @@ class Executor:
             taken = self._maker.make(
                 below, action, work, anew=step.anew or self._no_cache, waits=lambda: self._tell_waiting(step)
             )
-        unchanged = cache.after(below.identity, cache.key(below.identity, action))
-        made = taken.made
-        result = below.with_made(made, step.created_by, unchanged).known_by(taken.keys, made)
-        return result, taken.cached
+        return _after(step, below, taken), taken.cached
 
     def _image_id(self, plan: Plan, step: Step) -> str:
         """The id of the image that a build of the steps up to this one would make."""
@@ -248,6 +270,12 @@ class Executor:
         config = plan.config if step.id == plan.result else step.config  # with the labels of the build
         image = clamped(self._results[step.id].as_image(config, plan.platform, plan.author), self._epoch)
         return "sha256:" + hashlib.sha256(encode(image)).hexdigest()
+
+
+def _after(step: Step, below: Result, taken: Taken) -> Result:
+    """What there is after a step that has made this."""
+    unchanged = cache.after(below.identity, cache.key(below.identity, step.action))
+    return below.with_made(taken.made, step.created_by, unchanged).known_by(taken.keys, taken.made)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ that they made, so nothing is different for a step that a lock knows.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from kist.build.repository import shown
 from kist.build.result import Result
 from kist.errors import Conflict, Corrupt, KistError, NotFound
 from kist.spec.build import LockUse
+from kist.spec.digest import Digest
 from kist.spec.dockerfile import Dockerfile
 from kist.spec.image import Layer
 from kist.spec.interface import Progress
@@ -74,15 +76,21 @@ class Locking:
             if self._use == "locked":
                 raise Conflict(f"{self._path} has no image for {name}", hint="kist build adds it")
             return None
-        same = [each for each in self._engine.images() if locked.id == each.id or locked.digest == each.manifest]
-        if not same:
-            raise NotFound(
-                f"the image of {name} that {self._path} names is not here: {locked.id}",
-                hint=f"load it ({name}@{locked.digest}), or take the {name} of now with kist build --update-lock",
-            )
-        found = self._engine.catalogue.to_run(same[0].id)
+        found = self._engine.catalogue.to_run(self._identity(name, locked))
         self._look_at_now(name, found)
         return found
+
+    def _identity(self, name: str, locked: LockedImage) -> Digest:
+        """The id of the image here that is meant; another one with its manifest has the same layers."""
+        with suppress(KistError):
+            return self._engine.catalogue.get(locked.id).id
+        for each in self._engine.images():
+            if locked.digest == each.manifest:
+                return each.id
+        raise NotFound(
+            f"the image of {name} that {self._path} names is not here: {locked.id}",
+            hint=f"load it ({name}@{locked.digest}), or take the {name} of now with kist build --update-lock",
+        )
 
     def _look_at_now(self, name: str, taken: Image) -> None:
         """Note where the name means another image by now, for whoever has just made that."""

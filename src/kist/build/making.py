@@ -57,6 +57,25 @@ class Maker:
         self._donors = donors
         self._stop = stop
 
+    def at_hand(self, below: Result, action: Action, work: Work) -> "Taken | None":
+        """What is there, where looking for it takes no time worth a word; None where it may be there all the same."""
+        if work.alone:
+            return None  # its layer may have to be unpacked on what is below it
+        if work.origins:
+            quick = self._quick(below, action, work)
+            made = self._cache.at_hand(quick, below.layers)
+            return None if made is None else Taken(made, True, (quick,))
+        contents = work.at_hand()
+        if contents is None:
+            return None
+        key = cache.key(below.identity, action, (*contents, *self._mark))
+        made = self._cache.at_hand(key, below.layers)
+        return None if made is None else Taken(made, True, (key,))
+
+    def note_uses(self) -> None:
+        """Write down what was used of the cache."""
+        self._cache.note_uses()
+
     def make(self, below: Result, action: Action, work: Work, *, anew: bool, waits: Callable[[], None]) -> "Taken":
         """What the work makes on top of ``below``, and whether it was there.
 
@@ -75,7 +94,7 @@ class Maker:
         if work.alone:
             apart = self.make(Result(identity="alone"), action, work._replace(alone=False), anew=anew, waits=waits)
             return apart._replace(made=self._stacked(below, apart.made))
-        quick = cache.key(below.identity, action, ("tree", *work.origins, *self._mark)) if work.origins else ""
+        quick = self._quick(below, action, work) if work.origins else ""
         if quick and not anew and (made := self._cache.get(quick, below.layers)) is not None:
             return Taken(made, True, (quick,))
         key = cache.key(below.identity, action, (*work.contents(), *self._mark))
@@ -83,6 +102,10 @@ class Maker:
         if quick:
             self._cache.put(quick, made)
         return Taken(made, cached, (key, quick) if quick else (key,))
+
+    def _quick(self, below: Result, action: Action, work: Work) -> str:
+        """The key of files of trees that are the same as before."""
+        return cache.key(below.identity, action, ("tree", *work.origins, *self._mark))
 
     def _shared(self, below: Result, key: str, work: Work, waits: Callable[[], None]) -> tuple[Made, bool]:
         """What is there, or comes to be there in another build meanwhile, or is made now."""

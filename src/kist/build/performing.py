@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
-from kist.build.contents import digest
+from kist.build.contents import digest, known_digest
 from kist.build.contexts import NamedContexts
 from kist.build.copying import copy_files
 from kist.build.fetching import Fetching
@@ -24,7 +24,7 @@ from kist.build.running import Command
 from kist.build.selection import Selected, select, without
 from kist.build.target import Target
 from kist.build.tree import Tree
-from kist.build.work import Work, opened
+from kist.build.work import Work, opened, unknown
 from kist.engine.stop import Stop
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
@@ -35,6 +35,7 @@ from kist.spec.provision import Provision
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
 
+_FEW = 1000  # files, of which stat(2) tells in some milliseconds
 Results = Mapping[str, Result]
 
 
@@ -102,7 +103,8 @@ class Performer:
         mounts = RunMounts(self._engine, self._context, action, results, self._given, self._stop, complain)
         command = Command(self._engine, step, action, self._options.steps, self._progress, self._stop, mounts)
         words = "" if action.mounts else step.created_by
-        return Work(command.fill, mounts.contents, words=words, logs=True)
+        at_hand = unknown if mounts.reads else mounts.contents
+        return Work(command.fill, mounts.contents, at_hand, words=words, logs=True)
 
     def _make_directory(self, step: Step, action: MakeDirectory, results: Results) -> Work:
         """WORKDIR: the directory, where it does not exist."""
@@ -113,7 +115,7 @@ class Performer:
             with opened(mounts) as root:
                 os.close(Target(root).open_directory(action.path))
 
-        return Work(fill, words=step.created_by)
+        return Work(fill, at_hand=lambda: (), words=step.created_by)
 
     def _copy(self, step: Step, action: CopyFiles, results: Results) -> Work:
         """COPY and ADD."""
@@ -131,8 +133,14 @@ class Performer:
             with self._tree(action, origin) as tree, opened(mounts) as root:
                 copy_files(action, [*select(action, tree), *self._fetched(action)], root)
 
+        def at_hand() -> tuple[str, ...] | None:
+            if origin or action.context or action.remotes:
+                return None
+            known = known_digest(self._context, select(action, self._context), _FEW)
+            return None if known is None else ("files", known)
+
         origins = (origin.identity,) if origin else ()
-        return Work(fill, contents, origins, alone=action.link, timeless=origin is None)
+        return Work(fill, contents, at_hand, origins, alone=action.link, timeless=origin is None)
 
     def _fetched(self, action: CopyFiles) -> list[Selected]:
         """What ADD has fetched."""

@@ -78,6 +78,11 @@ class RunMounts:
         there = [mount for mount in self._of(SshMount) if mount.id in self.given.agents]
         return tuple(f"{_AGENT}={mount.target}" for mount in there[:1])
 
+    @property
+    def reads(self) -> bool:
+        """Whether ``contents`` reads files."""
+        return any(not mount.origin or mount.source != "/" for mount in self._of(BindMount))
+
     def contents(self) -> tuple[str, ...]:
         """Digests of the files that are shown, for the command's cache key; caches, secrets and agents do not count.
 

@@ -61,6 +61,11 @@ class StatCache:
         name = hashlib.sha256(f"{real}\0{status.st_dev}\0{status.st_ino}".encode(errors="surrogateescape")).hexdigest()
         return cls(f"{store.root}/cache/contexts/{name}", status.st_dev)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether any file is known."""
+        return bool(self._seen or self._old)
+
     def get(self, path: bytes, status: os.stat_result) -> bytes | None:
         """The digest of the file at this path, if it is the one that is known."""
         known = self._seen.get(path) or self._old.get(path)

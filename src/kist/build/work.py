@@ -16,12 +16,18 @@ def _nothing() -> tuple[str, ...]:
     return ()
 
 
+def unknown() -> None:
+    """Contents that are not known without looking into files."""
+    return
+
+
 class Work(NamedTuple):
     """One step's work.
 
     Attributes:
         fill: does it; what it raises ends the step, whose snapshot is taken away then.
         contents: digests of the files that it reads, for its cache key. May take long, and is asked only when needed.
+        at_hand: the same where that takes no time worth a word, else None.
         origins: identities of the trees that it reads files of, where it reads from no others: where these are the
             same as before, so are the files, and ``contents`` is not asked.
         alone: its layer does not depend on what is below it, and what ``fill`` gets is empty.
@@ -32,6 +38,7 @@ class Work(NamedTuple):
 
     fill: Fill
     contents: Callable[[], tuple[str, ...]] = _nothing
+    at_hand: Callable[[], tuple[str, ...] | None] = unknown
     origins: tuple[str, ...] = ()
     words: str = ""
     alone: bool = False

@@ -361,15 +361,23 @@ class Records:
     # the build cache, and leases
 
     def cache_get(self, key: str) -> bytes | None:
-        """The value of a build step's key; marks it as used now."""
+        """The value of a key; marks it as used now."""
+        if (value := self.cache_find(key)) is not None:
+            self.cache_used([key])
+        return value
+
+    def cache_find(self, key: str) -> bytes | None:
+        """The value of a key; who has used it tells so later, of many at once (``cache_used``)."""
+        row = self._database.row("SELECT value FROM cache WHERE key = ?", key)
+        return None if row is None else bytes(row[0])
+
+    def cache_used(self, keys: Iterable[str]) -> None:
+        """Mark the entries of these keys as used now."""
         now = int(time.time())
-        row = self._database.row("SELECT value, used_at FROM cache WHERE key = ?", key)
-        if row is None:
-            return None
-        if row[1] != now:  # not more than one write a second for each key
-            with self._database.transaction() as db:
-                db.execute("UPDATE cache SET used_at = ? WHERE key = ?", (now, key))
-        return bytes(row[0])
+        with self._database.transaction() as db:
+            db.executemany(
+                "UPDATE cache SET used_at = ? WHERE key = ? AND used_at < ?", [(now, key, now) for key in keys]
+            )
 
     def cache_put(self, key: str, value: bytes) -> None:
         """Keep a value. Every digest that is spelled in it keeps its blob and its snapshot from being collected."""

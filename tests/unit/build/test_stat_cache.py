@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kist.build import stat_cache
-from kist.build.contents import digest
+from kist.build.contents import digest, known_digest
 from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
 from kist.build.tree import Tree
@@ -123,6 +123,30 @@ def test_the_same_as_without(directory: Directory, monkeypatch: pytest.MonkeyPat
     tree = Tree(root, "the context")
     assert digest(tree, [Selected(tree, ".")]) == kept
     os.close(root)
+
+
+def test_what_is_known_of_all_files_is_told_without_reading_one(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_hand(most: int = 100) -> str | None:
+        known = StatCache.of(directory.store, str(directory.root))
+        root = os.open(directory.root, os.O_RDONLY)
+        try:
+            tree = Tree(root, "the context", confined=True, known=known)
+            return known_digest(tree, [Selected(tree, ".")], most)
+        finally:
+            os.close(root)
+
+    assert at_hand() is None
+    first, _ = directory.build(monkeypatch=monkeypatch)
+    for name in ("a", "b", "deep/c"):
+        os.chmod(directory.root / name, 0o644)  # as they are; the ctime is another one
+    assert at_hand() is None
+    assert directory.build(monkeypatch=monkeypatch) == (first, ["a", "b", "deep/c"])
+    assert at_hand() == first
+    assert at_hand(most=3) is None  # two files, a directory and what is in it
+    directory.write("new", "n")
+    assert at_hand() is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xc1", b"\x92\xa1x\x80"])

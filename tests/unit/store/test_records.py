@@ -1,3 +1,4 @@
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -202,6 +203,19 @@ def test_the_cache_keeps_values_until_it_is_cleared(records):
     assert records.cache_clear(used_before=1) == 0
     assert records.cache_clear() == 1
     assert records.cache_get("k") is None
+
+
+def test_entries_of_the_cache_are_marked_as_used_together(records, monkeypatch):
+    for key in "abc":
+        records.cache_put(key, key.encode())
+    later = int(time.time()) + 100
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert records.cache_find("a") == b"a"
+    assert records.cache_find("d") is None
+    records.cache_used(["a", "c", "d"])
+    entries = records.cache_entries()
+    assert [key for key, _, _ in entries] == ["b", "a", "c"]
+    assert [used_at for _, _, used_at in entries][1:] == [later, later]
 
 
 def test_leases_end_by_time_and_by_word(records):
