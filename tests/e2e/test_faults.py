@@ -34,6 +34,10 @@ def run(_: Room) -> list[str]:
     return ["run", "--rm", "--name", "it", *QUIET, BUSYBOX, "true"]
 
 
+def live_on(_: Room) -> list[str]:
+    return ["run", "-d", "--name", "it", *QUIET, *SLEEP]
+
+
 def publish(_: Room) -> list[str]:
     return ["run", "--rm", "--name", "it", "-p", "80", BUSYBOX, "true"]
 
@@ -153,6 +157,8 @@ def scenario_of(point: str) -> Callable[[Room], list[str]]:
         return rest if kind == "successor" else restart
     if step.endswith(" ports"):
         return publish
+    if step.endswith(" memory back"):
+        return live_on
     if kind == "monitor":
         return execute if "exec" in point else run
     return _SCENARIOS[kind]

@@ -27,7 +27,7 @@ import os
 import resource
 import sys
 
-from kist.kernel import ends, faults, lean, libc, process
+from kist.kernel import checkpoint, ends, faults, lean, libc, process
 from kist.kernel.lean import signal, socket
 from kist.runtime import adoption, gathering, messages, spawner
 from kist.runtime import loop as events
@@ -79,6 +79,8 @@ def main(requests: int, taken: int, engine: int, run_root: str, name: str, *, re
         gathering.fill_gaps()
         gc.freeze()
         lesson.take(machine)
+        # The last: what is written to from here on is not what monitors may go back to.
+        machine.checkpoint = checkpoint.take()
     gc.freeze()
     Keeper(machine, run_root, name, requests, taken).run(socket.socket(fileno=engine))
 

@@ -9,6 +9,10 @@ import os
 
 from kist.kernel import cgroup, process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kist.kernel.checkpoint import Checkpoint
+
 
 class Machine:
     """The machine as it is for all containers.
@@ -19,6 +23,7 @@ class Machine:
             and the start time of the process that made this object.
         monitor_pages, first_pages: memory that a monitor, and a first process, writes to until the command runs, for
             ``kist.kernel.pages.have``; empty where nobody has found out (``kist.runtime.learning``).
+        checkpoint: memory that monitors share, and give back; None where there is none.
     """
 
     def __init__(self) -> None:
@@ -26,3 +31,4 @@ class Machine:
         own = os.getpid()
         self.words = {"boot": process.boot_id(), "keeper": [own, process.start_time(own)]}
         self.monitor_pages = self.first_pages = b""
+        self.checkpoint: Checkpoint | None = None

@@ -32,12 +32,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from kist.kernel.checkpoint import Checkpoint
     from kist.kernel.members import Members
     from kist.runtime.execs import Exec
     from kist.runtime.guard import Guard
     from kist.runtime.machine import Machine
     from kist.runtime.portrules import PortRules
     from kist.runtime.ports import Ports
+
+
+# Seconds after a start at which a monitor gives back the memory that it shares again; who ends before need not.
+_AT_REST = 2
 
 
 class Monitor:
@@ -63,6 +68,7 @@ class Monitor:
     ) -> None:
         self.plan = plan
         self.request = request
+        self._checkpoint = machine.checkpoint
         directory, run_directory = request["directory"], request["run_directory"]
         self.run_directory: str = run_directory
         self.guard = guard
@@ -135,6 +141,13 @@ class Monitor:
         faults.point("monitor: noted that it runs")
         self.stay()
 
+    def _give_back(self, checkpoint: Checkpoint) -> None:
+        try:
+            checkpoint.give_back()
+        except OSError as error:
+            messages.complain(error)
+        faults.point("monitor: gave its memory back")
+
     def _tell_created(self, warnings: tuple[str, ...]) -> None:
         self.control.created(self.first.command_pid, warnings, with_network=self.plan["wait_for_network"])
         faults.point("monitor: told the engine of the clone")
@@ -205,6 +218,8 @@ class Monitor:
 
     def _note_running(self) -> None:
         self.record.note_running(self.first.command_pid, self.streams.pipes())
+        if (checkpoint := self._checkpoint) is not None:
+            self.loop.set_timer("memory", events.moment(_AT_REST), lambda: self._give_back(checkpoint))
 
     def _start(self) -> tuple[str, ...]:
         """Make the cgroup and the first process; what of the limits the machine cannot do."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kist.kernel import cgroup, faults, namespaces, process
+from kist.kernel import cgroup, checkpoint, faults, namespaces, process
 from kist.kernel.lean import socket
 from kist.runtime import gathering, messages
 from kist.runtime.guard import Guard
@@ -118,6 +118,7 @@ def _rehearse_once(machine: Machine, directory: str) -> None:
         line.close()
     engine.close()
     control.close()
+    checkpoint.rehearse()
     process.set_title("kist-keeper")  # again: a monitor that has ended has another
 
 

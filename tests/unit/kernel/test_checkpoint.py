@@ -1,0 +1,96 @@
+"""Memory that goes back to what it was: shared again, and nothing lost of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kist
+from kist.kernel import uninterrupted
+from kist.kernel.checkpoint import ChangedError, _Found
+
+pytestmark = pytest.mark.skipif(not uninterrupted.is_possible(), reason="this C library has no contexts")
+
+# In a process of its own, whose memory is changed. It prints what it finds, a line each.
+SCRIPT = """
+import gc, os, struct, sys
+sys.path.append(sys.argv[1])
+from kist.kernel import checkpoint, process
+
+gc.disable()
+things = [[number, str(number), {number: (number,)}] for number in range(20_000)]
+checkpoint.rehearse()
+gc.freeze()
+taken = checkpoint.take()
+
+def own():
+    return sum(
+        bool(entry & 1 << 63) and not entry & 1 << 61
+        for start, end in checkpoint._mappings(b"kist-checkpoint")
+        for entry in checkpoint._entries(start, end)
+    )
+
+def use():
+    "Looks at every object, changes one in a hundred, and makes others of all sizes that stay or go."
+    for thing in things:
+        thing[2][thing[0]], thing[1]
+    for number in range(0, len(things), 100):
+        things[number][1] += "x"
+    kept = [b"a" * size for size in range(400)]
+    del kept[::2]
+    return kept
+
+def whole():
+    return all(
+        thing[0] == number and thing[1].rstrip("x") == str(number) and thing[2] == {number: (number,)}
+        for number, thing in enumerate(things)
+    )
+
+def in_a_child():
+    use()
+    before = own()
+    given = taken.give_back()
+    after = own()
+    print(given > 4096 * 50, after < before - 50, whole(), flush=True)
+    for _ in range(100):
+        use()
+        taken.give_back()
+    print(whole(), len(things[100][1]) == 104, len(things[101][1]) == 3, flush=True)
+
+print(taken is not None, flush=True)
+pid = os.fork()
+if pid == 0:
+    in_a_child()
+    os._exit(0)
+print(os.waitpid(pid, 0)[1], whole(), len(things[100][1]) == 3)
+"""
+
+
+def test_a_fork_gives_back_what_it_has_not_changed_and_goes_on_with_all_that_it_has() -> None:
+    source = str(Path(kist.__file__).parent.parent)
+    command = [sys.executable, "-I", "-S", "-c", SCRIPT, source]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["True", "True True True", "True True True", "0 True True"], done.stderr
+
+
+def test_what_has_changed_since_it_was_looked_at_is_noticed() -> None:
+    found = _Found(1 << 14)
+    found.add(b"as it was")
+    with pytest.raises(ChangedError):
+        found.compare()
+
+
+def test_calls_are_made_in_their_order() -> None:
+    text = bytearray(b"abcdef\0")
+    at = uninterrupted.ctypes.addressof(uninterrupted.ctypes.c_char.from_buffer(text))
+    chain = uninterrupted.Chain(3)
+    chain.write([("memcpy", (at, at + 2, 1)), ("memcpy", (at + 1, at, 1)), ("memcpy", (at + 5, at + 1, 1))])
+    chain.make()
+    assert text == b"cccdec\0"
+
+
+def test_no_more_calls_than_there_is_room_for() -> None:
+    with pytest.raises(OverflowError):
+        uninterrupted.Chain(1).write([("getpid", ()), ("getpid", ())])
