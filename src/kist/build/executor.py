@@ -281,12 +281,12 @@ def _after(step: Step, below: Result, taken: Taken) -> Result:
 @contextmanager
 def _told(step: Step) -> Iterator[None]:
     """Say in every error of the block which line of the Dockerfile it is about."""
-    what = f"{step.place}: {step.title.partition(' ')[0]} failed:"
+    what = f"{step.place}: {step.title.partition(' ')[0]} failed"
     try:
         yield
     except StepFailed:  # names the command, in words that Docker's clients know
         raise
     except KistError as error:
-        raise type(error)(f"{what} {error.message}", hint=error.hint) from error
+        raise type(error)(f"{what}: {error.message}", hint=error.hint) from error
     except OSError as error:
         raise from_os_error(error, what) from error

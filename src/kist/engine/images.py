@@ -387,8 +387,8 @@ class Images:
     ) -> Layer | None:
         """Make a layer of what an active snapshot changed, and commit it under its chain id.
 
-        The layer is kept for an hour, and as long as an image or a cache entry speaks of it. The snapshot is kept as
-        long as its maker is ``store.writing()``.
+        Layer and snapshot are kept as long as their maker is ``store.writing()``, then as long as an image or a cache
+        entry speaks of them.
 
         Args:
             key: of the active snapshot, which nobody uses any more.
@@ -415,7 +415,6 @@ class Images:
                 digest, size = writer.commit()
             faults.point("build: wrote a layer's blob")
             layer = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(parent, digest))
-            self._records.lease([digest, layer.chain_id])
             commit_or_discard(self._store, key, digest, parent)
         return layer
 
@@ -441,7 +440,6 @@ class Images:
             digest, size = writer.commit()
             chain = chain_id(base[-1].chain_id if base else None, digest)
             merged = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain)
-            self._records.lease([digest, chain])
             self.has_layers((*base, merged))
         return merged
 
@@ -501,7 +499,6 @@ class Images:
                     ),
                     self._owner,
                 )
-                self._records.end_leases([*(layer.digest for layer in layers), *chain_ids(config.rootfs.diff_ids)])
                 self._store.flush_soon()
                 image = self.get(identity)
         self._events.image(action, image, _first_name(image), owner=self._owner)

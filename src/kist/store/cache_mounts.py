@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, NamedTuple
 
+from kist.errors import KistError
 from kist.store import directories
 from kist.store.failures import reported
 from kist.store.locks import StoreLock
@@ -75,11 +76,19 @@ class CacheMounts:
                     self._make(above, path, make)
             self._note(key, above)
             yield Taken(path, lock)
-        finally:
-            # Of all who have it: a monitor, too, which may live a moment longer.
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            os.close(lock)
-            self._note(key, above)
+        except BaseException:
+            self._let_go(lock)
+            with suppress(KistError):  # what has failed counts: it may have filled the disk, too
+                self._note(key, above)
+            raise
+        self._let_go(lock)
+        self._note(key, above)
+
+    @staticmethod
+    def _let_go(lock: int) -> None:
+        # Of all who have it: a monitor, too, which may live a moment longer.
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
 
     def _note(self, key: str, above: str) -> None:
         """Note that it is used."""

@@ -1,4 +1,4 @@
-"""Mark and sweep: what no image, no container, no lease and no entry of the build cache needs goes.
+"""Mark and sweep: what no image, no container and no entry of the build cache needs goes.
 
 What goes is chosen and forgotten while the store's lock is held alone, so nobody is between writing a blob or snapshot
 and recording it. The files of snapshots are removed after that, for it may take minutes, and who wants to write would
@@ -119,7 +119,7 @@ def clear(snapshots: Snapshots, condemned: Condemned) -> Collected:
 
 def _live(blobs: Blobs, records: Records, referrers: Referrers, without: Without) -> set[str]:
     """What is needed: ids of containers, digests of blobs, chain ids of snapshots."""
-    live: set[str] = {*records.leased(), *records.container_ids()} - without.containers
+    live: set[str] = set(records.container_ids()) - without.containers
     live |= referrers.blobs(without.images)
     live |= records.mounted_snapshots(without.containers)
     for key, value, _ in records.cache_entries():

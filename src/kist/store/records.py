@@ -401,23 +401,6 @@ class Records:
                 return db.execute("DELETE FROM cache").rowcount
             return db.execute("DELETE FROM cache WHERE used_at < ?", (used_before,)).rowcount
 
-    def lease(self, digests: Iterable[Digest], seconds: int = 3600) -> None:
-        """Keep blobs and snapshots that no record refers to yet, for a while or until ``end_leases``."""
-        until = int(time.time()) + seconds
-        with self._database.transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO leases VALUES (?, ?)", [(digest, until) for digest in digests])
-
-    def end_leases(self, digests: Iterable[Digest]) -> None:
-        """A record refers to these now, or nobody wants them."""
-        with self._database.transaction() as db:
-            db.executemany("DELETE FROM leases WHERE digest = ?", [(digest,) for digest in digests])
-
-    def leased(self) -> tuple[Digest, ...]:
-        """What leases keep now; those that have run out are forgotten."""
-        with self._database.transaction() as db:
-            db.execute("DELETE FROM leases WHERE expires_at <= ?", (int(time.time()),))
-            return tuple(Digest(digest) for (digest,) in db.execute("SELECT digest FROM leases").fetchall())
-
 
 def _name(db: sqlite3.Connection, name: str, identity: Digest, owner: int) -> None:
     """Point a name at an image; in a transaction, so that nobody else can have taken it meanwhile."""

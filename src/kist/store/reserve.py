@@ -9,7 +9,7 @@ import os
 
 SIZE = 1 << 20
 _LOW = SIZE // 4  # free bytes at which the room is given up
-_PLENTY = 32 * SIZE  # free bytes at which it is taken again
+_PLENTY = 4 * SIZE  # free bytes at which it is taken again
 
 
 class Reserve:

@@ -230,11 +230,14 @@ def test_the_same_change_twice_is_one_snapshot(images, store, debian):
 
 def test_a_layer_of_an_unfinished_build_is_not_collected(images, store, debian):
     parent = images.chain(debian)
-    store.snapshots.prepare("step", parent)
-    write(f"{upper(store, 'step')}/f", "x")
-    layer = images.commit_snapshot("step", parent)
+    with store.writing():
+        store.snapshots.prepare("step", parent)
+        write(f"{upper(store, 'step')}/f", "x")
+        layer = images.commit_snapshot("step", parent)
+        assert store.collect() is None
+        assert images.has_layers([*images.layers(debian), layer])
     store.collect()
-    assert images.has_layers([*images.layers(debian), layer])
+    assert layer.descriptor.digest not in store.blobs, "and none that came to nothing is kept"
 
 
 def test_a_discarded_snapshot_is_gone_and_again_is_fine(images, store):

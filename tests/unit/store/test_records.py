@@ -218,15 +218,6 @@ def test_entries_of_the_cache_are_marked_as_used_together(records, monkeypatch):
     assert [used_at for _, _, used_at in entries][1:] == [later, later]
 
 
-def test_leases_end_by_time_and_by_word(records):
-    one, two = Digest.of(b"1"), Digest.of(b"2")
-    records.lease([one, two])
-    records.lease([two], seconds=-1)
-    assert records.leased() == (one,)
-    records.end_leases([one])
-    assert records.leased() == ()
-
-
 def test_the_last_start_is_remembered(records):
     made = container("abc", "x")
     records.add_container(made)

@@ -74,18 +74,13 @@ def test_a_container_keeps_the_snapshots_it_stands_on(store):
     assert store.collect().snapshots == (layer_of(image),)
 
 
-@pytest.mark.parametrize("by", ["lease", "cache"])
-def test_leases_and_cache_entries_keep_what_they_name(by, store):
+def test_cache_entries_keep_what_they_name(store):
     image = make_image(store, "x")
     layer = layer_of(image)
-    if by == "lease":
-        store.records.lease([layer])
-    else:
-        store.records.cache_put("key", json.encode({"layer": layer}))
+    store.records.cache_put("key", json.encode({"layer": layer}))
     store.records.remove_image(image)
     assert layer not in store.collect().blobs
     assert store.snapshots.exists(layer)
-    store.records.end_leases([layer])
     store.records.cache_clear()
     assert store.collect().snapshots == (layer,)
 
