@@ -12,7 +12,6 @@ from kist.api.call import Call, HeadAnswered
 from kist.api.failures import FailedExecs
 from kist.api.guests import admit
 from kist.api.hangups import Hangups
-from kist.api.hijack import Session
 from kist.api.http import BaseRequest, HTTPException, StreamResponse
 from kist.api.jobs import Jobs
 from kist.api.patience import Patience, Turns
@@ -20,6 +19,7 @@ from kist.api.protocol import HttpServer, Protocol, error_response
 from kist.api.rest import Rest
 from kist.api.routes import ROUTES
 from kist.api.routing import Route, Router
+from kist.api.session import Session
 from kist.api.summaries import Summaries
 from kist.api.workers import Workers
 from kist.errors import InvalidInput, KistError, NotFound

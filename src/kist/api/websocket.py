@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kist.api.call import HEADERS, Call
-from kist.api.hijack import Leaving
 from kist.api.http import BaseRequest, Response, StreamResponse, WebSocketResponse, WSMsgType
 from kist.api.logstream import Replay
 from kist.api.protocol import error_response
+from kist.api.session import Leaving
 from kist.errors import Forbidden, InvalidInput, KistError
 from kist.spec.detach import DetachKeys
 from kist.spec.docker.frames import FrameReader

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kist.api import websocket
 from kist.api.access import Access
 from kist.api.call import Call
-from kist.api.hijack import Leaving, hijack, keys_of, stream_type
+from kist.api.hijack import hijack, keys_of, stream_type
 from kist.api.http import StreamResponse
 from kist.api.logstream import LogForm, LogStream, Replay
 from kist.api.routing import Route
+from kist.api.session import Leaving
 from kist.errors import InvalidInput
 from kist.spec.container import Container
 from kist.spec.json import decode, encode

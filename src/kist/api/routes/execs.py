@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from kist.api.access import Access
 from kist.api.call import HEADERS, Call
-from kist.api.hijack import Leaving, hijack, keys_of, stream_type
+from kist.api.hijack import hijack, keys_of, stream_type
 from kist.api.http import StreamResponse
 from kist.api.routes.containers import read_size
 from kist.api.routing import Route
+from kist.api.session import Leaving
 from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, InvalidInput, KistError
 from kist.spec.container import ExecOptions
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec_state
@@ -57,7 +58,8 @@ async def execute(call: Call) -> StreamResponse:
     options = read_exec(await call.json(operation="ContainerExec"))
     identity, stream = await call.run_long(_execute, call, options)
     headers = {**HEADERS, "Kist-Exec": identity}
-    return await hijack(call, stream, stream_type(call, tty=options.tty), forward=options.open_stdin, headers=headers)
+    content_type = stream_type(call, tty=options.tty)
+    return await hijack(call, stream, content_type, forward=options.open_stdin, headers=headers, patient=False)
 
 
 def _execute(call: Call, options: ExecOptions) -> tuple[str, socket.socket]:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kist.api.hangups import Hangups
-from kist.api.hijack import Leaving, Session
 from kist.api.protocol import split_hijack
+from kist.api.session import Leaving, Session
 from kist.errors import Conflict
 
 MEGABYTE = 1 << 20
