@@ -122,7 +122,8 @@ class Api:
     async def settle(self, *, memory: bool = True) -> None:
         """After a job, and when it is quiet: give disk back, until somebody asks for something, and memory."""
         stirred = self._rest.stirred
-        await self.workers.run_long(self._settle, lambda: self._rest.stirred != stirred, memory)
+        run = self.workers.run_long if memory else self.workers.run
+        await run(self._settle, lambda: self._rest.stirred != stirred, memory)
 
     def settle_soon(self, seconds: float) -> None:
         """Begin with that after a job of so many seconds; what a short one took of memory is for when it is quiet.

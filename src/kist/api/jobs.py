@@ -162,8 +162,9 @@ async def stream_job(call: Call, work: Work, write: Write, identity: str = "") -
                 job.result()  # raises: nothing was sent yet
             return await _stream(call, progress, job, events, write)
     finally:
-        progress.cancel("cancelled: the client closed the connection")
-        job.cancel()
+        if not job.done():
+            progress.cancel("cancelled: the client closed the connection")
+            job.cancel()
 
 
 async def _stream(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from kist.build.locking import Locking
 from kist.build.result import Result
 from kist.errors import InvalidInput, NotFound
-from kist.spec.digest import chain_ids
+from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import ImageConfig
 from kist.spec.platform import Platform
 from kist.spec.summary import Image
@@ -78,13 +78,16 @@ class Bases:
 
     def at_hand(self, name: str, platform: str = "") -> Result | None:
         """The same as ``result``, where its layers are unpacked already."""
-        chains = chain_ids(self.image(name, platform).config.rootfs.diff_ids)
-        return self.result(name, platform) if not chains or self._engine.store.snapshots.exists(chains[-1]) else None
+        image = self.image(name, platform)
+        chain = next(reversed(chain_ids(image.config.rootfs.diff_ids)), None)
+        return self._result(image, chain) if chain is None or self._engine.store.snapshots.exists(chain) else None
 
     def result(self, name: str, platform: str = "") -> Result:
         """The image as something to build on; its layers are unpacked where they are not yet."""
         image = self.image(name, platform)
-        chain = self._engine.catalogue.chain(image)
+        return self._result(image, self._engine.catalogue.chain(image))
+
+    def _result(self, image: Image, chain: Digest | None) -> Result:
         return Result(
             identity=chain or "",
             chain=chain,

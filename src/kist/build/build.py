@@ -1,5 +1,6 @@
 """A build from its start to its image."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from kist.build.locking import Locking
 from kist.build.places import note_places
 from kist.build.plan import Plan, Scratch, UseImage
 from kist.build.planner import plan
+from kist.build.recent import Recent
 from kist.build.result import EMPTY, Result
 from kist.build.run_mounts import check_given
 from kist.build.squash import squash
@@ -31,6 +33,7 @@ from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
 from kist.spec.build_cache import INLINE, MODES
 from kist.spec.image import ContainerConfig, Documents, documents
 from kist.spec.interface import Progress
+from kist.spec.json import encode
 from kist.spec.lockname import lock_path
 from kist.spec.outputs import IMAGE
 from kist.spec.platform import Platform
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
 FROM_SCRATCH = ContainerConfig(env=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",))
 """What Docker's builders give an image from scratch."""
+
+_PLANS = Recent[Plan]()
 
 
 def build(
@@ -101,14 +106,13 @@ def carry_out(
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
         options, epoch = with_epoch(options, dockerfile)
-        planned = plan(
-            dockerfile,
-            options,
-            bases.config,
-            host,
-            scratch=FROM_SCRATCH,
-            contexts=named.find,
-            cannot=lambda platform: why_not(platform, host),
+        key = hashlib.sha256(encode((dockerfile.source, options, host))).digest()
+        planned = _PLANS.get(
+            key,
+            (bases.config, named.find, lambda platform: why_not(platform, host)),
+            lambda lookup, contexts, cannot: plan(
+                dockerfile, options, lookup, host, scratch=FROM_SCRATCH, contexts=contexts, cannot=cannot
+            ),
         )
         planned = locking.pinned(planned)
         check_allowed(planned, options)
@@ -118,7 +122,7 @@ def carry_out(
         donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings, *warnings_of(epoch)):
             tell(Warned(warning))
-        checking = Checking(dockerfile, options, planned, bases, opened.ignore, host)
+        checking = Checking(dockerfile, options, planned, bases, opened.ignore, host, key)
         checking.forbid(tell)
         attesting = Attesting(options, dockerfile, planned, bases, opened.tree)
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given, named, epoch)

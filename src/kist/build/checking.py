@@ -1,9 +1,13 @@
 """What a build tells of the rules that its Dockerfile breaks (docs/reference/build-checks.md)."""
 
+import hashlib
 from functools import cached_property
+
+from msgspec import structs
 
 from kist.build.bases import Bases
 from kist.build.plan import Plan
+from kist.build.recent import Recent
 from kist.errors import InvalidInput
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Dockerfile, Ignore
@@ -11,10 +15,12 @@ from kist.spec.dockerfile.checks.checking import look_at, settings_of
 from kist.spec.dockerfile.checks.finding import CheckReport
 from kist.spec.dockerfile.checks.subject import Facts
 from kist.spec.interface import Progress
+from kist.spec.json import encode
 from kist.spec.platform import Platform
 from kist.spec.progress import Warned
 
 _MOST_TOLD = 100
+_REPORTS = Recent[CheckReport]()
 
 
 class Checking:
@@ -27,11 +33,20 @@ class Checking:
         bases: know the environment of base images.
         ignore: what COPY does not find.
         host: this machine's platform.
+        key: of the Dockerfile, the options and the platform.
     """
 
     def __init__(
-        self, dockerfile: Dockerfile, options: BuildOptions, plan: Plan, bases: Bases, ignore: Ignore, host: Platform
+        self,
+        dockerfile: Dockerfile,
+        options: BuildOptions,
+        plan: Plan,
+        bases: Bases,
+        ignore: Ignore,
+        host: Platform,
+        key: bytes,
     ) -> None:
+        self._key = key
         self._dockerfile = dockerfile
         self._bases = bases
         self._facts = Facts(
@@ -72,7 +87,16 @@ class Checking:
 
     @cached_property
     def _report(self) -> CheckReport:
-        return look_at(self._dockerfile, self._facts, self._stages)
+        rules = self._facts.ignore.rules if self._facts.ignore else ()
+        left_out = tuple((str(rule), rule.line) for rule in rules)
+        key = hashlib.sha256(encode((self._key, left_out, sorted(self._stages)))).digest()
+        return _REPORTS.get(
+            key,
+            (self._environment,),
+            lambda environment: look_at(
+                self._dockerfile, structs.replace(self._facts, environment=environment), self._stages
+            ),
+        )
 
     def _environment(self, name: str) -> tuple[str, ...] | None:
         image = next((image for known, image in self._bases.used if known == name), None)

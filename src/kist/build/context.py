@@ -3,6 +3,7 @@
 import os
 import posixpath
 from difflib import get_close_matches
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,13 @@ from kist.store import Store
 
 _OTHER_NAMES = ("dockerfile", "Containerfile")
 _LARGEST_TEXT = 16 << 20
+_LARGEST_KEPT = 64 << 10
+
+
+@lru_cache(maxsize=16)
+def _parse_again(text: bytes, name: str) -> Dockerfile:
+    """A Dockerfile that was perhaps read for a build before."""
+    return parse(text, name)
 
 
 class Context:
@@ -49,6 +57,7 @@ class Context:
             ) from None
         except OSError as error:
             raise from_os_error(error, "open build context") from error
+        self._text: bytes | None = None
         try:
             self._path = self._find(dockerfile)
             self.ignore = self._ignore()
@@ -79,10 +88,10 @@ class Context:
             InvalidInput: the path leads out of the context.
             ParseError: it cannot be read.
         """
-        text = self._read(self._path)
+        text = self._text if self._text is not None else self._read(self._path)
         if text is None:
             raise self._no_dockerfile(self._path)
-        return parse(text, self._path)
+        return (_parse_again if len(text) <= _LARGEST_KEPT else parse)(text, self._path)
 
     def _find(self, path: str) -> str:
         """Where the Dockerfile is; a slash at the start of its path is the context's root.
@@ -96,7 +105,11 @@ class Context:
             )
         if clean != "Dockerfile":
             return clean
-        return next((name for name in (clean, *_OTHER_NAMES) if self._read(name) is not None), clean)
+        for name in (clean, *_OTHER_NAMES):
+            self._text = self._read(name)
+            if self._text is not None:
+                return name
+        return clean
 
     def _ignore(self) -> Ignore:
         """What is left out: by the Dockerfile's own file, else by that of all."""

@@ -5,7 +5,6 @@ that they made, so nothing is different for a step that a lock knows.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -23,6 +22,7 @@ from kist.spec.interface import Progress
 from kist.spec.lockfile import Lock, LockedImage, LockedSource, LockedStep, format_lock, parse_lock
 from kist.spec.package import Package
 from kist.spec.progress import LockRenewed, Warned
+from kist.spec.reference import Reference
 from kist.spec.summary import Image
 
 if TYPE_CHECKING:
@@ -76,14 +76,15 @@ class Locking:
             if self._use == "locked":
                 raise Conflict(f"{self._path} has no image for {name}", hint="kist build adds it")
             return None
-        found = self._engine.catalogue.to_run(self._identity(name, locked))
+        try:
+            found = self._engine.catalogue.to_run(locked.id)
+        except NotFound:
+            found = self._engine.catalogue.to_run(self._of_manifest(name, locked))
         self._look_at_now(name, found)
         return found
 
-    def _identity(self, name: str, locked: LockedImage) -> Digest:
-        """The id of the image here that is meant; another one with its manifest has the same layers."""
-        with suppress(KistError):
-            return self._engine.catalogue.get(locked.id).id
+    def _of_manifest(self, name: str, locked: LockedImage) -> Digest:
+        """The id of another image with that manifest, which has the same layers."""
         for each in self._engine.images():
             if locked.digest == each.manifest:
                 return each.id
@@ -95,6 +96,8 @@ class Locking:
     def _look_at_now(self, name: str, taken: Image) -> None:
         """Note where the name means another image by now, for whoever has just made that."""
         try:
+            if str(Reference.parse(name)) in taken.references:
+                return
             now = self._engine.catalogue.of_platform(name, taken.config.platform)
         except KistError:
             return  # the name is gone; the image is not

@@ -487,7 +487,7 @@ class Images:
             identity = self._store.blobs.put(made.config)
             manifest = self._store.blobs.put(made.manifest)
             faults.point("build: wrote the image's manifest")
-            if (image := self._same(identity, manifest, names)) is None:
+            if (image := self._same(identity, manifest, names, config)) is None:
                 self._records.add_image(
                     Image(
                         id=identity,
@@ -504,13 +504,14 @@ class Images:
         self._events.image(action, image, _first_name(image), owner=self._owner)
         return image
 
-    def _same(self, identity: Digest, manifest: Digest, names: Sequence[str]) -> Image | None:
+    def _same(self, identity: Digest, manifest: Digest, names: Sequence[str], config: ImageConfig) -> Image | None:
         """The image, where it is here already and a record of it would say nothing new: a build of what was built."""
-        known = self._records.image(identity)
-        if known is None or known.manifest != manifest or not set(names) <= set(known.references):
+        known = self._records.standing(identity)
+        if known is None or known.manifest != manifest or known.owner != self._owner:
             return None
-        givers = {self._records.name_owner(name) for name in names}
-        return known if givers <= {self._owner} and self._records.image_owner(identity) == self._owner else None
+        if any(known.names.get(name) != self._owner for name in names):
+            return None
+        return Image(identity, manifest, tuple(sorted(known.names)), known.created_at, known.size, config)
 
     def _packed(self, layers: Sequence[Layer]) -> Sequence[PackedLayer]:
         return [self._packed_layer(layer) for layer in layers]

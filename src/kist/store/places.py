@@ -18,6 +18,8 @@ class Places:
         Raises:
             sqlite3.IntegrityError: the image is gone.
         """
+        if self.of(image) == places:
+            return
         with self._database.transaction() as db:
             db.execute("DELETE FROM places WHERE image = ?", (image,))
             db.executemany(

@@ -9,6 +9,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +30,20 @@ _LEAVES = (
 )
 _LIKE_AN_ID = re.compile(r"docker\.io/library/[0-9a-f]+:latest\Z")
 _IMAGE = "SELECT id, manifest, created_at, size, config FROM images"
+_STANDING = """
+    SELECT manifest, created_at, size, images.owner, name, names.owner
+    FROM images LEFT JOIN names ON names.image = images.id WHERE images.id = ?
+"""
+
+
+class Standing(NamedTuple):
+    """What is kept of an image besides its config: ``names`` has each reference with who gave it."""
+
+    manifest: Digest
+    created_at: int
+    size: int
+    owner: int
+    names: dict[str, int]
 
 
 class Records:
@@ -78,6 +93,14 @@ class Records:
             return None
         names = self._database.rows("SELECT name FROM names WHERE image = ? ORDER BY name", identity)
         return _image(row, [name for (name,) in names])
+
+    def standing(self, identity: Digest) -> Standing | None:
+        """Of the image whose config has this digest, all but the config."""
+        rows = self._database.rows(_STANDING, identity)
+        if not rows:
+            return None
+        manifest, created_at, size, owner = rows[0][:4]
+        return Standing(Digest(manifest), created_at, size, owner, {row[4]: row[5] for row in rows if row[4]})
 
     def image_ids(self, prefix: str) -> tuple[Digest, ...]:
         """The ids that begin with ``prefix`` (``sha256:`` and hexadecimal digits)."""

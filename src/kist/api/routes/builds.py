@@ -97,32 +97,38 @@ async def build_here(call: Call) -> StreamResponse:
     and sends the context instead.
     """
     options = _read(call)
-    directory = await call.run(_same_directory, call)
+    if not call.is_owners:
+        raise Forbidden("only the engine's own user may name a directory", hint="send the build context")
+    directory, seen = call.text("context"), (call.integer("device"), call.integer("inode"))
     given = call.api.build_sessions.provision(call.uid, call.text("session"))
 
     async def work(emit: Emit) -> Finished:
-        return await call.run_long(_build_here, call.engine, directory, options, _while_given(emit, given), given)
+        tell = _while_given(emit, given)
+        return await call.run_long(_build_here, call.engine, directory, seen, options, tell, given)
 
     return await _told(call, work)
 
 
-def _same_directory(call: Call) -> str:
-    if not call.is_owners:
-        raise Forbidden("only the engine's own user may name a directory", hint="send the build context")
-    directory = call.text("context")
-    seen = (call.integer("device"), call.integer("inode"))
+def _check_same(directory: str, seen: tuple[int | None, int | None]) -> None:
     try:
         status = os.stat(directory)
     except OSError as error:
         raise Conflict(f"the engine does not see the directory {directory!r}") from error
     if not os.path.isabs(directory) or (status.st_dev, status.st_ino) != seen:
         raise Conflict(f"the engine sees another directory at {directory!r}")
-    return directory
 
 
-def _build_here(engine: "Engine", directory: str, options: BuildOptions, emit: Emit, given: Provision) -> Finished:
+def _build_here(
+    engine: "Engine",
+    directory: str,
+    seen: tuple[int | None, int | None],
+    options: BuildOptions,
+    emit: Emit,
+    given: Provision,
+) -> Finished:
     from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
 
+    _check_same(directory, seen)
     built = carry_out(engine, directory, options, emit, given)
     return _finished(built, options)
 
