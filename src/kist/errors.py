@@ -27,6 +27,8 @@ __all__ = [
     "see_doctor",
 ]
 
+_WIDEST = 160  # characters of a line that an error shows
+
 
 class KistError(Exception):
     """A failure inside Kist itself; the base of all the others.
@@ -144,13 +146,23 @@ class ParseError(InvalidInput):
     def __str__(self) -> str:
         if not self.line:
             return self.message
-        caret = " " * (self.column - 1) + "^"
+        text, column = _window(self.text, self.column)
+        caret = " " * (column - 1) + "^"
         number = str(self.line)
         margin = " " * len(number)
         return (
             f"{self.source}:{self.line}:{self.column}: {self.message}\n"
-            f" {margin} |\n {number} | {self.text}\n {margin} | {caret}"
+            f" {margin} |\n {number} | {text}\n {margin} | {caret}"
         )
+
+
+def _window(text: str, column: int) -> tuple[str, int]:
+    """What is shown of a line around a column, and the column in that: long lines are cut on both sides."""
+    if len(text) <= _WIDEST:
+        return text, column
+    start = min(max(column - 1 - _WIDEST // 2, 0), len(text) - _WIDEST)
+    before, after = "…" if start else "", "…" if start + _WIDEST < len(text) else ""
+    return f"{before}{text[start : start + _WIDEST]}{after}", column - start + len(before)
 
 
 def by_name(name: str) -> type[KistError]:

@@ -12,7 +12,7 @@ from harness import until
 from kist.build import build
 from kist.client.client import Client
 from kist.engine import Engine
-from kist.errors import StepFailed, Unavailable
+from kist.errors import CommandNotFound, KistError, StepFailed, Unavailable
 from kist.spec.build import BuildOptions
 from kist.spec.progress import Event, StepFinished, StepOutput, StepRuns
 from kist.spec.summary import Image
@@ -49,6 +49,26 @@ def test_the_shell_of_the_image_runs_commands(session: Session, busybox: str) ->
 def test_the_exec_form_has_no_shell(session: Session, busybox: str) -> None:
     session.build(f'FROM {busybox}\nRUN ["echo", "$HOME", "a b"]')
     assert session.output == "$HOME a b\n"
+
+
+def test_a_command_sees_the_name_that_the_builder_is_told(session: Session, busybox: str) -> None:
+    session.build(f"FROM {busybox}\nRUN hostname", build_args={"BUILDKIT_SANDBOX_HOSTNAME": "told.example"})
+    assert session.output == "told.example\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "hint"),
+    [
+        ("FROM scratch\nRUN true", CommandNotFound, "FROM scratch has nothing"),
+        ("FROM $BUSYBOX\nRUN <<E\n#!/usr/bin/nothing -x\ntrue\nE", StepFailed, "begins with #!/usr/bin/nothing -x:"),
+    ],
+)
+def test_what_a_command_lacks_is_named(
+    session: Session, busybox: str, text: str, kind: type[KistError], hint: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        session.build(text.replace("$BUSYBOX", busybox))
+    assert hint in caught.value.hint
 
 
 def test_a_failed_command_ends_the_build_with_its_code(session: Session, busybox: str) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from kist.build.locking import Locking
 from kist.build.result import Result
+from kist.engine.image_names import find_reference
 from kist.errors import InvalidInput, NotFound
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import ImageConfig
@@ -12,6 +13,8 @@ from kist.spec.summary import Image
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
+
+_FEWEST_DIGITS = 12
 
 
 class Bases:
@@ -49,6 +52,7 @@ class Bases:
         wanted = Platform.parse(platform) if platform else self._host
         try:
             image = self._engine.catalogue.to_run(name)
+            _check_digits(name, image)
             return self._engine.catalogue.for_platform(image, name, wanted) or image
         except NotFound as error:
             raise NotFound(
@@ -94,6 +98,20 @@ class Bases:
             layers=self._engine.catalogue.layers(image),
             history=image.config.history,
             created=image.config.created,
+        )
+
+
+def _check_digits(name: str, image: Image) -> None:
+    """Refuse few digits of an id: a stage's name that is mistyped may be the beginning of one.
+
+    Raises:
+        NotFound: as if there were no such image.
+    """
+    digits = name.removeprefix("sha256:")
+    if len(digits) < _FEWEST_DIGITS and image.id.hex.startswith(digits) and not find_reference(image, name):
+        raise NotFound(
+            f"No such image: {name}",
+            hint=f"if the image of the id {image.id.short} is meant, write {_FEWEST_DIGITS} digits or more of it",
         )
 
 

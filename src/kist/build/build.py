@@ -10,6 +10,7 @@ import msgspec
 
 from kist.build.attesting import Attesting
 from kist.build.bases import Bases
+from kist.build.builder_arguments import with_builder_arguments
 from kist.build.checking import Checking
 from kist.build.context import Context
 from kist.build.contexts import NamedContexts
@@ -20,7 +21,7 @@ from kist.build.epoch import clamped, told, warnings_of, with_epoch
 from kist.build.executor import Executor
 from kist.build.locking import Locking
 from kist.build.places import note_places
-from kist.build.plan import Plan, Scratch, UseImage
+from kist.build.plan import Plan, Run, Scratch, UseImage
 from kist.build.planner import plan
 from kist.build.recent import Recent
 from kist.build.result import EMPTY, Result
@@ -105,6 +106,7 @@ def carry_out(
         locking = Locking(engine, text, lock, options.lock, options.platform or str(host))
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
+        options, told_of_arguments = with_builder_arguments(options, dockerfile)
         options, epoch = with_epoch(options, dockerfile)
         key = hashlib.sha256(encode((dockerfile.source, options, host))).digest()
         planned = _PLANS.get(
@@ -119,6 +121,7 @@ def carry_out(
         check_given(planned, given)
         if epoch is not None:
             planned = told(planned, epoch)
+        warnings = (*warnings, *told_of_arguments, *_network(engine, options, planned))
         donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings, *warnings_of(epoch)):
             tell(Warned(warning))
@@ -195,6 +198,13 @@ def _settled(engine: "Engine", options: BuildOptions) -> tuple[BuildOptions, tup
         return options, ()
     steps, warnings = engine.settle_steps(options.steps)
     return msgspec.structs.replace(options, steps=steps), warnings
+
+
+def _network(engine: "Engine", options: BuildOptions, planned: Plan) -> tuple[str, ...]:
+    """What commands that asked for nothing have in another way here: an ordinary user's network, mostly."""
+    if options.steps != USUAL_STEPS or not any(isinstance(step.action, Run) for step in planned.steps):
+        return ()
+    return tuple(f"RUN: {warning}" for warning in engine.settle_steps(options.steps)[1])
 
 
 def _told(options: BuildOptions, donors: Donors) -> list[str]:

@@ -13,7 +13,7 @@ from kist.build.plan import CopyFiles
 from kist.build.selection import Selected
 from kist.build.target import Target
 from kist.build.tree import Entry, Tree, open_entry, shown
-from kist.errors import Corrupt, InvalidInput, Unsupported
+from kist.errors import Corrupt, InvalidInput
 from kist.image.compression import plain
 from kist.image.layers import unpack
 from kist.image.tar import BLOCK
@@ -70,17 +70,16 @@ def is_archive(tree: Tree, path: str) -> bool:
 
 
 def _unpack(tree: Tree, path: str, target: Target, action: CopyFiles) -> None:
-    """Members keep their owners and modes; links are followed inside the destination only."""
-    if action.owner or action.mode:
-        raise Unsupported(
-            f'--chown and --chmod do not reach into "{path}", which is unpacked: its files keep their own',
-            hint="COPY the archive and unpack it in a RUN",
-        )
+    """Members keep their modes, and their owners but for ``--chown``; links are followed inside the destination only.
+
+    As with BuildKit, ``--chmod`` is about files that are copied, and does not reach into an archive.
+    """
+    owner = target.owner if action.owner else None
     directory = target.open_directory(action.destination)
     try:
         with tree.open(path) as file:
             ids = userns.limited_ids()
-            unpack(plain(file), directory, devices=True, what=shown(path), ids=ids, sparse=True)
+            unpack(plain(file), directory, devices=True, what=shown(path), ids=ids, sparse=True, owner=owner)
     finally:
         os.close(directory)
 

@@ -38,7 +38,7 @@ def with_epoch(options: BuildOptions, dockerfile: Dockerfile) -> tuple[BuildOpti
         text = str(DEFAULT)
     if not (text.isascii() and text.isdecimal() and len(text) < 13) or int(text) > _LATEST:
         raise InvalidInput(
-            f"invalid {VARIABLE} {text[:40]!r}: it is seconds since 1970-01-01",
+            f"invalid {VARIABLE} {text[:40]!r}: it is seconds since 1970-01-01, and no word for where to find them",
             hint=f"{VARIABLE}=0, or the time of the last commit: {VARIABLE}=$(git log -1 --pretty=%ct)",
         )
     return msgspec.structs.replace(options, build_args={**options.build_args, VARIABLE: text}), int(text)

@@ -78,6 +78,7 @@ class Run(msgspec.Struct, frozen=True):
         network: ``none`` or ``host``; empty for what the build has.
         insecure: it has all of the rights that this engine can give.
         devices: CDI devices that it sees.
+        hostname: the name of the machine that it sees; empty for the usual one.
     """
 
     argv: tuple[str, ...]
@@ -90,6 +91,7 @@ class Run(msgspec.Struct, frozen=True):
     network: str = ""
     insecure: bool = False
     devices: tuple[RunDevice, ...] = ()
+    hostname: str = ""
 
 
 class CopyFiles(msgspec.Struct, frozen=True):

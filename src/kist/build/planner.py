@@ -1,6 +1,6 @@
 """A Dockerfile to the graph of steps that makes one of its stages. Pure, but for the look-up of images it is given."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -59,7 +59,18 @@ def plan(
     """
     wanted = Platform.parse(options.platform) if options.platform else None
     cannot = cannot or (lambda platform: "" if platform.runs_on(host) else "this machine has another processor")
-    planner = _Planner(dockerfile, options.build_args, lookup, host, wanted, scratch, options.target, contexts, cannot)
+    planner = _Planner(
+        dockerfile,
+        options.build_args,
+        lookup,
+        host,
+        wanted,
+        scratch,
+        options.target,
+        contexts,
+        cannot,
+        options.contexts,
+    )
     target = find_target(dockerfile, options.target)
     builder = planner.stage(target)
     config = builder.config
@@ -115,7 +126,9 @@ class _Planner:
         target: str,
         contexts: Contexts,
         cannot: Cannot,
+        named_contexts: Collection[str],
     ) -> None:
+        self.named_contexts = named_contexts
         self.cannot = cannot
         self.contexts_of = contexts
         self.dockerfile = dockerfile
@@ -132,11 +145,15 @@ class _Planner:
         """What stands for a name, of images the one for a platform, by default the build's."""
         return self.contexts_of(name, platform or self.wanted or self.host)
 
-    def stage(self, stage: Stage) -> StageBuilder:
-        """The steps of a stage, made now or before."""
+    def stage(self, stage: Stage, asked: Word | None = None, source: Source | None = None) -> StageBuilder:
+        """The steps of a stage, made now or before; ``asked`` in ``source`` is what names it."""
         if stage.index not in self.built:
             if stage.index in self.under_way:
-                raise self.error(stage.base.image, f'circular dependency detected on stage "{stage.name}"')
+                circle = [*self.under_way[self.under_way.index(stage.index) :], stage.index]
+                way = " → ".join(self.dockerfile.stages[number].name for number in circle)
+                message = f'circular dependency detected on stage "{stage.name}"'
+                place = (asked or stage.base.image).location
+                raise (source or self.dockerfile.source).error(place, message, hint=f"each needs the next: {way}")
             if len(self.under_way) == _DEEPEST:
                 raise self.error(stage.base.image, f"more than {_DEEPEST} stages stand on one another")
             self.under_way.append(stage.index)
@@ -258,10 +275,10 @@ class _Planner:
             if number >= len(stages):
                 message = f"invalid from flag value {name}: there are {len(stages)} stages, from 0"
                 raise source.error(word.location, message)
-            return self.stage(stages[number]).last
+            return self.stage(stages[number], word, source).last
         found = self.find(name, len(stages))
         if found is not None:
-            return self.stage(found).last
+            return self.stage(found, word, source).last
         image = self.contexts(name)
         if image == TREE:
             empty = Step(id=f"context {name} empty", title="FROM scratch", action=Scratch(), place=self.place(word))
@@ -285,7 +302,7 @@ class _Planner:
     def almost(self, word: Word, name: str, source: Source, before: int, error: NotFound) -> KistError:
         """What to raise where there is no such image: it may have been meant for a stage before this one."""
         stages = self.dockerfile.stages
-        names = [stage.base.name for stage in stages[:before] if stage.base.name]
+        names = [*(stage.base.name for stage in stages[:before] if stage.base.name), *self.named_contexts]
         near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
         if not near:
             hint = error.hint
@@ -293,7 +310,8 @@ class _Planner:
                 line = later[0].base.location.line
                 hint = f'a stage stands on one before it, and "{later[0].name}" begins in line {line}'
             return NotFound(str(source.error(word.location, error.message)), hint=hint)
-        message = f'neither a stage nor an image is called "{name}"'
+        what = "neither a stage nor an image" if not self.named_contexts else "no stage, no image and no context"
+        message = f'{what} is called "{name}"'
         return source.error(word.location, message, hint=f"did you mean {near[0]}?")
 
     def ordered(self) -> tuple[Step, ...]:

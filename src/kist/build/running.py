@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kist.build.debugging import failed, open_shell
+from kist.build.debugging import failed, not_found, open_shell
 from kist.build.entitlements import options_of
 from kist.build.plan import SCRIPTS, Document, Run, Step
 from kist.build.run_mounts import RunMounts
 from kist.engine.stop import Stop
-from kist.spec.build import StepOptions
+from kist.errors import CommandNotFound
+from kist.spec.build import STEP_HOSTNAME, StepOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
 from kist.spec.mount import Mount
@@ -75,13 +76,17 @@ class Command:
         )
         options = options_of(self._engine, action, self._options)
         identifier = secrets.token_hex(32)
+        hostname = action.hostname or STEP_HOSTNAME
         self._progress(StepRuns(self._step_id, identifier))
         output = _Output(self._step_id, self._progress)
         try:
             with _script(self._engine, action.script) as further, self._mounts.opened() as given:
                 run = partial(self._engine.run_step, snapshot, config=config, options=options, mounts=further,
-                              given=given, output=output, stop=self._stop)  # fmt: skip
-                code = run(action.argv, identifier=identifier)
+                              given=given, output=output, stop=self._stop, hostname=hostname)  # fmt: skip
+                try:
+                    code = run(action.argv, identifier=identifier)
+                except CommandNotFound as error:
+                    raise not_found(action, error) from error
                 output.end()
                 if code and self._mounts.given.terminal:
                     open_shell(self._mounts.given, action, code, run)

@@ -30,7 +30,7 @@ from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.lines import Heredoc
 from kist.spec.dockerfile.mode import Mode
 from kist.spec.dockerfile.mounts import read_mount
-from kist.spec.dockerfile.scope import GlobalScope, StageScope
+from kist.spec.dockerfile.scope import CACHE_NAMESPACE, HOSTNAME, GlobalScope, StageScope
 from kist.spec.image import ContainerConfig, ImageConfig
 from kist.spec.platform import Platform
 
@@ -72,6 +72,8 @@ class StageBuilder:
         self._cannot = cannot
         self._scope = StageScope(outer, config.env or (), below.arguments if below else {})
         self._command_set = False
+        self._hostname = outer.build_args.get(HOSTNAME, "")
+        self._cache_namespace = outer.build_args.get(CACHE_NAMESPACE, "")
 
     @property
     def arguments(self) -> Mapping[str, str]:
@@ -193,6 +195,7 @@ class StageBuilder:
             network="" if network == "default" else network,
             insecure=one.security is not None and one.security.text == "insecure",
             devices=one.devices,
+            hostname=self._hostname,
         )
         origins = (mount.origin for mount in mounts if isinstance(mount, BindMount | CacheMount) and mount.origin)
         words = describe.run(argv, arguments, script)
@@ -203,7 +206,10 @@ class StageBuilder:
         for flag in one.mounts:
             asked = read_mount(flag, self._source, self._value)
             agents = sum(isinstance(mount, SshMount) for mount in mounts)
-            mounts.append(settle(asked, flag, self._source, self.config.working_dir, self._origin, agents))
+            mount = settle(asked, flag, self._source, self.config.working_dir, self._origin, agents)
+            if isinstance(mount, CacheMount) and self._cache_namespace:
+                mount = msgspec.structs.replace(mount, id=f"{self._cache_namespace}/{mount.id}")
+            mounts.append(mount)
         return tuple(mounts)
 
     def _cmd(self, one: ins.Cmd) -> None:

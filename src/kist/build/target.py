@@ -31,12 +31,13 @@ class Target:
         mode: what becomes of permission bits; None to keep those of the source.
 
     Attributes:
+        owner: user and group of everything that is made.
         gone: device and inode of files that had to make room and had no further name. Other files may have them now.
     """
 
     def __init__(self, root: int, owner: tuple[int, int] = (0, 0), mode: Mode | None = None) -> None:
         self._root = root
-        self._owner = owner
+        self._owner = self.owner = owner
         self._mode = mode
         self.gone: set[tuple[int, int]] = set()
 

@@ -229,6 +229,18 @@ def capabilities(add: Sequence[str], drop: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in process.CAPABILITIES if name in kept)
 
 
+def check_hostname(name: str, option: str) -> None:
+    """Refuse what no machine can be called.
+
+    Raises:
+        InvalidInput: tells what the option takes.
+    """
+    if not _HOSTNAME.fullmatch(name):
+        raise InvalidInput(
+            f"invalid hostname: {name!r}", hint=f"{option} takes letters, digits, '-', '_' and '.', at most 63 in all"
+        )
+
+
 def check(options: ContainerOptions) -> None:
     """Refuse what cannot be right before anything is made.
 
@@ -248,11 +260,8 @@ def check(options: ContainerOptions) -> None:
                            hint="write a path below the root of the cgroups")  # fmt: skip
     if options.working_dir and not options.working_dir.startswith("/"):
         raise InvalidInput(f"the working directory {options.working_dir!r} is invalid, it needs to be an absolute path")
-    if options.hostname and not _HOSTNAME.fullmatch(options.hostname):
-        raise InvalidInput(
-            f"invalid hostname: {options.hostname!r}",
-            hint="--hostname takes letters, digits, '-', '_' and '.', at most 63 in all",
-        )
+    if options.hostname:
+        check_hostname(options.hostname, "--hostname")
     for entry in options.env:
         if entry.startswith("=") or "\0" in entry:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")

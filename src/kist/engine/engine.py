@@ -24,7 +24,7 @@ from kist.engine.stop import Stop
 from kist.engine.watcher import Condition
 from kist.kernel import process
 from kist.runtime import launch
-from kist.spec.build import USUAL_STEPS, StepOptions
+from kist.spec.build import STEP_HOSTNAME, USUAL_STEPS, StepOptions
 from kist.spec.check import Check
 from kist.spec.container import (
     Container,
@@ -361,7 +361,7 @@ class Engine(ImageEngine):
         mounts: Sequence[Mount] = (),
         given: StepMounts = NO_MOUNTS,
         output: Callable[[str, bytes], None],
-        hostname: str = "kist-build",
+        hostname: str = STEP_HOSTNAME,
         identifier: str = "",
         stop: Stop | None = None,
         terminal: Terminal | None = None,

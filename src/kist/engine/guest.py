@@ -23,7 +23,7 @@ from kist.engine.policy.rights import Who
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
 from kist.engine.stop import Stop
 from kist.errors import Forbidden, NotFound
-from kist.spec.build import USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
+from kist.spec.build import STEP_HOSTNAME, USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
 from kist.spec.container import Container, ContainerOptions, ExecOptions, LogConfig, RestartPolicy
 from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
@@ -355,7 +355,7 @@ class GuestEngine(Engine):
         mounts: Sequence[Mount] = (),
         given: StepMounts = NO_MOUNTS,
         output: Callable[[str, bytes], None],
-        hostname: str = "kist-build",
+        hostname: str = STEP_HOSTNAME,
         identifier: str = "",
         stop: Stop | None = None,
         terminal: Terminal | None = None,

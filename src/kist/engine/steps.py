@@ -23,7 +23,7 @@ from kist.engine.surroundings import borrowed_surroundings, write_surroundings
 from kist.errors import KistError, Unavailable
 from kist.runtime import launch, messages, planner
 from kist.runtime.launch import Attachment
-from kist.spec.build import USUAL_STEPS, StepOptions
+from kist.spec.build import STEP_HOSTNAME, USUAL_STEPS, StepOptions
 from kist.spec.container import Container, ContainerOptions, Namespaces
 from kist.spec.devices import Device
 from kist.spec.image import ContainerConfig
@@ -87,7 +87,7 @@ class Steps:
         mounts: Sequence[Mount] = (),
         given: StepMounts = NO_MOUNTS,
         output: Callable[[str, bytes], None],
-        hostname: str = "kist-build",
+        hostname: str = STEP_HOSTNAME,
         identifier: str = "",
         owner: Owner | None = None,
         stop: Stop | None = None,

@@ -79,6 +79,7 @@ def unpack(
     ids: Ids | None = None,
     sparse: bool = False,
     end_mark: bool = True,
+    owner: tuple[int, int] | None = None,
 ) -> Applied:
     """Unpack a plain tar into a directory that may hold things already; whiteouts are files like any other.
 
@@ -91,6 +92,7 @@ def unpack(
         ids: those that files can be of, where these are not all.
         sparse: take sparse files in GNU's format 1.0.
         end_mark: whether an archive without the tar's end mark is one that was cut short.
+        owner: user and group of all members, in place of their own.
 
     Raises:
         Corrupt, InvalidInput, Unsupported, Unavailable, Forbidden: as for ``apply``.
@@ -106,15 +108,16 @@ def unpack(
         with Unpacker(
             directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner, ids=ids
         ) as unpacker:
-            return unpack_all(reader, unpacker)
+            return unpack_all(reader, unpacker, owner)
 
     return _with_exact_modes(work, f"unpack {what}")
 
 
-def unpack_all(reader: TarReader, unpacker: Unpacker) -> Applied:
+def unpack_all(reader: TarReader, unpacker: Unpacker, owner: tuple[int, int] | None = None) -> Applied:
     """Unpack each member, then set what only the end can: the attributes of directories."""
     size = entries = 0
-    for entry in reader:
+    for member in reader:
+        entry = member if owner is None else msgspec.structs.replace(member, uid=owner[0], gid=owner[1])
         unpacker.add(entry, reader)
         size += entry.size
         entries += 1

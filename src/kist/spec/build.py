@@ -34,6 +34,8 @@ class StepOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 USUAL_STEPS = StepOptions()
+STEP_HOSTNAME = "kist-build"
+"""The name of the machine that a command sees, where nobody says otherwise."""
 LockUse = Literal["none", "auto", "locked", "update"]
 
 

@@ -17,7 +17,7 @@ from kist.build.copying import copy_files
 from kist.build.plan import CopyFiles
 from kist.build.selection import select
 from kist.build.tree import Tree
-from kist.errors import Corrupt, InvalidInput, KistError, NotFound, Unsupported
+from kist.errors import Corrupt, InvalidInput, KistError, NotFound
 from kist.spec.dockerfile.mode import Mode
 from kist.store import directories
 
@@ -500,10 +500,13 @@ def test_an_archive_that_climbs_out(world: World, name: str) -> None:
     assert not (world.image / "evil").exists()
 
 
-def test_an_owner_for_an_archive_is_refused(world: World) -> None:
-    (world.context / "a.tar").write_bytes(archive(f="x"))
-    with pytest.raises(Unsupported, match="unpacked"):
-        world.copy("a.tar", "/x/", unpack=True, owner="1")
+def test_an_owner_reaches_into_an_archive_and_a_mode_does_not(world: World) -> None:
+    (world.context / "a.tar").write_bytes(archive(**{"d/f": "x"}))
+    world.copy("a.tar", "/x/", unpack=True, owner="1:2", mode=Mode.parse("0700"))
+    kinds = {path: (world.image / path).stat() for path in ("x", "x/d/f")}
+    assert {path: (status.st_uid, status.st_gid) for path, status in kinds.items()} == {"x": (1, 2), "x/d/f": (1, 2)}
+    world.copy("a.tar", "/y/", unpack=True)
+    assert (world.image / "y/d/f").stat().st_mode == kinds["x/d/f"].st_mode, "as it is in the archive"
 
 
 # The context itself

@@ -379,6 +379,14 @@ class TestFailures:
         room.write("a")
         assert room.build("FROM scratch\nCOPY a /").config.platform.os == "linux"
 
+    def test_few_digits_are_no_image(self, room: Room) -> None:
+        identity = room.catalogue.get("base:1").id.hex
+        assert room.build(f"FROM {identity[:12]}\nLABEL a=b")
+        for text in (f"FROM {identity[:11]}", f"FROM scratch\nCOPY --from={identity[:6]} a /"):
+            with pytest.raises(NotFound) as caught:
+                room.build(text)
+            assert "write 12 digits or more" in caught.value.hint
+
     def test_a_name_has_an_image_for_each_platform(self, room: Room) -> None:
         own = room.catalogue.get("base:1").config.platform
         for name in ("mips", "s390x"):

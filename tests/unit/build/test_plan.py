@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kist.build import cache
+from kist.build.builder_arguments import with_builder_arguments
 from kist.build.plan import Configure, CopyFiles, Download, MakeDirectory, Plan, Run, Scratch, UseImage, UseStage
 from kist.build.planner import plan
+from kist.build.run_mount import CacheMount
 from kist.errors import InvalidInput, KistError, NotFound, ParseError
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import parse
@@ -132,8 +135,10 @@ def test_a_later_stage_may_be_copied_from() -> None:
     ],
 )
 def test_a_cycle_between_stages_is_refused(text: str) -> None:
-    with pytest.raises(ParseError, match="circular dependency detected on stage"):
+    with pytest.raises(ParseError, match="circular dependency detected on stage") as caught:
         planned(text)
+    assert "COPY --from" in caught.value.text, "it is told where the circle closes"
+    assert " → " in caught.value.hint
 
 
 def test_stages_on_stages_only_so_deep() -> None:
@@ -388,7 +393,62 @@ def test_history(text: str, created_by: str) -> None:
     assert planned(f"FROM base\n{text}").steps[-1].created_by == created_by
 
 
+# What is told to the builder
+
+
+def test_commands_have_the_name_of_a_machine_and_a_space_of_caches() -> None:
+    text = "FROM base\nRUN --mount=type=cache,target=/c a"
+    (usual,) = runs(planned(text))
+    args = {"BUILDKIT_SANDBOX_HOSTNAME": "builder", "BUILDKIT_CACHE_MOUNT_NS": "ours"}
+    (told,) = runs(planned(text, build_args=args))
+    assert (usual.hostname, told.hostname) == ("", "builder")
+    ids = [mount.id for run in (usual, told) for mount in run.mounts if isinstance(mount, CacheMount)]
+    assert ids == ["/c", "ours//c"]
+    assert cache.key("x", usual) != cache.key("x", told)
+    assert planned(text, build_args=args).warnings == (), "they need no ARG"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("BUILDKIT_SYNTAX", "docker/dockerfile:1.9", ""),
+        ("BUILDKIT_SYNTAX", "dockerfile.v0", ""),
+        ("BUILDKIT_SYNTAX", "other/syntax", "is not used"),
+        ("BUILDKIT_BUILD_NAME", "x", "no effect"),
+        ("BUILDKIT_SANDBOX_HOST", "x", "did you mean BUILDKIT_SANDBOX_HOSTNAME?"),
+        ("BUILDKIT_CACHE_MOUNT_NS", "x", ""),
+        ("BUILDKIT_OWN", "x", ""),
+    ],
+)
+def test_what_a_builder_is_told_and_does_not_know(name: str, value: str, told: str) -> None:
+    options, warnings = with_builder_arguments(
+        BuildOptions(build_args={name: value}), parse("FROM base\nARG BUILDKIT_OWN")
+    )
+    assert options.cache_to == ()
+    assert bool(told) == bool(warnings)
+    assert told in "".join(warnings)
+
+
+def test_a_cache_in_the_image_may_be_asked_for_by_an_argument() -> None:
+    for value, expected in (("1", ("min", "inline")), ("0", ("min",)), ("true", ("min", "inline"))):
+        asked = BuildOptions(build_args={"BUILDKIT_INLINE_CACHE": value}, cache_to=("min",))
+        assert with_builder_arguments(asked, parse("FROM base"))[0].cache_to == expected
+
+
+def test_a_machine_cannot_have_any_name() -> None:
+    with pytest.raises(InvalidInput, match="invalid hostname"):
+        with_builder_arguments(BuildOptions(build_args={"BUILDKIT_SANDBOX_HOSTNAME": "a b"}), parse("FROM base"))
+
+
 # Mistakes
+
+
+def test_names_of_contexts_are_near_too() -> None:
+    contexts = {"sources": "docker-image://base"}
+    for text in ("FROM source", "FROM base\nCOPY --from=source a /"):
+        with pytest.raises(ParseError, match='is called "source"') as caught:
+            planned(text, contexts=contexts)
+        assert caught.value.hint == "did you mean sources?"
 
 
 def test_commands_that_cannot_run_here_are_told_at_their_line() -> None:

@@ -44,6 +44,29 @@ def without_times(text: str) -> list[str]:
     return lines
 
 
+def test_long_lines_are_cut_and_steps_are_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "RUN echo " + "x" * 5000
+    failed = f"The command '/bin/sh -c {long}' returned a non-zero code: 7"
+    events: list[Event] = [
+        StepStarted("a", long, 1, 3),
+        StepStarted("b", "RUN two", 2, 3),
+        StepStarted("c", "RUN three", 3, 3),
+        StepFinished("a", 1.0, error=failed),
+        StepFinished("b", 1.0, error="cancelled", cancelled=True),
+    ]
+    show = PlainProgress(Context({"NO_COLOR": "1"}))
+    for event in events:
+        show(plain(event))
+    show.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    first, *middle, failure, cancelled, closed = capsys.readouterr().err.splitlines()
+    assert first.startswith("#1 [1/3] RUN echo xxx")
+    assert len(middle) == 2
+    assert failure.startswith("#1 ERROR: The command '/bin/sh -c RUN echo xxx")
+    assert failure.endswith("' returned a non-zero code: 7")
+    assert all(len(line) < 180 for line in (first, failure))
+    assert [cancelled, closed] == ["#2 CANCELED", "#3 CANCELED"]
+
+
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with PlainProgress(Context({"NO_COLOR": "1"})) as show:
         for event in BUILD:

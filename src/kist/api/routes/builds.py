@@ -150,13 +150,14 @@ def _build_remote(
 ) -> Finished:
     """The same of a context that the engine fetches."""
     from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
+    from kist.build.builder_arguments import KEEP_GIT, is_set  # noqa: PLC0415 - see above
     from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
 
     engine.catalogue.check(options)
     if not engine.catalogue.may_fetch:
         raise Forbidden("only the engine's own user may have it fetch a build context", hint="send the context")
     with engine.store.temporary() as directory:
-        keep = options.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in {"1", "true"}
+        keep = is_set(options.build_args, KEEP_GIT)
         context, dockerfile = fetch(url, directory, options.dockerfile, stop, keep_git_dir=keep)
         built = carry_out(engine, context, structs.replace(options, dockerfile=dockerfile), emit, given)
     return _finished(built, options)

@@ -43,7 +43,9 @@ def run(context: "Context", arguments: "Arguments") -> int:
             return _build(context, arguments, session, given.shell)
     except StepFailed as error:
         from kist.cli.build_given import command  # noqa: PLC0415 - for what has failed
+        from kist.cli.progress.steps import brief_failure  # noqa: PLC0415 - the same
 
+        error.message = brief_failure(error.message)
         error.hint = error.hint.replace(_SHELL, command())
         raise
 

@@ -48,7 +48,10 @@ class LiveProgress:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give it back: cursor shown, the moving part gone."""
+        """Give it back: cursor shown, the moving part gone; what Ctrl-C has ended is told."""
+        if kind is KeyboardInterrupt:
+            for step in self._steps.running.values():
+                self._cancelled(step)
         self._live.stop()
 
     def __call__(self, event: "Event") -> None:
@@ -74,7 +77,9 @@ class LiveProgress:
         if step is None:
             return
         step.flush()
-        if event["error"]:
+        if event.get("cancelled"):
+            self._cancelled(step)
+        elif event["error"]:
             self._console.print(_row(Text("✗", "bold red"), step, Text(seconds(event["seconds"]), "red")))
             for line in step.lines:
                 self._console.print(Text(_INDENT + line), soft_wrap=True)
@@ -82,6 +87,9 @@ class LiveProgress:
             self._console.print(_row(Text("✓", "green"), step, Text("cached", "dim")))
         else:
             self._console.print(_row(Text("✓", "green"), step, Text(seconds(event["seconds"]))))
+
+    def _cancelled(self, step: Step) -> None:
+        self._console.print(_row(Text("✗", "yellow"), step, Text("canceled", "yellow")))
 
     def _render(self) -> RenderableType:
         now = time.monotonic()

@@ -2,7 +2,7 @@
 
 import time
 
-from kist.cli.progress.steps import Step, Steps, seconds
+from kist.cli.progress.steps import Step, Steps, brief, brief_failure, seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,15 +25,18 @@ class PlainProgress:
         """Itself."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left to show."""
+    def __exit__(self, kind: "type[BaseException] | None", *_: object) -> None:
+        """Close what Ctrl-C has ended, of which no event comes any more."""
+        if kind is KeyboardInterrupt:
+            for step in self._steps.running.values():
+                self._say(step, "CANCELED")
 
     def __call__(self, event: "Event") -> None:
         """Take an event."""
         kind = event["type"]
         if kind == "step-started":
             step = self._steps.start(event, time.monotonic())
-            self._say(step, step.label)
+            self._say(step, brief(step.label))
         elif kind == "step-finished":
             self._finished(event)
         elif kind == "warned":
@@ -62,8 +65,10 @@ class PlainProgress:
             return
         for line in step.flush():
             self._say(step, f"{time.monotonic() - step.began:.2f} {line}")
-        if event["error"]:
-            self._say(step, f"ERROR: {event['error']}")
+        if event.get("cancelled"):
+            self._say(step, "CANCELED")
+        elif event["error"]:
+            self._say(step, f"ERROR: {brief_failure(event['error'])}")
         else:
             self._say(step, "CACHED" if event["cached"] else f"DONE {seconds(event['seconds'])}")
 

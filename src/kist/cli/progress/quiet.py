@@ -3,7 +3,7 @@
 import time
 
 from kist.cli.progress.reproduction import show_verdict
-from kist.cli.progress.steps import Steps
+from kist.cli.progress.steps import Steps, brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class QuietProgress:
                 step.print(event)
         elif kind == "step-finished":
             step = self._steps.finish(event)
-            if step and event["error"]:
-                for line in (step.label, *step.lines, *step.flush()):
+            if step and event["error"] and not event.get("cancelled"):
+                for line in (brief(step.label), *step.lines, *step.flush()):
                     self._context.note(line)
         elif kind == "warned" and not event.get("rule"):
             self._context.warn(event["text"])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
 _KEPT_LINES = 5000
+_HEAD, _TAIL = 100, 50  # characters of a long text that are told on one line
 
 
 class Step:
@@ -123,6 +124,24 @@ def _without_escapes(text: str) -> str:
         else:
             out += part[1:]
     return out
+
+
+def brief(text: str, tail: int = 0) -> str:
+    """A text on one line, without the middle or the end of a very long one; the Dockerfile has it whole.
+
+    Args:
+        text: of any length, with any line ends.
+        tail: how much of its end counts.
+    """
+    line = " ".join(text.split())
+    if len(line) <= _HEAD + tail:
+        return line
+    return f"{line[:_HEAD].rstrip()}…{line[len(line) - tail :] if tail else ''}"
+
+
+def brief_failure(message: str) -> str:
+    """What is told of a command that failed: how it ended is at the end of the sentence."""
+    return brief(message, _TAIL)
 
 
 def seconds(value: float) -> str:

@@ -40,8 +40,8 @@ def write_build_event(event: Event) -> list[dict[str, Any]]:
             return [{"stream": f"{line}\n"} for line in verdict(to_builtins(event))]
         case StepFinished():
             return _write_step_finished(event)
-        case Warned(text=text):
-            return [{"stream": f"[Warning] {text}\n"}]
+        case Warned(text=text, rule=rule):  # the classic builder has no rules
+            return [] if rule else [{"stream": f"[Warning] {text}\n"}]
         case Finished():
             return _write_finished(event)
         case Failed():

@@ -76,9 +76,14 @@ def _stages(found: list[Instruction]) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def is_own_syntax(name: str) -> bool:
+    """Whether a syntax is Docker's own, of whatever version."""
+    return name.partition("@")[0].partition(":")[0].removeprefix("docker.io/") in _OWN_SYNTAXES
+
+
 def _syntax_warning(source: Source, syntax: str) -> tuple[str, ...]:
     """A syntax of somebody else's is not had; Docker's own, of whatever version, is the one that is read here."""
-    if not syntax or syntax.partition(":")[0].removeprefix("docker.io/") in _OWN_SYNTAXES:
+    if not syntax or is_own_syntax(syntax):
         return ()
     return (f"{source.name}: # syntax={syntax} is not used: it is read as a Dockerfile of docker/dockerfile:1",)
 

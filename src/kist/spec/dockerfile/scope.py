@@ -18,6 +18,10 @@ PREDEFINED = frozenset(_PROXIES) | frozenset(name.lower() for name in _PROXIES)
 DEFAULT_STAGE = "default"
 OF_THE_BUILDER = re.compile(r"BUILDKIT_[A-Z_]+|SOURCE_DATE_EPOCH")
 """Build arguments that are told to a builder, and need no ARG."""
+HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
+"""The one that tells the name of the machine that commands see."""
+CACHE_NAMESPACE = "BUILDKIT_CACHE_MOUNT_NS"
+"""The one that is put before the ids of cache mounts."""
 
 
 def platform_arguments(target: Platform, build: Platform, stage: str = "") -> dict[str, str]:
@@ -128,9 +132,14 @@ class StageScope:
         return tuple(declared)
 
 
+def declared_arguments(dockerfile: Dockerfile) -> set[str]:
+    """The names of all ARGs of the file."""
+    stages = (one for stage in dockerfile.stages for one in stage.instructions if isinstance(one, Arg))
+    return {name.text for arg in (*dockerfile.arguments, *stages) for name, _ in arg.arguments}
+
+
 def unused_build_args(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> list[str]:
     """The build arguments that no ARG of the file declares."""
-    stages = (one for stage in dockerfile.stages for one in stage.instructions if isinstance(one, Arg))
-    declared = {name.text for arg in (*dockerfile.arguments, *stages) for name, _ in arg.arguments}
+    declared = declared_arguments(dockerfile)
     told = {name for name in build_args if OF_THE_BUILDER.fullmatch(name)} | _PLATFORM_ARGUMENTS
     return sorted(build_args.keys() - declared - PREDEFINED - told)

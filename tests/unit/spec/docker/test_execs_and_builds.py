@@ -207,6 +207,7 @@ def test_build_arguments_that_are_no_strings_are_refused(value: str):
             [{"stream": " ---> Using cache\n"}, {"stream": " ---> abababababab\n"}],
         ),
         (Warned("old"), [{"stream": "[Warning] old\n"}]),
+        (Warned("a rule's finding, which no classic builder tells", rule="StageNameCasing"), []),
         (
             Finished(DIGEST, ("docker.io/library/x:1",)),
             [

@@ -86,3 +86,12 @@ def test_bytes_that_are_not_utf8_are_pointed_at() -> None:
         parse(b"FROM a\nRUN caf\xe9")
     assert (caught.value.line, caught.value.column) == (2, 8)
     assert str(caught.value).encode()
+
+
+@pytest.mark.parametrize("column", [1, 60, 400, 700, 1000])
+def test_a_long_line_is_shown_around_the_place(column: int) -> None:
+    text = "x" * (column - 1) + "!" + "y" * (1000 - column)
+    *_, shown, caret = str(ParseError("wrong", source="Dockerfile", line=3, column=column, text=text)).splitlines()
+    assert len(shown) < 180
+    assert shown[caret.index("^")] == "!"
+    assert shown.endswith("…") is (column < 900)
