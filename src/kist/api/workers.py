@@ -1,15 +1,18 @@
 """Threads for the engine's blocking methods, so that the event loop never waits.
 
 Short calls share a few warm threads. A call that may take long (a stop that waits, a build), or that somebody else can
-keep waiting (a container's monitor, its lock), gets a thread of its own, so that any number of them holds up nobody; it
-must end by itself or by its ``Job``'s cancellation. Callers who are not the engine's own user have a bounded share of
-threads, and never a warm one.
+keep waiting (a container's monitor, its lock), has a thread to itself while it lasts, so that any number of them holds
+up nobody; it must end by itself or by its ``Job``'s cancellation. A few of these threads stay for the next such call:
+to make one takes half a millisecond. Callers who are not the engine's own user have a bounded share of threads, and
+never a warm one of the short calls.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from kist.api.shares import OWNER, Caller, Shares
@@ -22,6 +25,11 @@ _WARM = 8
 _PATIENCE = 0.1
 # The share of the engine's own user is not counted here.
 _MOST = 128
+# How many threads of long calls wait for the next one.
+_KEPT = 8
+
+_Call = Callable[[], object]
+_Told = Callable[[object, BaseException | None], None]
 
 
 class Workers:
@@ -31,7 +39,10 @@ class Workers:
         self._pool = ThreadPoolExecutor(_WARM, thread_name_prefix="api")
         # Short calls that have not ended; a thread takes its own away, which is one step.
         self._short: set[Future[Any]] = set()
-        self._long: set[threading.Thread] = set()
+        # Of long calls: those that are at work, and those that wait, of which the last one is taken.
+        self._busy: set[_Worker] = set()
+        self._kept: list[_Worker] = []
+        self._closed = False
         self._shares = Shares(most)
 
     async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
@@ -63,33 +74,31 @@ class Workers:
     async def _start(self, caller: Caller, function: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-
-        def work() -> None:
-            try:
-                result = function()
-            except BaseException as error:  # noqa: BLE001 - it is raised again where the result is awaited
-                _post(loop, self._ended, thread, caller, future, None, error)
-            else:
-                _post(loop, self._ended, thread, caller, future, result, None)
-
-        thread = threading.Thread(target=work, name="api-long", daemon=True)
-        self._long.add(thread)
+        worker = self._kept.pop() if self._kept else _Worker()
+        self._busy.add(worker)
         try:
-            thread.start()
+            worker.call(function, partial(_post, loop, self._ended, worker, caller, future))
         except RuntimeError:  # the machine has no more threads
-            self._forget(thread, caller)
+            self._busy.discard(worker)
+            self._give_back(caller)
             raise
         return await future
 
     def _ended(
         self,
-        thread: threading.Thread,
+        worker: "_Worker",
         caller: Caller,
         future: "asyncio.Future[Any]",
         result: object,
         error: BaseException | None,
     ) -> None:
-        self._forget(thread, caller)
+        """Whoever asked may have gone before; the place is free only now."""
+        self._busy.discard(worker)
+        if self._closed or len(self._kept) >= _KEPT:
+            worker.end()
+        else:
+            self._kept.append(worker)
+        self._give_back(caller)
         if future.cancelled():
             return
         if error is not None:
@@ -97,17 +106,55 @@ class Workers:
         else:
             future.set_result(result)
 
-    def _forget(self, thread: threading.Thread, caller: Caller) -> None:
-        """Whoever asked may have gone before; the place is free only now."""
-        self._long.discard(thread)
+    def _give_back(self, caller: Caller) -> None:
         if caller is not OWNER:
             self._shares.give_back(caller)
 
     def close(self, seconds: float) -> None:
-        """End the warm threads; wait for long calls, all together, at most so many seconds."""
+        """End the threads that wait; wait for long calls, all together, at most so many seconds."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for thread in tuple(self._long):
-            thread.join(seconds / max(1, len(self._long)))
+        for worker in (*self._kept, *self._busy):
+            worker.end()
+        for worker in tuple(self._busy):
+            worker.wait(seconds / max(1, len(self._busy)))
+        self._kept.clear()
+
+
+class _Worker:
+    """A thread that makes one call after the other."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[_Call, _Told] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def call(self, function: _Call, told: _Told) -> None:
+        """Make a call, and tell what it gave or raised; raises RuntimeError where there can be no thread for it."""
+        self._calls.put((function, told))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="api-long", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Have the thread end, after what it is about."""
+        self._calls.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait at most so long for its end."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            function, told = call
+            try:
+                result = function()
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the result is awaited
+                told(None, error)
+            else:
+                told(result, None)
+            # Nothing of the call is to stay until the next one.
+            call = function = told = result = None  # type: ignore[assignment]
 
 
 def _post(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: object) -> None:

@@ -1,12 +1,15 @@
 """Threads of the API: what hangs holds up nobody else."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from harness import until
 from kist.api.shares import OWNER, Caller
 from kist.api.workers import Workers
 
@@ -137,6 +140,58 @@ def test_a_call_costs_little(gate: threading.Event) -> None:
         for _ in range(200):
             await workers.run(time.monotonic)
         assert threading.active_count() <= before + 8
+
+    play(scene, gate)
+
+
+def test_long_calls_one_after_the_other_have_one_thread(gate: threading.Event) -> None:
+    async def scene(workers: Workers) -> None:
+        assert len({await workers.run_long(threading.get_ident) for _ in range(50)}) == 1
+
+    play(scene, gate)
+
+
+def threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "api-long"]
+
+
+def test_of_many_threads_a_few_stay_and_these_end_with_the_workers(gate: threading.Event) -> None:
+    others = set(threads())
+
+    async def scene(workers: Workers) -> None:
+        hanging = Hanging(gate)
+        tasks = [asyncio.create_task(workers.run_long(hanging)) for _ in range(50)]
+        await hanging.come_to(50)
+        gate.set()
+        await asyncio.gather(*tasks)
+        until(lambda: len(set(threads()) - others) == 8)
+        assert await workers.run_long(lambda: "again") == "again"
+
+    play(scene, gate)
+    until(lambda: not set(threads()) - others)
+
+
+def test_nothing_of_a_long_call_stays_with_its_thread(gate: threading.Event) -> None:
+    class Thing:
+        pass
+
+    async def scene(workers: Workers) -> None:
+        kept = weakref.WeakSet[Thing]()
+
+        def give() -> Thing:
+            made = Thing()
+            kept.add(made)
+            return made
+
+        def fail(thing: Thing) -> None:
+            raise ValueError(thing)
+
+        await workers.run_long(give)
+        with pytest.raises(ValueError, match="Thing"):
+            await workers.run_long(fail, give())
+        while kept:  # until the time is over that a scene may take
+            await asyncio.sleep(0.001)  # what the loop itself is at work with has the results yet
+            gc.collect()
 
     play(scene, gate)
 
