@@ -191,3 +191,37 @@ def test_the_library_writes_outputs(engine: Any, busybox: str, tree: str, tmp_pa
     assert image.references == ()
     assert (tmp_path / "out/file").read_text() == "one\n"
     assert tarfile.is_tarfile(tmp_path / "t.tar")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kinds"),
+    [
+        ("compression=zstd", ["tar", "tar+zstd"]),
+        ("compression=gzip,compression-level=9", ["tar", "tar+gzip"]),
+        ("compression=zstd,force-compression=true", ["tar+zstd", "tar+zstd"]),
+        ("compression=uncompressed", ["tar", "tar"]),
+    ],
+)
+def test_layers_are_compressed_and_those_of_the_base_when_forced(
+    cli: Any, tmp_path: Path, attributes: str, kinds: list[str]
+) -> None:
+    made = context(tmp_path / "c", f"FROM {IMAGE}\nRUN echo {attributes} > /out\n")
+    archives = [tmp_path / name for name in ("one.tar", "two.tar")]
+    for archive in archives:
+        told = f"type=oci,dest={archive},name=packed:1,annotation.Of=me,annotation-manifest-descriptor.Its=own"
+        done = cli("build", "-o", f"{told},{attributes}", "-o", "type=image", "-q", made)
+        assert done.returncode == 0, done.stderr
+    assert archives[0].read_bytes() == archives[1].read_bytes(), "the same comes of the same"
+    with tarfile.open(archives[0]) as tar:
+        index = json.load(tar.extractfile("index.json"))  # type: ignore[arg-type]
+        (described,) = index["manifests"]
+        path = described["digest"].replace(":", "/")
+        manifest = json.load(tar.extractfile(f"blobs/{path}"))  # type: ignore[arg-type]
+        config = manifest["config"]["digest"]
+    assert described["annotations"]["Its"] == "own"
+    assert manifest["annotations"] == {"Of": "me"}
+    assert [layer["mediaType"].rpartition(".v1.")[2] for layer in manifest["layers"]] == kinds
+    cli.good("load", "-i", str(archives[0]))
+    assert cli.good("image", "inspect", "--format", "{{.Id}}", "packed:1") == config, "it is the same image"
+    assert cli.good("run", "--rm", "--network", "none", "packed:1", "cat", "/out") == attributes
+    cli.good("rmi", "packed:1")

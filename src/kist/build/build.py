@@ -14,7 +14,7 @@ from kist.build.builder_arguments import with_builder_arguments
 from kist.build.checking import Checking
 from kist.build.context import Context
 from kist.build.contexts import NamedContexts
-from kist.build.delivery import Built, deliver, is_kept
+from kist.build.delivery import Built, annotations_of_kept, deliver, has_annotations, is_kept
 from kist.build.donors import Donors
 from kist.build.entitlements import check_allowed
 from kist.build.epoch import clamped, told, warnings_of, with_epoch
@@ -173,14 +173,15 @@ def _delivered(
     """The image of a result, and its outputs."""
     base = _base(bases, planned)
     if base is not None:
-        if options.annotations:
+        if options.annotations or any(map(has_annotations, options.outputs)):
             raise InvalidInput(
                 "annotations of an image that is nothing but its base would be the base's own",
                 hint="add something to it: a LABEL, or --label",
             )
         made = Documents(engine.store.blobs.read(base.id), engine.store.blobs.read(base.manifest))
         keep = partial(_named, engine, base, options.references)
-        return deliver(engine, keep, made, base.config, options, tell, epoch)
+        every = len(base.config.rootfs.diff_ids)
+        return deliver(engine, keep, made, base.config, options, tell, lambda: every, epoch)
     if options.squash:
         result = squash(engine, result, _start(bases, planned), epoch)
     config = clamped(result.as_image(planned.config, planned.platform, planned.author), epoch)
@@ -188,8 +189,9 @@ def _delivered(
         config = msgspec.structs.replace(config, build_cache=result.steps)
     layers = [layer.descriptor for layer in result.layers]
     made = documents(config, layers, options.annotations)
-    keep = partial(engine.catalogue.create, config, layers, options.references, annotations=options.annotations)
-    return deliver(engine, keep, made, config, options, tell, epoch)
+    kept = {**options.annotations, **annotations_of_kept(options)}
+    keep = partial(engine.catalogue.create, config, layers, options.references, annotations=kept)
+    return deliver(engine, keep, made, config, options, tell, lambda: len(_start(bases, planned).layers), epoch)
 
 
 def _settled(engine: "Engine", options: BuildOptions) -> tuple[BuildOptions, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from kist.build.repacking import repacked
 from kist.engine.image_files import nanoseconds
 from kist.engine.image_unpack import unpacked_size
 from kist.image.archive_writer import SavedImage, write_archive
@@ -15,8 +16,9 @@ from kist.spec.build import BuildOptions, BuildOutput
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import Descriptor, Documents, ImageConfig, parse_manifest
 from kist.spec.interface import Progress
-from kist.spec.outputs import FILES, IMAGE, TAR
-from kist.spec.progress import OutputData, StepFinished, StepStarted
+from kist.spec.json import encode
+from kist.spec.outputs import FILES, IMAGE, TAR, annotations, compression
+from kist.spec.progress import OutputData, StepFinished, StepProgress, StepStarted
 from kist.spec.summary import Image
 
 if TYPE_CHECKING:
@@ -45,6 +47,17 @@ def is_kept(options: BuildOptions) -> bool:
     return not options.outputs or any(output.type == IMAGE for output in options.outputs)
 
 
+def has_annotations(output: BuildOutput) -> bool:
+    """Whether an output says something about its image."""
+    return any(annotations(output.attributes).values())
+
+
+def annotations_of_kept(options: BuildOptions) -> dict[str, str]:
+    """What the outputs that are kept say about the image's manifest, besides the build."""
+    kept = (annotations(output.attributes)["manifest"] for output in options.outputs if output.type == IMAGE)
+    return {key: value for notes in kept for key, value in notes.items()}
+
+
 def deliver(
     engine: "Engine",
     keep: Callable[[], Image],
@@ -52,6 +65,7 @@ def deliver(
     config: ImageConfig,
     options: BuildOptions,
     tell: Progress,
+    inherited: Callable[[], int],
     epoch: int | None = None,
 ) -> Built:
     """Take a result where the options say.
@@ -63,6 +77,7 @@ def deliver(
         config: the first of these.
         options: with the outputs.
         tell: gets what is sent, as ``OutputData``.
+        inherited: knows how many layers are the base's.
         epoch: of a reproducible build: the time of all files that are sent as such.
 
     Raises:
@@ -73,7 +88,7 @@ def deliver(
     else:
         size, created = unpacked_size(engine.store, config), nanoseconds(config.created)
         image = Image(made.id, made.described.digest, (), created, size, config)
-    sender = _Sender(engine, made, config, options, tell, epoch)
+    sender = _Sender(engine, made, config, options, tell, inherited, epoch)
     for number, output in enumerate(options.outputs):
         if output.sends_data:
             sender.send(number, output)
@@ -90,8 +105,10 @@ class _Sender:
         config: ImageConfig,
         options: BuildOptions,
         tell: Progress,
+        inherited: Callable[[], int],
         epoch: int | None,
     ) -> None:
+        self._inherited = inherited
         self._mtime = None if epoch is None else epoch * 1_000_000_000
         self._store = engine.store
         self._catalogue = engine.catalogue
@@ -121,7 +138,7 @@ class _Sender:
         if output.type in {FILES, TAR}:
             self._files(write)
         else:
-            self._archive(self._options.names_of(output), write)
+            self._archive(number, output, write)
         self._tell(OutputData(number, b"", last=True))
 
     def _files(self, write: Callable[[bytes], None]) -> None:
@@ -132,12 +149,35 @@ class _Sender:
                 packer.contents(root, b"")
         packer.close()
 
-    def _archive(self, names: tuple[str, ...], write: Callable[[bytes], None]) -> None:
-        manifest, described = parse_manifest(self._made.manifest), self._made.described
-        documents = {self._made.id: self._made.config, described.digest: self._made.manifest}
-        saved = SavedImage(manifest, described.digest, described.size, self._config.platform, names)
+    def _archive(self, number: int, output: BuildOutput, write: Callable[[bytes], None]) -> None:
+        manifest = parse_manifest(self._made.manifest)
+        notes, wanted = annotations(output.attributes), compression(output.attributes)
+        inherited = self._inherited() if wanted is not None else 0
 
-        def open_blob(digest: Digest) -> BinaryIO:
-            return io.BytesIO(documents[digest]) if digest in documents else self._store.blobs.open(digest)
+        def advanced(done: int, total: int) -> None:
+            self._tell(StepProgress(f"output {number}", done, total, "bytes"))
 
-        write_archive([saved], open_blob, write)
+        with repacked(self._store, manifest.layers, wanted, inherited, advanced) as layers:
+            made = self._made
+            if layers.files or notes["manifest"]:
+                said = dict(sorted({**manifest.annotations, **notes["manifest"]}.items()))
+                manifest = msgspec.structs.replace(manifest, layers=layers.layers, annotations=said)
+                made = Documents(made.config, encode(manifest))
+            described = made.described
+            own = {made.id: made.config, described.digest: made.manifest}
+            saved = SavedImage(
+                manifest,
+                described.digest,
+                described.size,
+                self._config.platform,
+                self._options.names_of(output),
+                annotations=notes["manifest-descriptor"],
+            )
+
+            def open_blob(digest: Digest) -> BinaryIO:
+                if digest in own:
+                    return io.BytesIO(own[digest])
+                path = layers.files.get(digest)
+                return self._store.blobs.open(digest) if path is None else open(path, "rb")
+
+            write_archive([saved], open_blob, write)

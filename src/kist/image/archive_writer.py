@@ -39,6 +39,7 @@ class SavedImage(msgspec.Struct, frozen=True):
         references: the names that it gets.
         referrers: what is attached to it. An archive has no list of these, so they are in an index of their own under
             the tag that stands for one (distribution specification 1.1, "Referrers Tag Schema").
+        annotations: of its descriptor.
     """
 
     manifest: Manifest
@@ -47,6 +48,7 @@ class SavedImage(msgspec.Struct, frozen=True):
     platform: Platform
     references: tuple[str, ...]
     referrers: tuple[SavedReferrer, ...] = ()
+    annotations: dict[str, str] = {}
 
 
 def write_archive(
@@ -122,9 +124,9 @@ def _index(images: Sequence[SavedImage], lists: Mapping[Digest, bytes]) -> Index
     descriptors = []
     for image in images:
         kind = image.manifest.media_type
-        plain = Descriptor(kind, image.digest, image.size, platform=image.platform)
+        plain = Descriptor(kind, image.digest, image.size, dict(image.annotations), platform=image.platform)
         for name in image.references:
-            notes = {CONTAINERD_NAME: name, OCI_NAME: Reference.parse(name).tag}
+            notes = {**image.annotations, CONTAINERD_NAME: name, OCI_NAME: Reference.parse(name).tag}
             descriptors.append(msgspec.structs.replace(plain, annotations=notes))
         if not image.references:
             descriptors.append(plain)

@@ -3,6 +3,7 @@
 import bz2
 import io
 import lzma
+import zlib
 from typing import Any, BinaryIO, cast
 
 import zstandard
@@ -19,6 +20,8 @@ _MAGIC = (
 _LONGEST_MAGIC = 6
 _DEFLATE_ERROR = cast("type[Exception]", isal_zlib.IsalError)
 _BUFFER = 1 << 20
+_GZIP = 16 + zlib.MAX_WBITS
+_USUAL_ZSTD = 3
 
 
 class Rest(io.RawIOBase):
@@ -87,6 +90,30 @@ def plain(stream: BinaryIO) -> BinaryIO:
     kind = detect(start)
     whole = cast("BinaryIO", Rest(start, stream))
     return cast("BinaryIO", Decompressed(kind, whole)) if kind else whole
+
+
+class Compressor:
+    """Compresses a stream, so that the same bytes come of the same.
+
+    Args:
+        kind: ``gzip`` or ``zstd``.
+        level: of the kind's own levels; None for the usual one.
+    """
+
+    def __init__(self, kind: str, level: int | None = None) -> None:
+        self._work: Any
+        if kind == "gzip":  # a gzip header of zlib's tells no time and no name
+            self._work = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION if level is None else level, zlib.DEFLATED, _GZIP)
+        else:
+            self._work = zstandard.ZstdCompressor(level=level or _USUAL_ZSTD).compressobj()
+
+    def add(self, data: bytes) -> bytes:
+        """Take plain bytes; gives what is compressed so far."""
+        return bytes(self._work.compress(data))
+
+    def end(self) -> bytes:
+        """The last of it."""
+        return bytes(self._work.flush())
 
 
 def _read_start(stream: BinaryIO) -> bytes:

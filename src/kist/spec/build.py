@@ -87,7 +87,8 @@ class BuildOutput(msgspec.Struct, frozen=True, omit_defaults=True):
             image; with ``tar=false`` an OCI layout's directory), ``image`` (kept by the engine), ``cacheonly``
             (nowhere).
         dest: a path on the caller's side, ``-`` for standard output; the engine is not told.
-        attributes: ``name``: references of the image in place of the build's tags, with commas between them; ``tar``.
+        attributes: as BuildKit's exporters have them (docs/guide/building.md): ``name`` (references of the image in
+            place of the build's tags, with commas between them), ``tar``, ``compression``, ``annotation.KEY``, …
     """
 
     type: str

@@ -11,7 +11,10 @@ from kist.errors import InvalidInput, Unsupported
 INLINE = "inline"
 MODES = ("min", "max")
 _ELSEWHERE = frozenset({"registry", "gha", "s3", "azblob"})
-_OPTIONS = {"local": frozenset({"dest", "src", "mode", "type"}), INLINE: frozenset({"type", "mode"})}
+_OPTIONS = {
+    "local": frozenset({"dest", "src", "mode", "type", "compression", "force-compression"}),
+    INLINE: frozenset({"type", "mode"}),
+}
 
 
 class Caches(NamedTuple):
@@ -53,6 +56,11 @@ def read(cache_from: Sequence[str], cache_to: Sequence[str]) -> Caches:
         mode = options.get("mode", "min")
         if mode not in MODES:
             raise InvalidInput(f"--cache-to {text}: invalid mode {mode!r}", hint="the modes are min and max")
+        if options.get("compression", "uncompressed") != "uncompressed":
+            raise Unsupported(
+                f"--cache-to {text}: compression={options['compression']} is not supported: layers are kept plain",
+                hint="leave compression out; a directory can be compressed as a whole",
+            )
         if options["type"] == INLINE:
             if mode != "min":
                 raise InvalidInput(
@@ -75,7 +83,8 @@ def _options(option: str, text: str) -> dict[str, str]:
     kind = options.get("type", "")
     if kind in _ELSEWHERE:
         raise Unsupported(
-            f"{option} {text}: there is no client for a cache of type {kind} yet",
+            f"{option} {text}: there is no client for a cache of type {kind} yet"
+            + (" (Kist cannot reach a registry so far)" if kind == "registry" else ""),
             hint="keep it in a directory: type=local, or in the image: type=inline",
         )
     if kind not in _OPTIONS:

@@ -29,15 +29,36 @@ SENT = (FILES, TAR, *ARCHIVES)
 """Those whose bytes go to the caller."""
 
 STDOUT = "-"
-_IMAGES = ("name", "compression", "oci-mediatypes", "rewrite-timestamp", "unpack", "store", "push")
+_ANNOTATION = "annotation"
+_IMAGES = (
+    "name", "annotation.KEY", "compression", "compression-level", "force-compression", "oci-mediatypes",
+    "rewrite-timestamp", "unpack", "store", "push",
+)  # fmt: skip
+_TEXTS = frozenset({"name", "compression", "compression-level", "mode"})
 _ATTRIBUTES = {
-    FILES: ("platform-split",),
+    FILES: ("platform-split", "mode"),
     TAR: ("platform-split",),
     "oci": (*_IMAGES, "tar"),
     "docker": (*_IMAGES, "tar"),
     IMAGE: _IMAGES,
     NOTHING: (),
 }
+PLAIN = "uncompressed"
+_LEVELS = {"gzip": 9, "zstd": 22}
+"""The highest level of each compression."""
+_REGISTRY = "there is no registry client yet; leave it out"
+_NOT_HAD = {
+    "push-by-digest": _REGISTRY,
+    "registry.insecure": _REGISTRY,
+    "name-canonical": "an image has no name by its digest here; leave it out",
+    "dangling-name-prefix": "an image without a name is known by its id here; leave it out",
+    "oci-artifact": "--sbom and --provenance attach OCI artifacts anyway; leave it out",
+}
+_FIXED = (
+    ("push", False, _REGISTRY),
+    ("oci-mediatypes", True, "Kist writes OCI's alone"),
+    ("store", True, "an image that is not to be kept is -o type=cacheonly"),
+)
 _TRUE, _FALSE = frozenset({"true", "1", "t"}), frozenset({"false", "0", "f"})
 
 
@@ -57,7 +78,7 @@ def parse_output(text: str) -> ParsedOutput:
         key, equals, value = field.partition("=")
         if not equals:
             raise ValueError(f"an output is DIRECTORY, -, or type=TYPE,KEY=VALUE,…; {field!r} is no KEY=VALUE")
-        found[key.strip().lower()] = value
+        found[_key(key.strip())] = value
     kind, dest = found.pop("type", ""), found.pop("dest", "")
     if not kind:
         raise ValueError("type is required for output: " + ", ".join(f"type={name}" for name in TYPES))
@@ -79,20 +100,107 @@ def check_output(kind: str, attributes: "Mapping[str, str]") -> None:
     """
     if kind not in TYPES:
         raise ValueError(f"there is no output of type {kind!r}: it is one of {', '.join(TYPES)}")
-    for key, value in attributes.items():
+    for key in attributes:
+        if _is_annotation(key) and kind in {IMAGE, *ARCHIVES}:
+            continue
+        if key in _NOT_HAD and kind in {IMAGE, *ARCHIVES}:
+            raise ValueError(f"{key} is not supported: {_NOT_HAD[key]}")
         if key not in _ATTRIBUTES[kind]:
             known = ", ".join(("dest", *_ATTRIBUTES[kind])) if kind not in {IMAGE, NOTHING} else ", ".join(_IMAGES)
             raise ValueError(f"an output of type {kind} has no {key!r}: it has {known}")
-        if key not in {"name", "compression"}:
+        if key not in _TEXTS:
             flag(attributes, key)
-        elif key == "compression" and value != "uncompressed":
-            raise ValueError(
-                f"compression={value!r} is not supported: Kist's layers are plain (compression=uncompressed)"
-            )
-    for key, wanted in (("push", False), ("oci-mediatypes", True)):
+    for key, wanted, reason in _FIXED:
         if key in attributes and flag(attributes, key) is not wanted:
-            reason = "there is no registry client yet; leave it out" if key == "push" else "Kist writes OCI's alone"
             raise ValueError(f"{key}={attributes[key]} is not supported: {reason}")
+    if attributes.get("mode", "copy") != "copy":
+        raise ValueError(
+            f"mode={attributes['mode']} is not supported: Kist removes nothing that it has not written (mode=copy)"
+        )
+    wanted_compression = compression(attributes)
+    if kind == IMAGE and wanted_compression is not None and wanted_compression.kind != PLAIN:
+        raise ValueError(
+            f"compression={wanted_compression.kind} is not supported for an image that is kept: its layers are plain "
+            "here; type=oci or type=docker compress what they write"
+        )
+    annotations(attributes)
+
+
+class Compression:
+    """How the layers of an archive are to be: ``kind`` is ``uncompressed``, ``gzip`` or ``zstd``.
+
+    ``level`` is None for the usual one; ``force``: those of the base image, too.
+    """
+
+    __slots__ = ("force", "kind", "level")
+
+    def __init__(self, kind: str, level: "int | None", force: bool) -> None:
+        self.kind = kind
+        self.level = level
+        self.force = force
+
+
+def compression(attributes: "Mapping[str, str]") -> "Compression | None":
+    """What an output says of it; None where it says nothing.
+
+    Raises:
+        ValueError: it cannot be.
+    """
+    kind, level, force = attributes.get("compression", ""), attributes.get("compression-level", ""), False
+    if "force-compression" in attributes:
+        force = flag(attributes, "force-compression")
+    if not kind:
+        if level or force:
+            raise ValueError("compression-level and force-compression go with compression=gzip, zstd or uncompressed")
+        return None
+    if kind == "estargz":
+        raise ValueError("compression=estargz is not supported: it is uncompressed, gzip or zstd")
+    if kind != PLAIN and kind not in _LEVELS:
+        raise ValueError(f"unknown compression {kind!r}: it is uncompressed, gzip or zstd")
+    if not level:
+        return Compression(kind, None, force)
+    most = _LEVELS.get(kind, -1)
+    if not (level.isascii() and level.isdecimal() and len(level) < 3 and int(level) <= most):
+        allowed = f"0 to {most}" if most > 0 else "no number"
+        raise ValueError(f"invalid compression-level {level!r}: of {kind} it is {allowed}")
+    return Compression(kind, int(level), force)
+
+
+def annotations(attributes: "Mapping[str, str]") -> "dict[str, dict[str, str]]":
+    """The annotations of an output, by what they are of: ``manifest`` or ``manifest-descriptor``.
+
+    They are written ``annotation.KEY``, ``annotation-TYPE.KEY``, ``annotation[PLATFORM].KEY``.
+
+    Raises:
+        ValueError: they are of something that there is not.
+    """
+    found: dict[str, dict[str, str]] = {"manifest": {}, "manifest-descriptor": {}}
+    for text, value in attributes.items():
+        if not _is_annotation(text):
+            continue
+        head, dot, key = text.partition(".")
+        kind, bracket, _ = head.removeprefix(_ANNOTATION).removeprefix("-").partition("[")
+        kind = kind or "manifest"
+        if not dot or not key:
+            raise ValueError(f"{text!r} has no key: an annotation is annotation.KEY=VALUE")
+        if kind in {"index", "index-descriptor"} or bracket:
+            what = "an index" if not bracket else "several platforms"
+            raise ValueError(f"{text} is not supported: the result is one image for one platform, and not {what}")
+        if kind not in found:
+            raise ValueError(f"unknown annotation type {kind!r}: it is manifest or manifest-descriptor")
+        found[kind][key] = value
+    return found
+
+
+def _is_annotation(key: str) -> bool:
+    rest = key.removeprefix(_ANNOTATION)
+    return rest != key and (not rest or rest[0] in ".-[")
+
+
+def _key(text: str) -> str:
+    """A key in small letters; of an annotation, whose case counts, only what is before its first dot."""
+    head, dot, rest = text.partition(".")
+    return head.lower() + dot + (rest if _is_annotation(head.lower()) else rest.lower())
 
 
 def flag(attributes: "Mapping[str, str]", key: str, default: bool = False) -> bool:

@@ -31,7 +31,7 @@ def test_what_is_asked_for(cache_from: tuple[str, ...], cache_to: tuple[str, ...
         ("", "type=local", InvalidInput, "dest is missing"),
         ("", "type=local,dest=/c,mode=most", InvalidInput, "invalid mode 'most'"),
         ("", "type=inline,mode=max", InvalidInput, "own steps alone"),
-        ("", "type=local,dest=/c,compression=zstd", InvalidInput, "unknown option 'compression'"),
+        ("", "type=local,dest=/c,compression=zstd", Unsupported, "layers are kept plain"),
         ("", "type=tape,dest=/c", InvalidInput, "unknown type 'tape'"),
         ("", "/c", InvalidInput, "'/c' is not NAME=VALUE"),
         ("", "type=local,dest=", InvalidInput, "'dest=' is not NAME=VALUE"),

@@ -4,6 +4,7 @@ import pytest
 
 from kist.errors import InvalidInput
 from kist.spec.build import BuildOptions, BuildOutput
+from kist.spec.outputs import annotations, compression
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,24 @@ def test_what_is_read(text: str, kind: str, dest: str, attributes: dict[str, str
         ("type=oci,dest=-,tar=false", "is a directory"),
         ("type=oci,dest=x,tar=perhaps", "tar is true or false"),
         ("type=tar,dest=x,mode=delete", "has no 'mode'"),
+        ("type=local,dest=x,mode=delete", "mode=delete is not supported"),
+        ("type=oci,dest=x,compression=estargz", "compression=estargz is not supported"),
+        ("type=oci,dest=x,compression=lz4", "unknown compression 'lz4'"),
+        ("type=oci,dest=x,compression=gzip,compression-level=10", "of gzip it is 0 to 9"),
+        ("type=oci,dest=x,compression=zstd,compression-level=best", "of zstd it is 0 to 22"),
+        ("type=oci,dest=x,compression-level=3", "go with compression="),
+        ("type=oci,dest=x,force-compression=true", "go with compression="),
+        ("type=image,compression=zstd", "not supported for an image that is kept"),
+        ("type=image,store=false", "type=cacheonly"),
+        ("type=image,name=a,push-by-digest=true", "no registry client"),
+        ("type=oci,dest=x,annotation-index.a=b", "and not an index"),
+        ("type=oci,dest=x,annotation[linux/amd64].a=b", "and not several platforms"),
+        ("type=oci,dest=x,annotation-thing.a=b", "unknown annotation type 'thing'"),
+        ("type=oci,dest=x,annotation=b", "has no key"),
+        ("type=local,dest=x,annotation.a=b", "has no 'annotation.a'"),
         ("type=image,dest=x", "has no dest"),
         ("type=image,push=true", "no registry client"),
         ("type=registry,name=a", "no registry client"),
-        ("type=oci,dest=x,compression=gzip", "compression='gzip' is not supported"),
         ("type=oci,dest=x,oci-mediatypes=false", "OCI's alone"),
         ('type=local,"dest=a', "a quote is not closed"),
         ('type=local,"dest=a"b', "in the middle of a field"),
@@ -50,6 +65,17 @@ def test_what_is_read(text: str, kind: str, dest: str, attributes: dict[str, str
 def test_what_is_refused(text: str, why: str) -> None:
     with pytest.raises(InvalidInput, match=why):
         BuildOutput.parse(text)
+
+
+def test_annotations_and_compression_are_taken_apart() -> None:
+    text = "type=oci,dest=x,Annotation.Org.Name=A,annotation-manifest.b=c,annotation-manifest-descriptor.D=e"
+    found = BuildOutput.parse(f"{text},compression=zstd,compression-level=19,force-compression=true").attributes
+    assert annotations(found) == {"manifest": {"Org.Name": "A", "b": "c"}, "manifest-descriptor": {"D": "e"}}
+    wanted = compression(found)
+    assert wanted is not None
+    assert (wanted.kind, wanted.level, wanted.force) == ("zstd", 19, True)
+    assert compression({"compression": "uncompressed", "force-compression": "false"}) is not None
+    assert compression({}) is None
 
 
 def test_an_image_has_the_names_of_its_output_else_the_tags() -> None:
