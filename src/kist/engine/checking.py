@@ -63,6 +63,7 @@ class Checker:
             verify: read every blob, to compare it with its digest.
         """
         self._counts.clear()
+        self._containers.settle()
         problems = [self._settled(found, repair=repair) for found in self._all(verify=verify)]
         return Check(tuple(problems), dict(self._counts))
 

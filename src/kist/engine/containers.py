@@ -151,6 +151,7 @@ class Containers:
             self._bonds.drop(identifier)
         self._waiting.watcher.close()
         self._attaching.close()
+        self._ending.settle()
 
     # looking
 
@@ -347,6 +348,10 @@ class Containers:
     def bound_to_others(self) -> frozenset[str]:
         """The ids of containers that end with another process than this one."""
         return self._bonds.of_others()
+
+    def settle(self) -> None:
+        """Have done what nobody has waited for: from here on nothing is left of what was removed, or has ended."""
+        self._ending.settle()
 
     def strays(self) -> Sequence[str]:
         """Ids that have a directory and no record; one whose monitor lives is a build step's."""

@@ -27,9 +27,12 @@ from kist.spec.mount import Mount
 from kist.spec.owner import Owner, uid_of
 from kist.spec.platform import Platform
 from kist.store import Store, directories
+from kist.store.snapshots import Forgotten
 
 _NAME_HINT = "names are letters, digits, '_', '.' and '-', two or more, and begin with a letter or digit"
 _SHORTEST_NAME = 2
+# Bytes of a log that go without being noticed.
+_LITTLE = 1 << 20
 
 
 class Base(NamedTuple):
@@ -166,12 +169,30 @@ class Creation:
 
     def discard(self, identifier: str) -> None:
         """Take away all that a container without a record has left."""
+        self.clear(identifier, self.forget(identifier))
+
+    def forget(self, identifier: str) -> Forgotten | None:
+        """Forget the snapshot of a container without a record, whose files stay until ``clear``."""
         with contextlib.suppress(NotFound):
-            self._store.snapshots.remove(identifier)
+            return self._store.snapshots.forget(identifier)
+        return None
+
+    def clear(self, identifier: str, forgotten: Forgotten | None) -> None:
+        """Take away the files that it has left; nothing is recorded of it any more."""
+        if forgotten is not None:
+            self._store.snapshots.clear(forgotten)
         places = self._roster.places_of(identifier)
         for directory in (places.data, places.run):
             directories.remove_tree(directory)
         self._bonds.drop(identifier)
+
+    def takes_little(self, identifier: str, forgotten: Forgotten | None) -> bool:
+        """Whether its files are so few that nobody would wait for their space: none of its own, and a short log."""
+        try:
+            log = os.lstat(self._roster.log_path_of(identifier)).st_size
+        except FileNotFoundError:
+            log = 0
+        return log < _LITTLE and (forgotten is None or self._store.snapshots.is_bare(forgotten))
 
 
 def check_name(name: str) -> None:

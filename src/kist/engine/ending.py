@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kist.engine import state
+from kist.engine.afterwards import Afterwards
 from kist.engine.attaching import Attaching
 from kist.engine.creation import Creation
 from kist.engine.events import Events
@@ -52,6 +53,7 @@ class Ending:
         self._volumes = volumes
         self._networks = connected
         self._events = events
+        self._afterwards = Afterwards()
         self.before_clear: Callable[[Container], None] = lambda _: None
         """Called with a container whose run directory is about to go."""
         # Protects the dictionary.
@@ -143,6 +145,7 @@ class Ending:
 
     def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
         faults.point("remove: begins")
+        self._afterwards.drop(_run_of(container))
         end_orphans(container, self._roster.places(container))
         self.before_clear(container)
         goes = volumes or container.options.auto_remove
@@ -152,13 +155,30 @@ class Ending:
         except Unavailable:  # a full disk has no room to note anything: the files, which go anyway, make some
             self._creation.discard(container.id)
             self._forget(container, leaving)
-        self._creation.discard(container.id)
-        faults.point("remove: removed the files")
+        self._clear(container.id)
         self._volumes.remove_unneeded(leaving)
         self._locks.forget(container)
         self._attaching.drop(container)
         self._events.container("destroy", container)
         self._waiting.watcher.tell(container.id, container.state.exit_code, removed=True)
+
+    def _clear(self, identifier: str) -> None:
+        """Remove its files: who removes many waits for the room that they make."""
+        forgotten = self._creation.forget(identifier)
+        faults.point("remove: forgot the snapshot")
+
+        def clear() -> None:
+            self._creation.clear(identifier, forgotten)
+            faults.point("remove: removed the files")
+
+        if self._creation.takes_little(identifier, forgotten):
+            self._afterwards.put(identifier, clear)
+        else:
+            clear()
+
+    def settle(self) -> None:
+        """Have done what nobody has waited for: from here on nothing is left of what was removed, or has ended."""
+        self._afterwards.settle()
 
     def remove_left_volumes(self) -> None:
         """Remove the volumes that were to go with containers, where a kill has come between."""
@@ -204,13 +224,22 @@ class Ending:
                     self._waiting.watcher.tell(container.id, ended.exit_code, removed=True, error=str(error))
                     raise
             return False
+        if found and released:
+            # It may be removed at once, or started again.
+            self._afterwards.put(_run_of(container), lambda: self._tidy(container))
+        else:
+            self._tidy(container, release=not released)
+        return True
+
+    def _tidy(self, container: Container, *, release: bool = False) -> None:
+        """Take away what only a run has, if the container has not been started again."""
         with contextlib.suppress(NotFound), self._locks.alone(container):
             if self._rests(container):
-                if not released:
+                if release:
                     self._networks.release(container.id)
                 self.before_clear(container)
                 clear_run(self._roster.places(container))
-        return True
+                faults.point("end: took away what the run had")
 
     def _release_at_once(self, container: Container) -> bool:
         """Give an ended container's address back unless that takes long or fails; whether it is given back."""
@@ -232,6 +261,11 @@ class Ending:
             return False  # whoever heard of the end has started it again
         end_orphans(container, self._roster.places(container))
         return True
+
+
+def _run_of(container: Container) -> str:
+    """What the tidying after a run is about; the removal of the container is about more."""
+    return f"{container.id} run"
 
 
 def check_removable(container: Container, *, force: bool) -> None:

@@ -54,7 +54,11 @@ class Roster:
 
     def log_path(self, container: Container) -> str:
         """The current file of the container's log."""
-        return f"{self.data_root}/{container.id}/{_LOG}"
+        return self.log_path_of(container.id)
+
+    def log_path_of(self, identifier: str) -> str:
+        """The same by the id."""
+        return f"{self.data_root}/{identifier}/{_LOG}"
 
     def state_of(self, container: Container) -> ContainerState:
         """The container's state as of now."""

@@ -55,11 +55,19 @@ class Row(NamedTuple):
 
 
 class Forgotten(NamedTuple):
-    """A snapshot that has no row any more, and still its files; ``disk`` is their space where it was counted."""
+    """A snapshot that has no row any more, and still its files.
+
+    Attributes:
+        key: it had this name.
+        number: of its directory.
+        disk: the space of its files where that was counted.
+        storage: the number of its storage.
+    """
 
     key: str
     number: int
     disk: int | None
+    storage: int
 
 
 class Snapshots:
@@ -207,7 +215,7 @@ class Snapshots:
         number, _, _ = self._find(key)
         if self._database.row("SELECT 1 FROM snapshots WHERE parent = ?", number) is not None:
             raise Conflict(f"snapshot {key} has others on top of it")
-        (disk,) = self._database.row("SELECT disk FROM snapshots WHERE id = ?", number) or (None,)
+        disk, storage = self._database.row("SELECT disk, storage FROM snapshots WHERE id = ?", number) or (None, 0)
         with reported(f"remove snapshot {key}"):
             try:
                 self._forget(key, number)
@@ -215,7 +223,15 @@ class Snapshots:
                 disk = sum(each.disk for each in self._lies(number))
                 self._remove_trees(number)
                 self._forget(key, number)
-        return Forgotten(key, number, disk)
+        return Forgotten(key, number, disk, int(storage))
+
+    def is_bare(self, forgotten: Forgotten) -> bool:
+        """Whether a forgotten snapshot has no file of its own, so that clearing it is soon done."""
+        storage = self._storages[forgotten.storage]
+        try:
+            return storage.layered and not os.listdir(self.directory(forgotten.number))
+        except FileNotFoundError:
+            return True
 
     def clear(self, forgotten: Forgotten) -> None:
         """Give the space of a forgotten snapshot back: its number is no other's, ever."""
