@@ -4,11 +4,17 @@ The places are those of the source (``kist.kernel.faults``). At each, whoever pa
 (``script/test-faults``), the engine, the keeper or the command is killed at that moment instead. Counts are printed.
 """
 
+import hashlib
+import json
 import os
 import random
+import re
+import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +25,19 @@ from told import tell
 LONG = bool(os.environ.get("KIST_LONG_TESTS"))
 QUIET = ("--network", "none")
 SLEEP = (BUSYBOX, "sleep", "600")
+SECRET = "a secret that is in no file of the engine's"
+DOCKERFILE = f"""\
+FROM {BUSYBOX} AS one
+COPY file /file
+RUN --mount=type=cache,id=its,target=/c --mount=type=secret,id=its \\
+    test -s /run/secrets/its && cp /file /c/{{number}} && cat /c/{{number}} /file > /twice
+FROM {BUSYBOX} AS two
+RUN echo made by {{number}} > /other
+FROM {BUSYBOX}
+COPY --from=one /file /twice /
+COPY --from=two /other /
+ENV A=1
+"""
 
 
 def create(_: Room) -> list[str]:
@@ -130,12 +149,32 @@ def collect(room: Room) -> list[str]:
 
 
 def build(room: Room) -> list[str]:
-    """An image of steps that no cache knows: a copied file, and one that a command makes."""
+    """Steps that no cache knows, side by side, with a secret and a cache mount; the result is kept and sent."""
     context = room.cli.directory / "its-context"
     context.mkdir(exist_ok=True)
-    (context / "file").write_text(str(time.time_ns()))
-    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nCOPY file /file\nRUN cat /file /file > /twice\nENV A=1\n")
-    return ["build", "-q", "-t", "its-image", str(context)]
+    number = str(time.time_ns())
+    (context / "file").write_text(number)
+    (context / "secret").write_text(SECRET)
+    (context / "Dockerfile").write_text(DOCKERFILE.format(number=number))
+    for name in ("its-cache", "its-output"):
+        shutil.rmtree(room.cli.directory / name, ignore_errors=True)
+        (room.cli.directory / name).mkdir()
+    return building(room, "--cache-to", f"type=local,dest={room.cli.directory}/its-cache,mode=max")
+
+
+def building(room: Room, *options: str) -> list[str]:
+    where = room.cli.directory
+    outputs = ("-o", "type=image", "-o", f"type=tar,dest={where}/its-output/tar")
+    given = ("--secret", f"id=its,src={where}/its-context/secret", "--no-lock")
+    return ["build", "--progress", "plain", "-t", "its-image", *outputs, *given, *options, f"{where}/its-context"]
+
+
+def take_a_cache(room: Room) -> list[str]:
+    """The same on an engine that knows nothing, with what another one has kept."""
+    room.good(*build(room))
+    room.good("rmi", "its-image")
+    room.good("builder", "prune", "-af")
+    return building(room, "--cache-from", f"type=local,src={room.cli.directory}/its-cache")
 
 
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
@@ -143,7 +182,7 @@ _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "end": stop, "remove": remove, "rename": rename, "keeper": take_over, "successor": take_over,
     "network create": create_network, "network remove": remove_network,
     "network connect": connect_network, "network disconnect": disconnect_network,
-    "build": build,
+    "build": build, "build part": build, "build cache": take_a_cache,
     "collect": collect, "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
@@ -168,6 +207,7 @@ def scenario_of(point: str) -> Callable[[Room], list[str]]:
 OURS = [point for point in points() if not point.startswith(("way out:", "migrate:"))]
 CASES = [(point, "self") for point in OURS if point != _WHILE_STARTING]
 LONG_CASES = [(point, victim) for point, _ in CASES for victim in ("engine", "keeper", "command")]
+SHORT_CASES = [(point, victim) for point, victim in CASES if not point.startswith(("build part:", "build cache:"))]
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +247,7 @@ def do(room: Room, point: str, victim: str) -> None:
         command.wait(60)
 
 
-@pytest.mark.parametrize(("point", "victim"), CASES + (LONG_CASES if LONG else []))
+@pytest.mark.parametrize(("point", "victim"), CASES + LONG_CASES if LONG else SHORT_CASES)
 def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str) -> None:
     do(room, point, victim)
     # What comes after the answer to the command comes a moment later.
@@ -221,18 +261,42 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
     if point.startswith("collect"):
         verify_collection(room)
     if point.startswith("build"):
-        verify_build(room, resumes=point == "build: kept a step")
+        verify_build(room, resumes=point in {"build: kept a step", "build part: sends an output"})
 
 
-def verify_build(room: Room, *, resumes: bool) -> None:
+def verify_build(room: Room, *, resumes: bool = False) -> None:
     """The next build makes the whole image, from the steps that were finished, and nothing is left of the other."""
-    context = room.cli.directory / "its-context"
-    told = room.run("build", "--progress", "plain", "-t", "its-image", str(context)).stderr
-    assert not resumes or " CACHED" in told, told
-    number = (context / "file").read_text()
-    assert room.good("run", "--rm", *QUIET, "its-image", "cat", "/file", "/twice") == 3 * number
+    where = room.cli.directory
+    number = (where / "its-context/file").read_text()
+    verify_sent(where, number)
+    done = room.run(*building(room))
+    assert done.returncode == 0, done.stderr
+    assert not resumes or re.search(r"^#\d+ CACHED$", done.stderr.partition("RUN")[2], re.MULTILINE), done.stderr
+    told = room.good("run", "--rm", *QUIET, "its-image", "cat", "/file", "/twice", "/other")
+    assert told == 3 * number + f"made by {number}"
+    assert verify_sent(where, number), "what was sent this time is there"
+    assert SECRET.encode() not in b"".join(path.read_bytes() for path in (where / "data/blobs/sha256").iterdir())
     room.good("builder", "prune", "-af")
+    assert os.listdir(where / "data/cache-mounts") == []
     verify_collection(room)
+
+
+def verify_sent(where: Path, number: str) -> bool:
+    """What was sent is there whole, or not at all, but for the part of a command that was killed; whether it is."""
+    there = set(os.listdir(where / "its-output"))
+    assert {name.partition(".part-")[0] for name in there} <= {"tar"}
+    if "tar" in there:
+        with tarfile.open(where / "its-output/tar") as archive:
+            twice = archive.extractfile("twice")
+            assert twice is not None
+            assert twice.read().decode() == 2 * number
+    cache = where / "its-cache"
+    if (cache / "index.json").exists():
+        (manifest,) = json.loads((cache / "index.json").read_bytes())["manifests"]
+        assert (cache / "blobs" / manifest["digest"].replace(":", "/")).exists()
+        for blob in (cache / "blobs/sha256").iterdir():
+            assert ".part" in blob.name or hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+    return "tar" in there
 
 
 def verify_names(room: Room) -> None:
@@ -284,6 +348,25 @@ def test_kills_at_any_moment_lose_nothing(room: Room, seed: int) -> None:
             room.kills += kill(known or command.pid)
             command.wait(60)
         room.verify()
+
+
+@pytest.mark.skipif(not LONG, reason="long: script/test-faults")
+@pytest.mark.parametrize("seed", range(10))
+def test_kills_at_any_moment_of_a_build_lose_nothing(room: Room, seed: int) -> None:
+    choose = random.Random(seed)
+    for _ in range(10):
+        words = choose.choice([build, build, take_a_cache])(room)
+        victim = choose.choice(["engine", "keeper", "command"])
+        known = 0 if victim == "command" else room.pid_of(victim)
+        with subprocess.Popen(
+            [*room.cli.command, *words], env=room.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as command:  # fmt: skip
+            time.sleep(choose.uniform(0, 0.8))  # the moment is what is varied
+            room.kills += kill(known or command.pid)
+            command.wait(60)
+        room.verify()
+        verify_build(room)
 
 
 def test_the_places_are_told_by_the_source() -> None:

@@ -18,6 +18,7 @@ from kist.errors import InvalidInput, NotFound
 from kist.image import tar
 from kist.image.tar import Entry
 from kist.image.tarwriter import TarWriter
+from kist.kernel import faults
 from kist.spec import build_cache, json
 from kist.spec.build import BuildOptions
 from kist.spec.digest import Digest
@@ -85,6 +86,7 @@ def write_archive(engine: "Engine", keys: Sequence[str], target: BinaryIO) -> No
         writer.add(Entry(file.path.encode(), tar.REGULAR, 0o644, 0, 0, file.size, 0, b"", (0, 0), {}))
         for data in _bytes(engine, file):
             writer.data(data)
+            faults.point("build part: writes a file of a cache")
         writer.pad(file.size)
     writer.close()
 
@@ -120,6 +122,7 @@ def load(engine: "Engine", directory: str) -> int:
             if descriptor.digest not in engine.store.blobs:
                 _keep(engine, os.path.join(directory, _path(descriptor.digest)), descriptor.digest)
         for step in steps:
+            faults.point("build cache: took a layer")
             if step.made.layer is not None and step.made.layer.diff_id != step.made.layer.descriptor.digest:
                 raise InvalidInput(f"the build cache in {directory} names a layer by another digest than its own")
             cache.put(step.key, step.made)

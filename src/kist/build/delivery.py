@@ -12,6 +12,7 @@ from kist.engine.image_files import nanoseconds
 from kist.engine.image_unpack import unpacked_size
 from kist.image.archive_writer import SavedImage, write_archive
 from kist.image.pack import Packer
+from kist.kernel import faults
 from kist.spec.build import BuildOptions, BuildOutput
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import Descriptor, Documents, ImageConfig, parse_manifest
@@ -132,6 +133,7 @@ class _Sender:
 
     def _send(self, number: int, output: BuildOutput) -> None:
         def write(data: bytes) -> None:
+            faults.point("build part: sends an output")
             for begin in range(0, len(data), _PIECE):
                 self._tell(OutputData(number, bytes(data[begin : begin + _PIECE])))
 

@@ -15,6 +15,7 @@ from kist.build.plan import SCRIPTS, Document, Run, Step
 from kist.build.run_mounts import RunMounts
 from kist.engine.stop import Stop
 from kist.errors import CommandNotFound
+from kist.kernel import faults
 from kist.spec.build import STEP_HOSTNAME, StepOptions
 from kist.spec.image import ContainerConfig
 from kist.spec.interface import Progress
@@ -83,10 +84,12 @@ class Command:
             with _script(self._engine, action.script) as further, self._mounts.opened() as given:
                 run = partial(self._engine.run_step, snapshot, config=config, options=options, mounts=further,
                               given=given, output=output, stop=self._stop, hostname=hostname)  # fmt: skip
+                faults.point("build part: has what a command is given")
                 try:
                     code = run(action.argv, identifier=identifier)
                 except CommandNotFound as error:
                     raise not_found(action, error) from error
+                faults.point("build part: a command has ended")
                 output.end()
                 if code and self._mounts.given.terminal:
                     open_shell(self._mounts.given, action, code, run)

@@ -12,7 +12,7 @@ from kist.build.run_mount import SecretMount
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts
 from kist.errors import InvalidInput, Unavailable
 from kist.image import pretence
-from kist.kernel import mount_holders
+from kist.kernel import faults, mount_holders
 from kist.spec.mount import Mount
 from kist.spec.provision import LARGEST_SECRET, SECRET_HEAD, Provision
 from kist.spec.volume import VolumeSource
@@ -44,6 +44,7 @@ def opened(asked: Sequence[SecretMount], given: Provision, place: str) -> Iterat
     tree = mount_holders.open_file_system("tmpfs", "tmpfs", words)
     try:
         mounts, variables = _filled(tree, there, given)
+        faults.point("build part: has a secret")
     except BaseException:
         os.close(tree)
         raise

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal, NamedTuple
 
 from kist.errors import KistError
+from kist.kernel import faults
 from kist.store import directories
 from kist.store.failures import reported
 from kist.store.locks import StoreLock
@@ -75,6 +76,7 @@ class CacheMounts:
                 if not os.path.isdir(path):
                     self._make(above, path, make)
             self._note(key, above)
+            faults.point("build part: holds a cache mount")
             yield Taken(path, lock)
         except BaseException:
             self._let_go(lock)
@@ -121,6 +123,7 @@ class CacheMounts:
         os.chmod(new, 0o755)  # noqa: S103 - every user of the image sees what is in it
         try:
             make(new)
+            faults.point("build part: made a cache mount aside")
             os.rename(new, path)
         except BaseException:
             directories.remove_tree(new)
