@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import tarfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import disks
 from kist.engine.own_disks import reached
-from kist.image.diff import diff
+from kist.image.diff import diff, is_unchanged
 from kist.image.layers import apply
 from kist.kernel import trees
 from kist.spec.mount import Mount
@@ -24,6 +25,7 @@ from seen import seen
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
 
 LIMIT = 32 << 20
+MOMENT = 1_600_000_000
 NAMES = ("a", "b", "c", "a/a", "a/b", "b/a", "a/b/a", "a/b/c")
 KINDS = ("write", "append", "remove", "directory", "link", "hard link", "mode", "owner", "move", "time", "attribute")
 ACTS = st.lists(
@@ -127,3 +129,33 @@ def test_the_same_changes_give_the_same_layer(rooms, acts) -> None:
         other.remove(key)
     assert len({repr(sorted(each.items())) for each in shown.values()}) == 1, shown
     assert made_again == shown
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=ACTS, exact=st.booleans())
+def test_the_same_changes_give_the_same_bytes_where_times_are_set(rooms, acts, exact) -> None:
+    """What reproducible builds stand on: also files that were removed and made again as they were."""
+    layers, shown = {}, {}
+    for storage, (snapshots, limit) in rooms.items():
+        key = str(uuid.uuid4())
+        mounts = snapshots.prepare(key, "base", **limit)
+        change(mounts, acts)
+        layer = io.BytesIO()
+        with reached(mounts) as readable:
+            unchanged = is_unchanged(readable, mtime=MOMENT, exact=exact)
+            diff(readable, layer.write, mtime=MOMENT, exact=exact)
+        assert unchanged == (not layer.getvalue().strip(b"\0"))
+        layers[storage] = layer.getvalue()
+        here = seen(mounts)
+        snapshots.remove(key)
+        again, _ = rooms["overlay"]
+        apply(io.BytesIO(layers[storage]), again.prepare(key, "base"))
+        shown[storage] = (here, seen(again.mounts(key)))
+        again.remove(key)
+    assert len(set(layers.values())) == 1, {storage: shown_names(layer) for storage, layer in layers.items()}
+    assert all(here == there for here, there in shown.values()), shown
+
+
+def shown_names(layer: bytes) -> list[tuple[object, ...]]:
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        return [(each.name, each.type, each.mode, each.size, each.mtime, each.linkname) for each in archive]

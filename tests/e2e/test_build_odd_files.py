@@ -1,6 +1,5 @@
 """Contexts, archives and stages with files that are not just files: kept, or refused with a clear word."""
 
-import contextlib
 import io
 import os
 import shutil
@@ -8,16 +7,14 @@ import socket
 import struct
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import disks
-from harness import Cli, a_cli
 from kist.store import directories
 from rootless_user import User
+from storages import a_cli_on
 
 NAME = os.fsdecode(b"caf\xe9")
 CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep (capabilities(7))
@@ -122,31 +119,15 @@ def odd(tmp_path: Path) -> Path:
     return where
 
 
-@contextlib.contextmanager
-def on_storage(storage: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    """A command line whose engine keeps images so; the usual one of the data root where it is empty."""
-    with contextlib.ExitStack() as stack:
-        place = directory / "kist"
-        place.mkdir()
-        if storage == "btrfs":
-            place = stack.enter_context(disks.file_system("btrfs", place))
-        if storage:
-            (place / "engine.toml").write_text(f'storage = "{storage}"\n')
-            monkeypatch.setenv("KIST_CONFIG", str(place / "engine.toml"))
-        cli = stack.enter_context(a_cli(place))
-        assert not storage or cli.good("info", "-f", "{{.Driver}}") == storage
-        yield cli
-
-
 ROOTS = pytest.param("btrfs", marks=pytest.mark.root("mounts a file system"))
 
 
-@pytest.mark.parametrize("storage", ["", "copy", ROOTS])
+@pytest.mark.parametrize("storage", ["overlay", "copy", ROOTS])
 def test_odd_files_are_kept_in_every_way(
     storage: str, odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tops = ("copied", "added", "from")
-    with on_storage(storage, tmp_path, monkeypatch) as cli:
+    with a_cli_on(storage, tmp_path / "kist", monkeypatch) as cli:
         out, again = tmp_path / "out.tar", tmp_path / "again.tar"
         cli.good("build", "-q", "-t", "odd:1", "-o", "type=image", "-o", f"type=tar,dest={out}", str(odd))
         found = seen(out.read_bytes())

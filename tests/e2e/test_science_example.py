@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "science"
-_GONE = re.compile(r"not found|404|no longer|has no package", re.IGNORECASE)
+_GONE = re.compile(r"not found|404|no longer|has no package|No matching distribution", re.IGNORECASE)
 
 
 def known() -> str:

@@ -1,6 +1,5 @@
 """Each storage with real containers: what users do gives the same on all of them."""
 
-import contextlib
 import io
 import json
 import os
@@ -14,8 +13,8 @@ import pytest
 import disks
 from faultroom import Room, points
 from harness import BUSYBOX, Cli, a_cli, an_engine, import_busybox, until
-from kist.store import choice
 from rootless_user import made
+from storages import a_cli_on
 
 pytestmark = pytest.mark.root("mounts file systems of its own")
 
@@ -29,28 +28,9 @@ CMD ls /d && stat -c %h /d/new && cat /d/file && ! cat /gone 2> /dev/null
 """
 
 
-@contextlib.contextmanager
-def kist_on(storage: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    """The command line on a data root that has this storage and the small image."""
-    (directory / "tmp").mkdir()  # in it is tried what works there
-    if storage == "loop" and (why := choice.refusal_of_limits(str(directory))):
-        pytest.skip(why)
-    (directory / "engine.toml").write_text(f'storage = "{storage}"\n')
-    monkeypatch.setenv("KIST_CONFIG", str(directory / "engine.toml"))
-    with an_engine(directory) as engine:
-        import_busybox(engine)
-    with a_cli(directory) as cli:
-        yield cli
-
-
 @pytest.fixture(params=["overlay", "copy", "btrfs", "loop"])
 def kist(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with contextlib.ExitStack() as stack:
-        place = tmp_path
-        if request.param == "btrfs":
-            place = stack.enter_context(disks.file_system("btrfs", tmp_path))
-        cli = stack.enter_context(kist_on(request.param, place, monkeypatch))
-        assert cli.good("info", "-f", "{{.Driver}}").strip() == request.param
+    with a_cli_on(request.param, tmp_path, monkeypatch) as cli:
         yield cli
 
 
@@ -152,11 +132,11 @@ def test_a_container_that_is_killed_with_all_that_guards_it_keeps_what_it_has_wr
 def test_a_commit_on_btrfs_is_a_snapshot_and_the_same_as_what_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with disks.file_system("btrfs", tmp_path) as place, kist_on("btrfs", place, monkeypatch) as kist:
+    with a_cli_on("btrfs", tmp_path, monkeypatch) as kist:
         script = "echo kept > /kept; mkdir /d; touch -d @1000000000 /kept /d; rm -r /home"
         kist.good("run", "--name", "changed", *QUIET, BUSYBOX, "sh", "-c", script)
         kist.good("commit", "changed", "taken")
-        snapshots = place / "data" / "snapshots"
+        snapshots = kist.directory / "data" / "snapshots"
         numbers = sorted(int(path.name) for path in snapshots.iterdir() if path.is_dir())
         container, layer = (snapshots / str(number) for number in numbers[-2:])
         assert (container / "kept").stat().st_ino == (layer / "kept").stat().st_ino

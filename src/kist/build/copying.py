@@ -21,8 +21,10 @@ from kist.kernel import userns
 from kist.spec.dockerfile import Ignore
 
 
-def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int) -> None:
+def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int, epoch: int | None = None) -> None:
     """Copy what was selected, then the step's documents, to below ``root``, a descriptor.
+
+    With an ``epoch`` (seconds) all that is copied is of that time, whatever its source is of.
 
     Raises:
         NotFound: the owner does not exist.
@@ -38,7 +40,7 @@ def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int) -> No
     if not selected and not action.documents:  # all was left out
         os.close(Target(root, owner).open_directory(action.destination))
     for tree, path, filters, unpacked in selected:
-        target = Target(root, owner, action.mode)
+        target = Target(root, owner, action.mode, epoch)
         status = tree.status(path)
         if stat.S_ISDIR(status.st_mode):
             _copy_directory(tree, path, filters, target, action)
@@ -141,7 +143,7 @@ class _Descent:
         self._top = top
         # Of a source's file with several names, by device and inode: the path of its copy, and the copy's own ones.
         self._names: dict[tuple[int, int], tuple[str, tuple[int, int]]] = {}
-        self._open: list[tuple[str, int, int | None]] = [("", target.open_directory(top), None)]
+        self._open: list[tuple[str, int, tuple[int, int] | None]] = [("", target.open_directory(top), None)]
 
     def __enter__(self) -> Self:
         return self
@@ -186,13 +188,13 @@ class _Descent:
             directory = self._target.make_directory(parent, entry.name, mode)
         except FileExistsError:
             directory = self._target.take_directory(posixpath.join(self._top, entry.path), mode)
-        self._open.append((entry.path, directory, entry.status.st_mtime_ns))
+        self._open.append((entry.path, directory, self._target.times(entry.status)))
         give(directory, attributes_at(entry.directory, entry.name))
 
     def _leave(self) -> None:
-        _, descriptor, time = self._open.pop()
+        _, descriptor, times = self._open.pop()
         try:
-            if time is not None:
-                os.utime(descriptor, ns=(time, time))
+            if times is not None:
+                os.utime(descriptor, ns=times)
         finally:
             os.close(descriptor)

@@ -89,7 +89,7 @@ class Executor:
         self._news: queue.Queue[Event | _Done] = queue.Queue(_MOST_UNTOLD)
         self._maker = Maker(engine, donors, self._stop, epoch, keep=keep)
         self._no_cache = options.no_cache
-        self._performer = Performer(engine, context, options, self._tell, self._stop, given, contexts)
+        self._performer = Performer(engine, context, options, self._tell, self._stop, given, contexts, epoch)
         self._results: dict[str, Result] = {}
         self._fresh: set[str] = set()
         self._running: dict[str, float] = {}

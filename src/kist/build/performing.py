@@ -50,6 +50,7 @@ class Performer:
         stop: when it is given, all work ends.
         given: what the client gives.
         contexts: the named ones.
+        epoch: of a reproducible build, else None.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Performer:
         stop: Stop,
         given: Provision,
         contexts: NamedContexts,
+        epoch: int | None = None,
     ) -> None:
+        self._epoch = epoch
         self._contexts = contexts
         self._engine = engine
         self._context = context
@@ -100,7 +103,7 @@ class Performer:
         def complain(why: str) -> None:
             self._progress(StepOutput(step.id, "stderr", f"{why}\n"))
 
-        mounts = RunMounts(self._engine, self._context, action, results, self._given, self._stop, complain)
+        mounts = RunMounts(self._engine, self._context, action, results, self._given, self._stop, complain, self._epoch)
         command = Command(self._engine, step, action, self._options.steps, self._progress, self._stop, mounts)
         words = "" if action.mounts else step.created_by
         at_hand = unknown if mounts.reads else mounts.contents

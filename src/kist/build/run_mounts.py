@@ -46,6 +46,7 @@ class RunMounts:
         given: the same as the attribute.
         stop: ends what waits.
         complain: told what the writer of the Dockerfile should know, from any thread.
+        epoch: of a reproducible build, else None.
 
     Attributes:
         given: what the client gives.
@@ -60,7 +61,9 @@ class RunMounts:
         given: Provision,
         stop: Stop,
         complain: Callable[[str], None],
+        epoch: int | None = None,
     ) -> None:
+        self._epoch = epoch
         self._engine = engine
         self._context = context
         self._mounts = action.mounts
@@ -142,7 +145,7 @@ class RunMounts:
 
     def _bound(self, stack: ExitStack, mount: BindMount, place: str) -> StepMounts:
         if not mount.origin:
-            return trees.of_context(self._context, mount, place)
+            return trees.of_context(self._context, mount, place, self._epoch)
         origin = self._results[mount.origin]
         return stack.enter_context(trees.of_result(self._engine, origin, mount, place))
 

@@ -29,16 +29,20 @@ class Target:
         root: a descriptor that the caller keeps.
         owner: user and group of everything that is made.
         mode: what becomes of permission bits; None to keep those of the source.
+        epoch: the time of everything, in seconds; None to keep those of the source.
 
     Attributes:
         owner: user and group of everything that is made.
         gone: device and inode of files that had to make room and had no further name. Other files may have them now.
     """
 
-    def __init__(self, root: int, owner: tuple[int, int] = (0, 0), mode: Mode | None = None) -> None:
+    def __init__(
+        self, root: int, owner: tuple[int, int] = (0, 0), mode: Mode | None = None, epoch: int | None = None
+    ) -> None:
         self._root = root
         self._owner = self.owner = owner
         self._mode = mode
+        self._time = None if epoch is None else epoch * 1_000_000_000
         self.gone: set[tuple[int, int]] = set()
 
     def open_directory(self, path: str, *, links: int = 0) -> int:
@@ -116,7 +120,7 @@ class Target:
             os.fchmod(descriptor, self.mode(status))
             if attributes := attributes_of(source):
                 give(descriptor, attributes)
-            os.utime(descriptor, ns=(status.st_mtime_ns, status.st_mtime_ns))
+            os.utime(descriptor, ns=self.times(status))
         finally:
             os.close(descriptor)
 
@@ -174,6 +178,11 @@ class Target:
         bits = stat.S_IMODE(status.st_mode)
         return self._mode.of(bits, directory=stat.S_ISDIR(status.st_mode)) if self._mode else bits
 
+    def times(self, status: os.stat_result) -> tuple[int, int]:
+        """The times of access and change that a copy gets, in nanoseconds."""
+        time = status.st_mtime_ns if self._time is None else self._time
+        return time, time
+
     def clear(self, parent: int, name: str) -> None:
         """Take away a file of this name.
 
@@ -201,8 +210,7 @@ class Target:
 
     def _finish(self, parent: int, name: str, status: os.stat_result) -> None:
         pretence.give_link(parent, name, *self._owner)
-        times = (status.st_mtime_ns, status.st_mtime_ns)
-        os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
+        os.utime(name, ns=self.times(status), dir_fd=parent, follow_symlinks=False)
 
 
 def _has(parent: int, name: str, identity: tuple[int, int]) -> bool:

@@ -39,12 +39,17 @@ def pattern_of(path: str) -> str:
     return path.strip("/") or "."
 
 
-def of_context(context: Tree, mount: BindMount, place: str) -> StepMounts:
-    """The mount of a part of the build context, which is copied to the empty directory ``place``."""
+def of_context(context: Tree, mount: BindMount, place: str, epoch: int | None) -> StepMounts:
+    """The mount of a part of the build context, which is copied to the empty directory ``place``.
+
+    For a reproducible build all of it is of its moment: a command may copy times, too.
+    """
     action = CopyFiles(sources=(pattern_of(mount.source),), destination="/files", into_directory=False)
     root = os.open(place, _DIRECTORY)
     try:
-        copy_files(action, select(action, context), root)
+        copy_files(action, select(action, context), root, epoch)
+        if epoch is not None:
+            os.utime("files", (epoch, epoch), dir_fd=root)
     finally:
         os.close(root)
     return _of_path(f"{place}/files", mount)

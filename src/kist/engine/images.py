@@ -407,7 +407,7 @@ class Images:
         snapshots = self._store.snapshots
         with self._store.writing():
             mounts = snapshots.mounts(key)
-            if is_unchanged(mounts):
+            if is_unchanged(mounts, mtime=mtime, exact=exact):
                 snapshots.remove(key)
                 return None
             with self._store.blobs.writer() as writer:

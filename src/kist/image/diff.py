@@ -30,11 +30,12 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _INCOMPLETE = ("overlay.redirect", "overlay.metacopy")
 
 
-def is_unchanged(mounts: Sequence[Mount]) -> bool:
-    """Whether an active snapshot is as it was prepared: it has nothing of its own, and its root looks the same."""
+def is_unchanged(mounts: Sequence[Mount], *, mtime: int | None = None, exact: bool = False) -> bool:
+    """Whether an active snapshot is as it was prepared: its root looks the same, and ``diff`` would write nothing."""
     filling = filling_of(mounts)
-    if filling.copy_of:
-        return _root_is_plain(filling) and next(differences(filling), None) is None
+    if filling.copy_of or (mtime is not None and filling.lowers):
+        time = None if mtime is None else _clamped(mtime, exact=exact)
+        return _root_is_plain(filling) and next(differences(filling, time), None) is None
     with os.scandir(filling.directory) as entries:
         return next(entries, None) is None and _root_is_plain(filling)
 
@@ -54,7 +55,8 @@ def diff(
         write: takes the tar's bytes, in order.
         mtime: times later than this (seconds since the epoch) become this, in the tar and in the snapshot itself, so
             that both go on being the same.
-        exact: so do earlier ones.
+        exact: so do earlier ones. With ``mtime`` the layer is the same on every storage: an overlay's files that were
+            written again as they were are left out, too.
         moving: somebody goes on writing to it: what is gone when its turn comes is left out.
 
     Raises:
@@ -71,7 +73,7 @@ def diff(
             )
             if not _root_is_plain(filling):
                 walk.root(root)
-            if filling.copy_of:
+            if filling.copy_of or (mtime is not None and filling.lowers):
                 walk.differences(filling)
             else:
                 walk.directory(root, b"")
@@ -126,11 +128,10 @@ class _Walk:
         exact: bool = False,
         writes_times: bool = True,
     ) -> None:
-        self._exact = exact
         self._writer = writer
         self._writes_times = writes_times
         self._opaque = opaque
-        self._clamp = None if mtime is None else mtime * 1_000_000_000
+        self._clamp = None if mtime is None else _clamped(mtime, exact=exact)
         self._moving = moving
         # Members are opened before anything of them is written: the archive is whole without one that is gone.
         self._left_out: AbstractContextManager[object] = (
@@ -164,7 +165,7 @@ class _Walk:
 
     def differences(self, filling: Filling) -> None:
         """Everything that is not as in the tree that this one began as a copy of."""
-        self._differences(differences(filling))
+        self._differences(differences(filling, self._clamp))
 
     def trees(self, now: int, before: int | None) -> bool:
         """Everything that is not as in another tree; whether there was something."""
@@ -262,16 +263,19 @@ class _Walk:
             self._set_time(status, lambda ns: os.utime(directory, ns=ns))
 
     def _time(self, status: os.stat_result) -> int:
-        if self._clamp is None:
-            return status.st_mtime_ns
-        return self._clamp if self._exact else min(status.st_mtime_ns, self._clamp)
+        return status.st_mtime_ns if self._clamp is None else self._clamp(status)
 
     def _is_late(self, status: os.stat_result) -> bool:
         return self._writes_times and self._time(status) != status.st_mtime_ns
 
     def _set_time(self, status: os.stat_result, setter: Callable[[tuple[int, int]], None]) -> None:
-        if self._clamp is not None:
-            setter((status.st_atime_ns, self._clamp))
+        setter((status.st_atime_ns, self._time(status)))
+
+
+def _clamped(mtime: int, *, exact: bool) -> Callable[[os.stat_result], int]:
+    """What becomes of a file's time, in nanoseconds."""
+    limit = mtime * 1_000_000_000
+    return lambda status: limit if exact else min(status.st_mtime_ns, limit)
 
 
 def _unsayable(path: bytes) -> Unsupported:

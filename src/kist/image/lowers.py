@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -49,22 +49,16 @@ class Lowers:
         level = self._roots
         for part in parts[:-1]:
             level = self._descend(level, part)
-        return _topmost(level, parts[-1])
+        return topmost(level, parts[-1])
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Descriptors of the directories."""
+        return tuple(self._roots)
 
     def _descend(self, level: list[int], part: bytes) -> list[int]:
-        """The directories named ``part`` that a mount merges."""
-        merged: list[int] = []
-        for directory in level:
-            found = _topmost([directory], part, whiteouts=True)
-            if found is None:
-                continue
-            if not stat.S_ISDIR(found.status.st_mode):
-                break
-            descriptor = os.open(part, _DIRECTORY, dir_fd=directory)
-            self._opened.append(descriptor)
-            merged.append(descriptor)
-            if is_opaque(descriptor, self._opaque):
-                break
+        merged = list(merge(level, part, self._opaque))
+        self._opened += merged
         return merged
 
     def _forget(self) -> None:
@@ -77,7 +71,22 @@ def is_opaque(directory: int, attribute: str) -> bool:
     return attribute in files.xattr_names(directory) and os.getxattr(directory, attribute) == b"y"
 
 
-def _topmost(level: list[int], name: bytes, *, whiteouts: bool = False) -> Found | None:
+def merge(level: Sequence[int], part: bytes, opaque: str) -> Iterator[int]:
+    """New descriptors of the directories named ``part`` that a mount merges, topmost first."""
+    for directory in level:
+        found = topmost([directory], part, whiteouts=True)
+        if found is None:
+            continue
+        if not stat.S_ISDIR(found.status.st_mode):
+            break
+        descriptor = os.open(part, _DIRECTORY, dir_fd=directory)
+        yield descriptor
+        if is_opaque(descriptor, opaque):
+            break
+
+
+def topmost(level: Sequence[int], name: bytes, *, whiteouts: bool = False) -> Found | None:
+    """What a mount shows under a name of merged directories; with ``whiteouts`` those, too, which hide all below."""
     for directory in level:
         try:
             status = os.lstat(name, dir_fd=directory)

@@ -1,0 +1,29 @@
+"""Command lines on data roots with a storage of their own choice."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import disks
+from harness import Cli, a_cli, give_busybox
+from kist.store import choice
+
+
+@contextlib.contextmanager
+def a_cli_on(storage: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """One with the small image, in an empty directory: that of a file system of its own for ``btrfs``."""
+    directory.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(disks.file_system("btrfs", directory)) if storage == "btrfs" else directory
+        (place / "tmp").mkdir()  # in it is tried what works there
+        if storage == "loop" and (why := choice.refusal_of_limits(str(place))):
+            pytest.skip(why)
+        (place / "engine.toml").write_text(f'storage = "{storage}"\n')
+        patch = stack.enter_context(monkeypatch.context())
+        patch.setenv("KIST_CONFIG", str(place / "engine.toml"))
+        cli = stack.enter_context(a_cli(place))
+        give_busybox(cli)
+        assert cli.good("info", "-f", "{{.Driver}}") == storage
+        yield cli
