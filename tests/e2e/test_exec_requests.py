@@ -68,6 +68,13 @@ def connected(cli: Cli) -> Iterator[socket.socket]:
         yield connection
 
 
+def told(cli: Cli, identity: str) -> list[str]:
+    """The events of a process."""
+    shown = cli.good("events", "--since", "1h", "--until", "0s", "--format", "{{json .}}").splitlines()
+    about = [each for each in map(json.loads, shown) if identity in json.dumps(each)]
+    return [each["Action"].partition(":")[0] for each in about]
+
+
 def test_one_request_makes_starts_and_tells_the_end_and_leaves_what_three_leave(cli: Cli, idle: str) -> None:
     with connected(cli) as connection:
         body = {"Cmd": ["sh", "-c", "cat; echo err >&2; exit 9"], "AttachStdin": True}
@@ -88,14 +95,8 @@ def test_one_request_makes_starts_and_tells_the_end_and_leaves_what_three_leave(
         connection.sendall(f"GET /exec/{identity}/json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         state = json.loads(receive_all(connection).partition(b"\r\n\r\n")[2])
     assert (state["ExitCode"], state["Running"], state["OpenStdin"]) == (9, False, True)
-
-    def told() -> list[str]:
-        shown = cli.good("events", "--since", "1h", "--until", "0s", "--format", "{{json .}}").splitlines()
-        about = [each for each in map(json.loads, shown) if identity in json.dumps(each)]
-        return [each["Action"].partition(":")[0] for each in about]
-
-    until(lambda: len(told()) == 3)
-    assert told() == ["exec_create", "exec_start", "exec_die"]
+    until(lambda: len(told(cli, identity)) == 3)
+    assert told(cli, identity) == ["exec_create", "exec_start", "exec_die"]
     lines = (cli.directory / "data" / "audit.log").read_text(encoding="utf-8").splitlines()
     recorded = [each for each in map(json.loads, lines) if each.get("made") == identity]
     assert {each["container"] for each in recorded} == {idle}
@@ -114,6 +115,14 @@ def test_a_client_of_dockers_is_told_no_end(cli: Cli, idle: str) -> None:
         post(connection, f"/exec/{made}/start", {"Detach": False})
         assert receive_head(connection).startswith(b"HTTP/1.1 101 ")
         assert frames(receive_all(connection)) == [(1, b"out\n")]
+
+
+def test_what_cannot_be_started_was_made_all_the_same_and_leaves_the_same(cli: Cli, idle: str) -> None:
+    assert cli("exec", idle, "nothing-of-the-kind").returncode == 127
+    lines = (cli.directory / "data" / "audit.log").read_text(encoding="utf-8").splitlines()
+    [identity] = [each["made"] for each in map(json.loads, lines) if each["status"] == 400 and each.get("made")]
+    until(lambda: told(cli, identity)[2:] == ["exec_die"])
+    assert told(cli, identity) == ["exec_create", "exec_start", "exec_die"]
 
 
 class Forwarder(socketserver.BaseRequestHandler):

@@ -454,9 +454,13 @@ class Engine(ImageEngine):
         """Note a further process; the id to start it by."""
         return self._execs.create(name, options)
 
-    def exec_start(self, identifier: str, detach: bool, *, tells_end: bool = False) -> socket.socket | None:
-        """Start a noted process; its streams unless ``detach``, with its exit code at the end where ``tells_end``."""
-        return self._execs.start(identifier, detach=detach, tells_end=tells_end)
+    def exec_start(self, identifier: str, detach: bool) -> socket.socket | None:
+        """Start a noted process; its streams unless ``detach``."""
+        return self._execs.start(identifier, detach=detach)
+
+    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
+        """Note a further process, tell ``made`` its id, and start it; its streams, with its exit code at the end."""
+        return self._execs.run(name, options, made)
 
     def exec_options(self, identifier: str) -> ExecOptions:
         """What a further process was noted with."""

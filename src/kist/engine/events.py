@@ -8,7 +8,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kist.errors import KistError
@@ -46,6 +46,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
+def _made(kind: Kind, action: str, actor: str, attributes: Mapping[str, object], at: int, mark: Mark) -> SystemEvent:
+    texts = bounded({name: str(value) for name, value in attributes.items()})
+    labels = mark.labels if bounded(mark.labels) == mark.labels else {}
+    return SystemEvent(kind, _cut(action), actor, at or time.time_ns(), texts, owner=mark.owner, labels=labels)
+
+
 class Events:
     """The events of one data root, seen from one engine process. Safe from many threads."""
 
@@ -81,9 +87,7 @@ class Events:
             once: not when the same (actor, action, time) is there already.
             mark: whose the object is, and its own labels: who sees only some hears of these.
         """
-        texts = bounded({name: str(value) for name, value in (attributes or {}).items()})
-        labels = mark.labels if bounded(mark.labels) == mark.labels else {}
-        event = SystemEvent(kind, _cut(action), actor, at or time.time_ns(), texts, owner=mark.owner, labels=labels)
+        event = _made(kind, action, actor, attributes or {}, at, mark)
         with _reported(event):
             if self._kept.append(event, once=once):
                 self._wake()
@@ -91,6 +95,14 @@ class Events:
     def container(self, action: str, container: Container, /, **attributes: object) -> None:
         """Note what was done to a container."""
         self.note("container", action, container.id, of_container(container) | attributes, mark=mark_of(container))
+
+    def container_all(self, actions: Sequence[str], container: Container, /, **attributes: object) -> None:
+        """Note, at once, what was done to a container one after the other."""
+        told, mark = of_container(container) | attributes, mark_of(container)
+        events = [_made("container", action, container.id, told, 0, mark) for action in actions]
+        with _reported(events[-1]):
+            self._kept.append_all(events)
+            self._wake()
 
     def image(self, action: str, image: Image, name: str = "", *, owner: int = 0) -> None:
         """Note what was done to an image by an owner, under the name that was used, if any."""

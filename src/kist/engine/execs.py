@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kist.engine import bundle, exec_room, lifetime, security, starter
@@ -56,23 +57,53 @@ class Execs:
 
     def create(self, name: str | Container, options: ExecOptions) -> str:
         """Note what is to be executed; its id."""
+        container = self._willing(name, options)
+        identifier = secrets.token_hex(32)
+        self._note(container, identifier, options)
+        self._announce(container)
+        self._events.container(_told("exec_create", options), container, execID=identifier)
+        return identifier
+
+    def run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
+        """The same as ``create`` and ``start`` in one; its streams, which end with its exit code, if in frames.
+
+        Args:
+            name: of the container.
+            options: of the process.
+            made: called with its id before it is started.
+
+        Raises:
+            CommandNotFound, CommandNotExecutable: the command.
+            Conflict: the container does not run, or has ended.
+        """
+        container = self._willing(name, options)
+        identifier = secrets.token_hex(32)
+        message = self._request(container, identifier, options, detach=False, tells_end=True)
+        self._note(container, identifier, options)
+        made(identifier)
+        told = (_told("exec_create", options), _told("exec_start", options))
+        return self._ask(container, identifier, message, told)
+
+    def _willing(self, name: str | Container, options: ExecOptions) -> Container:
+        """The container, which can have a further process now."""
         container = self._containers.get(name)
         lifetime.need_process(container)
         _refuse_paused(container)
         if not options.command:
             raise InvalidInput("No exec command specified")
+        return container
+
+    def _note(self, container: Container, identifier: str, options: ExecOptions) -> None:
+        """Write its options down, where there is room for them."""
         if time.monotonic() > self._looked.get(container.id, 0.0) + _LOOK_SECONDS:
             self._looked[container.id] = time.monotonic()
             self.forget_old(container)
-        identifier, written = secrets.token_hex(32), spec_json.encode(options)
+        written = spec_json.encode(options)
         self._make_room(container, len(written))
         with open(self._options_path(container.id, identifier), "wb") as file:
             file.write(written)
         faults.point("exec: wrote the options")
         self._owners[identifier] = container.id
-        self._announce(container)
-        self._events.container(f"exec_create: {' '.join(options.command)}", container, execID=identifier)
-        return identifier
 
     def _make_room(self, container: Container, size: int) -> None:
         """Forget what has ended, or refuse one more; they are counted only when there may be too many."""
@@ -150,10 +181,8 @@ class Execs:
         """What it was made with."""
         return self._find(identifier)[1]
 
-    def start(self, identifier: str, *, detach: bool, tells_end: bool = False) -> socket.socket | None:
-        """Start it; its streams unless ``detach``, which where ``tells_end`` end with its exit code, if in frames.
-
-        A monitor from before an upgrade does not tell it.
+    def start(self, identifier: str, *, detach: bool) -> socket.socket | None:
+        """Start it; its streams unless ``detach``.
 
         Raises:
             CommandNotFound, CommandNotExecutable: the command.
@@ -161,15 +190,24 @@ class Execs:
         """
         owner, options = self._find(identifier)
         container = self._containers.get(owner)
-        places = self._containers.places(container)
         if os.path.exists(self._state_path(owner, identifier)):
             running = self.inspect(identifier).running
             raise Conflict(f"exec command {identifier} {'is already running' if running else 'has already run'}")
         _refuse_paused(container)
+        message = self._request(container, identifier, options, detach=detach, tells_end=False)
+        connection = self._ask(container, identifier, message, (_told("exec_start", options),))
+        if detach:
+            connection.close()
+            return None
+        return connection
+
+    def _request(
+        self, container: Container, identifier: str, options: ExecOptions, *, detach: bool, tells_end: bool
+    ) -> dict[str, Any]:
+        """What a monitor is asked for; one from before an upgrade does not tell the end."""
         linked = self._containers.linked_environment(container)
         hostname = self._containers.hostname(container)
         command = self._means.fit_process(bundle.exec_process(container, options, linked, hostname))
-        ids = self._containers.ids(container)
         made = planner.make_exec_plan(
             identifier,
             command,
@@ -179,25 +217,26 @@ class Execs:
                 frozenset(command.capabilities),
             ),
             stdin=options.open_stdin,
-            ids=ids,
+            ids=self._containers.ids(container),
         )
-        message = {
+        return {
             "op": "exec",
             "id": identifier,
             "plan": {**made.message(), "init": made.init_text(), "tells_end": tells_end},
             "detach": detach,
         }
+
+    def _ask(
+        self, container: Container, identifier: str, message: dict[str, Any], told: Sequence[str]
+    ) -> socket.socket:
+        """Have the monitor start it, and note these actions ahead of that, so that its end comes after them."""
         faults.point("exec: about to ask the monitor")
-        # Ahead of the start, so that its end comes after it.
-        self._events.container(f"exec_start: {' '.join(options.command)}", container, execID=identifier)
-        connection, answer = self._containers.guardians.request(places, message)
+        self._events.container_all(told, container, execID=identifier)
+        connection, answer = self._containers.guardians.request(self._containers.places(container), message)
         faults.point("exec: heard of the start")
         if "failed" in answer:
             connection.close()
             starter.raise_failure(answer["failed"])
-        if detach:
-            connection.close()
-            return None
         return connection
 
     def inspect(self, identifier: str) -> ExecState:
@@ -280,6 +319,10 @@ class Execs:
 
     def _state_path(self, owner: str, identifier: str) -> str:
         return f"{self._containers.places_of(owner).run}/exec-{identifier}.json"
+
+
+def _told(action: str, options: ExecOptions) -> str:
+    return f"{action}: {' '.join(options.command)}"
 
 
 def _size(state: ExecState) -> int:

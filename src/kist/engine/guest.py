@@ -205,11 +205,17 @@ class GuestEngine(Engine):
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
         return super().exec_create(self.container(name), options)
 
-    def exec_start(self, identifier: str, detach: bool, *, tells_end: bool = False) -> socket.socket | None:
+    def exec_start(self, identifier: str, detach: bool) -> socket.socket | None:
         """Start a noted process; one that somebody else has noted may have more than the guest."""
         if self.exec_options(identifier).privileged:
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
-        return super().exec_start(identifier, detach, tells_end=tells_end)
+        return super().exec_start(identifier, detach)
+
+    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
+        """Note a further process in a container of the guest's, and start it."""
+        if options.privileged:
+            raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
+        return super().exec_run(self.container(name), options, made)
 
     # networks
 

@@ -5,8 +5,9 @@ no labels, is one who makes nothing. What is not bounded in is not there: it is 
 exist.
 """
 
+import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec.structs import replace
@@ -138,6 +139,10 @@ class ScopedEngine(GuestEngine):
     def exec_create(self, name: str | Container, options: ExecOptions) -> str:
         """Note a further process in a container that may be looked into."""
         return super().exec_create(self.inside(name), options)
+
+    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
+        """Note a further process in a container that may be looked into, and start it."""
+        return super().exec_run(self.inside(name), options, made)
 
     def exec_inspect(self, identifier: str) -> ExecState:
         """What became of a process."""

@@ -38,6 +38,7 @@ class Database:
             )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._durable = False
             self._connection.execute("PRAGMA foreign_keys = ON")
         self._migrate(path)
 
@@ -88,7 +89,9 @@ class Database:
     def _begin(self, *, durable: bool) -> None:
         self._reserve.adjust()
         with reported("write records"):
-            self._connection.execute("PRAGMA synchronous = " + ("FULL" if durable else "NORMAL"))
+            if durable != self._durable:
+                self._connection.execute("PRAGMA synchronous = " + ("FULL" if durable else "NORMAL"))
+                self._durable = durable
             self._connection.execute("BEGIN IMMEDIATE")
 
     def _commit(self) -> None:

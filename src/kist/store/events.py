@@ -6,6 +6,7 @@ on after the last number that it saw misses nothing and sees nothing twice, howe
 
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from kist.spec import json
 from kist.spec.event import Mark, SystemEvent
@@ -41,6 +42,12 @@ class EventLog:
                 return False
             _insert(db, event)
         return True
+
+    def append_all(self, events: Sequence[SystemEvent]) -> None:
+        """Write several down in their order, all or none of them."""
+        with self._database.transaction() as db:
+            for event in events:
+                _insert(db, event)
 
     def append_end(self, event: SystemEvent, mark: int) -> bool:
         """Write a container's end down, unless the end with this ``mark`` was; the container's row remembers it.

@@ -56,18 +56,19 @@ async def execute(call: Call) -> StreamResponse:
     was killed meanwhile, and ``GET /exec/{id}/json`` tells.
     """
     options = read_exec(await call.json(operation="ContainerExec"))
-    identity, stream = await call.run_long(_execute, call, options)
-    headers = {**HEADERS, "Kist-Exec": identity}
+    made: list[str] = []
+    stream = await call.run_long(_execute, call, options, made)
+    headers = {**HEADERS, "Kist-Exec": made[0]}
     content_type = stream_type(call, tty=options.tty)
     return await hijack(call, stream, content_type, forward=options.open_stdin, headers=headers, patient=False)
 
 
-def _execute(call: Call, options: ExecOptions) -> tuple[str, socket.socket]:
-    identity = call.engine.exec_create(call.fields["id"], options)
-    call.noted.made(identity)  # also where it cannot be started
-    stream = call.engine.exec_start(identity, detach=False, tells_end=True)
-    assert stream is not None
-    return identity, stream
+def _execute(call: Call, options: ExecOptions, made: list[str]) -> socket.socket:
+    def note(identity: str) -> None:
+        made.append(identity)
+        call.noted.made(identity)  # also where it cannot be started
+
+    return call.engine.exec_run(call.fields["id"], options, note)
 
 
 def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:
