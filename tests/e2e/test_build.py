@@ -1,5 +1,6 @@
 """Builds with RUN, in real containers."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -91,6 +92,15 @@ def test_everything_is_cached_the_second_time(session: Session, busybox: str) ->
     assert session.build(text).id == first.id
     assert all(session.cached)
     assert session.build(text, no_cache=True).id != first.id
+
+
+def test_lines_that_count_for_nothing_may_hold_any_bytes(session: Session, busybox: str) -> None:
+    (session.context / ".dockerignore").write_bytes(b"caf\xe9\n")
+    (session.context / "Latin").write_bytes(f"FROM {busybox}\n# caf".encode() + b"\xe9\nCOPY . /all\n")
+    (session.context / os.fsdecode(b"caf\xe9")).write_text("")
+    image = session.build("", dockerfile="Latin")
+    assert session.run(image, "ls", "-A", "/all") == ".dockerignore\nDockerfile\nLatin\n"
+    assert session.build("", dockerfile="Latin").id == image.id
 
 
 def test_arguments_count_for_the_commands_after_them(session: Session, busybox: str) -> None:

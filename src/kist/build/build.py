@@ -1,6 +1,5 @@
 """A build from its start to its image."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -23,7 +22,7 @@ from kist.build.locking import Locking
 from kist.build.places import note_places
 from kist.build.plan import Plan, Run, Scratch, UseImage
 from kist.build.planner import plan
-from kist.build.recent import Recent
+from kist.build.recent import Recent, key_of
 from kist.build.result import EMPTY, Result
 from kist.build.run_mounts import check_given
 from kist.build.squash import squash
@@ -34,7 +33,6 @@ from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
 from kist.spec.build_cache import INLINE, MODES
 from kist.spec.image import ContainerConfig, Documents, documents
 from kist.spec.interface import Progress
-from kist.spec.json import encode
 from kist.spec.lockname import lock_path
 from kist.spec.outputs import IMAGE
 from kist.spec.platform import Platform
@@ -108,7 +106,7 @@ def carry_out(
         dockerfile = opened.dockerfile()
         options, told_of_arguments = with_builder_arguments(options, dockerfile)
         options, epoch = with_epoch(options, dockerfile)
-        key = hashlib.sha256(encode((dockerfile.source, options, host))).digest()
+        key = key_of(dockerfile.source, options, host)
         planned = _PLANS.get(
             key,
             (bases.config, named.find, lambda platform: why_not(platform, host)),

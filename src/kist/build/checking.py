@@ -1,13 +1,12 @@
 """What a build tells of the rules that its Dockerfile breaks (docs/reference/build-checks.md)."""
 
-import hashlib
 from functools import cached_property
 
 from msgspec import structs
 
 from kist.build.bases import Bases
 from kist.build.plan import Plan
-from kist.build.recent import Recent
+from kist.build.recent import Recent, key_of
 from kist.errors import InvalidInput
 from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Dockerfile, Ignore
@@ -15,7 +14,6 @@ from kist.spec.dockerfile.checks.checking import look_at, settings_of
 from kist.spec.dockerfile.checks.finding import CheckReport
 from kist.spec.dockerfile.checks.subject import Facts
 from kist.spec.interface import Progress
-from kist.spec.json import encode
 from kist.spec.platform import Platform
 from kist.spec.progress import Warned
 
@@ -89,7 +87,7 @@ class Checking:
     def _report(self) -> CheckReport:
         rules = self._facts.ignore.rules if self._facts.ignore else ()
         left_out = tuple((str(rule), rule.line) for rule in rules)
-        key = hashlib.sha256(encode((self._key, left_out, sorted(self._stages)))).digest()
+        key = key_of(self._key.hex(), left_out, sorted(self._stages))
         return _REPORTS.get(
             key,
             (self._environment,),

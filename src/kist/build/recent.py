@@ -4,13 +4,14 @@ What is kept is pure but for what it asks: of images, of named contexts. So its 
 again: only where all answers are the same, so is what follows from them. Nothing of a build's results is here.
 """
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from kist.errors import KistError
-from kist.spec.json import encode
+from kist.spec.json import encode_escaped
 
 T = TypeVar("T")
 
@@ -36,6 +37,11 @@ class _Kept(NamedTuple, Generic[T]):
     questions: Sequence[_Question]
 
 
+def key_of(*values: Any) -> bytes:
+    """A key of what a value follows from; lines of a file can be any bytes (PEP 383)."""
+    return hashlib.sha256(encode_escaped(values)).digest()
+
+
 class Recent(Generic[T]):
     """The last values of one kind, by all that they follow from. Safe from many threads."""
 
@@ -47,7 +53,7 @@ class Recent(Generic[T]):
         """The value.
 
         Args:
-            key: of all that it follows from besides the answers of the functions.
+            key: of all that it follows from (``key_of``) besides the answers of the functions.
             functions: what it asks. Each is called as ``make`` would call it, and raises what it would.
             make: makes it of these functions.
         """
@@ -59,7 +65,7 @@ class Recent(Generic[T]):
             return kept.value
         asked: list[_Question] = []
         value = make(*(_noted(number, function, asked) for number, function in enumerate(functions)))
-        if len(encode(value)) <= _LARGEST:
+        if len(encode_escaped(value)) <= _LARGEST:
             with self._lock:
                 self._kept[key] = _Kept(value, asked)
                 if len(self._kept) > _MOST:

@@ -1,6 +1,6 @@
 """What builds have in common with those before them."""
 
-from kist.build.recent import _MOST, Recent
+from kist.build.recent import _MOST, Recent, key_of
 from kist.errors import NotFound
 
 
@@ -75,3 +75,15 @@ def test_what_is_large_is_not_kept() -> None:
     room.answers["a"] = "x" * (1 << 18)
     assert room.get() == room.get()
     assert room.made == 2
+
+
+def test_a_key_has_every_byte_of_a_line_and_no_other_one() -> None:
+    lines = [("# caf\udce9",), ("# caf\udce8",), (r"# caf\udce9",), ("# caf\ufffd",), ("# caf", "\udce9")]
+    assert len({key_of(line, 1) for line in lines}) == len(lines)
+    assert key_of(lines[0], 1) == key_of(tuple(lines[0]), 1)
+
+
+def test_a_value_of_any_bytes_is_kept() -> None:
+    room = Room()
+    room.answers["a"] = "caf\udce9"
+    assert [room.get(), room.get(), str(room.made)] == ["caf\udce9 2", "caf\udce9 2", "1"]
