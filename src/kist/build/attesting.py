@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from kist.build.bases import Bases
 from kist.build.contents import digest
-from kist.build.executor import Executor
 from kist.build.places import line_of
 from kist.build.plan import Checkout, CopyFiles, Download, Plan
 from kist.build.repository import shown
@@ -42,23 +41,40 @@ class Attesting:
         plan: how.
         bases: of which images.
         context: what COPY and ADD saw.
+        began: when the build did.
     """
 
-    def __init__(self, options: BuildOptions, dockerfile: Dockerfile, plan: Plan, bases: Bases, context: Tree) -> None:
+    def __init__(
+        self,
+        options: BuildOptions,
+        dockerfile: Dockerfile,
+        plan: Plan,
+        bases: Bases,
+        context: Tree,
+        began: datetime,
+    ) -> None:
         self._options = options
         self._dockerfile = dockerfile
         self._plan = plan
         self._bases = bases
         self._context = context
-        self._began = datetime.now(UTC)
+        self._began = began
 
-    def attest(self, engine: "Engine", image: Image, made: Executor, progress: Progress) -> None:
+    def attest(
+        self,
+        engine: "Engine",
+        image: Image,
+        results: Mapping[str, Result],
+        fetched: Mapping[Download | Checkout, str],
+        progress: Progress,
+    ) -> None:
         """Attach what was asked for to the image; who may not is told, for the image is built all the same.
 
         Args:
             engine: keeps it.
             image: what was built.
-            made: the steps, when they are done.
+            results: what the steps of its plan made.
+            fetched: what ADD has asked for, and what it was.
             progress: told of what could not be done.
         """
         if not (self._options.sbom or self._options.provenance):
@@ -72,17 +88,17 @@ class Attesting:
         if self._options.sbom:
             attaching.attach_bill(image, "spdx")
         if self._options.provenance:
-            attaching.attach(image, IN_TOTO, pretty(statement(self._facts(image, made))), TITLE)
+            attaching.attach(image, IN_TOTO, pretty(statement(self._facts(image, results, fetched))), TITLE)
 
-    def _facts(self, image: Image, made: Executor) -> Facts:
+    def _facts(self, image: Image, results: Mapping[str, Result], fetched: Mapping[Download | Checkout, str]) -> Facts:
         times = (_moment(self._began), _moment(datetime.now(UTC)))
         is_reproducible = "SOURCE_DATE_EPOCH" in self._options.build_args
         return Facts(
             name=name_of(image),
             manifest=image.manifest,
             parameters=self._parameters(),
-            materials=tuple(self._materials(made.fetched)),
-            layers=tuple(self._layers(made.results)),
+            materials=tuple(self._materials(fetched)),
+            layers=tuple(self._layers(results)),
             times=None if is_reproducible else times,
         )
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from kist.build.builder_arguments import with_builder_arguments
 from kist.build.checking import Checking
 from kist.build.context import Context
 from kist.build.contexts import NamedContexts
-from kist.build.delivery import Built, annotations_of_kept, deliver, has_annotations, is_kept
+from kist.build.delivery import Built, Deliverable, annotations_of_kept, deliver, has_annotations, is_kept
 from kist.build.donors import Donors
 from kist.build.entitlements import check_allowed
 from kist.build.epoch import clamped, told, warnings_of, with_epoch
@@ -22,15 +23,18 @@ from kist.build.locking import Locking
 from kist.build.places import note_places
 from kist.build.plan import Plan, Run, Scratch, UseImage
 from kist.build.planner import plan
+from kist.build.platforms import check_platforms, is_index, named_one, of_each, results_of, side_by_side
 from kist.build.recent import Recent, key_of
 from kist.build.result import EMPTY, Result
 from kist.build.run_mounts import check_given
+from kist.build.sending import Made
 from kist.build.squash import squash
 from kist.build.verifying import build_again
 from kist.engine.emulation import why_not
 from kist.errors import Corrupt, InvalidInput, KistError
 from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
 from kist.spec.build_cache import INLINE, MODES
+from kist.spec.dockerfile import Dockerfile
 from kist.spec.image import ContainerConfig, Documents, documents
 from kist.spec.interface import Progress
 from kist.spec.lockname import lock_path
@@ -92,6 +96,8 @@ def carry_out(
     tell = progress or _nobody
     for output in (*options.outputs, BuildOutput(IMAGE)):
         options.names_of(output)  # an invalid one ends the build before anything is done
+    check_platforms(options)
+    began = datetime.now(UTC)
     options, warnings = _settled(engine, options)
     lock = lock_path(options.dockerfile)
     with (
@@ -101,44 +107,35 @@ def carry_out(
     ):
         host = Platform.of_machine(os.uname().machine)
         text = None if options.lock == "none" else opened.text(lock)
-        locking = Locking(engine, text, lock, options.lock, options.platform or str(host))
+        locking = Locking(engine, text, lock, options.lock, (*options.platforms, str(host))[0])
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
         options, told_of_arguments = with_builder_arguments(options, dockerfile)
         options, epoch = with_epoch(options, dockerfile)
-        key = key_of(dockerfile.source, options, host)
-        planned = _PLANS.get(
-            key,
-            (bases.config, named.find, lambda platform: why_not(platform, host)),
-            lambda lookup, contexts, cannot: plan(
-                dockerfile, options, lookup, host, scratch=FROM_SCRATCH, contexts=contexts, cannot=cannot
-            ),
-        )
-        planned = locking.pinned(planned)
-        check_allowed(planned, options)
-        check_given(planned, given)
-        if epoch is not None:
-            planned = told(planned, epoch)
+        each = of_each(options)
+        keys = [key_of(dockerfile.source, one, host) for one in each]
+        plans = [_planned(dockerfile, one, key, bases, named, host) for one, key in zip(each, keys, strict=True)]
+        plans = [_settled_plan(locking.pinned(one), options, given, epoch) for one in plans]
+        planned = plans[0]
         warnings = (*warnings, *told_of_arguments, *_network(engine, options, planned))
         donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings, *warnings_of(epoch)):
             tell(Warned(warning))
-        checking = Checking(dockerfile, options, planned, bases, opened.ignore, host, key)
+        checking = Checking(dockerfile, each[0], planned, bases, opened.ignore, host, keys[0])
         checking.forbid(tell)
-        attesting = Attesting(options, dockerfile, planned, bases, opened.tree)
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given, named, epoch)
         try:
-            result = executor.run(planned)
+            run = side_by_side(plans)
+            results = executor.run(*run)
         except Corrupt as error:
             raise locking.explained(error) from error
         except KistError:
             checking.tell(tell)
             raise
         locking.note_fetched(executor.fetched)
-        locking.settle(dockerfile, planned, executor.results, tell)
-        for mode in options.cache_to:
-            if mode in MODES:
-                tell(CacheKept(mode, _keys([result] if mode == "min" else executor.results.values())))
+        locking.settle(dockerfile, planned, results_of(planned, 0, run, executor.results), tell)
+        for mode in sorted({*options.cache_to} & {*MODES}):
+            tell(CacheKept(mode, _keys(results if mode == "min" else executor.results.values())))
         if options.verify:
 
             def again(progress: Progress) -> Mapping[str, Result]:
@@ -149,26 +146,45 @@ def carry_out(
                 return second.results
 
             build_again(engine.store, planned, executor.results, again, tell)
-        built = _delivered(engine, bases, planned, result, options, tell, epoch)
-        if built.kept:
+        images = [_deliverable(engine, bases, *of_one, options, epoch) for of_one in zip(plans, results, strict=True)]
+        several = is_index(options)
+        built = deliver(engine, images, named_one(plans, host), options, tell, several=several, epoch=epoch)
+        for number, image in enumerate(built.images if built.kept else ()):
+            own = results_of(plans[number], number, run, executor.results)
             if not options.squash:  # whose one layer is of many lines
-                note_places(engine.store, built.image.id, planned, executor.results)
-            attesting.attest(engine, built.image, executor, tell)
+                note_places(engine.store, image.id, plans[number], own)
+            Attesting(options, dockerfile, plans[number], bases, opened.tree, began).attest(
+                engine, image, own, executor.fetched, tell
+            )
         locking.tell(tell)
         checking.tell(tell)
         return built
 
 
-def _delivered(
-    engine: "Engine",
-    bases: Bases,
-    planned: Plan,
-    result: Result,
-    options: BuildOptions,
-    tell: Progress,
-    epoch: int | None,
-) -> Built:
-    """The image of a result, and its outputs."""
+def _planned(
+    dockerfile: Dockerfile, options: BuildOptions, key: bytes, bases: Bases, named: NamedContexts, host: Platform
+) -> Plan:
+    """The plan for one platform; ``key`` is of all that it follows from but images and contexts."""
+    return _PLANS.get(
+        key,
+        (bases.config, named.find, lambda platform: why_not(platform, host)),
+        lambda lookup, contexts, cannot: plan(
+            dockerfile, options, lookup, host, scratch=FROM_SCRATCH, contexts=contexts, cannot=cannot
+        ),
+    )
+
+
+def _settled_plan(planned: Plan, options: BuildOptions, given: Provision, epoch: int | None) -> Plan:
+    """The plan as it is carried out, once it may be."""
+    check_allowed(planned, options)
+    check_given(planned, given)
+    return planned if epoch is None else told(planned, epoch)
+
+
+def _deliverable(
+    engine: "Engine", bases: Bases, planned: Plan, result: Result, options: BuildOptions, epoch: int | None
+) -> Deliverable:
+    """The image of a result."""
     base = _base(bases, planned)
     if base is not None:
         if options.annotations or any(map(has_annotations, options.outputs)):
@@ -177,9 +193,8 @@ def _delivered(
                 hint="add something to it: a LABEL, or --label",
             )
         made = Documents(engine.store.blobs.read(base.id), engine.store.blobs.read(base.manifest))
-        keep = partial(_named, engine, base, options.references)
         every = len(base.config.rootfs.diff_ids)
-        return deliver(engine, keep, made, base.config, options, tell, lambda: every, epoch)
+        return Deliverable(Made(made, base.config, every), partial(_named, engine, base))
     if options.squash:
         result = squash(engine, result, _start(bases, planned), epoch)
     config = clamped(result.as_image(planned.config, planned.platform, planned.author), epoch)
@@ -187,9 +202,10 @@ def _delivered(
         config = msgspec.structs.replace(config, build_cache=result.steps)
     layers = [layer.descriptor for layer in result.layers]
     made = documents(config, layers, options.annotations)
-    kept = {**options.annotations, **annotations_of_kept(options)}
-    keep = partial(engine.catalogue.create, config, layers, options.references, annotations=kept)
-    return deliver(engine, keep, made, config, options, tell, lambda: len(_start(bases, planned).layers), epoch)
+    repacks = any("compression" in output.attributes for output in options.outputs)
+    found = Made(made, config, len(_start(bases, planned).layers) if repacks else 0)
+    kept = {**options.annotations, **annotations_of_kept(options, found)}
+    return Deliverable(found, partial(engine.catalogue.create, config, layers, annotations=kept))
 
 
 def _settled(engine: "Engine", options: BuildOptions) -> tuple[BuildOptions, tuple[str, ...]]:

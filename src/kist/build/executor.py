@@ -54,7 +54,7 @@ class _Done(NamedTuple):
 
 
 class Executor:
-    """Carries out one plan.
+    """Carries out plans.
 
     Args:
         engine: runs commands and keeps layers.
@@ -105,19 +105,21 @@ class Executor:
         """What ADD has asked for, and what it was: a digest or a commit comes first."""
         return self._performer.fetched
 
-    def run(self, plan: Plan) -> Result:
-        """Carry out all steps, each after those it requires.
+    def run(self, *plans: Plan) -> tuple[Result, ...]:
+        """Carry out all steps, each after those it requires; several plans have no ids in common.
 
         Returns:
-            What the plan's last stage made.
+            What the last stage of each plan made.
 
         Raises:
             StepFailed: a command ended with a code other than 0.
             KistError: a step could not be carried out. Of several that fail, it is the error of the first. No step runs
                 any more, the snapshots that were being filled are gone, and what was finished stays in the cache.
         """
-        agenda = Agenda(plan.steps)
-        numbers = {step.id: number for number, step in enumerate(plan.steps, 1)}
+        steps = [step for plan in plans for step in plan.steps]
+        of = {step.id: plan for plan in plans for step in plan.steps}
+        agenda = Agenda(steps)
+        numbers = {step.id: number for number, step in enumerate(steps, 1)}
         with self._performer, ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="kist-step") as pool:
             try:
                 while True:
@@ -125,15 +127,15 @@ class Executor:
                         for step in ready:
                             self._progress(StepStarted(step.id, step.title, numbers[step.id], len(numbers)))
                             if (done := self._at_once(step)) is not None:
-                                self._end(plan, done)
+                                self._end(of[step.id], done)
                                 agenda.finish(step.id)
                             else:
                                 self._begin(step, pool)
                     if not agenda.under_way:
                         self._maker.note_uses()
-                        return self._results[plan.result]
+                        return tuple(self._results[plan.result] for plan in plans)
                     if (done := self._listen()) is not None:
-                        self._end(plan, done)
+                        self._end(of[done.step.id], done)
                         agenda.finish(done.step.id)
             except BaseException:
                 self._stop.give()

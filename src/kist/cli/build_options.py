@@ -31,6 +31,13 @@ _PARAMETERS = {
 }
 
 
+def _platforms(text: str) -> str:
+    """One platform or several, with commas between them."""
+    parse = next(each.parse for each in CONTAINER_OPTIONS if each.key == "platform")
+    assert parse is not None
+    return ",".join(str(parse(each.strip())) for each in text.split(","))
+
+
 def _taken(key: str) -> Option:
     option = next(each for each in CONTAINER_OPTIONS if each.key == key)
     return Option(
@@ -55,13 +62,14 @@ _OF_COMMANDS = (
            kind=REPEAT),
     Option("--cache-to", "Bring steps elsewhere: type=local,dest=DIRECTORY[,mode=max] or type=inline", "CACHE",
            kind=REPEAT),
-    Option("--platform", "Platform of bases whose FROM names none", "OS/ARCHITECTURE[/VARIANT]",
-           parse=next(each.parse for each in CONTAINER_OPTIONS if each.key == "platform")),
+    Option("--platform", "Platform to build for, and of bases whose FROM names none; several make an image for each",
+           "OS/ARCHITECTURE[/VARIANT][,…]", parse=_platforms),
     Option("--pull", "Ask for newer base images (no registry is asked yet)"),
     Option("--iidfile", "Write the image's id to this file", "FILE"),
     Option("--rm", "Accepted, and without effect: no container of a build is ever left", hidden=True),
     Option("--force-rm", "Accepted, and without effect: no container of a build is ever left", hidden=True),
 )  # fmt: skip
+
 
 OPTIONS = (
     Option("--no-cache-filter", "Run every step of this stage", "STAGE", kind=REPEAT),

@@ -45,7 +45,7 @@ def check(
         name, text = read_dockerfile(context, options.dockerfile)
     host = Platform.of_machine(os.uname().machine)
     facts = Facts(
-        platform=Platform.parse(options.platform) if options.platform else host,
+        platform=Platform.parse(options.platforms[0]) if options.platform else host,
         host=host,
         build_args=options.build_args,
         target=options.target,

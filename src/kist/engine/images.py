@@ -152,6 +152,11 @@ class Images:
         self._records.set_reference(str(parsed), image.id, self._owner)
         self._events.image("tag", image, parsed.familiar, owner=self._owner)
 
+    def name_for_platforms(self, references: Sequence[str], images: Mapping[str, Digest]) -> None:
+        """Say which images these full references have for further platforms than that of the image that they name."""
+        for reference in references:
+            self._records.set_platforms(reference, images, self._owner)
+
     def remove(
         self, name: str | Image, force: bool = False, *, running: Callable[[str], bool] | None = None
     ) -> RemovedImage:

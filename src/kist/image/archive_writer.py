@@ -51,15 +51,37 @@ class SavedImage(msgspec.Struct, frozen=True):
     annotations: dict[str, str] = {}
 
 
+class Grouping(msgspec.Struct, frozen=True):
+    """One image for several platforms.
+
+    Attributes:
+        references: the names that it gets; those of its images do not count.
+        annotations: of the index of its images.
+        descriptor_annotations: of the descriptor of that index.
+    """
+
+    references: tuple[str, ...] = ()
+    annotations: dict[str, str] = {}
+    descriptor_annotations: dict[str, str] = {}
+
+
 def write_archive(
-    images: Sequence[SavedImage], open_blob: Callable[[Digest], BinaryIO], write: Callable[[bytes], object]
-) -> None:
+    images: Sequence[SavedImage],
+    open_blob: Callable[[Digest], BinaryIO],
+    write: Callable[[bytes], object],
+    grouping: Grouping | None = None,
+) -> Descriptor:
     """Write the tar of ``images``; the same images give the same bytes.
 
     Args:
         images: in the order of the archive's lists.
         open_blob: gives a blob's bytes.
         write: takes the tar's bytes.
+        grouping: they are one image for several platforms, in an index of their own. An archive of that is an OCI
+            layout alone: Docker's list of images has no place for it.
+
+    Returns:
+        What the archive's index has first.
 
     Raises:
         Corrupt: a blob has not the size or the digest that its descriptor says.
@@ -75,18 +97,24 @@ def write_archive(
             blobs |= {part.digest: part.size for part in (each.artifact.config, *each.artifact.layers)}
     lists = {image.digest: json.encode(_list(image)) for image in images if image.referrers}
     made = {Digest.of(data): data for data in lists.values()}
+    index = _index(images, lists)
+    if grouping is not None:
+        nested = _grouped(images, grouping)
+        made[Digest.of(nested)] = nested
+        index = _index_of_group(nested, grouping)
     for digest in sorted({*blobs, *made}):
         if digest in made:
             writer.file(_path(digest).encode(), made[digest])
         else:
             _add_blob(writer, digest, blobs[digest], open_blob)
-    writer.file(b"index.json", json.encode(_index(images, lists)))
-    writer.file(b"manifest.json", json.encode([_docker_entry(image) for image in images]))
+    writer.file(b"index.json", json.encode(index))
+    if grouping is None:
+        writer.file(b"manifest.json", json.encode([_docker_entry(image) for image in images]))
     writer.file(b"oci-layout", _LAYOUT)
-    repositories = _repositories(images)
-    if repositories:
+    if grouping is None and (repositories := _repositories(images)):
         writer.file(b"repositories", json.encode(repositories))
     writer.close()
+    return index.manifests[0]
 
 
 def _add_blob(writer: TarWriter, digest: Digest, size: int, open_blob: Callable[[Digest], BinaryIO]) -> None:
@@ -134,6 +162,28 @@ def _index(images: Sequence[SavedImage], lists: Mapping[Digest, bytes]) -> Index
         notes = {OCI_NAME: fallback_tag(subject)}
         descriptors.append(Descriptor(OCI_INDEX, Digest.of(data), len(data), annotations=notes))
     return Index(schema_version=2, media_type=OCI_INDEX, manifests=tuple(descriptors))
+
+
+def _grouped(images: Sequence[SavedImage], grouping: Grouping) -> bytes:
+    """The index of one image for several platforms."""
+    found = tuple(
+        Descriptor(image.manifest.media_type, image.digest, image.size, image.annotations, platform=image.platform)
+        for image in images
+    )
+    return json.encode(Index(2, OCI_INDEX, found, dict(sorted(grouping.annotations.items()))))
+
+
+def _index_of_group(nested: bytes, grouping: Grouping) -> Index:
+    """The archive's index: that of the group under each of its names."""
+    plain = Descriptor(OCI_INDEX, Digest.of(nested), len(nested), grouping.descriptor_annotations)
+    named = (
+        msgspec.structs.replace(
+            plain,
+            annotations={**plain.annotations, CONTAINERD_NAME: name, OCI_NAME: Reference.parse(name).tag},
+        )
+        for name in grouping.references
+    )
+    return Index(2, OCI_INDEX, tuple(named) or (plain,))
 
 
 def _docker_entry(image: SavedImage) -> dict[str, object]:

@@ -125,7 +125,8 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         no_cache: run every step.
         no_cache_filter: names or numbers of stages of which every step is run.
         labels: added to the result's config.
-        platform: that is built for, and of the bases whose FROM names none; empty for this machine's.
+        platform: that is built for, and of the bases whose FROM names none; empty for this machine's. Several, with
+            commas between them, make an image for each.
         pull: ask for newer bases, which nobody can be asked for yet.
         cache_from: images whose steps are taken for those of this build where they are the same; or
             ``type=local,src=DIRECTORY``.
@@ -183,6 +184,11 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         own = output.attributes.get("name", "")
         return tuple(dict.fromkeys(str(Reference.parse(name)) for name in (own.split(",") if own else self.tags)))
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms that are named, each once."""
+        return tuple(dict.fromkeys(filter(None, self.platform.split(","))))
 
     @property
     def references(self) -> tuple[str, ...]:

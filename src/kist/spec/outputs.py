@@ -30,6 +30,7 @@ SENT = (FILES, TAR, *ARCHIVES)
 
 STDOUT = "-"
 _ANNOTATION = "annotation"
+_KINDS = ("manifest", "manifest-descriptor", "index", "index-descriptor")
 _IMAGES = (
     "name", "annotation.KEY", "compression", "compression-level", "force-compression", "oci-mediatypes",
     "rewrite-timestamp", "unpack", "store", "push",
@@ -166,29 +167,39 @@ def compression(attributes: "Mapping[str, str]") -> "Compression | None":
     return Compression(kind, int(level), force)
 
 
-def annotations(attributes: "Mapping[str, str]") -> "dict[str, dict[str, str]]":
-    """The annotations of an output, by what they are of: ``manifest`` or ``manifest-descriptor``.
+class Annotation:
+    """One annotation: ``kind`` is ``manifest``, ``manifest-descriptor``, ``index`` or ``index-descriptor``.
 
-    They are written ``annotation.KEY``, ``annotation-TYPE.KEY``, ``annotation[PLATFORM].KEY``.
+    ``platform`` is that of the only image that it is for; empty for all.
+    """
+
+    __slots__ = ("key", "kind", "platform", "value")
+
+    def __init__(self, kind: str, platform: str, key: str, value: str) -> None:
+        self.kind = kind
+        self.platform = platform
+        self.key = key
+        self.value = value
+
+
+def annotations(attributes: "Mapping[str, str]") -> "list[Annotation]":
+    """The annotations of an output: ``annotation.KEY``, ``annotation-KIND.KEY``, ``annotation-KIND[PLATFORM].KEY``.
 
     Raises:
         ValueError: they are of something that there is not.
     """
-    found: dict[str, dict[str, str]] = {"manifest": {}, "manifest-descriptor": {}}
+    found = []
     for text, value in attributes.items():
         if not _is_annotation(text):
             continue
-        head, dot, key = text.partition(".")
-        kind, bracket, _ = head.removeprefix(_ANNOTATION).removeprefix("-").partition("[")
-        kind = kind or "manifest"
-        if not dot or not key:
+        head, _, key = text.partition(".")
+        kind, bracket, platform = head.removeprefix(_ANNOTATION).removeprefix("-").partition("[")
+        kind = kind or _KINDS[0]
+        if not key:
             raise ValueError(f"{text!r} has no key: an annotation is annotation.KEY=VALUE")
-        if kind in {"index", "index-descriptor"} or bracket:
-            what = "an index" if not bracket else "several platforms"
-            raise ValueError(f"{text} is not supported: the result is one image for one platform, and not {what}")
-        if kind not in found:
-            raise ValueError(f"unknown annotation type {kind!r}: it is manifest or manifest-descriptor")
-        found[kind][key] = value
+        if kind not in _KINDS or (bracket and (not platform.endswith("]") or kind.startswith("index"))):
+            raise ValueError(f"unknown annotation {head!r}: it is of {', '.join(_KINDS)}, or manifest[PLATFORM]")
+        found.append(Annotation(kind, platform.removesuffix("]"), key, value))
     return found
 
 

@@ -49,9 +49,9 @@ def test_what_is_read(text: str, kind: str, dest: str, attributes: dict[str, str
         ("type=image,compression=zstd", "not supported for an image that is kept"),
         ("type=image,store=false", "type=cacheonly"),
         ("type=image,name=a,push-by-digest=true", "no registry client"),
-        ("type=oci,dest=x,annotation-index.a=b", "and not an index"),
-        ("type=oci,dest=x,annotation[linux/amd64].a=b", "and not several platforms"),
-        ("type=oci,dest=x,annotation-thing.a=b", "unknown annotation type 'thing'"),
+        ("type=oci,dest=x,annotation-index[linux/amd64].a=b", "unknown annotation"),
+        ("type=oci,dest=x,annotation[linux/amd64.a=b", "unknown annotation"),
+        ("type=oci,dest=x,annotation-thing.a=b", "unknown annotation 'annotation-thing'"),
         ("type=oci,dest=x,annotation=b", "has no key"),
         ("type=local,dest=x,annotation.a=b", "has no 'annotation.a'"),
         ("type=image,dest=x", "has no dest"),
@@ -68,9 +68,13 @@ def test_what_is_refused(text: str, why: str) -> None:
 
 
 def test_annotations_and_compression_are_taken_apart() -> None:
-    text = "type=oci,dest=x,Annotation.Org.Name=A,annotation-manifest.b=c,annotation-manifest-descriptor.D=e"
+    text = "type=oci,dest=x,Annotation.Org.Name=A,annotation-manifest[linux/arm64].b=c,annotation-index-descriptor.D=e"
     found = BuildOutput.parse(f"{text},compression=zstd,compression-level=19,force-compression=true").attributes
-    assert annotations(found) == {"manifest": {"Org.Name": "A", "b": "c"}, "manifest-descriptor": {"D": "e"}}
+    assert [(note.kind, note.platform, note.key, note.value) for note in annotations(found)] == [
+        ("manifest", "", "Org.Name", "A"),
+        ("manifest", "linux/arm64", "b", "c"),
+        ("index-descriptor", "", "D", "e"),
+    ]
     wanted = compression(found)
     assert wanted is not None
     assert (wanted.kind, wanted.level, wanted.force) == ("zstd", 19, True)

@@ -59,7 +59,7 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
         no_cache=_flag(get("nocache")),
         no_cache_filter=_read_list(get_all("nocachefilter"), "nocachefilter"),
         labels=_read_table(get("labels"), "labels"),
-        platform=str(Platform.parse(get("platform"))) if get("platform") else "",
+        platform=",".join(str(Platform.parse(each.strip())) for each in get("platform").split(",") if each.strip()),
         pull=_flag(get("pull")),
         cache_from=_read_images(get_all("cachefrom")),
         cache_to=_read_cache_to(get_all("cacheto")),
