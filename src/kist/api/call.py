@@ -10,7 +10,6 @@ from kist.api.http import BaseRequest, HttpVersion11, RequestPayloadError, Respo
 from kist.api.patience import TooSlow
 from kist.api.places import Place
 from kist.api.shares import OWNER, Caller
-from kist.api.visitors import is_owners
 from kist.engine.policy import peers
 from kist.errors import InvalidInput
 from kist.spec.docker.history.answers import ANSWERS
@@ -117,7 +116,7 @@ class Call:
     @property
     def is_owners(self) -> bool:
         """Whether the engine's own user calls."""
-        return is_owners(self.connection, self.place)
+        return cast("Protocol", self.request.protocol).is_owners
 
     def follows(self, what: Behaviour) -> bool:
         """Whether the request's version has a behaviour."""

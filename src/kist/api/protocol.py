@@ -124,6 +124,7 @@ class Protocol(RequestHandler):
     Attributes:
         place: where it came in.
         caller: who calls from another machine; None where the kernel tells who it is.
+        is_owners: whether the engine's own user calls, as the kernel noted it when the connection was made.
     """
 
     __slots__ = (
@@ -132,13 +133,13 @@ class Protocol(RequestHandler):
         "_early",
         "_head_size",
         "_head_timer",
-        "_is_others",
         "_payload",
         "_server",
         "_sharer",
         "_visitor",
         "_watch",
         "caller",
+        "is_owners",
         "place",
     )
 
@@ -171,13 +172,13 @@ class Protocol(RequestHandler):
         self._visitor: Mapping[str, object] | None = None
         # Whose share of the audit log its records take.
         self._sharer: Caller = OWNER
-        self._is_others = False
+        self.is_owners = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open. Others than the engine's own user may not take all of its descriptors: it is always answered."""
         super().connection_made(transport)
-        self._is_others = not is_owners(transport.get_extra_info("socket"), self.place)
-        if self._is_others and not self._server.let_in() and self.transport is not None:
+        self.is_owners = is_owners(transport.get_extra_info("socket"), self.place)
+        if not self.is_owners and not self._server.let_in() and self.transport is not None:
             self.transport.write(_CROWDED)
             self.transport.close()
 
@@ -185,7 +186,8 @@ class Protocol(RequestHandler):
         """Begin the record of a call; who is at the other end is looked up once for all calls of the connection."""
         if self._audit is not None and self._visitor is None and self.transport is not None:
             self._visitor = look(self.transport, self.place, self.caller)
-            self._sharer = caller_of(self.transport.get_extra_info("socket"), self.place)
+            if not self.is_owners:
+                self._sharer = caller_of(self.transport.get_extra_info("socket"), self.place)
         path, _, query = request.raw_path.partition("?")
         return Noted(self._audit, (request.method, path, query), self._visitor or {}, self._sharer)
 
@@ -273,7 +275,7 @@ class Protocol(RequestHandler):
             self._head_timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
-        if self._is_others:
+        if not self.is_owners:
             self._server.let_out()
         super().connection_lost(exc)
 

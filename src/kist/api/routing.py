@@ -38,10 +38,12 @@ class Router:
     """Finds the route of a request among those whose path begins with the same segment."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._by_head: dict[tuple[str, str], list[tuple[tuple[_Segment, ...], Route]]] = {}
+        self._by_head: dict[tuple[str, str], list[tuple[tuple[_Segment, ...], int, Route]]] = {}
         for route in routes:
-            key = (route.method, _head(route.pattern))
-            self._by_head.setdefault(key, []).append((_parse(route.pattern), route))
+            key, pattern = (route.method, _head(route.pattern)), _parse(route.pattern)
+            # How many segments a path has to have; 0 for any number.
+            length = 0 if any(segment.spans for segment in pattern) else len(pattern)
+            self._by_head.setdefault(key, []).append((pattern, length, route))
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """The route and the path's fields, percent-decoded; None where there is no such route.
@@ -51,8 +53,8 @@ class Router:
             path: still percent-encoded, without the version prefix and the query.
         """
         segments = path.split("/")
-        for pattern, route in self._by_head.get((method, _head(path)), ()):
-            fields = _match(pattern, segments)
+        for pattern, length, route in self._by_head.get((method, _head(path)), ()):
+            fields = _match(pattern, segments) if length in {0, len(segments)} else None
             if fields is not None:
                 return route, {name: unquote(value) for name, value in fields.items()}
         return self.find("GET", path) if method == "HEAD" else None

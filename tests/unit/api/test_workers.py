@@ -152,7 +152,7 @@ def test_long_calls_one_after_the_other_have_one_thread(gate: threading.Event) -
 
 
 def threads() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name == "api-long"]
+    return [each for each in threading.enumerate() if each.name == "api"]
 
 
 def test_of_many_threads_a_few_stay_and_these_end_with_the_workers(gate: threading.Event) -> None:
