@@ -109,8 +109,11 @@ def test_every_client_of_a_container_gets_its_output(server: Server) -> None:
 
 
 def test_with_logs_and_stream_nothing_is_lost_or_doubled(server: Server) -> None:
-    made = server.run("sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done")
-    with attach(server, made, "logs=1&stream=1&stdout=1") as connection:
+    # It does not end before somebody has attached: a stream of one that has ended waits for its next start.
+    script = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done; read end"
+    made = server.run("sh", "-c", script, OpenStdin=True, StdinOnce=True)
+    with attach(server, made, "logs=1&stream=1&stdout=1&stdin=1") as connection:
+        connection.sendall(b"end\n")
         printed = demultiplex(receive_all(connection))["stdout"]
     assert printed.split() == [str(number).encode() for number in range(3000)]
     server.remove(made)
