@@ -10,6 +10,7 @@ from building import Session
 from harness import Cli
 from kist.engine import Engine
 from kist.errors import NotFound, ParseError
+from kist.spec.progress import Event, StepFinished
 
 
 @pytest.fixture
@@ -40,6 +41,28 @@ def test_a_file_of_the_context_can_be_written_to_and_stays_as_it_was(session: Se
     assert session.output == "of the context\nmore\n"
     assert (session.context / "file").read_text() == "of the context\n"
     assert session.run(image, "sh", "-c", "ls -d /deep || echo none").endswith("none\n")
+
+
+def test_all_commands_of_a_build_see_the_same_files_of_the_context(session: Session, busybox: str) -> None:
+    class Changing(list[Event]):
+        """Has the directory change as soon as the first command has ended."""
+
+        def append(self, event: Event) -> None:
+            super().append(event)
+            if isinstance(event, StepFinished) and not event.cached:
+                (session.context / "file").write_text("changed\n")
+
+    session.events = Changing()
+    text = (
+        f"FROM {busybox}\nRUN --mount=target=/ctx cat /ctx/file\n"
+        "RUN --mount=target=/ctx,rw echo mine > /ctx/file && cat /ctx/file\n"
+        "RUN --mount=target=/ctx cat /ctx/file # again\n"
+    )
+    session.build(text)
+    assert session.output == "of the context\nmine\nof the context\n"
+    session.build(text)
+    assert session.cached == [True, False, False, False]
+    assert session.output == "changed\nmine\nchanged\n"
 
 
 def test_files_of_a_stage_and_of_an_image(session: Session, busybox: str) -> None:

@@ -118,13 +118,17 @@ class _Contents:
     def add_entry(self, entry: Entry, above: bytes) -> None:
         """A file below a directory whose path is ``above``, with a slash at its end."""
         self._check()
-        path, mode = os.fsencode(entry.path), entry.status.st_mode
+        path, status = os.fsencode(entry.path), entry.status
+        mode = status.st_mode
         if stat.S_ISREG(mode):
-            if entry.status.st_nlink > 1:
-                first = self._names.setdefault((entry.status.st_dev, entry.status.st_ino), path)
+            if status.st_nlink > 1:
+                first = self._names.setdefault((status.st_dev, status.st_ino), path)
                 if first != path:
                     self.add(b"%s\0same\0%s\0" % (path, first))
                     return
+            elif (found := self._known.get(above + path, status)) is not None:
+                self.add(b"%b\0%o\0%d\0%b" % (path, mode, status.st_size, found))
+                return
             self.add_file(above + path, entry.status, lambda: open_entry(entry, os.fsdecode(above)), b"%s\0" % path)
         elif stat.S_ISLNK(mode):
             target = os.readlink(entry.name, dir_fd=entry.directory)

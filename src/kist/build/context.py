@@ -66,9 +66,7 @@ class Context:
             os.close(self._root)
             raise
         self._store = store
-        self.tree = Tree(
-            self._root, "the build context", ignore=self.ignore.without(hidden), confined=True, known=known
-        )
+        self.tree = Tree(self._root, "the build context", ignore=self.ignore, confined=True, known=known, hidden=hidden)
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import msgspec
 
 from kist.build.contents import digest, known_digest
+from kist.build.context_binds import ContextBinds
 from kist.build.contexts import NamedContexts
 from kist.build.copying import copy_files
 from kist.build.fetching import Fetching
@@ -64,7 +65,6 @@ class Performer:
         contexts: NamedContexts,
         epoch: int | None = None,
     ) -> None:
-        self._epoch = epoch
         self._contexts = contexts
         self._engine = engine
         self._context = context
@@ -72,6 +72,7 @@ class Performer:
         self._progress = progress
         self._stop = stop
         self._given = given
+        self._binds = ContextBinds(engine, context, stop, epoch)
         self._fetching = Fetching(engine, stop, anew=options.no_cache)
 
     def __enter__(self) -> Self:
@@ -80,7 +81,10 @@ class Performer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._fetching.__exit__(kind, value, trace)
+        try:
+            self._binds.close()
+        finally:
+            self._fetching.__exit__(kind, value, trace)
 
     @property
     def fetched(self) -> Mapping[Download | Checkout, str]:
@@ -103,7 +107,7 @@ class Performer:
         def complain(why: str) -> None:
             self._progress(StepOutput(step.id, "stderr", f"{why}\n"))
 
-        mounts = RunMounts(self._engine, self._context, action, results, self._given, self._stop, complain, self._epoch)
+        mounts = RunMounts(self._engine, self._binds, action, results, self._given, self._stop, complain)
         command = Command(self._engine, step, action, self._options.steps, self._progress, self._stop, mounts)
         words = "" if action.mounts else step.created_by
         at_hand = unknown if mounts.reads else mounts.contents

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from kist.build import agents, secrets, trees
 from kist.build.contents import digest
+from kist.build.context_binds import ContextBinds
 from kist.build.plan import Plan, Run
 from kist.build.result import Result
 from kist.build.run_mount import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
@@ -40,13 +41,12 @@ class RunMounts:
 
     Args:
         engine: keeps the trees that they are of.
-        context: the build's.
+        binds: of the build's context.
         action: the command.
         results: of the steps that it requires.
         given: the same as the attribute.
         stop: ends what waits.
         complain: told what the writer of the Dockerfile should know, from any thread.
-        epoch: of a reproducible build, else None.
 
     Attributes:
         given: what the client gives.
@@ -55,17 +55,17 @@ class RunMounts:
     def __init__(
         self,
         engine: "Engine",
-        context: Tree,
+        binds: ContextBinds,
         action: Run,
         results: Mapping[str, Result],
         given: Provision,
         stop: Stop,
         complain: Callable[[str], None],
-        epoch: int | None = None,
     ) -> None:
-        self._epoch = epoch
         self._engine = engine
-        self._context = context
+        self._binds = binds
+        # Rights, or a device, may do more to a mount than it says.
+        self._apart = action.insecure or bool(action.devices)
         self._mounts = action.mounts
         self._environment = action.environment
         self._results = results
@@ -96,7 +96,7 @@ class RunMounts:
         for mount in self._of(BindMount):
             found.append(mount.target)
             if not mount.origin:
-                found.append(_digest(self._context, mount.source))
+                found.append(self._binds.digest(mount.source))
             elif mount.source == "/":
                 found.append(self._results[mount.origin].identity)
             else:
@@ -145,7 +145,7 @@ class RunMounts:
 
     def _bound(self, stack: ExitStack, mount: BindMount, place: str) -> StepMounts:
         if not mount.origin:
-            return trees.of_context(self._context, mount, place, self._epoch)
+            return self._binds.shown(mount, place, apart=self._apart)
         origin = self._results[mount.origin]
         return stack.enter_context(trees.of_result(self._engine, origin, mount, place))
 

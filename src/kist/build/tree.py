@@ -40,6 +40,7 @@ class Tree:
         ignore: what cannot be seen.
         confined: links that lead out are refused; otherwise they are followed inside the root.
         known: digests of files that need not be read for them; by default of none.
+        hidden: the path of a file that is not seen: the build's own lock.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Tree:
         ignore: Ignore | None = None,
         confined: bool = False,
         known: StatCache | None = None,
+        hidden: str = "",
     ) -> None:
+        self._hidden_in, _, self._hidden = hidden.rpartition("/")
         self.root = root
         self.name = name
         self.confined = confined
@@ -122,16 +125,24 @@ class Tree:
             os.close(descriptor)
 
     def _walk(self, directory: int, above: str, relative: str, filters: Sequence[Ignore]) -> Iterator[Entry]:
-        for name in sorted(os.listdir(directory), key=os.fsencode):
-            path = f"{above}/{name}" if above else name
-            below = f"{relative}/{name}" if relative else name
-            hiding = self._hiding(path, below, filters) if filters or self._ignore.rules else ()
+        rules = bool(filters or self._ignore.rules)
+        inside, hidden = f"{above}/" if above else "", self._hidden if above == self._hidden_in else ""
+        down = f"{relative}/" if relative else ""
+        hiding: Sequence[tuple[Ignore, str]] = ()
+        for name in _in_order(os.listdir(directory)):
+            if name == hidden:
+                continue
+            below = down + name
+            if rules:
+                hiding = self._hiding(inside + name, below, filters)
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             entry = Entry(below, name, directory, status)
             if not stat.S_ISDIR(status.st_mode):
                 if not hiding and not stat.S_ISSOCK(status.st_mode):
                     yield entry
-            elif not hiding:
+                continue
+            path = inside + name
+            if not hiding:
                 yield entry
                 yield from self._below(entry, path, filters)
             elif all(ignore.may_include_below(at) for ignore, at in hiding):
@@ -183,7 +194,12 @@ class Tree:
         finally:
             os.close(descriptor)
 
+    def _is_hidden(self, path: str) -> bool:
+        return bool(self._hidden) and posixpath.join(self._hidden_in, self._hidden) == path
+
     def _visible(self, path: str) -> bool:
+        if self._is_hidden(path):
+            return False
         return path == "." or not self._ignore.excludes(path) or self._ignore.may_include_below(path)
 
     def _exists(self, path: str) -> bool:
@@ -228,6 +244,11 @@ class Tree:
         return "/".join(done) or "."
 
     def _missing(self, path: str) -> NotFound:
+        if self._is_hidden(path):
+            return NotFound(
+                f'"{path}" is the lock of this build, which no COPY finds: it may be another one afterwards',
+                hint="copy it under another name",
+            )
         rule = self._ignore.why(path)
         if rule is not None:
             line = f"line {rule.line} of {self._ignore.name}"
@@ -250,6 +271,12 @@ def open_entry(entry: Entry, above: str) -> int:
         return os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.directory)
     except PermissionError:
         raise _unreadable(posixpath.normpath(posixpath.join(above, entry.path))) from None
+
+
+def _in_order(names: list[str]) -> list[str]:
+    """Names in the order of their bytes."""
+    # Text has the order of its bytes in UTF-8, but for what stands for bytes that are no text.
+    return sorted(names) if all(map(str.isascii, names)) else sorted(names, key=os.fsencode)
 
 
 def _with_parent(parent: Entry, below: Iterator[Entry]) -> Iterator[Entry]:

@@ -2,7 +2,7 @@
 
 Those of a stage or image are shown as they lie, by a mount that no path leads to; a command that may write gets an
 overlay, or a copy, that is thrown away. Those of the context are copied, without what ``.dockerignore`` leaves out: the
-command is not to see the rest, and what it sees is not to change under it.
+command is not to see the rest, and what it sees is not to change under it (``context_binds``).
 """
 
 import os
@@ -31,6 +31,8 @@ from kist.store import directories
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
 
+PART = "files"
+"""What a copy of a part is called in its place."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -39,20 +41,24 @@ def pattern_of(path: str) -> str:
     return path.strip("/") or "."
 
 
-def of_context(context: Tree, mount: BindMount, place: str, epoch: int | None) -> StepMounts:
-    """The mount of a part of the build context, which is copied to the empty directory ``place``.
+def copy_part(tree: Tree, source: str, place: str, epoch: int | None) -> None:
+    """Copy a part of a tree, by its absolute path there, into the empty directory ``place``, as ``PART``.
 
     For a reproducible build all of it is of its moment: a command may copy times, too.
     """
-    action = CopyFiles(sources=(pattern_of(mount.source),), destination="/files", into_directory=False)
+    action = CopyFiles(sources=(pattern_of(source),), destination=f"/{PART}", into_directory=False)
     root = os.open(place, _DIRECTORY)
     try:
-        copy_files(action, select(action, context), root, epoch)
+        copy_files(action, select(action, tree), root, epoch)
         if epoch is not None:
-            os.utime("files", (epoch, epoch), dir_fd=root)
+            os.utime(PART, (epoch, epoch), dir_fd=root)
     finally:
         os.close(root)
-    return _of_path(f"{place}/files", mount)
+
+
+def of_part(place: str, mount: BindMount) -> StepMounts:
+    """The mount of what was copied there."""
+    return _of_path(f"{place}/{PART}", mount)
 
 
 def _of_path(path: str, mount: BindMount) -> StepMounts:

@@ -85,13 +85,6 @@ class Ignore:
         """
         return cls(tuple(_parsed(pattern, number) for number, pattern in enumerate(patterns, 1)))
 
-    def without(self, path: str) -> Self:
-        """The same rules, and one more that leaves out this path, whatever those before it say; empty for none."""
-        if not path:
-            return self
-        escaped = re.sub(r"([*?\[\]\\!#])", r"\\\1", path)
-        return type(self)((*self.rules, _parsed(escaped, len(self.rules) + 1)), self.name)
-
     def excludes(self, path: str) -> bool:
         """Whether the path is left out."""
         for takes_in, covers in self._groups:
