@@ -1,6 +1,14 @@
-"""Builds of a test, on whatever engine it has, and what they told."""
+"""Builds of a test, on whatever engine it has, and what they told; ssh agents for them."""
 
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from kist.build import build
 from kist.client.client import Client
@@ -41,3 +49,45 @@ class Session:
     def run(self, image: Image, *command: str) -> str:
         options = ContainerOptions(image=str(image.id), network="none")
         return self.engine.run(image, command or None, options=options).stdout
+
+
+needs_agent = pytest.mark.skipif(
+    not all(map(shutil.which, ("ssh-agent", "ssh-add", "ssh-keygen"))),
+    reason="needs ssh-agent (Debian: openssh-client)",
+)
+SSH_ADD = "/ctx/loader --library-path /ctx /ctx/ssh-add"
+"""The host's ssh-add where a context with ``put_ssh_add`` is mounted."""
+
+
+def a_key(directory: Path) -> Path:
+    """A new private key, called ``of-the-test``."""
+    path = directory / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of-the-test", "-f", path], check=True)
+    return path
+
+
+@contextlib.contextmanager
+def an_agent(directory: Path, key: Path) -> Iterator[str]:
+    """The path of an agent's socket, in a directory with a short path; it has the key."""
+    path = str(directory / "s")
+    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            given = {**os.environ, "SSH_AUTH_SOCK": path}
+            subprocess.run(["ssh-add", "-q", key], env=given, capture_output=True, check=True)
+            yield path
+        finally:
+            process.terminate()
+
+
+def put_ssh_add(context: Path) -> None:
+    """Put ssh-add into a build context, with its libraries."""
+    context.mkdir(exist_ok=True)
+    program = shutil.which("ssh-add")
+    assert program is not None
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    shutil.copy(program, context / "ssh-add")
+    for path in re.findall(r"(/\S+) \(0x", listed):
+        name = "loader" if "/ld-" in path else os.path.basename(path)
+        shutil.copy(path, context / name)

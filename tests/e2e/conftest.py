@@ -8,6 +8,8 @@ import pytest
 
 from callers import Caller
 from harness import Cli, a_cli, an_engine, give_busybox, import_busybox
+from kist.client.client import Client
+from kist.client.endpoint import Endpoint
 from kist.engine import Engine
 from kist.spec.container import ContainerOptions
 from rootless_user import User, made
@@ -31,6 +33,14 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """One command line for the session, with the small image in its engine."""
     with a_cli(tmp_path_factory.mktemp("cli")) as made:
         give_busybox(made)
+        yield made
+
+
+@pytest.fixture
+def client(cli: Cli) -> Iterator[Client]:
+    """The library's engine object on the engine of ``cli``."""
+    roots = (str(cli.directory / "data"), str(cli.directory / "run"))
+    with Client(Endpoint(f"{roots[1]}/engine.sock", roots)) as made:
         yield made
 
 

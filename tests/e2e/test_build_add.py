@@ -45,6 +45,7 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.pages: dict[str, Page] = {}
         self.asked: list[tuple[int, str]] = []
+        self.after_one: dict[str, Page] = {}  # what is at a path from its next answer on
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def put(self, path: str, body: bytes, **headers: str) -> str:
@@ -76,6 +77,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:3] if page.short else body)
+        if (later := site.after_one.pop(path, None)) is not None:
+            site.pages[path] = later
 
     def _is_known(self, page: Page) -> bool:
         etag, date = page.headers.get("ETag"), page.headers.get("Last-Modified")
@@ -106,8 +109,8 @@ class Room:
     context: Path
     events: list[Event] = field(default_factory=list)
 
-    def build(self, text: str, **options: object) -> Image:
-        (self.context / "Dockerfile").write_text(f"FROM scratch\n{text}\n", encoding="utf-8")
+    def build(self, text: str, base: str = "scratch", **options: object) -> Image:
+        (self.context / "Dockerfile").write_text(f"FROM {base}\n{text}\n", encoding="utf-8")
         self.events.clear()
         chosen = BuildOptions(**options)  # type: ignore[arg-type]
         if isinstance(self.engine, Client):
@@ -205,6 +208,17 @@ def test_a_file_that_has_changed_is_noticed(room: Room, site: Site, headers: dic
     site.put(path, b"second", **({"ETag": '"two"'} if headers else {}))
     assert golden.listing(room.saved(room.build(text)), "") == ['x 0600 "second"']
     assert not room.cached()
+
+
+def test_a_file_that_changes_under_a_build_is_told_and_the_next_build_has_the_new_one(room: Room, site: Site) -> None:
+    """It is asked for twice where it was known, and a step asks for it anew: it must be the same then."""
+    url = site.put("/racing", b"first", ETag="1")
+    room.build(f"ADD {url} /x")
+    site.after_one["/racing"] = Page(b"second", {"ETag": "2"})
+    with pytest.raises(Unavailable, match=f"Dockerfile:2: ADD failed: {url} changed while it was fetched"):
+        room.build(f"ADD {url} /y")
+    assert [status for status, _ in site.take()] == [200, 304, 200]
+    assert golden.listing(room.saved(room.build(f"ADD {url} /y")), "") == ['y 0600 "second"']
 
 
 def test_another_version_of_the_same_content_repeats_nothing(room: Room, site: Site) -> None:
@@ -481,3 +495,26 @@ def test_a_branch_that_moves_is_taken_where_the_lock_has_it(room: Room, reposito
     moved = golden.listing(room.saved(room.build(line, lock="update")), "")
     assert moved == [each.replace('"one"', '"moved"') for each in first] != first
     assert repository.git("rev-parse", "main") in lock_of(room)
+
+
+# Named contexts that are somewhere else
+
+
+def test_an_archive_of_the_web_is_a_named_context(room: Room, site: Site) -> None:
+    contexts = {"far": site.put("/far.tgz", archive(), Content_Type="application/gzip")}
+    text = "COPY --from=far inside /copied\nCOPY --from=far . /all/"
+    assert golden.listing(room.saved(room.build(text, contexts=contexts)), "") == ['all/inside "in"', 'copied "in"']
+    room.build(text, contexts=contexts)
+    assert room.cached()
+    assert golden.listing(room.saved(room.build("ENV a=b", base="far", contexts=contexts)), "") == ['inside "in"']
+    with pytest.raises(NotFound, match="404"):
+        room.build("COPY --from=far inside /", contexts={"far": f"{site.address}/nothing.tgz"})
+
+
+def test_a_repository_is_a_named_context(room: Room, repository: Repository) -> None:
+    text = "COPY --from=far . /"
+    for part, expected in (("", ['file "one"', 'sub/deep "deep"']), ("#other:sub", ['deep "deep"'])):
+        image = room.build(text, contexts={"far": repository.url + part})
+        assert golden.listing(room.saved(image), "") == expected
+    with pytest.raises(NotFound, match="nowhere"):
+        room.build(text, contexts={"far": f"{repository.url}#nowhere"})

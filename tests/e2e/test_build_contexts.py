@@ -1,13 +1,16 @@
 """``kist build --build-context``: what stands for a name of FROM and ``--from``."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kist.client.client import Client
+from kist.errors import InvalidInput
 from kist.spec.build import BuildOptions
+from kist.spec.container import ContainerOptions
 
 IMAGE = "busybox:test"
 
@@ -81,6 +84,17 @@ def test_an_image_of_an_oci_layout(cli: Any, where: Path) -> None:
     assert "the build context base has no image 3" in done.stderr
 
 
+def test_a_context_that_cannot_be_sent_whole_is_no_context(client: Client, where: Path) -> None:
+    """What had been sent before was an archive, too."""
+    (where / "main/Dockerfile").write_text("FROM scratch\nCOPY --from=files file /\n")
+    options = BuildOptions(contexts={"files": str(where / "other")}, no_cache=True)
+    (where / "other" / "/".join("z" * 260)).mkdir(parents=True)
+    with pytest.raises(InvalidInput, match=r"the build context files: 'z/z/.* is nested deeper than 256 directories"):
+        client.build(str(where / "main"), options)
+    shutil.rmtree(where / "other/z")
+    assert client.build(str(where / "main"), options).id
+
+
 @pytest.mark.parametrize(
     ("context", "why"),
     [
@@ -96,9 +110,8 @@ def test_what_is_no_context_is_refused(cli: Any, where: Path, context: str, why:
     assert why in done.stderr
 
 
-def test_the_library_gives_directories(engine: Any, busybox: str, where: Path) -> None:
-    if not isinstance(engine, Client):
-        pytest.skip("the engine of these tests is in the process, without the verbs of a script's")
-    (where / "main/Dockerfile").write_text(f"FROM {busybox}\nCOPY --from=files file /copied\n")
-    image = engine.build(str(where / "main"), BuildOptions(contexts={"files": str(where / "other")}))
-    assert engine.run(image, ["cat", "/copied"]).stdout == "of the other\n"
+def test_the_library_gives_directories(client: Client, where: Path) -> None:
+    (where / "main/Dockerfile").write_text(f"FROM {IMAGE}\nCOPY --from=files file /copied\n")
+    image = client.build(str(where / "main"), BuildOptions(contexts={"files": str(where / "other")}))
+    options = ContainerOptions(image=str(image.id), network="none")
+    assert client.run(image, ["cat", "/copied"], options=options).stdout == "of the other\n"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kist.client.client import Client
 from kist.spec.build import BuildOptions, BuildOutput
 from kist.spec.progress import Event
 
@@ -181,13 +182,10 @@ def test_rawjson_is_one_object_a_line(cli: Any, tmp_path: Path) -> None:
     assert {(log["stream"], log["data"]) for log in logs} == {(1, "dG9sZAo="), (2, "d2FybmVkCg==")}
 
 
-def test_the_library_writes_outputs(engine: Any, busybox: str, tree: str, tmp_path: Path) -> None:
-    del busybox
+def test_the_library_writes_outputs(client: Client, tree: str, tmp_path: Path) -> None:
     told: list[Event] = []
-    if not hasattr(engine, "build"):
-        pytest.skip("the engine of these tests is in the process, without the verbs of a script's")
     outputs = (BuildOutput("local", str(tmp_path / "out")), BuildOutput("tar", str(tmp_path / "t.tar")))
-    image = engine.build(tree, BuildOptions(outputs=outputs), progress=told.append)
+    image = client.build(tree, BuildOptions(outputs=outputs), progress=told.append)
     assert image.references == ()
     assert (tmp_path / "out/file").read_text() == "one\n"
     assert tarfile.is_tarfile(tmp_path / "t.tar")

@@ -8,7 +8,6 @@ import pytest
 
 from harness import Cli
 from kist.client.client import Client
-from kist.client.endpoint import Endpoint
 from kist.errors import InvalidInput, NotFound
 from kist.spec.build import BuildOptions, Secret
 
@@ -136,15 +135,13 @@ def _files_with(directory: Path, data: bytes) -> list[str]:
     return found
 
 
-def test_the_library_gives_secrets(cli: Cli, context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_gives_secrets(client: Client, context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (context / "Dockerfile").write_text(BASE + "RUN --mount=type=secret,id=a,required --mount=type=secret,id=b,env=B "
                                         "test $(cat /run/secrets/a) = $B\n")  # fmt: skip
     monkeypatch.setenv("OURS", SECRET)
-    roots = (str(cli.directory / "data"), str(cli.directory / "run"))
-    with Client(Endpoint(f"{roots[1]}/engine.sock", roots)) as client:
-        secrets = (Secret("a", source=str(context.parent / "token")), Secret("b", env="OURS"))
-        assert client.build(str(context), BuildOptions(secrets=secrets, no_cache=True)).id
-        with pytest.raises(InvalidInput, match="the secret a is required"):
-            client.build(str(context), BuildOptions(no_cache=True))
-        with pytest.raises(NotFound, match="OURS_NOT"):
-            client.build(str(context), BuildOptions(secrets=(Secret("a", env="OURS_NOT"),)))
+    secrets = (Secret("a", source=str(context.parent / "token")), Secret("b", env="OURS"))
+    assert client.build(str(context), BuildOptions(secrets=secrets, no_cache=True)).id
+    with pytest.raises(InvalidInput, match="the secret a is required"):
+        client.build(str(context), BuildOptions(no_cache=True))
+    with pytest.raises(NotFound, match="OURS_NOT"):
+        client.build(str(context), BuildOptions(secrets=(Secret("a", env="OURS_NOT"),)))

@@ -1,64 +1,33 @@
 """ssh agents of the client's for commands of a build."""
 
-import os
-import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from building import SSH_ADD, a_key, an_agent, needs_agent, put_ssh_add
 from harness import Cli, until
 
-# The host's ssh-add in a container, with its libraries.
 CLIENT = "--mount=target=/ctx --mount=type=ssh"
-SSH_ADD = "/ctx/loader --library-path /ctx /ctx/ssh-add"
 
-pytestmark = pytest.mark.skipif(
-    subprocess.run(["sh", "-c", "command -v ssh-agent ssh-add ssh-keygen"], capture_output=True, check=False).returncode
-    != 0,
-    reason="needs ssh-agent (Debian: openssh-client)",
-)
+pytestmark = needs_agent
 
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    path = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of-the-test", "-f", path], check=True)
-    return path
+    return a_key(tmp_path)
 
 
 @pytest.fixture
 def agent(key: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = str(tmp_path_factory.mktemp("a") / "s")
-    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            subprocess.run(
-                ["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": path}, capture_output=True, check=True
-            )
-            yield path
-        finally:
-            process.terminate()
-
-
-def client_in(context: Path) -> None:
-    """Put ssh-add into a build context."""
-    context.mkdir(exist_ok=True)
-    program = shutil.which("ssh-add")
-    assert program is not None
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    shutil.copy(program, context / "ssh-add")
-    for path in re.findall(r"(/\S+) \(0x", listed):
-        name = "loader" if "/ld-" in path else os.path.basename(path)
-        shutil.copy(path, context / name)
+    with an_agent(tmp_path_factory.mktemp("a"), key) as path:
+        yield path
 
 
 def build(cli: Cli, context: Path, text: str, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     directory = context / "context"
-    client_in(directory)
+    put_ssh_add(directory)
     (directory / "Dockerfile").write_text(f"FROM busybox:test\n{text}")
     command = [*cli.command, "build", "--no-cache", "--progress", "plain", *options, str(directory)]
     given = {**cli.environment, **environment}
@@ -126,7 +95,7 @@ def test_a_required_agent_that_is_not_given_ends_the_build(cli: Cli, tmp_path: P
 def test_an_agent_that_goes_during_the_build_is_told(cli: Cli, tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     directory = tmp_path / "context"
-    client_in(directory)
+    put_ssh_add(directory)
     text = (
         f"FROM busybox:test\nRUN {CLIENT} echo ready; while {SSH_ADD} -l; [ $? -lt 2 ]; do usleep 10000; done; true\n"
     )

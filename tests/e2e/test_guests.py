@@ -430,6 +430,41 @@ def test_mounts_of_a_guests_build_are_the_guests(room: Room) -> None:
     assert "there are 0\n" in others.stderr
 
 
+def test_a_guests_build_takes_the_guests_files_and_sends_to_the_guest(room: Room) -> None:
+    home = room.ada.home
+    for name in ("context", "named"):
+        (home / name).mkdir()
+    (home / "named/file").write_text("of ada\n")
+    (home / "named/roots").write_text("of root\n")
+    (home / "named/roots").chmod(0o600)
+    (home / "context/Dockerfile").write_text(
+        f"FROM {BUSYBOX} AS made\nRUN --mount=from=named,target=/n cp /n/file /made && chown 5:6 /made\n"
+        "FROM scratch\nCOPY --from=named file /\nCOPY --from=made --chown=7:8 /made /\n"
+    )
+    (home / "named/.dockerignore").write_text("roots\n")
+    for path in (home / "context", home / "named", *home.glob("*/*"), home / "named/.dockerignore"):
+        if path.name != "roots":
+            os.chown(path, room.ada.uid, -1)
+    words = ("build", "-q", "--no-cache", "--build-context", f"named={home}/named")
+    room.ada.good(*words, "-o", f"{home}/out", "-o", f"type=oci,dest={home}/oci.tar", f"{home}/context")
+    found = {path.name: (path.read_text(), path.stat().st_uid) for path in (home / "out").iterdir()}
+    assert found == {"file": ("of ada\n", room.ada.uid), "made": ("of ada\n", room.ada.uid)}
+    assert (home / "oci.tar").stat().st_uid == room.ada.uid
+    (home / "named/.dockerignore").unlink()
+    said = room.ada.refused(*words, f"{home}/context")
+    assert "the build context named: unable to read" in said, "what the guest may not read is not read"
+    assert "Permission denied: " in said
+    assert "roots" in said
+    os.chown(home / "named/roots", room.ada.uid, -1)
+    denied = (*words, "-o", "type=tar,dest=/etc/kist-of-ada", f"{home}/context")
+    assert "the output '/etc/kist-of-ada' cannot be written: permission denied" in room.ada.refused(*denied)
+    for context in ("named=http://127.0.0.1:1/x", "named=http://127.0.0.1:1/x.git"):
+        said = room.ada.refused("build", "--build-context", context, f"{home}/context")
+        assert "only the engine's own user may have it fetch a build context" in said
+    layout = ("--build-context", f"named=oci-layout://{home}/nothing")
+    assert "there is no OCI layout" in room.ada.refused("build", *layout, f"{home}/context")
+
+
 def test_commands_of_a_guests_build_have_no_more_than_a_guests_container(room: Room) -> None:
     plain = context(f"FROM {BUSYBOX}\nRUN true\n")
     room.root.good("run", "-d", "--name", "roots-own", "--network", "none", BUSYBOX, "sleep", "1000")

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 import certificates
 import kist
+from building import SSH_ADD, a_key, an_agent, needs_agent, put_ssh_add
 from harness import BUSYBOX, Cli, a_cli, give_busybox, until
 from kist.spec.container import ContainerOptions
 from kist.spec.tls import TlsEnd
@@ -257,21 +259,35 @@ def test_kists_client_attaches_with_half_close_over_tls(far: Far) -> None:
     assert (done.returncode, done.stdout == big) == (0, True), done.stderr
 
 
+@needs_agent
 @pytest.mark.parametrize("by", ["tls", "ssh"])
-def test_a_build_elsewhere_has_the_callers_secrets(far: Far, fake_ssh: dict[str, str], tmp_path: Path, by: str) -> None:
-    """The secret is larger than one record of TLS, and than a socket's buffer."""
+def test_a_build_elsewhere_has_what_is_the_callers_and_sends_what_it_makes(
+    far: Far, fake_ssh: dict[str, str], tmp_path: Path, by: str
+) -> None:
+    """Secret and files are larger than one record of TLS, and than a socket's buffer."""
     (tmp_path / "token").write_bytes(os.urandom(400_000))
-    context = tmp_path / "context"
-    context.mkdir()
-    mount = "--mount=type=secret,id=token,required"
-    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN {mount} md5sum /run/secrets/token\n")
-    secret = ("--secret", f"id=token,src={tmp_path}/token")
+    context, named, out = tmp_path / "context", tmp_path / "named", tmp_path / "out"
+    put_ssh_add(context)
+    named.mkdir()
+    (named / "file").write_bytes(os.urandom(400_000))
+    mounts = "--mount=type=secret,id=token,required --mount=type=ssh,required --mount=target=/ctx"
+    (context / "Dockerfile").write_text(
+        f"FROM {BUSYBOX} AS made\nRUN {mounts} md5sum /run/secrets/token && {SSH_ADD} -l\n"
+        "FROM scratch\nCOPY --from=named file /\nCOPY --from=made /etc/group /\n"
+    )
     where = on_tls(far) if by == "tls" else ["-H", f"ssh://there{far.further}"]
-    command = [*KIST, *where, "build", "-t", "built:1", "--no-cache", "--progress", "plain", *secret, str(context)]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False, env=fake_ssh, text=True)
+    with an_agent(tmp_path, a_key(tmp_path)) as agent:
+        given = ["--secret", f"id=token,src={tmp_path}/token", "--ssh", f"default={agent}"]
+        given += ["--build-context", f"named={named}", "-o", str(out), "-o", f"type=oci,dest={tmp_path}/oci.tar"]
+        command = [*KIST, *where, "build", "--no-cache", "--progress", "plain", *given, str(context)]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False, env=fake_ssh, text=True)
     assert done.returncode == 0, done.stderr
-    far.cli.good("rmi", "built:1")
     assert hashlib.md5((tmp_path / "token").read_bytes(), usedforsecurity=False).hexdigest() in done.stderr
+    assert " of-the-test (ED25519)\n" in done.stderr
+    assert (out / "file").read_bytes() == (named / "file").read_bytes()
+    assert sorted(os.listdir(out)) == ["file", "group"]
+    with tarfile.open(tmp_path / "oci.tar") as archive:
+        assert "index.json" in archive.getnames()
 
 
 def test_the_environment_and_the_library_reach_an_engine_on_tls(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:

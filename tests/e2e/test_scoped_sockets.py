@@ -7,6 +7,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,6 +212,9 @@ def test_an_operator_builds_and_names_images_that_nobody_else_has_named(house: H
     try:
         assert op.kist("run", "--rm", "--network", "none", "built:1", "cat", "/made") == "built"
         assert "belongs to somebody else" in op.refused("build", "-q", "-t", BUSYBOX, str(tmp_path))
+        op.kist("build", "-q", "-o", f"type=tar,dest={tmp_path}/out.tar", str(tmp_path))
+        with tarfile.open(tmp_path / "out.tar") as archive:
+            assert "made" in archive.getnames()
         assert "belongs to somebody else" in op.refused("tag", "built:1", "hidden-image:1")
         assert "another gave it" in op.refused("rmi", "hidden-image:1")
         # What it has named is nobody else's to run by that name.

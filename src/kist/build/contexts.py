@@ -10,7 +10,7 @@ from kist.build.tree import Tree
 from kist.build.upload import receive_context
 from kist.build.work import opened
 from kist.engine.stop import Stop
-from kist.errors import Forbidden, InvalidInput
+from kist.errors import Corrupt, Forbidden, InvalidInput, NotFound
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
 from kist.spec.provision import Provision
@@ -68,9 +68,9 @@ class NamedContexts:
         key = (given, str(platform))
         if key not in self._images:
             which = value.removeprefix(_LAYOUT)
-            with self._given.open("context", given) as connection, connection.makefile("rb") as stream:
+            with self._received(given) as stream:
                 what = f"the build context {given}"
-                image = self._engine.catalogue.load_one(cast("BinaryIO", stream), which, what, platform)
+                image = self._engine.catalogue.load_one(stream, which, what, platform)
             self._images[key] = str(image.id)
         return self._images[key]
 
@@ -88,11 +88,26 @@ class NamedContexts:
         with opened([Mount.bind(self._directories[name], "", read_only=True)]) as root:
             yield Tree(root, f'the build context "{name}"', confined=True)
 
+    @contextmanager
+    def _received(self, given: str) -> Iterator[BinaryIO]:
+        """What the client sends of a directory. Where that is cut short, the client is asked why.
+
+        Raises:
+            KistError: the client's own; ``Unavailable`` where it has gone.
+        """
+        try:
+            with self._given.open("context", given) as connection, connection.makefile("rb") as stream:
+                yield cast("BinaryIO", stream)
+        except (Corrupt, InvalidInput, NotFound):
+            self._given.check()
+            self._given.open("context", given).close()
+            raise
+
     def _fetch(self, name: str, directory: str, stop: Stop) -> str:
         given, value = self._contexts[_normal(name)]
         if value == _LOCAL:
-            with self._given.open("context", given) as connection, connection.makefile("rb") as stream:
-                receive_context(cast("BinaryIO", stream), directory)
+            with self._received(given) as stream:
+                receive_context(stream, directory, whole=True)
             return directory
         from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
 

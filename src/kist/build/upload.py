@@ -7,13 +7,13 @@ from kist.image.layers import unpack
 from kist.image.unpack import Manner
 
 
-def receive_context(stream: BinaryIO, directory: str) -> None:
+def receive_context(stream: BinaryIO, directory: str, *, whole: bool = False) -> None:
     """Unpack the archive (plain, or compressed by gzip, bzip2, xz or zstd) into ``directory``; nothing leaves it.
 
     All files are root's, whosever they are in the archive: COPY sets owners itself, and not every engine has all ids.
 
-    The archive may lack its end: what the docker client sends with ``-f -`` does, and the request's own framing tells
-    whether all has come.
+    The archive may lack its end, unless it is to be ``whole``: what the docker client sends with ``-f -`` does, and
+    the request's own framing tells whether all has come.
 
     Raises:
         Corrupt: it is damaged or cut short.
@@ -22,4 +22,4 @@ def receive_context(stream: BinaryIO, directory: str) -> None:
         Unavailable: the disk is full.
     """
     manner = Manner(owners=lambda _uid, _gid: (0, 0))
-    unpack(plain(stream), directory, devices=False, what="build context", manner=manner, end_mark=False, sparse=True)
+    unpack(plain(stream), directory, devices=False, what="build context", manner=manner, end_mark=whole, sparse=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from kist.client.agents import KeyAgent, relay
 from kist.client.named_contexts import split
 from kist.client.packing import pack
-from kist.errors import InvalidInput, NotFound, Unavailable
+from kist.errors import InvalidInput, KistError, NotFound, Unavailable
 from kist.spec.provision import LARGEST_SECRET, SECRET_HEAD
 
 TYPE_CHECKING = False
@@ -48,6 +48,7 @@ class Offer:
         self._shell = shell
         self._sockets: dict[str, str] = {}
         self._started: list[KeyAgent] = []
+        self._failed: dict[str, KistError] = {}
 
     def __enter__(self) -> "Self":
         """Look at all of it, before there is a build.
@@ -101,8 +102,9 @@ class Offer:
             data = self._secret(name)
             return lambda stream: _send(stream, (len(data).to_bytes(SECRET_HEAD, "big"), data))
         if kind == "context" and name in self._contexts:
-            directory = self._contexts[name]
-            return lambda stream: _send(stream, pack(directory, ""))
+            if name in self._failed:  # the engine has seen the end of it, and asks again for the reason
+                raise self._failed[name]
+            return lambda stream: self._send_context(stream, name)
         if kind == "ssh" and name in self._agents:
             agent = self._connect(name)
             return lambda stream: relay(stream, agent)
@@ -110,6 +112,13 @@ class Offer:
             shell = self._shell
             return lambda stream: shell(stream, name, tell)
         raise NotFound(f"there is no {kind} {name!r} here")
+
+    def _send_context(self, stream: "Stream", name: str) -> None:
+        try:
+            _send(stream, pack(self._contexts[name], ""))
+        except KistError as error:
+            self._failed[name] = type(error)(f"the build context {name}: {error.message}", hint=error.hint)
+            raise
 
     def _secret(self, name: str) -> bytes:
         path, variable = self._secrets[name]
