@@ -14,6 +14,8 @@ from bench.stage import Side, Stage
 
 LINES = 500_000
 IDLE = 50
+# Seconds after which nothing is left to do of a start, for whoever does something of it later.
+_AT_REST = 5
 MANY = 500
 TWENTY_STEPS = f"FROM {IMAGE}\n" + "RUN true\n" * 20
 REBUILD = (
@@ -112,6 +114,7 @@ def _monitor(stage: Stage) -> Iterator[list[Side]]:
         for engine in stage.engines:
             for name in names:
                 engine.run(*idle, name, IMAGE, "sleep", "100000")
+        time.sleep(_AT_REST)
 
         def side(engine: Engine) -> Side:
             return Side(engine.name, lambda: sum(pss(engine.monitor_of(name)) for name in names) / len(names))
