@@ -205,7 +205,7 @@ class Containers:
         container = self._creation.create(options, self.get, owner)
         self._linking.note(container)
         self._events.container("create", container)
-        return self._roster.with_state(container)
+        return self._roster.with_no_run(container)
 
     def dry_run(self, options: ContainerOptions, owner: Owner | None = None) -> tuple[str, ...]:
         """The operations that a start with these options would do; nothing is made."""

@@ -36,6 +36,14 @@ class Roster:
         """The container of this name, id or unique beginning of an id, with its state as of now."""
         return self.with_state(self._records.container(key_of(name)))
 
+    def known(self, name: str | Container) -> Container:
+        """The same, for whoever wants no more than its id and its name: how it is now is not looked for."""
+        return name if isinstance(name, Container) else self._records.container(name)
+
+    def with_no_run(self, container: Container) -> Container:
+        """A container that has just been made: nothing is to be looked for of a state."""
+        return self._shown(container, ContainerState(), Leases())
+
     def list(self, *, everything: bool) -> tuple[Container, ...]:
         """Running containers, or all, the newest first."""
         found = tuple(self._listing.containers(everything=everything))

@@ -56,7 +56,7 @@ class Starting:
 
     def start(self, name: str | Container) -> None:
         """Start a container that does not run; nothing happens when it runs."""
-        container = self._roster.get(name)
+        container = self._roster.known(name)
         with self._locks.alone(container):
             container = self._roster.get(container)
             if container.state.status == "paused":

@@ -92,6 +92,8 @@ class Networks:
 
     def release(self, container: str, network: str = "") -> None:
         """Give back the addresses of a container, all of them or those on one network."""
+        if not self.leases_of(container):
+            return  # it was on none: nothing is to be written
         with self._database.transaction() as db:
             if network:
                 db.execute("DELETE FROM addresses WHERE container = ? AND network = ?", (container, network))
