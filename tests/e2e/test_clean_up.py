@@ -266,6 +266,19 @@ def test_builder_prune_gives_back_what_only_the_cache_keeps(kist: Any, tmp_path:
     assert table.startswith("CACHE ID")
     assert "that only the build cache keeps" in summary
     assert not summary.startswith("0 entries")
+    pretty = kist.good("builder", "du", "-v")
+    assert "Description:  RUN head -c 200000 /dev/zero > /x2\n" in pretty
+    assert pretty.endswith(summary)
+    one = (
+        "builder",
+        "du",
+        "--filter",
+        "description=RUN head -c 300000 /dev/zero > /x3",
+        "--format",
+        "{{.Description}}",
+    )
+    assert kist.good(*one) == "RUN head -c 300000 /dev/zero > /x3"
+    assert len(kist.good("builder", "du", "--filter", "type=exec.cachemount").splitlines()) == 1, "none but the head"
     assert kist.good("builder", "prune", "-f", "--max-used-space", "1GB") == "Total reclaimed space: 0B"
     told = kist.good("builder", "prune", "--dry-run", "--keep-storage", "1MB")
     done = kist.good("builder", "prune", "-f", "--keep-storage", "1MB")

@@ -24,10 +24,11 @@ _FORMAT = "kist build 1"
 
 
 class Made(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a step made: a layer, or none when it changed nothing; and when (RFC 3339)."""
+    """What a step made: a layer, or none when it changed nothing; when (RFC 3339); and what step it was, for people."""
 
     created: str
     layer: Layer | None = None
+    about: str = ""
 
 
 def key(below: str, action: Action, contents: Sequence[str] = ()) -> str:

@@ -121,13 +121,14 @@ class Maker:
         if made is None and (made := self._donors.find(below, key, work.words)) is not None:
             if self._epoch is not None and made.created != moment(self._epoch):
                 return None
+            made = msgspec.structs.replace(made, about=work.about)
             self._cache.put(key, made)
         return made
 
     def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
         layer = self._layer(below.chain, work)
         faults.point("build: made a layer")
-        made = Made(created=moment(self._epoch), layer=layer)
+        made = Made(created=moment(self._epoch), layer=layer, about=work.about)
         self._cache.put(key, made)
         faults.point("build: kept a step")
         return made, False

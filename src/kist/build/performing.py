@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _FEW = 1000  # files, of which stat(2) tells in some milliseconds
 Results = Mapping[str, Result]
+_LONGEST_TITLE = 200  # characters that the cache keeps
 
 
 class Performer:
@@ -99,7 +100,7 @@ class Performer:
             results: of the steps that it requires.
         """
         work = self._ACTIONS.get(type(step.action))
-        return work(self, step, step.action, results) if work else None
+        return work(self, step, step.action, results)._replace(about=step.title[:_LONGEST_TITLE]) if work else None
 
     def _run(self, step: Step, action: Run, results: Results) -> Work:
         """RUN: the command in a container on the snapshot."""

@@ -34,6 +34,7 @@ class Work(NamedTuple):
         words: the line of the history by which another image may have done it; empty where words do not say it all.
         timeless: the files' times are nobody's word (a checkout's): a reproducible build gives all of them its own.
         logs: what it runs may have written down the moment (``build/fleeting.py``).
+        about: which step it is of, for people.
     """
 
     fill: Fill
@@ -44,6 +45,7 @@ class Work(NamedTuple):
     alone: bool = False
     timeless: bool = False
     logs: bool = False
+    about: str = ""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from kist.spec.event import Kind
 from kist.spec.prune import CachePruning, Pruning
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
-from kist.spec.usage import Pruned, SystemPruned, VolumeUsage
+from kist.spec.usage import CacheUsage, Pruned, SystemPruned, VolumeUsage
 from kist.spec.volume import Volume
 from kist.store import Store, Without, directories
 from kist.store.collect import Collected
@@ -181,7 +181,8 @@ def _choose(needs: Needs, pruning: CachePruning, free: int) -> list[str]:
     fitting = {
         key
         for key, parts, used_at in needs.cache
-        if (not before or used_at < before) and _fits_cache(key, pruning, shared=not parts.isdisjoint(of_images))
+        if (not before or used_at < before)
+        and _fits_cache(key, pruning, needs.about.get(key, ""), shared=not parts.isdisjoint(of_images))
     }
     if not (pruning.keep or pruning.most or pruning.least_free):
         return [key for key, _, _ in needs.cache if key in fitting]
@@ -190,12 +191,19 @@ def _choose(needs: Needs, pruning: CachePruning, free: int) -> list[str]:
     return eviction.choose(entries, of_images, needs.here.sizes, excess)
 
 
-def _fits_cache(key: str, pruning: CachePruning, *, shared: bool) -> bool:
+def fits_cache(entry: CacheUsage, pruning: CachePruning) -> bool:
+    """Whether a clean-up that is limited so is about an entry, be its layer in an image or not."""
+    before = pruning.until // 1_000_000_000
+    limits = msgspec.structs.replace(pruning, every=True)
+    return (not before or entry.used_at < before) and _fits_cache(entry.key, limits, entry.about, shared=entry.shared)
+
+
+def _fits_cache(key: str, pruning: CachePruning, about: str, *, shared: bool) -> bool:
     """Whether an entry may go, but for its age.
 
     It has no parents and no labels, and its kind and description are as ``df`` tells.
     """
-    kind, description = describe_cache(key)
+    kind, description = describe_cache(key, about)
     return (
         (pruning.every or not shared)
         and pruning.shared in {None, shared}

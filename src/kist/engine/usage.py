@@ -5,9 +5,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from kist.engine.containers import Containers
 from kist.engine.images import Images
-from kist.errors import NotFound
+from kist.errors import InvalidInput, NotFound
+from kist.spec import json
 from kist.spec.container import Container
 from kist.spec.digest import Digest, chain_ids
 from kist.spec.image import parse_manifest
@@ -23,6 +26,12 @@ _SECOND = 1_000_000_000
 _NOTHING = Extent(0, 0)
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """What an entry of the build cache says of itself, among other things (``kist.build.cache.Made``)."""
+
+    about: str = ""
+
+
 class Needs(NamedTuple):
     """What is here of layers and blobs, and which of it each image and each entry of the build cache needs.
 
@@ -30,11 +39,13 @@ class Needs(NamedTuple):
         here: all of it.
         images: the newest first, each with its parts.
         cache: the longest unused first: key, parts without what they stand on, last use (seconds since the epoch).
+        about: by their keys, which instructions entries of the build cache are of, where that is known.
     """
 
     here: Parts
     images: tuple[tuple[Image, set[str]], ...]
     cache: tuple[tuple[str, set[str], int], ...]
+    about: Mapping[str, str] = {}
 
     def of_images(self) -> set[str]:
         """What any image needs."""
@@ -175,6 +186,7 @@ class Usage:
             here,
             tuple((image, self._parts(image)) for image in (self._images.list() if images is None else images)),
             tuple((key, _kept(value, here), used_at) for key, value, used_at in entries),
+            {key: about for key, value, _ in entries if (about := _about(value))},
         )
 
     def _parts(self, image: Image) -> set[str]:
@@ -189,6 +201,14 @@ def _kept(value: bytes, parts: Parts) -> set[str]:
     """What an entry of the build cache keeps. A digest may be that of a layer, of a blob, or of both."""
     named = {name for digest in digests_in(value) for name in (digest, blob_name(digest))}
     return (named | set(kept_by(value))) & parts.sizes.keys()
+
+
+def _about(value: bytes) -> str:
+    """Which instruction an entry is of, as the builder has noted it."""
+    try:
+        return json.decode(value, _Told, what="a record of the build cache").about
+    except InvalidInput:  # of a cache mount
+        return ""
 
 
 def _of_container(container: Container, written: Extent, below: int, files: Extent) -> ContainerUsage:
@@ -210,6 +230,6 @@ def _of_images(needs: Needs, users: Mapping[Digest, int], sizes: dict[str, int])
 def _of_cache(needs: Needs) -> tuple[CacheUsage, ...]:
     of_images = needs.of_images()
     return tuple(
-        CacheUsage(key, needs.here.size(own), not own.isdisjoint(of_images), used_at)
+        CacheUsage(key, needs.here.size(own), not own.isdisjoint(of_images), used_at, needs.about.get(key, ""))
         for key, own, used_at in needs.cache
     )

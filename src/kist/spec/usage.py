@@ -75,12 +75,14 @@ class CacheUsage(msgspec.Struct, frozen=True):
         size: on the disk, of the layer that it keeps, unpacked and as a blob; 0 where the step changed nothing.
         shared: whether an image has that layer too, so that the entry costs nothing.
         used_at: seconds since the epoch.
+        about: the instruction that has made it; empty where that is not known.
     """
 
     key: str
     size: int
     shared: bool
     used_at: int
+    about: str = ""
 
 
 class VolumeUsage(msgspec.Struct, frozen=True):

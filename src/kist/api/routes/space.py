@@ -5,21 +5,27 @@ With ``dry-run`` (Kist's own parameter) a clean-up tells what it would do, and d
 
 import time
 
+from msgspec import structs
+
 from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.http import StreamResponse
 from kist.api.routing import Route
+from kist.engine.prune import fits_cache
 from kist.errors import InvalidInput
 from kist.spec.docker import prune
 from kist.spec.docker.usage import KINDS, write_usage
 
 
 async def usage(call: Call) -> StreamResponse:
-    """What is under the data root; ``type``, repeated, limits it."""
+    """What is under the data root; ``type``, repeated, limits it, and ``filters`` (Kist's own) the build cache."""
     kinds = set(call.values("type")) or set(KINDS)
     for unknown in sorted(kinds.difference(KINDS)):
         raise InvalidInput(f"unknown object type: {unknown}", hint="the types are " + ", ".join(KINDS))
     found = await call.run_long(call.engine.disk_usage)
+    if filters := call.text("filters"):
+        chosen = prune.read_cache_pruning(filters, time.time_ns(), every=True)
+        found = structs.replace(found, cache=tuple(each for each in found.cache if fits_cache(each, chosen)))
     if call.wants_values:
         return call.reply_value(found)
     told = write_usage(found, kinds, now=time.time_ns(), verbose=call.flag("verbose"))

@@ -31,6 +31,7 @@ _ABOUT = {
     "rest": "locks, mount points, directories",
 }
 _UNCOUNTED = "-"
+_WIDEST = 60  # characters of a description in a table
 
 
 def kinds(found: "dict[str, Any]") -> "list[dict[str, Any]]":
@@ -109,17 +110,23 @@ def _cache_id(row: "Row", view: "View") -> str:
     return str(row["ID"]) if view.whole_text else str(row["ID"])[:12]
 
 
+def _described(row: "Row", view: "View") -> str:
+    """The instruction that an entry is of, as far as a table has room for it."""
+    text = one_line(row.get("Description") or "")
+    return text if view.whole_text or len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
 CACHE_SPACE = Noun(
     "an entry of the build cache",
     {
         "ID": ("CACHE ID", _cache_id),
         "CacheType": ("CACHE TYPE", lambda row, _view: row["Type"]),
-        "Description": ("DESCRIPTION", lambda row, _view: one_line(row.get("Description") or "")),
+        "Description": ("DESCRIPTION", _described),
         "Size": ("SIZE", lambda row, _view: size(row["Size"])),
         "LastUsedSince": ("LAST USED", lambda row, view: ago(view.now - epoch(row["LastUsedAt"]))),
         "Shared": ("SHARED", lambda row, _view: str(row["Shared"]).lower()),
     },
-    ("ID", "CacheType", "Size", "LastUsedSince", "Shared"),
+    ("ID", "CacheType", "Size", "LastUsedSince", "Shared", "Description"),
 )
 OTHER_SPACE = Noun(
     "something else",

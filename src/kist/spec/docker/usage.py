@@ -112,16 +112,16 @@ CACHE_MOUNT = "mount "
 """What is before a cache mount's name in its key, behind whose it is; after it is a colon and a digest."""
 
 
-def describe_cache(key: str) -> tuple[str, str]:
-    """The type and the description of an entry of the build cache, by its key."""
+def describe_cache(key: str, about: str = "") -> tuple[str, str]:
+    """The type and the description of an entry of the build cache, by its key and what the builder says of it."""
     head = key.rpartition(":")[0]
     _, mount, name = head.partition(CACHE_MOUNT)
-    return ("exec.cachemount", f"cached mount {name}") if mount else ("regular", key.partition(":")[0])
+    return ("exec.cachemount", f"cached mount {name}") if mount else ("regular", about or key.partition(":")[0])
 
 
 def _entry(each: CacheUsage) -> dict[str, Any]:
     moment = write_time(each.used_at * _SECOND)
-    kind, description = describe_cache(each.key)
+    kind, description = describe_cache(each.key, each.about)
     return {
         "ID": each.key.rpartition(":")[2],
         "Type": kind,
