@@ -19,7 +19,7 @@ from kist.engine.events import Events
 from kist.engine.eviction import Entry
 from kist.engine.images import Images
 from kist.engine.usage import Needs, Usage
-from kist.spec.digest import chain_ids
+from kist.spec.digest import Digest, chain_ids
 from kist.spec.event import Kind
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
@@ -133,7 +133,7 @@ class Housekeeping:
             layers = chain_ids(image.config.rootfs.diff_ids)
             entries.append(Entry(identity, parts, may_go=not kept.issuperset(layers)))
         chosen = eviction.choose(entries, kept, needs.here.sizes, needs.images_size - ceiling)
-        return [(images[origin.image][0], origin) for origin in free.values() if origin.image in chosen]
+        return [(images[identity][0], free[identity]) for identity in map(Digest, chosen)]
 
     def _tell(self, bite: _Bite, size: int) -> None:
         """Events, and lines in the engine's log."""
