@@ -1,5 +1,6 @@
 """The build's context: its directory, its Dockerfile, its ``.dockerignore``."""
 
+import errno
 import os
 import posixpath
 from difflib import get_close_matches
@@ -18,6 +19,8 @@ from kist.store import Store
 
 _OTHER_NAMES = ("dockerfile", "Containerfile")
 _LARGEST_TEXT = 16 << 20
+# A pipe, a device; links in a circle.
+_OF_THE_FILE = frozenset({errno.EINVAL, errno.ELOOP})
 _LARGEST_KEPT = 64 << 10
 
 
@@ -135,6 +138,8 @@ class Context:
         except IsADirectoryError:
             raise InvalidInput(f'"{path}" is a directory, and a file is needed') from None
         except OSError as error:
+            if error.errno in _OF_THE_FILE:
+                raise InvalidInput(f'"{path}" cannot be read: {(error.strerror or "").lower()}') from error
             raise from_os_error(error, "read") from error
         if text is not None and len(text) > _LARGEST_TEXT:
             raise InvalidInput(f'"{path}" is larger than {_LARGEST_TEXT >> 20} MiB')

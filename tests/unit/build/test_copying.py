@@ -546,6 +546,29 @@ def test_a_dockerfile_that_is_a_directory(world: World) -> None:
         context.dockerfile()
 
 
+@pytest.mark.parametrize("path", ["Dockerfile", ".dockerignore"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(world: World, path: str) -> None:
+    world.write("Dockerfile", "FROM scratch\n")
+    (world.context / path).unlink(missing_ok=True)
+    os.mkfifo(world.context / path)
+    with pytest.raises(InvalidInput, match=f'"{path}" cannot be read: is no regular file'):
+        Context(str(world.context))
+
+
+def test_a_dockerfile_that_no_link_leads_to(world: World) -> None:
+    (world.context / "circle").symlink_to("circle")
+    with Context(str(world.context), dockerfile="circle") as context, pytest.raises(InvalidInput, match="symbolic"):
+        context.dockerfile()
+
+
+def test_a_dockerfile_whose_name_leaves_no_room_for_one_more_word(world: World) -> None:
+    world.write("n" * 255, "FROM scratch\n")
+    with Context(str(world.context), dockerfile="n" * 255) as context:
+        assert len(context.dockerfile().stages) == 1
+    with Context(str(world.context), dockerfile="n" * 256) as context, pytest.raises(NotFound):
+        context.dockerfile()
+
+
 def test_an_ignored_dockerfile_is_read_all_the_same(world: World) -> None:
     world.write("Dockerfile", "FROM a")
     world.write(".dockerignore", "*")
