@@ -50,9 +50,7 @@ def check_platforms(options: BuildOptions) -> None:
 
 def of_each(options: BuildOptions) -> tuple[BuildOptions, ...]:
     """The options of the build for each platform; those of the one build where none is named."""
-    if len(options.platforms) < 2:
-        return (options,)
-    return tuple(msgspec.structs.replace(options, platform=platform) for platform in options.platforms)
+    return tuple(msgspec.structs.replace(options, platform=platform) for platform in options.platforms or ("",))
 
 
 def side_by_side(plans: Sequence[Plan]) -> tuple[Plan, ...]:

@@ -7,6 +7,7 @@ import msgspec
 from kist.errors import InvalidInput
 from kist.spec.container import NetworkMode
 from kist.spec.outputs import IMAGE, SENT, parse_output
+from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.resources import Resources
 
@@ -187,8 +188,13 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms that are named, each once."""
-        return tuple(dict.fromkeys(filter(None, self.platform.split(","))))
+        """The platforms that are named, in their usual form, each once.
+
+        Raises:
+            InvalidInput: one of them is none.
+        """
+        named = (name.strip() for name in self.platform.split(","))
+        return tuple(dict.fromkeys(str(Platform.parse(name)) for name in named if name))
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -47,6 +47,20 @@ def test_all_that_a_step_names_is_of_its_own_platform() -> None:
             assert named <= own
 
 
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("", [""]),
+        ("linux/arm64", ["linux/arm64"]),
+        ("linux/amd64,linux/amd64", ["linux/amd64"]),
+        ("linux/x86_64, LINUX/amd64,", ["linux/amd64"]),
+        ("arm64,linux/aarch64,linux/arm/v7", ["linux/arm64", "linux/arm/v7"]),
+    ],
+)
+def test_a_platform_that_is_named_twice_is_built_once(named: str, meant: list[str]) -> None:
+    assert [each.platform for each in of_each(BuildOptions(platform=named))] == meant
+
+
 def test_one_alone_stays_as_it_is() -> None:
     (one,) = plans("linux/arm64")
     assert side_by_side([one]) == (one,)
