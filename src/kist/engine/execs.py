@@ -77,6 +77,7 @@ class Execs:
             Conflict: the container does not run, or has ended.
         """
         container = self._willing(name, options)
+        self._announce(container)
         identifier = secrets.token_hex(32)
         message = self._request(container, identifier, options, detach=False, tells_end=True)
         self._note(container, identifier, options)

@@ -78,9 +78,10 @@ class Exec:
         self.write(running=False, exit_code=code)
         self._monitor.notices.add("exec_die", {"execID": self._id, "exitCode": str(code)})
         faults.point("monitor: wrote an exec'd process's end")
-        self._monitor.guard.drops(self._id)
         self.streams.drain()
         self.streams.finish(code if self._tells_end else None)
+        # Whoever waits for the end need not wait for that, too.
+        self._monitor.guard.drops(self._id)
         if self.streams.idle:
             self._forget()
 
