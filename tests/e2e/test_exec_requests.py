@@ -120,7 +120,8 @@ def test_a_client_of_dockers_is_told_no_end(cli: Cli, idle: str) -> None:
 def test_what_cannot_be_started_was_made_all_the_same_and_leaves_the_same(cli: Cli, idle: str) -> None:
     assert cli("exec", idle, "nothing-of-the-kind").returncode == 127
     lines = (cli.directory / "data" / "audit.log").read_text(encoding="utf-8").splitlines()
-    [identity] = [each["made"] for each in map(json.loads, lines) if each["status"] == 400 and each.get("made")]
+    about = [each for each in map(json.loads, lines) if each.get("container") == idle and each["status"] == 400]
+    [identity] = [each["made"] for each in about]
     until(lambda: told(cli, identity)[2:] == ["exec_die"])
     assert told(cli, identity) == ["exec_create", "exec_start", "exec_die"]
 

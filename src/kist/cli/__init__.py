@@ -22,10 +22,16 @@ def main() -> "NoReturn":
         from kist.cli import finder  # noqa: PLC0415 - the same
 
         finder.install()
-        from kist.cli.dispatch import run  # noqa: PLC0415 - the same
         from kist.client.environment import settled  # noqa: PLC0415 - the same
 
-        code = run(sys.argv[1:], settled(os.environ, os.getuid()))
+        environment, begun = settled(os.environ, os.getuid()), None
+        if sys.argv[1:2] == ["exec"]:
+            from kist.cli import ahead  # noqa: PLC0415 - for this verb only
+
+            begun = ahead.begin(sys.argv[1:], environment)
+        from kist.cli.dispatch import run  # noqa: PLC0415 - while the engine is at work, where it has been asked
+
+        code = run(sys.argv[1:], environment, begun)
     except KeyboardInterrupt:
         os._exit(130)  # 128 + SIGINT; while the modules were read, or the last line was printed
     try:

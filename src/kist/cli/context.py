@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from kist.cli.ahead import Begun
     from kist.cli.in_process import InProcess
     from kist.cli.option import Arguments
     from kist.client.endpoint import Endpoint, Tls
@@ -28,15 +29,17 @@ class Context:
 
     Args:
         environment: as ``os.environ``.
+        begun: what the engine has been asked for already.
 
     Attributes:
         host: the value of ``-H``, empty where it was not given.
         chosen: the value of ``--context``, likewise.
         config: the directory of Docker's client configuration, whose defaults hold here too.
+        begun: see there.
         debug: an error is shown with the place that it comes from.
     """
 
-    def __init__(self, environment: "Mapping[str, str]") -> None:
+    def __init__(self, environment: "Mapping[str, str]", begun: "Begun | None" = None) -> None:
         self.environment = environment
         self.host = ""
         self.chosen = ""
@@ -46,7 +49,8 @@ class Context:
         self._of_endpoint = environment
         self.debug = False
         self._warns = True
-        self._wire: Wire | None = None
+        self.begun = begun
+        self._wire: Wire | None = begun.wire if begun is not None else None
 
     def configure(self, program: "Arguments") -> None:
         """Take over the options that stand before the verb."""

@@ -13,16 +13,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kist.cli.ahead import Begun
+
 FAILURE = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
-def run(argv: "Sequence[str]", environment: "Mapping[str, str]") -> int:
-    """Do what the command line says; the exit code. Every error becomes text on standard error here."""
+def run(argv: "Sequence[str]", environment: "Mapping[str, str]", begun: "Begun | None" = None) -> int:
+    """Do what the command line says; the exit code. Every error becomes text on standard error here.
+
+    Args:
+        argv: without the program.
+        environment: as ``os.environ``.
+        begun: what the engine has been asked for already.
+    """
     if argv[:1] == ["__complete"]:
         return _complete(argv[1:], environment)
-    context = Context(environment)
+    context = Context(environment, begun)
     verb = ""
     try:
         program = parse(PROGRAM, argv)

@@ -1,5 +1,6 @@
 """``kist exec``."""
 
+from kist.cli import ahead
 from kist.cli.common import container_path
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.streams import DETACH_KEYS, check_terminal
@@ -19,17 +20,16 @@ def run(context: "Context", arguments: "Arguments") -> int:
     """Run the command; its exit code, or 126 and 127 when it could not be executed."""
     name, *command = arguments.operands
     detach = arguments.flag("detach")
-    body: dict[str, Any] = {
-        "Cmd": command,
-        "Tty": arguments.flag("tty"),
-        "AttachStdin": arguments.flag("interactive") and not detach,
-        "AttachStdout": not detach,
-        "AttachStderr": not detach,
-        "Env": _environment(context, arguments),
-        "User": arguments.text("user"),
-        "WorkingDir": arguments.text("workdir"),
-        "Privileged": arguments.flag("privileged"),
-    }
+    body = ahead.body_of(
+        command,
+        tty=arguments.flag("tty"),
+        stdin=arguments.flag("interactive") and not detach,
+        attached=not detach,
+        env=_environment(context, arguments),
+        user=arguments.text("user"),
+        directory=arguments.text("workdir"),
+        privileged=arguments.flag("privileged"),
+    )
     check_terminal(body)
     try:
         if detach:
@@ -51,7 +51,8 @@ def _environment(context: "Context", arguments: "Arguments") -> "list[str]":
 
 
 def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict[str, Any]") -> int:
-    starting = context.wire.begin_hijack(f"/kist{container_path(name, 'exec')}", value=body)
+    begun = context.begun
+    starting = begun.execution if begun is not None else ahead.execute(context.wire, name, body)
     from kist.cli.attached import DETACHED, Session  # noqa: PLC0415 - while the engine is at work
 
     made, stream = _started(context, name, body, starting)
