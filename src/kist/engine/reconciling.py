@@ -145,6 +145,7 @@ class Reconciling:
                 self._ending.ended(container, {})
             elif container.options.auto_remove:
                 self._ending.remove(container)
+        self._ending.settle()
         return True
 
     def _remove_port_rules(self, running: list[str]) -> None:
@@ -156,6 +157,7 @@ class Reconciling:
             _log.warning("packet rules of published ports are not looked at: %s", error)
 
     def _sweep(self) -> None:
+        self._ending.settle()
         with self._store.quiet() as quiet:  # what is just being created has no record yet
             strays = self._remnants.strays() if quiet else ()
         for left in strays:
