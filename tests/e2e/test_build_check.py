@@ -1,6 +1,11 @@
 """Build checks of a machine on which an engine runs: what base images define, and what a build tells."""
 
+import io
+import json
+import tarfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -32,3 +37,47 @@ def test_a_build_tells_what_is_found_unless_it_is_quiet(cli: Cli, context: Path)
     told = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert [line.split(":")[1].strip() for line in told] == ["UndefinedVar", "JSONArgsRecommended"]
     assert cli("build", "-q", "--no-lock", "-t", "placed:2", str(context)).stderr == ""
+
+
+class Site(BaseHTTPRequestHandler):
+    """A Dockerfile as text, and an archive with one and what is ignored for it."""
+
+    def do_GET(self) -> None:
+        text, kind = (DOCKERFILE, "text/plain") if self.path == "/Dockerfile" else (archived(), "application/x-tar")
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
+DOCKERFILE = b"FROM scratch AS Cased\nCOPY secret /\n"
+
+
+def archived() -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, text in (("Containerfile", DOCKERFILE), (".dockerignore", b"secret\n")):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(("path", "rules"), [("Dockerfile", 1), ("context.tar", 2)])
+def test_a_context_at_a_url_is_fetched_by_the_engine(cli: Cli, path: str, rules: int) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        done = cli("build", "--check", "--format", "json", f"http://127.0.0.1:{server.server_port}/{path}")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert done.returncode == 1, done.stderr
+    found = [each["ruleName"] for each in json.loads(done.stdout)["warnings"]]
+    assert found == ["StageNameCasing", "CopyIgnoredFile"][:rules]

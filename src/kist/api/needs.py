@@ -121,6 +121,7 @@ all     POST    /kist/build
 all     POST    /kist/build/cache
 all     POST    /kist/build/cache/lacking
 all     POST    /kist/build/cache/save
+all     POST    /kist/build/texts
 make    POST    /kist/build/session
 all     GET     /kist/build/cache/export
 all     POST    /kist/build/cache/import

@@ -54,6 +54,7 @@ class Checking:
             target=options.target,
             ignore=ignore,
             environment=self._environment,
+            contexts=options.contexts,
         )
         # "2.0" is a stage's step; an image or a context that only serves a COPY has a word before its name
         numbers = (step.id.partition(".")[0] for step in plan.steps)

@@ -120,6 +120,18 @@ class Context:
                 return Ignore.parse(text, name)
         return Ignore()
 
+    def texts(self) -> dict[str, bytes]:
+        """What rules look at: the Dockerfile and the ``.dockerignore`` that is for it, by their paths.
+
+        Raises:
+            NotFound: there is no Dockerfile.
+        """
+        text = self._text if self._text is not None else self._read(self._path)
+        if text is None:
+            raise self._no_dockerfile(self._path)
+        ignores = ((name, self._read(name)) for name in (OF_ONE.format(self._path), IGNORE_NAME))
+        return {self._path: text, **{name: data for name, data in ignores if data is not None}}
+
     def text(self, path: str) -> str | None:
         """The text of a file in the context; None where there is none.
 

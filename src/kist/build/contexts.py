@@ -14,7 +14,7 @@ from kist.errors import Corrupt, Forbidden, InvalidInput, NotFound
 from kist.spec.mount import Mount
 from kist.spec.platform import Platform
 from kist.spec.provision import Provision
-from kist.spec.reference import Reference
+from kist.spec.reference import comparable
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -36,7 +36,7 @@ class NamedContexts:
 
     def __init__(self, engine: "Engine", contexts: Mapping[str, str], given: Provision) -> None:
         self._engine = engine
-        self._contexts = {_normal(name): (name, value) for name, value in contexts.items()}
+        self._contexts = {comparable(name): (name, value) for name, value in contexts.items()}
         self._given = given
         self._stack = ExitStack()
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class NamedContexts:
         Raises:
             KistError: it cannot be had.
         """
-        found = self._contexts.get(_normal(name))
+        found = self._contexts.get(comparable(name))
         if found is None:
             return None
         given, value = found
@@ -104,7 +104,7 @@ class NamedContexts:
             raise
 
     def _fetch(self, name: str, directory: str, stop: Stop) -> str:
-        given, value = self._contexts[_normal(name)]
+        given, value = self._contexts[comparable(name)]
         if value == _LOCAL:
             with self._received(given) as stream:
                 receive_context(stream, directory, whole=True)
@@ -116,11 +116,3 @@ class NamedContexts:
         if not (repository.is_repository(value) or value.startswith(("http://", "https://"))):
             raise InvalidInput(f"the build context {given}={value} is none", hint=WHAT_IT_IS)
         return fetch(value, directory, "Dockerfile", stop)[0]
-
-
-def _normal(name: str) -> str:
-    """A name as BuildKit compares them: ``alpine`` is ``docker.io/library/alpine:latest``."""
-    try:
-        return Reference.parse(name).familiar.removesuffix(":latest").lower()
-    except InvalidInput:
-        return name.lower()

@@ -1,10 +1,11 @@
 """``kist build --check``: what the rules find in a Dockerfile, for people and for programs."""
 
 import sys
+from contextlib import contextmanager
 
 from kist.cli import values
 from kist.cli.option import Option
-from kist.errors import InvalidInput, KistError, ParseError, Unsupported
+from kist.errors import KistError, ParseError, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from kist.spec.dockerfile.checks.finding import CheckReport, Finding
 
     Words = Callable[[str, str], str]
+    Find = Callable[[str, str], str]
+    Source = tuple[str, str, bytes | None]
 
 _MOST_LINES = 8
 _BOLD, _YELLOW, _DIM, _CARET = "1", "1;33", "2", "1;33"
@@ -28,18 +31,20 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def run(context: "Context", arguments: "Arguments", options: "BuildOptions", text: "bytes | None") -> int:
+def run(
+    context: "Context", arguments: "Arguments", directory: str, options: "BuildOptions", text: "bytes | None"
+) -> int:
     """Tell what is found; 1 where that is something, as with Docker, or where the file cannot be read.
 
     Args:
         context: writes, and knows whether an engine runs that can tell of base images.
         arguments: those of the command.
+        directory: the build's context.
         options: of the build.
         text: the Dockerfile, where it is none of the directory's.
     """
     from kist.client.checking import check, read_dockerfile  # noqa: PLC0415 - for --check alone
 
-    directory = arguments.operands[0]
     is_json = arguments.get("format", "text") == "json"
     name, data = ("Dockerfile", text) if text is not None else read_dockerfile(directory, options.dockerfile)
     try:
@@ -57,27 +62,42 @@ def run(context: "Context", arguments: "Arguments", options: "BuildOptions", tex
     return 1 if report.findings else 0
 
 
-def text_of(arguments: "Arguments", *, is_remote: bool) -> "bytes | None":
-    """The Dockerfile on standard input, where that is named; ``is_remote`` where the context is a URL.
+@contextmanager
+def source(context: "Context", arguments: "Arguments", find: "Find", *, is_remote: bool) -> "Iterator[Source]":
+    """What is checked: a directory, the Dockerfile's path in it, and its text where it is none of the directory's.
+
+    Args:
+        context: knows the engine, which fetches what is at a URL.
+        arguments: those of the command.
+        find: finds the Dockerfile of a directory of this machine.
+        is_remote: the context is a URL.
 
     Raises:
-        Unsupported: the context is a URL.
-        InvalidInput: an archive is on standard input.
+        KistError: there is no such thing.
     """
-    source = arguments.operands[0]
-    if is_remote:
-        raise Unsupported(
-            "--check looks at directories of this machine: a context at a URL is fetched by builds",
-            hint="fetch it, and check its directory",
-        )
-    if "-" not in {source, arguments.text("file")}:
-        return None
-    text = sys.stdin.buffer.read()
-    if source == "-" and (b"\0" in text or text[:2] == b"\x1f\x8b"):
-        raise InvalidInput(
-            "--check - reads a Dockerfile on standard input, and this is an archive", hint="unpack it, and check that"
-        )
-    return text
+    import tempfile  # noqa: PLC0415 - for --check alone
+
+    from kist.client import check_texts  # noqa: PLC0415 - the same
+    from kist.client.packing import is_archive  # noqa: PLC0415 - the same
+    from kist.client.upload import begin_of  # noqa: PLC0415 - the same
+
+    place, file = arguments.operands[0], arguments.text("file")
+    with tempfile.TemporaryDirectory(prefix="kist-check-") as empty:
+        if is_remote:
+            if file == "-":
+                raise Unsupported("-f - goes with a directory, and the context is a URL", hint="check a directory")
+            yield empty, check_texts.fetched(context.wire, place, file or "Dockerfile", empty), None
+        elif place == "-":
+            begin = begin_of(0)
+            if is_archive(begin):
+                check_texts.from_archive(begin, 0, file or "Dockerfile", empty)
+                yield empty, file or "Dockerfile", None
+            else:
+                yield empty, "Dockerfile", begin + sys.stdin.buffer.read()
+        elif file == "-":
+            yield place, "Dockerfile", sys.stdin.buffer.read()
+        else:
+            yield place, find(place, file), None
 
 
 def _environment(context: "Context", name: str) -> tuple[str, ...] | None:

@@ -30,7 +30,7 @@ def check(
 
     Args:
         context: the directory that COPY and ADD would see.
-        options: of the build; ``dockerfile``, ``build_args``, ``target`` and ``platform`` count.
+        options: of the build; ``dockerfile``, ``build_args``, ``target``, ``platform`` and ``contexts`` count.
         text: the Dockerfile, where it is read already, and what it is called.
         name: the same.
         environment: tells the environment (``NAME=value``) of a base image, None where it is not known.
@@ -52,6 +52,7 @@ def check(
         ignore=_ignore(context, name),
         locked=_locked(context, name),
         environment=environment,
+        contexts=options.contexts,
     )
     return look_at(parse(text, name), facts)
 

@@ -73,6 +73,14 @@ class Reference(msgspec.Struct, frozen=True):
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
+def comparable(name: str) -> str:
+    """A name as names of build contexts are compared: ``alpine`` is ``docker.io/library/alpine:latest``."""
+    try:
+        return Reference.parse(name).familiar.removesuffix(":latest").lower()
+    except InvalidInput:
+        return name.lower()
+
+
 def _split_domain(head: str) -> tuple[str, str]:
     """The first component is a domain when it could not be a path component of Docker's own registry."""
     first, slash, rest = head.partition("/")

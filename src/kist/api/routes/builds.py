@@ -1,6 +1,7 @@
 """``POST /build``: the classic builder's request (Engine API, ImageBuild), and its short cut on one machine."""
 
 import os
+from binascii import b2a_base64
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -163,6 +164,27 @@ def _build_remote(
     return _finished(built, options)
 
 
+async def texts(call: Call) -> StreamResponse:
+    """The Dockerfile and the ``.dockerignore`` of a context at a URL (``remote``), by path, in base 64: for checks."""
+    return call.reply(
+        {
+            "texts": await call.run_long(
+                _texts, call.engine, call.text("remote"), call.text("dockerfile") or "Dockerfile"
+            )
+        }
+    )
+
+
+def _texts(engine: "Engine", url: str, dockerfile: str) -> dict[str, str]:
+    from kist.build.context import Context  # noqa: PLC0415 - as for a build
+    from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
+
+    with engine.store.temporary() as directory:
+        context, path = fetch(url, directory, dockerfile, Stop())
+        with Context(context, dockerfile=path) as opened:
+            return {name: b2a_base64(text, newline=False).decode() for name, text in opened.texts().items()}
+
+
 def _finished(built: "Built", options: BuildOptions) -> Finished:
     """The end of a build: the names that it has given. Others that the image had before are no news of this one."""
     image = built.image
@@ -189,4 +211,5 @@ ROUTES = (
     Route("POST", "/build", build, Access.CHECKED),
     Route("POST", "/build/cancel", cancel, Access.CHECKED),
     Route("POST", "/kist/build", build_here, Access.OWNER),
+    Route("POST", "/kist/build/texts", texts, Access.OWNER),
 )

@@ -103,17 +103,19 @@ def _pack(source: str, dockerfile: str) -> "Iterator[bytes]":
 
 def _check(context: "Context", arguments: "Arguments") -> int:
     from kist.cli import build_check  # noqa: PLC0415 - for --check alone
+    from kist.cli.build_given import named_contexts  # noqa: PLC0415 - the same
     from kist.spec.build import BuildOptions  # noqa: PLC0415 - msgspec, for --check alone
 
-    source = arguments.operands[0]
-    text = build_check.text_of(arguments, is_remote=_is_remote(source))
-    options = BuildOptions(
-        dockerfile="Dockerfile" if text is not None else dockerfile_in(source, arguments.text("file")),
-        build_args=build_args(arguments.all("build_arg"), context.environment),
-        target=arguments.text("target"),
-        platform=arguments.text("platform"),
-    )
-    return build_check.run(context, arguments, options, text)
+    is_remote = _is_remote(arguments.operands[0])
+    with build_check.source(context, arguments, dockerfile_in, is_remote=is_remote) as (directory, dockerfile, text):
+        options = BuildOptions(
+            dockerfile=dockerfile,
+            build_args=build_args(arguments.all("build_arg"), context.environment),
+            target=arguments.text("target"),
+            platform=arguments.text("platform"),
+            contexts=named_contexts(arguments)[0],
+        )
+        return build_check.run(context, arguments, directory, options, text)
 
 
 def _lock(arguments: "Arguments", usual: str = "auto") -> "list[tuple[str, str]]":

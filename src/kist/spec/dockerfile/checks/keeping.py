@@ -7,7 +7,7 @@ from kist.spec.dockerfile import instructions as ins
 from kist.spec.dockerfile.checks.installing import unpinned
 from kist.spec.dockerfile.checks.rule import Found
 from kist.spec.dockerfile.checks.shell import commands
-from kist.spec.dockerfile.checks.subject import Subject
+from kist.spec.dockerfile.checks.subject import IMAGE_CONTEXT, Subject
 
 _LISTS = "/var/lib/apt/lists"
 _CACHED = re.compile(r"/var(?:/lib(?:/apt(?:/lists)?)?)?/?\Z")
@@ -71,7 +71,11 @@ def root_user(subject: Subject) -> Iterator[Found]:
 
 
 def _is_pinned(subject: Subject, name: str) -> bool:
-    return "@" in name or name in subject.facts.locked
+    value = subject.facts.context(name)
+    if value is not None and not value.startswith(IMAGE_CONTEXT):
+        return True  # files, or the one image of a layout
+    image = name if value is None else value.removeprefix(IMAGE_CONTEXT)
+    return "@" in image or image == "scratch" or image in subject.facts.locked
 
 
 def _keeps_lists_away(mount: str) -> bool:

@@ -21,6 +21,7 @@ from kist.spec.dockerfile.source import Word
 from kist.spec.dockerfile.stages import find_target
 from kist.spec.dockerfile.words import Head, cut
 from kist.spec.platform import Platform
+from kist.spec.reference import comparable
 
 _SPECIAL = re.compile("[$'\"]")
 # A file that means harm has many names: what is looked at of them has a bound.
@@ -30,6 +31,8 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Environment = Callable[[str], tuple[str, ...] | None]
 """The environment (``NAME=value``) of an image; None where that is not known."""
+IMAGE_CONTEXT = "docker-image://"
+"""How a context begins that is an image."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -43,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True):
         ignore: what COPY does not find; None where there is no such file.
         locked: the names of images whose digests are in a ``kist.lock``.
         environment: of base images.
+        contexts: what names stand for, as a build is told (``BuildOptions.contexts``).
     """
 
     platform: Platform
@@ -52,6 +56,22 @@ class Facts(msgspec.Struct, frozen=True):
     ignore: Ignore | None = None
     locked: frozenset[str] = frozenset()
     environment: Environment = lambda _: None
+    contexts: Mapping[str, str] = {}
+
+    def context(self, name: str) -> str | None:
+        """What stands for a name; None where nothing does."""
+        if not self.contexts or not name:
+            return None
+        wanted = comparable(name)
+        return next((value for known, value in self.contexts.items() if comparable(known) == wanted), None)
+
+    def environment_of(self, base: str) -> tuple[str, ...] | None:
+        """What a stage on this base begins with; None where that is not known."""
+        value = self.context(base)
+        if value is not None and not value.startswith(IMAGE_CONTEXT):
+            return None if value.startswith("oci-layout:") else ()  # files have none
+        image = base if value is None else value.removeprefix(IMAGE_CONTEXT)
+        return () if image == "scratch" else self.environment(image)
 
 
 class Variables(Mapping[str, str]):
@@ -234,7 +254,7 @@ class Subject:
         if parent is not None:
             is_known, below, lowest = self.stages[parent].is_known, self._above[parent], self.stages[parent].lowest
         else:
-            environment = () if base == "scratch" else self.facts.environment(base)
+            environment = self.facts.environment_of(base)
             is_known = environment is not None
             below = _Above(dict(entry.partition("=")[::2] for entry in (_PATH, *(environment or ()))), {})
         self._copied += len(below.environment) + len(below.arguments)
