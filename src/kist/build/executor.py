@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from kist.build import cache
 from kist.build.agenda import Agenda
 from kist.build.bases import Bases
@@ -21,6 +23,7 @@ from kist.build.contexts import NamedContexts
 from kist.build.donors import Donors
 from kist.build.epoch import clamped
 from kist.build.making import Maker, Taken
+from kist.build.owners import has_ids
 from kist.build.performing import Performer
 from kist.build.plan import Checkout, Configure, CopyFiles, Download, Plan, Scratch, Step, UseImage, UseStage
 from kist.build.result import EMPTY, Result
@@ -41,16 +44,21 @@ _SIDE_BY_SIDE = max(4, 2 * (os.cpu_count() or 1))
 _MOST_UNTOLD = 256
 _LOOK_EVERY = 0.25  # seconds
 _INSTANT = Scratch | UseStage | Configure
+_AHEAD = " ahead"  # in the id of that part of a step which needs nothing of what the step stands on
 
 
 class _Done(NamedTuple):
-    """A step's end: what it made and whether that was there, or why there is nothing."""
+    """A step's end: what it made and whether that was there, or why there is nothing.
+
+    Files that are copied apart from what they stand on are ``apart``: the step's end is when they are put there.
+    """
 
     step: Step
     seconds: float
     result: Result | None = None
     cached: bool = False
     error: BaseException | None = None
+    apart: Taken | None = None
 
 
 class Executor:
@@ -94,6 +102,7 @@ class Executor:
         self._fresh: set[str] = set()
         self._running: dict[str, float] = {}
         self._containers: dict[str, str] = {}
+        self._apart: dict[str, _Done] = {}
 
     @property
     def results(self) -> Mapping[str, Result]:
@@ -118,16 +127,18 @@ class Executor:
         """
         steps = [step for plan in plans for step in plan.steps]
         of = {step.id: plan for plan in plans for step in plan.steps}
-        agenda = Agenda(steps)
+        agenda = Agenda([part for step in steps for part in _parts(step)])
         numbers = {step.id: number for number, step in enumerate(steps, 1)}
         with self._performer, ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="kist-step") as pool:
             try:
                 while True:
                     while ready := agenda.take():
                         for step in ready:
-                            self._progress(StepStarted(step.id, step.title, numbers[step.id], len(numbers)))
+                            identity = _whole(step.id)
+                            if identity not in self._apart:
+                                self._progress(StepStarted(identity, step.title, numbers[identity], len(numbers)))
                             if (done := self._at_once(step)) is not None:
-                                self._end(of[step.id], done)
+                                self._take(of[identity], done)
                                 agenda.finish(step.id)
                             else:
                                 self._begin(step, pool)
@@ -135,7 +146,7 @@ class Executor:
                         self._maker.note_uses()
                         return tuple(self._results[plan.result] for plan in plans)
                     if (done := self._listen()) is not None:
-                        self._end(of[done.step.id], done)
+                        self._take(of[_whole(done.step.id)], done)
                         agenda.finish(done.step.id)
             except BaseException:
                 self._stop.give()
@@ -151,14 +162,17 @@ class Executor:
         """
         if isinstance(step.action, _INSTANT):
             return self._timed(step, self._step)
-        if self._no_cache or step.anew or (isinstance(step.action, CopyFiles) and step.action.link):
+        is_put = step.id in self._apart
+        if (self._no_cache or step.anew) and not is_put:
             return None
-        done = self._timed(step, self._look)
-        return done if done.result is not None or done.error is not None else None
+        done = self._timed(step, self._look_to_put if is_put else self._look)
+        is_made = done.result is not None or done.apart is not None or done.error is not None
+        return done if is_made else None
 
     def _begin(self, step: Step, pool: ThreadPoolExecutor) -> None:
         self._running[step.id] = time.monotonic()
-        pool.submit(lambda: self._news.put(self._timed(step, self._step)))
+        perform = self._ahead if step.id.endswith(_AHEAD) else self._put if step.id in self._apart else self._step
+        pool.submit(lambda: self._news.put(self._timed(step, perform)))
 
     def _listen(self) -> _Done | None:
         """Pass one piece of news on, or wait a moment for it; gives it where it is a step's end."""
@@ -167,7 +181,7 @@ class Executor:
         except queue.Empty:
             # Nothing is to be told, but whoever listens may want the build to end.
             step_id, began = next(iter(self._running.items()))
-            self._progress(StepProgress(step_id, int(time.monotonic() - began), 0, "seconds"))
+            self._progress(StepProgress(_whole(step_id), int(time.monotonic() - began), 0, "seconds"))
             return None
         if isinstance(news, _Done):
             return news
@@ -176,13 +190,23 @@ class Executor:
         self._progress(news)
         return None
 
+    def _take(self, plan: Plan, done: _Done) -> None:
+        """Take what comes of a step, or of the part of it that could be done ahead."""
+        self._running.pop(done.step.id, None)
+        if done.apart is not None:
+            self._apart[_whole(done.step.id)] = done
+        else:
+            self._end(plan, done)
+
     def _end(self, plan: Plan, done: _Done) -> None:
         """Take a step's result; or tell that it has failed, and raise why."""
         step = done.step
-        self._running.pop(step.id, None)
+        if (ahead := self._apart.pop(step.id, None)) is not None:
+            done = done._replace(seconds=ahead.seconds + done.seconds)
         if done.result is None:
             assert done.error is not None
-            self._progress(StepFinished(step.id, done.seconds, error=str(done.error) or type(done.error).__name__))
+            error = str(done.error) or type(done.error).__name__
+            self._progress(StepFinished(_whole(step.id), done.seconds, error=error))
             raise done.error
         self._results[step.id] = done.result
         if not done.cached:
@@ -200,11 +224,12 @@ class Executor:
     def _see_off(self) -> None:
         """Wait until no step runs any more; each that was ended is told so as long as somebody listens."""
         told = True
-        while self._running:
-            news = self._news.get()
+        waiting = [done for done in self._apart.values() if _whole(done.step.id) not in self._running]
+        while self._running or waiting:
+            news = self._news.get() if self._running else waiting.pop()
             if isinstance(news, _Done):
-                self._running.pop(news.step.id)
-                news = StepFinished(news.step.id, news.seconds, error="cancelled", cancelled=True)
+                self._running.pop(news.step.id, None)
+                news = StepFinished(_whole(news.step.id), news.seconds, error="cancelled", cancelled=True)
             if told:
                 try:
                     self._progress(news)
@@ -221,11 +246,13 @@ class Executor:
     def _tell_waiting(self, step: Step) -> None:
         self._tell(
             StepOutput(
-                step.id, "stderr", "the same step is being done for another build or stage: waiting for what it makes\n"
+                _whole(step.id),
+                "stderr",
+                "the same step is being done for another build or stage: waiting for what it makes\n",
             )
         )
 
-    def _timed(self, step: Step, perform: Callable[[Step], tuple[Result | None, bool]]) -> _Done:
+    def _timed(self, step: Step, perform: Callable[[Step], tuple[Result | Taken | None, bool]]) -> _Done:
         """What comes of a step, and how long it took."""
         began = time.monotonic()
         try:
@@ -233,12 +260,42 @@ class Executor:
             result, cached = perform(step)
         except BaseException as error:  # noqa: BLE001 - it is raised again where the steps are waited for
             return _Done(step, time.monotonic() - began, error=error)
-        return _Done(step, time.monotonic() - began, result, cached)
+        seconds = time.monotonic() - began
+        if isinstance(result, Taken):
+            return _Done(step, seconds, cached=cached, apart=result)
+        return _Done(step, seconds, result, cached)
 
-    def _look(self, step: Step) -> tuple[Result | None, bool]:
-        """The step's result, where it is at hand."""
+    def _ahead(self, step: Step) -> tuple[Taken, bool]:
+        """The files of a step, apart from what it stands on."""
+        with _told(step):
+            work = self._performer.work(step, self._results)
+            assert work is not None
+            anew = step.anew or self._no_cache
+            taken = self._maker.apart(step.action, work, anew=anew, waits=lambda: self._tell_waiting(step))
+        return taken, taken.cached
+
+    def _look_to_put(self, step: Step) -> tuple[Result | None, bool]:
+        """The step's result, where its files have been put on what it stands on before."""
+        apart = self._apart[step.id].apart
+        assert apart is not None
+        return self._put(step) if self._maker.is_put(self._results[step.requires[0]], apart) else (None, False)
+
+    def _put(self, step: Step) -> tuple[Result, bool]:
+        """The step's result: its files on what it stands on."""
+        below, apart = self._results[step.requires[0]], self._apart[step.id].apart
+        assert apart is not None
+        with _told(step):
+            taken = self._maker.put(below, apart)
+        return _after(step, below, taken), taken.cached
+
+    def _look(self, step: Step) -> tuple[Result | Taken | None, bool]:
+        """The step's result, where it is at hand; of a part that can be done ahead its files."""
         if isinstance(step.action, UseImage):
             return self._bases.at_hand(step.action.reference, step.action.platform), True
+        if step.id.endswith(_AHEAD):
+            with _told(step):
+                work = self._performer.work(step, self._results)
+                return None if work is None else self._maker.apart_at_hand(step.action, work), True
         below = self._results[step.requires[0]]
         with _told(step):
             work = self._performer.work(step, self._results)
@@ -272,6 +329,24 @@ class Executor:
         config = plan.config if step.id == plan.result else step.config  # with the labels of the build
         image = clamped(self._results[step.id].as_image(config, plan.platform, plan.author), self._epoch)
         return "sha256:" + hashlib.sha256(encode(image)).hexdigest()
+
+
+def _parts(step: Step) -> Iterator[Step]:
+    """The step, after that part of it which needs nothing of what it stands on: the files of ``COPY --link``.
+
+    Names of an owner are looked up in what is below.
+    """
+    action = step.action
+    if isinstance(action, CopyFiles) and action.link and (not action.owner or has_ids(action.owner)):
+        ahead = structs.replace(step, id=step.id + _AHEAD, requires=step.requires[1:])
+        yield ahead
+        step = structs.replace(step, requires=(*step.requires, ahead.id))
+    yield step
+
+
+def _whole(step_id: str) -> str:
+    """The id of the step that this is, or is a part of."""
+    return step_id.removesuffix(_AHEAD)
 
 
 def _after(step: Step, below: Result, taken: Taken) -> Result:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from kist.engine.engine import Engine
 
 
+_ALONE = Result(identity="alone")
+"""What work stands on that needs nothing of what is below it."""
+
+
 class Taken(NamedTuple):
     """What a step has made; whether it was there; and the keys by which the cache has it."""
 
@@ -92,8 +96,7 @@ class Maker:
             KistError: the work failed. The snapshot that it was filling is gone then.
         """
         if work.alone:
-            apart = self.make(Result(identity="alone"), action, work._replace(alone=False), anew=anew, waits=waits)
-            return apart._replace(made=self._stacked(below, apart.made))
+            return self.put(below, self.apart(action, work, anew=anew, waits=waits))
         quick = self._quick(below, action, work) if work.origins else ""
         if quick and not anew and (made := self._cache.get(quick, below.layers)) is not None:
             return Taken(made, True, (quick,))
@@ -102,6 +105,27 @@ class Maker:
         if quick:
             self._cache.put(quick, made)
         return Taken(made, cached, (key, quick) if quick else (key,))
+
+    def apart(self, action: Action, work: Work, *, anew: bool, waits: Callable[[], None]) -> "Taken":
+        """The same of work that needs nothing of what is below it, not yet on top of that."""
+        return self.make(_ALONE, action, work._replace(alone=False), anew=anew, waits=waits)
+
+    def apart_at_hand(self, action: Action, work: Work) -> "Taken | None":
+        """The same as ``at_hand`` of such work."""
+        return self.at_hand(_ALONE, action, work._replace(alone=False))
+
+    def put(self, below: Result, apart: "Taken") -> "Taken":
+        """What was made apart, on top of what it stands on.
+
+        Raises:
+            Unavailable: it has been removed meanwhile.
+        """
+        return apart._replace(made=self._stacked(below, apart.made))
+
+    def is_put(self, below: Result, apart: "Taken") -> bool:
+        """Whether it is there already, so that nothing has to be unpacked."""
+        layer = apart.made.layer
+        return layer is None or self._engine.store.snapshots.exists(chain_id(below.chain, layer.diff_id))
 
     def _quick(self, below: Result, action: Action, work: Work) -> str:
         """The key of files of trees that are the same as before."""

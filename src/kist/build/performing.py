@@ -128,7 +128,7 @@ class Performer:
     def _copy(self, step: Step, action: CopyFiles, results: Results) -> Work:
         """COPY and ADD."""
         origin = results[action.origin] if action.origin else None
-        if action.link:
+        if action.link and action.owner and not has_ids(action.owner):
             action = self._with_ids(action, results[step.requires[0]])
 
         def contents() -> tuple[str, ...]:
@@ -160,8 +160,6 @@ class Performer:
 
     def _with_ids(self, action: CopyFiles, below: Result) -> CopyFiles:
         """The action with the owner's ids in place of names: there are no names in a layer that is made on nothing."""
-        if not action.owner or has_ids(action.owner):
-            return action
         with self._root(below) as root:
             uid, gid = resolve(action.owner, root)
         return msgspec.structs.replace(action, owner=f"{uid}:{gid}")

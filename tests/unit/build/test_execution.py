@@ -312,6 +312,55 @@ class TestCache:
 
 
 @pytest.mark.usefixtures("base")
+class TestFilesOfTheirOwnLayer:
+    """COPY --link: its files are copied before what it stands on is there."""
+
+    TEXT = "FROM base:1\nCOPY a /x\nCOPY --link a /l/a\nCOPY b /y\nCOPY --link --chown=7:8 b /l/b"
+
+    @pytest.fixture(autouse=True)
+    def files(self, room: Room) -> None:
+        room.write("a", "a")
+        room.write("b", "b")
+
+    def test_they_begin_before_and_come_in_their_order(self, room: Room) -> None:
+        image = room.build(self.TEXT)
+        told = [(type(event), event.id) for event in room.events if isinstance(event, StepStarted | StepFinished)]
+        assert told.index((StepStarted, "0.4")) < told.index((StepFinished, "0.1"))
+        assert [each for each in told if told.count(each) > 1] == []
+        assert {event.number for event in room.events if isinstance(event, StepStarted)} == {1, 2, 3, 4, 5}
+        assert [entry.created_by.partition(" ")[0] for entry in image.config.history[-4:]] == ["COPY"] * 4
+        assert [room.read(image, path) for path in ("/x", "/l/a", "/y", "/l/b")] == ["a", "a", "b", "b"]
+        assert room.path(image, "/l/b", lambda fd: os.fstat(fd).st_uid) == 7
+
+    def test_they_are_cached_by_themselves(self, room: Room) -> None:
+        first = room.build(self.TEXT)
+        assert room.build(self.TEXT).id == first.id
+        assert all(room.cached())
+        room.write("b", "another")
+        image = room.build(self.TEXT.replace("COPY a /x", "COPY b /x"))
+        assert room.cached() == [True, False, True, False, False]
+        assert [room.read(image, path) for path in ("/x", "/l/a", "/l/b")] == ["another", "a", "another"]
+        assert not any(room.build(self.TEXT, no_cache=True) and room.cached()[1:])
+
+    def test_a_name_of_an_owner_is_looked_up_in_what_is_below(self, room: Room) -> None:
+        image = room.build("FROM base:1\nCOPY --link --chown=app a /a")
+        assert room.path(image, "/a", lambda fd: os.fstat(fd).st_uid) == 1000
+
+    def test_what_fails_is_told_once_and_what_was_begun_is_told_its_end(self, room: Room) -> None:
+        with pytest.raises(NotFound, match="Dockerfile:2: COPY failed"):
+            room.build("FROM base:1\nCOPY nosuch /\nCOPY --link a /")
+        begun = [event.id for event in room.events if isinstance(event, StepStarted)]
+        ended = [event for event in room.events if isinstance(event, StepFinished)]
+        assert sorted(begun) == sorted(event.id for event in ended)
+        assert [event.id for event in ended if event.error and not event.cancelled] == ["0.1"]
+        with pytest.raises(NotFound, match="Dockerfile:3: COPY failed"):
+            room.build("FROM base:1\nCOPY a /\nCOPY --link nosuch /")
+        failed = [event.id for event in room.events if isinstance(event, StepFinished) and event.error]
+        assert "0.2" in failed
+        assert room.snapshots() == {chain for chain in room.snapshots() if chain.startswith("sha256:")}
+
+
+@pytest.mark.usefixtures("base")
 class TestProgress:
     def test_every_step_is_told(self, room: Room) -> None:
         room.build("FROM base:1 AS x\nWORKDIR   /w", build_args={"nobody": "1"})
