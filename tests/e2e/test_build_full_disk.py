@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from faultroom import left_by_us
 from harness import BUSYBOX, Cli, a_cli, give_busybox
 from kist.kernel import mounts
@@ -98,8 +99,8 @@ def second_of_two(_: Path) -> str:
     return f"RUN head -c {FITS_ONCE // 2} /dev/zero > /a\nRUN head -c {FITS_ONCE // 2} /dev/zero > /b\n"
 
 
-STEPS = [run_writes, run_is_committed, cache_is_filled, copied, linked, copied_from_a_stage, unpacked,
-         bound_with_changes, second_of_two]  # fmt: skip
+STEPS = [run_is_committed, cache_is_filled, copied_from_a_stage]
+MORE = [run_writes, copied, linked, unpacked, bound_with_changes, second_of_two]
 
 
 def free(cli: Cli) -> int:
@@ -120,7 +121,9 @@ def verify(cli: Cli, before: int) -> None:
     assert free(cli) >= before - RECORDS, f"{before - free(cli)} bytes are gone"
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+@pytest.mark.parametrize(
+    "step", [*STEPS, *(pytest.param(step, marks=needs.LONG) for step in MORE)], ids=lambda step: step.__name__
+)
 def test_a_step(cli: Cli, tmp_path: Path, step: Callable[[Path], str]) -> None:
     before = free(cli)
     (tmp_path / "Dockerfile").write_text(FIRST + step(tmp_path))
@@ -145,6 +148,7 @@ def test_a_context_that_is_sent(cli: Cli) -> None:
     assert "kist: unpack build context 'large': no space left on device\n" in told
 
 
+@needs.LONG
 def test_a_file_of_the_web(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(TOO_MUCH))
     with serving(tmp_path) as url:
@@ -155,6 +159,7 @@ def test_a_file_of_the_web(cli: Cli, tmp_path: Path) -> None:
     assert "free some space there" in told
 
 
+@needs.LONG
 def test_one_layer_of_several(cli: Cli, tmp_path: Path) -> None:
     lines = (f"RUN head -c {SIZE // 6} /dev/urandom > /{name}\n" for name in "ab")
     (tmp_path / "Dockerfile").write_text(FIRST + "".join(lines))
@@ -169,7 +174,7 @@ def test_a_directory_that_is_written_to(cli: Cli, tmp_path: Path) -> None:
     assert "the steps are kept" in told
 
 
-@pytest.mark.parametrize("kind", ["oci", "tar"])
+@pytest.mark.parametrize("kind", ["oci", pytest.param("tar", marks=needs.LONG)])
 def test_a_file_that_is_written_to(cli: Cli, tmp_path: Path, kind: str) -> None:
     (tmp_path / "Dockerfile").write_text(FIRST)
     with small_disk(tmp_path / "out", 1 << 20) as out:

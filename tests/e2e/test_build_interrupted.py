@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from faultroom import left_by_us
 from harness import BUSYBOX, Cli, a_cli, give_busybox, until
 
@@ -54,7 +55,9 @@ def context(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=needs.LONG) if stage == "a command" else stage for stage in STAGES]
+)
 def test_a_signal_ends_a_build(own: Cli, context: Path, tmp_path: Path, stage: str) -> None:
     text, options, word = STAGES[stage]
     (context / "Dockerfile").write_text(text)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import needs
 from kist.store import directories
 from rootless_user import User
 from storages import a_cli_on
@@ -119,10 +120,14 @@ def odd(tmp_path: Path) -> Path:
     return where
 
 
-ROOTS = pytest.param("btrfs", marks=pytest.mark.root("mounts a file system"))
+STORAGES = [
+    "overlay",
+    pytest.param("copy", marks=needs.LONG),
+    pytest.param("btrfs", marks=[needs.LONG, pytest.mark.root("mounts a file system")]),
+]
 
 
-@pytest.mark.parametrize("storage", ["overlay", "copy", ROOTS])
+@pytest.mark.parametrize("storage", STORAGES)
 def test_odd_files_are_kept_in_every_way(
     storage: str, odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
