@@ -193,6 +193,18 @@ def test_an_engine_that_does_not_know_it_is_asked_in_dockers_words(
     assert refused == [b"POST /kist/containers/requested/exec HTTP/1.1"]
 
 
+def test_an_engine_that_does_not_know_it_is_asked_again_where_it_was_asked_ahead(
+    cli: Cli, idle: str, older: tuple[str, list[bytes]]
+) -> None:
+    host, refused = older
+    done = subprocess.run(
+        [*cli.command, "exec", idle, "sh", "-c", "echo out; exit 6"],
+        capture_output=True, env={**cli.environment, "DOCKER_HOST": host}, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (6, b"out\n", b"")
+    assert refused == [b"POST /kist/containers/requested/exec HTTP/1.1"]
+
+
 def test_a_container_that_is_not_there_is_told_in_both_ways(cli: Cli, older: tuple[str, list[bytes]]) -> None:
     here, there = cli("exec", "nobodys", "true"), cli("-H", older[0], "exec", "nobodys", "true")
     assert here.returncode == there.returncode == 1

@@ -2,7 +2,6 @@
 
 import os
 
-from kist.client.failure import from_response
 from kist.client.http1 import target
 from kist.client.start import connect
 from kist.client.transport import NoAnswer
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from kist.client.endpoint import Endpoint
     from kist.client.pump import Stream
     from kist.client.transport import Connection, FileBody, Response
+    from kist.errors import KistError
 
     Query = Iterable[tuple[str, str | int | None]]  # those whose value is None are left out
     Body = bytes | FileBody | Iterable[bytes] | None
@@ -145,7 +145,7 @@ class Exchange:
         """The successful answer; raises the engine's error otherwise."""
         try:
             response = self._connection.receive(self._method)
-            failure = from_response(response.status, response.read()) if response.status >= 400 else None
+            failure = _failure(response) if response.status >= 400 else None
         except BaseException:
             self._connection.close()
             raise
@@ -166,6 +166,12 @@ class Exchange:
     def abandon(self) -> None:
         """Close the connection without waiting for the answer."""
         self._connection.close()
+
+
+def _failure(response: "Response") -> "KistError":
+    from kist.client.failure import from_response  # noqa: PLC0415 - for errors only
+
+    return from_response(response.status, response.read())
 
 
 def _value_of(response: "Response") -> "Any":
