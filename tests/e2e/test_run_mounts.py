@@ -10,7 +10,7 @@ from building import Session
 from harness import Cli
 from kist.engine import Engine
 from kist.errors import NotFound, ParseError
-from kist.spec.progress import Event, StepFinished
+from kist.spec.progress import Event, StepFinished, StepOutput
 
 
 @pytest.fixture
@@ -63,6 +63,29 @@ def test_all_commands_of_a_build_see_the_same_files_of_the_context(session: Sess
     session.build(text)
     assert session.cached == [True, False, False, False]
     assert session.output == "changed\nmine\nchanged\n"
+
+
+def test_a_result_is_known_by_the_files_that_its_command_saw(session: Session, busybox: str) -> None:
+    """The directory changes while a command runs that does not see it, between two that do; the first is cached."""
+
+    class Changing(list[Event]):
+        def append(self, event: Event) -> None:
+            super().append(event)
+            if isinstance(event, StepOutput) and event.text == "meanwhile\n":
+                (session.context / "file").write_text("changed\n")
+
+    (session.context / ".dockerignore").write_text("Dockerfile\n")
+    text = f"FROM {busybox}\nRUN --mount=target=/ctx cat /ctx/file\n"
+    session.build(text)
+    session.events = Changing()
+    text += "RUN echo meanwhile\nRUN --mount=target=/ctx cat /ctx/file # again\n"
+    session.build(text)
+    assert session.output == "meanwhile\nchanged\n"
+    (session.context / "file").write_text("of the context\n")
+    session.events = []
+    session.build(text)
+    assert session.cached == [True, True, True, False]
+    assert session.output == "of the context\n"
 
 
 def test_files_of_a_stage_and_of_an_image(session: Session, busybox: str) -> None:

@@ -67,6 +67,8 @@ class RunMounts:
         # Rights, or a device, may do more to a mount than it says.
         self._apart = action.insecure or bool(action.devices)
         self._mounts = action.mounts
+        # What was told of parts of the context, by their paths.
+        self._parts: dict[str, str] = {}
         self._environment = action.environment
         self._results = results
         self.given = given
@@ -96,7 +98,7 @@ class RunMounts:
         for mount in self._of(BindMount):
             found.append(mount.target)
             if not mount.origin:
-                found.append(self._binds.digest(mount.source))
+                found.append(self._told(mount.source))
             elif mount.source == "/":
                 found.append(self._results[mount.origin].identity)
             else:
@@ -120,10 +122,11 @@ class RunMounts:
         Raises:
             KistError: one cannot be had.
         """
-        if not self._mounts:
-            yield NO_MOUNTS
-            return
         with ExitStack() as stack:
+            stack.callback(self._binds.note_command)
+            if not self._mounts:
+                yield NO_MOUNTS
+                return
             place = stack.enter_context(self._engine.store.temporary())
 
             def empty(name: str) -> str:
@@ -143,9 +146,15 @@ class RunMounts:
     def _of(self, kind: type[M]) -> list[M]:
         return [mount for mount in self._mounts if isinstance(mount, kind)]
 
+    def _told(self, source: str) -> str:
+        """The identity of a part of the context as the command's key has it."""
+        if source not in self._parts:
+            self._parts[source] = self._binds.digest(source)
+        return self._parts[source]
+
     def _bound(self, stack: ExitStack, mount: BindMount, place: str) -> StepMounts:
         if not mount.origin:
-            return self._binds.shown(mount, place, apart=self._apart)
+            return self._binds.shown(mount, place, self._told(mount.source), apart=self._apart)
         origin = self._results[mount.origin]
         return stack.enter_context(trees.of_result(self._engine, origin, mount, place))
 
