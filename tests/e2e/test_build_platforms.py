@@ -124,6 +124,8 @@ def test_each_platform_of_a_name_is_found(cli: Any, where: Path) -> None:
             assert (out / "out").read_text() == f"for {name}\n"
 
     hold()
+    assert cli.good("image", "inspect", "--platform", ARM64, "--format", "{{.Architecture}}", "pair:1") == "arm64"
+    assert "is for linux/arm64, this machine is" in cli("run", "--rm", "--platform", ARM64, "pair:1", "/out").stderr
     cli.good("rmi", "pair:1")
     cli.good("image", "prune", "-f")
     assert "No such image: pair:1" in cli("build", "-q", "--no-lock", str(again)).stderr

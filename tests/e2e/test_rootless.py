@@ -304,6 +304,21 @@ def test_the_default_network_is_the_hosts_with_a_word(user: User) -> None:
     assert b"the host's network" in done.stderr
 
 
+@ALONE
+def test_a_build_tells_that_its_commands_have_the_hosts_network(user: User) -> None:
+    context = user.who.home / "told"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN readlink /proc/self/ns/net > /net\n")
+    done = user("build", "--no-lock", str(context))
+    assert done.returncode == 0, done
+    told = [line for line in done.stderr.decode().splitlines() if "host's network" in line]
+    assert len(told) == 1
+    assert told[0].startswith("warning: RUN: ")
+    assert b"host's network" not in user("build", "--no-lock", "--network", "none", str(context)).stderr
+    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\nLABEL a=b\n")
+    assert b"host's network" not in user("build", "--no-lock", str(context)).stderr, "nothing runs"
+
+
 @BOTH
 @pytest.mark.parametrize(
     "words",

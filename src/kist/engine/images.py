@@ -124,8 +124,11 @@ class Images:
         if image.config.platform.is_one_of(platform):
             return image
         for identity in self._records.platforms(find_reference(image, name)).values():
-            found = self._records.image(identity)
-            if found is not None and found.config.platform.is_one_of(platform):
+            try:
+                found = self.get(str(identity))
+            except NotFound:  # it was removed just now, or is not for whoever asks
+                continue
+            if found.config.platform.is_one_of(platform):
                 return found
         return None
 
