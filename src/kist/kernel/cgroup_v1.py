@@ -18,6 +18,8 @@ WANTED = ("devices", "memory", "cpu", "cpuacct", "pids", "freezer", "blkio")
 CPUSET = "cpuset"
 
 _OOM_CONTROL = "/memory.oom_control"
+# At making a cgroup whose parent is taken away meanwhile.
+_ATTEMPTS = 10
 
 
 class Version1:
@@ -206,12 +208,16 @@ def _move(directory: str, pid: int) -> None:
 
 
 def _make(directory: str) -> None:
-    try:
-        files.make(directory)
-    except FileNotFoundError:
-        # The first container since boot: the folder that holds all of them is not there yet.
-        os.makedirs(os.path.dirname(directory), 0o755, exist_ok=True)
-        files.make(directory)
+    for _ in range(_ATTEMPTS):
+        try:
+            files.make(directory)
+        except FileNotFoundError:
+            # The first container since boot: the folder that holds all of them is not there yet. Or it was empty, and
+            # somebody tidies up.
+            os.makedirs(os.path.dirname(directory), 0o755, exist_ok=True)
+        else:
+            return
+    files.make(directory)
 
 
 def _limit_devices(directory: str, rules: Sequence[Mapping[str, Any]]) -> None:
