@@ -109,8 +109,9 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
             snapshots._database.close()
 
 
+@pytest.mark.timeout(900)
 @settings(
-    max_examples=400 if os.environ.get("KIST_LONG_TESTS") else 25,
+    max_examples=200 if os.environ.get("KIST_LONG_TESTS") else 25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

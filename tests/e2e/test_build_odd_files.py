@@ -200,6 +200,23 @@ def test_a_user_builds_of_an_archive_with_others_files(user: User) -> None:
 
 @pytest.mark.root("becomes ordinary users itself")
 @BOTH
+def test_a_device_of_a_user_stays_one_from_stage_to_stage(user: User) -> None:
+    """An ordinary user's engine cannot have it; its layers have."""
+    device = member("d/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666)
+    plain = member("d/empty", mode=0, uid=33, gid=33)
+    dockerfile = b"FROM scratch AS made\nADD a.tar /\nFROM scratch\nCOPY --from=made --chown=5:6 /d /copied\n"
+    context = packed((member("Dockerfile"), dockerfile), (member("a.tar"), packed((device, b""), (plain, b""))))
+    archive = user("build", "-q", "-o", "-", "-", stdin=context).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        found = files.getmember("copied/null")
+        assert (found.type, found.devmajor, found.devminor, found.mode) == (tarfile.CHRTYPE, 1, 3, 0o666)
+        assert (found.uid, found.gid) == (5, 6)
+        empty = files.getmember("copied/empty")
+        assert (empty.isreg(), empty.mode, empty.uid, empty.gid) == (True, 0, 5, 6)
+
+
+@pytest.mark.root("becomes ordinary users itself")
+@BOTH
 def test_a_file_that_the_user_may_not_read_is_named(user: User) -> None:
     context = user.who.home / "unreadable"
     context.mkdir()

@@ -90,7 +90,7 @@ def _copy_one(tree: Tree, path: str, status: os.stat_result, target: Target, act
     parent, name = _place(target, action, posixpath.basename(path))
     try:
         with tree.open(path) as file:
-            target.write_file(parent, name, file.fileno(), status)
+            target.write_file(parent, name, file.fileno(), status, is_of_the_store=not tree.confined)
     finally:
         os.close(parent)
 
@@ -112,7 +112,7 @@ def _copy_directory(tree: Tree, path: str, filters: Sequence[Ignore], target: Ta
                 descent.enter(entry, parent)
             elif kind == stat.S_IFREG:
                 if not descent.named(entry, parent):
-                    _copy_entry(path, entry, target, parent)
+                    _copy_entry(tree, path, entry, target, parent)
                     descent.note(entry, parent)
             elif kind == stat.S_IFLNK:
                 link = os.readlink(entry.name, dir_fd=entry.directory)
@@ -124,10 +124,10 @@ def _copy_directory(tree: Tree, path: str, filters: Sequence[Ignore], target: Ta
                 raise InvalidInput(f'"{device}" in {tree.name} is a device', hint="add it to .dockerignore")
 
 
-def _copy_entry(above: str, entry: Entry, target: Target, parent: int) -> None:
+def _copy_entry(tree: Tree, above: str, entry: Entry, target: Target, parent: int) -> None:
     source = open_entry(entry, above)
     try:
-        target.write_file(parent, entry.name, source, entry.status)
+        target.write_file(parent, entry.name, source, entry.status, is_of_the_store=not tree.confined)
     finally:
         os.close(source)
 

@@ -111,12 +111,18 @@ class Target:
             return False
         return True
 
-    def write_file(self, parent: int, name: str, source: int, status: os.stat_result) -> None:
-        """A regular file with the bytes, mode, attributes and times of ``source``, in place of what has this name."""
+    def write_file(
+        self, parent: int, name: str, source: int, status: os.stat_result, *, is_of_the_store: bool = False
+    ) -> None:
+        """A regular file with the bytes, mode, attributes and times of ``source``, in place of what has this name.
+
+        Where it is one of the store's, it may stand for a device, as the copy then does, too.
+        """
         descriptor = self._create(parent, name)
         try:
             _copy_bytes(source, descriptor, status)
-            pretence.give(descriptor, *self._owner)
+            empty = is_of_the_store and not (status.st_size or stat.S_IMODE(status.st_mode))
+            pretence.give(descriptor, *self._owner, pretence.device_of(source) if empty else "")
             os.fchmod(descriptor, self.mode(status))
             if attributes := attributes_of(source):
                 give(descriptor, attributes)

@@ -70,14 +70,26 @@ def told(entry: Entry) -> Entry:
     return msgspec.structs.replace(owned, kind=kind, device=(major, minor), mode=mode)
 
 
-def give(file: int, uid: int, gid: int) -> None:
-    """Make an open file another owner's, or pretend it."""
+def device_of(file: int) -> str:
+    """What an empty file is in truth that stands for a device, without its owner; empty for any other.
+
+    ``KIND:MAJOR:MINOR:MODE``, as it is in the attribute.
+    """
+    try:
+        words = os.getxattr(file, ATTRIBUTE).decode("ascii", "replace").split(":", 2)
+    except OSError:
+        return ""
+    return words[2] if len(words) > 2 else ""
+
+
+def give(file: int, uid: int, gid: int, device: str = "") -> None:
+    """Make an open file another owner's, or pretend it; it stands for a ``device`` of the same owner, maybe."""
     ids = userns.limited_ids()
-    if ids is None or ids.holds(uid, gid):
+    if ids is None or (ids.holds(uid, gid) and not device):
         os.fchown(file, uid, gid)
     else:
         os.fchown(file, 0, 0)
-        keep(file, ATTRIBUTE, f"{uid}:{gid}".encode())
+        keep(file, ATTRIBUTE, ":".join(filter(None, (f"{uid}:{gid}", device))).encode())
 
 
 def give_link(parent: int, name: str | bytes, uid: int, gid: int) -> None:

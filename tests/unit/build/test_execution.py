@@ -470,8 +470,8 @@ class TestFailures:
         room.write("a")
         before = room.snapshots()
 
-        def fail(*arguments: object) -> None:
-            del arguments
+        def fail(*arguments: object, **named: object) -> None:
+            del arguments, named
             raise error
 
         with monkeypatch.context() as patch:
