@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import Cli, until
+from harness import Cli, kill_engine, until
 
 BUSYBOX = "busybox:test"
 
@@ -101,6 +101,24 @@ def test_one_request_makes_starts_and_tells_the_end_and_leaves_what_three_leave(
     recorded = [each for each in map(json.loads, lines) if each.get("made") == identity]
     assert {each["container"] for each in recorded} == {idle}
     assert [(each["status"], each.get("end", False)) for each in recorded] == [(101, False), (101, True)]
+
+
+@pytest.mark.parametrize("options", [(), ("-e", "A=b")])
+def test_a_command_whose_engine_goes_away_has_not_ended_well(cli: Cli, idle: str, options: tuple[str, ...]) -> None:
+    """The command goes on, and nobody knows how it will end."""
+    words = ("exec", *options, idle, "sh", "-c", "echo begun; while test ! -e /over; do sleep 0.1; done; rm /over")
+    with subprocess.Popen(
+        [*cli.command, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=cli.environment,
+    ) as client:  # fmt: skip
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"begun\n"
+        kill_engine(cli)
+        out, error = client.communicate(timeout=60)
+    assert (client.returncode, out) == (1, b"")
+    assert b"the command goes on: how it ends is not known" in error
+    cli.good("exec", idle, "touch", "/over")
+    until(lambda: cli("exec", idle, "test", "-e", "/over").returncode == 1)
 
 
 def test_a_client_of_dockers_is_told_no_end(cli: Cli, idle: str) -> None:

@@ -4,7 +4,7 @@ from kist.cli import ahead
 from kist.cli.common import container_path
 from kist.cli.option import REPEAT, Command, Option
 from kist.cli.streams import DETACH_KEYS, check_terminal
-from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, NotFound, Unsupported
+from kist.errors import CommandNotExecutable, CommandNotFound, Conflict, NotFound, Unavailable, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict
     if session.run():
         if session.exit_code is not None:
             return session.exit_code & 0xFF
-        return int(context.wire.call("GET", f"/exec/{made}/json")["ExitCode"] or 0) & 0xFF
+        return _exit_code(context, name, made)
     if session.ended_by != DETACHED:
         return 128 + session.ended_by
     try:
@@ -75,6 +75,21 @@ def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict
     except (NotFound, Conflict):
         return 0  # it ended in this very moment, or the engine is Docker's, which lets it go on anyway
     return 0
+
+
+def _exit_code(context: "Context", name: str, made: str) -> int:
+    """As the engine knows it, where the stream has not told it.
+
+    Raises:
+        Unavailable: there is none yet; the engine, or the container's monitor, has gone meanwhile.
+    """
+    code = context.wire.call("GET", f"/exec/{made}/json")["ExitCode"]
+    if code is None:
+        raise Unavailable(
+            "the connection to the command was lost, and the command goes on: how it ends is not known",
+            hint=f"`kist top {name}` shows whether it still runs",
+        )
+    return int(code) & 0xFF
 
 
 def _started(context: "Context", name: str, body: "dict[str, Any]", starting: "Exchange") -> "tuple[str, Stream]":
