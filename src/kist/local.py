@@ -15,6 +15,7 @@ from kist.engine import Engine
 from kist.errors import Unavailable
 from kist.spec.build import BootstrapOptions, BuildOptions
 from kist.spec.container import Container
+from kist.spec.credentials import Logins
 from kist.spec.interface import Progress
 from kist.spec.progress import Event, LockRenewed, OutputData, Warned
 from kist.spec.provision import Provision
@@ -37,19 +38,22 @@ class LocalEngine(Engine):
     def build(self, context: str, options: BuildOptions | None = None, *, progress: Progress | None = None) -> Image:
         """Build the Dockerfile in the directory ``context``; the image, which no output may keep."""
         from kist.build.cache_layout import build_with  # noqa: PLC0415 - most scripts run and do not build
+        from kist.client.credentials import logins_for  # noqa: PLC0415 - the same
         from kist.client.named_contexts import split  # noqa: PLC0415 - the same
         from kist.client.offer import offer_of  # noqa: PLC0415 - the same
         from kist.client.session import Local  # noqa: PLC0415 - the same
+        from kist.spec.build_cache import read as read_caches  # noqa: PLC0415 - the same
 
         chosen = options or BuildOptions()
+        logins = logins_for(read_caches(chosen.cache_from, chosen.cache_to).references, os.environ)
         progress = _keeping_lock(context, chosen, progress or _nobody)
         with offer_of(chosen, os.environ) as offer:
             chosen = structs.replace(chosen, contexts=split(chosen.contexts)[0])
             if any(output.sends_data for output in chosen.outputs):
-                return self._send(context, chosen, progress, Local(offer))
-            return build_with(self, context, chosen, progress, Local(offer))
+                return self._send(context, chosen, progress, Local(offer), logins)
+            return build_with(self, context, chosen, progress, Local(offer), logins)
 
-    def _send(self, context: str, options: BuildOptions, progress: Progress, given: Provision) -> Image:
+    def _send(self, context: str, options: BuildOptions, progress: Progress, given: Provision, logins: Logins) -> Image:
         """Build in a thread, and put what it sends where it belongs."""
         from kist.build.cache_layout import build_with  # noqa: PLC0415 - the same
         from kist.client.destinations import Destinations  # noqa: PLC0415 - the same
@@ -64,7 +68,7 @@ class LocalEngine(Engine):
             told.put(event)
 
         with ThreadPoolExecutor(1, "kist-build") as pool:
-            job = pool.submit(build_with, self, context, options, tell, given)
+            job = pool.submit(build_with, self, context, options, tell, given, logins)
             job.add_done_callback(lambda _: told.put(None))
             try:
                 while (event := told.get()) is not None:

@@ -33,7 +33,8 @@ from kist.build.verifying import build_again
 from kist.engine.emulation import why_not
 from kist.errors import Corrupt, InvalidInput, KistError
 from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
-from kist.spec.build_cache import INLINE, MODES
+from kist.spec.build_cache import INLINE, MODES, Target, read_targets
+from kist.spec.credentials import NO_LOGINS, Logins
 from kist.spec.dockerfile import Dockerfile
 from kist.spec.image import ContainerConfig, Documents, documents
 from kist.spec.interface import Progress
@@ -81,8 +82,17 @@ def carry_out(
     options: BuildOptions | None = None,
     progress: Progress | None = None,
     given: Provision = NOTHING,
+    logins: Logins = NO_LOGINS,
 ) -> Built:
     """As ``build``, with what there is to know of the result; ``progress`` gets the data of outputs too.
+
+    Args:
+        engine: as for ``build``, and what follows, too.
+        context: the directory.
+        options: what to build.
+        progress: told of it.
+        given: the caller's.
+        logins: of the caller, for caches in registries.
 
     Raises:
         ParseError: the Dockerfile or the ``.dockerignore`` cannot be read; points at the place.
@@ -104,6 +114,7 @@ def carry_out(
         engine.store.writing(),
         Context(context, engine.store, options.dockerfile, hidden=lock) as opened,
         NamedContexts(engine, options.contexts, given) as named,
+        Donors(engine, () if options.no_cache else options.cache_from) as donors,
     ):
         host = Platform.of_machine(os.uname().machine)
         text = None if options.lock == "none" else opened.text(lock)
@@ -118,11 +129,11 @@ def carry_out(
         plans = [_settled_plan(locking.pinned(one), options, given, epoch) for one in plans]
         planned = plans[0]
         warnings = (*warnings, *told_of_arguments, *_network(engine, options, planned))
-        donors = Donors(engine, () if options.no_cache else options.cache_from)
         for warning in (*_told(options, donors), *warnings, *planned.warnings, *warnings_of(epoch)):
             tell(Warned(warning))
         checking = Checking(dockerfile, each[0], planned, bases, opened.ignore, host, keys[0])
         checking.forbid(tell)
+        donors.open_remotes(logins, tell)
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given, named, epoch)
         try:
             run = side_by_side(plans)
@@ -134,6 +145,8 @@ def carry_out(
             raise
         locking.note_fetched(executor.fetched)
         locking.settle(dockerfile, planned, results_of(planned, 0, run, executor.results), tell)
+        for warning in donors.lost:
+            tell(Warned(warning))
         for mode in sorted({*options.cache_to} & {*MODES}):
             tell(CacheKept(mode, _keys(results if mode == "min" else executor.results.values())))
         if options.verify:
@@ -156,9 +169,23 @@ def carry_out(
             Attesting(options, dockerfile, plans[number], bases, opened.tree, began).attest(
                 engine, image, own, executor.fetched, tell
             )
+        for target in read_targets(options.cache_to):
+            _bring(engine, target, results if target.mode == "min" else executor.results.values(), logins, tell)
         locking.tell(tell)
         checking.tell(tell)
         return built
+
+
+def _bring(engine: "Engine", target: Target, results: Iterable[Result], logins: Logins, tell: Progress) -> None:
+    """Write the steps of these results to a registry."""
+    from kist.build.registry_caches import write  # noqa: PLC0415 - ssl, for who asks for it
+
+    try:
+        write(engine, _keys(results), target, logins, tell)
+    except KistError as error:
+        if not target.ignore_error:
+            raise
+        tell(Warned(error.message))
 
 
 def _planned(

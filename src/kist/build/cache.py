@@ -24,11 +24,16 @@ _FORMAT = "kist build 1"
 
 
 class Made(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a step made: a layer, or none when it changed nothing; when (RFC 3339); and what step it was, for people."""
+    """What a step made: a layer, or none when it changed nothing; when (RFC 3339); and what step it was, for people.
+
+    ``key`` is, in the record of a further key, the one that says all (``Maker.make``): who takes the step elsewhere
+    takes both.
+    """
 
     created: str
     layer: Layer | None = None
     about: str = ""
+    key: str = ""
 
 
 def key(below: str, action: Action, contents: Sequence[str] = ()) -> str:
@@ -100,13 +105,11 @@ class StepCache:
 
     def _is_unpacked(self, layer: Layer, below: tuple[Layer, ...]) -> bool:
         here = self._store.snapshots.exists(layer.chain_id) and layer.descriptor.digest in self._store.blobs
-        return here and _stands_on(layer, below)
+        return here and stands_on(layer, below)
 
     def _is_here(self, layer: Layer, below: tuple[Layer, ...]) -> bool:
         # A snapshot can be made again from its blob.
-        return self._is_unpacked(layer, below) or (
-            _stands_on(layer, below) and self._images.has_layers((*below, layer))
-        )
+        return self._is_unpacked(layer, below) or (stands_on(layer, below) and self._images.has_layers((*below, layer)))
 
     def put(self, step_key: str, made: Made) -> None:
         """Keep what was made."""
@@ -114,6 +117,6 @@ class StepCache:
             self._store.records.cache_put(self._scope + step_key, encode(made))
 
 
-def _stands_on(layer: Layer, below: tuple[Layer, ...]) -> bool:
+def stands_on(layer: Layer, below: tuple[Layer, ...]) -> bool:
     """False for a record that somebody else has written, and that cannot be."""
     return layer.chain_id == chain_id(below[-1].chain_id if below else None, layer.diff_id)

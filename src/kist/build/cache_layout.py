@@ -1,9 +1,6 @@
 """The step cache as an OCI image layout (image-spec 1.1, image-layout.md): brought to a directory, and taken from one.
 
-One manifest whose config is the list of steps (``application/vnd.kist.build.cache.v1+json``) and whose layers are those
-that the steps have made. Layers of base images are not in it: a step is found by what it stands on, so who takes the
-cache has the base. Keys are by content, so a list of steps from somewhere else says nothing that is wrong here, as long
-as whoever has written it is trusted to have built what it says.
+One manifest, which names the list of steps and the layers that they have made (``cache_steps``).
 """
 
 import os
@@ -12,8 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
-from kist.build.build import build
-from kist.build.cache import Made, StepCache
+from kist.build.build import carry_out
+from kist.build.cache import StepCache
+from kist.build.cache_steps import LARGEST, STEPS, Step, Steps, layers_of, steps_of
 from kist.errors import InvalidInput, NotFound
 from kist.image import tar
 from kist.image.tar import Entry
@@ -21,6 +19,7 @@ from kist.image.tarwriter import TarWriter
 from kist.kernel import faults
 from kist.spec import build_cache, json
 from kist.spec.build import BuildOptions
+from kist.spec.credentials import Logins
 from kist.spec.digest import Digest
 from kist.spec.image import OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest, parse_index, parse_manifest
 from kist.spec.interface import Progress
@@ -31,19 +30,8 @@ from kist.spec.summary import Image
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
 
-STEPS = "application/vnd.kist.build.cache.v1+json"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-_LARGEST = 64 << 20
 _CHUNK = 1 << 20
-
-
-class _Step(msgspec.Struct, frozen=True):
-    key: str
-    made: Made
-
-
-class _Steps(msgspec.Struct, frozen=True):
-    steps: tuple[_Step, ...]
 
 
 class _File(NamedTuple):
@@ -56,7 +44,12 @@ class _File(NamedTuple):
 
 
 def build_with(
-    engine: "Engine", context: str, options: BuildOptions, progress: Progress | None, given: Provision
+    engine: "Engine",
+    context: str,
+    options: BuildOptions,
+    progress: Progress | None,
+    given: Provision,
+    logins: Logins,
 ) -> Image:
     """``build``, with the directories of its caches: those to take from before it, those to write to after it."""
     caches = build_cache.read(options.cache_from, options.cache_to)
@@ -71,7 +64,7 @@ def build_with(
     for directory in caches.directories:
         load(engine, directory)
     options = msgspec.structs.replace(options, cache_from=caches.images, cache_to=caches.engine)
-    image = build(engine, context, options, listen, given)
+    image = carry_out(engine, context, options, listen, given, logins).image
     for directory, mode in caches.targets:
         write_directory(engine, keys[mode], directory)
     return image
@@ -135,14 +128,13 @@ def lacking(engine: "Engine", digests: Sequence[str]) -> list[str]:
 
 
 def _files(engine: "Engine", keys: Sequence[str]) -> Iterator[_File]:
-    cache = StepCache(engine)
-    steps = tuple(_Step(key, made) for key in keys if (made := cache.recorded(key)) is not None)
-    layers = {step.made.layer.descriptor.digest: step.made.layer.descriptor for step in steps if step.made.layer}
-    for descriptor in layers.values():
+    steps = steps_of(engine, keys)
+    layers = layers_of(steps)
+    for descriptor in layers:
         yield _File(_path(descriptor.digest), descriptor.size, blob=descriptor.digest)
-    config = json.encode(_Steps(steps))
+    config = json.encode(steps)
     described = Descriptor(STEPS, Digest.of(config), len(config))
-    manifest = json.encode(Manifest(2, OCI_MANIFEST, described, tuple(layers.values())))
+    manifest = json.encode(Manifest(2, OCI_MANIFEST, described, layers))
     index = json.encode(Index(2, OCI_INDEX, (Descriptor(OCI_MANIFEST, Digest.of(manifest), len(manifest)),)))
     yield _File(_path(described.digest), len(config), config)
     yield _File(_path(Digest.of(manifest)), len(manifest), manifest)
@@ -159,11 +151,11 @@ def _bytes(engine: "Engine", file: _File) -> Iterator[bytes]:
             yield data
 
 
-def _read(directory: str) -> tuple[tuple[_Step, ...], Manifest]:
+def _read(directory: str) -> tuple[tuple[Step, ...], Manifest]:
     def content(name: str) -> bytes:
         try:
             with open(os.path.join(directory, name), "rb") as file:
-                return file.read(_LARGEST)
+                return file.read(LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             raise NotFound(
                 f"there is no build cache in {directory}: {name} is missing",
@@ -181,7 +173,7 @@ def _read(directory: str) -> tuple[tuple[_Step, ...], Manifest]:
         if descriptor.media_type == OCI_MANIFEST:
             manifest = parse_manifest(blob(descriptor), what="manifest of the build cache")
             if manifest.config.media_type == STEPS:
-                return json.decode(blob(manifest.config), _Steps, what="steps of the build cache").steps, manifest
+                return json.decode(blob(manifest.config), Steps, what="steps of the build cache").steps, manifest
     raise InvalidInput(
         f"{directory} is an image layout, and no build cache is in it",
         hint="a cache that another builder has written cannot be taken: its steps have other keys",

@@ -68,7 +68,7 @@ class Maker:
         if work.origins:
             quick = self._quick(below, action, work)
             made = self._cache.at_hand(quick, below.layers)
-            return None if made is None else Taken(made, True, (quick,))
+            return None if made is None else _taken_quickly(made, quick)
         contents = work.at_hand()
         if contents is None:
             return None
@@ -98,12 +98,12 @@ class Maker:
         if work.alone:
             return self.put(below, self.apart(action, work, anew=anew, waits=waits))
         quick = self._quick(below, action, work) if work.origins else ""
-        if quick and not anew and (made := self._cache.get(quick, below.layers)) is not None:
-            return Taken(made, True, (quick,))
+        if quick and not anew and (made := self._found(below, quick, work)) is not None:
+            return _taken_quickly(made, quick)
         key = cache.key(below.identity, action, (*work.contents(), *self._mark))
         made, cached = self._made(below, key, work) if anew else self._shared(below, key, work, waits)
         if quick:
-            self._cache.put(quick, made)
+            self._cache.put(quick, msgspec.structs.replace(made, key=key))
         return Taken(made, cached, (key, quick) if quick else (key,))
 
     def apart(self, action: Action, work: Work, *, anew: bool, waits: Callable[[], None]) -> "Taken":
@@ -142,11 +142,13 @@ class Maker:
 
     def _found(self, below: Result, key: str, work: Work) -> Made | None:
         made = self._cache.get(key, below.layers)
-        if made is None and (made := self._donors.find(below, key, work.words)) is not None:
+        if made is None and (made := self._donors.find(below, key, work.words, self._stop)) is not None:
             if self._epoch is not None and made.created != moment(self._epoch):
                 return None
             made = msgspec.structs.replace(made, about=work.about)
             self._cache.put(key, made)
+            if made.key:
+                self._cache.put(made.key, msgspec.structs.replace(made, key=""))
         return made
 
     def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
@@ -189,3 +191,8 @@ class Maker:
             # The files first: a full disk has no room even for the note that the snapshot is gone.
             directories.remove_tree(filling_of(mounts).directory)
             self._engine.catalogue.discard_snapshot(snapshot)
+
+
+def _taken_quickly(made: Made, quick: str) -> Taken:
+    """What the quick key has found, by that and the one that says all, which older records do not tell."""
+    return Taken(made, True, (made.key, quick) if made.key else (quick,))

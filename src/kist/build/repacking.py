@@ -52,7 +52,7 @@ def repacked(
     chosen = {
         number
         for number, layer in enumerate(layers)
-        if wanted is not None and (wanted.force or number >= inherited) and _kind(layer) != wanted.kind
+        if wanted is not None and (wanted.force or number >= inherited) and kind_of(layer) != wanted.kind
     }
     if wanted is None or not chosen:
         yield Repacked(tuple(layers))
@@ -100,7 +100,7 @@ def _repack(source: BinaryIO, target: BinaryIO, wanted: Compression, read: Calla
     return Digest(f"sha256:{hashed.hexdigest()}"), size
 
 
-def _kind(layer: Descriptor) -> str:
+def kind_of(layer: Descriptor) -> str:
     """How a layer is compressed, by its media type (OCI's or Docker's)."""
     for ending, kind in ((("+gzip", ".gzip"), "gzip"), (("+zstd", ".zstd"), "zstd")):
         if layer.media_type.endswith(ending):

@@ -58,10 +58,10 @@ _OF_COMMANDS = (
            group=_COMMANDS),
     Option("--allow", "Give it to steps that ask for it: network.host, security.insecure, device", "ENTITLEMENT",
            kind=REPEAT, group=_COMMANDS),
-    Option("--cache-from", "Take steps where they are the same: of an image, or type=local,src=DIRECTORY", "CACHE",
-           kind=REPEAT),
-    Option("--cache-to", "Bring steps elsewhere: type=local,dest=DIRECTORY[,mode=max] or type=inline", "CACHE",
-           kind=REPEAT),
+    Option("--cache-from", "Take steps where they are the same: of an image, type=local,src=DIRECTORY, or "
+           "type=registry,ref=NAME", "CACHE", kind=REPEAT),
+    Option("--cache-to", "Bring steps elsewhere: type=local,dest=DIRECTORY[,mode=max], "
+           "type=registry,ref=NAME[,mode=max] or type=inline", "CACHE", kind=REPEAT),
     Option("--platform", "Platform to build for, and of bases whose FROM names none; several make an image for each",
            "OS/ARCHITECTURE[/VARIANT][,…]", parse=_platforms),
     Option("--pull", "Ask for newer base images (no registry is asked yet)"),

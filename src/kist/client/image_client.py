@@ -11,6 +11,7 @@ from kist.client import jobs
 from kist.client.build_caches import around
 from kist.client.caller import Caller, Query
 from kist.client.changes import changes_of
+from kist.client.credentials import header_for
 from kist.client.destinations import Destinations
 from kist.client.http1 import quote
 from kist.client.lockfile import LockKeeper
@@ -58,9 +59,12 @@ class ImageClient(Caller):
         caches = read_caches(chosen.cache_from, chosen.cache_to)
         told = structs.asdict(structs.replace(chosen, cache_from=caches.images, cache_to=caches.engine))
         query = jobs.build_query(told | {"contexts": split(chosen.contexts)[0]}) + write_steps(chosen.steps)
+        logins = header_for(caches.references, os.environ)
         locked = LockKeeper(context, chosen.dockerfile, show)
         with self._given(chosen) as session:
-            building = jobs.Building(self._wire, query + session, context, lambda: pack(context, chosen.dockerfile))
+            building = jobs.Building(
+                self._wire, query + session, context, lambda: pack(context, chosen.dockerfile), logins
+            )
             finished = around(self._wire, caches, lambda listen: building.follow(listen, keep))(locked)
         if identity := finished["image_id"]:
             return self.image(identity)

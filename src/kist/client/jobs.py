@@ -7,7 +7,7 @@ from kist.spec.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from kist.client.transport import FileBody
@@ -37,6 +37,7 @@ def build(
     archive: "Iterable[bytes] | FileBody",
     show: "Show",
     keep: "Keep | None" = None,
+    headers: "Sequence[tuple[str, str]]" = (),
 ) -> "Event":
     """Build a context; the event that ended it.
 
@@ -46,11 +47,14 @@ def build(
         archive: of the context.
         show: told of progress.
         keep: takes the bytes of an output (``client/destinations.py``).
+        headers: further ones (``client/credentials.py``).
 
     Raises:
         KistError: the build's failure, as the class that it was in the engine.
     """
-    return _follow(wire, wire.request("POST", "/build", query, body=archive, headers=(TAR, EVENTS)), show, keep)
+    return _follow(
+        wire, wire.request("POST", "/build", query, body=archive, headers=(TAR, EVENTS, *headers)), show, keep
+    )
 
 
 class Building:
@@ -63,6 +67,7 @@ class Building:
         query: as for ``build``.
         directory: the context.
         archive: gives the archive of it, where one is needed.
+        headers: as for ``build``.
     """
 
     def __init__(
@@ -71,11 +76,13 @@ class Building:
         query: "list[tuple[str, str]]",
         directory: str,
         archive: "Callable[[], Iterable[bytes]]",
+        headers: "Sequence[tuple[str, str]]" = (),
     ) -> None:
         self._wire = wire
         self._query = query
         self._directory = directory
         self._archive = archive
+        self._headers = headers
         self._begun: Exchange | None = None
 
     def begin(self) -> None:
@@ -85,7 +92,7 @@ class Building:
         path = os.path.abspath(self._directory)
         status = os.stat(path)
         here = [("context", path), ("device", str(status.st_dev)), ("inode", str(status.st_ino))]
-        self._begun = self._wire.begin("POST", "/kist/build", [*self._query, *here], headers=(EVENTS,))
+        self._begun = self._wire.begin("POST", "/kist/build", [*self._query, *here], headers=(EVENTS, *self._headers))
 
     def follow(self, show: "Show", keep: "Keep | None" = None) -> "Event":
         """The event that ended it; it is begun where it was not.
@@ -102,7 +109,7 @@ class Building:
                 pass  # The engine sees another directory at this path, or does not let us name one.
             else:
                 return _follow(self._wire, response, show, keep)
-        return build(self._wire, self._query, self._archive(), show, keep)
+        return build(self._wire, self._query, self._archive(), show, keep, self._headers)
 
 
 def bootstrap(wire: "Wire", options: bytes, show: "Show") -> "Event":

@@ -52,6 +52,10 @@ class Registry:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
         self._exchange.close()
 
     def interrupt(self) -> None:

@@ -130,9 +130,9 @@ class BuildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
             commas between them, make an image for each.
         pull: ask for newer bases, which nobody can be asked for yet.
         cache_from: images whose steps are taken for those of this build where they are the same; or
-            ``type=local,src=DIRECTORY``.
-        cache_to: where the steps' results are brought for other builds: ``type=local,dest=DIRECTORY[,mode=max]`` or
-            ``type=inline`` (into the image).
+            ``type=local,src=DIRECTORY`` or ``type=registry,ref=NAME``.
+        cache_to: where the steps' results are brought for other builds: ``type=local,dest=DIRECTORY[,mode=max]``,
+            ``type=registry,ref=NAME[,mode=max]`` or ``type=inline`` (into the image).
         steps: what its commands have.
         allow: what steps may have that ask for it: ``network.host``, ``security.insecure``, ``device``.
         secrets, ssh: what the caller has for ``RUN --mount``; they stay the caller's, who is asked for them.

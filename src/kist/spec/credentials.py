@@ -31,6 +31,9 @@ class Login(NamedTuple):
 
 
 NOBODY = Login()
+Logins = Mapping[str, Login]
+NO_LOGINS: Logins = {}
+"""Logins by keys as Docker's clients have them; ``key_for`` finds one."""
 
 
 def read_pair(text: str) -> Login:

@@ -17,10 +17,11 @@ from kist.api.routing import Route
 from kist.engine.stop import Stop
 from kist.errors import Conflict, Forbidden, InvalidInput, Unsupported
 from kist.spec.build import BuildOptions
+from kist.spec.credentials import Logins
 from kist.spec.docker.build_stream import BuildStream
 from kist.spec.docker.builds import read_build
 from kist.spec.docker.progress import EVENTS_TYPE
-from kist.spec.docker.registries import check_registry_config
+from kist.spec.docker.registries import read_registry_config
 from kist.spec.progress import Event, Failed, Finished
 from kist.spec.provision import NOTHING, Provision
 
@@ -34,16 +35,15 @@ _MOST_HELD = 1000
 async def build(call: Call) -> StreamResponse:
     """Build an image from a context that comes as a tar archive, compressed or not, or that ``remote`` names."""
     options = _read(call)
-    check_registry_config(call.request.headers.get("X-Registry-Config", ""))
-
+    logins = _logins(call)
     remote = call.text("remote")
     given = call.api.build_sessions.provision(call.uid, call.text("session"))
 
     async def work(listener: Listener) -> Finished:
         tell = _while_given(listener, given)
         if remote:
-            return await call.run_long(_build_remote, call.engine, remote, options, tell, given, listener.stop)
-        return await with_upload(call, partial(_build, call.engine, options, tell, given))
+            return await call.run_long(_build_remote, call.engine, remote, options, tell, given, logins, listener.stop)
+        return await with_upload(call, partial(_build, call.engine, options, tell, given, logins))
 
     return await _told(call, work)
 
@@ -56,6 +56,11 @@ def _while_given(emit: Emit, given: Provision) -> Emit:
         emit(event)
 
     return emit if given is NOTHING else tell
+
+
+def _logins(call: Call) -> Logins:
+    """Who asks registries for this build; no longer known than it goes on."""
+    return read_registry_config(call.request.headers.get("X-Registry-Config", ""))
 
 
 def _read(call: Call) -> BuildOptions:
@@ -100,12 +105,13 @@ async def build_here(call: Call) -> StreamResponse:
     options = _read(call)
     if not call.is_owners:
         raise Forbidden("only the engine's own user may name a directory", hint="send the build context")
+    logins = _logins(call)
     directory, seen = call.text("context"), (call.integer("device"), call.integer("inode"))
     given = call.api.build_sessions.provision(call.uid, call.text("session"))
 
     async def work(emit: Emit) -> Finished:
         tell = _while_given(emit, given)
-        return await call.run_long(_build_here, call.engine, directory, seen, options, tell, given)
+        return await call.run_long(_build_here, call.engine, directory, seen, options, tell, given, logins)
 
     return await _told(call, work)
 
@@ -126,15 +132,18 @@ def _build_here(
     options: BuildOptions,
     emit: Emit,
     given: Provision,
+    logins: Logins,
 ) -> Finished:
     from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
 
     _check_same(directory, seen)
-    built = carry_out(engine, directory, options, emit, given)
+    built = carry_out(engine, directory, options, emit, given, logins)
     return _finished(built, options)
 
 
-def _build(engine: "Engine", options: BuildOptions, emit: Emit, given: Provision, body: BinaryIO) -> Finished:
+def _build(
+    engine: "Engine", options: BuildOptions, emit: Emit, given: Provision, logins: Logins, body: BinaryIO
+) -> Finished:
     """Runs in a thread from the first byte of the context to the image, so that its directory has one owner."""
     from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
     from kist.build.upload import receive_context  # noqa: PLC0415 - see above
@@ -142,12 +151,12 @@ def _build(engine: "Engine", options: BuildOptions, emit: Emit, given: Provision
     engine.catalogue.check(options)
     with engine.store.temporary() as directory:
         receive_context(body, directory)
-        built = carry_out(engine, directory, options, emit, given)
+        built = carry_out(engine, directory, options, emit, given, logins)
     return _finished(built, options)
 
 
 def _build_remote(
-    engine: "Engine", url: str, options: BuildOptions, emit: Emit, given: Provision, stop: Stop
+    engine: "Engine", url: str, options: BuildOptions, emit: Emit, given: Provision, logins: Logins, stop: Stop
 ) -> Finished:
     """The same of a context that the engine fetches."""
     from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
@@ -160,7 +169,8 @@ def _build_remote(
     with engine.store.temporary() as directory:
         keep = is_set(options.build_args, KEEP_GIT)
         context, dockerfile = fetch(url, directory, options.dockerfile, stop, keep_git_dir=keep)
-        built = carry_out(engine, context, structs.replace(options, dockerfile=dockerfile), emit, given)
+        found = structs.replace(options, dockerfile=dockerfile)
+        built = carry_out(engine, context, found, emit, given, logins)
     return _finished(built, options)
 
 

@@ -59,10 +59,11 @@ def _build(
     keep = _keep(context, arguments)
     if arguments.text("file") == "-":
         return _with_piped(context, arguments, session, keep, shell)
+    logins = _logins(context, arguments)
     if _is_remote(source):
         query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), *_lock(arguments, "none")]
         query += [("remote", source), *session]
-        return make(context, arguments, lambda show: jobs.build(wire, query, (), show, keep), shell)
+        return make(context, arguments, lambda show: jobs.build(wire, query, (), show, keep, logins), shell)
     if source == "-":
         body = _context_on_input(arguments)
         query = [
@@ -70,10 +71,10 @@ def _build(
             *_lock(arguments, "none"),
             *session,
         ]
-        return make(context, arguments, lambda show: jobs.build(wire, query, body, show, keep), shell)
+        return make(context, arguments, lambda show: jobs.build(wire, query, body, show, keep, logins), shell)
     dockerfile = dockerfile_in(source, arguments.text("file"))
     query = [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
-    building = jobs.Building(wire, query, source, lambda: _pack(source, dockerfile))
+    building = jobs.Building(wire, query, source, lambda: _pack(source, dockerfile), logins)
     if not _names_caches(arguments):  # which are brought to the engine first
         building.begin()
     quiet = arguments.flag("quiet")
@@ -157,9 +158,10 @@ def _with_piped(
         )
     _check_directory(source)
     query = [*_query(context, arguments, PIPED), *_lock(arguments, "none"), *session]
+    logins = _logins(context, arguments)
 
     def work(show: "Show") -> "Event":
-        return jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show, keep)
+        return jobs.build(context.wire, query, pack(source, PIPED, _read_piped()), show, keep, logins)
 
     return make(context, arguments, work, shell)
 
@@ -210,6 +212,15 @@ def _caches(arguments: "Arguments") -> "Caches":
     from kist.spec.build_cache import read  # noqa: PLC0415 - for who asks for it
 
     return read(arguments.all("cache_from"), arguments.all("cache_to"))
+
+
+def _logins(context: "Context", arguments: "Arguments") -> "list[tuple[str, str]]":
+    """The header with the caller's logins at the registries that have caches of the build."""
+    if not _names_caches(arguments):
+        return []
+    from kist.client.credentials import header_for  # noqa: PLC0415 - for who asks for it
+
+    return header_for(_caches(arguments).references, context.environment)
 
 
 def make(

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kist.errors import InvalidInput, Unsupported
+from kist.errors import InvalidInput
 from kist.spec import build_cache
 from kist.spec.build import BuildOptions, BuildOutput, StepOptions, lock_use
 from kist.spec.docker.resources import read_resources, write_resources
@@ -78,21 +78,16 @@ def read_build(get: Get, get_all: Callable[[str], Sequence[str]]) -> BuildOption
 
 
 def _read_images(values: Sequence[str]) -> tuple[str, ...]:
-    """Names of images; a directory is the client's, which brings what is in it here before it builds."""
+    """Names of images, and caches in registries; a directory is the client's, which brings it here before it builds."""
     names = _read_list(values, "cachefrom")
-    if directories := build_cache.read(names, ()).directories:
-        raise Unsupported(
-            f"cachefrom has a directory, {directories[0]}, which is the client's",
-            hint="build with kist build --cache-from, or name an image",
-        )
+    build_cache.read_sources(names)
     return names
 
 
 def _read_cache_to(values: Sequence[str]) -> tuple[str, ...]:
-    """What is told at the end (``min`` or ``max``), or goes into the image (``inline``)."""
+    """What is told at the end (``min`` or ``max``), goes into the image (``inline``), or to a registry."""
     found = tuple(dict.fromkeys(values))
-    if unknown := set(found) - {build_cache.INLINE, *build_cache.MODES}:
-        raise InvalidInput(f"invalid cacheto: {min(unknown)!r}", hint="it is inline, min or max")
+    build_cache.read_targets(found)
     return found
 
 

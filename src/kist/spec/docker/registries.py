@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kist.errors import Forbidden, InvalidInput
+from kist.spec.credentials import NOBODY, Login, Logins, read_pair
 from kist.spec.docker import fields
 from kist.spec.docker.filters import read_filters, read_truth
 from kist.spec.json import decode
@@ -83,18 +84,30 @@ def read_login(body: Mapping[str, Any]) -> str:
     return given["serveraddress"] or DEFAULT_DOMAIN
 
 
-def check_registry_config(header: str) -> None:
-    """Refuse an ``X-Registry-Config`` that is none: credentials by registry, as JSON in base64 (of either alphabet).
+def read_registry_config(header: str) -> Logins:
+    """An ``X-Registry-Config``: credentials by registry, as JSON in base64 (of either alphabet).
 
     Raises:
-        InvalidInput: says what it is instead.
+        InvalidInput: it is none; says what it is instead, and nothing of what is in it.
     """
     if not header:
-        return
+        return {}
     text = header.translate(_URL_SAFE).rstrip("=")
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         raise InvalidInput("invalid X-Registry-Config: it is no base64") from None
-    for host, login in decode(data, dict[str, Any], what="X-Registry-Config").items():
-        read_login(fields.object_of(login, f"X-Registry-Config of {host}"))
+    told = decode(data, dict[str, Any], what="X-Registry-Config")
+    return {host: _login(fields.object_of(each, f"X-Registry-Config of {host}")) for host, each in told.items()}
+
+
+def _login(body: Mapping[str, Any]) -> Login:
+    """One of these; ``auth`` stands for a name and a password."""
+    given = {name: fields.text(body, name) for name in _LOGIN}
+    pair = read_pair(given["auth"]) if given["auth"] and not given["username"] else NOBODY
+    return Login(
+        given["username"] or pair.username,
+        given["password"] or pair.password,
+        given["identitytoken"],
+        given["registrytoken"],
+    )

@@ -9,7 +9,7 @@ from kist.spec.container import ExecOptions
 from kist.spec.docker.builds import read_build, write_steps
 from kist.spec.docker.execs import ExecStart, read_exec, read_exec_start, write_exec
 from kist.spec.docker.progress import write_build_event, write_pull_event
-from kist.spec.docker.registries import check_registry_config
+from kist.spec.docker.registries import read_registry_config
 from kist.spec.progress import (
     Event,
     Failed,
@@ -167,8 +167,8 @@ def test_outputs_are_read():
 
 @pytest.mark.parametrize("header", ["", "e30=", "e30", _header({"a": {"username": "ü?>", "password": "~~~"}})])
 def test_credentials_of_registries_are_read_in_either_alphabet(header: str):
-    check_registry_config(header)
-    check_registry_config(header.translate(str.maketrans("-_", "+/")))
+    read_registry_config(header)
+    read_registry_config(header.translate(str.maketrans("-_", "+/")))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_credentials_of_registries_are_read_in_either_alphabet(header: str):
 )
 def test_credentials_that_are_none_are_refused(header: str):
     with pytest.raises(InvalidInput, match=r"X-Registry-Config|auth must be a string"):
-        check_registry_config(header)
+        read_registry_config(header)
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"A":1}', "7"])

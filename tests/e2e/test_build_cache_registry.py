@@ -1,0 +1,227 @@
+"""The step cache on its way from one data root to another by a registry."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import BUSYBOX, Cli, a_cli, give_busybox
+from kist.registry.client import Registry
+from kist.spec.image import OCI_INDEX, Manifest, parse_index, parse_manifest
+from kist.spec.reference import Reference
+from registries import ADA, Asked, Running, Server, Told, debians, with_passwords
+
+UUID = "/proc/sys/kernel/random/uuid"  # another one whenever it is read
+TEXT = f"""
+FROM {BUSYBOX} AS tool
+RUN cat {UUID} > /tool
+FROM {BUSYBOX}
+COPY a /a
+COPY --from=tool /tool /tool
+RUN cat {UUID} > /made && head -c 300000 /dev/urandom > /large
+"""
+BUILD = ("build", "-t", "made:1", "--progress", "plain", "--no-lock")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    made = tmp_path / "context"
+    made.mkdir()
+    (made / "a").write_text("a")
+    (made / "Dockerfile").write_text(TEXT)
+    return made
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with debians(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Cli]]:
+    """Two data roots with the same base."""
+    with a_cli(tmp_path_factory.mktemp("a")) as one, a_cli(tmp_path_factory.mktemp("b")) as another:
+        for cli in (one, another):
+            give_busybox(cli)
+        yield one, another
+
+
+@pytest.fixture
+def here(both: tuple[Cli, Cli]) -> Cli:
+    return forgetful(both[0])
+
+
+@pytest.fixture
+def other(both: tuple[Cli, Cli]) -> Cli:
+    return forgetful(both[1])
+
+
+def forgetful(cli: Cli) -> Cli:
+    """As before its first build."""
+    cli("rmi", "made:1")
+    cli.good("builder", "prune", "-af")
+    return cli
+
+
+def cached(said: str) -> int:
+    return sum(line.endswith(" CACHED") for line in said.splitlines())
+
+
+def layers(cli: Cli) -> str:
+    """Those of the image; its base was imported here and there, at another time."""
+    return str(cli.good("image", "inspect", "-f", "{{json .RootFS.Layers}}", "made:1"))
+
+
+def kept(running: Running, ref: str) -> Manifest:
+    """The manifest of a cache; of an index the only one."""
+    reference = Reference.parse(ref)
+    with Registry(running.domain) as registry:
+        repository = registry.repository(reference.path)
+        document = repository.manifest(reference.tag)
+        if document.media_type == OCI_INDEX:
+            [named] = parse_index(document.data).manifests
+            document = repository.manifest(named.digest)
+    return parse_manifest(document.data)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_from_one_data_root_to_another(here: Cli, other: Cli, context: Path, registry: Running, mode: str) -> None:
+    ref = f"{registry.domain}/kist/cache:{mode}"
+    first = here(*BUILD, "--cache-to", f"type=registry,ref={ref},mode={mode}", str(context))
+    assert first.returncode == 0, first.stderr
+    assert f"exporting the build cache to {ref}" in first.stderr
+    # What is not the image's own is gone with mode=min: a stage of its own is another one there.
+    again = other(*BUILD, "--cache-from", f"type=registry,ref={ref}", str(context))
+    assert again.returncode == 0, again.stderr
+    assert (layers(other) == layers(here)) == (mode == "max"), again.stderr
+    assert cached(again.stderr) == (6 if mode == "max" else 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "media_type"),
+    [
+        ("", "application/vnd.oci.image.layer.v1.tar+gzip"),
+        (",compression=zstd,compression-level=1,image-manifest=false", "application/vnd.oci.image.layer.v1.tar+zstd"),
+        (",compression=uncompressed", "application/vnd.oci.image.layer.v1.tar"),
+    ],
+)
+def test_what_is_there_is_not_sent_again(
+    here: Cli, other: Cli, context: Path, registry: Running, options: str, media_type: str
+) -> None:
+    ref = f"{registry.domain}/kist/again:{media_type.rpartition('.')[2].replace('+', '-')}"
+    to = f"type=registry,ref={ref},mode=max{options}"
+    here.good(*BUILD, "--cache-to", to, str(context))
+    blobs = {path: path.stat().st_mtime_ns for path in registry.blobs.glob("*/*/data")}
+    assert {layer.media_type for layer in kept(registry, ref).layers} == {media_type}
+    # The short form takes it too, where the name is no image's here and spells a registry.
+    again = other(*BUILD, "--cache-from", ref, "--cache-to", to, str(context))
+    assert again.returncode == 0, again.stderr
+    assert layers(other) == layers(here)
+    assert {path: path.stat().st_mtime_ns for path in registry.blobs.glob("*/*/data")} == blobs
+
+
+def log_in(directory: Path, domain: str, password: str) -> None:
+    directory.mkdir(exist_ok=True)
+    pair = base64.b64encode(f"{ADA.username}:{password}".encode()).decode()
+    (directory / "config.json").write_text(json.dumps({"auths": {domain: {"auth": pair}}}))
+
+
+def log_in_by_helper(directory: Path, domain: str, password: str) -> None:
+    directory.mkdir(exist_ok=True)
+    told = json.dumps({"ServerURL": domain, "Username": ADA.username, "Secret": password})
+    helper = directory / "docker-credential-kisttest"
+    helper.write_text(f"#!/bin/sh\n[ \"$(cat)\" = {domain} ] && echo '{told}'\n")
+    helper.chmod(0o755)
+    (directory / "config.json").write_text(json.dumps({"credHelpers": {domain: "kisttest"}}))
+
+
+@pytest.mark.parametrize("enter", [log_in, log_in_by_helper])
+def test_who_is_logged_in(
+    here: Cli, context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enter: Callable[[Path, str, str], None]
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'docker'}:{os.environ['PATH']}")
+    with with_passwords(tmp_path / "registry") as registry:
+        ref = f"{registry.domain}/kist/cache"
+        to = ("--cache-to", f"type=registry,ref={ref}", str(context))
+        nobody = here(*BUILD, *to)
+        assert nobody.returncode
+        assert f"docker login {registry.domain}" in nobody.stderr
+        enter(tmp_path / "docker", registry.domain, "another")
+        wrong = here(*BUILD, *to)
+        assert wrong.returncode
+        assert "the name or the password is another one there" in wrong.stderr
+        enter(tmp_path / "docker", registry.domain, ADA.password)
+        here.good(*BUILD, *to)
+        again = forgetful(here)(*BUILD, "--cache-from", f"type=registry,ref={ref}", str(context))
+        assert cached(again.stderr) == 3, again.stderr
+        secret = ADA.password.encode()
+        files = [path for path in here.directory.rglob("*") if path.is_file()]
+        assert [path for path in files if "snapshots" not in path.parts and secret in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("what", ["kist/nothing:1", "kist/image:1"])
+def test_a_cache_that_is_not_to_be_had_is_a_warning(here: Cli, context: Path, registry: Running, what: str) -> None:
+    built = here(*BUILD, "--cache-from", f"type=registry,ref={registry.domain}/{what}", str(context))
+    assert built.returncode == 0, built.stderr
+    assert f"no steps are taken from {registry.domain}/{what}: " in built.stderr
+
+
+def test_a_layer_that_is_another_one_is_not_taken(here: Cli, other: Cli, context: Path, tmp_path: Path) -> None:
+    with debians(tmp_path / "registry") as registry:
+        ref = f"{registry.domain}/kist/cache"
+        here.good(*BUILD, "--cache-to", f"type=registry,ref={ref},mode=max,compression=uncompressed", str(context))
+        large = max(registry.blobs.glob("*/*/data"), key=lambda path: path.stat().st_size)
+        data = bytearray(large.read_bytes())
+        data[-2000] ^= 1
+        large.write_bytes(data)
+        built = other(*BUILD, "--cache-from", f"type=registry,ref={ref}", str(context))
+    assert built.returncode == 0, built.stderr
+    assert f"no more steps are taken from {ref}" in built.stderr
+    assert "does not match its digest" in built.stderr
+    assert cached(built.stderr) == 5
+    assert layers(other) != layers(here)
+    other.good("system", "check")
+
+
+def test_a_registry_that_is_not_there(here: Cli, context: Path, tmp_path: Path) -> None:
+    with debians(tmp_path / "registry") as registry:
+        ref = f"type=registry,ref={registry.domain}/kist/cache"
+    failed = here(*BUILD, "--cache-from", ref, "--cache-to", ref, str(context))
+    assert failed.returncode
+    assert "connection refused" in failed.stderr
+    assert "no steps are taken from" in failed.stderr
+    built = here(*BUILD, "--cache-to", f"{ref},ignore-error=true", str(context))
+    assert built.returncode == 0, built.stderr
+    assert "warning: the build cache cannot be written to" in built.stderr
+
+
+def test_ctrl_c_ends_what_is_sent(here: Cli, context: Path) -> None:
+    sent, over = threading.Event(), threading.Event()
+
+    def answer(asked: Asked) -> Told:
+        if asked.method == "POST":
+            return Told(202, headers={"Location": "/upload"})
+        if asked.method == "PUT":
+            sent.set()
+            over.wait(60)
+        return Told(404)
+
+    with Server(answer) as server:
+        to = f"type=registry,ref={server.domain}/kist/cache"
+        command = [*here.command, *BUILD, "--cache-to", to, str(context)]
+        with subprocess.Popen(command, env=here.environment, stderr=subprocess.PIPE, text=True) as build:
+            assert sent.wait(60)
+            build.send_signal(signal.SIGINT)
+            said = build.communicate(timeout=30)[1]
+        over.set()
+    assert build.returncode == 130, said
+    assert "CANCELED" in said
+    here.good("build", "-q", "--no-lock", str(context))
