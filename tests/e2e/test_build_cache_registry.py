@@ -1,19 +1,28 @@
 """The step cache on its way from one data root to another by a registry."""
 
 import base64
+import io
 import json
 import os
 import signal
 import subprocess
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import kist
+import needs
 from harness import BUSYBOX, Cli, a_cli, give_busybox
+from kist.build import build
+from kist.engine import Engine
+from kist.errors import Forbidden
 from kist.registry.client import Registry
-from kist.spec.image import OCI_INDEX, Manifest, parse_index, parse_manifest
+from kist.spec.build import BuildOptions
+from kist.spec.image import OCI_INDEX, ContainerConfig, Manifest, parse_index, parse_manifest
+from kist.spec.progress import Event, StepFinished, StepStarted
 from kist.spec.reference import Reference
 from registries import ADA, Asked, Running, Server, Told, debians, with_passwords
 
@@ -162,6 +171,11 @@ def test_who_is_logged_in(
         here.good(*BUILD, *to)
         again = forgetful(here)(*BUILD, "--cache-from", f"type=registry,ref={ref}", str(context))
         assert cached(again.stderr) == 3, again.stderr
+        sent = io.BytesIO()
+        with tarfile.open(fileobj=sent, mode="w") as archive:
+            archive.add(context, ".")
+        again = forgetful(here)(*BUILD, "--cache-from", ref, "-", stdin=sent.getvalue())  # by POST /build
+        assert cached(again.stderr) == 3, again.stderr
         secret = ADA.password.encode()
         files = [path for path in here.directory.rglob("*") if path.is_file()]
         assert [path for path in files if "snapshots" not in path.parts and secret in path.read_bytes()] == []
@@ -225,3 +239,38 @@ def test_ctrl_c_ends_what_is_sent(here: Cli, context: Path) -> None:
     assert build.returncode == 130, said
     assert "CANCELED" in said
     here.good("build", "-q", "--no-lock", str(context))
+
+
+def test_in_scripts(here: Cli, context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the engine's socket, and in the script's own process, with the logins of whoever runs the script."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    roots = {"data_root": str(here.directory / "data"), "run_root": str(here.directory / "run")}
+    own = {"data_root": str(tmp_path / "data"), "run_root": str(tmp_path / "run")}
+    with with_passwords(tmp_path / "registry") as registry:
+        log_in(tmp_path / "docker", registry.domain, ADA.password)
+        text = f"type=registry,ref={registry.domain}/kist/cache"
+        with kist.Engine(**roots) as engine:
+            engine.build(str(context), BuildOptions(tags=("made:1",), cache_to=(f"{text},mode=max",)))
+        told: list[Event] = []
+        with kist.Engine(local=True, **own) as engine:
+            with open(here.directory / "busybox.tar", "rb") as source:
+                engine.import_image(source, BUSYBOX, config=ContainerConfig(cmd=("sh",)))
+            engine.build(str(context), BuildOptions(tags=("made:1",), cache_from=(text,)), progress=told.append)
+        ends = [event for event in told if isinstance(event, StepFinished) and event.result]
+        assert [event.cached for event in ends] == [True] * 6
+
+
+@needs.IN_PROCESS
+def test_others_than_the_engines_user_have_no_registry_asked(
+    engine: Engine, busybox: str, context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(engine.catalogue), "may_fetch", False)
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nLABEL a=b\n")
+    with Server(lambda _: Told(404)) as server:
+        text = f"type=registry,ref={server.domain}/kist/cache"
+        for options in (BuildOptions(cache_from=(text,)), BuildOptions(cache_to=(text,))):
+            told: list[Event] = []
+            with pytest.raises(Forbidden, match="only the engine's own user"):
+                build(engine, str(context), options, told.append)
+            assert not [event for event in told if isinstance(event, StepStarted)]  # before anything is done
+        assert server.asked == []

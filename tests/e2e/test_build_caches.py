@@ -52,6 +52,14 @@ def test_a_directory_brings_a_build_to_another_place(small: Any, context: Path, 
     assert (cache / "blobs" / manifest["digest"].replace(":", "/")).exists()
 
 
+def test_a_build_that_was_cached_brings_the_same(small: Any, context: Path, tmp_path: Path) -> None:
+    for place in ("first", "again"):
+        small.good(
+            "build", "-q", "-t", "made:1", "--cache-to", f"type=local,dest={tmp_path / place},mode=max", str(context)
+        )
+    assert (tmp_path / "first/index.json").read_bytes() == (tmp_path / "again/index.json").read_bytes()
+
+
 def test_an_image_brings_its_own_steps(small: Any, context: Path, tmp_path: Path) -> None:
     (context / "Dockerfile").write_text(
         f"FROM {BUSYBOX}\nCOPY a /a\nRUN cat {UUID} > /made\nENV A=1\nRUN cat {UUID} > /b"

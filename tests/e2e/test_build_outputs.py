@@ -123,7 +123,7 @@ def test_an_image_beside_other_outputs_is_kept(cli: Any, tree: str, tmp_path: Pa
         ("type=tar,dest={0}/no/file.tar", "directory '{0}/no' does not exist"),
         ("type=tar,dest={0}", "destination file required, got directory"),
         ("{0}/file", "destination directory '{0}/file' is a file"),
-        ("type=image,push=true", "there is no registry client yet"),
+        ("type=image,push=true", "images cannot be pushed to a registry yet"),
         ("type=zip,dest=x", "no output of type 'zip'"),
     ],
 )

@@ -33,7 +33,7 @@ from kist.build.verifying import build_again
 from kist.engine.emulation import why_not
 from kist.errors import Corrupt, InvalidInput, KistError
 from kist.spec.build import USUAL_STEPS, BuildOptions, BuildOutput
-from kist.spec.build_cache import INLINE, MODES, Target, read_targets
+from kist.spec.build_cache import INLINE, MODES, read_targets
 from kist.spec.credentials import NO_LOGINS, Logins
 from kist.spec.dockerfile import Dockerfile
 from kist.spec.image import ContainerConfig, Documents, documents
@@ -133,7 +133,7 @@ def carry_out(
             tell(Warned(warning))
         checking = Checking(dockerfile, each[0], planned, bases, opened.ignore, host, keys[0])
         checking.forbid(tell)
-        donors.open_remotes(logins, tell)
+        _ask_registries(engine, donors, options, logins, tell)
         executor = Executor(engine, opened.tree, bases, donors, options, tell, given, named, epoch)
         try:
             run = side_by_side(plans)
@@ -169,23 +169,41 @@ def carry_out(
             Attesting(options, dockerfile, plans[number], bases, opened.tree, began).attest(
                 engine, image, own, executor.fetched, tell
             )
-        for target in read_targets(options.cache_to):
-            _bring(engine, target, results if target.mode == "min" else executor.results.values(), logins, tell)
+        _bring_to_registries(engine, options, results, executor.results.values(), logins, tell)
         locking.tell(tell)
         checking.tell(tell)
         return built
 
 
-def _bring(engine: "Engine", target: Target, results: Iterable[Result], logins: Logins, tell: Progress) -> None:
-    """Write the steps of these results to a registry."""
-    from kist.build.registry_caches import write  # noqa: PLC0415 - ssl, for who asks for it
+def _ask_registries(engine: "Engine", donors: Donors, options: BuildOptions, logins: Logins, tell: Progress) -> None:
+    """Have those asked that have caches; those that are to get one are looked at before anything is done for them."""
+    if targets := read_targets(options.cache_to):
+        from kist.build.registry_caches import check_target  # noqa: PLC0415 - TLS, for who asks for it
 
-    try:
-        write(engine, _keys(results), target, logins, tell)
-    except KistError as error:
-        if not target.ignore_error:
-            raise
-        tell(Warned(error.message))
+        for target in targets:
+            check_target(engine, target)
+    donors.open_remotes(logins, tell)
+
+
+def _bring_to_registries(
+    engine: "Engine",
+    options: BuildOptions,
+    images: Iterable[Result],
+    every: Iterable[Result],
+    logins: Logins,
+    tell: Progress,
+) -> None:
+    """Write the steps of the images, or every step, to registries."""
+    if targets := read_targets(options.cache_to):
+        from kist.build.registry_caches import write  # noqa: PLC0415 - TLS, for who asks for it
+
+        for target in targets:
+            try:
+                write(engine, _keys(images if target.mode == "min" else every), target, logins, tell)
+            except KistError as error:
+                if not target.ignore_error:
+                    raise
+                tell(Warned(error.message))
 
 
 def _planned(

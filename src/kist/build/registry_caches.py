@@ -298,10 +298,24 @@ def _kept(place: _Place) -> _Kept:
     )
 
 
-def _place(engine: "Engine", text: str, logins: Logins, *, insecure: bool) -> _Place:
+def check_target(engine: "Engine", target: Target) -> None:
+    """Refuse what cannot be written to, before a build is done for it.
+
+    Raises:
+        Forbidden: who builds may have nothing written anywhere.
+        InvalidInput: the name is none.
+    """
+    _reference(engine, target.ref)
+
+
+def _reference(engine: "Engine", text: str) -> Reference:
     if not engine.catalogue.may_fetch:
         raise Forbidden("only the engine's own user may have it speak to a registry", hint="leave the cache out")
-    reference = Reference.parse(text)
+    return Reference.parse(text)
+
+
+def _place(engine: "Engine", text: str, logins: Logins, *, insecure: bool) -> _Place:
+    reference = _reference(engine, text)
     key = key_for(logins, reference.domain, reference.path)
     login = NOBODY if key is None else logins[key]
     home = os.path.expanduser("~/.config")

@@ -47,7 +47,7 @@ _ATTRIBUTES = {
 PLAIN = "uncompressed"
 _LEVELS = {"gzip": 9, "zstd": 22}
 """The highest level of each compression."""
-_REGISTRY = "there is no registry client yet; leave it out"
+_REGISTRY = "images cannot be pushed to a registry yet; leave it out"
 _NOT_HAD = {
     "push-by-digest": _REGISTRY,
     "registry.insecure": _REGISTRY,

@@ -1,6 +1,7 @@
 """What registries are for (Engine API: ImagePush, ImageSearch, ImageAttestations, SystemAuth, DistributionInspect).
 
-There is no registry client yet: what can be told without one is told, the rest is refused in words that clients show.
+Images neither come from a registry nor go to one yet: what can be told without one is told, the rest is refused in
+words that clients show.
 """
 
 from typing import TYPE_CHECKING

@@ -151,7 +151,7 @@ def test_lists_are_repeated_parameters_or_json():
         ("platform", "a/b/c/d", "invalid platform"),
         ("outputs", "{", "invalid outputs"),
         ("outputs", '[{"Type":"zip"}]', "there is no output of type 'zip'"),
-        ("outputs", '[{"Type":"image","Attrs":{"push":"true"}}]', "there is no registry client yet"),
+        ("outputs", '[{"Type":"image","Attrs":{"push":"true"}}]', "images cannot be pushed to a registry yet"),
     ],
 )
 def test_a_build_parameter_that_cannot_be_right_is_refused(name: str, value: str, words: str):
