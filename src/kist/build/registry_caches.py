@@ -8,8 +8,9 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar, cast
 
@@ -147,6 +148,18 @@ class _Transfer:
         self.done = 0
         self.total = 0
 
+    @contextmanager
+    def part(self, size: int) -> Iterator[Callable[[float], None]]:
+        """A part of so many bytes; to be told which share of it is done, which raises once the work is to end."""
+        before = self.done
+
+        def advanced(share: float) -> None:
+            self.stop.check()
+            self.done = before + int(size * share)
+
+        yield advanced
+        self.done = before + size
+
     def run(self, progress: Progress, title: str, work: Callable[[], _T]) -> _T:
         """Do the work in a thread, and tell how far it is in this one, whose listener may end it.
 
@@ -226,8 +239,8 @@ def _write(engine: "Engine", keys: Sequence[str], target: Target, transfer: _Tra
     transfer.total = sum(layer.size for layer in layers)
     packed = []
     for layer in layers:
-        packed.append(_sent(engine, layer, target, transfer, known))
-        transfer.done += layer.size
+        with transfer.part(layer.size) as advanced:
+            packed.append(_sent(engine, layer, target, place.repository, known, advanced))
     config = encode(steps)
     described = Descriptor(STEPS, Digest.of(config), len(config))
     place.repository.write_blob(described.digest, described.size, lambda: io.BytesIO(config))
@@ -242,17 +255,24 @@ def _write(engine: "Engine", keys: Sequence[str], target: Target, transfer: _Tra
 
 
 def _sent(
-    engine: "Engine", layer: Descriptor, target: Target, transfer: _Transfer, known: Mapping[Digest, Descriptor]
+    engine: "Engine",
+    layer: Descriptor,
+    target: Target,
+    repository: Repository,
+    known: Mapping[Digest, Descriptor],
+    advanced: Callable[[float], None],
 ) -> Descriptor:
-    """A layer as it is in the registry by now."""
-    repository, store = transfer.place.repository, engine.store
+    """A layer as it is in the registry by now: compressed, the half of the work, and sent, the other."""
+    store = engine.store
     there = known.get(layer.digest)
     if there is not None and kind_of(there) == target.compression.kind and _is_there(repository, there):
         return there
-    with repacked(store, (layer,), target.compression, 0, lambda _done, _total: transfer.stop.check()) as made:
+    with repacked(store, (layer,), target.compression, 0, lambda done, total: advanced(done / total / 2)) as made:
         packed = made.layers[0]
         path = made.files.get(packed.digest) or store.blobs.path(packed.digest)
-        repository.write_blob(packed.digest, packed.size, partial(_open, path), sent=lambda _: transfer.stop.check())
+        repository.write_blob(
+            packed.digest, packed.size, partial(_open, path), sent=lambda count: advanced((1 + count / packed.size) / 2)
+        )
     return msgspec.structs.replace(packed, annotations={_UNCOMPRESSED: str(layer.digest)})
 
 

@@ -431,7 +431,8 @@ class TestFailures:
     def test_few_digits_are_no_image(self, room: Room) -> None:
         identity = room.catalogue.get("base:1").id.hex
         assert room.build(f"FROM {identity[:12]}\nLABEL a=b")
-        for text in (f"FROM {identity[:11]}", f"FROM scratch\nCOPY --from={identity[:6]} a /"):
+        few = identity[:11]  # of nine decimals or less, --from would be a stage's number
+        for text in (f"FROM {few}", f"FROM scratch\nCOPY --from={few} a /"):
             with pytest.raises(NotFound) as caught:
                 room.build(text)
             assert "write 12 digits or more" in caught.value.hint
