@@ -49,12 +49,19 @@ class Told(NamedTuple):
 class Server:
     """A server on a port of this machine whose answers are a function of the requests.
 
+    Args:
+        answer: the function.
+        tls: where it encrypts.
+        ports: gets the port that each request came from.
+
     Attributes:
         domain: ``127.0.0.1:PORT``.
         asked: the requests so far.
     """
 
-    def __init__(self, answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None, ports: list[int] | None = None
+    ) -> None:
         self.asked: list[Asked] = []
         server = self
 
@@ -65,6 +72,8 @@ class Server:
                 size = int(self.headers.get("Content-Length") or 0)
                 asked = Asked(self.command, self.path, dict(self.headers.items()), self.rfile.read(size))
                 server.asked.append(asked)
+                if ports is not None:
+                    ports.append(self.client_address[1])
                 told = answer(asked)
                 self.send_response(told.status)
                 for name, value in told.headers.items():

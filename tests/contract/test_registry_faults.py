@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import certificates
-from kist.errors import Corrupt, Forbidden, InvalidInput, KistError, Unavailable
+from kist.errors import Corrupt, Forbidden, InvalidInput, KistError, NotFound, Unavailable
 from kist.registry import exchange
 from kist.registry.client import LARGEST_MANIFEST, Document, Registry
 from kist.registry.failures import unreachable
@@ -146,6 +146,34 @@ def test_a_redirect_to_a_file() -> None:
         pytest.raises(Unavailable, match="no address of HTTP"),
     ):
         read(server)
+
+
+def test_a_name_that_no_host_has() -> None:
+    with Registry(f"{'a' * 70}.example") as registry, pytest.raises(Unavailable, match="no such host: a part of it"):
+        registry.check()
+
+
+def test_a_token_that_no_header_can_have() -> None:
+    def answer(asked: Asked) -> Told:
+        if asked.path.startswith("/token"):
+            return Told(body=json.dumps({"token": "a\r\nHost: b"}).encode())
+        return Told(401, headers={"WWW-Authenticate": f'Bearer realm="http://{server.domain}/token"'})
+
+    with Server(answer) as server, pytest.raises(Forbidden, match="gives no token"):
+        read(server)
+
+
+def test_one_connection_serves_many_requests() -> None:
+    ports: list[int] = []
+
+    with Server(lambda _: Told(404), ports=ports) as server, Registry(server.domain) as registry:
+        repository = registry.repository("kist/a")
+        for _ in range(3):
+            assert repository.blob_size(DIGEST) is None
+            with pytest.raises(NotFound):
+                repository.manifest("1")
+    assert len(ports) == 6
+    assert len(set(ports)) == 1
 
 
 def test_a_blob_goes_in_pieces_where_a_proxy_takes_no_more() -> None:

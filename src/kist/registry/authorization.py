@@ -101,6 +101,6 @@ def _read(body: bytes) -> tuple[str, int]:
     except InvalidInput as error:
         raise Unavailable(error.message) from None
     token, seconds = found.get("token") or found.get("access_token"), found.get("expires_in")
-    if not isinstance(token, str) or not token.isprintable():
+    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
         raise Forbidden("the token server gives no token", hint="log in again; see docker login")
     return token, seconds if isinstance(seconds, int) and seconds > 0 else _USUAL_SECONDS

@@ -30,8 +30,8 @@ class Origin(NamedTuple):
             scheme, host, port = parts.scheme, parts.hostname or "", parts.port
         except ValueError:
             scheme, host, port = "", "", None
-        if scheme not in _PORTS or not host:
-            raise Unavailable(f"a registry leads to {url[:200]!r}, which is no address of HTTP")
+        if scheme not in _PORTS or not host or not url.isascii():
+            raise Unavailable(f"a registry leads to {url[:200]!a}, which is no address of HTTP")
         return cls(scheme, host, port or _PORTS[scheme])
 
     @property

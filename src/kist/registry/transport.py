@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 from kist.errors import Unavailable
@@ -81,7 +81,7 @@ class Answer:
 
     def close(self) -> None:
         """Give the connection back. Harmless when done twice."""
-        whole = self._response.isclosed()
+        whole = self._response.isclosed() or self._response.length == 0  # of HEAD, say
         self._response.close()
         self._transport.done(self._line, reusable=whole and not self._response.will_close)
 
@@ -237,7 +237,7 @@ class Transport:
     def _connected(self, host: str, port: int) -> tuple[socket.socket, socket.socket]:
         """A connection to a host's first address that answers, and its ear."""
         failure = OSError(f"no address of {host}")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, address in _addresses(host, port):
             self.check()
             made = socket.socket(family, kind, protocol)
             ear = made.dup()
@@ -274,6 +274,13 @@ class Transport:
             for path in sorted(glob.glob(f"{place}/*.cert")):
                 context.load_cert_chain(path, f"{path.removesuffix('.cert')}.key")
         return context
+
+
+def _addresses(host: str, port: int) -> "list[tuple[Any, ...]]":
+    try:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError:  # a label that is longer than DNS has it
+        raise socket.gaierror(socket.EAI_NONAME, "a part of it is too long") from None
 
 
 def _proxy_of(origin: Origin) -> str:

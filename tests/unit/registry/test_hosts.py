@@ -45,7 +45,9 @@ def test_origins(url: str, origin: str) -> None:
     assert str(Origin.of(url)) == origin
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.example/", "https://", "http://a:b", "nothing", ""])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://a.example/", "https://", "http://a:b", "nothing", "", "http://a/\xe9"]
+)
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(Unavailable, match="no address of HTTP"):
         Origin.of(url)

@@ -104,6 +104,8 @@ def read_registry_config(header: str) -> Logins:
 def _login(body: Mapping[str, Any]) -> Login:
     """One of these; ``auth`` stands for a name and a password."""
     given = {name: fields.text(body, name) for name in _LOGIN}
+    if not (given["registrytoken"].isascii() and given["registrytoken"].isprintable()):
+        raise InvalidInput("invalid X-Registry-Config: a token has characters that no token has")
     pair = read_pair(given["auth"]) if given["auth"] and not given["username"] else NOBODY
     return Login(
         given["username"] or pair.username,
