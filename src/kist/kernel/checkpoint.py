@@ -13,13 +13,14 @@ import ctypes
 import mmap
 import os
 import resource
+import signal
 import struct
 
 from kist.kernel import libc, namespaces, process, uninterrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import NoReturn, Self
 
 _SIZE = resource.getpagesize()
 _NAME = "kist-checkpoint"
@@ -32,16 +33,11 @@ _PRESENT = 1 << 63
 _MAP_FIXED = 0x10
 _MADV_DONTNEED = 4
 _MADV_POPULATE_READ = 22
-# Runs of pages that are given back at once.
+# Runs of pages that are given back at once, and the calls before them.
 _MOST_RUNS = 256
+_BEFORE = 2
 # Of what a fork found: how many bytes they are.
 _TOTAL = struct.Struct("=Q")
-
-_libc = ctypes.PyDLL(None)
-
-
-class ChangedError(Exception):
-    """A page was given back that had changed since it was looked at: this process must not go on."""
 
 
 class Checkpoint:
@@ -59,92 +55,116 @@ class Checkpoint:
     def give_back(self) -> int:
         """Give back the pages of this process that are as they were; how many bytes they are.
 
-        A fork finds out which these are, for to look is to write. Then they are given back; what that uses is held
-        while the fork looks, so that it is seen to be in use, and what is given back is looked at once more.
+        A fork finds out which these are, for to look is to write. It looks at this process while that waits for it
+        between two calls of the C library, and writes down for it what is to be called next: not a byte changes
+        between the look and the deed.
 
-        No other thread may run.
+        No other thread may run, and no signal is handled meanwhile.
 
         Raises:
             OSError: there is no room for it; nothing was given back.
-            ChangedError: see there.
         """
-        chain = uninterrupted.Chain(2 * _MOST_RUNS)
-        found = _Found(sum(end - start for start, end in self._places))
-        swap, here, first = chain.ready()
-        pid, pidfd = namespaces.clone(0)
-        if pid == 0:
-            self._look(chain, found)
-        os.close(pidfd)
-        _, status = os.waitpid(pid, 0)
-        if status != 0:
-            return 0
-        swap(here, first)
-        return found.compare()
-
-    def _look(self, chain: uninterrupted.Chain, found: _Found) -> NoReturn:
-        """In a fork: write down what is to be given back, and end; not well if there is nothing."""
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            runs = self._unchanged()[:_MOST_RUNS]
-            calls: list[uninterrupted.Call] = []
-            for address, length, offset in runs:
-                calls.append(("memcpy", (found.add(self._file[offset : offset + length]), address, length)))
-                calls.append(("madvise", (address, length, _MADV_DONTNEED)))
-            chain.write(calls)
-            os._exit(0)
+            with _Talk() as talk:
+                chain = uninterrupted.Chain(_BEFORE + _MOST_RUNS)
+                chain.write(talk.calls)
+                pid, pidfd = namespaces.clone(0)
+                if pid == 0:
+                    self._look(chain, talk)
+                os.close(pidfd)
+                talk.listen()
+                chain.make()
+                os.waitpid(pid, 0)
+                return talk.given
         finally:
-            os._exit(1)
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
-    def _unchanged(self) -> list[list[int]]:
-        """Address, length and offset in the file of runs of pages that are not the file's, and are as they were."""
-        _libc.memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
-        file = _address(self._file)
-        runs: list[list[int]] = []
+    def _look(self, chain: uninterrupted.Chain, talk: _Talk) -> NoReturn:
+        """In a fork: see what its parent may give back, write it down, and end; the parent goes on in any case."""
+        try:
+            parent = talk.wait()
+            runs = self._unchanged(parent)[:_MOST_RUNS]
+            if runs:
+                talk.given = sum(length for _, length in runs)
+                chain.write([("madvise", (*run, _MADV_DONTNEED)) for run in runs], _BEFORE)
+        finally:
+            os._exit(0)
+
+    def _unchanged(self, pid: int) -> list[tuple[int, int]]:
+        """Address and length of runs of pages of a process that are not the file's, and are as they were."""
+        runs: list[tuple[int, int]] = []
         offset = 0
-        for start, end in self._places:
-            # The allocator may have given it back, and somebody else may have it.
-            entries = _entries(start, end) if _is_of_the_file(start, end) else []
-            for number, entry in enumerate(entries):
-                own, at = start + number * _SIZE, offset + number * _SIZE
-                if entry & _PRESENT and not entry & _OF_A_FILE and _libc.memcmp(own, file + at, _SIZE) == 0:
-                    if runs and runs[-1][0] + runs[-1][1] == own:
-                        runs[-1][1] += _SIZE
-                    else:
-                        runs.append([own, _SIZE, at])
-            offset += end - start
+        memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for start, end in self._places:
+                # The allocator may have given it back, and somebody else may have it.
+                entries = _entries(start, end, pid) if _is_of_the_file(start, end, pid) else []
+                for number, entry in enumerate(entries):
+                    if not entry & _PRESENT or entry & _OF_A_FILE:
+                        continue
+                    own, at = start + number * _SIZE, offset + number * _SIZE
+                    if os.pread(memory, _SIZE, own) == self._file[at : at + _SIZE]:
+                        if runs and sum(runs[-1]) == own:
+                            runs[-1] = (runs[-1][0], runs[-1][1] + _SIZE)
+                        else:
+                            runs.append((own, _SIZE))
+                offset += end - start
+        finally:
+            os.close(memory)
         return runs
 
 
-class _Found:
-    """What a fork has found, and what its parent has found in the same places; shared by both.
+class _Talk:
+    """What a process and the fork that looks at it say to each other; a context manager.
 
-    Args:
-        most: bytes.
+    The process says by its first call that it is there, and waits by its second until the fork ends. The third is
+    nothing, and the one in whose place the fork writes what is to be done: nothing is done where it could not.
     """
 
-    def __init__(self, most: int) -> None:
-        self._memory = mmap.mmap(-1, _SIZE + 2 * most)
-        start = _address(self._memory) + _SIZE
-        self._expected, self._seen = ctypes.c_void_p(start), ctypes.c_void_p(start + most)
-        self._next = start + most
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, _SIZE)
+        self._pid = os.getpid()
+        self._ends = [*os.pipe2(os.O_CLOEXEC), *os.pipe2(os.O_CLOEXEC)]
 
-    def add(self, expected: bytes) -> int:
-        """In the fork: note this; to which address the parent is to copy what it finds."""
-        at = self._next - (self._seen.value or 0)
-        self._memory[_SIZE + at : _SIZE + at + len(expected)] = expected
-        _TOTAL.pack_into(self._memory, 0, at + len(expected))
-        self._next += len(expected)
-        return self._next - len(expected)
+    def __enter__(self) -> Self:
+        return self
 
-    def compare(self) -> int:
-        """In the parent: how many bytes were found, all of them as expected.
+    def __exit__(self, *_: object) -> None:
+        for end in self._ends:
+            os.close(end)
+
+    @property
+    def calls(self) -> list[uninterrupted.Call]:
+        """The process's first calls."""
+        _, there, done, _ = self._ends
+        word = _address(self._shared) + _TOTAL.size
+        return [("write", (there, word, 1)), ("read", (done, word, 1)), ("getpid", ())]
+
+    @property
+    def given(self) -> int:
+        """Bytes that are to be given back; the fork sets it, and its parent sees it."""
+        return int(_TOTAL.unpack_from(self._shared)[0])
+
+    @given.setter
+    def given(self, total: int) -> None:
+        _TOTAL.pack_into(self._shared, 0, total)
+
+    def listen(self) -> None:
+        """In the process: have the fork alone be who may say that it is done, which it does by ending."""
+        os.close(self._ends.pop())
+
+    def wait(self) -> int:
+        """In the fork: wait until the process is within its calls; which one it is.
 
         Raises:
-            ChangedError: they are not.
+            EOFError: it has gone.
         """
-        (total,) = _TOTAL.unpack_from(self._memory)
-        if _libc.memcmp(self._expected, self._seen, ctypes.c_size_t(total)) != 0:
-            raise ChangedError
-        return int(total)
+        there, own, _, _ = self._ends
+        os.close(own)
+        if not os.read(there, 1):
+            raise EOFError
+        return self._pid
 
 
 def take() -> Checkpoint | None:
@@ -155,7 +175,7 @@ def take() -> Checkpoint | None:
     if not uninterrupted.is_possible():
         return None
     try:
-        places = [_in_use(start, end) for start, end in _mappings(b"") if end - start >= _ARENA]
+        places = [_in_use(start, end) for start, end in _mappings(b"", os.getpid()) if end - start >= _ARENA]
         return _take([(start, end) for start, end in places if start < end])
     except OSError:
         return None
@@ -203,7 +223,7 @@ def _take(places: list[tuple[int, int]]) -> Checkpoint | None:
     libc.call("mprotect", ctypes.c_void_p(to), ctypes.c_size_t(total), mmap.PROT_READ)
     # Only forks that look need it.
     libc.advise(to, total, _MADV_DONTNEED)
-    if not all(_is_of_the_file(*place) for place in places):
+    if not all(_is_of_the_file(*place, os.getpid()) for place in places):
         return None
     for start, end in places:
         # A fork finds what is mapped already where it is.
@@ -215,13 +235,13 @@ def _address(memory: mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
-def _entries(start: int, end: int) -> list[int]:
-    """What the kernel tells of each page (proc_pid_pagemap(5)).
+def _entries(start: int, end: int, pid: int) -> list[int]:
+    """What the kernel tells of each page of a process (proc_pid_pagemap(5)).
 
     Raises:
         OSError: it tells only root.
     """
-    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         told = os.pread(pagemap, (end - start) // _SIZE * _ENTRY, start // _SIZE * _ENTRY)
     finally:
@@ -231,18 +251,18 @@ def _entries(start: int, end: int) -> list[int]:
 
 def _in_use(start: int, end: int) -> tuple[int, int]:
     """The same without what follows the last page that there is."""
-    present = [number for number, entry in enumerate(_entries(start, end), 1) if entry & _PRESENT]
+    present = [number for number, entry in enumerate(_entries(start, end, os.getpid()), 1) if entry & _PRESENT]
     return start, start + max(present, default=0) * _SIZE
 
 
-def _is_of_the_file(start: int, end: int) -> bool:
-    return any(first <= start and end <= last for first, last in _mappings(_NAME.encode()))
+def _is_of_the_file(start: int, end: int, pid: int) -> bool:
+    return any(first <= start and end <= last for first, last in _mappings(_NAME.encode(), pid))
 
 
-def _mappings(name: bytes) -> list[tuple[int, int]]:
-    """Private and writable memory of this process with this name, or with none (proc_pid_maps(5))."""
+def _mappings(name: bytes, pid: int) -> list[tuple[int, int]]:
+    """Private and writable memory of a process with this name, or with none (proc_pid_maps(5))."""
     found = []
-    for line in process.read_file("/proc/self/maps").splitlines():
+    for line in process.read_file(f"/proc/{pid}/maps").splitlines():
         place, mode, _, _, _, *path = line.split(maxsplit=5)
         if mode == b"rw-p" and (bool(path) and name in path[0] if name else not path):
             start, _, end = place.partition(b"-")

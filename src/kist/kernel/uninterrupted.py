@@ -12,7 +12,7 @@ import mmap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     # A function's name and its arguments: addresses, lengths, flags, descriptors.
     Call = tuple[str, tuple[int, ...]]
@@ -54,36 +54,31 @@ class Chain:
         self._most = most
         self._room = mmap.mmap(-1, (most + 1) * _EACH)  # shared with forks
         self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._room))
-        # Made now, for what is called is to find the memory as it is.
         self._here = ctypes.c_void_p(self._start)
         self._first = ctypes.c_void_p(self._start + _EACH)
 
-    def write(self, calls: Sequence[Call]) -> None:
-        """Write down what ``make`` is to call.
+    def write(self, calls: Sequence[Call], behind: int = 0) -> None:
+        """Write down what is to be called, behind that many calls that have been written down.
+
+        The last of those before leads to here only where it was followed by another call.
 
         Raises:
             OverflowError: it is more than there can be.
         """
-        if not 0 < len(calls) <= self._most:
-            raise OverflowError(f"{len(calls)} calls of {self._most}")
-        for number, (name, arguments) in enumerate(calls, 1):
+        if not 0 < len(calls) <= self._most - behind:
+            raise OverflowError(f"{len(calls)} calls of {self._most - behind}")
+        numbered = list(enumerate(calls, behind + 1))
+        # The first one last: whoever comes to it finds all of the others.
+        for number, (name, arguments) in reversed(numbered):
             context = self._start + number * _EACH
             _libc.getcontext(ctypes.c_void_p(context))
             beginning = _Beginning.from_address(context)
-            beginning.link = context + _EACH if number < len(calls) else self._start
+            beginning.link = context + _EACH if number < behind + len(calls) else self._start
             beginning.stack, beginning.stack_size = context + _CONTEXT, _STACK
             function = ctypes.cast(getattr(_libc, name), ctypes.c_void_p)
             words = [ctypes.c_size_t(argument) for argument in arguments]
             _libc.makecontext(ctypes.c_void_p(context), function, len(words), *words)
 
-    def ready(self) -> tuple[Callable[[ctypes.c_void_p, ctypes.c_void_p], int], ctypes.c_void_p, ctypes.c_void_p]:
-        """A function and its two arguments, by which the calls are made: for who must know what is used for it.
-
-        What the calls give is lost, so whoever cares looks at what they have done.
-        """
-        return _libc.swapcontext, self._here, self._first
-
     def make(self) -> None:
-        """Make the calls; see ``ready``."""
-        swap, here, first = self.ready()
-        swap(here, first)
+        """Make the calls. What they give is lost, so whoever cares looks at what they have done."""
+        _libc.swapcontext(self._here, self._first)
