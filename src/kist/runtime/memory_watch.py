@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kist.kernel.members import Members
     from kist.runtime.loop import Loop
 
-_TIMER = "memory"
+_TIMER = "memory watch"
 # What a few processors can fill in a second, and how soon and how late a look may be, in seconds.
 _FASTEST = 8 << 30
 _SOONEST, _LATEST = 0.02, 0.5

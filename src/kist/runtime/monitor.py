@@ -219,7 +219,7 @@ class Monitor:
     def _note_running(self) -> None:
         self.record.note_running(self.first.command_pid, self.streams.pipes())
         if (checkpoint := self._checkpoint) is not None:
-            self.loop.set_timer("memory", events.moment(_AT_REST), lambda: self._give_back(checkpoint))
+            self.loop.set_timer("at rest", events.moment(_AT_REST), lambda: self._give_back(checkpoint))
 
     def _start(self) -> tuple[str, ...]:
         """Make the cgroup and the first process; what of the limits the machine cannot do."""
