@@ -320,7 +320,10 @@ def test_the_build_cache_is_cleaned_up_to_what_is_asked_for(server: Server):
     server.good("DELETE", f"/images/{image}")
     own = set(pruned()) - kept
     assert len(own) == 1
-    assert own <= set(pruned(private=["true"], type=["regular"], description=["build"]))
+    entry = next(iter(own)).rpartition(":")[2]
+    told = {each["ID"]: each["Description"] for each in server.good("GET", "/system/df")["BuildCache"]}
+    assert "RUN echo of-http-images > /made" in told[entry]
+    assert own <= set(pruned(private=["true"], type=["regular"], description=[told[entry]]))
     assert own.isdisjoint(pruned(shared=["1"]))
     assert own.isdisjoint(pruned(type=["exec.cachemount"]))
     assert pruned(parent=["some"]) == [] == pruned(description=["another"]) == pruned(label=["a", "b=c"])
