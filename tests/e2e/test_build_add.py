@@ -65,6 +65,9 @@ class _Answers(BaseHTTPRequestHandler):
         assert isinstance(site, Site)
         path = self.path.partition("?")[0]
         page = site.pages.get(path)
+        # Before the answer: who has it may at once have other plans.
+        if (later := site.after_one.pop(path, None)) is not None:
+            site.pages[path] = later
         if page is None:
             status, page = 404, Page(b"")
         else:
@@ -77,8 +80,6 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:3] if page.short else body)
-        if (later := site.after_one.pop(path, None)) is not None:
-            site.pages[path] = later
 
     def _is_known(self, page: Page) -> bool:
         etag, date = page.headers.get("ETag"), page.headers.get("Last-Modified")

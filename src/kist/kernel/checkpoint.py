@@ -9,11 +9,11 @@ Only what the allocator has from mmap(2) is treated so (Objects/obmalloc.c: aren
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal's own calls look each number up, and touch all of it
 import ctypes
 import mmap
 import os
 import resource
-import signal
 import struct
 
 from kist.kernel import libc, namespaces, process, uninterrupted
@@ -36,6 +36,7 @@ _MADV_POPULATE_READ = 22
 # Runs of pages that are given back at once, and the calls before them.
 _MOST_RUNS = 256
 _BEFORE = 2
+_SIGNALS = _signal.valid_signals()
 # Of what a fork found: how many bytes they are.
 _TOTAL = struct.Struct("=Q")
 
@@ -64,7 +65,7 @@ class Checkpoint:
         Raises:
             OSError: there is no room for it; nothing was given back.
         """
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        previous = _signal.pthread_sigmask(_signal.SIG_BLOCK, _SIGNALS)
         try:
             with _Talk() as talk:
                 chain = uninterrupted.Chain(_BEFORE + _MOST_RUNS)
@@ -78,7 +79,7 @@ class Checkpoint:
                 os.waitpid(pid, 0)
                 return talk.given
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, previous)
 
     def _look(self, chain: uninterrupted.Chain, talk: _Talk) -> NoReturn:
         """In a fork: see what its parent may give back, write it down, and end; the parent goes on in any case."""
