@@ -387,7 +387,7 @@ def test_a_start_that_fails_leaves_nothing_of_a_run(cli: Any) -> None:
     assert cli.good("ps", "-a", "-f", "name=lacks", "--format", "{{.State}} {{.ID}}").split()[0] == "exited"
     identifiers = cli.good("ps", "-a", "--no-trunc", "-q", "-f", "name=lacks", "-f", "name=odd").split()
     assert len(identifiers) == 2
-    assert not {*identifiers} & {*os.listdir(cli.directory / "run" / "containers")}
+    until(lambda: not {*identifiers} & {*os.listdir(cli.directory / "run" / "containers")})
     cli.good("rm", "lacks", "odd")
 
 

@@ -168,13 +168,14 @@ def test_who_is_killed_while_a_container_is_made_or_removed_leaves_nothing(point
         room.good("ps")  # the engine has the places at which it may die
     room.arm(point)
     room.run(*(("rm", "it") if point.startswith("remove") else ("create", "--name", "it", *QUIET, BUSYBOX, "true")))
+    until(lambda: not room.trap.exists())  # files go after the answer
     assert room.sprung()
     room.run("rm", "-f", "it")
     room.run("system", "check", "--repair")
     assert room.good("system", "check") == ""
     kist.good("run", "--rm", *QUIET, BUSYBOX, "true")
     kist.good("rmi", BUSYBOX)
-    assert os.listdir(f"{kist.directory}/data/snapshots") == []
+    until(lambda: os.listdir(f"{kist.directory}/data/snapshots") == [])
 
 
 def test_a_full_disk_below_a_disk_is_told_to_who_writes_and_nobody_else(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ class Afterwards:
                 work()
             except (KistError, OSError) as error:
                 _log.error("%s", error)
+            except Exception:  # noqa: BLE001 - told whole; a thread that ended would leave the rest
+                _log.exception("what was put off has failed")
             finally:
                 with self._changed:
                     self._busy = False

@@ -57,6 +57,8 @@ class Prune:
             if dry_run or self._remove(container):
                 deleted.append(container.id)
                 size += used.disk
+        if not dry_run:
+            self._containers.settle()  # the space that is told is free
         return self._told("container", Pruned(tuple(deleted), (), size), dry_run=dry_run)
 
     def _remove(self, container: Container) -> bool:
