@@ -310,9 +310,17 @@ def kill_keeper_and_engine(user: User) -> None:
     engine = user.engine_pid()
     kept = ways_out(user)
     doomed = [engine, *(pid for pid in _children(engine) if pid not in kept)]
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in doomed:
-            os.kill(pid, number)
+    for pid in doomed:
+        os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(_is_stopped(pid) for pid in doomed))  # a signal takes its time
+    for pid in doomed:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Or has ended already, which only a fork that was kept ready does."""
+    status = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    return status[0] in "TZ"
 
 
 def _children(pid: int) -> list[int]:
