@@ -332,22 +332,27 @@ def verify_volume(room: Room) -> None:
     assert os.listdir(room.cli.directory / "data" / "volumes") == []
 
 
+def kill_at_any_moment(room: Room, choose: random.Random, words: list[str], victims: list[str], within: float) -> None:
+    """Kill one of these at some moment of a command's first so many seconds."""
+    victim = choose.choice(victims)
+    known = 0 if victim == "command" else room.pid_of(victim)
+    with subprocess.Popen(
+        [*room.cli.command, *words], env=room.environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as command:  # fmt: skip
+        time.sleep(choose.uniform(0, within))  # the moment is what is varied
+        room.kills += kill(known or command.pid)
+        command.wait(60)
+    room.verify()
+
+
 @pytest.mark.skipif(not LONG, reason="long: script/test-faults")
 @pytest.mark.parametrize("seed", range(10))
 def test_kills_at_any_moment_lose_nothing(room: Room, seed: int) -> None:
     choose = random.Random(seed)
     for _ in range(20):
         words = choose.choice([create, start, run, execute, stop, remove])(room)
-        victim = choose.choice(["engine", "keeper", "monitor", "command"])
-        known = 0 if victim == "command" else room.pid_of(victim)
-        with subprocess.Popen(
-            [*room.cli.command, *words], env=room.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as command:  # fmt: skip
-            time.sleep(choose.uniform(0, 0.25))  # the moment is what is varied
-            room.kills += kill(known or command.pid)
-            command.wait(60)
-        room.verify()
+        kill_at_any_moment(room, choose, words, ["engine", "keeper", "monitor", "command"], 0.25)
 
 
 @pytest.mark.skipif(not LONG, reason="long: script/test-faults")
@@ -356,16 +361,7 @@ def test_kills_at_any_moment_of_a_build_lose_nothing(room: Room, seed: int) -> N
     choose = random.Random(seed)
     for _ in range(10):
         words = choose.choice([build, build, take_a_cache])(room)
-        victim = choose.choice(["engine", "keeper", "command"])
-        known = 0 if victim == "command" else room.pid_of(victim)
-        with subprocess.Popen(
-            [*room.cli.command, *words], env=room.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as command:  # fmt: skip
-            time.sleep(choose.uniform(0, 0.8))  # the moment is what is varied
-            room.kills += kill(known or command.pid)
-            command.wait(60)
-        room.verify()
+        kill_at_any_moment(room, choose, words, ["engine", "keeper", "command"], 0.8)
         verify_build(room)
 
 
