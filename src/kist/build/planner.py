@@ -248,7 +248,8 @@ class _Planner:
         try:
             return self.use(name, platform), self.lookup(name, platform, True), None
         except NotFound as error:
-            raise self.almost(stage.base.image, name, self.dockerfile.source, stage.index, error) from None
+            before = self.dockerfile.stages[: stage.index]
+            raise self.almost(stage.base.image, name, self.dockerfile.source, before, error) from None
 
     def platform(self, stage: Stage) -> Platform | None:
         """What FROM asks for, else what the build does."""
@@ -292,21 +293,21 @@ class _Planner:
         try:
             self.lookup(name, self.wanted, False)
         except NotFound as error:
-            raise self.almost(word, name, source, len(stages), error) from None
+            raise self.almost(word, name, source, [each for each in stages if each is not stage], error) from None
         step = Step(
             id=f"image {name}", title=f"FROM {name}", action=self.use(name, self.wanted), place=self.place(word)
         )
         self.images.setdefault(stage.index, []).append(step)
         return step.id
 
-    def almost(self, word: Word, name: str, source: Source, before: int, error: NotFound) -> KistError:
-        """What to raise where there is no such image: it may have been meant for a stage before this one."""
-        stages = self.dockerfile.stages
-        names = [*(stage.base.name for stage in stages[:before] if stage.base.name), *self.named_contexts]
+    def almost(self, word: Word, name: str, source: Source, possible: Sequence[Stage], error: NotFound) -> KistError:
+        """What to raise where there is no such image: one of the stages that can stand there may have been meant."""
+        names = [*(stage.base.name for stage in possible if stage.base.name), *self.named_contexts]
         near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
         if not near:
             hint = error.hint
-            if later := [stage for stage in stages[before:] if stage.base.name == name.lower()]:
+            others = (stage for stage in self.dockerfile.stages if stage not in possible)
+            if later := [stage for stage in others if stage.base.name == name.lower()]:
                 line = later[0].base.location.line
                 hint = f'a stage stands on one before it, and "{later[0].name}" begins in line {line}'
             return NotFound(str(source.error(word.location, error.message)), hint=hint)

@@ -451,6 +451,12 @@ def test_names_of_contexts_are_near_too() -> None:
         assert caught.value.hint == "did you mean sources?"
 
 
+def test_a_stage_that_copies_is_not_what_was_meant() -> None:
+    with pytest.raises(ParseError, match='is called "nxt"') as caught:
+        planned("FROM base AS nxt1\nFROM nxt1 AS nxtx\nCOPY --from=nxt a /")
+    assert caught.value.hint == "did you mean nxt1?"
+
+
 def test_commands_that_cannot_run_here_are_told_at_their_line() -> None:
     text = "FROM --platform=$BUILDPLATFORM scratch AS build\nRUN a\nFROM scratch\nCOPY --from=build a /\n"
     options = BuildOptions(platform="linux/arm64")
