@@ -1,9 +1,11 @@
 """The step cache on its way from one data root to another by a registry."""
 
 import base64
+import gzip
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import tarfile
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import kist
@@ -19,9 +22,24 @@ from harness import BUSYBOX, Cli, a_cli, give_busybox
 from kist.build import build
 from kist.engine import Engine
 from kist.errors import Forbidden
-from kist.registry.client import Registry
+from kist.registry.client import DOCKER_MANIFEST, Document, Registry
 from kist.spec.build import BuildOptions
-from kist.spec.image import OCI_INDEX, ContainerConfig, Manifest, parse_index, parse_manifest
+from kist.spec.digest import Digest
+from kist.spec.image import (
+    DOCKER_CONFIG,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
+    ContainerConfig,
+    Descriptor,
+    Index,
+    Manifest,
+    parse_index,
+    parse_manifest,
+)
+from kist.spec.json import encode
+from kist.spec.platform import Platform
 from kist.spec.progress import Event, StepFinished, StepStarted
 from kist.spec.reference import Reference
 from registries import ADA, Asked, Running, Server, Told, debians, with_passwords
@@ -35,6 +53,7 @@ COPY a /a
 COPY --from=tool /tool /tool
 RUN cat {UUID} > /made && head -c 300000 /dev/urandom > /large
 """
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 BUILD = ("build", "-t", "made:1", "--progress", "plain", "--no-lock")
 
 
@@ -77,6 +96,34 @@ def forgetful(cli: Cli) -> Cli:
     cli("rmi", "made:1")
     cli.good("builder", "prune", "-af")
     return cli
+
+
+def push(cli: Cli, running: Running, ref: str, *, oci: bool) -> tuple[Descriptor, ...]:
+    """Send the image as other clients do, compressed, in OCI's words below an index, or in Docker's; its layers."""
+    saved = cli.directory / "saved.tar"
+    cli.good("save", "-o", str(saved), "made:1")
+    with tarfile.open(saved) as archive, Registry(running.domain) as registry:
+        [entry] = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        repository = registry.repository(Reference.parse(ref).path)
+
+        def bring(data: bytes, media_type: str) -> Descriptor:
+            digest = Digest.of(data)
+            repository.write_blob(digest, len(data), lambda: io.BytesIO(data))
+            return Descriptor(media_type, digest, len(data))
+
+        blobs = [archive.extractfile(path).read() for path in (*entry["Layers"], entry["Config"])]  # type: ignore[union-attr]
+        config = bring(blobs.pop(), OCI_CONFIG if oci else DOCKER_CONFIG)
+        layers = tuple(bring(gzip.compress(blob), OCI_LAYER_GZIP if oci else DOCKER_LAYER) for blob in blobs)
+        kind = OCI_MANIFEST if oci else DOCKER_MANIFEST
+        manifest = Document(kind, encode(Manifest(2, kind, config, layers)))
+        if oci:
+            repository.write_manifest(manifest.descriptor.digest, manifest)
+            about = Document(kind, encode(Manifest(2, kind, bring(b"{}", OCI_CONFIG), ())))
+            repository.write_manifest(about.descriptor.digest, about)
+            nobodys = msgspec.structs.replace(about.descriptor, platform=Platform("unknown", "unknown"))
+            manifest = Document(OCI_INDEX, encode(Index(2, OCI_INDEX, (nobodys, manifest.descriptor))))
+        repository.write_manifest(Reference.parse(ref).tag, manifest)
+    return layers
 
 
 def cached(said: str) -> int:
@@ -136,6 +183,27 @@ def test_what_is_there_is_not_sent_again(
     assert {path: path.stat().st_mtime_ns for path in registry.blobs.glob("*/*/data")} == blobs
 
 
+@pytest.mark.parametrize(("to", "steps", "oci"), [(("--cache-to", "type=inline"), 7, True), ((), 5, False)])
+def test_an_image_in_a_registry_brings_its_steps(
+    here: Cli, other: Cli, context: Path, registry: Running, to: tuple[str, ...], steps: int, oci: bool
+) -> None:
+    """By their keys all of them, else by their words all but COPY, done again; what is not taken stays there."""
+    (context / "Dockerfile").write_text(
+        f"FROM {BUSYBOX}\nRUN cat {UUID} > /made\nENV A=1\nRUN cat {UUID} > /b\nCOPY a /a\nRUN cat {UUID} > /c\n"
+        "COPY --link a /linked\n"
+    )
+    ref = f"{registry.domain}/kist/image:{steps}"
+    here.good(*BUILD, *to, str(context))
+    base = push(here, registry, ref, oci=oci)[0]
+    registry.data_of(base.digest).unlink()
+    again = other(*BUILD, *to, "--cache-from", f"type=registry,ref={ref}", str(context))
+    assert again.returncode == 0, again.stderr
+    assert cached(again.stderr) == steps, again.stderr
+    assert layers(other) == layers(here)
+    assert "warning" not in again.stderr
+    other.good("system", "check")
+
+
 def log_in(directory: Path, domain: str, password: str) -> None:
     directory.mkdir(exist_ok=True)
     pair = base64.b64encode(f"{ADA.username}:{password}".encode()).decode()
@@ -181,11 +249,20 @@ def test_who_is_logged_in(
         assert [path for path in files if "snapshots" not in path.parts and secret in path.read_bytes()] == []
 
 
-@pytest.mark.parametrize("what", ["kist/nothing:1", "kist/image:1"])
-def test_a_cache_that_is_not_to_be_had_is_a_warning(here: Cli, context: Path, registry: Running, what: str) -> None:
-    built = here(*BUILD, "--cache-from", f"type=registry,ref={registry.domain}/{what}", str(context))
+@pytest.mark.parametrize(("name", "why"), [("nothing", "manifest unknown"), ("chart", "is something else")])
+def test_a_cache_that_is_not_to_be_had_is_a_warning(
+    here: Cli, context: Path, registry: Running, name: str, why: str
+) -> None:
+    ref = f"{registry.domain}/kist/{name}:1"
+    if name == "chart":
+        with Registry(registry.domain) as opened:
+            config = Descriptor("application/vnd.cncf.helm.config.v1+json", Digest.of(b"{}"), 2)
+            repository = opened.repository(f"kist/{name}")
+            repository.write_blob(config.digest, config.size, lambda: io.BytesIO(b"{}"))
+            repository.write_manifest("1", Document(OCI_MANIFEST, encode(Manifest(2, OCI_MANIFEST, config, ()))))
+    built = here(*BUILD, "--cache-from", f"type=registry,ref={ref}", str(context))
     assert built.returncode == 0, built.stderr
-    assert f"no steps are taken from {registry.domain}/{what}: " in built.stderr
+    assert re.search(f"no steps are taken from {ref}: .*{why}", built.stderr), built.stderr
 
 
 def test_a_layer_that_is_another_one_is_not_taken(here: Cli, other: Cli, context: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ A cache tells the keys of its steps. An image that was brought here has no recor
 where all of it so far, and all layers, are those of the build, a step of the same words has made what this one would.
 COPY's words do not say which files it copied: it is copied anew, and where its layer is the image's, the steps after it
 are found again. An image that was built with its cache in it (``type=inline``) tells the keys of its steps, COPY's too.
+All that holds for an image in a registry, too, of which a layer is fetched when a step wants it.
 """
 
 from collections.abc import Sequence
@@ -11,17 +12,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kist.build.cache import Made
+from kist.build.image_steps import step_of
 from kist.build.result import Result
 from kist.engine.stop import Stop
 from kist.errors import NotFound
 from kist.spec.build_cache import Source, read_sources, spells_registry
 from kist.spec.credentials import Logins
-from kist.spec.image import History
 from kist.spec.interface import Progress
 from kist.spec.summary import Image
 
 if TYPE_CHECKING:
-    from kist.build.registry_caches import RemoteSteps
+    from kist.build.registry_steps import RemoteCache
     from kist.engine.engine import Engine
 
 
@@ -44,7 +45,7 @@ class Donors:
         self._catalogue = engine.catalogue
         self._images: list[Image] = []
         self._elsewhere: list[Source] = []
-        self._remotes: list[RemoteSteps] = []
+        self._remotes: list[RemoteCache] = []
         self.missing: list[str] = []
         for source in read_sources(texts):
             try:
@@ -81,54 +82,29 @@ class Donors:
     @property
     def lost(self) -> list[str]:
         """What is to be told of caches that gave no more at some time."""
-        return [f"no more steps are taken from {remote.name}: {remote.lost}" for remote in self._remotes if remote.lost]
+        told = (f"no more steps are taken from {remote.name}: {remote.lost}" for remote in self._remotes if remote.lost)
+        return list(dict.fromkeys(told))
 
-    def find(self, below: Result, key: str, created_by: str, stop: Stop) -> Made | None:
+    def find(self, below: Result, key: str, words: str, stop: Stop) -> Made | None:
         """What a step made on top of ``below`` in one of them, its layer here by then; None where there is none.
 
         Args:
             below: what the step stands on.
             key: of the step: images that were built with ``--cache-to type=inline`` tell the keys of theirs.
-            created_by: the step's words, by which it is found in others; empty where they do not say it all.
+            words: of the step, by which it is found in other images; empty where they do not say it all.
             stop: ends what is fetched for it.
         """
         for image in self._images:
-            if made := self._by_key(image, below, key) or self._by_words(image, below, created_by):
+            if made := self._in_image(image, below, key, words):
                 return made
         for remote in self._remotes:
-            if made := remote.find(below, key, stop):
+            if made := remote.find(below, key, words, stop):
                 return made
         return None
 
-    def _by_key(self, image: Image, below: Result, key: str) -> Made | None:
-        step = next((step for step in image.config.build_cache if step.key == key), None)
-        if step is None:
-            return None
-        if step.layer is None:
-            return Made(step.created)
-        layers = self._catalogue.layers(image)
-        depth = len(below.layers)
-        if step.layer != depth or len(layers) <= depth or layers[:depth] != below.layers:
-            return None
-        return Made(step.created, layers[depth]) if self._catalogue.has_layers(layers[: depth + 1]) else None
-
-    def _by_words(self, image: Image, below: Result, created_by: str) -> Made | None:
-        steps = image.config.history
-        done = len(below.history)
-        if len(steps) <= done or not created_by or steps[done].created_by != created_by:
-            return None
-        if [_words(step) for step in steps[:done]] != [_words(step) for step in below.history]:
-            return None
-        layers = self._catalogue.layers(image)
-        if layers[: len(below.layers)] != below.layers:
-            return None
-        if steps[done].empty_layer:
-            return Made(steps[done].created)
-        layer = layers[len(below.layers)] if len(layers) > len(below.layers) else None
-        if layer is None or not self._catalogue.has_layers((*below.layers, layer)):
-            return None
-        return Made(steps[done].created, layer)
-
-
-def _words(step: History) -> tuple[str, bool]:
-    return step.created_by, step.empty_layer
+    def _in_image(self, image: Image, below: Result, key: str, words: str) -> Made | None:
+        step = step_of(image.config, below, key, words)
+        if step is None or step.layer is None:
+            return None if step is None else Made(step.created)
+        layer = below.under(self._catalogue.layers(image)[step.layer])
+        return Made(step.created, layer) if self._catalogue.has_layers((*below.layers, layer)) else None

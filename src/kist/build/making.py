@@ -163,7 +163,7 @@ class Maker:
         """The layer that was made on nothing, on top of what is below: the same blob, unpacked there if need be."""
         if made.layer is None:
             return made
-        layer = msgspec.structs.replace(made.layer, chain_id=chain_id(below.chain, made.layer.diff_id))
+        layer = below.under(made.layer)
         if not self._engine.catalogue.has_layers((*below.layers, layer)):
             raise Unavailable("a layer of this build was removed while it went on", hint="build again")
         return msgspec.structs.replace(made, layer=layer)

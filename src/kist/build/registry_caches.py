@@ -1,34 +1,44 @@
 """The step cache in a registry: an artifact of the same layout as in a directory (``cache_layout``), by a tag.
 
-Taken from there, a layer is fetched when a step wants it. Brought there, only what the registry lacks is sent; layers
-are compressed, and ``containerd.io/uncompressed`` tells which each of them is.
+Taken from there, a layer is fetched when a step wants it (``registry_steps``); so is one of an image that is there in
+place of a cache, whose steps are found by their keys in its config (``type=inline``) or by their words. Brought there,
+only what the registry lacks is sent; layers are compressed, and ``containerd.io/uncompressed`` tells which each is.
 """
 
 import io
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
-from kist.build.cache import Made, stands_on
 from kist.build.cache_steps import LARGEST, STEPS, Steps, layers_of, steps_of
+from kist.build.registry_steps import Place, RemoteCache, RemoteImage, RemoteSteps
 from kist.build.repacking import kind_of, repacked
-from kist.build.result import Result
 from kist.engine.stop import Stop
 from kist.errors import Corrupt, Forbidden, InvalidInput, KistError, NotFound
-from kist.image.compression import plain
 from kist.kernel import faults
-from kist.registry.client import Document, Registry, Repository
+from kist.registry.client import DOCKER_MANIFEST, Document, Registry, Repository
 from kist.spec.build_cache import Source, Target
 from kist.spec.credentials import NOBODY, Logins, key_for
 from kist.spec.digest import Digest
-from kist.spec.image import OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Layer, Manifest, parse_index, parse_manifest
+from kist.spec.image import (
+    DOCKER_CONFIG,
+    DOCKER_INDEX,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Index,
+    Manifest,
+    parse_config,
+    parse_index,
+    parse_manifest,
+)
 from kist.spec.interface import Progress
 from kist.spec.json import decode, encode
 from kist.spec.progress import StepFinished, StepProgress, StepStarted, Warned
@@ -39,24 +49,12 @@ if TYPE_CHECKING:
 
 _UNCOMPRESSED = "containerd.io/uncompressed"
 _CERTIFICATES = ("/etc/docker/certs.d", "/etc/containers/certs.d")
-_CHUNK = 1 << 20
 _LOOK_EVERY = 0.25  # seconds
 _MOST_MANIFESTS = 16  # of an index that are looked at
+_MANIFESTS = {OCI_MANIFEST, DOCKER_MANIFEST}
+_IMAGES = {OCI_CONFIG, DOCKER_CONFIG}
 
 _T = TypeVar("_T")
-
-
-class _Place(NamedTuple):
-    """Something in a registry."""
-
-    reference: Reference
-    registry: Registry
-    repository: Repository
-
-    @property
-    def name(self) -> str:
-        """The tag or digest."""
-        return str(self.reference.digest or self.reference.tag)
 
 
 class _Kept(NamedTuple):
@@ -66,83 +64,10 @@ class _Kept(NamedTuple):
     layers: Mapping[Digest, Descriptor]
 
 
-class RemoteSteps:
-    """The steps of one cache in a registry. Safe from many threads.
-
-    Args:
-        engine: takes layers in.
-        place: where it is.
-        steps: by their keys.
-        layers: as they are there, by the digests of the plain ones.
-
-    Attributes:
-        name: of the cache.
-        lost: why it gives no more; None while it does.
-    """
-
-    def __init__(
-        self, engine: "Engine", place: _Place, steps: Mapping[str, Made], layers: Mapping[Digest, Descriptor]
-    ) -> None:
-        self.name = place.reference.familiar
-        self._engine = engine
-        self._place = place
-        self._steps = steps
-        self._layers = layers
-        self._locks = {digest: threading.Lock() for digest in layers}
-        self.lost: KistError | None = None
-
-    def find(self, below: Result, key: str, stop: Stop) -> Made | None:
-        """What a step made on top of ``below``, its layer here by then; None where it is not to be had."""
-        made = self._steps.get(key)
-        if made is None or made.layer is None:
-            return made
-        if self.lost is not None or not stands_on(made.layer, below.layers):
-            return None
-        stack = (*below.layers, made.layer)
-        catalogue = self._engine.catalogue
-        if catalogue.has_layers(stack):
-            return made
-        try:
-            self._fetch(made.layer, stop)
-        except KistError as error:
-            stop.check()
-            self.lost = error
-            return None
-        return made if catalogue.has_layers(stack) else None
-
-    def close(self) -> None:
-        """Close connections."""
-        self._place.registry.close()
-
-    def _fetch(self, layer: Layer, stop: Stop) -> None:
-        """Take a layer in.
-
-        Raises:
-            Corrupt: it is another one than it is called, or larger than told.
-            NotFound, Unavailable: it is not to be had.
-        """
-        own = layer.descriptor.digest
-        if own != layer.diff_id or own not in self._layers:
-            raise InvalidInput(f"the cache does not say where the layer {own} is")
-        packed, blobs = self._layers[own], self._engine.store.blobs
-        with self._locks[own], stop.heard_by(self._place.registry.interrupt):
-            if own in blobs:
-                return
-            with self._place.repository.open_blob(packed.digest, packed.size) as blob, blobs.writer(own) as writer:
-                raw = cast("BinaryIO", blob)
-                source = raw if packed.digest == own else plain(raw)
-                while data := source.read(_CHUNK):
-                    stop.check()
-                    if writer.size + len(data) > layer.descriptor.size:
-                        raise Corrupt(f"the layer {own} has more than its {layer.descriptor.size} bytes")
-                    writer.write(data)
-                writer.commit()
-
-
 class _Transfer:
     """What goes on with a registry, told as a step: how far it is, and the order to end it."""
 
-    def __init__(self, place: _Place) -> None:
+    def __init__(self, place: Place) -> None:
         self.place = place
         self.stop = Stop()
         self.done = 0
@@ -187,30 +112,41 @@ class _Transfer:
         return result
 
 
-def opened(engine: "Engine", sources: Sequence[Source], logins: Logins, progress: Progress) -> list[RemoteSteps]:
-    """The caches that can be had; that one cannot is a warning.
+def opened(engine: "Engine", sources: Sequence[Source], logins: Logins, progress: Progress) -> list[RemoteCache]:
+    """The caches and images that can be had; that one cannot is a warning.
 
     Raises:
         Forbidden: who builds may have nothing fetched.
         InvalidInput: a name is none.
     """
-    found = []
+    found: list[RemoteCache] = []
     for source in sources:
         place = _place(engine, source.ref, logins, insecure=source.insecure)
         title = f"importing the build cache from {source.ref}"
         try:
-            found.append(_Transfer(place).run(progress, title, partial(_opened, engine, place)))
+            found += _Transfer(place).run(progress, title, partial(_opened, engine, place))
         except KistError as error:
             place.registry.close()
             progress(Warned(f"no steps are taken from {source.ref}: {error.message}"))
     return found
 
 
-def _opened(engine: "Engine", place: _Place) -> RemoteSteps:
-    kept = _kept(place)
-    data = place.repository.read_blob(kept.steps.digest, kept.steps.size, LARGEST)
-    steps = decode(data, Steps, what="steps of the build cache").steps
-    return RemoteSteps(engine, place, {step.key: step.made for step in steps}, kept.layers)
+def _opened(engine: "Engine", place: Place) -> list[RemoteCache]:
+    """What is there: a cache, or images, one for each platform."""
+    manifests = _manifests(place)
+    if kept := _kept_of(manifests):
+        data = place.repository.read_blob(kept.steps.digest, kept.steps.size, LARGEST)
+        steps = decode(data, Steps, what="steps of the build cache").steps
+        return [RemoteSteps(engine, place, {step.key: step.made for step in steps}, kept.layers)]
+    images: list[RemoteCache] = []
+    for manifest in manifests:
+        if manifest.config.media_type in _IMAGES:
+            data = place.repository.read_blob(manifest.config.digest, manifest.config.size)
+            config = parse_config(data, what=f"config of {place.reference.familiar}")
+            images.append(RemoteImage(engine, place, config, manifest.layers))
+    if not images:
+        raise _another(place)
+    return images
 
 
 def write(engine: "Engine", keys: Sequence[str], target: Target, logins: Logins, progress: Progress) -> None:
@@ -284,7 +220,7 @@ def _open(path: str) -> BinaryIO:
     return open(path, "rb")
 
 
-def _known(place: _Place) -> Mapping[Digest, Descriptor]:
+def _known(place: Place) -> Mapping[Digest, Descriptor]:
     """The layers of the cache that is there by this tag; none where there is none."""
     try:
         return _kept(place).layers
@@ -292,27 +228,51 @@ def _known(place: _Place) -> Mapping[Digest, Descriptor]:
         return {}
 
 
-def _kept(place: _Place) -> _Kept:
-    """What is there.
+def _kept(place: Place) -> _Kept:
+    """The cache that is there.
 
     Raises:
         NotFound: there is nothing.
         InvalidInput: it is no build cache.
     """
-    document = place.repository.manifest(place.name)
-    documents = [document]
-    if document.media_type == OCI_INDEX:
-        listed = parse_index(document.data, what=f"index {place.reference.familiar}").manifests
-        wanted = [each for each in listed if each.media_type == OCI_MANIFEST][:_MOST_MANIFESTS]
-        documents = [place.repository.manifest(each.digest) for each in wanted]
-    for each in documents:
-        if each.media_type != OCI_MANIFEST:
-            continue
-        manifest = parse_manifest(each.data, what=f"manifest {place.reference.familiar}")
+    if kept := _kept_of(_manifests(place)):
+        return kept
+    raise _another(place)
+
+
+def _kept_of(manifests: Iterable[Manifest]) -> _Kept | None:
+    """The cache that is one of these."""
+    for manifest in manifests:
         if manifest.config.media_type == STEPS:
             layers = {Digest(layer.annotations.get(_UNCOMPRESSED, layer.digest)): layer for layer in manifest.layers}
             return _Kept(manifest.config, layers)
-    raise InvalidInput(
+    return None
+
+
+def _manifests(place: Place) -> list[Manifest]:
+    """Those that are there by the name: one, or the first of an index.
+
+    Raises:
+        NotFound: there are none.
+    """
+    document = place.repository.manifest(place.name)
+    documents = [document]
+    if document.media_type in {OCI_INDEX, DOCKER_INDEX}:
+        listed = parse_index(document.data, what=f"index {place.reference.familiar}").manifests
+        wanted = [each for each in listed if each.media_type in _MANIFESTS and not _is_attached(each)]
+        documents = [place.repository.manifest(each.digest) for each in wanted[:_MOST_MANIFESTS]]
+    what = f"manifest {place.reference.familiar}"
+    return [parse_manifest(each.data, what=what) for each in documents if each.media_type in _MANIFESTS]
+
+
+def _is_attached(descriptor: Descriptor) -> bool:
+    """Whether it is about an image of the index, and none itself; BuildKit's attestations are for no platform."""
+    unknown = descriptor.platform is not None and descriptor.platform.os == "unknown"
+    return unknown or bool(descriptor.artifact_type)
+
+
+def _another(place: Place) -> InvalidInput:
+    return InvalidInput(
         f"{place.reference.familiar} is something else, and no build cache is in it",
         hint="a cache that another builder has written cannot be taken: its steps have other keys",
     )
@@ -334,11 +294,11 @@ def _reference(engine: "Engine", text: str) -> Reference:
     return Reference.parse(text)
 
 
-def _place(engine: "Engine", text: str, logins: Logins, *, insecure: bool) -> _Place:
+def _place(engine: "Engine", text: str, logins: Logins, *, insecure: bool) -> Place:
     reference = _reference(engine, text)
     key = key_for(logins, reference.domain, reference.path)
     login = NOBODY if key is None else logins[key]
     home = os.path.expanduser("~/.config")
     certificates = (*_CERTIFICATES, f"{home}/docker/certs.d", f"{home}/containers/certs.d")
     registry = Registry(reference.domain, login, insecure=insecure, certificates=certificates)
-    return _Place(reference, registry, registry.repository(reference.path))
+    return Place(reference, registry, registry.repository(reference.path))

@@ -6,7 +6,7 @@ from typing import Self
 import msgspec
 
 from kist.build.cache import Made
-from kist.spec.digest import Digest
+from kist.spec.digest import Digest, chain_id
 from kist.spec.image import CachedStep, ContainerConfig, History, ImageConfig, Layer, RootFS
 from kist.spec.platform import Platform
 
@@ -42,6 +42,10 @@ class Result(msgspec.Struct, frozen=True):
             chain=layer.chain_id,
             layers=(*self.layers, layer),
         )
+
+    def under(self, layer: Layer) -> Layer:
+        """A layer that was made elsewhere, as one on top of this."""
+        return msgspec.structs.replace(layer, chain_id=chain_id(self.chain, layer.diff_id))
 
     def known_by(self, keys: Sequence[str], made: Made) -> Self:
         """With the keys of the step that has made it."""

@@ -17,8 +17,8 @@ from kist.spec.image import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST, Descriptor
 
 LARGEST_MANIFEST = 4 << 20
 """Bytes of a manifest, at most: what the specification has every registry take ("Pushing Manifests")."""
-_DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-_ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {_DOCKER_MANIFEST}, {DOCKER_INDEX}"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {DOCKER_INDEX}"
 
 
 class Document(NamedTuple):
