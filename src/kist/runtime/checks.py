@@ -44,7 +44,7 @@ class Checks:
 
     def end(self) -> None:
         """The container has ended. As in Docker it counts as unhealthy, whatever it was."""
-        self._monitor.loop.clear_timer("health")
+        self._monitor.loop.clear_timer(self._begin)
         if self._check is not None:
             self._check.abandon()
             self._check = None
@@ -56,7 +56,7 @@ class Checks:
         return time.monotonic_ns() - since
 
     def _wait(self) -> None:
-        self._monitor.loop.set_timer("health", time.monotonic_ns() + self._health.wait(self._age()), self._begin)
+        self._monitor.loop.set_timer(time.monotonic_ns() + self._health.wait(self._age()), self._begin)
 
     def _begin(self) -> None:
         if self._monitor.record.state["status"] != "running":
@@ -114,12 +114,12 @@ class _Check:
         except OSError as error:
             self._tell(_NONE, str(error))
             return
-        self._monitor.loop.set_timer("check", time.monotonic_ns() + self._settings["timeout"], self._expire)
+        self._monitor.loop.set_timer(time.monotonic_ns() + self._settings["timeout"], self._expire)
 
     def abandon(self) -> None:
         """End it; nobody wants to know its result any more."""
         self._on_done = None
-        self._monitor.loop.clear_timer("check")
+        self._monitor.loop.clear_timer(self._expire)
         self._kill()
 
     def _expire(self) -> None:
@@ -139,7 +139,7 @@ class _Check:
         self._failure = failure
 
     def _ended(self, status: int) -> None:
-        self._monitor.loop.clear_timer("check")
+        self._monitor.loop.clear_timer(self._expire)
         self._streams.end()
         text = self._output.text()
         if self._late:

@@ -73,9 +73,9 @@ class Life:
         """The command runs, for the first time or again, or this monitor has just taken over from another."""
         state, loop = self._monitor.record.state, self._monitor.loop
         if limit := self._settings["timeout"]:
-            loop.set_timer("limit", state["since"] + limit * _SECOND, self._out_of_time)
+            loop.set_timer(state["since"] + limit * _SECOND, self._out_of_time)
         if moment := state.get("kill_at"):
-            loop.set_timer("patience", moment, self._out_of_patience)
+            loop.set_timer(moment, self._out_of_patience)
         if settings := self._settings["health"]:
             self._checks = Checks(self._monitor, settings, self._unhealthy)
 
@@ -126,12 +126,12 @@ class Life:
             return False
         state |= {"status": "restarting", "restart_at": now + wait}
         monitor.rest()
-        monitor.loop.set_timer("restart", now + wait, self._start_again)
+        monitor.loop.set_timer(now + wait, self._start_again)
         return True
 
     def _forget_run(self) -> None:
-        for timer in ("limit", "patience"):
-            self._monitor.loop.clear_timer(timer)
+        for call in (self._out_of_time, self._out_of_patience):
+            self._monitor.loop.clear_timer(call)
         self._monitor.record.state.pop("kill_at", None)
         if self._checks is not None:
             self._checks.end()
@@ -154,7 +154,7 @@ class Life:
         self.restarts = Restarts(self._settings["restart"], state)
         self._network = network
         if self.resting:
-            self._monitor.loop.set_timer("restart", state["restart_at"], self._start_again)
+            self._monitor.loop.set_timer(state["restart_at"], self._start_again)
         else:
             self.keep_network()
             self.begun()
@@ -204,11 +204,11 @@ class Life:
             moment = time.monotonic_ns() + round(patience * _SECOND)
             state["kill_at"] = min(moment, state.get("kill_at", moment))
             self._save()
-            self._monitor.loop.set_timer("patience", state["kill_at"], self._out_of_patience)
+            self._monitor.loop.set_timer(state["kill_at"], self._out_of_patience)
 
     def _end_rest(self) -> None:
         state = self._monitor.record.state
-        self._monitor.loop.clear_timer("restart")
+        self._monitor.loop.clear_timer(self._start_again)
         del state["restart_at"]
         state["status"] = "exited"
         self._monitor.end()

@@ -38,6 +38,7 @@ class Loop:
         # Descriptors forgotten in this turn: what epoll reported of them is about a file that may be closed, even when
         # a new one has got its number meanwhile.
         self._stale: set[int] = set()
+        # By what is called; those of ``after`` by something that is nobody else's.
         self._timers: dict[object, tuple[int, Callable[[], None], Callable[[], None] | None]] = {}
         # Where errors were that have been complained about: a client may cause one again and again.
         self._told: set[object] = set()
@@ -71,17 +72,18 @@ class Loop:
             self._stale.add(descriptor)
 
     def set_timer(
-        self, name: str, moment: int, callback: Callable[[], None], on_error: Callable[[], None] | None = None
+        self, moment: int, callback: Callable[[], None], on_error: Callable[[], None] | None = None
     ) -> None:
-        """Call ``callback`` once, at this moment of ``time.monotonic_ns()`` or soon after; replaces an earlier one.
+        """Call ``callback`` once, at this moment of ``time.monotonic_ns()`` or soon after.
 
-        ``on_error`` is as for ``watch``.
+        A timer is the callback's own: one that is set for the same method of the same object takes its place, and one
+        that is anybody else's never does. ``on_error`` is as for ``watch``.
         """
-        self._timers[name] = (moment, callback, on_error)
+        self._timers[callback] = (moment, callback, on_error)
 
-    def clear_timer(self, name: str) -> None:
-        """Do not call; an unknown name is fine."""
-        self._timers.pop(name, None)
+    def clear_timer(self, callback: Callable[[], None]) -> None:
+        """Do not call it; where there is no timer of it, that is fine."""
+        self._timers.pop(callback, None)
 
     def after(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call ``callback`` once, when so many seconds have passed."""
@@ -109,11 +111,11 @@ class Loop:
             self._ring(time.monotonic_ns())
 
     def _ring(self, now: int) -> None:
-        for name in list(self._timers):
+        for key in list(self._timers):
             # An earlier callback of this turn may have cleared it, or set it anew.
-            timer = self._timers.get(name)
+            timer = self._timers.get(key)
             if timer is not None and timer[0] <= now:
-                del self._timers[name]
+                del self._timers[key]
                 try:
                     timer[1]()
                 except Exception:  # as above

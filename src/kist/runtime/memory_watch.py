@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from kist.kernel.members import Members
     from kist.runtime.loop import Loop
 
-_TIMER = "memory watch"
 # What a few processors can fill in a second, and how soon and how late a look may be, in seconds.
 _FASTEST = 8 << 30
 _SOONEST, _LATEST = 0.02, 0.5
@@ -54,7 +53,7 @@ class MemoryWatch:
 
     def end(self) -> None:
         """Look no more."""
-        self._loop.clear_timer(_TIMER)
+        self._loop.clear_timer(self._look)
 
     def _look(self) -> None:
         start = time.monotonic_ns()
@@ -71,7 +70,7 @@ class MemoryWatch:
             self._on_kill()
         now = time.monotonic_ns()
         wait = next_look(self.limit - total, (now - start) / 1e9)
-        self._loop.set_timer(_TIMER, now + round(wait * 1e9), self._look)
+        self._loop.set_timer(now + round(wait * 1e9), self._look)
 
 
 def next_look(room: int, taken: float) -> float:

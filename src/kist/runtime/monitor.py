@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from kist.kernel.checkpoint import Checkpoint
     from kist.kernel.members import Members
     from kist.runtime.execs import Exec
     from kist.runtime.guard import Guard
@@ -141,9 +140,10 @@ class Monitor:
         faults.point("monitor: noted that it runs")
         self.stay()
 
-    def _give_back(self, checkpoint: Checkpoint) -> None:
+    def _give_back(self) -> None:
+        assert self._checkpoint is not None
         try:
-            checkpoint.give_back()
+            self._checkpoint.give_back()
         except OSError as error:
             messages.complain(error)
         faults.point("monitor: gave its memory back")
@@ -218,8 +218,8 @@ class Monitor:
 
     def _note_running(self) -> None:
         self.record.note_running(self.first.command_pid, self.streams.pipes())
-        if (checkpoint := self._checkpoint) is not None:
-            self.loop.set_timer("at rest", events.moment(_AT_REST), lambda: self._give_back(checkpoint))
+        if self._checkpoint is not None:
+            self.loop.set_timer(events.moment(_AT_REST), self._give_back)
 
     def _start(self) -> tuple[str, ...]:
         """Make the cgroup and the first process; what of the limits the machine cannot do."""

@@ -23,7 +23,6 @@ _AT_ONCE = 64
 _MOST_PEERS = 1024
 # Nanoseconds that a client may be quiet, and its container too: as long as docker-proxy waits.
 _PATIENCE = 90_000_000_000
-_TIMER = "udp silence"
 _buffer = memoryview(bytearray(1 << 16))
 
 _IP_PKTINFO = 8  # linux/in.h; Python has no name for it
@@ -86,7 +85,7 @@ class Peers:
             self._loop.forget(peer.connection.fileno())
             peer.connection.close()
         if not self._known:
-            self._loop.clear_timer(_TIMER)
+            self._loop.clear_timer(self._forget_quiet)
 
     def forget_all(self, relay: UdpRelay) -> None:
         """Forget the clients of one port."""
@@ -95,7 +94,7 @@ class Peers:
 
     def _set_timer(self) -> None:
         moment = next(iter(self._known.values())).active + self._patience
-        self._loop.set_timer(_TIMER, moment, self._forget_quiet, on_error=events.go_on)
+        self._loop.set_timer(moment, self._forget_quiet, on_error=events.go_on)
 
     def _forget_quiet(self) -> None:
         last = time.monotonic_ns() - self._patience

@@ -128,14 +128,14 @@ class Zygotes:
 
     def _keep(self, seconds: float) -> None:
         if self._zygote is not None and self._zygote.may_stay and seconds:
-            self._monitor.loop.set_timer("zygote", events.moment(seconds), self.end)
+            self._monitor.loop.set_timer(events.moment(seconds), self.end)
             self._is_wanted = True
         elif not self._is_wanted:
             self.end()
 
     def end(self) -> None:
         """Have nobody of ours in the container."""
-        self._monitor.loop.clear_timer("zygote")
+        self._monitor.loop.clear_timer(self.end)
         self._is_wanted = False
         if self._zygote is not None:
             self._zygote.end()

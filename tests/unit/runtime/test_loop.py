@@ -115,8 +115,8 @@ def test_the_end_of_a_peer_is_told_to_those_who_want_nothing(loop: Loop) -> None
 
 def test_a_timer_rings_once_when_its_moment_has_come(loop: Loop) -> None:
     called: list[str] = []
-    loop.set_timer("later", time.monotonic_ns() + 3_600_000_000_000, lambda: called.append("later"))
-    loop.set_timer("soon", time.monotonic_ns() + 20_000_000, lambda: called.append("soon"))
+    loop.set_timer(time.monotonic_ns() + 3_600_000_000_000, lambda: called.append("later"))
+    loop.set_timer(time.monotonic_ns() + 20_000_000, lambda: called.append("soon"))
     begun = time.monotonic_ns()
     while not called:
         loop.turn()
@@ -125,27 +125,54 @@ def test_a_timer_rings_once_when_its_moment_has_come(loop: Loop) -> None:
     assert called == ["soon"]
 
 
+class Owner:
+    """Has two things to do at some moment."""
+
+    def __init__(self, called: list[str], name: str) -> None:
+        self.called, self.name = called, name
+
+    def look(self) -> None:
+        self.called.append(f"{self.name} looks")
+
+    def end(self) -> None:
+        self.called.append(f"{self.name} ends")
+
+
 def test_a_timer_that_is_cleared_or_set_anew_does_not_ring(loop: Loop) -> None:
     called: list[str] = []
     past = time.monotonic_ns()
+    second, third = Owner(called, "second"), Owner(called, "third")
 
     def first() -> None:
         called.append("first")
-        loop.clear_timer("second")
-        loop.set_timer("third", time.monotonic_ns() + 3_600_000_000_000, lambda: called.append("too early"))
+        loop.clear_timer(second.look)
+        loop.set_timer(time.monotonic_ns() + 3_600_000_000_000, third.look)
 
-    loop.set_timer("first", past, first)
-    loop.set_timer("second", past, lambda: called.append("cleared"))
-    loop.set_timer("third", past, lambda: called.append("old"))
-    loop.clear_timer("unknown")
+    loop.set_timer(past, first)
+    loop.set_timer(past, second.look)
+    loop.set_timer(past, third.look)
+    loop.clear_timer(third.end)
     loop.turn()
     loop.turn(0)
     assert called == ["first"]
 
 
+def test_a_timer_is_its_callbacks_owners_alone(loop: Loop) -> None:
+    called: list[str] = []
+    one, other = Owner(called, "one"), Owner(called, "other")
+    for owner in (one, other):
+        loop.set_timer(0, owner.look)
+        loop.set_timer(0, owner.end)
+    loop.set_timer(0, one.look)
+    loop.clear_timer(other.end)
+    loop.turn(0)
+    loop.turn(0)
+    assert called == ["one looks", "one ends", "other looks"]
+
+
 def test_events_are_heard_while_a_timer_waits(loop: Loop, pipes: tuple[Pipe, Pipe]) -> None:
     called: list[int] = []
-    loop.set_timer("later", time.monotonic_ns() + 10**18, lambda: called.append(0))
+    loop.set_timer(time.monotonic_ns() + 10**18, lambda: called.append(0))
     loop.watch(pipes[0].read, events.READ, called.append)
     os.write(pipes[0].write, b"x")
     loop.turn()
@@ -169,14 +196,14 @@ def test_an_error_that_was_provided_for_costs_only_that(
         os.write(pipe.write, b"x")
     loop.watch(pipes[0].read, events.READ, fail, on_error=give_up)
     loop.watch(pipes[1].read, events.READ, lambda _: called.append("heard"))
-    loop.set_timer("fails", 0, fail, on_error=events.go_on)
+    loop.set_timer(0, fail, on_error=events.go_on)
     loop.turn(0)
     loop.turn(0)
     assert sorted(called) == ["given up", "heard", "heard"]
     told = capsys.readouterr().err
     assert "RecursionError: deep" in told
     assert told.count("[Errno 9] bad") == 1
-    loop.set_timer("fails", 0, fail, on_error=events.go_on)
+    loop.set_timer(0, fail, on_error=events.go_on)
     loop.turn(0)
     assert capsys.readouterr().err == ""  # each place once
 
@@ -185,7 +212,7 @@ def test_an_error_that_was_not_provided_for_is_raised(loop: Loop, pipes: tuple[P
     def fail(_: int = 0) -> None:
         raise RecursionError("deep")
 
-    loop.set_timer("fails", 0, fail)
+    loop.set_timer(0, fail)
     with pytest.raises(RecursionError):
         loop.turn(0)
     os.write(pipes[0].write, b"x")

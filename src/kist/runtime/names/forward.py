@@ -127,11 +127,10 @@ class _Flight:
         self._tried = 0
         # What a server said that did not know: the last word, if nobody knows better.
         self._word: bytes | None = None
-        self._timer = f"names {id(self)}"
 
     def try_next(self) -> None:
         """Ask the next server, or give up; earlier ones may still answer meanwhile."""
-        self._loop.clear_timer(self._timer)
+        self._loop.clear_timer(self.try_next)
         while self._tried < len(_PATIENCE) and self._servers:
             server = self._servers[self._tried % len(self._servers)]
             patience = _PATIENCE[self._tried]
@@ -141,7 +140,7 @@ class _Flight:
                 self._tries.add(make(self._loop, self.key[1:], server, self._answered, self._failed, self.lose))
             except OSError:
                 continue  # no way to it, or no descriptors left
-            self._loop.set_timer(self._timer, events.moment(patience), self.try_next, on_error=self.lose)
+            self._loop.set_timer(events.moment(patience), self.try_next, on_error=self.lose)
             return
         self._finish(self._word)
 
@@ -151,7 +150,7 @@ class _Flight:
 
     def close(self) -> None:
         """Forget all sockets."""
-        self._loop.clear_timer(self._timer)
+        self._loop.clear_timer(self.try_next)
         for each in self._tries:
             each.close()
         self._tries = set()

@@ -23,7 +23,6 @@ _MOST_ASKED = 32
 _MOST_UNTAKEN = 1 << 17
 # Nanoseconds that a stream may say nothing.
 _PATIENCE = 10_000_000_000
-_TIMER = "names idle"
 
 
 class Server:
@@ -48,7 +47,7 @@ class Server:
         """Stop, and end the streams."""
         self._loop.forget(self._udp.fileno())
         self._loop.forget(self._tcp.fileno())
-        self._loop.clear_timer(_TIMER)
+        self._loop.clear_timer(self._end_idle)
         for stream in tuple(self._streams):
             stream.close()
         self._resolver.close()
@@ -94,11 +93,11 @@ class Server:
     def _gone(self, stream: _Stream) -> None:
         self._streams.pop(stream, None)
         if not self._streams:
-            self._loop.clear_timer(_TIMER)
+            self._loop.clear_timer(self._end_idle)
 
     def _set_timer(self) -> None:
         moment = min(stream.active for stream in self._streams) + _PATIENCE
-        self._loop.set_timer(_TIMER, moment, self._end_idle, on_error=events.go_on)
+        self._loop.set_timer(moment, self._end_idle, on_error=events.go_on)
 
     def _end_idle(self) -> None:
         now = time.monotonic_ns()
