@@ -4,7 +4,8 @@ A page that a fork writes to is its own from then on, also when it undoes what i
 object with every look at it, up and down again. So the memory of a moment is put into a file in memory, of which every
 fork has a private mapping: a page that is given back is the file's again, which all share.
 
-Only what the allocator has from mmap(2) is treated so (Objects/obmalloc.c: arenas), where the objects are.
+So are the places where objects are: what their allocator has from mmap(2) (Objects/obmalloc.c: arenas), and what is
+malloc(3)'s on the heap; and the interpreter's own variables, which have the types and None.
 """
 
 from __future__ import annotations
@@ -13,23 +14,20 @@ import _signal  # type: ignore[import-not-found]  # signal's own calls look each
 import ctypes
 import mmap
 import os
-import resource
 import struct
 
-from kist.kernel import libc, namespaces, process, uninterrupted
+from kist.kernel import libc, mappings, namespaces, uninterrupted
+from kist.kernel.mappings import OF_A_FILE, PAGE, PRESENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NoReturn, Self
 
-_SIZE = resource.getpagesize()
 _NAME = "kist-checkpoint"
 # What the allocator asks for at a time; smaller mappings are something else.
 _ARENA = 1 << 20
-_ENTRY = 8
-# Bits of an entry.
-_OF_A_FILE = 1 << 61
-_PRESENT = 1 << 63
+_HEAP = b"[heap]"
 _MAP_FIXED = 0x10
 _MADV_DONTNEED = 4
 _MADV_POPULATE_READ = 22
@@ -45,12 +43,12 @@ class Checkpoint:
     """Made by ``take``.
 
     Args:
-        places: start and end of each part of the memory.
-        file: all parts one after the other, as they were.
+        inode: of the file.
+        file: all parts of the memory one after the other, as they were.
     """
 
-    def __init__(self, places: list[tuple[int, int]], file: mmap.mmap) -> None:
-        self._places = places
+    def __init__(self, inode: int, file: mmap.mmap) -> None:
+        self._inode = inode
         self._file = file
 
     def give_back(self) -> int:
@@ -85,7 +83,7 @@ class Checkpoint:
         """In a fork: see what its parent may give back, write it down, and end; the parent goes on in any case."""
         try:
             parent = talk.wait()
-            runs = self._unchanged(parent)[:_MOST_RUNS]
+            runs = sorted(self._unchanged(parent), key=lambda run: run[1])[-_MOST_RUNS:]
             if runs:
                 talk.given = sum(length for _, length in runs)
                 chain.write([("madvise", (*run, _MADV_DONTNEED)) for run in runs], _BEFORE)
@@ -95,24 +93,25 @@ class Checkpoint:
     def _unchanged(self, pid: int) -> list[tuple[int, int]]:
         """Address and length of runs of pages of a process that are not the file's, and are as they were."""
         runs: list[tuple[int, int]] = []
-        offset = 0
         memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        pagemap = mappings.open_entries(pid)
         try:
-            for start, end in self._places:
-                # The allocator may have given it back, and somebody else may have it.
-                entries = _entries(start, end, pid) if _is_of_the_file(start, end, pid) else []
-                for number, entry in enumerate(entries):
-                    if not entry & _PRESENT or entry & _OF_A_FILE:
+            for start, end, offset, inode, name in mappings.writable(pid):
+                # What has been given up since may be somebody else's.
+                if inode != self._inode or _NAME.encode() not in name:
+                    continue
+                for number, entry in enumerate(mappings.entries(pagemap, start, end)):
+                    if entry & (PRESENT | OF_A_FILE) != PRESENT:
                         continue
-                    own, at = start + number * _SIZE, offset + number * _SIZE
-                    if os.pread(memory, _SIZE, own) == self._file[at : at + _SIZE]:
-                        if runs and sum(runs[-1]) == own:
-                            runs[-1] = (runs[-1][0], runs[-1][1] + _SIZE)
+                    at, there = start + number * PAGE, offset + number * PAGE
+                    if os.pread(memory, PAGE, at) == self._file[there : there + PAGE]:
+                        if runs and sum(runs[-1]) == at:
+                            runs[-1] = (runs[-1][0], runs[-1][1] + PAGE)
                         else:
-                            runs.append((own, _SIZE))
-                offset += end - start
+                            runs.append((at, PAGE))
         finally:
             os.close(memory)
+            os.close(pagemap)
         return runs
 
 
@@ -124,7 +123,7 @@ class _Talk:
     """
 
     def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, _SIZE)
+        self._shared = mmap.mmap(-1, PAGE)
         self._pid = os.getpid()
         self._ends = [*os.pipe2(os.O_CLOEXEC), *os.pipe2(os.O_CLOEXEC)]
 
@@ -176,8 +175,7 @@ def take() -> Checkpoint | None:
     if not uninterrupted.is_possible():
         return None
     try:
-        places = [_in_use(start, end) for start, end in _mappings(b"", os.getpid()) if end - start >= _ARENA]
-        return _take([(start, end) for start, end in places if start < end])
+        return _take([place for place in _places() if place[0] < place[1]])
     except OSError:
         return None
 
@@ -189,12 +187,11 @@ def rehearse() -> None:
     except OSError:
         return  # nor will there be a checkpoint
     try:
-        os.ftruncate(memory, _SIZE)
-        file, own = mmap.mmap(memory, _SIZE), mmap.mmap(memory, _SIZE, mmap.MAP_PRIVATE)
+        os.ftruncate(memory, PAGE)
+        file, own = mmap.mmap(memory, PAGE), mmap.mmap(memory, PAGE, mmap.MAP_PRIVATE)
         own[0] = 0
-        start = _address(own)
         if uninterrupted.is_possible():
-            Checkpoint([(start, start + _SIZE)], file).give_back()
+            Checkpoint(os.fstat(memory).st_ino, file).give_back()
     except OSError:
         return
     finally:
@@ -204,6 +201,7 @@ def rehearse() -> None:
 def _take(places: list[tuple[int, int]]) -> Checkpoint | None:
     memory = os.memfd_create(_NAME, os.MFD_CLOEXEC)
     try:
+        inode = os.fstat(memory).st_ino
         total = sum(end - start for start, end in places)
         os.ftruncate(memory, total)
         file = mmap.mmap(memory, total)
@@ -217,6 +215,9 @@ def _take(places: list[tuple[int, int]]) -> Checkpoint | None:
             offset += end - start
         chain = uninterrupted.Chain(len(calls))
         chain.write(calls)
+        # malloc(3) may have given the end of the heap back meanwhile.
+        if not all(any(_within(place, each) for each in mappings.writable(os.getpid())) for place in places):
+            return None
         chain.make()
     finally:
         os.close(memory)
@@ -224,48 +225,33 @@ def _take(places: list[tuple[int, int]]) -> Checkpoint | None:
     libc.call("mprotect", ctypes.c_void_p(to), ctypes.c_size_t(total), mmap.PROT_READ)
     # Only forks that look need it.
     libc.advise(to, total, _MADV_DONTNEED)
-    if not all(_is_of_the_file(*place, os.getpid()) for place in places):
+    # Whether the calls have done what they were to do, nobody has told.
+    if sum(end - start for start, end, _, found, _ in mappings.writable(os.getpid()) if found == inode) != total:
         return None
     for start, end in places:
         # A fork finds what is mapped already where it is.
         libc.advise(start, end - start, _MADV_POPULATE_READ)
-    return Checkpoint(places, file)
+    return Checkpoint(inode, file)
 
 
 def _address(memory: mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
-def _entries(start: int, end: int, pid: int) -> list[int]:
-    """What the kernel tells of each page of a process (proc_pid_pagemap(5)).
+def _within(place: tuple[int, int], mapping: mappings.Mapping) -> bool:
+    return mapping[0] <= place[0] and place[1] <= mapping[1]
 
-    Raises:
-        OSError: it tells only root.
-    """
-    pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+
+def _places() -> Iterator[tuple[int, int]]:
+    """Start and end of the parts of this process's memory that are to be shared, without what nobody has used yet."""
+    pagemap = mappings.open_entries(os.getpid())
     try:
-        told = os.pread(pagemap, (end - start) // _SIZE * _ENTRY, start // _SIZE * _ENTRY)
+        for start, end, _, _, name in mappings.writable(os.getpid()):
+            # The interpreter's variables are where its types are, in its program or library.
+            if name == _HEAP or (not name and end - start >= _ARENA) or start <= id(object) < end:
+                used = (
+                    number for number, entry in enumerate(mappings.entries(pagemap, start, end), 1) if entry & PRESENT
+                )
+                yield start, start + max(used, default=0) * PAGE
     finally:
         os.close(pagemap)
-    return [entry for (entry,) in struct.iter_unpack("=Q", told)]
-
-
-def _in_use(start: int, end: int) -> tuple[int, int]:
-    """The same without what follows the last page that there is."""
-    present = [number for number, entry in enumerate(_entries(start, end, os.getpid()), 1) if entry & _PRESENT]
-    return start, start + max(present, default=0) * _SIZE
-
-
-def _is_of_the_file(start: int, end: int, pid: int) -> bool:
-    return any(first <= start and end <= last for first, last in _mappings(_NAME.encode(), pid))
-
-
-def _mappings(name: bytes, pid: int) -> list[tuple[int, int]]:
-    """Private and writable memory of a process with this name, or with none (proc_pid_maps(5))."""
-    found = []
-    for line in process.read_file(f"/proc/{pid}/maps").splitlines():
-        place, mode, _, _, _, *path = line.split(maxsplit=5)
-        if mode == b"rw-p" and (bool(path) and name in path[0] if name else not path):
-            start, _, end = place.partition(b"-")
-            found.append((int(start, 16), int(end, 16)))
-    return found

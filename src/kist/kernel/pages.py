@@ -8,17 +8,11 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
-import resource
 import struct
 
-from kist.kernel import libc, process
+from kist.kernel import libc, mappings
+from kist.kernel.mappings import ENTRY, EXCLUSIVE, OF_A_FILE, PAGE, PRESENT
 
-_SIZE = resource.getpagesize()
-_ENTRY = 8
-# Bits of an entry of /proc/PID/pagemap (proc_pid_pagemap(5)).
-_EXCLUSIVE = 1 << 56
-_OF_A_FILE = 1 << 61
-_PRESENT = 1 << 63
 _MADV_POPULATE_WRITE = 23
 _RANGE = "=QQ"
 
@@ -31,12 +25,12 @@ class Survey:
     """
 
     def __init__(self) -> None:
-        self._places = _writable()
+        self._places = [(start, end) for start, end, *_ in mappings.writable(os.getpid())]
         self._before, self._after = self._views(), self._views()
 
     def _views(self) -> list[memoryview]:
-        lengths = [(end - start) // _SIZE * _ENTRY for start, end in self._places]
-        told = memoryview(mmap.mmap(-1, sum(lengths) or _SIZE))
+        lengths = [(end - start) // PAGE * ENTRY.size for start, end in self._places]
+        told = memoryview(mmap.mmap(-1, sum(lengths) or PAGE))
         ends = list(itertools.accumulate(lengths))
         return [told[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
@@ -53,9 +47,9 @@ class Survey:
         self._note(self._after)
 
     def _note(self, views: list[memoryview]) -> None:
-        pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        pagemap = mappings.open_entries(os.getpid())
         for (start, _), view in zip(self._places, views, strict=True):
-            os.preadv(pagemap, [view], start // _SIZE * _ENTRY)
+            os.preadv(pagemap, [view], start // PAGE * ENTRY.size)
         os.close(pagemap)
 
     def found(self) -> bytes:
@@ -66,29 +60,22 @@ class Survey:
         """
         ranges: list[list[int]] = []
         for (start, _), before, after in zip(self._places, self._before, self._after, strict=True):
-            pairs = zip(struct.iter_unpack("=Q", before), struct.iter_unpack("=Q", after), strict=True)
+            pairs = zip(ENTRY.iter_unpack(before), ENTRY.iter_unpack(after), strict=True)
             for number, ((had,), (has,)) in enumerate(pairs):
                 if _is_own(has) and not _is_own(had):
-                    _add(ranges, start + number * _SIZE)
+                    _add(ranges, start + number * PAGE)
         return b"".join(struct.pack(_RANGE, address, length) for address, length in ranges)
 
 
 def _is_own(entry: int) -> bool:
-    return bool(entry & _PRESENT and entry & _EXCLUSIVE and not entry & _OF_A_FILE)
-
-
-def _writable() -> list[tuple[int, int]]:
-    """Where this process has private and writable memory (proc_pid_maps(5))."""
-    lines = [line.split(maxsplit=2)[:2] for line in process.read_file("/proc/self/maps").splitlines()]
-    places = [place.split(b"-") for place, mode in lines if mode.startswith(b"rw") and mode.endswith(b"p")]
-    return [(int(start, 16), int(end, 16)) for start, end in places]
+    return bool(entry & PRESENT and entry & EXCLUSIVE and not entry & OF_A_FILE)
 
 
 def _add(ranges: list[list[int]], address: int) -> None:
     if ranges and sum(ranges[-1]) == address:
-        ranges[-1][1] += _SIZE
+        ranges[-1][1] += PAGE
     else:
-        ranges.append([address, _SIZE])
+        ranges.append([address, PAGE])
 
 
 def have(ranges: bytes) -> None:

@@ -71,9 +71,7 @@ class Loop:
             self._epoll.unregister(descriptor)
             self._stale.add(descriptor)
 
-    def set_timer(
-        self, moment: int, callback: Callable[[], None], on_error: Callable[[], None] | None = None
-    ) -> None:
+    def set_timer(self, moment: int, callback: Callable[[], None], on_error: Callable[[], None] | None = None) -> None:
         """Call ``callback`` once, at this moment of ``time.monotonic_ns()`` or soon after.
 
         A timer is the callback's own: one that is set for the same method of the same object takes its place, and one

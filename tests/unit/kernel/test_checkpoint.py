@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not uninterrupted.is_possible(), reason="this C 
 SCRIPT = """
 import gc, os, struct, sys
 sys.path.append(sys.argv[1])
-from kist.kernel import checkpoint, process
+from kist.kernel import checkpoint, mappings
 
 gc.disable()
 things = [[number, str(number), {number: (number,)}] for number in range(20_000)]
@@ -24,11 +24,15 @@ gc.freeze()
 taken = checkpoint.take()
 
 def own():
-    return sum(
-        bool(entry & 1 << 63) and not entry & 1 << 61
-        for start, end in checkpoint._mappings(b"kist-checkpoint", os.getpid())
-        for entry in checkpoint._entries(start, end, os.getpid())
+    pagemap = mappings.open_entries(os.getpid())
+    found = sum(
+        bool(entry & mappings.PRESENT) and not entry & mappings.OF_A_FILE
+        for start, end, _, _, name in mappings.writable(os.getpid())
+        if b"kist-checkpoint" in name
+        for entry in mappings.entries(pagemap, start, end)
     )
+    os.close(pagemap)
+    return found
 
 def use():
     "Looks at every object, changes one in a hundred, and makes others of all sizes that stay or go."
@@ -52,13 +56,13 @@ def in_a_child():
     given = taken.give_back()
     after = own()
     print(given > 4096 * 50, after < before - 50, whole(), flush=True)
-    for number in range(200):
+    for number in range(60):
         use()
         # What the call itself makes and lets go lies elsewhere each time.
         held = [[bytes(number * size % 400) for size in range(number)], [object() for _ in range(number)]]
         del held[number % 2]
         taken.give_back()
-    print(whole(), len(things[100][1]) == 204, len(things[101][1]) == 3, flush=True)
+    print(whole(), len(things[100][1]) == 64, len(things[101][1]) == 3, flush=True)
 
 print(taken is not None, flush=True)
 pid = os.fork()
