@@ -295,19 +295,33 @@ class Call:
         """An answer without a body."""
         return Response(status=status, headers=HEADERS)
 
-    async def stream(self, content_type: str, headers: Mapping[str, str] | None = None) -> StreamResponse:
+    async def stream(
+        self, content_type: str, headers: Mapping[str, str] | None = None, *, whole: bool = False
+    ) -> StreamResponse:
         """An answer whose headers are sent now and whose body follows bit by bit, for as long as it takes.
+
+        Args:
+            content_type: of the body.
+            headers: further ones.
+            whole: the first bit of the body is at hand, and goes with the headers.
 
         Raises:
             HeadAnswered: nobody wants that body.
         """
         self.api.track(asyncio.current_task())
-        response = StreamResponse(headers={**HEADERS, "Content-Type": content_type, **(headers or {})})
+        kind = _WithBody if whole else StreamResponse
+        response = kind(headers={**HEADERS, "Content-Type": content_type, **(headers or {})})
         await response.prepare(self.request)
         self.noted.answered(response.status)
         if self.request.method == "HEAD":
             raise HeadAnswered(response)
         return response
+
+
+class _WithBody(StreamResponse):
+    """One whose headers wait for the first bit of the body: two pieces would wake the client twice."""
+
+    _send_headers_immediately = False
 
 
 def _has_nul(value: object) -> bool:

@@ -35,26 +35,34 @@ Write = Callable[[Event], list[dict[str, Any]]]
 
 _MOST_PENDING = 256
 _MANY = 64  # events that are sent at once
-_PAUSE = 0.01  # seconds between two pieces of an answer, for what follows shortly
+_PAUSE = 0.01  # seconds before each piece of an answer, for what follows shortly
 
 
 class _Progress:
     """Events on their way from the job's thread to the event loop, at most ``_MOST_PENDING`` of them.
 
-    What comes shortly after the last piece of the answer waits a moment for what else comes: each piece wakes the loop
-    and the client, which takes longer than most of what is told (that a step was there already).
+    What comes shortly after the last piece of the answer, or after the beginning, waits a moment for what else comes:
+    each piece wakes the loop, which the job waits for then, and the client. That takes longer than most of what is told
+    (that a step was there already). A build whose steps are all there is told in one piece, when it is done.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Made in the loop."""
         self._loop = loop
         self._room = threading.Semaphore(_MOST_PENDING)
         self._events: deque[Event] = deque()
-        self._called = False  # the loop looks, or will
         self._ready = asyncio.Event()
         self._ended = False
-        self._next = 0.0
         self._cancelled = ""
         self.stop = Stop()
+        self._called = False  # the loop looks, or will
+        self._timer: asyncio.TimerHandle | None = None
+        self._pause()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to come after what ``next`` has given."""
+        return self._ended and not self._events
 
     def __call__(self, event: Event, /) -> None:
         """Called by the job: waits while the client is slow; raises once the client is gone, which ends the job.
@@ -73,22 +81,30 @@ class _Progress:
             self._call(self._ready.set)
         elif not self._called:
             self._called = True
-            self._call(self._look)
+            self._call(self._ready.set)
 
     def _call(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed: the engine is going down
             self._loop.call_soon_threadsafe(callback)
 
+    def _pause(self) -> None:
+        """Have the loop look in a moment, so that what is told until then needs not wake it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._called = True
+        self._timer = self._loop.call_later(_PAUSE, self._look)
+
     def _look(self) -> None:
-        """Something was told (called in the loop): have it sent, not too soon after what was sent before."""
-        if self._loop.time() >= self._next:
+        """Have sent what was told meanwhile (called in the loop); what comes after this look wakes the loop itself."""
+        self._called = False
+        if self._events:
             self._ready.set()
-        else:
-            self._loop.call_at(self._next, self._ready.set)
 
     def end(self) -> None:
         """No event comes any more (called in the loop)."""
         self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._ready.set()
 
     async def next(self) -> list[Event]:
@@ -98,14 +114,13 @@ class _Progress:
             if not self._ended:
                 await self._ready.wait()
                 self._ready.clear()
-            # The job looks at this after it has left an event, and the events are taken after it: none is overlooked.
-            self._called = False
             while self._events and len(events) < _MANY:
                 events.append(self._events.popleft())
                 self._room.release()
             if self._events:
                 self._ready.set()
-        self._next = self._loop.time() + _PAUSE
+        if not self._ended:
+            self._pause()
         return events
 
     def cancel(self, why: str) -> None:
@@ -171,15 +186,18 @@ async def _stream(
     call: Call, progress: _Progress, job: "asyncio.Task[Finished]", events: list[Event], write: Write
 ) -> "StreamResponse":
     native = EVENTS_TYPE in call.request.headers.get("Accept", "")
-    response = await call.stream(EVENTS_TYPE if native else "application/json")
+    response = await call.stream(EVENTS_TYPE if native else "application/json", whole=True)
     finished: Finished | None = None
+    data = b""
     while events:
         told = [event for event in events if not isinstance(event, Finished)]
         finished = next((event for event in events if isinstance(event, Finished)), finished)
-        if data := b"".join(_lines(event, None if native else write) for event in told):
-            await response.write(data)
-        events = await progress.next()
-    await response.write_eof(_lines(_last(job, finished), None if native else write))
+        data = b"".join(_lines(event, None if native else write) for event in told)
+        if progress.is_over:
+            break
+        await response.write(data)  # where it is empty, what goes are the headers
+        events, data = await progress.next(), b""
+    await response.write_eof(data + _lines(_last(job, finished), None if native else write))
     return response
 
 

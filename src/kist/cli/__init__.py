@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from kist.cli.ahead import Begun
+    from kist.cli.build_directory import BegunBuild
+
 
 def main() -> "NoReturn":
     """The program ``kist``."""
@@ -24,11 +27,16 @@ def main() -> "NoReturn":
         finder.install()
         from kist.client.environment import settled  # noqa: PLC0415 - the same
 
-        environment, begun = settled(os.environ, os.getuid()), None
+        environment = settled(os.environ, os.getuid())
+        begun: Begun | BegunBuild | None = None
         if sys.argv[1:2] == ["exec"]:
             from kist.cli import ahead  # noqa: PLC0415 - for this verb only
 
             begun = ahead.begin(sys.argv[1:], environment)
+        elif sys.argv[1:2] == ["build"]:
+            from kist.cli import build_directory  # noqa: PLC0415 - the same
+
+            begun = build_directory.begin(sys.argv[1:], environment)
         from kist.cli.dispatch import run  # noqa: PLC0415 - while the engine is at work, where it has been asked
 
         code = run(sys.argv[1:], environment, begun)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kist.cli.ahead import Begun
+    from kist.cli.build_directory import BegunBuild
     from kist.cli.in_process import InProcess
     from kist.cli.option import Arguments
     from kist.client.endpoint import Endpoint, Tls
@@ -39,7 +40,7 @@ class Context:
         debug: an error is shown with the place that it comes from.
     """
 
-    def __init__(self, environment: "Mapping[str, str]", begun: "Begun | None" = None) -> None:
+    def __init__(self, environment: "Mapping[str, str]", begun: "Begun | BegunBuild | None" = None) -> None:
         self.environment = environment
         self.host = ""
         self.chosen = ""

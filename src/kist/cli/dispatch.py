@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kist.cli.ahead import Begun
+    from kist.cli.build_directory import BegunBuild
 
 FAILURE = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
-def run(argv: "Sequence[str]", environment: "Mapping[str, str]", begun: "Begun | None" = None) -> int:
+def run(argv: "Sequence[str]", environment: "Mapping[str, str]", begun: "Begun | BegunBuild | None" = None) -> int:
     """Do what the command line says; the exit code. Every error becomes text on standard error here.
 
     Args:

@@ -48,34 +48,74 @@ def test_every_event_comes_once_and_in_order() -> None:
 def test_what_follows_shortly_goes_together() -> None:
     async def follow() -> list[list[Event]]:
         progress = jobs._Progress(asyncio.get_running_loop())
-        progress(output(0))
-        pieces = [await progress.next()]
-        for number in range(1, 20):
-            progress(output(number))
-            await asyncio.sleep(0)
-        pieces.append(await progress.next())
+        pieces = []
+        for first, last in ((0, 5), (5, 25)):
+            for number in range(first, last):
+                progress(output(number))
+                await asyncio.sleep(0)
+            pieces.append(await progress.next())
         progress.end()
         return [*pieces, *await read(progress)]
 
-    assert [len(piece) for piece in asyncio.run(follow())] == [1, 19]
+    assert [len(piece) for piece in asyncio.run(follow())] == [5, 20]
 
 
-def test_what_comes_after_a_while_and_what_is_sent_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_short_job_tells_is_one_piece_and_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_PAUSE", 3600.0)
+
+    async def follow() -> tuple[list[list[Event]], int]:
+        loop = asyncio.get_running_loop()
+        woken = 0
+
+        def called(*arguments: object) -> None:
+            nonlocal woken
+            woken += 1
+            call(*arguments)
+
+        call = loop.call_soon_threadsafe
+        monkeypatch.setattr(loop, "call_soon_threadsafe", called)
+        progress = jobs._Progress(loop)
+        for number in range(20):
+            progress(output(number))
+        progress.end()
+        pieces = [await progress.next()]
+        assert progress.is_over
+        return [*pieces, *await read(progress)], woken
+
+    pieces, woken = asyncio.run(follow())
+    assert [len(piece) for piece in pieces] == [20]
+    assert woken == 0
+
+
+def test_what_comes_after_a_while_is_not_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def follow() -> list[Event]:
+        progress = jobs._Progress(asyncio.get_running_loop())
+        await asyncio.sleep(2 * jobs._PAUSE)  # the first look has found nothing
+        monkeypatch.setattr(jobs, "_PAUSE", 3600.0)
+        progress(output(0))
+        return await progress.next()
+
+    assert asyncio.run(asyncio.wait_for(follow(), 60)) == [output(0)]
+
+
+def test_what_is_sent_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_PAUSE", 3600.0)
 
     async def follow() -> list[list[Event]]:
         progress = jobs._Progress(asyncio.get_running_loop())
         progress(output(0))
+        progress(OutputData(0, b"x"))
         pieces = [await progress.next()]
-        data = OutputData(0, b"x")
-        progress(data)
+        for number in range(jobs._MANY):
+            progress(output(number))
         pieces.append(await progress.next())
+        assert not progress.is_over
         progress(output(1))
         progress.end()
         return [*pieces, *await read(progress)]
 
     began = time.monotonic()
-    assert [len(piece) for piece in asyncio.run(follow())] == [1, 1, 1]
+    assert [len(piece) for piece in asyncio.run(follow())] == [2, jobs._MANY, 1]
     assert time.monotonic() - began < 60
 
 

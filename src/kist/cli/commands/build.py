@@ -3,8 +3,9 @@
 import os
 import time
 
+from kist.cli.build_directory import EPOCH, BegunBuild, check_directory, dockerfile_in, is_remote, packed
 from kist.cli.option import REPEAT, Command, Option, later
-from kist.errors import InvalidInput, NotFound, StepFailed, Unsupported
+from kist.errors import InvalidInput, StepFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from kist.spec.build_cache import Caches
 
 _LOCK_USES = (("locked", "locked"), ("update_lock", "update"), ("no_lock", "none"))
-_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")  # how contexts begin that are fetched
 _LARGEST_TEXT = 16 << 20  # what the builder reads of a Dockerfile
-_EPOCH = "SOURCE_DATE_EPOCH"  # of the environment too, as with Docker
 
 
 # How an error of the engine's calls this command, which knows its own words.
@@ -60,7 +59,7 @@ def _build(
     if arguments.text("file") == "-":
         return _with_piped(context, arguments, session, keep, shell)
     logins = _logins(context, arguments)
-    if _is_remote(source):
+    if is_remote(source):
         query = [*_query(context, arguments, arguments.text("file") or "Dockerfile"), *_lock(arguments, "none")]
         query += [("remote", source), *session]
         return make(context, arguments, lambda show: jobs.build(wire, query, (), show, keep, logins), shell)
@@ -72,11 +71,14 @@ def _build(
             *session,
         ]
         return make(context, arguments, lambda show: jobs.build(wire, query, body, show, keep, logins), shell)
-    dockerfile = dockerfile_in(source, arguments.text("file"))
-    query = [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
-    building = jobs.Building(wire, query, source, lambda: _pack(source, dockerfile), logins)
-    if not _names_caches(arguments):  # which are brought to the engine first
-        building.begin()
+    if isinstance(begun := context.begun, BegunBuild):
+        building, dockerfile = begun.building, begun.dockerfile
+    else:
+        dockerfile = dockerfile_in(source, arguments.text("file"))
+        query = [*_query(context, arguments, dockerfile), *_lock(arguments), *session]
+        building = jobs.Building(wire, query, source, lambda: packed(source, dockerfile), logins)
+        if not _names_caches(arguments):  # which are brought to the engine first
+            building.begin()
     quiet = arguments.flag("quiet")
 
     def work(show: "Show") -> "Event":
@@ -96,19 +98,13 @@ def _keep(context: "Context", arguments: "Arguments") -> "Keep | None":
     return Destinations(outputs, context.warn).keep
 
 
-def _pack(source: str, dockerfile: str) -> "Iterator[bytes]":
-    from kist.client.packing import pack  # noqa: PLC0415 - for an engine that does not see the directory
-
-    return pack(source, dockerfile)
-
-
 def _check(context: "Context", arguments: "Arguments") -> int:
     from kist.cli import build_check  # noqa: PLC0415 - for --check alone
     from kist.cli.build_given import named_contexts  # noqa: PLC0415 - the same
     from kist.spec.build import BuildOptions  # noqa: PLC0415 - msgspec, for --check alone
 
-    is_remote = _is_remote(arguments.operands[0])
-    with build_check.source(context, arguments, dockerfile_in, is_remote=is_remote) as (directory, dockerfile, text):
+    remote = is_remote(arguments.operands[0])
+    with build_check.source(context, arguments, dockerfile_in, is_remote=remote) as (directory, dockerfile, text):
         options = BuildOptions(
             dockerfile=dockerfile,
             build_args=build_args(arguments.all("build_arg"), context.environment),
@@ -151,12 +147,12 @@ def _with_piped(
         raise InvalidInput(
             "can't use stdin for both build context and dockerfile", hint="name the directory, or the Dockerfile's file"
         )
-    if _is_remote(source):
+    if is_remote(source):
         raise Unsupported(
             "-f - goes with a directory: a context at a URL is fetched by the engine, with the Dockerfile in it",
             hint="fetch it, and build its directory",
         )
-    _check_directory(source)
+    check_directory(source)
     query = [*_query(context, arguments, PIPED), *_lock(arguments, "none"), *session]
     logins = _logins(context, arguments)
 
@@ -197,11 +193,6 @@ def _read_piped(begin: bytes = b"") -> bytes:
         if len(text) > _LARGEST_TEXT:
             raise InvalidInput(f"the Dockerfile on standard input is larger than {_LARGEST_TEXT >> 20} MiB")
     return text
-
-
-def _is_remote(source: str) -> bool:
-    """Whether the engine fetches the context: by Docker's rules, which try a directory first."""
-    return source.startswith(_REMOTE) and not os.path.isdir(source)
 
 
 def _names_caches(arguments: "Arguments") -> bool:
@@ -285,35 +276,9 @@ def build_args(given: "list[str]", environment: "Mapping[str, str]") -> "dict[st
         name, equals, value = text.partition("=")
         if equals or name in environment:
             found[name] = value if equals else environment[name]
-    if _EPOCH in environment:
-        found.setdefault(_EPOCH, environment[_EPOCH])
+    if EPOCH in environment:
+        found.setdefault(EPOCH, environment[EPOCH])
     return found
-
-
-def dockerfile_in(context: str, file: str) -> str:
-    """The Dockerfile's path inside the context; ``file`` is relative to the working directory, as in Docker.
-
-    Raises:
-        NotFound: there is no such context, or no such file.
-        InvalidInput: it is outside the context.
-    """
-    _check_directory(context)
-    names = ("Dockerfile", "dockerfile", "Containerfile")
-    found = (path for path in (os.path.join(context, name) for name in names) if os.path.isfile(path))
-    path = file or next(found, os.path.join(context, names[0]))
-    if not os.path.isfile(path):
-        raise NotFound(f"failed to read the Dockerfile: {path!r} not found", hint="name it with -f FILE")
-    root = os.path.realpath(context)
-    # the file itself may be a link; where it lies is what counts
-    inside = os.path.relpath(os.path.join(os.path.realpath(os.path.dirname(path) or "."), os.path.basename(path)), root)
-    if inside.startswith("../"):
-        raise InvalidInput(f"the Dockerfile {path!r} is outside the build context {context!r}", hint="copy it into it")
-    return inside
-
-
-def _check_directory(context: str) -> None:
-    if not os.path.isdir(context):
-        raise NotFound(f"unable to prepare context: path {context!r} not found", hint="name the directory to build")
 
 
 def _rare() -> "tuple[Option, ...]":

@@ -52,7 +52,7 @@ def _environment(context: "Context", arguments: "Arguments") -> "list[str]":
 
 def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict[str, Any]") -> int:
     begun = context.begun
-    starting = begun.execution if begun is not None else ahead.execute(context.wire, name, body)
+    starting = begun.execution if isinstance(begun, ahead.Begun) else ahead.execute(context.wire, name, body)
     from kist.cli.attached import DETACHED, Session  # noqa: PLC0415 - while the engine is at work
 
     made, stream = _started(context, name, body, starting)
