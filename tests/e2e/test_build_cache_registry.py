@@ -18,7 +18,7 @@ import pytest
 
 import kist
 import needs
-from harness import BUSYBOX, Cli, a_cli, give_busybox
+from harness import BUSYBOX, Cli, a_cli, clean_up, give_busybox
 from kist.build import build
 from kist.engine import Engine
 from kist.errors import Forbidden
@@ -335,6 +335,7 @@ def test_in_scripts(here: Cli, context: Path, tmp_path: Path, monkeypatch: pytes
             engine.build(str(context), BuildOptions(tags=("made:1",), cache_from=(text,)), progress=told.append)
         ends = [event for event in told if isinstance(event, StepFinished) and event.result]
         assert [event.cached for event in ends] == [True] * 6
+    clean_up(tmp_path / "data")
 
 
 @needs.IN_PROCESS

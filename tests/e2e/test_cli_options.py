@@ -369,7 +369,8 @@ def test_port_of_a_container_without_any(cli: Any, idle: str) -> None:
     ],
 )
 def test_what_cannot_be_is_told_with_125(cli: Any, words: list[str], text: str) -> None:
-    done = cli("run", *words, IMAGE, "true")
+    done = cli("run", "--name", "cannot", *words, IMAGE, "true")
+    cli("rm", "cannot")  # what is told at its start has been made
     assert done.returncode == 125
     assert text in done.stderr
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Cli
+from harness import Cli, until
 
 SECONDS = 30
 
@@ -125,6 +125,9 @@ def test_the_size_of_the_terminal_follows(screen: Screen) -> None:
 
 def test_a_client_that_is_killed_ends_the_shell(cli: Cli, screen: Screen) -> None:
     screen.until("# ")
+    containers = cli.good("ps", "-aq", "--no-trunc")
+    steps = _running(cli) - set(containers.split())
+    assert steps
     screen.say("sleep 54321\n")
     screen.until("54321")
     screen.process.kill()
@@ -133,7 +136,13 @@ def test_a_client_that_is_killed_ends_the_shell(cli: Cli, screen: Screen) -> Non
     while "sleep 54321" in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout:
         assert time.monotonic() < deadline
         select.select([], [], [], 0.05)
-    assert cli.good("ps", "-aq") == ""
+    assert cli.good("ps", "-aq", "--no-trunc") == containers  # other tests' alone
+    until(lambda: not steps & _running(cli))
+
+
+def _running(cli: Cli) -> set[str]:
+    """What has a directory of a run: containers and commands of builds."""
+    return set(os.listdir(cli.directory / "run" / "containers"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from faultroom import Room, a_room, kill, points
+from faultroom import Room, a_room, kill, left_by_us, points
 from harness import BUSYBOX, until
 from told import tell
 
@@ -255,6 +255,9 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
     assert room.sprung(), f"nobody came by {point!r}"
     if point.startswith("rename") and victim != "command":
         verify_names(room)
+    if point.startswith(("end:", "remove:")):
+        room.good("ps")  # another engine
+        assert left_by_us(room.cli) == [], "an engine that starts does what the one before has not got to"
     room.verify()
     if point.startswith("volume"):
         verify_volume(room)

@@ -176,6 +176,11 @@ class Ending:
         else:
             clear()
 
+    def clear_left_files(self) -> None:
+        """Remove the files of what was forgotten, where a kill has come between; nobody waits for it."""
+        if left := self._store.snapshots.set_strays_aside():
+            self._afterwards.put("files of nobody", lambda: self._store.snapshots.clear_strays(left))
+
     def settle(self) -> None:
         """Have done what nobody has waited for: from here on nothing is left of what was removed, or has ended."""
         self._afterwards.settle()
@@ -225,11 +230,14 @@ class Ending:
                     raise
             return False
         if found and released:
-            # It may be removed at once, or started again.
-            self._afterwards.put(_run_of(container), lambda: self._tidy(container))
+            self.tidy_soon(container)
         else:
             self._tidy(container, release=not released)
         return True
+
+    def tidy_soon(self, container: Container) -> None:
+        """Take away what only a run has, unless it is removed at once, or started again."""
+        self._afterwards.put(_run_of(container), lambda: self._tidy(container))
 
     def _tidy(self, container: Container, *, release: bool = False) -> None:
         """Take away what only a run has, if the container has not been started again."""

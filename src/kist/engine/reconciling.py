@@ -10,6 +10,7 @@ from kist.engine.bonds import Bonds
 from kist.engine.boots import Boots
 from kist.engine.ending import Ending
 from kist.engine.linking import Linking
+from kist.engine.listing import names_in
 from kist.engine.networks import Networks
 from kist.engine.remnants import Remnants, end_orphans
 from kist.engine.republishing import Republishing
@@ -75,8 +76,9 @@ class Reconciling:
         for container in moved:
             self._republishing.again(self._roster.get(container))
         holders = frozenset(self._networks.holders())
+        left = names_in(self._roster.run_root)
         for _, container, now in sorted(ended, key=lambda each: each[0]):  # told in the order in which they ended
-            self._settle(container, now, has_address=container.id in holders)
+            self._settle(container, now, has_address=container.id in holders, has_run=container.id in left)
         self._sweep()
         self._remove_port_rules([container.id for container in running])
         boots = Boots(os.path.dirname(self._roster.run_root))
@@ -118,7 +120,7 @@ class Reconciling:
         except (KistError, OSError) as error:
             _log.warning("%s runs, and is not on all of its networks: %s", container.name, error)
 
-    def _settle(self, container: Container, now: ContainerState, *, has_address: bool) -> None:
+    def _settle(self, container: Container, now: ContainerState, *, has_address: bool, has_run: bool) -> None:
         self._waiting.note_end(container, now, state.notices(self._roster.places(container).data))
         if container.options.auto_remove and self._roster.state_of(container).status != "created":
             with contextlib.suppress(NotFound, Conflict):  # another engine was first
@@ -127,6 +129,8 @@ class Reconciling:
             end_orphans(self._roster.with_state(container), self._roster.places(container))
             if has_address:
                 self._networks.release(container.id)
+            if has_run and now.finished_at:
+                self._ending.tidy_soon(container)
 
     def settle_abandoned(self) -> None:
         """Do for containers that were bound to a process what that could not do any more."""
@@ -163,6 +167,7 @@ class Reconciling:
         for left in strays:
             self._remnants.discard_if_dead(left)
         self._store.discard_orphans()
+        self._ending.clear_left_files()
         self._store.volumes.recover()
         self._ending.remove_left_volumes()
         self._networks.tidy_names()
