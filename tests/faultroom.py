@@ -1,6 +1,7 @@
 """A room for killing: a command line whose processes have places to die at, a bystander, and what must hold after."""
 
 import contextlib
+import functools
 import glob
 import json
 import os
@@ -12,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from building import a_key
 from harness import BUSYBOX, Cli, a_cli, busybox_tar, until
+from web import Repository, Site, a_repository, a_site
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "kist"
 BYSTANDER = "bystander"
@@ -32,7 +35,7 @@ class Room:
 
     cli: Cli
     kills: int = 0
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    lasting: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def trap(self) -> Path:
@@ -40,7 +43,29 @@ class Room:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**self.cli.environment, "KIST_FAULTS": str(self.trap)}
+        return {**self.cli.environment, "KIST_FAULTS": str(self.trap), "TMPDIR": str(self.temporary)}
+
+    @property
+    def temporary(self) -> Path:
+        """Where the command line has its temporary files."""
+        return self.cli.directory / "tmp"
+
+    @functools.cached_property
+    def site(self) -> Site:
+        """A web server, for as long as the room."""
+        return self.lasting.enter_context(a_site())
+
+    @functools.cached_property
+    def repository(self) -> Repository:
+        """A repository that the site has."""
+        directory = self.cli.directory / "its-repository"
+        directory.mkdir()
+        return a_repository(self.site, directory)
+
+    @functools.cached_property
+    def key(self) -> Path:
+        """Of ssh."""
+        return a_key(self.cli.directory)
 
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """One command with the places armed, however it ends."""
@@ -85,6 +110,7 @@ class Room:
 
     def begin(self) -> None:
         """Bring in the image and the bystander."""
+        self.temporary.mkdir()
         archive = self.cli.directory / "busybox.tar"
         archive.write_bytes(busybox_tar())
         self.good("import", "-c", 'CMD ["sh"]', str(archive), BUSYBOX)
@@ -156,7 +182,8 @@ def a_room(directory: Path) -> Iterator[Room]:
     with a_cli(directory) as cli:
         room = Room(cli)
         try:
-            room.begin()
-            yield room
+            with room.lasting:
+                room.begin()
+                yield room
         finally:
             room.trap.unlink(missing_ok=True)

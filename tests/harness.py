@@ -266,6 +266,12 @@ def until(condition: Callable[[], bool], patience: float = 20) -> None:
         pause = min(pause * 1.5, 0.25)  # what takes long is asked for less often: others have tests to run
 
 
+def runs_of(word: str) -> list[str]:
+    """The command lines of all processes that have a word in them."""
+    listed = subprocess.run(["ps", "axww", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if word in line]
+
+
 def is_waited_for(path: Path) -> bool:
     """Whether somebody waits for a lock of this file."""
     inode = f":{path.stat().st_ino} "

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 
 import needs
 from faultroom import left_by_us
-from harness import BUSYBOX, Cli, a_cli, give_busybox, until
+from harness import BUSYBOX, Cli, a_cli, give_busybox, kill_engine, runs_of, until
+from web import a_repository, a_site
 
 SLOW = "echo began; exec sleep 600"
 RUNS = f"FROM {BUSYBOX}\nRUN echo first > /first\n"
@@ -96,6 +98,32 @@ def test_a_signal_ends_the_sending_of_a_context(own: Cli, context: Path) -> None
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     verify(own, context)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["a signal", "a killed engine"])
+def test_git_ends_with_the_build(own: Cli, context: Path, tmp_path: Path, killed: bool) -> None:
+    """What it has begun to write is gone with it, so that nobody has a half of a repository."""
+    with a_site() as site:
+        repository = a_repository(site, tmp_path)
+        never = threading.Event()
+        for path, page in site.pages.items():
+            if "/objects/" in path:
+                page.held = never
+        (context / "Dockerfile").write_text(f"{RUNS}ADD {repository.url}#main /\n")
+        command = [*own.command, "build", "--progress", "plain", str(context)]
+        with subprocess.Popen(command, env=own.environment, stderr=subprocess.DEVNULL) as process:
+            until(lambda: any("/objects/" in path for _, path in site.asked))
+            if killed:
+                kill_engine(own)
+            else:
+                process.send_signal(signal.SIGINT)
+            assert process.wait(30) == (1 if killed else 130)
+        until(lambda: runs_of(repository.url) == [])
+        never.set()
+        own.good("ps")  # the next engine finds what a killed one has left
+        verify(own, context)
+        (context / "Dockerfile").write_text(f"{RUNS}ADD {repository.url}#main /\nRUN cat /file /sub/deep\n")
+        assert "onedeep" in own("build", "--progress", "plain", str(context)).stderr
 
 
 def read_until(process: "subprocess.Popen[bytes]", word: str) -> str:

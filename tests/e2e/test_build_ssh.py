@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from building import SSH_ADD, a_key, an_agent, needs_agent, put_ssh_add
-from harness import Cli, until
+from harness import Cli, runs_of, until
 
 CLIENT = "--mount=target=/ctx --mount=type=ssh"
 
@@ -67,7 +67,7 @@ def test_a_key_has_an_agent_of_its_own_which_ends_with_the_build(
     assert " of-the-test (ED25519)\n" in done.stderr
     assert list(place.iterdir()) == []
     # It is told to end, and does so a moment later.
-    until(lambda: str(key) not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout)
+    until(lambda: runs_of(str(key)) == [])
 
 
 def test_what_cannot_be_an_agent_is_told_before_the_build(cli: Cli, tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from building import SSH_ADD, put_ssh_add
 from faultroom import Room, a_room, kill, left_by_us, points
-from harness import BUSYBOX, until
+from harness import BUSYBOX, runs_of, until
 from told import tell
 
 LONG = bool(os.environ.get("KIST_LONG_TESTS"))
@@ -37,6 +38,17 @@ FROM {BUSYBOX}
 COPY --from=one /file /twice /
 COPY --from=two /other /
 ENV A=1
+"""
+FETCHING = f"""\
+FROM {BUSYBOX}
+COPY file /file
+ADD {{url}} /fetched
+ADD {{repository}}#main /repository/
+"""
+ASKING = f"""\
+FROM {BUSYBOX}
+COPY file /file
+RUN --mount=target=/ctx --mount=type=ssh,required {SSH_ADD} -l > /keys
 """
 
 
@@ -177,12 +189,43 @@ def take_a_cache(room: Room) -> list[str]:
     return building(room, "--cache-from", f"type=local,src={room.cli.directory}/its-cache")
 
 
+def fetch(room: Room) -> list[str]:
+    """A file of some pieces, which its server knows again, and a repository; neither is in a cache."""
+    number = str(time.time_ns())
+    url = room.site.put("/its-file", fetched(number), ETag=number)
+    return build_of(room, number, FETCHING.format(url=url, repository=room.repository.url))
+
+
+def fetched(number: str) -> bytes:
+    return (number * (3 << 20))[: 3 << 20].encode()
+
+
+def ask_an_agent(room: Room) -> list[str]:
+    """One that the command line starts, for a key, and that has to end with it."""
+    put_ssh_add(room.cli.directory / "its-context")
+    return build_of(room, str(time.time_ns()), ASKING)
+
+
+def build_of(room: Room, number: str, text: str) -> list[str]:
+    context = room.cli.directory / "its-context"
+    context.mkdir(exist_ok=True)
+    (context / "file").write_text(number)
+    (context / "Dockerfile").write_text(text)
+    return building_so(room)
+
+
+def building_so(room: Room) -> list[str]:
+    given = ("--ssh", f"default={room.key}", "--no-lock")
+    return ["build", "--progress", "plain", "-t", "its-image", *given, f"{room.cli.directory}/its-context"]
+
+
 _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "create": create, "start": start, "engine": start, "spare": run, "exec": execute, "stop": stop, "kill": kill_it,
     "end": stop, "remove": remove, "rename": rename, "keeper": take_over, "successor": take_over,
     "network create": create_network, "network remove": remove_network,
     "network connect": connect_network, "network disconnect": disconnect_network,
     "build": build, "build part": build, "build cache": take_a_cache,
+    "build fetch": fetch, "build agent": ask_an_agent,
     "collect": collect, "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
@@ -207,7 +250,8 @@ def scenario_of(point: str) -> Callable[[Room], list[str]]:
 OURS = [point for point in points() if not point.startswith(("way out:", "migrate:"))]
 CASES = [(point, "self") for point in OURS if point != _WHILE_STARTING]
 LONG_CASES = [(point, victim) for point, _ in CASES for victim in ("engine", "keeper", "command")]
-SHORT_CASES = [(point, victim) for point, victim in CASES if not point.startswith(("build part:", "build cache:"))]
+_LONG_ONLY = ("build part:", "build cache:", "build fetch:", "build agent:")
+SHORT_CASES = [(point, victim) for point, victim in CASES if not point.startswith(_LONG_ONLY)]
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +307,11 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
         verify_volume(room)
     if point.startswith("collect"):
         verify_collection(room)
-    if point.startswith("build"):
+    if point.startswith("build fetch"):
+        verify_fetched(room)
+    elif point.startswith("build agent"):
+        verify_agents(room)
+    elif point.startswith("build"):
         verify_build(room, resumes=point in {"build: kept a step", "build part: sends an output"})
 
 
@@ -282,6 +330,34 @@ def verify_build(room: Room, *, resumes: bool = False) -> None:
     room.good("builder", "prune", "-af")
     assert os.listdir(where / "data/cache-mounts") == []
     verify_collection(room)
+
+
+def verify_fetched(room: Room) -> None:
+    """Nobody goes on fetching, the next build has all of what it fetches, and its first step was kept."""
+    until(lambda: runs_of(room.repository.url) == [])
+    number = (room.cli.directory / "its-context/file").read_text()
+    build_again(room)
+    told = room.good("run", "--rm", *QUIET, "its-image", "sh", "-c", "sha256sum /fetched; cat /repository/file")
+    assert told == f"{hashlib.sha256(fetched(number)).hexdigest()}  /fetched\none"
+    room.good("builder", "prune", "-af")
+    verify_collection(room)
+
+
+def verify_agents(room: Room) -> None:
+    """The command line's agent has ended with it, and the next build asks one."""
+    until(lambda: runs_of(str(room.key)) == [] and os.listdir(room.temporary) == [])
+    build_again(room)
+    assert room.good("run", "--rm", *QUIET, "its-image", "cat", "/keys").endswith(" of-the-test (ED25519)")
+    until(lambda: runs_of(str(room.key)) == [] and os.listdir(room.temporary) == [])
+    room.good("builder", "prune", "-af")
+    verify_collection(room)
+
+
+def build_again(room: Room) -> None:
+    """The step that was finished is there still."""
+    done = room.run(*building_so(room))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^#(\d+) \[[^]]+\] COPY file.*^#\1 CACHED$", done.stderr, re.MULTILINE | re.DOTALL), done.stderr
 
 
 def verify_sent(where: Path, number: str) -> bool:

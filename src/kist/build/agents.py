@@ -13,6 +13,7 @@ from kist.build.run_mount import SshMount
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts
 from kist.errors import KistError
 from kist.image import pretence
+from kist.kernel import faults
 from kist.runtime import door
 from kist.spec.mount import Mount
 from kist.spec.provision import Provision
@@ -45,6 +46,7 @@ def opened(
             doors.append(_Door(place, name, mount, given, complain))
             sources[f"{place}/{name}"] = VolumeSource(f"{place}/{name}")
             mounts.append(Mount("volume", f"{place}/{name}", mount.target))
+        faults.point("build agent: has a door")
         yield StepMounts(tuple(mounts), sources, files=frozenset(mount.target for mount in mounts))
     finally:
         for each in doors:
@@ -100,6 +102,7 @@ class _Door:
             except OSError:  # it was shut down
                 return
             if self._keep(connection):
+                faults.point("build agent: took a connection")
                 self._begin(self._carry, connection)
 
     def _keep(self, connection: socket.socket) -> bool:
@@ -121,6 +124,7 @@ class _Door:
             if not self._keep(agent):
                 return
             with agent:
+                faults.point("build agent: has the client's agent")
                 back = self._begin(_copy, agent, connection)
                 _copy(connection, agent)
                 if back.is_alive():
@@ -132,5 +136,6 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(_CHUNK):
             target.sendall(data)
+            faults.point("build agent: carried a message")
     with suppress(OSError):
         target.shutdown(socket.SHUT_WR)

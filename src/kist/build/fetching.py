@@ -23,6 +23,7 @@ from kist.build.tree import Tree
 from kist.engine.download import Version, open_changed, open_url
 from kist.engine.stop import Stop
 from kist.errors import Corrupt, Forbidden, InvalidInput, KistError, Unavailable
+from kist.kernel import faults
 from kist.spec.digest import Digest
 from kist.spec.json import decode, encode
 
@@ -154,6 +155,7 @@ class Fetching:
                     self._stop.check()
                     hasher.update(data)
                     file.write(data)
+                    faults.point("build fetch: wrote a part of a file")
         except KistError:
             self._stop.check()  # a read that was interrupted
             raise
@@ -161,6 +163,7 @@ class Fetching:
         time = _seconds(content.version.last_modified)
         os.utime(path, (time, time))
         found = f"{hasher.name}:{hasher.hexdigest()}"
+        faults.point("build fetch: has a whole file")
         if wanted.checksum not in {"", found}:
             raise Corrupt(
                 f"{wanted.url} has the digest {found}, and --checksum has {wanted.checksum}",
@@ -171,6 +174,7 @@ class Fetching:
             raise Unavailable(f"{wanted.url} changed while it was fetched", hint="build again")
         if not wanted.checksum and any(content.version):
             self._store.records.cache_put(self._record(wanted.url), encode(_Seen(*content.version, found, name)))
+            faults.point("build fetch: noted what its server told")
         kept.place = self._tree(directory, wanted.url), name
         return identity
 
@@ -185,6 +189,7 @@ class Fetching:
 
     def _commit_identity(self, wanted: Checkout, kept: _Kept) -> str:
         kept.commit = repository.resolve(wanted.repository, self._store.root, self._stop)
+        faults.point("build fetch: knows a commit")
         asked = wanted.repository
         # With its history, a repository's name and address are in what is copied.
         history = f"{asked.address} {kept.commit.name}" if asked.keep_git_dir else ""

@@ -8,15 +8,17 @@ import base64
 import os
 import re
 import shutil
-import signal
+import socket
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from kist.engine.stop import Stop
 from kist.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported, from_os_error
+from kist.kernel import faults
 from kist.store import directories
 
 _WEB = re.compile(r"https?://[^?#]*\.git(?:[?#].*)?\Z")
@@ -29,6 +31,16 @@ _TAGS, _HEADS = "refs/tags/", "refs/heads/"
 _EVERYTHING = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 _LONGEST = 900  # seconds, of one command
 _LOOK_EVERY = 0.25  # seconds, whether it is wanted still
+# What runs git: it ends with its whole group when the other end of its standard input is closed, as it also is when who
+# started it is killed. A fetch would go on by itself, into a directory that somebody takes away meanwhile.
+_HELD = """exec 3<&0
+{ read -r word <&3; kill -s KILL -- -$$; } >/dev/null 2>&1 &
+watch=$!
+"$@" 3<&- </dev/null
+code=$?
+kill "$watch"
+wait "$watch" 2>/dev/null
+exit "$code" """
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
@@ -240,10 +252,12 @@ def check_out(wanted: Repository, directory: str, stop: Stop, commit: Commit | N
     if commit and found.id != commit.id:
         raise Unavailable(f"{git.address}#{wanted.ref} changed while it was fetched", hint="build again")
     _expected(found, wanted)
+    faults.point("build fetch: fetched a commit")
     git.run("checkout", "--quiet", "--detach", found.id)
     git.run("remote", "add", "origin", "--", address)  # addresses of submodules may be relative to it
     if wanted.submodules and os.path.isfile(os.path.join(directory, ".gitmodules")):
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+    faults.point("build fetch: checked a commit out")
     context = _inside(directory, wanted.directory, git.address)
     if not wanted.keep_git_dir:
         _remove_git_dirs(directory)
@@ -319,22 +333,26 @@ class _Git:
         return self._run(arguments)[0] == 0
 
     def _run(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
-        command = [self._program, *self._settings, *arguments]
+        command = ["sh", "-c", _HELD, "sh", self._program, *self._settings, *arguments]
         try:
-            with subprocess.Popen(
-                command,
-                cwd=self._directory,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            ) as process:
+            with (
+                _line() as (ours, theirs),
+                subprocess.Popen(
+                    command,
+                    cwd=self._directory,
+                    env=self._environment,
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                ) as process,
+            ):
+                theirs.close()
+                faults.point("build fetch: runs git")
                 try:
                     printed, said = self._wait(process)
-                except BaseException:
-                    _kill(process)
-                    raise
+                finally:
+                    ours.close()
                 return process.returncode, printed.decode("utf-8", "replace"), said.decode("utf-8", "replace")
         except OSError as error:
             raise from_os_error(error, "run git") from error
@@ -351,8 +369,9 @@ class _Git:
                     raise Unavailable(f"error fetching {self.address}: it took more than {_LONGEST} s") from None
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End the program, and what it has started."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+@contextmanager
+def _line() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A line that is closed at the end, if not before."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
