@@ -26,6 +26,7 @@ from told import tell
 LONG = bool(os.environ.get("KIST_LONG_TESTS"))
 QUIET = ("--network", "none")
 SLEEP = (BUSYBOX, "sleep", "600")
+FRIENDS = ("its-friend", "its-other-friend")
 SECRET = "a secret that is in no file of the engine's"
 DOCKERFILE = f"""\
 FROM {BUSYBOX} AS one
@@ -94,9 +95,11 @@ def remove(room: Room) -> list[str]:
 
 
 def rename(room: Room) -> list[str]:
-    """On a network with names, which the next engine has to tell."""
+    """On a network with names, which the next engine has to tell; two others are linked to it."""
     room.run(*create_network(room))
     room.good("run", "-d", "--name", "it", "--network", "its-network", *SLEEP)
+    for friend in FRIENDS:
+        room.good("create", "--name", friend, "--link", "it:alias", *SLEEP)
     return ["rename", "it", "its-new-name"]
 
 
@@ -270,7 +273,7 @@ def count(room: Room, request: pytest.FixtureRequest) -> Iterator[None]:
 def tidy(room: Room) -> None:
     """One test's failure is not the next one's."""
     room.trap.unlink(missing_ok=True)
-    room.run("rm", "-f", "it")
+    room.run("rm", "-f", "it", "its-new-name", *FRIENDS)
     room.run("volume", "rm", "-f", "its-volume")
 
 
@@ -379,7 +382,9 @@ def verify_sent(where: Path, number: str) -> bool:
 
 
 def verify_names(room: Room) -> None:
-    """The container is found by the name that it has, and by no other."""
+    """The container is found by the name that it has, and by no other; those that are linked to it are so still."""
+    told = room.good("inspect", "-f", "{{json .HostConfig.Links}}", *FRIENDS).splitlines()
+    assert told == ['["its-new-name:alias"]' for _ in FRIENDS]
     assert room.good("ps", "--filter", "network=its-network", "--format", "{{.Names}}") == "its-new-name"
     asked = ("run", "--rm", "--network", "its-network", BUSYBOX, "sh", "-c", "nslookup its-new-name; nslookup it")
     told = room.run(*asked).stdout

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from kist.engine import bundles, isolation, links, publishing
+from kist.engine import bundles, isolation, publishing
 from kist.engine.attaching import Attaching
 from kist.engine.bonds import Bonds
 from kist.engine.connecting import Connecting
@@ -44,7 +44,6 @@ from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
 from kist.errors import Conflict, InvalidInput, NotFound
 from kist.kernel import faults
-from kist.network import plan
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
 from kist.spec.network import Network
 from kist.spec.networking import Endpoint
@@ -90,7 +89,7 @@ class Containers:
         self._locks = Locks(roster)
         self._creation = Creation(store, images, volumes, machine, roster, log, means, self._bonds, connected.catalogue)
         self._remnants = Remnants(store, roster, self._creation, connected)
-        self._linking = Linking(roster, self._bonds, apart=bool(connected.room_path))
+        self._linking = Linking(store.records, roster, self._locks, self._bonds, apart=bool(connected.room_path))
         room = connected.room_path
         self._planning = Planning(store, roster, self._creation, self._linking, volumes, means, port_paths, room)
         self._waiting = Waiting(store, roster, events, start.spawner, self._bonds, self._on_exit)
@@ -244,30 +243,14 @@ class Containers:
         with self.alone(container):
             kept = self._records.container(container.id)
             options = msgspec.structs.replace(kept.options, name=new)
-            renamed = msgspec.structs.replace(kept, name=new, options=options)
+            former = (*kept.former_names, kept.name) if self._linking.all() else ()
+            renamed = msgspec.structs.replace(kept, name=new, options=options, former_names=former)
             self._records.replace_container(renamed)
             faults.point("rename: renamed the record")
-            self._tell_names(renamed)
+            self._linking.tell_names(renamed)
         self._events.container("rename", renamed, oldName=f"/{container.name}")
-        # One by one and after the other's lock, so that two who rename do not wait for each other.
-        for identifier in self._linking.all():
-            with contextlib.suppress(NotFound):
-                self._lead_links(self.get(identifier), container.name, new)
-
-    def _lead_links(self, container: Container, old: str, new: str) -> None:
-        with self.alone(container):
-            kept = self._records.container(container.id)
-            networking = links.led_to(new, old, kept.options.networking)
-            if networking != kept.options.networking:
-                options = msgspec.structs.replace(kept.options, networking=networking)
-                self._records.replace_container(msgspec.structs.replace(kept, options=options))
-                self._tell_names(kept)
-
-    def _tell_names(self, container: Container) -> None:
-        """Have what runs on networks with names be found, and find others, as its record says now."""
-        now = self.get(container)
-        if now.state.running and any(each.network != plan.DEFAULT for each in now.options.networking.endpoints):
-            self._linking.tell_it(now)
+        if former:
+            self._linking.lead(renamed)
 
     # while it runs
 

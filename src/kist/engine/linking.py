@@ -2,27 +2,36 @@
 
 import contextlib
 
+from msgspec import structs
+
 from kist.engine import links, naming
 from kist.engine.bonds import Bonds
 from kist.engine.links import Link
+from kist.engine.locks import Locks
 from kist.engine.roster import Roster
 from kist.engine.surroundings import rewrite_hosts
 from kist.errors import Conflict, InvalidInput, NotFound
+from kist.kernel import faults
 from kist.network import plan
 from kist.spec.container import Container, ContainerOptions
+from kist.store.records import Records
 
 
 class Linking:
     """The links between the containers of one engine.
 
     Args:
-        roster: of the containers.
+        records: of the containers.
+        roster: of the same.
+        locks: of the same.
         bonds: whose they are.
         apart: whether the containers of each process of an ordinary user's have a network of their own.
     """
 
-    def __init__(self, roster: Roster, bonds: Bonds, *, apart: bool) -> None:
+    def __init__(self, records: Records, roster: Roster, locks: Locks, bonds: Bonds, *, apart: bool) -> None:
+        self._records = records
         self._roster = roster
+        self._locks = locks
         self._bonds = bonds
         self._apart = apart
         # Containers with links; only ever added to.
@@ -55,6 +64,33 @@ class Linking:
         """The ids of the containers that may have links; some may have gone."""
         return frozenset(self._linking)
 
+    def lead(self, renamed: Container) -> None:
+        """Have the links to a container's former names lead to the name that it has now; its record forgets them then.
+
+        An engine that is killed before that leaves it to the next one.
+        """
+        # One by one and without the container's own lock, so that two who rename do not wait for each other.
+        for identifier in self.all():
+            with contextlib.suppress(NotFound):
+                self._lead_those_of(self._roster.get(identifier), renamed)
+                faults.point("rename: led the links of a container")
+        with contextlib.suppress(NotFound), self._locks.alone(renamed):
+            kept = self._records.container(renamed.id)
+            left = tuple(name for name in kept.former_names if name not in renamed.former_names)
+            self._records.replace_container(structs.replace(kept, former_names=left))
+
+    def _lead_those_of(self, container: Container, renamed: Container) -> None:
+        with self._locks.alone(container):
+            kept = self._records.container(container.id)
+            networking = kept.options.networking
+            now = self._records.container(renamed.id).name  # it may have been renamed once more
+            for name in renamed.former_names:
+                networking = links.led_to(now, name, networking)
+            if networking != kept.options.networking:
+                options = structs.replace(kept.options, networking=networking)
+                self._records.replace_container(structs.replace(kept, options=options))
+                self.tell_names(kept)
+
     def of(self, container: Container) -> tuple[Link, ...]:
         """The containers that this one is linked to; on the default network they must run."""
         texts = _texts(container.options)
@@ -80,6 +116,12 @@ class Linking:
                 container = self._roster.get(identifier)
                 if container.state.running:
                     rewrite_hosts(self._roster.places(container), container, self.of(container))
+
+    def tell_names(self, container: Container) -> None:
+        """Have what runs on networks with names be found, and find others, as its record says now."""
+        now = self._roster.get(container.id)
+        if now.state.running and any(each.network != plan.DEFAULT for each in now.options.networking.endpoints):
+            self.tell_it(now)
 
     def tell_it(self, container: Container) -> None:
         """Have the files of a running container, and its name server, say on which networks it is now."""

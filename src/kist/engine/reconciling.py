@@ -62,8 +62,14 @@ class Reconciling:
         if self._bonds.binds:
             return
         ended, running = [], []
-        for container in self._store.records.containers():
+        containers = self._store.records.containers()
+        for container in containers:
             self._linking.note(container)
+        if renamed := [container for container in containers if container.former_names]:
+            for container in renamed:
+                self._linking.lead(container)
+            containers = self._store.records.containers()
+        for container in containers:
             now = self._roster.state_of(container)
             if now.running:
                 running.append(container)

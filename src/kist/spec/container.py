@@ -260,6 +260,7 @@ class Container(msgspec.Struct, frozen=True):
         log_path: the current log file on the engine's machine.
         volume_root: the directory of all volumes there.
         owner: who made it; None for the engine's own user.
+        former_names: those by which links still lead to it, while it is renamed.
     """
 
     id: str
@@ -274,6 +275,7 @@ class Container(msgspec.Struct, frozen=True):
     log_path: str = ""
     volume_root: str = ""
     owner: Owner | None = None
+    former_names: tuple[str, ...] = ()
 
 
 class RunResult(msgspec.Struct, frozen=True):
