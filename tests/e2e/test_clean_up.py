@@ -207,6 +207,8 @@ def test_a_clean_up_that_is_not_understood_removes_nothing(cli: Any, words: tupl
     asked = cli(*(word for word in words if word != "-f"), stdin=b"y\n")
     assert said in asked.stderr
     assert asked.stdout == "", "nobody is asked about what cannot be done"
+    far = cli("-H", f"unix://{cli.directory}/run/engine.sock", *(word for word in words if word != "-f"), stdin=b"y\n")
+    assert (far.stderr, far.stdout) == (asked.stderr, ""), "nor where the engine may be on another machine"
     done = cli(*words)
     cli.good("rm", "stays")  # it is still there
     assert done.returncode != 0

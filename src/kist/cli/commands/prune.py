@@ -104,7 +104,7 @@ def agreed(context: "Context", arguments: "Arguments", warning: str, what: str =
     """
     if arguments.flag("force") or arguments.flag("dry_run"):
         return True
-    if what and arguments.all("filter") and context.endpoint().roots is not None:
+    if what and arguments.all("filter") and _is_kists(context):
         _check(what, filters(arguments.all("filter")) or "")
     sys.stdout.write(f"WARNING! {warning}{_SURE}")
     sys.stdout.flush()
@@ -113,6 +113,15 @@ def agreed(context: "Context", arguments: "Arguments", warning: str, what: str =
         sys.stdout.write("\n")
         context.note("kist: nothing was removed: standard input has no answer\n-f removes without asking")
     return answer.strip().lower() in {"y", "yes"}
+
+
+def _is_kists(context: "Context") -> bool:
+    """Whether the engine is one of Kist's; one that is somewhere else says so."""
+    if context.endpoint().roots is not None:
+        return True
+    response = context.wire.request("GET", "/_ping")
+    response.read()
+    return response.headers.get("server", "").startswith("Kist")
 
 
 def _check(what: str, text: str) -> None:
