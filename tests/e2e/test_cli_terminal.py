@@ -4,12 +4,14 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,12 +50,39 @@ class Terminal:
         out, _, self.seen = self.seen.partition(wanted)
         return out
 
+    def until(self, condition: Callable[[list[str]], bool], seconds: float = 20) -> list[str]:
+        """Read until a condition of the lines that are shown holds; these lines."""
+        end = time.monotonic() + seconds
+        while not condition(lines := shown(self.seen)):
+            assert select.select([self.master], [], [], max(0.0, end - time.monotonic()))[0], lines
+            self.seen += os.read(self.master, 65536)
+        return lines
+
     def end(self) -> int:
         """Wait for the command's end; its exit code."""
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def mode_is_as_before(self) -> bool:
         return termios.tcgetattr(self.slave) == self.before
+
+
+def shown(said: bytes) -> list[str]:
+    """The lines that a terminal without an end shows: of new lines, returns, a cursor that goes up, wiped lines."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+|\x1b", said.decode(errors="replace")):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\r":
+            column = 0
+        elif part.startswith("\x1b") and part.endswith("A"):
+            row -= int(part[2:-1] or 1)
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif not part.startswith("\x1b"):
+            lines[row] = lines[row].ljust(column)[:column] + part + lines[row][column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in lines]
 
 
 def _login(slave: int) -> None:
@@ -64,8 +93,8 @@ def _login(slave: int) -> None:
 
 
 @contextlib.contextmanager
-def terminal(cli: Any, *arguments: str) -> Iterator[Terminal]:
-    made = Terminal([*cli.command, *arguments], cli.environment)
+def terminal(cli: Any, *arguments: str, rows: int = 30, **environment: str) -> Iterator[Terminal]:
+    made = Terminal([*cli.command, *arguments], cli.environment | environment, rows)
     try:
         yield made
     finally:
@@ -159,6 +188,32 @@ def test_the_detach_keys_leave_an_execd_process_running(cli: Any) -> None:
     until(lambda: cli("exec", "host", "ls", "/tmp/went").returncode == 0)
     assert cli("exec", "host", "ls", "/tmp/hung-up").returncode != 0
     cli.good("rm", "-f", "host")
+
+
+def test_ctrl_c_in_a_build_tells_what_it_ended_and_gives_the_terminal_back(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {IMAGE} AS one\nRUN echo one ends\nRUN echo the-one-$((1 + 1)); exec sleep 600\n"
+        f"FROM {IMAGE} AS two\nRUN echo the-other-$((1 + 1)); exec sleep 600\n"
+        f"FROM {IMAGE}\nCOPY --from=one / /1\nCOPY --from=two / /2\n"
+    )
+    words = ("build", "--no-cache", "--no-lock", str(tmp_path))
+    with terminal(cli, *words, rows=50, TERM="xterm") as build:
+        build.until(lambda lines: all(any(each in line for line in lines) for each in ("the-one-2", "the-other-2")))
+        build.type(b"\x03")
+        assert build.end() == 130
+        # The cursor is shown again, and then what moved is gone.
+        left = build.until(
+            lambda lines: (
+                build.seen.rindex(b"\x1b[?25l") < build.seen.rfind(b"\x1b[?25h")
+                and not any("echo the" in line and "canceled" not in line for line in lines)
+            )
+        )
+        assert build.mode_is_as_before()
+    rows = sorted(re.sub(r" \[\d/\d\] | {2,}", " ", line) for line in left if "RUN" in line)
+    assert len(rows) == 3
+    assert re.fullmatch(r"✓ RUN echo one ends [\d.]+s", rows[0])
+    for which, row in zip(("one", "other"), rows[1:], strict=True):
+        assert row == f"✗ RUN echo the-{which}-$((1 + 1)); exec sleep 600 canceled"
 
 
 def test_colours_are_for_terminals_that_want_them(cli: Any) -> None:

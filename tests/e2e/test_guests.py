@@ -6,12 +6,14 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 
 import pytest
 
+from building import SSH_ADD, a_key, an_agent, needs_agent, put_ssh_add
 from guests import GROUP, GROUP_ID, Room, a_room
 from harness import BUSYBOX, busybox_tar, until
 from ordinary import KIST
@@ -463,6 +465,48 @@ def test_a_guests_build_takes_the_guests_files_and_sends_to_the_guest(room: Room
         assert "only the engine's own user may have it fetch a build context" in said
     layout = ("--build-context", f"named=oci-layout://{home}/nothing")
     assert "there is no OCI layout" in room.ada.refused("build", *layout, f"{home}/context")
+
+
+@needs_agent
+def test_a_guests_build_asks_the_guests_agent_and_no_other(
+    room: Room, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = room.ada.home
+    put_ssh_add(home / "asking")
+    mounts = "--mount=target=/ctx --mount=type=ssh,id=its,required"
+    (home / "asking/Dockerfile").write_text(
+        f"FROM {BUSYBOX}\n"
+        f"RUN {mounts} stat -c 'has %a of %u' $SSH_AUTH_SOCK; {SSH_ADD} -D || echo refused; {SSH_ADD} -l\n"
+        f"USER 7\nRUN {mounts},uid=7,target=/agent stat -c 'has %a of %u' /agent; {SSH_ADD} -l\n"
+        f"USER 8\nRUN {mounts},uid=7,target=/agent {SSH_ADD} -l || echo denied\n"
+    )
+    key = a_key(home)
+    for path in (key, home / "asking", *(home / "asking").iterdir()):
+        os.chown(path, room.ada.uid, room.ada.uid)
+    words = ("build", "--no-cache", "--progress", "plain", f"{home}/asking")
+    with room.ada.popen("ssh-agent", "-D", "-a", f"{home}/s", stdout=subprocess.PIPE) as agent:
+        try:
+            assert agent.stdout is not None
+            agent.stdout.readline()
+            added = room.ada.does("env", f"SSH_AUTH_SOCK={home}/s", "ssh-add", "-q", str(key))
+            assert added.returncode == 0, added.stderr
+            done = room.ada.kist(*words, "--ssh", f"its={home}/s")
+            assert done.returncode == 0, done.stderr
+            assert done.stderr.count(" of-the-test (ED25519)\n") == 2
+            assert " has 600 of 0\n" in done.stderr
+            assert " has 600 of 7\n" in done.stderr
+            assert " refused\n" in done.stderr
+            assert " denied\n" in done.stderr
+            assert "not given" in room.bob.refused(
+                *words[:-1], "-", stdin=context(f"FROM {BUSYBOX}\nRUN {mounts} true\n")
+            )
+        finally:
+            agent.terminate()
+    roots = tmp_path_factory.mktemp("r")
+    roots.chmod(0o755)
+    with an_agent(roots, a_key(roots)) as path:
+        said = room.ada.refused(*words, "--ssh", f"its={path}")
+        assert "ermission denied" in said, said
 
 
 def test_commands_of_a_guests_build_have_no_more_than_a_guests_container(room: Room) -> None:

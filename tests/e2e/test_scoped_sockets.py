@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 
 import ordinary
+from building import SSH_ADD, a_key, an_agent, needs_agent, put_ssh_add
 from harness import BUSYBOX, Cli, a_cli, give_busybox
 from kist.api.access import Access
 from kist.api.needs import NEEDS, Need
@@ -203,6 +204,23 @@ def test_an_operator_makes_and_manages_what_is_its_own(house: House, job: str) -
     assert op.kist("volume", "prune", "-a", "-f").split()[2] == "mine"
     assert "ours" in op.kist("network", "prune", "-f")
     assert house.own("GET", f"/containers/{HIDDEN}/json").json["State"]["Running"]
+
+
+@needs_agent
+def test_an_operators_builds_ask_the_callers_agent(house: House, tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("a")
+    put_ssh_add(directory / "context")
+    text = f"FROM {BUSYBOX}\nRUN --mount=target=/ctx --mount=type=ssh,required {SSH_ADD} -l > /keys\n"
+    (directory / "context/Dockerfile").write_text(text)
+    words = ("build", "-q", "--no-lock", "-t", "asked:1", str(directory / "context"))
+    try:
+        with an_agent(directory, a_key(directory)) as path:
+            house.op.kist(*words, "--ssh", f"default={path}")
+            assert "role" in house.see.refused(*words, "--ssh", f"default={path}")
+        assert "of-the-test" in house.op.kist("run", "--rm", "--network", "none", "asked:1", "cat", "/keys")
+        assert "the ssh agent default is required and was not given" in house.op.refused(*words)
+    finally:
+        house.op("DELETE", "/images/asked:1")
 
 
 def test_an_operator_builds_and_names_images_that_nobody_else_has_named(house: House, tmp_path: Path) -> None:
