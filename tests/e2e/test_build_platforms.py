@@ -96,7 +96,7 @@ def test_several_platforms_are_one_index(cli: Any, where: Path) -> None:
 
 
 def test_each_platform_of_a_name_is_found(cli: Any, where: Path) -> None:
-    """Of a build that was kept, and of an archive: FROM finds each, prune leaves them alone, and rmi lets them go."""
+    """Of a build that was kept, and of archives: FROM finds each, prune leaves them alone, and rmi lets them go."""
     (where / "Dockerfile").write_text(EACH)
     archive = where / "pair.tar"
     cli.good(
@@ -130,6 +130,24 @@ def test_each_platform_of_a_name_is_found(cli: Any, where: Path) -> None:
     cli.good("image", "prune", "-f")
     assert "No such image: pair:1" in cli("build", "-q", "--no-lock", str(again)).stderr
     cli.good("load", "-i", str(archive), "--platform", "linux/amd64", "--platform", ARM64)
+    hold()
+    saved, of_one = where / "saved.tar", where / "one.tar"
+    cli.good("save", "-o", str(saved), "pair:1")
+    cli.good("save", "--platform", ARM64, "-o", str(of_one), "pair:1")
+    index, nested, manifests = read_index(saved)
+    assert [each["mediaType"] for each in index["manifests"]] == ["application/vnd.oci.image.index.v1+json"]
+    assert len(nested["manifests"]) == 2
+    with tarfile.open(saved) as tar, tarfile.open(of_one) as one:
+        [listed] = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
+        [alone] = json.load(one.extractfile("manifest.json"))  # type: ignore[arg-type]
+    assert listed["Config"].endswith(manifests["amd64"]["config"]["digest"].partition(":")[2])
+    assert alone["Config"].endswith(manifests["arm64"]["config"]["digest"].partition(":")[2])
+    assert listed["RepoTags"] == alone["RepoTags"] == ["pair:1"]
+    missing = cli("save", "--platform", "linux/s390x", "-o", str(of_one), "pair:1")
+    assert "does not provide the specified platform (linux/s390x)" in missing.stderr
+    cli.good("rmi", "pair:1")
+    cli.good("image", "prune", "-f")
+    assert cli.good("load", "-i", str(saved)) == "Loaded image: pair:1"
     hold()
     (again / "Dockerfile").write_text("FROM --platform=linux/s390x pair:1\n")
     assert "wanted linux/s390x" in cli("build", str(again)).stderr

@@ -156,7 +156,7 @@ class Sender:
                         described.digest,
                         described.size,
                         image.config.platform,
-                        names,
+                        () if self._several else names,
                         annotations=image.says(notes, "manifest-descriptor"),
                     )
                 )
@@ -164,4 +164,6 @@ class Sender:
                 write_archive(saved, open_blob, write)
                 return described
             about = {kind: {n.key: n.value for n in notes if n.kind == kind} for kind in ("index", "index-descriptor")}
-            return write_archive(saved, open_blob, write, Grouping(names, about["index"], about["index-descriptor"]))
+            every = tuple(image.digest for image in saved)
+            group = Grouping(every, names, about["index"], about["index-descriptor"])
+            return write_archive(saved, open_blob, write, [group])

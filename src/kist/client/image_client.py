@@ -129,9 +129,10 @@ class ImageClient(Caller):
         query: list[tuple[str, str | int | None]] = [("quiet", 1), *(("platform", each) for each in named if each)]
         return self._values("POST", "/images/load", tuple[Image, ...], query, source=source)
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
+    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str | Sequence[str] = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""
-        query: list[tuple[str, str | int | None]] = [("platform", platform or None)]
+        named = [platform] if isinstance(platform, str) else platform
+        query: list[tuple[str, str | int | None]] = [("platform", each) for each in named if each]
         query += [("names", name if isinstance(name, str) else str(name.id)) for name in names]
         target.writelines(self._wire.request("GET", "/images/get", query))
 

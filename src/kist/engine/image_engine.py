@@ -69,9 +69,10 @@ class ImageEngine(Parts):
         named = [platform] if isinstance(platform, str) else platform
         return self.catalogue.load_named(source, [Platform.parse(each) for each in named if each], tell)
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
+    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str | Sequence[str] = "") -> None:
         """Write images as an archive that both Docker and OCI tools read."""
-        self.catalogue.save(names, target, Platform.parse(platform) if platform else None)
+        named = [platform] if isinstance(platform, str) else platform
+        self.catalogue.save(names, target, [Platform.parse(each) for each in named if each])
 
     # what is in images
 

@@ -13,7 +13,7 @@ from kist.engine.image_unpack import PackedLayer, unpack_layers, unpacked_size
 from kist.engine.images import Tell
 from kist.errors import NotFound
 from kist.image.archive import ArchivedImage, ArchivedReferrer, read_archive
-from kist.image.archive_writer import SavedImage, SavedReferrer, write_archive
+from kist.image.archive_writer import Grouping, SavedImage, SavedReferrer, write_archive
 from kist.image.compression import plain
 from kist.image.layers import apply
 from kist.image.members import Member
@@ -69,20 +69,25 @@ def load_archive(
     wanted: Sequence[Platform] = (),
     tell: Tell | None = None,
 ) -> tuple[LoadedImage, ...]:
-    """Keep the images of an archive for a user, all or those for the ``wanted`` platforms; records are written last."""
+    """Keep the images of an archive for a user, those for the ``wanted`` platforms or all; records are written last."""
     with store.writing(), ExitStack() as stack:
-        archived = read_archive(plain(stream), lambda: stack.enter_context(store.blobs.writer()), host, wanted)
+        archived = read_archive(
+            plain(stream), lambda: stack.enter_context(store.blobs.writer()), host, wanted, every=True
+        )
         kept = [LoadedImage(_keep(store, image, owner, tell), image.references) for image in archived]
-        if wanted:
-            _name_for_platforms(store, archived, owner)
+        _name_for_platforms(store, archived, owner, only=bool(wanted))
         return tuple(kept)
 
 
-def _name_for_platforms(store: Store, archived: Sequence[ArchivedImage], owner: int) -> None:
-    """Have each name that was loaded name the images for further platforms that came with it."""
+def _name_for_platforms(store: Store, archived: Sequence[ArchivedImage], owner: int, *, only: bool) -> None:
+    """Have each name that was loaded name the images for further platforms that came with it.
+
+    Without ``only``, a name for which there came none keeps those that it has.
+    """
     for name in dict.fromkeys(name for image in archived for name in image.references):
         also = {str(image.config.platform): image.manifest.config.digest for image in archived if name in image.also}
-        store.records.set_platforms(name, also, owner)
+        if also or only:
+            store.records.set_platforms(name, also, owner)
 
 
 def load_one(
@@ -120,17 +125,27 @@ def unpack_tree(store: Store, stream: BinaryIO, key: str) -> tuple[Digest, int, 
     return digest, size, applied.size
 
 
-def save_images(store: Store, images: Sequence[tuple[Image, tuple[str, ...]]], target: BinaryIO) -> None:
-    """Write images, each with the names that it is to have there."""
+def save_images(
+    store: Store, wanted: Sequence[tuple[Sequence[Image], Sequence[str]]], target: BinaryIO, host: Platform
+) -> None:
+    """Write images: each alone, or those for several platforms together, with the names that they are to have there."""
+    alone = {images[0].id: tuple(names) for images, names in wanted if len(images) == 1}
     saved = []
-    for image, names in images:
-        data = store.blobs.read(image.manifest)
-        attached = tuple(_attached(store, image))
-        saved.append(
-            SavedImage(parse_manifest(data), image.manifest, len(data), image.config.platform, names, attached)
+    for image in {image.id: image for images, _ in wanted for image in images}.values():
+        data, names, attached = store.blobs.read(image.manifest), alone.get(image.id, ()), _attached(store, image)
+        manifest, platform = parse_manifest(data), image.config.platform
+        saved.append(SavedImage(manifest, image.manifest, len(data), platform, names, tuple(attached)))
+    groups = [
+        Grouping(
+            images=tuple(image.manifest for image in images),
+            references=tuple(names),
+            docker=next((each for each in images if each.config.platform.runs_on(host)), images[0]).manifest,
         )
+        for images, names in wanted
+        if len(images) > 1
+    ]
     with store.writing():
-        write_archive(saved, store.blobs.open, target.write)
+        write_archive(saved, store.blobs.open, target.write, groups)
 
 
 def _attached(store: Store, image: Image) -> Iterator[SavedReferrer]:

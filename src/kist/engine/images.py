@@ -7,7 +7,7 @@ uses none of it.
 import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
@@ -284,19 +284,18 @@ class Images:
     ) -> tuple[LoadedImage, ...]:
         """Keep all images of an archive (docker-save or OCI layout, compressed or not).
 
-        A name that another image had moves to the one that is loaded. Of an image for several platforms the one for
-        this machine is kept.
+        A name that another image had moves to the one that is loaded. Of a name for several platforms all images are
+        kept; the one that runs here has it, or else the first, and the others are found by it for their platforms.
 
         Args:
             stream: the archive.
-            platforms: keep for these, and for no others; of several images of one name, the one that runs here has it,
-                or else the one for the first of these.
+            platforms: keep for these, and for no others.
             tell: hears of each layer that was not here how far it is (``Tell``).
 
         Raises:
             InvalidInput: it is no archive of images, or a path in it leads out of it.
             Corrupt: it is damaged, or a blob does not match its digest.
-            NotFound: an image is there for several platforms, but not for this machine's; or nothing for one of those.
+            NotFound: there is nothing for one of those platforms.
             Unavailable: the disk is full; nothing is left of the archive.
         """
         from kist.engine.image_files import load_archive  # noqa: PLC0415 - see the top of this file
@@ -328,22 +327,46 @@ class Images:
 
         return load_one(self._store, stream, self._host, self._owner, which, what, platform)
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO, platform: Platform | None = None) -> None:
-        """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names."""
+    def for_platforms(self, name: str | Image, platforms: Sequence[Platform] = ()) -> tuple[Image, ...]:
+        """The images that a name has, the one that it names first: all, or those for one of these platforms.
+
+        Raises:
+            NotFound: there is none.
+        """
+        image = self.get(name)
+        every = {image.id: image}
+        for _, identity in sorted(self._records.platforms(find_reference(image, name)).items()):
+            with suppress(NotFound):  # it was removed just now, or is not for whoever asks
+                every.setdefault(identity, self.get(str(identity)))
+        fitting = (each for each in every.values() if any(each.config.platform.is_one_of(one) for one in platforms))
+        found = tuple(fitting if platforms else every.values())
+        return found or (self.of_platform(name, platforms[0]),)
+
+    def save(self, names: Sequence[str | Image], target: BinaryIO, platforms: Sequence[Platform] = ()) -> None:
+        """Write an archive that is both an OCI layout and what ``docker save`` writes; an id is saved without names.
+
+        Args:
+            names: of the images. All that a name has for several platforms are written, as an index.
+            target: is written to.
+            platforms: write the images for these alone.
+
+        Raises:
+            NotFound: there is no image of a name, or none for one of the platforms.
+        """
         from kist.engine.image_files import save_images  # noqa: PLC0415 - see the top of this file
 
-        chosen: dict[Digest, tuple[Image, list[str]]] = {}
+        chosen: dict[tuple[Digest, ...], tuple[tuple[Image, ...], list[str]]] = {}
         for name in names:
-            image = self.of_platform(name, platform)
-            kept = chosen.setdefault(image.id, (image, []))[1]
-            reference = find_reference(image, name)
+            images = self.for_platforms(name, platforms)
+            kept = chosen.setdefault(tuple(image.id for image in images), (images, []))[1]
+            reference = find_reference(self.get(name), name)
             if reference and reference not in kept:
                 kept.append(reference)
-        save_images(self._store, [(image, tuple(references)) for image, references in chosen.values()], target)
-        for image, references in chosen.values():
-            self._events.image(
-                "save", image, Reference.parse(references[0]).familiar if references else "", owner=self._owner
-            )
+        save_images(self._store, [*chosen.values()], target, self._host)
+        for images, references in chosen.values():
+            called = Reference.parse(references[0]).familiar if references else ""
+            for image in images:
+                self._events.image("save", image, called, owner=self._owner)
 
     def import_tar(
         self,

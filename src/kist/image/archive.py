@@ -4,7 +4,7 @@ Reading gives each image's manifest, config and names, whatever the form; writin
 at once, as Docker 25 and later write it, so that every tool reads it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
@@ -85,7 +85,12 @@ class ArchivedImage(msgspec.Struct, frozen=True):
 
 
 def read_archive(
-    stream: BinaryIO, open_sink: Callable[[], Sink], host: Platform, wanted: Sequence[Platform] = ()
+    stream: BinaryIO,
+    open_sink: Callable[[], Sink],
+    host: Platform,
+    wanted: Sequence[Platform] = (),
+    *,
+    every: bool = False,
 ) -> tuple[ArchivedImage, ...]:
     """Read a plain tar of images.
 
@@ -96,6 +101,7 @@ def read_archive(
         wanted: platforms to take of each image in place of the host's, and no others. Of an image that is taken for
             several, the one that runs on the host has the names, else the one that is wanted first; the others have
             them for their platforms.
+        every: where none are wanted, take those for all platforms of what has a name; the host's or the first has it.
 
     Raises:
         InvalidInput: it is no archive of images, or has paths that lead out of it.
@@ -111,10 +117,13 @@ def read_archive(
     if wanted and (docker is not None or index is not None):
         offers = _offers(members, entries) if index is None else _offers_of_layout(members, index, entries)
         return _with_referrers(members, index, _of_platforms(offers, wanted, host))
+    several = _several(members, index, entries, host) if every and index is not None else ()
     if docker is not None:
-        return _with_referrers(members, index, [_from_docker(members, entry, index, host) for entry in entries])
+        images = _from_list(several, [_from_docker(members, entry, index, host) for entry in entries])
+        return _with_referrers(members, index, images)
     if index is not None:
-        return _with_referrers(members, index, _from_layout(members, index, host))
+        done = {name for image in several for name in image.references}
+        return _with_referrers(members, index, (*several, *_from_layout(members, index, host, without=done)))
     raise InvalidInput("this is no archive of images: it has neither manifest.json nor index.json", hint=_OF_A_TREE)
 
 
@@ -199,6 +208,29 @@ def _offers_of_layout(members: Members, index: Member, entries: Sequence[DockerE
             yield _Offer(group, names, descriptor.platform or read().config.platform, read)
 
 
+def _several(
+    members: Members, index: Member, entries: Sequence[DockerEntry], host: Platform
+) -> tuple[ArchivedImage, ...]:
+    """The images of those names that have some for several platforms."""
+    offers: dict[str, dict[str, _Offer]] = {}
+    for offer in _offers_of_layout(members, index, entries):
+        if not offer.image.startswith("#"):
+            offers.setdefault(offer.image, {}).setdefault(str(offer.platform), offer)
+    return _of_platforms((o for group in offers.values() if len(group) > 1 for o in group.values()), (), host)
+
+
+def _from_list(several: Sequence[ArchivedImage], listed: Sequence[ArchivedImage]) -> list[ArchivedImage]:
+    """Those for several platforms, and those of Docker's list, which has one image for each name."""
+    done = {name for image in several for name in image.references}
+    known = {image.manifest_digest for image in several}
+    images = [*several]
+    for image in listed:
+        names = tuple(name for name in image.references if name not in done)
+        if names or image.manifest_digest not in known:
+            images.append(msgspec.structs.replace(image, references=names))
+    return images
+
+
 def _of_platforms(offers: Iterable[_Offer], wanted: Sequence[Platform], host: Platform) -> tuple[ArchivedImage, ...]:
     images: dict[str, list[_Offer]] = {}
     for offer in offers:
@@ -208,7 +240,7 @@ def _of_platforms(offers: Iterable[_Offer], wanted: Sequence[Platform], host: Pl
     for group in images.values():
         fitting = [next((o for o in group if o.platform.is_one_of(each)), None) for each in wanted]
         missing = [each for each, found in zip(wanted, fitting, strict=True) if found is None and each in missing]
-        chosen = list(dict.fromkeys(found for found in fitting if found is not None))
+        chosen = list(dict.fromkeys(found for found in fitting if found is not None)) if wanted else group
         named = next((offer for offer in chosen if offer.platform.runs_on(host)), chosen[0] if chosen else None)
         for offer in chosen:
             image = offer.read()
@@ -247,11 +279,13 @@ def _from_docker(members: Members, entry: DockerEntry, index: Member | None, hos
 
 
 def _from_layout(
-    members: Members, index: Member, host: Platform, config: Digest | None = None
+    members: Members, index: Member, host: Platform, config: Digest | None = None, without: Collection[str] = ()
 ) -> tuple[ArchivedImage, ...]:
-    """The images of an OCI layout; with ``config`` only those that have this config, and no choice of platforms."""
+    """The images of an OCI layout but for some names; with ``config`` those that have it, whatever their platform."""
     found: dict[Digest, list[str]] = {}
     for name, descriptors in _groups(index).items():
+        if name in without:
+            continue
         manifests = _manifests(members, descriptors, 0)
         if config is None:
             manifests = [_choose(manifests, host)] if manifests else []

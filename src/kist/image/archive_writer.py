@@ -55,21 +55,26 @@ class Grouping(msgspec.Struct, frozen=True):
     """One image for several platforms.
 
     Attributes:
-        references: the names that it gets; those of its images do not count.
+        images: the digests of the manifests of its images.
+        references: the names that it gets; they are none of its images' own.
         annotations: of the index of its images.
         descriptor_annotations: of the descriptor of that index.
+        docker: the one of its images that Docker's list of images has under these names, as it has no place for
+            several; None for none.
     """
 
+    images: tuple[Digest, ...]
     references: tuple[str, ...] = ()
     annotations: dict[str, str] = {}
     descriptor_annotations: dict[str, str] = {}
+    docker: Digest | None = None
 
 
 def write_archive(
     images: Sequence[SavedImage],
     open_blob: Callable[[Digest], BinaryIO],
     write: Callable[[bytes], object],
-    grouping: Grouping | None = None,
+    groupings: Sequence[Grouping] = (),
 ) -> Descriptor:
     """Write the tar of ``images``; the same images give the same bytes.
 
@@ -77,8 +82,8 @@ def write_archive(
         images: in the order of the archive's lists.
         open_blob: gives a blob's bytes.
         write: takes the tar's bytes.
-        grouping: they are one image for several platforms, in an index of their own. An archive of that is an OCI
-            layout alone: Docker's list of images has no place for it.
+        groupings: those of the images that are one for several platforms, in an index of their own. An archive in which
+            Docker's list would have nothing is an OCI layout alone.
 
     Returns:
         What the archive's index has first.
@@ -97,21 +102,22 @@ def write_archive(
             blobs |= {part.digest: part.size for part in (each.artifact.config, *each.artifact.layers)}
     lists = {image.digest: json.encode(_list(image)) for image in images if image.referrers}
     made = {Digest.of(data): data for data in lists.values()}
-    index = _index(images, lists)
-    if grouping is not None:
-        nested = _grouped(images, grouping)
-        made[Digest.of(nested)] = nested
-        index = _index_of_group(nested, grouping)
+    groups = [(_nested(images, grouping), grouping) for grouping in groupings]
+    made |= {Digest.of(nested): nested for nested, _ in groups}
+    together = {digest for grouping in groupings for digest in grouping.images}
+    alone = [image for image in images if image.references or image.digest not in together]
+    index = _index(alone, groups, lists)
     for digest in sorted({*blobs, *made}):
         if digest in made:
             writer.file(_path(digest).encode(), made[digest])
         else:
             _add_blob(writer, digest, blobs[digest], open_blob)
     writer.file(b"index.json", json.encode(index))
-    if grouping is None:
-        writer.file(b"manifest.json", json.encode([_docker_entry(image) for image in images]))
+    listed = _listed(images, alone, groupings)
+    if listed:
+        writer.file(b"manifest.json", json.encode([_docker_entry(image) for image in listed]))
     writer.file(b"oci-layout", _LAYOUT)
-    if grouping is None and (repositories := _repositories(images)):
+    if repositories := _repositories(listed):
         writer.file(b"repositories", json.encode(repositories))
     writer.close()
     return index.manifests[0]
@@ -148,42 +154,52 @@ def _list(image: SavedImage) -> Index:
     return Index(schema_version=2, media_type=OCI_INDEX, manifests=tuple(found))
 
 
-def _index(images: Sequence[SavedImage], lists: Mapping[Digest, bytes]) -> Index:
+def _index(
+    alone: Sequence[SavedImage], groups: Sequence[tuple[bytes, Grouping]], lists: Mapping[Digest, bytes]
+) -> Index:
+    """The archive's index: images by themselves, those for several platforms, and what is attached to images."""
     descriptors = []
-    for image in images:
+    for image in alone:
         kind = image.manifest.media_type
         plain = Descriptor(kind, image.digest, image.size, dict(image.annotations), platform=image.platform)
-        for name in image.references:
-            notes = {**image.annotations, CONTAINERD_NAME: name, OCI_NAME: Reference.parse(name).tag}
-            descriptors.append(msgspec.structs.replace(plain, annotations=notes))
-        if not image.references:
-            descriptors.append(plain)
+        descriptors += _named(plain, image.references)
+    for nested, grouping in groups:
+        plain = Descriptor(OCI_INDEX, Digest.of(nested), len(nested), grouping.descriptor_annotations)
+        descriptors += _named(plain, grouping.references)
     for subject, data in lists.items():
         notes = {OCI_NAME: fallback_tag(subject)}
         descriptors.append(Descriptor(OCI_INDEX, Digest.of(data), len(data), annotations=notes))
     return Index(schema_version=2, media_type=OCI_INDEX, manifests=tuple(descriptors))
 
 
-def _grouped(images: Sequence[SavedImage], grouping: Grouping) -> bytes:
+def _named(plain: Descriptor, references: Sequence[str]) -> list[Descriptor]:
+    """The descriptor under each of the names; without a name where there is none."""
+    notes = ({CONTAINERD_NAME: name, OCI_NAME: Reference.parse(name).tag} for name in references)
+    named = [msgspec.structs.replace(plain, annotations={**plain.annotations, **each}) for each in notes]
+    return named or [plain]
+
+
+def _nested(images: Sequence[SavedImage], grouping: Grouping) -> bytes:
     """The index of one image for several platforms."""
-    found = tuple(
-        Descriptor(image.manifest.media_type, image.digest, image.size, image.annotations, platform=image.platform)
-        for image in images
-    )
-    return json.encode(Index(2, OCI_INDEX, found, dict(sorted(grouping.annotations.items()))))
-
-
-def _index_of_group(nested: bytes, grouping: Grouping) -> Index:
-    """The archive's index: that of the group under each of its names."""
-    plain = Descriptor(OCI_INDEX, Digest.of(nested), len(nested), grouping.descriptor_annotations)
-    named = (
-        msgspec.structs.replace(
-            plain,
-            annotations={**plain.annotations, CONTAINERD_NAME: name, OCI_NAME: Reference.parse(name).tag},
+    found = {
+        image.digest: Descriptor(
+            image.manifest.media_type, image.digest, image.size, image.annotations, platform=image.platform
         )
-        for name in grouping.references
-    )
-    return Index(2, OCI_INDEX, tuple(named) or (plain,))
+        for image in images
+    }
+    listed = tuple(found[digest] for digest in grouping.images)
+    return json.encode(Index(2, OCI_INDEX, listed, dict(sorted(grouping.annotations.items()))))
+
+
+def _listed(
+    images: Sequence[SavedImage], alone: Sequence[SavedImage], groupings: Sequence[Grouping]
+) -> list[SavedImage]:
+    """The images of Docker's list, with the names that they have there."""
+    names = {image.digest: image.references for image in alone}
+    for grouping in groupings:
+        if grouping.docker is not None:
+            names[grouping.docker] = (*names.get(grouping.docker, ()), *grouping.references)
+    return [msgspec.structs.replace(image, references=names[image.digest]) for image in images if image.digest in names]
 
 
 def _docker_entry(image: SavedImage) -> dict[str, object]:

@@ -97,8 +97,11 @@ class EngineInterface(Protocol):
         """
         ...
 
-    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str = "") -> None:
-        """Write images as an archive that both Docker and OCI tools read; with ``platform`` each must be for that."""
+    def save(self, names: Sequence[str | Image], target: BinaryIO, *, platform: str | Sequence[str] = "") -> None:
+        """Write images as an archive that both Docker and OCI tools read.
+
+        What a name has for several platforms is written as an index; with ``platform`` what it has for these alone.
+        """
 
     def packages(self, name: str | Image) -> ImagePackages:
         """All packages of an image, each with the layer that it came with."""

@@ -10,9 +10,9 @@ import pytest
 
 from kist.errors import Corrupt, InvalidInput, KistError, NotFound, Unsupported
 from kist.image.archive import read_archive
-from kist.image.archive_writer import SavedImage, write_archive
+from kist.image.archive_writer import Grouping, SavedImage, write_archive
 from kist.spec.digest import Digest
-from kist.spec.image import OCI_INDEX, OCI_MANIFEST
+from kist.spec.image import OCI_INDEX, OCI_MANIFEST, parse_manifest
 from kist.spec.platform import Platform
 
 HOST = Platform("amd64")
@@ -65,9 +65,10 @@ def index_of(*descriptors: dict[str, object]) -> bytes:
     return encode({"schemaVersion": 2, "manifests": descriptors})
 
 
-def read(tar, entry, *members: tuple[str, bytes], wanted: tuple[str, ...] = ()):
+def read(tar, entry, *members: tuple[str, bytes], wanted: tuple[str, ...] = (), every: bool = False):
     made = [entry(name, data) if isinstance(data, bytes) else data for name, data in members]
-    return read_archive(io.BytesIO(tar(*made)), Kept, HOST, [Platform.parse(each) for each in wanted])
+    platforms = [Platform.parse(each) for each in wanted]
+    return read_archive(io.BytesIO(tar(*made)), Kept, HOST, platforms, every=every)
 
 
 LAYER = b"layer one".ljust(512, b"\0")
@@ -173,6 +174,27 @@ def test_the_platforms_that_are_wanted_are_taken_and_one_has_the_name(wanted, fo
         if not listing:  # the other list names one image alone
             assert all(image.also == ("docker.io/library/x:1",) for image, (_, has) in zip(images, found, strict=True)
                        if not has)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("there", "named"), [(("arm64", "s390x", "amd64"), "amd64"), (("s390x", "arm64"), "s390x"), (("arm64",), "arm64")]
+)
+def test_every_platform_is_taken_and_one_has_the_name(there, named, tar, entry):
+    blobs, _ = many_platforms(*there)
+    index = index_of(descriptor(blobs[-1][1], OCI_INDEX, annotations={"io.containerd.image.name": "x:1"}))
+    first = docker_entry(blobs[2][0], blobs[0][0], tags=["x:1"])  # of whoever wrote it, whose machine is another one
+    for listing in ((), (first,)):
+        images = read(tar, entry, *blobs, ("index.json", index), *listing, every=True)
+        assert [(i.config.architecture, i.references, i.also) for i in images] == [
+            (name, ("docker.io/library/x:1",), ()) if name == named else (name, (), ("docker.io/library/x:1",))
+            for name in there
+        ]
+
+
+def test_of_what_has_no_name_one_platform_is_taken(tar, entry):
+    blobs, index = many_platforms("arm64", "amd64")
+    (image,) = read(tar, entry, *blobs, ("index.json", index), every=True)
+    assert (image.config.architecture, image.also) == ("amd64", ())
 
 
 def test_names_may_stand_in_the_other_list(tar, entry):
@@ -291,6 +313,35 @@ def test_what_is_written_is_read_in_both_forms(tar, entry):
         (found,) = read(tar, entry, *members)
         assert found.references == names
         assert found.manifest_data == image.manifest_data
+
+
+def test_several_platforms_are_written_as_an_index_of_which_dockers_list_has_one():
+    configs = [config_of(LAYER, architecture=name) for name in ("amd64", "arm64")]
+    manifests = [manifest_of(config, LAYER) for config in configs]
+    blobs = {sha(x): x for x in (LAYER, *configs, *manifests)}
+    digests = tuple(map(Digest.of, manifests))
+    saved = [
+        SavedImage(parse_manifest(data), digest, len(data), Platform.parse(name), names)
+        for data, digest, name, names in zip(manifests, digests, ("amd64", "arm64"), ((), ("q.io/a:2",)), strict=True)
+    ]
+    target = io.BytesIO()
+    group = Grouping(digests, ("docker.io/library/x:1", "docker.io/library/y:1"), docker=digests[0])
+    write_archive(saved, lambda digest: io.BytesIO(blobs[digest.hex]), target.write, [group])
+    with tarfile.open(fileobj=io.BytesIO(target.getvalue())) as archive:
+        files = {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
+    listed = [(each["Config"], each["RepoTags"]) for each in json.loads(files["manifest.json"])]
+    assert listed == [(blob(configs[0])[0], ["x:1", "y:1"]), (blob(configs[1])[0], ["q.io/a:2"])]
+    alone, *groups = json.loads(files["index.json"])["manifests"]
+    assert alone["digest"] == str(digests[1])
+    assert {each["mediaType"] for each in groups} == {OCI_INDEX}
+    nested = json.loads(files[f"blobs/{groups[0]['digest'].replace(':', '/')}"])
+    assert [(each["digest"], each["platform"]["architecture"]) for each in nested["manifests"]] == [
+        (str(digests[0]), "amd64"), (str(digests[1]), "arm64")
+    ]  # fmt: skip
+    found: dict[str, set[str]] = {}
+    for image in read_archive(io.BytesIO(target.getvalue()), Kept, HOST, every=True):
+        found.setdefault(image.config.architecture, set()).update(image.references)
+    assert found == {"amd64": set(group.references), "arm64": {"q.io/a:2"}}
 
 
 @pytest.mark.parametrize(

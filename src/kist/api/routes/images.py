@@ -149,20 +149,10 @@ async def save_many(call: Call) -> StreamResponse:
 
 async def _save(call: Call, names: list[str]) -> StreamResponse:
     wanted = _platforms(call)
-    await call.run(_check_platforms, call.engine, names, wanted)
-    return await with_download(call, _TAR, lambda target: call.engine.save(names, target))
-
-
-def _check_platforms(engine: "Engine", names: Sequence[str], wanted: Sequence[Platform]) -> None:
-    """Refuse images that are for none of the platforms; an image here is for one.
-
-    Raises:
-        NotFound: names the image.
-    """
-    for name in names:
-        image = engine.image(name)
-        if wanted and not any(image.config.platform.is_one_of(each) for each in wanted):
-            engine.catalogue.of_platform(name, wanted[0])  # raises
+    for name in names:  # before the answer begins
+        await call.run(call.engine.catalogue.for_platforms, name, wanted)
+    named = [str(each) for each in wanted]
+    return await with_download(call, _TAR, lambda target: call.engine.save(names, target, platform=named))
 
 
 def _platforms(call: Call) -> list[Platform]:

@@ -91,7 +91,10 @@ COMMAND = Command(
     options=(
         Option("-i --input", "Read from FILE rather than from standard input", "FILE"),
         Option(
-            "--platform", "Of an image for several platforms, the one for this: linux/arm64", "PLATFORM", kind=REPEAT
+            "--platform",
+            "Of an image for several platforms, the one for this alone: linux/arm64",
+            "PLATFORM",
+            kind=REPEAT,
         ),
         Option("-q --quiet", "Say nothing of the progress"),
     ),

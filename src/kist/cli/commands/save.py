@@ -1,6 +1,6 @@
 """``kist save``."""
 
-from kist.cli.option import Command, Option
+from kist.cli.option import REPEAT, Command, Option
 from kist.cli.output_file import write_response
 
 TYPE_CHECKING = False
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 def run(context: "Context", arguments: "Arguments") -> int:
     """Write the archive to a file, which appears when it is whole, or to standard output."""
-    query = [("platform", arguments.get("platform")), *(("names", name) for name in arguments.operands)]
+    platforms = [each for text in arguments.all("platform") for each in text.split(",")]
+    query = [*(("platform", each) for each in platforms), *(("names", name) for name in arguments.operands)]
     write_response(lambda: context.wire.request("GET", "/images/get", query), arguments.text("output"))
     return 0
 
@@ -23,6 +24,6 @@ COMMAND = Command(
     least=1,
     options=(
         Option("-o --output", "Write to FILE rather than to standard output", "FILE"),
-        Option("--platform", "Only if they are for this platform: linux/arm64", "PLATFORM"),
+        Option("--platform", "Of images for several platforms, those for this: linux/arm64", "PLATFORM", kind=REPEAT),
     ),
 )
