@@ -133,6 +133,44 @@ def test_new_steps_come_into_the_lock_and_those_that_are_gone_go(project: Projec
 
 
 @needs.IN_PROCESS
+def test_each_platform_has_its_packages(project: Project, busybox: str) -> None:
+    """Also beside an older lock, whose steps tell no platform: they are of the one that its images are for."""
+    run = installs("a", "$TARGETARCH").replace("version=", "version=1-", 1)
+    text = (
+        f"FROM --platform=$BUILDPLATFORM {busybox} AS tool\nARG TARGETARCH\n{run}\n"
+        "FROM scratch\nCOPY --from=tool /usr/lib /lib\n"
+    )
+    both, one = "linux/amd64,linux/arm64", "linux/amd64"
+    kept = project.directory / "kist.lock"
+
+    def steps() -> list[tuple[str, tuple[str, ...]]]:
+        return [(step.platform, step.packages) for step in parse_lock(kept.read_text()).steps]
+
+    project.build(text, platform=both)
+    whole = [("linux/amd64", ("pypi:a=1-amd64",)), ("linux/arm64", ("pypi:a=1-arm64",))]
+    assert steps() == whole
+    project.build(text, platform=one)
+    assert (project.renewed, project.warnings) == (False, [])
+    project.build(text, "locked", platform=both)
+    written = kept.read_text()
+    kept.write_text(written.replace("1-arm64", "0-arm64"))
+    project.build(text, platform=both)
+    [told] = project.warnings
+    assert "[linux/arm64] RUN" in told
+    assert "pypi:a is 1-arm64, not 0-arm64" in told
+    older = written.rpartition("[[step]]")[0].rstrip() + "\n"
+    head, mark, step = older.partition("[[step]]")
+    kept.write_text(head + mark + step.replace('platform = "linux/amd64"\n', ""))
+    assert steps() == [("", ("pypi:a=1-amd64",))]
+    project.build(text, platform=one)
+    assert (project.renewed, project.warnings) == (False, [])
+    with pytest.raises(Conflict, match=r"\[linux/arm64\] RUN .* it is not in the lock"):
+        project.build(text, "locked", platform=both)
+    project.build(text, platform=both)
+    assert (steps(), project.warnings) == (whole, [])
+
+
+@needs.IN_PROCESS
 def test_locked_needs_a_lock_that_has_everything(project: Project, busybox: str) -> None:
     with pytest.raises(NotFound, match=r"no kist\.lock"):
         project.build(f"FROM {busybox}\n", "locked")

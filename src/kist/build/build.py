@@ -118,7 +118,7 @@ def carry_out(
     ):
         host = Platform.of_machine(os.uname().machine)
         text = None if options.lock == "none" else opened.text(lock)
-        locking = Locking(engine, text, lock, options.lock, (*options.platforms, str(host))[0])
+        locking = Locking(engine, text, lock, options.lock, options.platforms or (str(host),))
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
         options, told_of_arguments = with_builder_arguments(options, dockerfile)
@@ -144,7 +144,8 @@ def carry_out(
             checking.tell(tell)
             raise
         locking.note_fetched(executor.fetched)
-        locking.settle(dockerfile, planned, results_of(planned, 0, run, executor.results), tell)
+        made = [results_of(plan, number, run, executor.results) for number, plan in enumerate(plans)]
+        locking.settle(dockerfile, plans, made, tell)
         for warning in donors.lost:
             tell(Warned(warning))
         for mode in sorted({*options.cache_to} & {*MODES}):
@@ -163,7 +164,7 @@ def carry_out(
         several = is_index(options)
         built = deliver(engine, images, named_one(plans, host), options, tell, several=several, epoch=epoch)
         for number, image in enumerate(built.images if built.kept else ()):
-            own = results_of(plans[number], number, run, executor.results)
+            own = made[number]
             if not options.squash:  # whose one layer is of many lines
                 note_places(engine.store, image.id, plans[number], own)
             Attesting(options, dockerfile, plans[number], bases, opened.tree, began).attest(

@@ -4,7 +4,7 @@ The digests of a lock are taken before the first step; packages are compared whe
 that they made, so nothing is different for a step that a lock knows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -40,23 +40,23 @@ class Locking:
         text: of the lock that there is; None where there is none.
         path: where it lies in the context, for messages.
         use: what is to be done with it.
-        platform: that the build is for.
+        platforms: that the build is for.
 
     Raises:
         NotFound: there has to be a lock, and there is none.
         ParseError, InvalidInput: it cannot be read.
     """
 
-    def __init__(self, engine: "Engine", text: str | None, path: str, use: LockUse, platform: str) -> None:
+    def __init__(self, engine: "Engine", text: str | None, path: str, use: LockUse, platforms: Sequence[str]) -> None:
         self._engine = engine
         self._path = path
         self._use = use
-        self._platform = platform
+        self._platforms = tuple(platforms)
         self._text = text
         if use == "locked" and text is None:
             raise NotFound(f"--locked needs a lock, and there is no {path}", hint="kist build writes one")
         is_read = text is not None and use in {"auto", "locked"}
-        self._old = parse_lock(text or "", path) if is_read else Lock()
+        self._old = parse_lock(text or "", path).with_platforms(self._platforms[0]) if is_read else Lock()
         self._images: dict[tuple[str, str], LockedImage] = {}
         self._sources: dict[str, LockedSource] = {}
         self._pins: dict[Download | Checkout, str] = {}
@@ -167,10 +167,18 @@ class Locking:
             self._sources[url] = LockedSource(url, identity.partition(" ")[0])
 
     def _key(self, name: str, platform: str) -> tuple[str, str]:
-        return name, platform or self._platform
+        return name, platform or self._platforms[0]
 
-    def settle(self, dockerfile: Dockerfile, plan: Plan, results: Mapping[str, Result], progress: Progress) -> None:
+    def settle(
+        self, dockerfile: Dockerfile, plans: Sequence[Plan], results: Sequence[Mapping[str, Result]], progress: Progress
+    ) -> None:
         """Hold the packages that the steps have installed against the lock, and see what is to be in it now.
+
+        Args:
+            dockerfile: that was built.
+            plans: one for each platform.
+            results: what the steps of each have made.
+            progress: told of what is not as in the lock.
 
         Raises:
             Conflict: there is something else in them, and nothing else may be.
@@ -180,11 +188,17 @@ class Locking:
         for note in self._notes:
             progress(Warned(f"{self._path}: {note}"))
         known = {step.key: step for step in self._old.steps}
-        made = self._steps(dockerfile, plan, results)
-        drifted = [line for step in made if step.key in known for line in _drift(known[step.key], step)]
+        made = [
+            step
+            for one, plan, of_one in zip(self._platforms, plans, results, strict=True)
+            for step in self._steps(dockerfile, plan, of_one, one)
+        ]
+        drifted = [line for step in made if step.key in known for line in self._drift(known[step.key], step)]
         if self._use == "locked":
             drifted += [
-                f"{_named(step)}: it is not in the lock" for step in made if step.key not in known and step.packages
+                f"{self._named(step)}: it is not in the lock"
+                for step in made
+                if step.key not in known and step.packages
             ]
         if drifted and self._use == "locked":
             raise Conflict(
@@ -193,10 +207,12 @@ class Locking:
             )
         for line in drifted:
             progress(Warned(f"{self._path}: {line}"))
-        self._new = self._merged(dockerfile, plan, made, known)
+        self._new = self._merged(dockerfile, plans, made, known)
 
-    def _steps(self, dockerfile: Dockerfile, plan: Plan, results: Mapping[str, Result]) -> list[LockedStep]:
-        """The RUNs of the build with what they have installed; those that installed nothing too."""
+    def _steps(
+        self, dockerfile: Dockerfile, plan: Plan, results: Mapping[str, Result], platform: str
+    ) -> list[LockedStep]:
+        """The RUNs of the build for a platform with what they have installed; those that installed nothing too."""
         found = []
         seen: dict[tuple[str, str], int] = {}
         for step in plan.steps:
@@ -207,26 +223,32 @@ class Locking:
             title = step.title if count == 1 else f"{step.title} # {count}"
             own, below = results[step.id].layers, results[step.requires[0]].layers
             packages = self._brought(below, own[-1]) if len(own) > len(below) else ()
-            found.append(LockedStep(stage, title, tuple(sorted({spelled(each) for each in packages}))))
+            found.append(LockedStep(stage, title, tuple(sorted({spelled(each) for each in packages})), platform))
         return found
 
     def _brought(self, below: tuple[Layer, ...], layer: Layer) -> tuple[Package, ...]:
         return self._engine.insight.contents.brought(below, layer)
 
     def _merged(
-        self, dockerfile: Dockerfile, plan: Plan, made: list[LockedStep], known: Mapping[tuple[str, str], LockedStep]
+        self,
+        dockerfile: Dockerfile,
+        plans: Sequence[Plan],
+        made: list[LockedStep],
+        known: Mapping[tuple[str, str, str], LockedStep],
     ) -> Lock:
         """What the lock is from now on: what it had stays as it was, what is new comes in, what is gone goes.
 
-        A stage that this build did not need keeps its steps, as long as the Dockerfile has them.
+        A stage that this build did not need, or a platform that it was not for, keeps its steps, as long as the
+        Dockerfile has them.
         """
         images = {(each.name, each.platform): each for each in self._old.images}
         for image in self._images.values():
             images.setdefault((image.name, image.platform), image)
         sources = {each.url: each for each in self._old.sources} | self._sources
-        if {step.id.partition(".")[0] for step in plan.steps} >= {str(stage.index) for stage in dockerfile.stages}:
+        gone_through = {step.id.partition(".")[0] for plan in plans for step in plan.steps}
+        if gone_through >= {str(stage.index) for stage in dockerfile.stages}:
             # All of the Dockerfile was gone through: what it did not ask for is not asked for any more.
-            platforms = {self._platform, *(platform for _, platform in self._images)}
+            platforms = {*self._platforms, *(platform for _, platform in self._images)}
             images = {key: each for key, each in images.items() if key in self._images or key[1] not in platforms}
             sources = self._sources
         current = {step.key: known.get(step.key, step) for step in made}
@@ -236,8 +258,11 @@ class Locking:
         kept = [step for step in self._old.steps if step.key in current or (step.stage, _plain(step.run)) in titles]
         order = {stage.name: number for number, stage in enumerate(dockerfile.stages)}
         missing = [step for step in current.values() if step.key not in {each.key for each in kept}]
-        places = {key: number for number, key in enumerate(current)}
-        steps = sorted([*kept, *missing], key=lambda each: (order.get(each.stage, len(order)), places.get(each.key, 0)))
+        places = {key[:2]: number for number, key in reversed([*enumerate(current)])}
+        steps = sorted(
+            [*kept, *missing],
+            key=lambda each: (order.get(each.stage, len(order)), places.get(each.key[:2], 0), each.platform),
+        )
         told = tuple(step for step in steps if step.packages)
         return Lock(tuple(images.values()), tuple(sources.values()), told)
 
@@ -246,8 +271,19 @@ class Locking:
         if self._new is None or self._use == "locked" or (self._text is None and self._new == Lock()):
             return
         text = format_lock(self._new)
+        if self._text is not None and self._use == "auto" and text == format_lock(self._old):
+            return  # also where an older lock does not tell platforms, or somebody has set it in another way
         if text != self._text:
             progress(LockRenewed(self._path, text))
+
+    def _named(self, step: LockedStep) -> str:
+        """A step in messages; with its platform where the build is for several."""
+        run = step.run if len(step.run) <= _LONGEST_TOLD else step.run[: _LONGEST_TOLD - 1] + "…"
+        return f"[{step.platform}] {run}" if len(self._platforms) > 1 else run
+
+    def _drift(self, locked: LockedStep, found: LockedStep) -> list[str]:
+        """How a step's packages are not those of the lock, one line for each."""
+        return [f"{self._named(found)}: {line}" for line in _shortened(_differences(locked, found))]
 
 
 def _url(remote: Download | Checkout) -> str:
@@ -270,12 +306,8 @@ def _plain(run: str) -> str:
     return head if mark and number.isdigit() else run
 
 
-def _named(step: LockedStep) -> str:
-    return step.run if len(step.run) <= _LONGEST_TOLD else step.run[: _LONGEST_TOLD - 1] + "…"
-
-
-def _drift(locked: LockedStep, found: LockedStep) -> list[str]:
-    """How a step's packages are not those of the lock, one line for each."""
+def _differences(locked: LockedStep, found: LockedStep) -> list[str]:
+    """What is different between the packages of two steps, one line for each."""
     gone, come = (
         _by_name(set(one.packages) - set(other.packages)) for one, other in ((locked, found), (found, locked))
     )
@@ -286,7 +318,7 @@ def _drift(locked: LockedStep, found: LockedStep) -> list[str]:
             lines.append(f"{name} is {new}, not {old}")
         else:
             lines.append(f"{name} {new} is installed too" if new else f"{name} {old} is not installed any more")
-    return [f"{_named(locked)}: {line}" for line in _shortened(lines)]
+    return lines
 
 
 def _by_name(packages: set[str]) -> dict[str, list[str]]:

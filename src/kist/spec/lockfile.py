@@ -6,7 +6,7 @@ TOML, for it is read by people and by tools; written here line by line, in one o
 import json
 import tomllib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -51,16 +51,18 @@ class LockedStep(msgspec.Struct, frozen=True):
         stage: the name of its stage, or its number.
         run: the instruction, on one line.
         packages: ``TYPE:NAME[:ARCHITECTURE]=VERSION``, in order; those that were there before are none of them.
+        platform: that the build was for: ``linux/amd64``; empty in an older lock.
     """
 
     stage: str
     run: str
     packages: tuple[str, ...] = ()
+    platform: str = ""
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str, str]:
         """Which step it is."""
-        return self.stage, self.run
+        return self.stage, self.run, self.platform
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -69,6 +71,17 @@ class Lock(msgspec.Struct, frozen=True):
     images: tuple[LockedImage, ...] = ()
     sources: tuple[LockedSource, ...] = ()
     steps: tuple[LockedStep, ...] = ()
+
+    def with_platforms(self, first: str) -> Self:
+        """The lock with the platform of each step, of which an older one does not tell.
+
+        Args:
+            first: the platform that is taken where the images of the lock are not all for one.
+        """
+        platforms = {image.platform for image in self.images}
+        meant = platforms.pop() if len(platforms) == 1 else first
+        steps = (msgspec.structs.replace(step, platform=step.platform or meant) for step in self.steps)
+        return msgspec.structs.replace(self, steps=tuple(steps))
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +125,8 @@ def format_lock(lock: Lock) -> str:
     for source in sorted(set(lock.sources), key=lambda each: each.url):
         lines += ["[[source]]", *_fields(msgspec.structs.asdict(source)), ""]
     for step in lock.steps:
-        lines += ["[[step]]", f"stage = {_text(step.stage)}", f"run = {_text(step.run)}", *_list(step.packages), ""]
+        told = {"stage": step.stage, "run": step.run} | ({"platform": step.platform} if step.platform else {})
+        lines += ["[[step]]", *_fields(told), *_list(step.packages), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -15,7 +15,7 @@ LOCK = Lock(
     sources=(LockedSource("https://example.org/a.tar.gz", ONE),),
     steps=(
         LockedStep("build", "RUN apt-get install -y 'a b' \\ \"c\"", ("deb:b=2", "deb:a:amd64=1:1.0~rc1")),
-        LockedStep("1", "RUN pip install x", ()),
+        LockedStep("1", "RUN pip install x", (), "linux/arm64"),
     ),
 )
 
@@ -26,7 +26,17 @@ def test_a_lock_is_written_in_one_order_and_read_back() -> None:
     assert [each.name for each in found.images] == ["alpine", "debian:12"]
     assert found.steps[0].packages == ("deb:a:amd64=1:1.0~rc1", "deb:b=2")
     assert format_lock(found) == text
+    assert [step.platform for step in found.steps] == ["", "linux/arm64"]
     assert format_lock(Lock(LOCK.images[::-1], LOCK.sources, LOCK.steps)) == text
+
+
+def test_steps_of_an_older_lock_are_of_the_one_platform_of_its_images_or_else_of_the_first() -> None:
+    def platforms(lock: Lock) -> list[str]:
+        return [step.platform for step in lock.with_platforms("linux/s390x").steps]
+
+    assert platforms(LOCK) == ["linux/s390x", "linux/arm64"]
+    assert platforms(Lock(LOCK.images[:1], (), LOCK.steps)) == ["linux/amd64", "linux/arm64"]
+    assert platforms(Lock((), (), LOCK.steps)) == ["linux/s390x", "linux/arm64"]
 
 
 TEXTS = st.text(max_size=30)
