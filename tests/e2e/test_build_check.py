@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,18 @@ def test_a_build_tells_what_is_found_unless_it_is_quiet(cli: Cli, context: Path)
     told = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert [line.split(":")[1].strip() for line in told] == ["UndefinedVar", "JSONArgsRecommended"]
     assert cli("build", "-q", "--no-lock", "-t", "placed:2", str(context)).stderr == ""
+
+
+def test_a_base_for_another_platform_is_told(cli: Cli, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    cli.good("build", "-q", "-t", "placed:1", "--no-lock", "--platform", "linux/s390x", str(context))
+    (context / "Dockerfile").write_text("FROM placed:1\nCOPY Dockerfile /there\n")
+    words = 'Base image placed:1 was pulled with platform "linux/s390x", expected "linux/amd64" for current build'
+    done = cli("build", "--check", "--platform", "linux/amd64", str(context))
+    assert (done.returncode, words in done.stdout) == (1, True), done.stdout
+    assert "InvalidBaseImagePlatform" not in cli("build", "--check", "--platform", "linux/s390x", str(context)).stdout
+    if os.uname().machine == "x86_64":  # without --platform the build takes it all the same
+        assert f"warning: InvalidBaseImagePlatform: {words}" in cli("build", "--no-lock", str(context)).stderr
 
 
 class Site(BaseHTTPRequestHandler):

@@ -31,6 +31,11 @@ class Bases:
         """The images that were asked for so far, with the names that a Dockerfile uses, sorted by these."""
         return tuple((name, image) for (name, _), image in sorted(self._images.items()))
 
+    def platform_of(self, name: str, wanted: Platform) -> Platform | None:
+        """The platform of the image that was asked for by this name for a platform; None where none was."""
+        image = self._images.get((name, str(wanted))) or self._images.get((name, ""))
+        return None if image is None else image.config.platform
+
     def image(self, name: str, platform: str = "") -> Image:
         """The image of this name for a platform, where it has one for that, else the one that it names.
 

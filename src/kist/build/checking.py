@@ -55,6 +55,7 @@ class Checking:
             ignore=ignore,
             environment=self._environment,
             contexts=options.contexts,
+            base_platform=bases.platform_of,
         )
         # "2.0" is a stage's step; an image or a context that only serves a COPY has a word before its name
         numbers = (step.id.partition(".")[0] for step in plan.steps)
@@ -91,9 +92,11 @@ class Checking:
         key = key_of(self._key.hex(), left_out, sorted(self._stages))
         return _REPORTS.get(
             key,
-            (self._environment,),
-            lambda environment: look_at(
-                self._dockerfile, structs.replace(self._facts, environment=environment), self._stages
+            (self._environment, self._bases.platform_of),
+            lambda environment, platform_of: look_at(
+                self._dockerfile,
+                structs.replace(self._facts, environment=environment, base_platform=platform_of),
+                self._stages,
             ),
         )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kist.cli.option import Arguments
     from kist.spec.build import BuildOptions
     from kist.spec.dockerfile.checks.finding import CheckReport, Finding
+    from kist.spec.platform import Platform
 
     Words = Callable[[str, str], str]
     Find = Callable[[str, str], str]
@@ -48,7 +49,14 @@ def run(
     is_json = arguments.get("format", "text") == "json"
     name, data = ("Dockerfile", text) if text is not None else read_dockerfile(directory, options.dockerfile)
     try:
-        report = check(directory, options, text=data, name=name, environment=lambda image: _environment(context, image))
+        report = check(
+            directory,
+            options,
+            text=data,
+            name=name,
+            environment=lambda image: _environment(context, image),
+            base_platform=lambda image, wanted: _platform(context, image, wanted),
+        )
     except ParseError as error:
         if is_json:
             context.say(_dumps({"warnings": [], "sources": [_source(name, data)], "buildError": _build_error(error)}))
@@ -100,19 +108,40 @@ def source(context: "Context", arguments: "Arguments", find: "Find", *, is_remot
             yield place, find(place, file), None
 
 
-def _environment(context: "Context", name: str) -> tuple[str, ...] | None:
-    """Of an image, from an engine that runs on this machine; none is started for it."""
+def _environment(context: "Context", name: str) -> "tuple[str, ...] | None":
+    """Of an image that is here."""
+    found = _inspected(context, name)
+    return None if found is None else tuple((found.get("Config") or {}).get("Env") or ())
+
+
+def _platform(context: "Context", name: str, wanted: "Platform") -> "Platform | None":
+    """The platform of the image that a name has here for a wanted one, or has at all."""
+    from kist.spec.platform import Platform  # noqa: PLC0415 - for --check alone
+
+    found = _inspected(context, name)
+    if found is None:
+        return None
+    here = Platform(found["Architecture"], found["Os"], found.get("Variant") or "")
+    if (here.os, here.architecture) == (wanted.os, wanted.architecture) or not _inspected(context, name, wanted):
+        return here
+    return wanted
+
+
+def _inspected(context: "Context", name: str, platform: "Platform | None" = None) -> "dict[str, Any] | None":
+    """An image of an engine that runs on this machine; none is started for it. None where it is not known."""
     from kist.client.start import connect  # noqa: PLC0415 - for --check alone
     from kist.client.wire import Wire  # noqa: PLC0415 - the same
 
+    query = [] if platform is None else [("platform", str(platform))]
     try:
         endpoint = context.endpoint()
         if not endpoint.socket:
             return None
-        found = Wire(endpoint, lambda place: connect(place, may_start=False)).call("GET", f"/images/{name}/json")
+        wire = Wire(endpoint, lambda place: connect(place, may_start=False))
+        found: dict[str, Any] = wire.call("GET", f"/images/{name}/json", query)
     except KistError:
         return None
-    return tuple((found.get("Config") or {}).get("Env") or ())
+    return found
 
 
 def _painter(context: "Context") -> "Words":

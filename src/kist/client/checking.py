@@ -7,7 +7,7 @@ from kist.spec.build import BuildOptions
 from kist.spec.dockerfile import Ignore, parse
 from kist.spec.dockerfile.checks.checking import look_at
 from kist.spec.dockerfile.checks.finding import CheckReport
-from kist.spec.dockerfile.checks.subject import Environment, Facts
+from kist.spec.dockerfile.checks.subject import BasePlatform, Environment, Facts
 from kist.spec.dockerfile.ignore import NAME as IGNORE_NAME
 from kist.spec.dockerfile.ignore import OF_ONE
 from kist.spec.lockfile import parse_lock
@@ -25,6 +25,7 @@ def check(
     text: bytes | None = None,
     name: str = "Dockerfile",
     environment: Environment = lambda _: None,
+    base_platform: BasePlatform = lambda _, __: None,
 ) -> CheckReport:
     """Hold the Dockerfile of a directory against the rules (docs/reference/build-checks.md). Nothing is built.
 
@@ -34,6 +35,7 @@ def check(
         text: the Dockerfile, where it is read already, and what it is called.
         name: the same.
         environment: tells the environment (``NAME=value``) of a base image, None where it is not known.
+        base_platform: the same of the platform, that an image of this name has for the wanted one or at all.
 
     Raises:
         NotFound: there is no such directory, or no Dockerfile in it.
@@ -53,6 +55,7 @@ def check(
         locked=_locked(context, name),
         environment=environment,
         contexts=options.contexts,
+        base_platform=base_platform,
     )
     return look_at(parse(text, name), facts)
 

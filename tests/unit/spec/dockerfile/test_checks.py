@@ -20,11 +20,17 @@ HERE = Platform("amd64")
 OWN = ",".join(rule.name for rule in RULES if rule.own)
 BUILDKITS = f"# check=skip={OWN}\n"
 KNOWN = {"alpine": ("PATH=/bin", "HOME_OF_X=/x")}
+FOREIGN = {"arm64v8/debian:12": Platform("arm64"), "both": Platform("arm64")}
 
 
 def report(text: str, **facts: object) -> CheckReport:
-    """What is found in a text; the environment of alpine is known, that of others is not."""
-    return look_at(parse(text), Facts(HERE, HERE, environment=KNOWN.get, **facts))  # type: ignore[arg-type]
+    """What is found in a text; the environment of alpine is known, and the platform of some, "both" has two."""
+
+    def platform(name: str, wanted: Platform) -> Platform | None:
+        return wanted if name in {"both", "alpine"} else FOREIGN.get(name)
+
+    given = {"base_platform": platform, **facts}
+    return look_at(parse(text), Facts(HERE, HERE, environment=KNOWN.get, **given))  # type: ignore[arg-type]
 
 
 def found(text: str, **facts: object) -> list[str]:
@@ -95,6 +101,12 @@ def found(text: str, **facts: object) -> list[str]:
         ("FROM --platform=linux/amd64 alpine AS base", ["FromPlatformFlagConstDisallowed:2"]),
         ("FROM --platform=linux/amd64 alpine AS build_amd64", []),
         ("FROM --platform=$BUILDPLATFORM alpine AS base", []),
+        ("FROM arm64v8/debian:12 AS base", ["InvalidBaseImagePlatform:2"]),
+        ("FROM both\nFROM unknown", []),
+        ("ARG P=linux/arm64\nFROM --platform=$P arm64v8/debian:12", []),
+        ("ARG P=linux/arm64\nFROM --platform=$P arm64v8/debian:12 AS a\nFROM a", []),
+        ("ARG P=linux/s390x\nFROM --platform=$P arm64v8/debian:12", ["InvalidBaseImagePlatform:3"]),
+        ("FROM scratch", []),
         ("# what is this\nFROM alpine AS base", []),
         ("FROM alpine\nEXPOSE 80/TcP 81/tcp", ["ExposeProtoCasing:3"]),
         ("FROM alpine\nEXPOSE 127.0.0.1:80:80", ["ExposeInvalidFormat:3"]),

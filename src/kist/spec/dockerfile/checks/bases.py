@@ -46,6 +46,24 @@ def undefined_argument(subject: Subject) -> Iterator[Found]:
                     yield one, f"FROM argument '{name}' is not declared{meant}", word.location
 
 
+def other_platform(subject: Subject) -> Iterator[Found]:
+    """A base that is for another platform than its stage."""
+    for stage, (one, base) in zip(subject.stages, _froms(subject), strict=True):
+        if stage.parent is not None:
+            continue
+        expected = subject.facts.platform
+        if base.platform is not None:
+            value = subject.expand(base.platform, subject.globals.values)
+            try:
+                expected = Platform.parse(value or "")
+            except InvalidInput:
+                continue  # the build itself tells of it
+        found = subject.facts.platform_of(stage.base, expected)
+        if found and (found.os, found.architecture) != (expected.os, expected.architecture):
+            pulled = f"was pulled with platform {quoted(str(found))}, expected {quoted(str(expected))}"
+            yield one, f"Base image {stage.base} {pulled} for current build", base.image.location
+
+
 def redundant_platform(subject: Subject) -> Iterator[Found]:
     """``FROM --platform=$TARGETPLATFORM``."""
     for one, base in _froms(subject):

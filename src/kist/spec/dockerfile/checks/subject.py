@@ -31,6 +31,8 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Environment = Callable[[str], tuple[str, ...] | None]
 """The environment (``NAME=value``) of an image; None where that is not known."""
+BasePlatform = Callable[[str, Platform], Platform | None]
+"""The platform of the image that a name has for a wanted one, or has at all; None where that is not known."""
 IMAGE_CONTEXT = "docker-image://"
 """How a context begins that is an image."""
 
@@ -47,6 +49,7 @@ class Facts(msgspec.Struct, frozen=True):
         locked: the names of images whose digests are in a ``kist.lock``.
         environment: of base images.
         contexts: what names stand for, as a build is told (``BuildOptions.contexts``).
+        base_platform: the platforms of base images.
     """
 
     platform: Platform
@@ -57,6 +60,7 @@ class Facts(msgspec.Struct, frozen=True):
     locked: frozenset[str] = frozenset()
     environment: Environment = lambda _: None
     contexts: Mapping[str, str] = {}
+    base_platform: BasePlatform = lambda _, __: None
 
     def context(self, name: str) -> str | None:
         """What stands for a name; None where nothing does."""
@@ -67,11 +71,22 @@ class Facts(msgspec.Struct, frozen=True):
 
     def environment_of(self, base: str) -> tuple[str, ...] | None:
         """What a stage on this base begins with; None where that is not known."""
+        image = self._image(base)
+        if image is None:
+            return None if (self.context(base) or "").startswith("oci-layout:") else ()  # files have none
+        return () if image == "scratch" else self.environment(image)
+
+    def platform_of(self, base: str, wanted: Platform) -> Platform | None:
+        """The platform of the image that is taken for a base; None where that is not known, or it is no image."""
+        image = self._image(base)
+        return None if image in {None, "", "scratch"} else self.base_platform(str(image), wanted)
+
+    def _image(self, base: str) -> str | None:
+        """The image that stands for a base; None where a context does that is none of an engine's."""
         value = self.context(base)
         if value is not None and not value.startswith(IMAGE_CONTEXT):
-            return None if value.startswith("oci-layout:") else ()  # files have none
-        image = base if value is None else value.removeprefix(IMAGE_CONTEXT)
-        return () if image == "scratch" else self.environment(image)
+            return None
+        return base if value is None else value.removeprefix(IMAGE_CONTEXT)
 
 
 class Variables(Mapping[str, str]):

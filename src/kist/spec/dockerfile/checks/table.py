@@ -30,6 +30,8 @@ RULES = (
          "Multiple instructions of the same type should not be used in the same stage", forms.only_last_counts),
     Rule("LegacyKeyValueFormat", "Legacy key/value format with whitespace separator should not be used",
          forms.legacy_pair),
+    Rule("InvalidBaseImagePlatform", "Base image platform does not match expected target platform",
+         bases.other_platform),
     Rule("RedundantTargetPlatform",
          "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior",
          bases.redundant_platform, everywhere=True),
