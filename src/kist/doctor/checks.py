@@ -82,6 +82,11 @@ class Sight:
         return look_networks.links()
 
     @cached_property
+    def interpreter(self) -> facts.Interpreter:
+        """Python."""
+        return look_machine.interpreter()
+
+    @cached_property
     def clock(self) -> facts.Clock:
         """The clock."""
         return look_machine.clock()
@@ -152,6 +157,7 @@ CHECKS: Mapping[str, Check] = {
     "low-ports": Check(lambda sight: networks.low_ports(sight.person, sight.links)),
     "ping": Check(lambda sight: networks.ping(sight.person, sight.links)),
     "fuse": Check(lambda sight: machine.fuse(sight.machine)),
+    "python": Check(lambda sight: machine.python(sight.interpreter)),
     "clock": Check(lambda sight: machine.clock(sight.machine, sight.clock)),
     "settings": Check(lambda sight: machine.settings(sight.settings)),
     "engine": Check(lambda sight: machine.engine(sight.engine, 0 if sight.person.root else sight.subordinate.count)),

@@ -34,6 +34,7 @@ ABOUT: "Mapping[str, str]" = {
     "low-ports": "Ports that only root may have unless the kernel is told otherwise.",
     "ping": "The groups whose members may send echo requests.",
     "fuse": "By /dev/fuse, programs are file systems.",
+    "python": "Every command, and the engine, is started and run by this Python.",
     "clock": "Signatures and certificates are compared with the time.",
     "settings": "engine.toml is what the administrator, or the user, sets for all containers.",
     "engine": "The engine does the work of all commands.",

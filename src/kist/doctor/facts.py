@@ -206,6 +206,25 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python that Kist runs by.
+
+    Attributes:
+        version: as ``3.13.1``.
+        path: of the program.
+        prefix: where it is installed.
+        configured: what configure was told when it was built; empty where that is not known.
+        flags: what the compiler was told.
+    """
+
+    version: str
+    path: str
+    prefix: str = "/usr"
+    configured: str = ""
+    flags: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """The time: of this clock, of the newest file that must be older, and whether somebody keeps it right."""
 

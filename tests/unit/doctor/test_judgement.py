@@ -16,6 +16,7 @@ from kist.doctor.facts import (
     Disks,
     EngineAnswer,
     Helper,
+    Interpreter,
     Links,
     Machine,
     Mirrors,
@@ -342,6 +343,26 @@ DAY = 86400.0
 def test_a_clock_that_is_behind_the_files_is_wrong(now: float, kept: bool | None, state: str, found: str) -> None:
     finding = machine.clock(MACHINE, Clock(now, 100 * DAY, kept))
     tells(finding, state, found=found, fix="" if state == OK else "apt-get install systemd-timesyncd")
+
+
+PLAIN = "'--prefix=/home/anna/.pyenv/versions/3.11.7' '--enable-shared'"
+DEBIANS = "'--enable-shared' '--prefix=/usr' '--without-ensurepip'"
+
+
+@pytest.mark.parametrize(
+    ("python", "slow"),
+    [
+        (Interpreter("3.11.7", "/p", "/home/anna/.pyenv/versions/3.11.7", PLAIN, "-O3"), True),
+        (Interpreter("3.11.7", "/p", "/usr/local", f"{PLAIN} '--enable-optimizations' '--with-lto'", "-O3"), False),
+        (Interpreter("3.11.7", "/p", "/opt/python", PLAIN, "-O3 -fprofile-use -fprofile-correction"), False),
+        (Interpreter("3.11.2", "/usr/bin/python3.11", "/usr", DEBIANS, "-O2"), False),  # and yet it is optimised
+        (Interpreter("3.14.0", "/p", "/opt/python"), False),  # it does not know
+    ],
+)
+def test_a_python_that_was_built_without_optimisations_is_told_and_no_fault(python: Interpreter, slow: bool) -> None:
+    finding = machine.python(python)
+    tells(finding, OK, found=f"{python.version} ({python.path})")
+    assert ("without optimisations" in finding.found, bool(finding.advice)) == (slow, slow)
 
 
 RUNS = {"running": 1, "containers": 2, "ids": 1}

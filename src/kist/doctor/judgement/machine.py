@@ -1,10 +1,10 @@
-"""The kernel, its security, control groups, devices, the clock, and the engine."""
+"""The kernel, its security, control groups, devices, Python, the clock, and the engine."""
 
 import re
 import time
 
 from kist.doctor.distribution import keep_device, keep_module, script
-from kist.doctor.facts import Clock, Controls, EngineAnswer, Machine, Person, Settings
+from kist.doctor.facts import Clock, Controls, EngineAnswer, Interpreter, Machine, Person, Settings
 from kist.doctor.finding import BROKEN, LACKING, Finding, commands, ok
 
 _LEAST_KERNEL = (5, 12)
@@ -115,6 +115,20 @@ def _mend(person: Person, machine: Machine, found: Controls, what: str, cost: st
         return Finding("cgroups", LACKING, what, cost, advice="the kernel lacks these controllers, or another one's "
                        "parent group does not hand them on (cgroup.subtree_control)")  # fmt: skip
     return Finding("cgroups", LACKING, what, cost, fix, advice="then log in anew, and `kist engine stop` once")
+
+
+def python(found: Interpreter) -> Finding:
+    """Whether Python is as fast as it could be; it works all the same."""
+    told = f"{found.version} ({found.path})"
+    optimised = "--enable-optimizations" in found.configured or "-fprofile-use" in found.flags
+    # Debian tells make, and not configure, to optimise: of the system's own Python nothing is known by these words.
+    if optimised or found.prefix == "/usr" or not found.configured:
+        return ok("python", told)
+    return ok(
+        "python",
+        f"{told}, built without optimisations: commands take a quarter longer",
+        "install Kist with the distribution's Python, or one that was built with --enable-optimizations --with-lto",
+    )
 
 
 def clock(machine: Machine, found: Clock) -> Finding:

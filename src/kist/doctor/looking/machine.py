@@ -1,12 +1,15 @@
-"""The person, the machine as a whole, control groups and the clock."""
+"""The person, the machine as a whole, control groups, Python and the clock."""
 
 import os
 import pathlib
+import platform
 import shutil
+import sys
+import sysconfig
 import time
 
 from kist.doctor import distribution
-from kist.doctor.facts import Clock, Controls, Machine, Person, Settings
+from kist.doctor.facts import Clock, Controls, Interpreter, Machine, Person, Settings
 from kist.engine import rootless
 from kist.engine.settings import read as read_settings
 from kist.errors import KistError
@@ -64,6 +67,18 @@ def controls() -> Controls:
     controllers = {name for _, names in found.v1 for name in names}
     version = 1 if mounted.v1 else 2 if mounted.v2 else 0
     return Controls(found.mode, frozenset({*controllers, *found.v2_controllers}), version)
+
+
+def interpreter() -> Interpreter:
+    """The Python that runs this, and how it was built, as far as it knows."""
+    built = {name: str(sysconfig.get_config_var(name) or "") for name in ("CONFIG_ARGS", "PY_CORE_CFLAGS")}
+    return Interpreter(
+        platform.python_version(),
+        os.path.realpath(sys.executable),
+        sys.base_prefix,
+        built["CONFIG_ARGS"],
+        built["PY_CORE_CFLAGS"],
+    )
 
 
 def clock() -> Clock:
