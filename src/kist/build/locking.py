@@ -5,6 +5,7 @@ that they made, so nothing is different for a step that a lock knows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -28,8 +29,15 @@ from kist.spec.summary import Image
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
 
+_LARGEST_KEPT = 64 << 10
 _MOST_TOLD = 8
 _LONGEST_TOLD = 60
+
+
+@lru_cache(maxsize=16)
+def _parse_again(text: str, path: str) -> Lock:
+    """A lock that was perhaps read for a build before."""
+    return parse_lock(text, path)
 
 
 class Locking:
@@ -55,8 +63,9 @@ class Locking:
         self._text = text
         if use == "locked" and text is None:
             raise NotFound(f"--locked needs a lock, and there is no {path}", hint="kist build writes one")
+        parse = _parse_again if len(text or "") <= _LARGEST_KEPT else parse_lock
         is_read = text is not None and use in {"auto", "locked"}
-        self._old = parse_lock(text or "", path).with_platforms(self._platforms[0]) if is_read else Lock()
+        self._old = parse(text or "", path).with_platforms(self._platforms[0]) if is_read else Lock()
         self._images: dict[tuple[str, str], LockedImage] = {}
         self._sources: dict[str, LockedSource] = {}
         self._pins: dict[Download | Checkout, str] = {}

@@ -3,7 +3,6 @@
 import os
 
 from kist.errors import InvalidInput, NotFound, Unsupported
-from kist.spec.jsontext import loads
 from kist.spec.roots import data_root, run_root
 
 TYPE_CHECKING = False
@@ -142,6 +141,8 @@ def read_config(config: str) -> "Mapping[str, object]":
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return {}
+    from kist.spec.jsontext import loads  # noqa: PLC0415 - a shared object to load, where there is such a file
+
     try:
         found = loads(os.read(file, _MAX_CONFIG))
     except ValueError as error:

@@ -3,7 +3,6 @@
 import os
 
 from kist.errors import Conflict, Forbidden, KistError, Unavailable, by_name
-from kist.spec.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,6 +102,8 @@ class Building:
         if self._begun is None:
             self.begin()
         if self._begun is not None:
+            from kist.spec import jsontext  # noqa: F401, PLC0415 - what reads the answer, while the engine works
+
             try:
                 response = self._begun.answer()
             except (Conflict, Forbidden):
@@ -129,8 +130,12 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
         _CONTEXTS,
     ):
         if options.get(name):
+            from kist.spec.jsontext import dumps  # noqa: PLC0415 - a shared object to load, where there is any
+
             query.append((parameter, dumps(options[name])))
     if outputs := options.get("outputs"):
+        from kist.spec.jsontext import dumps  # noqa: PLC0415 - the same
+
         query.append(("outputs", dumps([{"Type": each.type, "Attrs": each.attributes} for each in outputs])))
     if options["target"]:
         query.append(("target", str(options["target"])))

@@ -6,7 +6,6 @@ from kist.client.http1 import target
 from kist.client.start import connect
 from kist.client.transport import NoAnswer
 from kist.errors import InvalidInput, Unavailable
-from kist.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,6 +99,8 @@ class Wire:
 
     def lines(self, response: "Response") -> "Iterator[Any]":
         """The values of an answer of JSON lines, as they arrive."""
+        from kist.spec import jsontext  # noqa: PLC0415 - a shared object to load: not before the request, if it can be
+
         rest = b""
         for data in response:
             *lines, rest = (rest + data).split(b"\n")
@@ -178,6 +179,8 @@ def _value_of(response: "Response") -> "Any":
     data = response.read()
     if not data:
         return None
+    from kist.spec import jsontext  # noqa: PLC0415 - as in ``lines``
+
     try:
         return jsontext.loads(data)
     except ValueError as error:
@@ -190,6 +193,8 @@ def encode(value: "Any") -> bytes:
     Raises:
         InvalidInput: a string in it is no Unicode.
     """
+    from kist.spec import jsontext  # noqa: PLC0415 - as in ``Wire.lines``
+
     try:
         return jsontext.dumps(value).encode()
     except UnicodeEncodeError as error:

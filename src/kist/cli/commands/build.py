@@ -218,7 +218,8 @@ def make(
     context: "Context", arguments: "Arguments", work: "Callable[[Show], Event]", shell: "DebugShell | None" = None
 ) -> int:
     """Do ``work`` under a progress view; then tell what came of it."""
-    from kist.cli.progress import KINDS, reporter  # noqa: PLC0415 - while the engine works, as what follows
+    from kist.cli.build_result import tell  # noqa: PLC0415 - while the engine works, as what follows
+    from kist.cli.progress import KINDS, reporter  # noqa: PLC0415 - the same
 
     kind = arguments.text("progress") or context.environment.get("BUILDKIT_PROGRESS", "")
     quiet = arguments.flag("quiet") or kind == "quiet"
@@ -231,8 +232,6 @@ def make(
         kind = "plain"  # a view that moves hides a shell
     with reporter(context, "quiet" if quiet else kind if kind in KINDS else "auto") as show:
         finished = work(show if shell is None else shell.beside(show))
-    from kist.cli.build_result import tell  # noqa: PLC0415 - the same
-
     tell(context, arguments, finished, time.monotonic() - began, quiet=quiet)
     return 0
 
