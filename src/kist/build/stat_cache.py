@@ -20,7 +20,8 @@ from kist.store import Store
 
 # A file system's times may be as coarse as that, in nanoseconds (ext3's inodes have whole seconds).
 _GRANULE = 2_000_000_000
-_LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
+# By the numbers of statfs(2): bcachefs, btrfs, ext2 to ext4, f2fs, overlay, tmpfs, xfs, zfs.
+_LOCAL = frozenset({0xCA451A4E, 0x9123683E, 0xEF53, 0xF2F52010, 0x794C7630, 0x01021994, 0x58465342, 0x2FC12FC1})
 _FORMAT = "kist stat cache 1"
 _MOST_FILES = 1_000_000
 _MOST_KEPT = 256 << 20  # bytes, of all contexts; the longest unused go
@@ -56,7 +57,7 @@ class StatCache:
         status = os.stat(directory)
         real = os.path.realpath(directory)
         inside = real.startswith(f"{os.path.realpath(store.root)}/")
-        if inside or marks.file_system(directory) not in _LOCAL:
+        if inside or marks.magic(directory) not in _LOCAL:
             return cls()
         name = hashlib.sha256(f"{real}\0{status.st_dev}\0{status.st_ino}".encode(errors="surrogateescape")).hexdigest()
         return cls(f"{store.root}/cache/contexts/{name}", status.st_dev)

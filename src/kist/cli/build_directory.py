@@ -7,14 +7,15 @@ while the engine works the program reads the rest of itself, which takes as long
 import os
 
 from kist.client.endpoint import resolve
-from kist.client.jobs import Building, build_query
 from kist.client.start import connect
-from kist.client.wire import Wire
 from kist.errors import InvalidInput, KistError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from kist.client.jobs import Building
+    from kist.client.wire import Wire
 
 EPOCH = "SOURCE_DATE_EPOCH"  # of the environment too, as with Docker
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")  # how contexts begin that are fetched
@@ -34,7 +35,7 @@ class BegunBuild:
 
     __slots__ = ("building", "dockerfile", "wire")
 
-    def __init__(self, wire: Wire, building: Building, dockerfile: str) -> None:
+    def __init__(self, wire: "Wire", building: "Building", dockerfile: str) -> None:
         self.wire = wire
         self.building = building
         self.dockerfile = dockerfile
@@ -56,12 +57,16 @@ def begin(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "BegunBuil
         endpoint = resolve(environment, os.getuid())
         if endpoint.roots is None:
             return None
-        dockerfile = dockerfile_in(source, file)
-        wire = Wire(endpoint)
-        wire.release(connect(endpoint, may_start=False))
+        connection = connect(endpoint, may_start=False)
     except (KistError, OSError):
         return None
+    from kist.client.jobs import Building  # noqa: PLC0415 - while the engine takes the connection
+    from kist.client.wire import Wire  # noqa: PLC0415 - the same
+
+    wire = Wire(endpoint)
+    wire.release(connection)
     try:
+        dockerfile = dockerfile_in(source, file)
         building = Building(wire, plain_query(dockerfile, tags), source, lambda: packed(source, dockerfile))
         building.begin()
     except (KistError, OSError):
@@ -94,6 +99,8 @@ def _read(argv: "Sequence[str]") -> "tuple[str, list[str], str]":
 
 def plain_query(dockerfile: str, tags: "Sequence[str]") -> "list[tuple[str, str]]":
     """The query of a build that only has names, with the lock that is beside the Dockerfile."""
+    from kist.client.jobs import build_query  # noqa: PLC0415 - as in ``begin``
+
     return [*build_query({"dockerfile": dockerfile, "tags": tags, "target": ""}), ("lock", "auto")]
 
 

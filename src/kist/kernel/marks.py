@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 
 from kist.kernel import libc, process
 
 _TIME_ERROR = 5
 _TIMEX_BYTES = 512  # struct timex has 208 at most
+_STATFS = 256  # bytes; struct statfs has 120
 # include/uapi/linux/capability.h: the attribute's first word is the revision, then come pairs of masks.
 _CAPABILITY_ATTRIBUTE = "security.capability"
 _SET_ID_BITS = {"newuidmap": 1 << 7, "newgidmap": 1 << 6}  # CAP_SETUID, CAP_SETGID
@@ -63,6 +65,16 @@ def file_system(path: str) -> str:
             # Btrfs gives each subvolume a device of its own: the nearest mount on the way serves then.
             best = max(best, (fields[2] == wanted, len(fields[4]), after.split(" ")[0]))
     return best[2]
+
+
+def magic(path: str) -> int:
+    """The number of the file system's type at ``path`` (statfs(2)), without a look at the mount table; 0 for none."""
+    found = ctypes.create_string_buffer(_STATFS)
+    try:
+        libc.call("statfs", os.fsencode(path), found)
+    except OSError:
+        return 0
+    return int.from_bytes(found.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) & 0xFFFFFFFF
 
 
 def setting(path: str) -> str:

@@ -89,12 +89,21 @@ def test_what_is_plain_is_asked_for_in_the_words_of_the_verb(
         [], ["-"], ["-t"], ["ctx", "-t"], ["-t", "", "ctx"], ["ctx", "ctx"], ["--no-cache", "ctx"], ["--check", "ctx"],
         ["-ta", "ctx"], ["--tag=a", "ctx"], ["-f", "-", "ctx"], ["--", "ctx"], ["--help", "ctx"], ["-qt", "a", "ctx"],
         ["--build-arg", "A", "ctx"], ["https://example.com/a.git"], ["git@example.com:a"],
-        ["none"], ["nowhere"], [""], ["-f", "none/file", "ctx"], ["-f", "ctx/missing", "ctx"], ["ctx/Dockerfile"],
+        [""],
     ],
 )  # fmt: skip
 def test_nothing_else_is(engine: socket.socket, place: Path, words: list[str]) -> None:
     assert build_directory.begin(["build", *words], surroundings(place)) is None
     was_not_called(engine)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["none"], ["nowhere"], ["-f", "none/file", "ctx"], ["-f", "ctx/missing", "ctx"], ["ctx/Dockerfile"]],
+)
+def test_what_is_not_there_is_not_asked_for(engine: socket.socket, place: Path, words: list[str]) -> None:
+    assert build_directory.begin(["build", *words], surroundings(place)) is None
+    assert received(engine) == b""
 
 
 @pytest.mark.parametrize("more", [{"SOURCE_DATE_EPOCH": "1"}, {"DOCKER_HOST": "tcp://192.0.2.1:2376"}])
