@@ -23,6 +23,7 @@ from dataclasses import dataclass, fields
 import pytest
 from hypothesis import HealthCheck, settings
 
+import failures
 import threefold
 from told import Teller
 
@@ -142,6 +143,8 @@ class LeftoverCheck:
     @pytest.hookimpl(trylast=True)  # the processes that share the work have ended by then
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.found = self.finish()
+        if self.found:
+            failures.note(f"FAILED {LEFT}", self.found)
         if self.found and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -165,6 +168,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     code = threefold.run(config, check.directory)
     if found := check.finish():
         print(f"{LEFT}:", *found, sep="\n")
+        failures.note(f"FAILED as {config.getoption('--as')}: {LEFT}", found)
         code = code or pytest.ExitCode.TESTS_FAILED
     return code
 
@@ -179,6 +183,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[threefold.DIRECTORY] = directory
         config.pluginmanager.register(LeftoverCheck(directory), "leftover-check")
     config.pluginmanager.register(Teller(), "teller")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(failures.Failures(config.getoption("--as")), "failures")
     os.environ["TMPDIR"] = tempfile.tempdir = directory
     config.option.basetemp = config.option.basetemp or f"{directory}/t"
     # Whoever runs the tests may use another engine by these: its containers are not for tests to remove.

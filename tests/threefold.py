@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import failures
 from kist.engine import rootless
 from ordinary import GID, UID, Ordinary
 
@@ -22,7 +23,7 @@ DIRECTORY = "KIST_TESTS_DIRECTORY"
 """The variable that names the directory of a session to the processes that it starts for its work."""
 # Without control groups nothing else ends what multiplies in a container.
 _MOST_PROCESSES = 5_000
-_HANDED_ON = ("CI", "TERM", "COLUMNS", "FORCE_COLOR", "KIST_TESTS_BESIDE_OTHERS", "KIST_LONG_TESTS")
+_HANDED_ON = ("CI", "TERM", "COLUMNS", "FORCE_COLOR", "KIST_TESTS_BESIDE_OTHERS", "KIST_LONG_TESTS", failures.VARIABLE)
 
 
 _SAME_WITH_ONE_ID = frozenset({
