@@ -32,6 +32,7 @@ from ordinary import KIST
 BUSYBOX = "busybox:test"
 
 
+@functools.cache
 def busybox_tar() -> bytes:
     """A root file system: busybox, its applets as hard links, passwd and group."""
     program = shutil.which("busybox", path="/bin:/usr/bin")

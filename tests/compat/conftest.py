@@ -53,6 +53,7 @@ _APPLETS = (
 )
 
 
+@functools.cache
 def image_tar() -> bytes:
     """A root file system of the host's static busybox."""
     program = shutil.which("busybox", path="/bin:/usr/bin")

@@ -18,7 +18,7 @@ sys.path.append(sys.argv[1])
 from kist.kernel import checkpoint, mappings
 
 gc.disable()
-things = [[number, str(number), {number: (number,)}] for number in range(20_000)]
+things = [[number, str(number), {number: (number,)}] for number in range(4_000)]
 checkpoint.rehearse()
 gc.freeze()
 taken = checkpoint.take()
@@ -76,7 +76,7 @@ print(os.waitpid(pid, 0)[1], whole(), len(things[100][1]) == 3)
 def test_a_fork_gives_back_what_it_has_not_changed_and_goes_on_with_all_that_it_has() -> None:
     source = str(Path(kist.__file__).parent.parent)
     command = [sys.executable, "-I", "-S", "-c", SCRIPT, source]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["True", "True True True", "True True True", "0 True True"], done.stderr
 

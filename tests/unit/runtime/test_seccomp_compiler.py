@@ -105,7 +105,7 @@ rules = st.builds(
 profiles = st.builds(Profile, actions, st.lists(rules, max_size=8).map(tuple), st.sampled_from([None, ENOSYS]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(profiles, st.sampled_from(MACHINES), capabilities_, st.data())
 def test_any_profile_decides_as_it_says(profile, machine, capabilities, data):
     abi = data.draw(st.sampled_from(of_machine(machine)))
