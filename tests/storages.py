@@ -11,8 +11,16 @@ from harness import Cli, a_cli, give_busybox
 from kist.store import choice
 
 
+class WithSettings(Cli):
+    """One whose engine reads ``engine.toml`` of its directory."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"KIST_CONFIG": str(self.directory / "engine.toml")}
+
+
 @contextlib.contextmanager
-def a_cli_on(storage: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+def a_cli_on(storage: str, directory: Path) -> Iterator[Cli]:
     """One with the small image, in an empty directory: that of a file system of its own for ``btrfs``."""
     directory.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -21,9 +29,7 @@ def a_cli_on(storage: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> 
         if storage == "loop" and (why := choice.refusal_of_limits(str(place))):
             pytest.skip(why)
         (place / "engine.toml").write_text(f'storage = "{storage}"\n')
-        patch = stack.enter_context(monkeypatch.context())
-        patch.setenv("KIST_CONFIG", str(place / "engine.toml"))
-        cli = stack.enter_context(a_cli(place))
+        cli = stack.enter_context(a_cli(place, WithSettings))
         give_busybox(cli)
         assert cli.good("info", "-f", "{{.Driver}}") == storage
         yield cli

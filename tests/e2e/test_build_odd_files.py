@@ -128,11 +128,9 @@ STORAGES = [
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_odd_files_are_kept_in_every_way(
-    storage: str, odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_odd_files_are_kept_in_every_way(storage: str, odd: Path, tmp_path: Path) -> None:
     tops = ("copied", "added", "from")
-    with a_cli_on(storage, tmp_path / "kist", monkeypatch) as cli:
+    with a_cli_on(storage, tmp_path / "kist") as cli:
         out, again = tmp_path / "out.tar", tmp_path / "again.tar"
         cli.good("build", "-q", "-t", "odd:1", "-o", "type=image", "-o", f"type=tar,dest={out}", str(odd))
         found = seen(out.read_bytes())

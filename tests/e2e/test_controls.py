@@ -115,16 +115,16 @@ def test_a_signal_that_is_no_end_waits_for_a_paused_container(engine: Engine, st
     assert next(log).data == b"told\n"
 
 
-def test_a_paused_container_outlives_its_engine(small: Cli) -> None:
-    small.good("run", "-d", "--network", "none", "--name", "still", BUSYBOX, "sleep", "1000")
-    assert small.good("pause", "still") == "still"
-    assert "(Paused)" in small.good("ps")
-    kill_engine(small)
-    assert "(Paused)" in small.good("ps")
-    assert json.loads(small.good("inspect", "still"))[0]["State"]["Paused"] is True
-    assert small.good("ps", "-q", "--filter", "status=running") == ""
-    assert small.good("unpause", "still") == "still"
-    failed = small("unpause", "still")
+def test_a_paused_container_outlives_its_engine(swept: Cli) -> None:
+    swept.good("run", "-d", "--network", "none", "--name", "still", BUSYBOX, "sleep", "1000")
+    assert swept.good("pause", "still") == "still"
+    assert "(Paused)" in swept.good("ps")
+    kill_engine(swept)
+    assert "(Paused)" in swept.good("ps")
+    assert json.loads(swept.good("inspect", "still"))[0]["State"]["Paused"] is True
+    assert swept.good("ps", "-q", "--filter", "status=running") == ""
+    assert swept.good("unpause", "still") == "still"
+    failed = swept("unpause", "still")
     assert (failed.returncode, "is not paused" in failed.stderr) == (1, True)
 
 
@@ -193,12 +193,12 @@ def test_a_restart_policy_is_kept(engine: Engine, busybox: str) -> None:
 
 
 @needs.CONTROL_GROUPS
-def test_update_on_the_command_line(small: Cli) -> None:
-    small.good("create", "--name", "one", BUSYBOX)
-    assert small.good("update", "-m", "64m", "--cpus", "0.5", "one") == "one"
-    host = json.loads(small.good("inspect", "one"))[0]["HostConfig"]
+def test_update_on_the_command_line(swept: Cli) -> None:
+    swept.good("create", "--name", "one", BUSYBOX)
+    assert swept.good("update", "-m", "64m", "--cpus", "0.5", "one") == "one"
+    host = json.loads(swept.good("inspect", "one"))[0]["HostConfig"]
     assert (host["Memory"], host["NanoCpus"]) == (64 * MIB, 500_000_000)
-    none = small("update", "one")
+    none = swept("update", "one")
     assert none.returncode != 0
     assert "you must provide one or more flags" in none.stderr
 
@@ -206,17 +206,17 @@ def test_update_on_the_command_line(small: Cli) -> None:
 # top
 
 
-def test_top_shows_the_processes_as_the_host_sees_them(small: Cli) -> None:
-    small.good("run", "-d", "--network", "none", "--name", "two", BUSYBOX, "sh", "-c", "sleep 999 & sleep 998; true")
-    until(lambda: "sleep 998" in small.good("top", "two"))
-    lines = small.good("top", "two").splitlines()
+def test_top_shows_the_processes_as_the_host_sees_them(swept: Cli) -> None:
+    swept.good("run", "-d", "--network", "none", "--name", "two", BUSYBOX, "sh", "-c", "sleep 999 & sleep 998; true")
+    until(lambda: "sleep 998" in swept.good("top", "two"))
+    lines = swept.good("top", "two").splitlines()
     assert lines[0].split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
     assert sorted(line.split(None, 7)[7] for line in lines[1:])[1:] == ["sleep 998", "sleep 999"]
-    pid = json.loads(small.good("inspect", "two"))[0]["State"]["Pid"]
-    shown = small.good("top", "two", "-o", "pid,comm").splitlines()
+    pid = json.loads(swept.good("inspect", "two"))[0]["State"]["Pid"]
+    shown = swept.good("top", "two", "-o", "pid,comm").splitlines()
     assert (shown[0].split(), [str(pid), "sh"] in [line.split() for line in shown]) == (["PID", "COMMAND"], True)
-    assert small.good("top", "two", "aux").split("\n")[0].split()[:4] == ["USER", "PID", "%CPU", "%MEM"]
-    without = small("top", "two", "-o", "comm")
+    assert swept.good("top", "two", "aux").split("\n")[0].split()[:4] == ["USER", "PID", "%CPU", "%MEM"]
+    without = swept("top", "two", "-o", "comm")
     assert (without.returncode, "Couldn't find PID field" in without.stderr) == (1, True)
 
 
@@ -231,10 +231,10 @@ def test_top_of_what_does_not_run(engine: Engine, busybox: str) -> None:
 
 
 @needs.CONTROL_GROUPS
-def test_stats_measure_what_happens(small: Cli) -> None:
+def test_stats_measure_what_happens(swept: Cli) -> None:
     loop = "while true; do :; done"
-    small.good("run", "-d", "--name", "busy", "-m", "64m", "--pids-limit", "9", BUSYBOX, "sh", "-c", loop)
-    with kist.Engine(data_root=small.environment["KIST_ROOT"], run_root=small.environment["KIST_RUN"]) as client:
+    swept.good("run", "-d", "--name", "busy", "-m", "64m", "--pids-limit", "9", BUSYBOX, "sh", "-c", loop)
+    with kist.Engine(data_root=swept.environment["KIST_ROOT"], run_root=swept.environment["KIST_RUN"]) as client:
         samples = client.stats("busy", follow=True)
         first, second = next(samples), next(samples)
         assert (first.before, second.before) == (0, first.time)
@@ -246,20 +246,20 @@ def test_stats_measure_what_happens(small: Cli) -> None:
         assert list(second.networks) == ["eth0"]
         [single] = client.stats("busy")
         assert single.before == 0
-    shown = small.good("stats", "--no-stream").splitlines()
+    shown = swept.good("stats", "--no-stream").splitlines()
     titles = "CONTAINER ID NAME CPU % MEM USAGE / LIMIT MEM % NET I/O BLOCK I/O PIDS"
     assert " ".join(shown[0].split()) == titles
     fields = shown[1].split()
     assert (fields[1], float(fields[2].rstrip("%")) > 1, fields[5]) == ("busy", True, "64MiB")
-    assert small.good("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}") == "busy 1"
-    wrong = small("stats", "--no-stream", "nobody")
+    assert swept.good("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}") == "busy 1"
+    wrong = swept("stats", "--no-stream", "nobody")
     assert (wrong.returncode, "No such container: nobody" in wrong.stderr) == (1, True)
 
 
 @needs.CONTROL_GROUPS
-def test_docker_sees_its_own_shape(small: Cli) -> None:
-    small.good("run", "-d", "--name", "cc", "--network", "none", BUSYBOX, "sleep", "99")
-    with kist.Engine(data_root=small.environment["KIST_ROOT"], run_root=small.environment["KIST_RUN"]) as client:
+def test_docker_sees_its_own_shape(swept: Cli) -> None:
+    swept.good("run", "-d", "--name", "cc", "--network", "none", BUSYBOX, "sleep", "99")
+    with kist.Engine(data_root=swept.environment["KIST_ROOT"], run_root=swept.environment["KIST_RUN"]) as client:
         call = client._wire.call  # type: ignore[attr-defined]
         once = call("GET", "/containers/cc/stats", [("stream", 0), ("one-shot", 1)])
         pair = call("GET", "/containers/cc/stats", [("stream", 0)])
@@ -276,12 +276,12 @@ def test_docker_sees_its_own_shape(small: Cli) -> None:
 
 
 @needs.CONTROL_GROUPS
-def test_what_a_run_used_is_kept(small: Cli) -> None:
+def test_what_a_run_used_is_kept(swept: Cli) -> None:
     write = "dd if=/dev/zero of=/x bs=1M count=8 conv=fsync 2>/dev/null"
     count = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
     ping = "ping -c 1 $(ip route | awk '/default/{print $3}')"
-    small.good("run", "--name", "done", BUSYBOX, "sh", "-c", f"{write}; {count}; {ping}")
-    state = json.loads(small.good("inspect", "done"))[0]["State"]
+    swept.good("run", "--name", "done", BUSYBOX, "sh", "-c", f"{write}; {count}; {ping}")
+    state = json.loads(swept.good("inspect", "done"))[0]["State"]
     used = state["Usage"]
     assert used["CPUTime"] > 10_000_000
     assert used["MemoryPeak"] > 2 * MIB or not V1  # memory.peak is there from Linux 5.19 on
@@ -289,10 +289,10 @@ def test_what_a_run_used_is_kept(small: Cli) -> None:
     assert used["NetworkReceived"] > 64
     assert state["OOMKilled"] is False
     form = "{{.CPUTime}}|{{.MemPeak}}|{{.NetIO}}|{{.BlockIO}}|{{.OOMKilled}}"
-    cpu, _peak, network, _blocks, oom = small.good("ps", "-a", "--format", form).split("|")
+    cpu, _peak, network, _blocks, oom = swept.good("ps", "-a", "--format", form).split("|")
     assert (cpu, oom) == (f"{used['CPUTime'] / 1e9:.3f}s", "false")
     assert " / " in network
-    shown = small.good("stats", "--all", "--no-stream", "--format", "{{.Name}}|{{.CPUTime}}|{{.CPUPerc}}")
+    shown = swept.good("stats", "--all", "--no-stream", "--format", "{{.Name}}|{{.CPUTime}}|{{.CPUPerc}}")
     assert shown == f"done|{cpu}|--"
 
 

@@ -38,75 +38,75 @@ def status_of(cli: Cli, name: str) -> dict[str, object]:
     return found
 
 
-def test_after_a_restart_of_the_machine_containers_show_as_exited(small: Cli) -> None:
-    small.good("run", "-d", "--name", "before", *QUIET, BUSYBOX, "sh", "-c", "echo said; sleep 600")
-    until(lambda: small.good("logs", "before") == "said")
-    everybody_dies(small, "before")
-    shutil.rmtree(small.directory / "run")
-    state = status_of(small, "before")
+def test_after_a_restart_of_the_machine_containers_show_as_exited(swept: Cli) -> None:
+    swept.good("run", "-d", "--name", "before", *QUIET, BUSYBOX, "sh", "-c", "echo said; sleep 600")
+    until(lambda: swept.good("logs", "before") == "said")
+    everybody_dies(swept, "before")
+    shutil.rmtree(swept.directory / "run")
+    state = status_of(swept, "before")
     assert (state["Status"], state["ExitCode"], state["Running"]) == ("exited", 255, False)
-    assert "Exited (255)" in small.good("ps", "-a")
-    assert small.good("logs", "before") == "said"
-    small.good("start", "before")
-    assert status_of(small, "before")["Running"]
-    small.good("rm", "-f", "before")
-    assert left_by_us(small) == []
+    assert "Exited (255)" in swept.good("ps", "-a")
+    assert swept.good("logs", "before") == "said"
+    swept.good("start", "before")
+    assert status_of(swept, "before")["Running"]
+    swept.good("rm", "-f", "before")
+    assert left_by_us(swept) == []
 
 
-def test_a_run_root_that_outlived_the_machine_is_not_believed(small: Cli) -> None:
-    small.good("run", "-d", "--name", "before", *QUIET, BUSYBOX, "sleep", "600")
-    path = state_file(small, "before")
-    everybody_dies(small, "before")
+def test_a_run_root_that_outlived_the_machine_is_not_believed(swept: Cli) -> None:
+    swept.good("run", "-d", "--name", "before", *QUIET, BUSYBOX, "sleep", "600")
+    path = state_file(swept, "before")
+    everybody_dies(swept, "before")
     found = json.loads(path.read_text(encoding="utf-8"))
     # The numbers may belong to others by now: this test's own process stands for them.
     own = {"pid": os.getpid(), "monitor": os.getpid(), "boot": "another"}
     path.write_text(json.dumps({**found, **own}), encoding="utf-8")
-    state = status_of(small, "before")
+    state = status_of(swept, "before")
     assert (state["Status"], state["ExitCode"]) == ("exited", 255)
     assert "machine went down" in str(state["Error"])
-    small.good("rm", "before")
+    swept.good("rm", "before")
 
 
 @needs.CONTROL_GROUPS
-def test_a_fork_bomb_under_a_limit_of_processes_disturbs_nobody(small: Cli) -> None:
+def test_a_fork_bomb_under_a_limit_of_processes_disturbs_nobody(swept: Cli) -> None:
     bomb = "bomb() { bomb | bomb & }; bomb; sleep 600"
-    small.good("run", "-d", "--name", "bomb", "--pids-limit", "40", *QUIET, BUSYBOX, "sh", "-c", bomb)
-    assert small.good("run", "--rm", *QUIET, BUSYBOX, "echo", "beside") == "beside"
-    small.good("rm", "-f", "bomb")
-    assert small.good("ps", "-aq") == ""
-    assert left_by_us(small) == []
+    swept.good("run", "-d", "--name", "bomb", "--pids-limit", "40", *QUIET, BUSYBOX, "sh", "-c", bomb)
+    assert swept.good("run", "--rm", *QUIET, BUSYBOX, "echo", "beside") == "beside"
+    swept.good("rm", "-f", "bomb")
+    assert swept.good("ps", "-aq") == ""
+    assert left_by_us(swept) == []
 
 
 @needs.CONTROL_GROUPS
-def test_memory_beyond_the_limit_is_told(small: Cli) -> None:
-    done = small("run", "--name", "greedy", "-m", "32m", *QUIET, BUSYBOX, "tail", "/dev/zero")
+def test_memory_beyond_the_limit_is_told(swept: Cli) -> None:
+    done = swept("run", "--name", "greedy", "-m", "32m", *QUIET, BUSYBOX, "tail", "/dev/zero")
     assert done.returncode == 137, done.stderr
-    state = status_of(small, "greedy")
+    state = status_of(swept, "greedy")
     assert (state["ExitCode"], state["OOMKilled"]) == (137, True)
-    small.good("rm", "greedy")
+    swept.good("rm", "greedy")
 
 
-def test_who_ignores_sigterm_is_killed_in_time(small: Cli) -> None:
+def test_who_ignores_sigterm_is_killed_in_time(swept: Cli) -> None:
     script = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
-    small.good("run", "-d", "--name", "deaf", *QUIET, BUSYBOX, "sh", "-c", script)
-    until(lambda: small.good("logs", "deaf") == "ready")
+    swept.good("run", "-d", "--name", "deaf", *QUIET, BUSYBOX, "sh", "-c", script)
+    until(lambda: swept.good("logs", "deaf") == "ready")
     began = time.monotonic()
-    small.good("stop", "-t", "1", "deaf")
+    swept.good("stop", "-t", "1", "deaf")
     assert time.monotonic() - began >= 1
-    assert status_of(small, "deaf")["ExitCode"] == 137
-    small.good("rm", "deaf")
+    assert status_of(swept, "deaf")["ExitCode"] == 137
+    swept.good("rm", "deaf")
 
 
-def test_orphans_are_reaped_with_init(small: Cli) -> None:
+def test_orphans_are_reaped_with_init(swept: Cli) -> None:
     script = "for n in $(seq 30); do (sleep 0.0$n &); done; exec sleep 600"
-    small.good("run", "-d", "--init", "--name", "reaper", *QUIET, BUSYBOX, "sh", "-c", script)
+    swept.good("run", "-d", "--init", "--name", "reaper", *QUIET, BUSYBOX, "sh", "-c", script)
 
     def processes() -> list[str]:
-        return small.good("exec", "reaper", "ps", "-o", "stat,comm").splitlines()[1:]
+        return swept.good("exec", "reaper", "ps", "-o", "stat,comm").splitlines()[1:]
 
     until(lambda: sum("sleep" in line for line in processes()) == 1)
     assert not [line for line in processes() if line.startswith("Z")]
-    small.good("rm", "-f", "reaper")
+    swept.good("rm", "-f", "reaper")
 
 
 @pytest.mark.root("mounts a small file system")
@@ -162,59 +162,59 @@ def test_what_has_filled_the_disk_can_be_removed(tmp_path: Path, network: str) -
         mounts.unmount(str(data))
 
 
-def test_a_command_that_is_killed_leaves_its_container_running(small: Cli) -> None:
+def test_a_command_that_is_killed_leaves_its_container_running(swept: Cli) -> None:
     words = ["run", "--name", "orphan", *QUIET, BUSYBOX, "sh", "-c", "echo up; sleep 600"]
-    with subprocess.Popen([*small.command, *words], env=small.environment, stdout=subprocess.PIPE) as command:
+    with subprocess.Popen([*swept.command, *words], env=swept.environment, stdout=subprocess.PIPE) as command:
         assert command.stdout
         assert command.stdout.readline() == b"up\n"
         command.kill()
-    assert status_of(small, "orphan")["Running"]
-    small.good("rm", "-f", "orphan")
+    assert status_of(swept, "orphan")["Running"]
+    swept.good("rm", "-f", "orphan")
 
 
 @pytest.mark.parametrize("engine_too", [False, True])
-def test_what_a_killed_command_wanted_removed_is_removed_at_its_end(small: Cli, engine_too: bool) -> None:
+def test_what_a_killed_command_wanted_removed_is_removed_at_its_end(swept: Cli, engine_too: bool) -> None:
     words = ["run", "--rm", "--name", "brief", *QUIET, BUSYBOX, "sh", "-c", "echo up; sleep 600"]
-    with subprocess.Popen([*small.command, *words], env=small.environment, stdout=subprocess.PIPE) as command:
+    with subprocess.Popen([*swept.command, *words], env=swept.environment, stdout=subprocess.PIPE) as command:
         assert command.stdout
         assert command.stdout.readline() == b"up\n"
         command.kill()
-    pid = int(str(status_of(small, "brief")["Pid"]))
+    pid = int(str(status_of(swept, "brief")["Pid"]))
     if engine_too:
-        kill_and_see(small.engine_pid())
+        kill_and_see(swept.engine_pid())
     os.kill(pid, signal.SIGKILL)
-    until(lambda: small.good("ps", "-aq") == "")
-    until(lambda: not list((small.directory / "data" / "containers").iterdir()))  # its files go after its record
+    until(lambda: swept.good("ps", "-aq") == "")
+    until(lambda: not list((swept.directory / "data" / "containers").iterdir()))  # its files go after its record
 
 
 @long
-def test_three_hundred_containers_at_once(small: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_hundred_containers_at_once(swept: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"crowd-{number}" for number in range(300)]
 
     def run(name: str) -> int:
-        return small("run", "-d", "--name", name, *QUIET, BUSYBOX, "sleep", "600", timeout=300).returncode
+        return swept("run", "-d", "--name", name, *QUIET, BUSYBOX, "sleep", "600", timeout=300).returncode
 
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         assert set(pool.map(run, names)) == {0}
-    found = small.good("ps", "--format", "{{.Names}}").split()
+    found = swept.good("ps", "--format", "{{.Names}}").split()
     assert sorted(found) == sorted(names)
-    small.good("rm", "-f", *names)
-    assert small.good("ps", "-aq") == ""
-    assert left_by_us(small) == []
+    swept.good("rm", "-f", *names)
+    assert swept.good("ps", "-aq") == ""
+    assert left_by_us(swept) == []
     with capsys.disabled():
         print(f"\n{len(found)} containers ran at once")
 
 
 @long
-def test_a_hundred_runs_side_by_side(small: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hundred_runs_side_by_side(swept: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     def run(number: int) -> tuple[int, str]:
-        done = small("run", "--rm", BUSYBOX, "sh", "-c", f"echo {number}; exit {number % 7}", timeout=300)
+        done = swept("run", "--rm", BUSYBOX, "sh", "-c", f"echo {number}; exit {number % 7}", timeout=300)
         return done.returncode, done.stdout
 
     with concurrent.futures.ThreadPoolExecutor(100) as pool:
         found = list(pool.map(run, range(100)))
     assert found == [(number % 7, f"{number}\n") for number in range(100)]
-    until(lambda: small.good("ps", "-aq") == "")
-    assert left_by_us(small) == []
+    until(lambda: swept.good("ps", "-aq") == "")
+    assert left_by_us(swept) == []
     with capsys.disabled():
         print(f"\n{len(found)} runs side by side")

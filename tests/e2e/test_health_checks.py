@@ -189,13 +189,6 @@ def test_a_wrong_action_is_refused(engine: Engine) -> None:
 # on the command line, and without an engine
 
 
-def with_image(cli: Cli) -> Cli:
-    archive = cli.directory / "busybox.tar"
-    archive.write_bytes(busybox_tar())
-    cli.good("import", str(archive), BUSYBOX)
-    return cli
-
-
 def run(cli: Cli, *options: str) -> str:
     checks = ("--health-cmd", "test -e /ok", "--health-interval", "100ms", "--health-retries", "2")
     return cli.good("run", "-d", "--name", "web", "--network", "none", *checks, *options, BUSYBOX, "sleep", "1000")
@@ -208,48 +201,47 @@ def state_of(cli: Cli, identifier: str) -> dict[str, Any]:
     return found
 
 
-def test_health_in_lists_and_inspect(fresh_cli: Cli) -> None:
-    cli = with_image(fresh_cli)
-    run(cli)
-    cli.good("run", "-d", "--name", "plain", "--network", "none", BUSYBOX, "sleep", "1000")
-    until(lambda: "(unhealthy)" in cli.good("ps"))
-    assert re.search(r"Up .+ \(unhealthy\) .*web", cli.good("ps"))
-    assert cli.good("ps", "-q", "--filter", "health=unhealthy") == cli.good("ps", "-q", "--filter", "name=web")
-    assert cli.good("ps", "-q", "--filter", "health=none") == cli.good("ps", "-q", "--filter", "name=plain")
-    cli.good("exec", "web", "touch", "/ok")
-    until(lambda: "(healthy)" in cli.good("ps"))
-    (found,) = json.loads(cli.good("inspect", "web"))
+def test_health_in_lists_and_inspect(swept: Cli) -> None:
+    run(swept)
+    swept.good("run", "-d", "--name", "plain", "--network", "none", BUSYBOX, "sleep", "1000")
+    until(lambda: "(unhealthy)" in swept.good("ps"))
+    assert re.search(r"Up .+ \(unhealthy\) .*web", swept.good("ps"))
+    assert swept.good("ps", "-q", "--filter", "health=unhealthy") == swept.good("ps", "-q", "--filter", "name=web")
+    assert swept.good("ps", "-q", "--filter", "health=none") == swept.good("ps", "-q", "--filter", "name=plain")
+    swept.good("exec", "web", "touch", "/ok")
+    until(lambda: "(healthy)" in swept.good("ps"))
+    (found,) = json.loads(swept.good("inspect", "web"))
     assert found["State"]["Health"]["Status"] == "healthy"
     assert found["State"]["Health"]["FailingStreak"] == 0
     assert found["State"]["Health"]["Log"][-1].keys() == {"Start", "End", "ExitCode", "Output"}
     assert found["Config"]["Healthcheck"]["Test"] == ["CMD-SHELL", "test -e /ok"]
 
 
-def test_checks_go_on_without_an_engine_and_the_next_one_tells_of_it(fresh_cli: Cli) -> None:
-    cli = with_image(fresh_cli)
-    identifier = run(cli, "--health-on-failure", "kill", "--health-start-period", "1h", "--health-start-interval", "1s")
-    kill_engine(cli)
-    pid = state_of(cli, identifier)["pid"]
+def test_checks_go_on_without_an_engine_and_the_next_one_tells_of_it(swept: Cli) -> None:
+    identifier = run(
+        swept, "--health-on-failure", "kill", "--health-start-period", "1h", "--health-start-interval", "1s"
+    )
+    kill_engine(swept)
+    pid = state_of(swept, identifier)["pid"]
     with open(f"/proc/{pid}/root/ok", "w", encoding="ascii"):
-        until(lambda: state_of(cli, identifier)["health"]["status"] == "healthy")
+        until(lambda: state_of(swept, identifier)["health"]["status"] == "healthy")
     os.unlink(f"/proc/{pid}/root/ok")
-    ended = cli.directory / "data" / "containers" / identifier / "state.json"
+    ended = swept.directory / "data" / "containers" / identifier / "state.json"
     until(ended.exists)
     assert json.loads(ended.read_text(encoding="utf-8"))["exit_code"] == 137
-    events = cli.good("events", "--since", "1", "--until", str(time.time()), "--filter", "container=web")
+    events = swept.good("events", "--since", "1", "--until", str(time.time()), "--filter", f"container={identifier}")
     assert [word for word in ("healthy", "unhealthy") if f"health_status: {word} " in events] == [
         "healthy",
         "unhealthy",
     ]
 
 
-def test_another_monitor_goes_on_with_the_checks(fresh_cli: Cli) -> None:
-    cli = with_image(fresh_cli)
-    identifier = run(cli)
-    until(lambda: state_of(cli, identifier)["health"]["status"] == "unhealthy")
-    before = state_of(cli, identifier)
+def test_another_monitor_goes_on_with_the_checks(swept: Cli) -> None:
+    identifier = run(swept)
+    until(lambda: state_of(swept, identifier)["health"]["status"] == "unhealthy")
+    before = state_of(swept, identifier)
     os.kill(before["monitor"], signal.SIGKILL)
-    until(lambda: state_of(cli, identifier)["monitor"] != before["monitor"])
-    until(lambda: state_of(cli, identifier)["health"]["streak"] > before["health"]["streak"])
-    cli.good("exec", "web", "touch", "/ok")
-    until(lambda: state_of(cli, identifier)["health"]["status"] == "healthy")
+    until(lambda: state_of(swept, identifier)["monitor"] != before["monitor"])
+    until(lambda: state_of(swept, identifier)["health"]["streak"] > before["health"]["streak"])
+    swept.good("exec", "web", "touch", "/ok")
+    until(lambda: state_of(swept, identifier)["health"]["status"] == "healthy")

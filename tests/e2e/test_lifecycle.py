@@ -31,43 +31,43 @@ def _read(path: str) -> str:
         return ""
 
 
-def test_a_container_outlives_a_killed_engine(small: Cli) -> None:
+def test_a_container_outlives_a_killed_engine(swept: Cli) -> None:
     script = "echo before; while [ ! -e /go ]; do sleep 0.05; done; echo after; exit 42"
-    name = small.good("run", "-d", "--name", "tough", "--network", "none", BUSYBOX, "sh", "-c", script)
-    first = kill_engine(small)
-    assert small.good("ps", "-q", "--no-trunc") == name
-    assert small.engine_pid() != first
-    assert small.good("logs", "tough") == "before"
-    let_go(small, "tough")
-    assert small.good("wait", "tough") == "42"
-    assert small.good("logs", "tough") == "before\nafter"
-    assert "Exited (42)" in small.good("ps", "-a")
+    name = swept.good("run", "-d", "--name", "tough", "--network", "none", BUSYBOX, "sh", "-c", script)
+    first = kill_engine(swept)
+    assert swept.good("ps", "-q", "--no-trunc") == name
+    assert swept.engine_pid() != first
+    assert swept.good("logs", "tough") == "before"
+    let_go(swept, "tough")
+    assert swept.good("wait", "tough") == "42"
+    assert swept.good("logs", "tough") == "before\nafter"
+    assert "Exited (42)" in swept.good("ps", "-a")
 
 
-def test_an_end_while_no_engine_runs_is_known_to_the_next(small: Cli) -> None:
+def test_an_end_while_no_engine_runs_is_known_to_the_next(swept: Cli) -> None:
     script = "trap 'echo ended; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
-    small.good("run", "-d", "--name", "alone", BUSYBOX, "sh", "-c", script)
-    until(lambda: small.good("logs", "alone") == "ready")
-    pid = int(small.good("exec", "alone", "sh", "-c", "echo $PPID") or "0") or None
+    swept.good("run", "-d", "--name", "alone", BUSYBOX, "sh", "-c", script)
+    until(lambda: swept.good("logs", "alone") == "ready")
+    pid = int(swept.good("exec", "alone", "sh", "-c", "echo $PPID") or "0") or None
     assert pid is None or pid >= 0
-    host_pid = _pid_of(small, "alone")
-    kill_engine(small)
+    host_pid = _pid_of(swept, "alone")
+    kill_engine(swept)
     os.kill(host_pid, signal.SIGTERM)
     until(lambda: not Path(f"/proc/{host_pid}").exists())
-    assert small.good("wait", "alone") == "7"
-    assert small.good("logs", "alone") == "ready\nended"
-    small.good("rm", "alone")
-    assert small.good("ps", "-aq") == ""
+    assert swept.good("wait", "alone") == "7"
+    assert swept.good("logs", "alone") == "ready\nended"
+    swept.good("rm", "alone")
+    assert swept.good("ps", "-aq") == ""
 
 
-def test_an_automatic_removal_is_made_up_for(small: Cli) -> None:
-    small.good("run", "-d", "--rm", "--name", "brief", BUSYBOX, "sleep", "600")
-    host_pid = _pid_of(small, "brief")
-    kill_engine(small)
+def test_an_automatic_removal_is_made_up_for(swept: Cli) -> None:
+    swept.good("run", "-d", "--rm", "--name", "brief", BUSYBOX, "sleep", "600")
+    host_pid = _pid_of(swept, "brief")
+    kill_engine(swept)
     os.kill(host_pid, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{host_pid}").exists())
-    assert small.good("ps", "-aq") == ""
-    until(lambda: not list((small.directory / "data" / "containers").iterdir()))  # its files go after its record
+    assert swept.good("ps", "-aq") == ""
+    until(lambda: not list((swept.directory / "data" / "containers").iterdir()))  # its files go after its record
 
 
 def test_an_interrupted_build_leaves_nothing(small: Cli, tmp_path: Path) -> None:
@@ -89,11 +89,11 @@ def test_an_interrupted_build_leaves_nothing(small: Cli, tmp_path: Path) -> None
     until(lambda: not any(path.joinpath("monitor.sock").exists() for path in containers.iterdir()))
 
 
-def test_the_engine_ends_when_asked_and_leaves_containers(small: Cli) -> None:
-    small.good("run", "-d", "--name", "stays", BUSYBOX, "sleep", "600")
-    small.stop_engine()
-    assert not (small.directory / "run" / "engine.sock").exists()
-    assert "stays" in small.good("ps")
+def test_the_engine_ends_when_asked_and_leaves_containers(swept: Cli) -> None:
+    swept.good("run", "-d", "--name", "stays", BUSYBOX, "sleep", "600")
+    swept.stop_engine()
+    assert not (swept.directory / "run" / "engine.sock").exists()
+    assert "stays" in swept.good("ps")
 
 
 def _pid_of(cli: Cli, name: str) -> int:

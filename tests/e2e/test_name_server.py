@@ -63,8 +63,8 @@ class Case:
 
 
 @pytest.fixture
-def case(small: Cli) -> Iterator[Case]:
-    made = Case(small)
+def case(swept: Cli) -> Iterator[Case]:
+    made = Case(swept)
     yield made
     made.close()
 
@@ -152,18 +152,18 @@ def test_names_are_there_after_a_restart_by_policy(case: Case) -> None:
     case.cli.good("rm", name)
 
 
-def test_a_build_step_asks_the_same_server(small: Cli, tmp_path: Path) -> None:
+def test_a_build_step_asks_the_same_server(swept: Cli, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(
         f"FROM {BUSYBOX}\nRUN cat /etc/resolv.conf; netstat -lnu; grep -q '^nameserver 127.0.0.11$' /etc/resolv.conf\n"
     )
-    done = small("build", "--progress", "plain", str(tmp_path))
+    done = swept("build", "--progress", "plain", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "127.0.0.11:" in done.stderr + done.stdout
 
 
-def test_who_has_no_network_has_no_name_server(small: Cli) -> None:
+def test_who_has_no_network_has_no_name_server(swept: Cli) -> None:
     for network in ("none", "host"):
-        assert "127.0.0.11" not in small.good("run", "--rm", "--network", network, BUSYBOX, "cat", "/etc/resolv.conf")
+        assert "127.0.0.11" not in swept.good("run", "--rm", "--network", network, BUSYBOX, "cat", "/etc/resolv.conf")
 
 
 def test_an_answer_has_the_same_form_whoever_asks(case: Case) -> None:

@@ -63,8 +63,8 @@ class Lab:
 
 
 @pytest.fixture
-def lab(small: Cli) -> Iterator[Lab]:
-    made = Lab(small)
+def lab(swept: Cli) -> Iterator[Lab]:
+    made = Lab(swept)
     yield made
     made.close()
 
@@ -189,9 +189,9 @@ def test_addresses_of_ipv6_have_names(lab: Lab) -> None:
     assert lookup(pid, reverse, message.PTR) == ["two.six"]
 
 
-def test_the_default_network_has_no_names_of_containers(small: Cli) -> None:
-    small.good("run", "-d", "--name", "plain", BUSYBOX, "sleep", "1000")
-    pid = int(small.good("inspect", "-f", "{{.State.Pid}}", "plain"))
+def test_the_default_network_has_no_names_of_containers(swept: Cli) -> None:
+    swept.good("run", "-d", "--name", "plain", BUSYBOX, "sleep", "1000")
+    pid = int(swept.good("inspect", "-f", "{{.State.Pid}}", "plain"))
     found = ask(pid, question("plain"))
     assert message.response_code(found) != message.NOERROR or records(found) == []
 

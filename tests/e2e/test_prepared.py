@@ -43,16 +43,16 @@ def pid_of(cli: Cli, container: str) -> int:
     return int(cli.good("inspect", "--format", "{{.State.Pid}}", container))
 
 
-def test_the_process_that_waits_becomes_the_containers(small: Cli) -> None:
-    waiting = wait_for_prepared(small)
-    small.good("run", "-d", "--name", "it", "--network", "none", BUSYBOX, "sleep", "100")
-    assert pid_of(small, "it") == waiting
+def test_the_process_that_waits_becomes_the_containers(swept: Cli) -> None:
+    waiting = wait_for_prepared(swept)
+    swept.good("run", "-d", "--name", "it", "--network", "none", BUSYBOX, "sleep", "100")
+    assert pid_of(swept, "it") == waiting
     assert name(waiting) == "sleep"
-    assert wait_for_prepared(small) != waiting
+    assert wait_for_prepared(swept) != waiting
 
 
-def test_while_it_waits_it_has_nothing_of_the_hosts_but_its_line(small: Cli) -> None:
-    waiting = wait_for_prepared(small)
+def test_while_it_waits_it_has_nothing_of_the_hosts_but_its_line(swept: Cli) -> None:
+    waiting = wait_for_prepared(swept)
     open_now = {number: os.readlink(f"/proc/{waiting}/fd/{number}") for number in os.listdir(f"/proc/{waiting}/fd")}
     assert len(open_now) == 4
     assert open_now["0"] == "/dev/null"
@@ -63,38 +63,38 @@ def test_while_it_waits_it_has_nothing_of_the_hosts_but_its_line(small: Cli) -> 
 
 @pytest.mark.parametrize("options", [("--network", "host"), ("--pid", "host"), ("--ipc", "host"), ("--uts", "host")])
 def test_a_container_with_another_wish_has_another_process_and_this_one_ends(
-    small: Cli, options: tuple[str, ...]
+    swept: Cli, options: tuple[str, ...]
 ) -> None:
-    waiting = wait_for_prepared(small)
-    small.good("run", "-d", "--name", "it", *options, BUSYBOX, "sleep", "100")
-    assert pid_of(small, "it") != waiting
+    waiting = wait_for_prepared(swept)
+    swept.good("run", "-d", "--name", "it", *options, BUSYBOX, "sleep", "100")
+    assert pid_of(swept, "it") != waiting
     until(lambda: not os.path.exists(f"/proc/{waiting}"))
 
 
-def test_a_container_starts_when_somebody_has_killed_it(small: Cli) -> None:
-    kill_and_see(wait_for_prepared(small))
-    assert small.good("run", "--rm", "--network", "none", BUSYBOX, "echo", "ran") == "ran"
+def test_a_container_starts_when_somebody_has_killed_it(swept: Cli) -> None:
+    kill_and_see(wait_for_prepared(swept))
+    assert swept.good("run", "--rm", "--network", "none", BUSYBOX, "echo", "ran") == "ran"
 
 
-def test_it_ends_with_its_engine(small: Cli) -> None:
-    waiting = wait_for_prepared(small)
-    small.stop_engine()
+def test_it_ends_with_its_engine(swept: Cli) -> None:
+    waiting = wait_for_prepared(swept)
+    swept.stop_engine()
     until(lambda: not os.path.exists(f"/proc/{waiting}"))
 
 
-def test_a_restart_makes_a_process_of_its_own(small: Cli) -> None:
-    waiting = wait_for_prepared(small)
-    small.good("run", "-d", "--name", "it", "--network", "none", "--restart", "always", BUSYBOX, "sleep", "100")
-    assert pid_of(small, "it") == waiting
+def test_a_restart_makes_a_process_of_its_own(swept: Cli) -> None:
+    waiting = wait_for_prepared(swept)
+    swept.good("run", "-d", "--name", "it", "--network", "none", "--restart", "always", BUSYBOX, "sleep", "100")
+    assert pid_of(swept, "it") == waiting
     kill_and_see(waiting)
-    until(lambda: pid_of(small, "it") not in (0, waiting))
+    until(lambda: pid_of(swept, "it") not in (0, waiting))
 
 
-def test_many_starts_at_once_each_have_one(small: Cli) -> None:
-    wait_for_prepared(small)
+def test_many_starts_at_once_each_have_one(swept: Cli) -> None:
+    wait_for_prepared(swept)
     names = [f"it-{number}" for number in range(12)]
     for each in names:
-        small.good("create", "--name", each, "--network", "none", BUSYBOX, "sleep", "100")
-    small.good("start", *names)
-    assert len({pid_of(small, each) for each in names}) == len(names)
-    assert small.good("ps", "-q").count("\n") == len(names) - 1
+        swept.good("create", "--name", each, "--network", "none", BUSYBOX, "sleep", "100")
+    swept.good("start", *names)
+    assert len({pid_of(swept, each) for each in names}) == len(names)
+    assert swept.good("ps", "-q").count("\n") == len(names) - 1

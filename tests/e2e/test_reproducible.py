@@ -119,13 +119,11 @@ STORAGES = [
 
 
 @pytest.mark.parametrize("storages", STORAGES)
-def test_every_storage_makes_one_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storages: tuple[str, ...]
-) -> None:
+def test_every_storage_makes_one_image(tmp_path: Path, storages: tuple[str, ...]) -> None:
     where = context(tmp_path / "context", 0)
     made = {}
     for storage in storages:
-        with a_cli_on(storage, tmp_path / storage, monkeypatch) as cli:
+        with a_cli_on(storage, tmp_path / storage) as cli:
             made[storage] = cli.good("build", "-q", "--reproducible", "--no-lock", str(where))
     assert len(set(made.values())) == 1, made
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import needs
-from harness import BUSYBOX, Cli, an_engine, busybox_tar, import_busybox, kill_engine, until
+from harness import BUSYBOX, Cli, an_engine, import_busybox, kill_engine, until
 from kist.engine import Engine
 from kist.errors import Conflict, InvalidInput
 from kist.kernel import process
@@ -318,13 +318,6 @@ def test_another_policy_holds_from_the_next_end_on_for_another_monitor_too(engin
 # nothing is lost
 
 
-def with_image(cli: Cli) -> Cli:
-    archive = cli.directory / "busybox.tar"
-    archive.write_bytes(busybox_tar())
-    cli.good("import", str(archive), BUSYBOX)
-    return cli
-
-
 def state_of(cli: Cli, identifier: str) -> dict[str, object]:
     """What the monitor wrote, without an engine."""
     path = cli.directory / "run" / "containers" / identifier / "state.json"
@@ -337,33 +330,31 @@ def inspect(cli: Cli, name: str) -> dict[str, object]:
     return found
 
 
-def test_restarts_go_on_without_an_engine(fresh_cli: Cli) -> None:
-    cli = with_image(fresh_cli)
+def test_restarts_go_on_without_an_engine(swept: Cli) -> None:
     # What a monitor has told an engine that dies of it is not told again: the first end comes after that.
     script = "ip -4 -o addr show eth0 | wc -l; sleep 1; exit 7"
-    identifier = cli.good("run", "-d", "--name", "again", "--restart", "on-failure:4", BUSYBOX, "sh", "-c", script)
-    kill_engine(cli)
-    ended = cli.directory / "data" / "containers" / identifier / "state.json"
+    identifier = swept.good("run", "-d", "--name", "again", "--restart", "on-failure:4", BUSYBOX, "sh", "-c", script)
+    kill_engine(swept)
+    ended = swept.directory / "data" / "containers" / identifier / "state.json"
     until(ended.exists)
     assert json.loads(ended.read_text(encoding="utf-8"))["restart_count"] == 4
-    found = inspect(cli, "again")
+    found = inspect(swept, "again")
     assert found["RestartCount"] == 4
-    assert cli.good("logs", "again") == "\n".join(["1"] * 5)
-    events = cli.good("events", "--since", "1", "--until", str(time.time()), "--filter", "container=again")
+    assert swept.good("logs", "again") == "\n".join(["1"] * 5)
+    events = swept.good("events", "--since", "1", "--until", str(time.time()), "--filter", f"container={identifier}")
     assert events.count(" die ") == 5, events
     assert events.count(" start ") == 5
 
 
-def test_a_stop_is_finished_without_an_engine(fresh_cli: Cli) -> None:
-    cli = with_image(fresh_cli)
+def test_a_stop_is_finished_without_an_engine(swept: Cli) -> None:
     script = "trap 'echo asked' TERM; while :; do sleep 0.1; done"
-    identifier = cli.good("run", "-d", "--name", "stubborn", "--restart", "always", BUSYBOX, "sh", "-c", script)
-    stopping = threading.Thread(target=lambda: cli("stop", "-t", "2", "stubborn"))
+    identifier = swept.good("run", "-d", "--name", "stubborn", "--restart", "always", BUSYBOX, "sh", "-c", script)
+    stopping = threading.Thread(target=lambda: swept("stop", "-t", "2", "stubborn"))
     stopping.start()
-    until(lambda: "kill_at" in state_of(cli, identifier))
-    kill_engine(cli)
+    until(lambda: "kill_at" in state_of(swept, identifier))
+    kill_engine(swept)
     stopping.join()
-    ended = cli.directory / "data" / "containers" / identifier / "state.json"
+    ended = swept.directory / "data" / "containers" / identifier / "state.json"
     until(ended.exists)
     state = json.loads(ended.read_text(encoding="utf-8"))
     assert (state["status"], state["exit_code"], state["by_hand"]) == ("exited", 137, True)
@@ -377,31 +368,29 @@ def kill_monitor(cli: Cli, identifier: str) -> None:
     until(lambda: ended.exists() or state_of(cli, identifier)["monitor"] != before)
 
 
-def test_another_monitor_goes_on_with_the_rest_and_the_count(fresh_cli: Cli) -> None:
-    cli = with_image(fresh_cli)
+def test_another_monitor_goes_on_with_the_rest_and_the_count(swept: Cli) -> None:
     script = "ip -4 -o addr show eth0 | wc -l; exit 7"
-    identifier = cli.good("run", "-d", "--name", "again", "--restart", "on-failure:6", BUSYBOX, "sh", "-c", script)
+    identifier = swept.good("run", "-d", "--name", "again", "--restart", "on-failure:6", BUSYBOX, "sh", "-c", script)
 
     def rests() -> bool:
-        state = state_of(cli, identifier)
+        state = state_of(swept, identifier)
         return state["status"] == "restarting" and state["restart_count"] == 4
 
     until(rests)
-    kill_monitor(cli, identifier)
-    ended = cli.directory / "data" / "containers" / identifier / "state.json"
+    kill_monitor(swept, identifier)
+    ended = swept.directory / "data" / "containers" / identifier / "state.json"
     until(ended.exists)
-    assert inspect(cli, "again")["RestartCount"] == 6
-    assert cli.good("logs", "again") == "\n".join(["1"] * 7)
+    assert inspect(swept, "again")["RestartCount"] == 6
+    assert swept.good("logs", "again") == "\n".join(["1"] * 7)
 
 
-def test_another_monitor_starts_again_what_it_took_over(fresh_cli: Cli) -> None:
-    cli = with_image(fresh_cli)
+def test_another_monitor_starts_again_what_it_took_over(swept: Cli) -> None:
     script = "ip -4 -o addr show eth0 | wc -l; test -e /second && sleep 1000; touch /second; sleep 3; exit 7"
-    identifier = cli.good("run", "-d", "--name", "again", "--restart", "always", BUSYBOX, "sh", "-c", script)
-    until(lambda: cli.good("logs", "again") == "1")  # what a monitor has read and not written goes with it
-    kill_monitor(cli, identifier)
-    until(lambda: state_of(cli, identifier).get("restart_count") == 1 and cli.good("logs", "again") == "1\n1")
-    assert inspect(cli, "again")["State"]["Running"] is True  # type: ignore[index]
+    identifier = swept.good("run", "-d", "--name", "again", "--restart", "always", BUSYBOX, "sh", "-c", script)
+    until(lambda: swept.good("logs", "again") == "1")  # what a monitor has read and not written goes with it
+    kill_monitor(swept, identifier)
+    until(lambda: state_of(swept, identifier).get("restart_count") == 1 and swept.good("logs", "again") == "1\n1")
+    assert inspect(swept, "again")["State"]["Running"] is True  # type: ignore[index]
 
 
 # the machine
