@@ -35,6 +35,8 @@ class Room:
 
     cli: Cli
     kills: int = 0
+    tidy: bool = False
+    """Whether the last test has ended well, with nothing left but the bystander."""
     lasting: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
