@@ -44,6 +44,8 @@ def test_those_that_ended_long_ago_are_forgotten(
     old = engine.exec_create(container, TRUE)
     engine.exec_start(old, detach=True)
     until(lambda: engine.exec_inspect(old).exit_code == 0)
+    assert engine.exec_ended(old) == engine.exec_inspect(old), "what is told at once is what is told otherwise"
+    assert engine.exec_ended(running) is None
     waiting = engine.exec_create(container, TRUE)
     age(files(engine, container), 299)
     engine.exec_create(container, TRUE)
@@ -52,6 +54,7 @@ def test_those_that_ended_long_ago_are_forgotten(
     new = engine.exec_create(container, TRUE)
     with pytest.raises(NotFound):
         engine.exec_inspect(old)
+    assert engine.exec_ended(old) is None
     assert not [path for path in files(engine, container) if old in path.name]
     assert engine.exec_inspect(running).running
     assert [engine.exec_inspect(each).exit_code for each in (waiting, new)] == [None, None]

@@ -470,6 +470,10 @@ class Engine(ImageEngine):
         """What became of a further process."""
         return self._execs.inspect(identifier)
 
+    def exec_ended(self, identifier: str) -> ExecState | None:
+        """The same of one that has ended, without waiting for anybody; None where that is not known at once."""
+        return self._execs.ended(identifier)
+
     def exec_resize(self, identifier: str, height: int, width: int) -> None:
         """Set the size of its terminal, in characters."""
         self._execs.resize(identifier, height, width)

@@ -251,6 +251,26 @@ class Execs:
         # Asked last: its files may have gone while they were read, and before they go it is noted.
         return self._ended.get(identifier, found)
 
+    def ended(self, identifier: str) -> ExecState | None:
+        """What became of one that has ended; None where that is not known at once, which ``inspect`` finds out.
+
+        Two small files are read, and nothing waits for the records: whoever may not be kept waiting can ask this.
+        """
+        owner = self._owners.get(identifier)
+        if owner is None:
+            return self._ended.get(identifier)
+        try:
+            found: dict[str, Any] = json.loads(process.read_file(self._state_path(owner, identifier)))
+            kept = process.read_file(self._options_path(owner, identifier))
+        except FileNotFoundError:
+            return None
+        if found["running"]:
+            return None
+        options = spec_json.decode(kept, ExecOptions)
+        return ExecState(
+            identifier, owner, running=False, exit_code=found["exit_code"], pid=found["pid"], options=options
+        )
+
     def _look(self, identifier: str) -> ExecState:
         owner, options = self._find(identifier)
         try:

@@ -149,6 +149,11 @@ class ScopedEngine(GuestEngine):
         found = super().exec_inspect(identifier)
         return found if self._scope.makes else showing.process(found)
 
+    def exec_ended(self, identifier: str) -> ExecState | None:
+        """The same of one that has ended, where that is known at once."""
+        found = super().exec_ended(identifier)
+        return found if found is None or self._scope.makes else showing.process(found)
+
     def commit_config(
         self,
         name: str | Container,
