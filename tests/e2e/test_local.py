@@ -174,7 +174,8 @@ def test_a_caller_in_a_control_group_has_its_container_below_it(caller: Caller) 
             # As a batch system ends a job: all that is in the group, in one go.
             inside = [*below(running.pid)]
             for pid in inside:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended with one that was killed before it
+                    os.kill(pid, signal.SIGKILL)
             running.kill()
         until(lambda: all(map(gone, inside)))
         assert caller("ps", "-aq").stdout == ""
