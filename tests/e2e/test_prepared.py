@@ -36,7 +36,12 @@ def wait_for_prepared(cli: Cli) -> int:
 
 def is_ready(pid: int) -> bool:
     """Whether it has nothing left to do but to wait."""
-    return bool(pid) and len(os.listdir(f"/proc/{pid}/fd")) == 4
+    # By the way it may have as few for a moment, and is at work then.
+    return bool(pid) and len(os.listdir(f"/proc/{pid}/fd")) == 4 and state(pid) == "S"
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
 
 
 def pid_of(cli: Cli, container: str) -> int:
