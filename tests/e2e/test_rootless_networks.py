@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -309,16 +309,23 @@ def kill_keeper_and_engine(user: User) -> None:
     """All at one moment: each of them ends the way out when it sees the other's end."""
     engine = user.engine_pid()
     doomed = {engine, *_children(engine), *_keepers(engine)} - set(ways_out(user))
-    for pid in doomed:
-        os.kill(pid, signal.SIGSTOP)
+    _signal(doomed, signal.SIGSTOP)
     until(lambda: all(_is_stopped(pid) for pid in doomed))  # a signal takes its time
-    for pid in doomed:
-        os.kill(pid, signal.SIGKILL)
+    _signal(doomed, signal.SIGKILL)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _is_stopped(pid: int) -> bool:
-    """Or has ended already, which only a fork that was kept ready does."""
-    status = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    """Or has ended already: a fork that was kept ready, or a keeper that nobody needs any more."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
     return status[0] in "TZ"
 
 
@@ -492,9 +499,7 @@ def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again
         engine = user.engine_pid()
         ours = {pid for each in (engine, *_keepers(engine)) for pid in (each, *_below(each))} | set(ways_out(user))
         living = {json.loads(user.good("inspect", "-f", "{{.State.Pid}}", each)) for each in (name, other)}
-        for pid in ours - living - {child for each in living for child in _below(each)}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal(ours - living - {child for each in living for child in _below(each)}, signal.SIGKILL)
         assert user.good("system", "check") == ""
         assert hello(machine.space, HERE, port) == b"hello\n"
         address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
