@@ -27,7 +27,8 @@ def setting_up(ask: Ask, image: str) -> dict[str, str]:
     ids = {
         "created": {**sleep, "HostConfig": {**host, "Binds": ["errors-volume:/v"]}},
         "running": sleep,
-        "paused": sleep,
+        # A start that is refused does not remove it.
+        "paused": {**sleep, "HostConfig": {**host, "AutoRemove": True}},
         "exited": {**sleep, "Cmd": ["true"]},
         "netted": {"Image": image, "Cmd": ["sleep", "100000"], "HostConfig": {"NetworkMode": "errors-net"}},
     }

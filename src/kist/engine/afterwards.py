@@ -37,7 +37,9 @@ class Afterwards:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="afterwards", daemon=True)
                     self._thread.start()
-                self._changed.notify_all()
+                # What it waits for otherwise is due before this.
+                if len(self._due) == 1:
+                    self._changed.notify_all()
                 return
         work()
 

@@ -214,9 +214,9 @@ class Containers:
         """The OCI bundle of a container with these options (see ``kist.engine.bundles``)."""
         return bundles.make(self._planning, self.get, options, directory)
 
-    def start(self, name: str | Container) -> None:
-        """Start a container that does not run; nothing happens when it runs."""
-        self._starting.start(name)
+    def start(self, name: str | Container) -> bool:
+        """Start a container that does not run; nothing happens when it runs. Whether it was started."""
+        return self._starting.start(name)
 
     def restart(self, name: str | Container, *, timeout: int | None = None, number: str | int = "") -> None:
         """Stop a container if it runs, and start it."""
@@ -347,7 +347,8 @@ class Containers:
     def _on_exit(self, identifier: str, found: dict[str, Any]) -> None:
         """A monitor reported the end, or died."""
         try:
-            container = self.get(identifier)
+            # What the monitor says is how it is now.
+            container = self._roster.known(identifier) if found else self.get(identifier)
         except NotFound:
             # Another engine was first: what it may have told its own waiters, ours are to hear too.
             self._waiting.watcher.tell(identifier, int(found.get("exit_code", _UNKNOWN)), removed=True)

@@ -26,6 +26,7 @@ from kist.spec.image import ContainerConfig
 from kist.spec.mount import Mount
 from kist.spec.owner import Owner, uid_of
 from kist.spec.platform import Platform
+from kist.spec.summary import Image
 from kist.store import Store, directories
 from kist.store.snapshots import Forgotten
 
@@ -40,6 +41,7 @@ class Base(NamedTuple):
 
     image_id: Digest
     config: ContainerConfig
+    image: Image | None = None
 
 
 class Creation:
@@ -140,11 +142,11 @@ class Creation:
         if options.platform:
             image = self._images.for_platform(image, options.image, Platform.parse(options.platform)) or image
         _check_platform(image.config.platform, options)
-        return Base(image.id, image.config.config)
+        return Base(image.id, image.config.config, image)
 
     def chain(self, base: "Base") -> Digest | None:
         """The snapshot to put a container on, unpacked; the caller holds the store's lock."""
-        return self._images.chain(self._images.get(base.image_id))
+        return self._images.chain(base.image or self._images.get(base.image_id))
 
     def _record(self, made: Container) -> Container:
         """The container with a name and a time, and its record."""

@@ -128,7 +128,10 @@ class Ending:
 
     def remove(self, name: str | Container, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container with all that is its own; ``force`` kills it first, ``volumes`` takes nameless ones."""
-        container = self._roster.get(name)
+        container = self._roster.known(name)
+        if self._remove_at_once(container, volumes=volumes):
+            return
+        container = self._roster.get(container)
         check_removable(container, force=force)
         if container.state.running:
             self._end(container, signal.SIGKILL, -1)
@@ -142,6 +145,19 @@ class Ending:
             if container.state.running:
                 raise Conflict(f'cannot remove container "/{container.name}": it was started again')
             self._remove_stopped(container, volumes=volumes)
+
+    def _remove_at_once(self, container: Container, *, volumes: bool) -> bool:
+        """Remove it if it does not run and nobody is at work on it, as is mostly so; whether that was so."""
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._locks.alone(container, wait=False))
+            except Conflict:
+                return False
+            container = self._roster.get(container)
+            if container.state.running:
+                return False
+            self._remove_stopped(container, volumes=volumes)
+            return True
 
     def _remove_stopped(self, container: Container, *, volumes: bool = False) -> None:
         faults.point("remove: begins")

@@ -121,7 +121,11 @@ class Engine(ImageEngine):
 
     def start(self, name: str | Container) -> None:
         """Start a container that does not run; nothing happens when it runs."""
-        self._containers.start(name)
+        self.ensure_started(name)
+
+    def ensure_started(self, name: str | Container) -> bool:
+        """The same; whether it had to be started."""
+        return self._containers.start(name)
 
     def stop(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
         """Ask a container to end, by its stop signal or ``signal``, and after ``timeout`` seconds make it."""

@@ -155,14 +155,14 @@ class GuestEngine(Engine):
         judged = judge(msgspec.structs.replace(options, log=log), self._guest, self.inside, self._own_networks())
         return msgspec.structs.replace(judged, log=options.log)
 
-    def start(self, name: str | Container) -> None:
+    def ensure_started(self, name: str | Container) -> bool:
         """Start a container of the guest's, with the rights that the guest has now."""
         container = self._judged_again(name)
         if container.owner != self._guest.owner:
             with self._containers.alone(container):
                 kept = self.store.records.container(container.id)
                 self.store.records.replace_container(msgspec.structs.replace(kept, owner=self._guest.owner))
-        super().start(container)
+        return super().ensure_started(container)
 
     def _judged_again(self, name: str | Container) -> Container:
         """A container that the guest still may have; whose volumes it has, and where its output goes, is settled."""

@@ -238,13 +238,13 @@ class Images:
 
         Raises:
             Corrupt: a layer's blob is damaged.
-            NotFound: a layer's blob is missing.
+            NotFound: a layer's blob is missing, or the image was removed meanwhile.
         """
         chains = chain_ids(image.config.rootfs.diff_ids)
         if not chains or self._store.snapshots.exists(chains[-1]):
             return chains[-1] if chains else None
         with self._store.writing():
-            return unpack_layers(self._store, self._packed(self.layers(image)))
+            return unpack_layers(self._store, self._packed(self.layers(find_image(self._records, image))))
 
     def layers(self, image: Image) -> tuple[Layer, ...]:
         """The layers of an image, from the lowest up."""

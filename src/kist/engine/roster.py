@@ -10,6 +10,7 @@ from kist.spec.networking import NetworkAttachment
 from kist.store import Store
 
 _LOG = plan.Log().name
+_NO_LEASES = Leases()
 
 
 class Roster:
@@ -42,14 +43,14 @@ class Roster:
 
     def with_no_run(self, container: Container) -> Container:
         """A container that has just been made: nothing is to be looked for of a state."""
-        return self._shown(container, ContainerState(), Leases())
+        return self._shown(container, ContainerState(), _NO_LEASES)
 
     def list(self, *, everything: bool) -> tuple[Container, ...]:
         """Running containers, or all, the newest first."""
         found = tuple(self._listing.containers(everything=everything))
         # Asking for the leases makes the bridge where there is none.
         connected = any(now.running and container.options.networking.endpoints for container, now in found)
-        leased = self._networks.leases() if connected else Leases()
+        leased = self._networks.leases() if connected else _NO_LEASES
         return tuple(self._shown(container, now, leased) for container, now in found)
 
     def places(self, container: Container) -> Places:
@@ -83,7 +84,7 @@ class Roster:
         """A container of the records, with its state as of now."""
         found = self.state_of(container)
         connected = found.running and container.options.networking.endpoints
-        return self._shown(container, found, self._networks.leases_of(container.id) if connected else Leases())
+        return self._shown(container, found, self._networks.leases_of(container.id) if connected else _NO_LEASES)
 
     def _shown(self, container: Container, found: ContainerState, leased: Leases) -> Container:
         attachments: tuple[NetworkAttachment, ...] = ()

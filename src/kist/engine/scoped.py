@@ -128,9 +128,9 @@ class ScopedEngine(GuestEngine):
         with _unnamed():
             super().rename(name, new)
 
-    def start(self, name: str | Container) -> None:
+    def ensure_started(self, name: str | Container) -> bool:
         """Start a container: what it is was settled when it was made."""
-        Engine.start(self, self.container(name).id)
+        return Engine.ensure_started(self, self.container(name).id)
 
     def restart(self, name: str | Container, *, timeout: int | None = None, signal: str | int = "") -> None:
         """Stop a container if it runs, and start it."""

@@ -52,7 +52,12 @@ class Places(msgspec.Struct, frozen=True):
     def make(self) -> None:
         """Make the directories where they are missing."""
         for directory in (self.data, self.run, self.root):
-            os.makedirs(directory, 0o700, exist_ok=True)
+            try:
+                os.mkdir(directory, 0o700)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                os.makedirs(directory, 0o700, exist_ok=True)
 
 
 class Starter:

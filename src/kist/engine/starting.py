@@ -54,8 +54,8 @@ class Starting:
         self._watcher = watcher
         self._bonds = bonds
 
-    def start(self, name: str | Container) -> None:
-        """Start a container that does not run; nothing happens when it runs."""
+    def start(self, name: str | Container) -> bool:
+        """Start a container that does not run; nothing happens when it runs. Whether it was started."""
         container = self._roster.known(name)
         with self._locks.alone(container):
             container = self._roster.get(container)
@@ -63,7 +63,7 @@ class Starting:
                 raise Conflict("cannot start a paused container, try unpause instead",
                                hint=f"kist unpause {container.name}")  # fmt: skip
             if container.state.running:
-                return
+                return False
             self._bonds.take(container.id)
             places = self._roster.places(container)
             if container.state.status != "created":
@@ -97,6 +97,7 @@ class Starting:
             self._watcher.watch_control(container.id, control)
         if networks:
             self._linking.tell(container)
+        return True
 
     def start_again(self, found: Sequence[Container], *, rebooted: bool) -> None:
         """Start again those of these that their restart policies want to be started, the oldest first."""

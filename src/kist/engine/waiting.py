@@ -60,7 +60,10 @@ class Waiting:
         if condition in {"not-running", "ended"} and not container.state.running:
             return answered(container.state.exit_code)
         waiter = self.watcher.add_waiter(container.id, condition)
-        # Looked at once more now that the waiter is known, so that an end in between is not missed.
+        # Looked at once more now that the waiter is known, so that an end in between is not missed. What runs is there.
+        if container.state.running and self._roster.state_of(container).running:
+            self.watch(container)
+            return waiter
         try:
             now = self._roster.get(container).state
         except NotFound:

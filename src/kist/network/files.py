@@ -1,6 +1,7 @@
 """The files that tell a container about its network: resolv.conf(5), hosts(5) and hostname(5), as texts; all pure."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from kist.errors import InvalidInput
@@ -137,6 +138,7 @@ def _values(resolv_conf: str, keyword: str) -> list[str]:
     return [value.split()[0] for value in _lines(resolv_conf, keyword)]
 
 
+@lru_cache(maxsize=16)
 def _reachable(server: str) -> bool:
     try:
         address = ip_address(server.partition("%")[0])

@@ -1,14 +1,12 @@
 """Failures of the disk and of the database, told as errors of ours."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from kist.errors import Corrupt, KistError, Unavailable, from_os_error, not_writable, see_doctor
 
 
-@contextmanager
-def reported(doing: str) -> Iterator[None]:
+class reported:  # noqa: N801 - it is used as a function is; a start has fifty of these blocks, and a generator's are slow
     """Turn ``OSError`` and ``sqlite3.Error`` of the block into errors that say what was being done.
 
     Raises:
@@ -16,12 +14,20 @@ def reported(doing: str) -> Iterator[None]:
         Forbidden: the data root cannot be written.
         Corrupt: the database is damaged.
     """
-    try:
-        yield
-    except OSError as error:
-        raise from_os_error(error, doing) from error
-    except sqlite3.Error as error:
-        raise from_sqlite_error(error, doing) from error
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise from_os_error(error, self._doing) from error
+        if isinstance(error, sqlite3.Error):
+            raise from_sqlite_error(error, self._doing) from error
 
 
 def from_sqlite_error(error: sqlite3.Error, doing: str) -> KistError:

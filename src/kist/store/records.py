@@ -5,6 +5,7 @@ disk with the next checkpoint. Each method is one transaction; nothing here need
 """
 
 import difflib
+import functools
 import re
 import sqlite3
 import time
@@ -257,7 +258,7 @@ class Records:
         )
         if row is None:
             row = self._container_by_prefix(name)
-        return json.decode(row[0], Container, what="container record")
+        return _container(row[0])
 
     def note_start(self, identity: str) -> None:
         """Remember that a container is started now."""
@@ -293,7 +294,7 @@ class Records:
         for identity, value, started_at in rows:
             known = before.get(identity)
             if known is None or known[0] != value:
-                known = (value, json.decode(value, Container, what="container record"))
+                known = (value, _container(value))
             now[identity] = known
             found.append((known[1], started_at))
         self._decoded = now
@@ -458,6 +459,17 @@ def _is_as_seen(db: sqlite3.Connection, image: Image) -> bool:
     return {name for (name,) in rows} == set(image.references)
 
 
+# A container is looked for again and again while it is made, started and removed, and its record stays as it is.
+@functools.lru_cache(maxsize=32)
+def _container(value: bytes) -> Container:
+    return json.decode(value, Container, what="container record")
+
+
+@functools.lru_cache(maxsize=32)
+def _config(value: bytes) -> ImageConfig:
+    return json.decode(value, ImageConfig, what="image record")
+
+
 def _image(row: Row, names: Iterable[str]) -> Image:
     identity, manifest, created_at, size, config = row
     return Image(
@@ -466,7 +478,7 @@ def _image(row: Row, names: Iterable[str]) -> Image:
         references=tuple(names),
         created_at=created_at,
         size=size,
-        config=json.decode(config, ImageConfig, what="image record"),
+        config=_config(config),
     )
 
 

@@ -144,7 +144,13 @@ async def wait(call: Call) -> StreamResponse:
 async def _hear(call: Call, ended: socket.socket) -> dict[str, Any]:
     """What the socket tells; nothing when the engine stops."""
     heard = b""
-    while data := await call.loop.sock_recv(ended, _CHUNK):
+    while True:
+        try:
+            data = ended.recv(_CHUNK)  # mostly it has ended, and its answer goes in one piece
+        except BlockingIOError:
+            data = await call.loop.sock_recv(ended, _CHUNK)
+        if not data:
+            break
         heard += data
     return decode(heard, dict[str, Any]) if heard else {}
 

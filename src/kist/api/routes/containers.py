@@ -8,7 +8,7 @@ from kist.api.access import Access
 from kist.api.call import Call
 from kist.api.http import StreamResponse
 from kist.api.routing import Route
-from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unsupported
+from kist.errors import Conflict, Forbidden, InvalidInput, KistError, NotFound, Unsupported
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.docker.containers import write_inspect, write_summaries
 from kist.spec.docker.create import read_create
@@ -102,18 +102,15 @@ async def start(call: Call) -> StreamResponse:
 
 
 def _start(engine: "Engine", name: str) -> bool:
-    container = engine.container(name)
-    if container.state.running and container.state.status != "paused":
-        return False
     try:
-        engine.start(container)
+        return engine.ensure_started(name)
     except KistError:
         # As in Docker: a container that is to go when it ends goes when it cannot begin, and its waiters are told.
-        if container.options.auto_remove:
-            with contextlib.suppress(NotFound, Conflict):
+        with contextlib.suppress(NotFound, Forbidden, InvalidInput, Conflict):
+            container = engine.container(name)
+            if container.options.auto_remove and not container.state.running:
                 engine.remove(container, force=True)
         raise
-    return True
 
 
 async def stop(call: Call) -> StreamResponse:

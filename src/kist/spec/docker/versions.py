@@ -1,5 +1,7 @@
 """The API versions that the engine speaks, and Docker's words for the ones that it does not."""
 
+from functools import lru_cache
+
 from kist.errors import InvalidInput
 
 API_VERSION = "1.56"
@@ -33,6 +35,7 @@ class VersionTooOld(InvalidInput):
     """A version below the lowest one: its clients expect errors as plain text."""
 
 
+@lru_cache(maxsize=16)
 def check_version(text: str) -> tuple[int, int]:
     """The version of a path's ``/v1.NN`` prefix.
 
