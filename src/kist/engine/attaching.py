@@ -68,8 +68,12 @@ class Attaching:
         container = self._roster.get(name)
         with contextlib.suppress(Conflict):
             connection = self._guardians.connect(self._roster.places(container))
-            connection.sendall(b'{"op": "follow"}\n')
-            return connection
+            try:
+                connection.sendall(b'{"op": "follow"}\n')
+            except OSError:  # it has ended since, and its monitor has closed what it had not yet accepted
+                connection.close()
+            else:
+                return connection
         ours, theirs = socket.socketpair()
         theirs.close()
         return ours
