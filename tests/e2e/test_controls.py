@@ -2,6 +2,9 @@
 
 import json
 import os
+import select
+import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +16,8 @@ import kist
 import needs
 from harness import BUSYBOX, Cli, kill_engine, until
 from kist.engine import Engine
+from kist.engine.starter import Places
+from kist.engine.state import living_monitor
 from kist.errors import Conflict, InvalidInput
 from kist.kernel import cgroup_stats
 from kist.kernel.cgroup import Cgroup, detect
@@ -43,6 +48,31 @@ def start(engine: Engine, busybox: str) -> Iterator[Start]:
 
 def cpu_time(container: Container) -> int:
     return int(cgroup_stats.read(Cgroup(detect(), f"kist/{container.id}"))["cpu"]["total"])
+
+
+# the end of what somebody listens to
+
+
+def test_who_follows_a_log_as_the_container_ends_hears_the_end(
+    engine: Engine, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = start()
+    guardians = engine._containers.guardians
+    connect = guardians.connect
+
+    def connect_late(places: Places) -> socket.socket:
+        connection = connect(places)
+        monkeypatch.undo()
+        [(monitor, _)] = living_monitor(places.run)
+        gone = os.pidfd_open(monitor)
+        os.kill(container.state.pid, signal.SIGKILL)
+        assert select.select([gone], [], [], 60)[0]
+        os.close(gone)
+        return connection
+
+    monkeypatch.setattr(guardians, "connect", connect_late)
+    with engine.open_follow(container) as follow:
+        assert follow.recv(1) == b""
 
 
 # pause
