@@ -33,12 +33,12 @@ CLIENT = (
 )
 
 
-def make(directory: Path) -> Path:
-    """``ca.pem``, ``server-cert.pem`` and ``server-key.pem``, ``cert.pem`` and ``key.pem``, for localhost."""
+def make(directory: Path, host: str = "localhost") -> Path:
+    """``ca.pem``, ``server-cert.pem`` and ``server-key.pem`` of a host that is here, ``cert.pem``, ``key.pem``."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl (Debian: openssl)")
     directory.mkdir(parents=True, exist_ok=True)
     for line in (*AUTHORITY, *SERVER, *CLIENT):
-        command = line.replace("HOST", "localhost").replace("ADDRESS", "127.0.0.1")
+        command = line.replace("HOST", host).replace("ADDRESS", "127.0.0.1")
         subprocess.run(command, shell=True, cwd=directory, check=True, capture_output=True)
     return directory

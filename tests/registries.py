@@ -141,8 +141,10 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def debians(directory: Path, auth: Mapping[str, Any] | None = None) -> Iterator[Running]:
-    """One with nothing in it, for the time of the block."""
+def debians(
+    directory: Path, auth: Mapping[str, Any] | None = None, tls: Mapping[str, Any] | None = None
+) -> Iterator[Running]:
+    """One with nothing in it, for the time of the block; with ``auth`` and ``http.tls`` of its configuration."""
     if shutil.which(_PROGRAM) is None:
         pytest.skip(f"needs {_PROGRAM} (Debian: {_PROGRAM})")
     directory.mkdir(parents=True, exist_ok=True)
@@ -150,7 +152,7 @@ def debians(directory: Path, auth: Mapping[str, Any] | None = None) -> Iterator[
         "version": "0.1",
         "log": {"level": "info", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(directory / "content")}},
-        "http": {"addr": "127.0.0.1:0", "relativeurls": False},
+        "http": {"addr": "127.0.0.1:0", "relativeurls": False, **({"tls": tls} if tls else {})},
         **({"auth": auth} if auth else {}),
     }
     (directory / "config.yml").write_text(json.dumps(config))
@@ -167,7 +169,7 @@ def debians(directory: Path, auth: Mapping[str, Any] | None = None) -> Iterator[
                     break
             else:
                 raise AssertionError("".join(said))
-            domain = line.partition("listening on ")[2].split('"')[0].strip()
+            domain = line.partition("listening on ")[2].split('"')[0].partition(",")[0].strip()
             drain = threading.Thread(target=process.stderr.read, daemon=True)
             drain.start()
             yield Running(domain, process, directory / "content")
@@ -175,6 +177,14 @@ def debians(directory: Path, auth: Mapping[str, Any] | None = None) -> Iterator[
             process.terminate()
             process.wait(20)
             drain.join(20)
+
+
+@contextmanager
+def encrypting(directory: Path, files: Path, *, asks: bool = False) -> Iterator[Running]:
+    """One that shows the server's certificate of ``certificates.make``; with ``asks``, to nobody without a client's."""
+    tls: dict[str, Any] = {"certificate": str(files / "server-cert.pem"), "key": str(files / "server-key.pem")}
+    with debians(directory, tls=tls | ({"clientcas": [str(files / "ca.pem")]} if asks else {})) as running:
+        yield running
 
 
 @contextmanager

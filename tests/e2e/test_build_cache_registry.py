@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import certificates
 import kist
 import needs
 from harness import BUSYBOX, Cli, a_cli, clean_up, give_busybox
@@ -42,7 +43,8 @@ from kist.spec.json import encode
 from kist.spec.platform import Platform
 from kist.spec.progress import Event, StepFinished, StepStarted
 from kist.spec.reference import Reference
-from registries import ADA, Asked, Running, Server, Told, debians, with_passwords
+from proxies import a_proxy
+from registries import ADA, Asked, Running, Server, Told, debians, encrypting, with_passwords
 
 UUID = "/proc/sys/kernel/random/uuid"  # another one whenever it is read
 TEXT = f"""
@@ -316,6 +318,35 @@ def test_ctrl_c_ends_what_is_sent(here: Cli, context: Path) -> None:
     assert build.returncode == 130, said
     assert "CANCELED" in said
     here.good("build", "-q", "--no-lock", str(context))
+
+
+@needs.LONG
+def test_by_a_proxy_to_a_registry_that_asks_for_a_certificate(context: Path, tmp_path: Path) -> None:
+    """The engine's own environment and home say how."""
+    files = certificates.make(tmp_path / "tls", "registry.kist.test")
+    with (
+        encrypting(tmp_path / "registry", files, asks=True) as registry,
+        a_proxy({"registry.kist.test": "127.0.0.1"}) as proxy,
+    ):
+        domain = f"registry.kist.test:{registry.domain.rpartition(':')[2]}"
+        place = tmp_path / "home/.config/docker/certs.d" / domain
+        place.mkdir(parents=True)
+        for name, made in (("ca.crt", "ca.pem"), ("client.cert", "cert.pem"), ("client.key", "key.pem")):
+            (place / name).symlink_to(files / made)
+        own = {"HOME": str(tmp_path / "home"), "https_proxy": f"http://{proxy.domain}", "no_proxy": ""}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in own.items():
+                patch.setenv(name, value)
+            (tmp_path / "one").mkdir()
+            with a_cli(tmp_path / "one") as cli:
+                give_busybox(cli)
+                ref = f"type=registry,ref={domain}/kist/cache,mode=max"
+                cli.good(*BUILD, "--cache-to", ref, str(context))
+                before = layers(cli)
+                again = forgetful(cli)(*BUILD, "--cache-from", ref.removesuffix(",mode=max"), str(context))
+                assert cached(again.stderr) == 6, again.stderr
+                assert layers(cli) == before
+        assert {authority for authority, _ in proxy.asked} == {domain}
 
 
 def test_in_scripts(here: Cli, context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

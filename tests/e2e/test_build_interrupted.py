@@ -100,7 +100,7 @@ def test_a_signal_ends_the_sending_of_a_context(own: Cli, context: Path) -> None
     verify(own, context)
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["a signal", "a killed engine"])
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=needs.LONG), True], ids=["a signal", "a killed engine"])
 def test_git_ends_with_the_build(own: Cli, context: Path, tmp_path: Path, killed: bool) -> None:
     """What it has begun to write is gone with it, so that nobody has a half of a repository."""
     with a_site() as site:

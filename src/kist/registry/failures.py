@@ -21,11 +21,14 @@ from kist.errors import (
     Unsupported,
     see_doctor,
 )
+from kist.registry.hosts import Origin
 
 _LONGEST = 300  # characters of what a server says
 _MOST = 3  # errors of one answer that are told
 LOGIN_HINT = "docker login {host} keeps a name and a password in ~/.docker/config.json, where Kist looks"
 _INSECURE_HINT = "registry.insecure=true allows a registry without encryption, in a network that you trust"
+# Alerts of servers that miss a client's certificate, or know nobody who has signed it (RFC 8446, 6.2).
+_ABOUT_OURS = ("ALERT_CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_CERTIFICATE_UNKNOWN")
 _KINDS: dict[str, type[KistError]] = {
     "UNAUTHORIZED": Forbidden,
     "DENIED": Forbidden,
@@ -53,6 +56,14 @@ _STATUSES: dict[int, type[KistError]] = {
     413: Unavailable,
     429: Unavailable,
 }
+
+
+class ProxyFailed(OSError):
+    """A proxy has not connected us: what it says, or what came in place of its answer."""
+
+    def __init__(self, proxy: Origin, why: str | BaseException) -> None:
+        said = f"says {why}" if isinstance(why, str) else f"cannot be used: {_cause(proxy.authority, why)[0]}"
+        super().__init__(f"the proxy {proxy} {said}")
 
 
 def refusal(host: str, doing: str, status: int, body: bytes, *, known: bool) -> KistError:
@@ -83,7 +94,9 @@ def speaks_plainly(error: BaseException) -> bool:
     """Whether a handshake of TLS failed as it does where a server knows none."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return False
-    return isinstance(error, ssl.SSLError | ConnectionResetError)
+    if isinstance(error, ssl.SSLError):
+        return "ALERT" not in (error.reason or "")  # who sends one knows TLS
+    return isinstance(error, ConnectionResetError)
 
 
 def shown(text: str) -> str:
@@ -129,7 +142,14 @@ def _cause(host: str, error: BaseException) -> tuple[str, str]:
             f"its certificate is not to be trusted: {error.verify_message.lower()}",
             f"put the authority that signed it into /etc/docker/certs.d/{host}/ca.crt",
         )
+    if isinstance(error, ProxyFailed):
+        return shown(str(error)).lower(), "https_proxy and no_proxy in the engine's environment name the proxy"
     if isinstance(error, ssl.SSLError):
+        if any(each in (error.reason or "") for each in _ABOUT_OURS):
+            alert = (error.reason or "").partition("ALERT_")[2].replace("_", " ").lower()
+            place = f"/etc/docker/certs.d/{host}"
+            hint = f"put one into {place}/client.cert, and its key into client.key beside it"
+            return f"it wants a client's certificate that it knows: {alert}", hint
         if error.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
             return "it answers in plain HTTP where HTTPS was expected", _INSECURE_HINT
         return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}", "look at the registry's TLS set-up"

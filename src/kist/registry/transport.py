@@ -8,14 +8,16 @@ import socket
 import ssl
 import threading
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 from kist.errors import Unavailable
+from kist.registry.failures import ProxyFailed
 from kist.registry.hosts import Origin, is_loopback
+from kist.registry.nested import NestedTls
 
 _CONNECT_SECONDS = 30.0
 _SECONDS = 120.0  # a registry may have to move what it was sent before it answers
@@ -215,18 +217,23 @@ class Transport:
     def _opened(self, origin: Origin) -> _Line:
         proxy = _proxy_of(origin)
         at = Origin.of(proxy) if proxy else origin
-        reached, ear = self._connected(at.host, at.port)
+        context = self._context(origin.authority) if origin.scheme == "https" else None
+        with _named(at) if proxy else nullcontext():
+            reached, ear = self._connected(at.host, at.port)
         connection = http.client.HTTPConnection(at.host, at.port, timeout=_SECONDS)
         connection.sock = reached
         line = _Line(connection, ear, origin)
         try:
             self.check()
-            if proxy and at.scheme == "https":
-                reached = connection.sock = ssl.create_default_context().wrap_socket(reached, server_hostname=at.host)
-            if proxy and origin.scheme == "https":
-                _tunnel(reached, origin, proxy)
-            if origin.scheme == "https":
-                connection.sock = self._context(origin.authority).wrap_socket(reached, server_hostname=origin.host)
+            if proxy:
+                with _named(at):
+                    if at.scheme == "https":
+                        reached = ssl.create_default_context().wrap_socket(reached, server_hostname=at.host)
+                        connection.sock = reached
+                    if context:
+                        _tunnel(reached, origin, proxy)
+            if context:
+                connection.sock = _encrypted(reached, context, origin.host)
             connection.sock.settimeout(_SECONDS)
         except BaseException:
             self._drop(line)
@@ -270,10 +277,41 @@ class Transport:
         for directory in self._certificates:
             place = glob.escape(os.path.join(directory, authority))
             for path in sorted(glob.glob(f"{place}/*.crt")):
-                context.load_verify_locations(path)
+                with _usable(path, "a file of certificates, PEM, of authorities"):
+                    context.load_verify_locations(path)
             for path in sorted(glob.glob(f"{place}/*.cert")):
-                context.load_cert_chain(path, f"{path.removesuffix('.cert')}.key")
+                key = f"{path.removesuffix('.cert')}.key"
+                with _usable(path, f"a client's certificate, PEM, and its key, which {key} has to be"):
+                    context.load_cert_chain(path, key)
         return context
+
+
+@contextmanager
+def _usable(path: str, wanted: str) -> Iterator[None]:
+    """What is wrong with a file that is read in the block is told with its name."""
+    try:
+        yield
+    except OSError as error:
+        why = error.reason.replace("_", " ") if isinstance(error, ssl.SSLError) and error.reason else error.strerror
+        raise Unavailable(f"{path} cannot be used: {(why or str(error)).lower()}", hint=f"it is {wanted}") from error
+
+
+@contextmanager
+def _named(proxy: Origin) -> Iterator[None]:
+    """What goes wrong in the block is the proxy's fault, and not the registry's."""
+    try:
+        yield
+    except ProxyFailed:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise ProxyFailed(proxy, error) from error
+
+
+def _encrypted(line: socket.socket, context: ssl.SSLContext, name: str) -> Any:
+    """A connection to a server, by TLS on a socket or inside of a proxy's."""
+    if isinstance(line, ssl.SSLSocket):
+        return NestedTls(line, context, name)
+    return context.wrap_socket(line, server_hostname=name)
 
 
 def _addresses(host: str, port: int) -> "list[tuple[Any, ...]]":
@@ -305,8 +343,7 @@ def _tunnel(connection: socket.socket, origin: Origin, proxy: str) -> None:
     lines = [f"CONNECT {host}:{origin.port} HTTP/1.1", f"Host: {host}:{origin.port}"]
     lines += [f"{name}: {value}" for name, value in _proxy_login(proxy).items()]
     connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    response = http.client.HTTPResponse(connection, method="CONNECT")
-    response.begin()
-    response.close()
+    with http.client.HTTPResponse(connection, method="CONNECT") as response:
+        response.begin()
     if not 200 <= response.status < 300:
-        raise OSError(f"the proxy {Origin.of(proxy)} says {response.status} {response.reason}")
+        raise ProxyFailed(Origin.of(proxy), f"{response.status} {response.reason}")
