@@ -15,6 +15,7 @@ from pathlib import Path
 
 from building import a_key
 from harness import BUSYBOX, Cli, a_cli, busybox_tar, until
+from registries import debians
 from web import Repository, Site, a_repository, a_site
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "kist"
@@ -63,6 +64,11 @@ class Room:
         directory = self.cli.directory / "its-repository"
         directory.mkdir()
         return a_repository(self.site, directory)
+
+    @functools.cached_property
+    def registry(self) -> str:
+        """Where one is, for as long as the room."""
+        return self.lasting.enter_context(debians(self.cli.directory / "its-registry")).domain
 
     @functools.cached_property
     def key(self) -> Path:

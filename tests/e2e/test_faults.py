@@ -192,6 +192,16 @@ def take_a_cache(room: Room) -> list[str]:
     return building(room, "--cache-from", f"type=local,src={room.cli.directory}/its-cache")
 
 
+def keep_in_a_registry(room: Room) -> list[str]:
+    """The same, with a cache that goes elsewhere."""
+    build(room)
+    return building(room, "--cache-to", f"{in_the_registry(room)},mode=max")
+
+
+def in_the_registry(room: Room) -> str:
+    return f"type=registry,ref={room.registry}/kist/cache"
+
+
 def fetch(room: Room) -> list[str]:
     """A file of some pieces, which its server knows again, and a repository; neither is in a cache."""
     number = str(time.time_ns())
@@ -228,7 +238,7 @@ _SCENARIOS: dict[str, Callable[[Room], list[str]]] = {
     "network create": create_network, "network remove": remove_network,
     "network connect": connect_network, "network disconnect": disconnect_network,
     "build": build, "build part": build, "build cache": take_a_cache,
-    "build fetch": fetch, "build agent": ask_an_agent,
+    "build registry": keep_in_a_registry, "build fetch": fetch, "build agent": ask_an_agent,
     "collect": collect, "volume create": create_volume, "volume rm": remove_volume, "volume fill": fill_volume,
 }  # fmt: skip
 # What a killed monitor had not begun is ended by its successor.
@@ -253,7 +263,7 @@ def scenario_of(point: str) -> Callable[[Room], list[str]]:
 OURS = [point for point in points() if not point.startswith(("way out:", "migrate:"))]
 CASES = [(point, "self") for point in OURS if point != _WHILE_STARTING]
 LONG_CASES = [(point, victim) for point, _ in CASES for victim in ("engine", "keeper", "command")]
-_LONG_ONLY = ("build part:", "build cache:", "build fetch:", "build agent:")
+_LONG_ONLY = ("build part:", "build cache:", "build registry:", "build fetch:", "build agent:")
 SHORT_CASES = [(point, victim) for point, victim in CASES if not point.startswith(_LONG_ONLY)]
 
 
@@ -316,6 +326,8 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
         verify_fetched(room)
     elif point.startswith("build agent"):
         verify_agents(room)
+    elif point.startswith("build registry"):
+        verify_registry(room)
     elif point.startswith("build"):
         verify_build(room, resumes=point in {"build: kept a step", "build part: sends an output"})
     room.tidy = not point.startswith("volume")
@@ -336,6 +348,19 @@ def verify_build(room: Room, *, resumes: bool = False) -> None:
     room.good("builder", "prune", "-af")
     assert os.listdir(where / "data/cache-mounts") == []
     verify_collection(room)
+
+
+def verify_registry(room: Room) -> None:
+    """What was sent is sent no more than it has to be; the next build's cache is whole there, and one takes it."""
+    done = room.run(*building(room, "--cache-to", f"{in_the_registry(room)},mode=max"))
+    assert done.returncode == 0, done.stderr
+    room.good("rmi", "its-image")
+    room.good("builder", "prune", "-af")
+    done = room.run(*building(room, "--cache-from", in_the_registry(room)))
+    assert done.returncode == 0, done.stderr
+    assert "no steps are taken" not in done.stderr
+    assert re.search(r"^#\d+ CACHED$", done.stderr.partition("RUN")[2], re.MULTILINE), done.stderr
+    verify_build(room)
 
 
 def verify_fetched(room: Room) -> None:

@@ -181,7 +181,7 @@ def _write(engine: "Engine", keys: Sequence[str], target: Target, transfer: _Tra
     described = Descriptor(STEPS, Digest.of(config), len(config))
     place.repository.write_blob(described.digest, described.size, lambda: io.BytesIO(config))
     manifest = Document(OCI_MANIFEST, encode(Manifest(2, OCI_MANIFEST, described, tuple(packed))))
-    faults.point("build cache: sent what a manifest in a registry names")
+    faults.point("build registry: sent what a manifest names")
     if not target.as_index:
         place.repository.write_manifest(place.name, manifest)
         return
