@@ -20,6 +20,7 @@ class Page:
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     short: bool = False  # the connection ends before all of it was sent
+    is_told: bool = True  # how large it is
     held: threading.Event | None = None  # it is not answered before this is set
 
 
@@ -64,9 +65,11 @@ class _Answers(BaseHTTPRequestHandler):
         for name, value in page.headers.items():
             self.send_header(name, value)
         body = page.body if status == 200 else b""
-        self.send_header("Content-Length", str(len(body)))
+        if page.is_told:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[:3] if page.short else body)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked may want no more
+            self.wfile.write(body[:3] if page.short else body)
 
     def _is_known(self, page: Page) -> bool:
         etag, date = page.headers.get("ETag"), page.headers.get("Last-Modified")

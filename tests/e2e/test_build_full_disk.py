@@ -1,12 +1,9 @@
 """A disk that is full in the middle of a build: told, nothing half-made stays, and the next build goes on."""
 
 import contextlib
-import functools
-import http.server
 import io
 import os
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +11,9 @@ import pytest
 
 import needs
 from faultroom import left_by_us
-from harness import BUSYBOX, Cli, a_cli, give_busybox
+from harness import BUSYBOX, Cli, a_cli, give_busybox, runs_of
 from kist.kernel import mounts
+from web import a_repository, a_site
 
 pytestmark = pytest.mark.root("mounts a small file system")
 
@@ -149,13 +147,51 @@ def test_a_context_that_is_sent(cli: Cli) -> None:
 
 
 @needs.LONG
-def test_a_file_of_the_web(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "large").write_bytes(bytes(TOO_MUCH))
-    with serving(tmp_path) as url:
-        (tmp_path / "Dockerfile").write_text(f"{FIRST}ADD {url}/large /\n")
+@pytest.mark.parametrize("is_told", [True, False], ids=["of a size that is told", "of a size that is not told"])
+def test_a_file_of_the_web(cli: Cli, tmp_path: Path, is_told: bool) -> None:
+    with a_site() as site:
+        url = site.put("/large", bytes(TOO_MUCH))
+        site.pages["/large"].is_told = is_told
+        (tmp_path / "Dockerfile").write_text(f"{FIRST}ADD {url} /\n")
         told = refused(cli, str(tmp_path))
     assert "Dockerfile:3: ADD failed" in told
-    assert f"{TOO_MUCH} bytes" in told, "the server has told how large it is"
+    assert f"{url} has {TOO_MUCH} bytes" in told if is_told else "no space left on device" in told.lower()
+    assert "free some space there" in told
+
+
+@needs.LONG
+def test_a_file_of_the_web_that_fits_once(cli: Cli, tmp_path: Path) -> None:
+    with a_site() as site:
+        (tmp_path / "Dockerfile").write_text(f"{FIRST}ADD {site.put('/large', bytes(FITS_ONCE))} /\n")
+        assert "o space left on device" in refused(cli, str(tmp_path))
+
+
+@needs.LONG
+@pytest.mark.parametrize("content", [b"x".__mul__, os.urandom], ids=["its files", "its objects"])
+@pytest.mark.parametrize("how", ["ADD", "a named context", "a context"])
+def test_a_repository(cli: Cli, tmp_path: Path, content: Callable[[int], bytes], how: str) -> None:
+    """Too large is what git unpacks of it, or already what it fetches."""
+    with a_site() as site:
+        repository = a_repository(site, tmp_path)
+        (repository.work / "large").write_bytes(content(TOO_MUCH))
+        (repository.work / "Dockerfile").write_text(FIRST)
+        repository.git("add", ".")
+        repository.git("commit", "-m", "large")
+        repository.publish()
+        context = tmp_path / "context"
+        context.mkdir()
+        url = f"{repository.url}#main"
+        words = {
+            "ADD": (f"ADD {url} /\n", [str(context)]),
+            "a named context": ("COPY --from=far file /\n", [f"--build-context=far={url}", str(context)]),
+            "a context": ("", [url]),
+        }
+        line, arguments = words[how]
+        (context / "Dockerfile").write_text(FIRST + line)
+        told = refused(cli, *arguments)
+        assert runs_of(repository.url) == []
+    assert f"error fetching {repository.url}: no space left on device" in told
+    assert how != "a named context" or "Dockerfile:3: [context far] failed: " in told
     assert "free some space there" in told
 
 
@@ -201,17 +237,3 @@ def test_a_lock_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
         assert done.returncode == 0, "the image is made all the same"
         assert "kist.lock cannot be written: No space left on device" in done.stderr
         assert sorted(os.listdir(context)) == ["Dockerfile", "filler"]
-
-
-@contextlib.contextmanager
-def serving(directory: Path) -> Iterator[str]:
-    """A web server of a directory's files."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(directory))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

@@ -358,7 +358,9 @@ def _after(step: Step, below: Result, taken: Taken) -> Result:
 @contextmanager
 def _told(step: Step) -> Iterator[None]:
     """Say in every error of the block which line of the Dockerfile it is about."""
-    what = f"{step.place}: {step.title.partition(' ')[0]} failed"
+    # ``[context NAME]`` is no instruction.
+    word = step.title if step.title.startswith("[") else step.title.partition(" ")[0]
+    what = f"{step.place}: {word} failed"
     try:
         yield
     except StepFailed:  # names the command, in words that Docker's clients know

@@ -5,6 +5,7 @@ credential helpers), asks nobody anything, and speaks four protocols that lead t
 """
 
 import base64
+import errno
 import os
 import re
 import shutil
@@ -49,6 +50,8 @@ _SETTINGS = {
     "protocol.file.allow": "never",
 }
 _INHERITED = ("PATH", "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "SSH_AUTH_SOCK")
+_FULL = re.compile(r"no space left|disk quota exceeded|out of diskspace", re.IGNORECASE)
+_NO_ROOM = 1 << 20  # bytes
 _GONE = re.compile(r"couldn't find remote ref|not our ref|repository .*not found|access denied or repo", re.IGNORECASE)
 
 
@@ -319,14 +322,22 @@ class _Git:
 
         Raises:
             NotFound: the server knows nothing of this name.
-            Unavailable: it failed in another way; with git's last words.
+            Unavailable: the disk is full, or it failed in another way; with git's last words.
         """
         code, printed, said = self._run(arguments)
         if code:
+            if self._is_full(said):
+                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise from_os_error(full, f"error fetching {self.address}")
             words = (said.strip().splitlines() or [f"git ended with {code}"])[-1]
             kind = NotFound if _GONE.search(said) else Unavailable
             raise kind(f"error fetching {self.address}: {words.replace('fatal: ', '')}")
         return printed
+
+    def _is_full(self, said: str) -> bool:
+        """Whether there was no room on the disk: git says so in several ways, and where it speaks HTTP in none."""
+        found = os.statvfs(self._directory)
+        return _FULL.search(said) is not None or found.f_bavail * found.f_frsize < _NO_ROOM
 
     def tries(self, *arguments: str) -> bool:
         """Whether one command succeeds."""
