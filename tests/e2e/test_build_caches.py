@@ -2,13 +2,21 @@
 
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import needs
 from harness import BUSYBOX
+from kist.build import build
+from kist.engine import Engine
+from kist.kernel import faults
+from kist.spec.build import BuildOptions
+from kist.spec.progress import CacheKept, Event, StepFinished, StepOutput
 
 UUID = "/proc/sys/kernel/random/uuid"  # another one whenever it is read
 TEXT = """
@@ -72,6 +80,59 @@ def test_an_image_brings_its_own_steps(small: Any, context: Path, tmp_path: Path
     assert small.good("build", "-q", "-t", "made:1", *options, str(context)) == first
     (context / "a").write_text("b")
     assert small.good("build", "-q", "-t", "made:1", *options, str(context)) != first
+
+
+@needs.IN_PROCESS
+def test_a_file_that_changes_before_it_is_copied_is_not_found_by_what_it_was(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each point that the build passes, so also between the file's digest and its copy, the file is another one."""
+    context, door = tmp_path / "c", tmp_path / "door"
+    context.mkdir()
+    file = context / "file"
+    file.write_text("text 0")
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    os.mkfifo(door)
+    texts, over = ["text 0"], threading.Event()
+
+    def change() -> None:
+        """Who passes a point reads from the door, and waits until it is closed."""
+        while True:
+            opened = os.open(door, os.O_WRONLY)
+            if not over.is_set():
+                texts.append(f"text {len(texts)}")
+                file.write_text(texts[-1])
+            os.close(opened)
+            if over.is_set():
+                return
+
+    def made(**options: Any) -> str:
+        image = build(engine, str(context), BuildOptions(**options), told.append)
+        chain = engine.catalogue.chain(image)
+        assert chain is not None
+        with engine.catalogue.open_files(chain) as root, open(os.open("file", os.O_RDONLY, dir_fd=root)) as copy:
+            return copy.read()
+
+    told: list[Event] = []
+    changing = threading.Thread(target=change)
+    changing.start()
+    monkeypatch.setenv(faults.VARIABLE, str(door))
+    faults.arm()
+    try:
+        first = made(cache_to=("min",))
+    finally:
+        faults.disarm()
+        over.set()
+        os.close(os.open(door, os.O_RDONLY))
+        changing.join()
+    assert first in texts[1:]
+    assert [event.keys for event in told if isinstance(event, CacheKept)] == [()]  # nor does anybody else find it
+    assert any(isinstance(event, StepOutput) and "changed while they were copied" in event.text for event in told)
+    for text in (*texts, texts[-1]):
+        file.write_text(text)
+        told.clear()
+        assert made() == text
+    assert any(isinstance(event, StepFinished) and event.cached for event in told)
 
 
 def _damage(cache: Path) -> None:

@@ -18,6 +18,7 @@ from kist.build.attributes import attributes_at, attributes_of
 from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
 from kist.build.tree import Entry, Tree, open_entry
+from kist.errors import InvalidInput, NotFound
 
 _BUFFER = 1 << 20
 _LARGE = 1 << 18
@@ -58,6 +59,21 @@ def known_digest(tree: Tree, selected: Iterable[Selected], most: int) -> str | N
         return _digest(_Contents(tree.known, count, reads=False), tree, selected)
     except _NotAtHandError:
         return None
+
+
+def is_still(tree: Tree, selected: Callable[[], Iterable[Selected]], told: str, check: Callable[[], None]) -> bool:
+    """Whether all that ``digest`` has told of is as it was, by stat(2); no file is read.
+
+    Args:
+        tree: that the files are in; ``tree.known`` knows them since.
+        selected: finds them again.
+        told: what ``digest`` gave.
+        check: as there.
+    """
+    try:
+        return _digest(_Contents(tree.known, check, reads=False), tree, selected()) == told
+    except (_NotAtHandError, NotFound, InvalidInput, FileNotFoundError, NotADirectoryError):
+        return False  # something is new, another one, or gone
 
 
 class _NotAtHandError(Exception):

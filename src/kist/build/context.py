@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from kist.build.reading import read_inside
-from kist.build.stat_cache import StatCache
+from kist.build.stat_cache import StatCache, is_of
 from kist.build.tree import Tree, shown
 from kist.errors import InvalidInput, NotFound, from_os_error
 from kist.spec.dockerfile import Dockerfile, Ignore, parse
@@ -69,7 +69,15 @@ class Context:
             os.close(self._root)
             raise
         self._store = store
-        self.tree = Tree(self._root, "the build context", ignore=self.ignore, confined=True, known=known, hidden=hidden)
+        self.tree = Tree(
+            self._root,
+            "the build context",
+            ignore=self.ignore,
+            confined=True,
+            known=known,
+            hidden=hidden,
+            settled=store is not None and is_of(store, directory),
+        )
 
     def __enter__(self) -> Self:
         return self

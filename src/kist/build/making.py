@@ -101,10 +101,11 @@ class Maker:
         if quick and not anew and (made := self._found(below, quick, work)) is not None:
             return _taken_quickly(made, quick)
         key = cache.key(below.identity, action, (*work.contents(), *self._mark))
-        made, cached = self._made(below, key, work) if anew else self._shared(below, key, work, waits)
-        if quick:
-            self._cache.put(quick, msgspec.structs.replace(made, key=key))
-        return Taken(made, cached, (key, quick) if quick else (key,))
+        taken = self._made(below, key, work) if anew else self._shared(below, key, work, waits)
+        if quick and taken.keys:
+            self._cache.put(quick, msgspec.structs.replace(taken.made, key=key))
+            return taken._replace(keys=(key, quick))
+        return taken
 
     def apart(self, action: Action, work: Work, *, anew: bool, waits: Callable[[], None]) -> "Taken":
         """The same of work that needs nothing of what is below it, not yet on top of that."""
@@ -131,13 +132,13 @@ class Maker:
         """The key of files of trees that are the same as before."""
         return cache.key(below.identity, action, ("tree", *work.origins, *self._mark))
 
-    def _shared(self, below: Result, key: str, work: Work, waits: Callable[[], None]) -> tuple[Made, bool]:
+    def _shared(self, below: Result, key: str, work: Work, waits: Callable[[], None]) -> Taken:
         """What is there, or comes to be there in another build meanwhile, or is made now."""
         if (made := self._found(below, key, work)) is not None:
-            return made, True
+            return Taken(made, True, (key,))
         with self._engine.sharing.turn(self._engine.catalogue.scope + key, self._stop, waits):
             if (made := self._cache.get(key, below.layers)) is not None:
-                return made, True
+                return Taken(made, True, (key,))
             return self._made(below, key, work)
 
     def _found(self, below: Result, key: str, work: Work) -> Made | None:
@@ -151,13 +152,16 @@ class Maker:
                 self._cache.put(made.key, msgspec.structs.replace(made, key=""))
         return made
 
-    def _made(self, below: Result, key: str, work: Work) -> tuple[Made, bool]:
+    def _made(self, below: Result, key: str, work: Work) -> Taken:
+        """What it makes now; kept under the key where that is still true of what it was made of."""
         layer = self._layer(below.chain, work)
         faults.point("build: made a layer")
         made = Made(created=moment(self._epoch), layer=layer, about=work.about)
+        if not work.held():
+            return Taken(made, False, ())
         self._cache.put(key, made)
         faults.point("build: kept a step")
-        return made, False
+        return Taken(made, False, (key,))
 
     def _stacked(self, below: Result, made: Made) -> Made:
         """The layer that was made on nothing, on top of what is below: the same blob, unpacked there if need be."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
-from kist.build.contents import digest, known_digest
+from kist.build.contents import digest, is_still, known_digest
 from kist.build.context_binds import ContextBinds
 from kist.build.contexts import NamedContexts
 from kist.build.copying import copy_files
@@ -131,10 +131,20 @@ class Performer:
         if action.link and action.owner and not has_ids(action.owner):
             action = self._with_ids(action, results[step.requires[0]])
 
+        told: list[str] = []
+
         def contents() -> tuple[str, ...]:
             with self._tree(action, origin) as tree:
-                files = digest(tree, select(action, tree), self._stop.check)
-            return ("files", files, *map(self._fetching.identity, action.remotes))
+                told[:] = [digest(tree, select(action, tree), self._stop.check)]
+            return ("files", *told, *map(self._fetching.identity, action.remotes))
+
+        def held() -> bool:
+            tree = self._context
+            if tree.settled or is_still(tree, lambda: select(action, tree), told[0], self._stop.check):
+                return True
+            why = "files of the build context changed while they were copied: this step is not kept in the cache"
+            self._progress(StepOutput(step.id, "stderr", f"{why}\n"))
+            return False
 
         def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
             del snapshot
@@ -148,7 +158,8 @@ class Performer:
             return None if known is None else ("files", known)
 
         origins = (origin.identity,) if origin else ()
-        return Work(fill, contents, at_hand, origins, alone=action.link, timeless=origin is None)
+        made = Work(fill, contents, at_hand, origins, alone=action.link, timeless=origin is None)
+        return made if origin or action.context else made._replace(held=held)
 
     def _fetched(self, action: CopyFiles) -> list[Selected]:
         """What ADD has fetched."""

@@ -56,8 +56,7 @@ class StatCache:
         """That of a build's context; what came to the engine is in a new directory, of which nothing can be kept."""
         status = os.stat(directory)
         real = os.path.realpath(directory)
-        inside = real.startswith(f"{os.path.realpath(store.root)}/")
-        if inside or marks.magic(directory) not in _LOCAL:
+        if is_of(store, directory) or marks.magic(directory) not in _LOCAL:
             return cls()
         name = hashlib.sha256(f"{real}\0{status.st_dev}\0{status.st_ino}".encode(errors="surrogateescape")).hexdigest()
         return cls(f"{store.root}/cache/contexts/{name}", status.st_dev)
@@ -103,6 +102,11 @@ class StatCache:
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             os.replace(written, self._path)
             _trim(os.path.dirname(self._path))
+
+
+def is_of(store: Store, directory: str) -> bool:
+    """Whether a directory is one of the store's own: what came to the engine, and nobody writes to."""
+    return os.path.realpath(directory).startswith(f"{os.path.realpath(store.root)}/")
 
 
 def _read(path: str) -> dict[bytes, Known]:

@@ -41,6 +41,7 @@ class Tree:
         confined: links that lead out are refused; otherwise they are followed inside the root.
         known: digests of files that need not be read for them; by default of none.
         hidden: the path of a file that is not seen: the build's own lock.
+        settled: nobody writes to it.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Tree:
         confined: bool = False,
         known: StatCache | None = None,
         hidden: str = "",
+        settled: bool = True,
     ) -> None:
         self._hidden_in, _, self._hidden = hidden.rpartition("/")
         self.root = root
         self.name = name
         self.confined = confined
+        self.settled = settled
         self.known = known or StatCache()
         self._ignore = ignore or Ignore()
 

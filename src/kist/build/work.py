@@ -21,6 +21,10 @@ def unknown() -> None:
     return
 
 
+def _held() -> bool:
+    return True
+
+
 class Work(NamedTuple):
     """One step's work.
 
@@ -35,6 +39,7 @@ class Work(NamedTuple):
         timeless: the files' times are nobody's word (a checkout's): a reproducible build gives all of them its own.
         logs: what it runs may have written down the moment (``build/fleeting.py``).
         about: which step it is of, for people.
+        held: once ``fill`` is done: whether it had what ``contents`` told. Else nobody may find it by its key.
     """
 
     fill: Fill
@@ -46,6 +51,7 @@ class Work(NamedTuple):
     timeless: bool = False
     logs: bool = False
     about: str = ""
+    held: Callable[[], bool] = _held
 
 
 @contextmanager
