@@ -1,5 +1,6 @@
 """Contexts, archives and stages with files that are not just files: kept, or refused with a clear word."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -20,6 +21,7 @@ from storages import a_cli_on
 NAME = os.fsdecode(b"caf\xe9")
 CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep (capabilities(7))
 HOLE = 2 << 20
+ENDLESS = 1 << 50  # bytes
 WAYS = """\
 FROM scratch AS copied
 COPY t /copied
@@ -272,11 +274,32 @@ def test_an_archive_that_is_nested_too_deep_is_told(cli: Any, levels: int, way: 
         ("context", "device", "a device node is not allowed here"),
         ("context", "old sparse", "sparse"),
         ("added", "old sparse", "sparse"),
+        ("context", "link to itself", "a hard link to itself, and nothing is there"),
+        ("context", "hole", "file too large"),
+        ("context", "attributes", "too many extended attributes"),
+        ("added", "attributes", "too many extended attributes"),
     ],
 )
 def test_what_an_archive_cannot_bring_is_named(cli: Any, tmp_path: Path, way: str, kind: str, words: str) -> None:
     if kind == "device":
         odd = packed((member("t/odd", type=tarfile.CHRTYPE, devmajor=1, devminor=5), b""))
+    elif kind == "link to itself":
+        odd = packed((member("t/odd", type=tarfile.LNKTYPE, linkname="./t/odd"), b""))
+    elif kind == "hole":
+        with (tmp_path / "probe").open("wb") as file, contextlib.suppress(OSError):
+            file.truncate(ENDLESS)
+            pytest.skip("the file system of the tests takes a file of a petabyte")
+        told = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "t/odd"}
+        told["GNU.sparse.realsize"] = str(ENDLESS)
+        odd = packed((member("t/odd", pax_headers=told), (b"1\n%d\n0\n" % ENDLESS).ljust(512, b"\0")))
+    elif kind == "attributes":
+        names = [f"user.number{number:04}" for number in range(2000)]
+        (tmp_path / "probe").touch()
+        with contextlib.suppress(OSError):
+            for name in names:
+                os.setxattr(tmp_path / "probe", name, b"value")
+            pytest.skip("the file system of the tests takes a file of 2,000 attributes")
+        odd = packed((member("t/odd", pax_headers={f"SCHILY.xattr.{name}": "value" for name in names}), b""))
     else:
         (tmp_path / "t").mkdir()
         with (tmp_path / "t/odd").open("wb") as file:

@@ -122,7 +122,7 @@ def _check_digits(name: str, image: Image) -> None:
 
 def _is(found: Platform, wanted: Platform) -> bool:
     same = (found.os, found.architecture) == (wanted.os, wanted.architecture)
-    return same and (not wanted.variant or not found.variant or wanted.variant == found.variant)
+    return same and ("" in {wanted.usual.variant, found.usual.variant} or wanted.usual == found.usual)
 
 
 def _way_to(name: str) -> str:

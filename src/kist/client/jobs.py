@@ -2,7 +2,7 @@
 
 import os
 
-from kist.errors import Conflict, Forbidden, KistError, Unavailable, by_name
+from kist.errors import Conflict, Forbidden, InvalidInput, KistError, Unavailable, by_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EVENTS = ("Accept", "application/vnd.kist.events+jsonl")
 _CONTEXTS = ("contexts", "contexts")
+_CALLED = {"build_args": "build argument", "labels": "label", "annotations": "annotation", "contexts": "build context"}
 _FLAGS = (
     ("no_cache", "nocache"),
     ("pull", "pull"),
@@ -120,7 +121,11 @@ def bootstrap(wire: "Wire", options: bytes, show: "Show") -> "Event":
 
 
 def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
-    """The query of a build's options, by the names of the fields of ``BuildOptions`` but ``steps``."""
+    """The query of a build's options, by the names of the fields of ``BuildOptions`` but ``steps``.
+
+    Raises:
+        InvalidInput: one of them is no text in UTF-8, as JSON has no other.
+    """
     query = [("dockerfile", str(options["dockerfile"])), ("rm", "1"), ("version", "1")]
     query += [("t", tag) for tag in options["tags"]]
     for name, parameter in (
@@ -132,6 +137,7 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
         if options.get(name):
             from kist.spec.jsontext import dumps  # noqa: PLC0415 - a shared object to load, where there is any
 
+            _check_texts(name, options[name])
             query.append((parameter, dumps(options[name])))
     if outputs := options.get("outputs"):
         from kist.spec.jsontext import dumps  # noqa: PLC0415 - the same
@@ -149,6 +155,18 @@ def build_query(options: "Mapping[str, Any]") -> "list[tuple[str, str]]":
         query.append(("lock", str(lock)))
     query += [(name, "1") for key, name in _FLAGS if options.get(key)]
     return query
+
+
+def _check_texts(field: str, values: "Mapping[str, str]") -> None:
+    for name, value in values.items():
+        try:
+            f"{name}{value}".encode()
+        except UnicodeEncodeError:
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            raise InvalidInput(
+                f"{_CALLED.get(field, field)} {shown}: it is not UTF-8",
+                hint="bytes that are no text come into a build by a file of the context, or a secret",
+            ) from None
 
 
 def _follow(wire: "Wire", response: "Any", show: "Show", keep: "Keep | None" = None) -> "Event":

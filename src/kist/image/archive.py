@@ -215,7 +215,7 @@ def _several(
     offers: dict[str, dict[str, _Offer]] = {}
     for offer in _offers_of_layout(members, index, entries):
         if not offer.image.startswith("#"):
-            offers.setdefault(offer.image, {}).setdefault(str(offer.platform), offer)
+            offers.setdefault(offer.image, {}).setdefault(str(offer.platform.usual), offer)
     return _of_platforms((o for group in offers.values() if len(group) > 1 for o in group.values()), (), host)
 
 

@@ -43,7 +43,12 @@ def write(file: int, data: memoryview) -> None:
 
 
 def write_segments(file: int, entry: Entry, chunks: Iterable[memoryview]) -> None:
-    """Write a sparse file: its content where its segments are, and holes between them."""
+    """Write a sparse file: its content where its segments are, and holes between them.
+
+    Raises:
+        OSError: EFBIG for one that is larger than the file system's files may be.
+    """
+    os.ftruncate(file, entry.size)  # first: to seek to where no file may reach is but an EINVAL
     rest = memoryview(b"")
     source = iter(chunks)
     for begin, length in entry.segments or ():
@@ -55,7 +60,6 @@ def write_segments(file: int, entry: Entry, chunks: Iterable[memoryview]) -> Non
             write(file, part)
             rest = rest[len(part) :]
             left -= len(part)
-    os.ftruncate(file, entry.size)
 
 
 def make_node(parent: int, name: bytes, entry: Entry) -> None:

@@ -13,6 +13,7 @@ import os
 
 import msgspec
 
+from kist.errors import InvalidInput
 from kist.image import tar
 from kist.image.tar import Entry
 from kist.kernel import files, userns
@@ -22,6 +23,7 @@ ATTRIBUTE = "user.kist.pretended"
 _DEVICES = (tar.CHARACTER, tar.BLOCK_DEVICE)
 _WITHOUT_ATTRIBUTES = (tar.SYMBOLIC_LINK, tar.FIFO)
 _LAST_ID = 2**31 - 1
+_ROOM = 16 << 20  # bytes
 _LAST_MAJOR, _LAST_MINOR = 0xFFF, 0xFFFFF
 
 
@@ -104,12 +106,27 @@ def keep(file: int, attribute: str, value: bytes) -> None:
 
     Where the file system has none, none is kept; and those of the machine's root (``trusted.``) are left out by who is
     root of a user namespace. One that tells of a pretence is never worth a failure.
+
+    Raises:
+        InvalidInput: the file system has no room for so many, or for so large ones, of one file (ext4: a block).
+        OSError: the disk is full.
     """
     try:
         os.setxattr(file, attribute, value)
     except OSError as error:
-        if attribute != ATTRIBUTE and not is_left_out(attribute) and error.errno != errno.EOPNOTSUPP:
-            raise
+        if attribute == ATTRIBUTE or is_left_out(attribute) or error.errno == errno.EOPNOTSUPP:
+            return
+        if error.errno == errno.ENOSPC and has_room(os.fstatvfs(file)):
+            raise InvalidInput(
+                f"too many extended attributes, or too large ones: this file system has no room for {attribute}",
+                hint="take some away, or put the data root on a file system that holds more (XFS, Btrfs)",
+            ) from error
+        raise
+
+
+def has_room(disk: os.statvfs_result) -> bool:
+    """Whether a disk is not full: what has no room on it has it nowhere."""
+    return disk.f_bavail * disk.f_frsize > _ROOM
 
 
 def keep_at(parent: int, name: bytes, attribute: str, value: bytes) -> None:

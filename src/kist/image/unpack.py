@@ -29,7 +29,7 @@ _SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _NO_NAMES = frozenset({b"", b".", b".."})
 _OF_THE_ENTRY = frozenset({
     errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.ENOENT, errno.EEXIST,
-    errno.ERANGE, errno.E2BIG, errno.EOPNOTSUPP, errno.EMLINK,
+    errno.ERANGE, errno.E2BIG, errno.EOPNOTSUPP, errno.EMLINK, errno.EFBIG,
 })  # fmt: skip
 
 
@@ -230,6 +230,8 @@ class Unpacker:
     def _add_hard_link(self, parent: int, name: bytes, entry: Entry) -> None:
         target = components(entry.link)
         if target == components(entry.name):
+            if self._whiteouts is None and status_at(parent, name) is None:
+                raise InvalidInput("a hard link to itself, and nothing is there", hint="make the archive anew")
             return
         source = self._tree.find(target[:-1]) if target else None
         try:

@@ -20,6 +20,8 @@ _ARCHITECTURES = {
     "i386": ("386", ""),
     "ppc64el": ("ppc64le", ""),
 }
+# Variants that are the usual ones of their architecture, and mean the same as none.
+_USUAL = frozenset({("arm64", "v8"), ("arm64", "8"), ("amd64", "v1")})
 
 
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,7 +40,7 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``os/architecture[/variant]`` or an architecture alone.
+        """Read ``os/architecture[/variant]`` or an architecture alone; ``arm64/v8`` is ``arm64``.
 
         Raises:
             InvalidInput: there are more than three parts, or an empty one.
@@ -50,11 +52,17 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
             return cls.of_machine(parts[0])
         known = cls.of_machine(parts[1])
         variant = parts[2] if len(parts) == 3 else known.variant
-        return cls(architecture=known.architecture, os=parts[0], variant=variant)
+        return cls(architecture=known.architecture, os=parts[0], variant=variant).usual
+
+    @property
+    def usual(self) -> Self:
+        """The same without a variant that its architecture has anyway."""
+        return msgspec.structs.replace(self, variant="") if (self.architecture, self.variant) in _USUAL else self
 
     def is_one_of(self, wanted: "Platform") -> bool:
         """Whether this is the platform that is wanted; a variant counts only where one is asked for."""
-        return (self.os, self.architecture) == (wanted.os, wanted.architecture) and wanted.variant in {"", self.variant}
+        same = (self.os, self.architecture) == (wanted.os, wanted.architecture)
+        return same and wanted.usual.variant in {"", self.usual.variant}
 
     def runs_on(self, host: "Platform") -> bool:
         """Whether this machine's kernel runs programs of this platform without emulation."""

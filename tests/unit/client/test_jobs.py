@@ -1,5 +1,6 @@
 """Options of long verbs travel in a query that the engine reads back."""
 
+import os
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from msgspec import structs
 from kist.client.endpoint import Endpoint
 from kist.client.jobs import build, build_query
 from kist.client.wire import Wire
-from kist.errors import StepFailed, Unavailable
+from kist.errors import InvalidInput, StepFailed, Unavailable
 from kist.spec.build import BuildOptions
 from kist.spec.docker.builds import read_build
 
@@ -37,6 +38,18 @@ def test_build_options_there_and_back(options: BuildOptions) -> None:
         return next((value for key, value in query if key == name), "")
 
     assert read_build(get, lambda name: [value for key, value in query if key == name]) == options
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (BuildOptions(build_args={"A": os.fsdecode(b"caf\xe9")}), "build argument A: it is not UTF-8"),
+        (BuildOptions(labels={os.fsdecode(b"k\xff"): "v"}), r"label k\\udcff: it is not UTF-8"),
+    ],
+)
+def test_what_is_not_utf8_is_refused_and_not_replaced(options: BuildOptions, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        build_query(structs.asdict(options))
 
 
 def test_events_are_shown_and_a_failure_is_the_engines(peer: Any) -> None:
