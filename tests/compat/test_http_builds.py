@@ -272,6 +272,8 @@ class Site(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         kind, body = self.files.get(self.path.partition("?")[0], ("", b""))
         self.send_response(200 if kind or body else 404)
+        if "dated" in self.path:
+            self.send_header("Last-Modified", "Sat, 03 Feb 2001 04:05:06 GMT")
         if kind:
             self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -291,6 +293,7 @@ def site() -> Iterator[str]:
         "/Dockerfile": ("text/plain; charset=utf-8", text),
         "/nameless": ("application/octet-stream", text),
         "/c.tar": ("application/x-tar", archive),
+        "/dated.tar": ("application/x-tar", archive),
         "/c.tar.gz": ("application/octet-stream", gzip.compress(archive)),
         "/c.tar.xz": ("", lzma.compress(archive)),
         "/page": ("text/html", b"<html>"),
@@ -357,6 +360,7 @@ def repository(site: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     (work / "d" / "Dockerfile").write_text(f"FROM {IMAGE}\nLABEL from=directory\n")
     (work / "out").symlink_to("/etc")
     plain = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "HOME": str(work)}
+    plain["GIT_COMMITTER_DATE"] = "2002-03-04T05:06:07Z"
 
     def git(*arguments: str) -> None:
         named = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
@@ -387,6 +391,18 @@ def test_a_repository_is_a_context_without_its_history(server: Server, repositor
     if label == "main":
         assert "\nDockerfile\nd\nout\n" in printed(answer)
         assert ".git" not in printed(answer)
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_moment_of_a_build_may_be_its_contexts(server: Server, site: str, repository: str):
+    arguments = quote('{"SOURCE_DATE_EPOCH": "context"}')
+    for context, moment in (
+        (f"{site}/c.tar", "1970-01-01T00:00:00Z"),  # the time of its newest file
+        (f"{site}/dated.tar", "2001-02-03T04:05:06Z"),
+        (f"{repository}#main:d", "2002-03-04T05:06:07Z"),
+    ):
+        answer = server.ask("POST", f"/build?buildargs={arguments}&remote={quote(context, safe='')}")
+        assert server.good("GET", f"/images/{image_of(answer)}/json")["Created"] == moment, context
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

@@ -83,6 +83,7 @@ def carry_out(
     progress: Progress | None = None,
     given: Provision = NOTHING,
     logins: Logins = NO_LOGINS,
+    moment: int | None = None,
 ) -> Built:
     """As ``build``, with what there is to know of the result; ``progress`` gets the data of outputs too.
 
@@ -93,6 +94,7 @@ def carry_out(
         progress: told of it.
         given: the caller's.
         logins: of the caller, for caches in registries.
+        moment: of the context (seconds since the epoch), which ``SOURCE_DATE_EPOCH=context`` takes; None for none.
 
     Raises:
         ParseError: the Dockerfile or the ``.dockerignore`` cannot be read; points at the place.
@@ -122,7 +124,7 @@ def carry_out(
         bases = Bases(engine, host, locking)
         dockerfile = opened.dockerfile()
         options, told_of_arguments = with_builder_arguments(options, dockerfile)
-        options, epoch = with_epoch(options, dockerfile)
+        options, epoch = with_epoch(options, dockerfile, moment)
         each = of_each(options)
         keys = [key_of(dockerfile.source, one, host) for one in each]
         plans = [_planned(dockerfile, one, key, bases, named, host) for one, key in zip(each, keys, strict=True)]

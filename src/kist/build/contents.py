@@ -18,7 +18,7 @@ from kist.build.attributes import attributes_at, attributes_of
 from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
 from kist.build.tree import Entry, Tree, open_entry
-from kist.errors import InvalidInput, NotFound
+from kist.errors import Forbidden, InvalidInput, NotFound
 
 _BUFFER = 1 << 20
 _LARGE = 1 << 18
@@ -72,7 +72,7 @@ def is_still(tree: Tree, selected: Callable[[], Iterable[Selected]], told: str, 
     """
     try:
         return _digest(_Contents(tree.known, check, reads=False), tree, selected()) == told
-    except (_NotAtHandError, NotFound, InvalidInput, FileNotFoundError, NotADirectoryError):
+    except (_NotAtHandError, NotFound, Forbidden, InvalidInput, FileNotFoundError, NotADirectoryError):
         return False  # something is new, another one, or gone
 
 

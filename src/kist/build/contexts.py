@@ -115,4 +115,4 @@ class NamedContexts:
             raise Forbidden("only the engine's own user may have it fetch a build context", hint="give a directory")
         if not (repository.is_repository(value) or value.startswith(("http://", "https://"))):
             raise InvalidInput(f"the build context {given}={value} is none", hint=WHAT_IT_IS)
-        return fetch(value, directory, "Dockerfile", stop)[0]
+        return fetch(value, directory, "Dockerfile", stop).directory

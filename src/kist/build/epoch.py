@@ -19,11 +19,20 @@ from kist.spec.image import History, ImageConfig
 VARIABLE = "SOURCE_DATE_EPOCH"
 DEFAULT = 315532800
 """1980-01-01: an archive of zip's kind can tell no time before."""
+_CONTEXT = "context"
 _LATEST = 253402300799  # the last second of the year 9999, which RFC 3339 can tell
 
 
-def with_epoch(options: BuildOptions, dockerfile: Dockerfile) -> tuple[BuildOptions, int | None]:
+def with_epoch(
+    options: BuildOptions, dockerfile: Dockerfile, of_context: int | None = None
+) -> tuple[BuildOptions, int | None]:
     """The options with the build argument that tells the moment, and the moment (seconds since the epoch), if any.
+
+    Args:
+        options: of the build.
+        dockerfile: may have a default for the argument.
+        of_context: what the argument means where it is ``context``; None where the context has no moment of its own, as
+            a directory: the argument is then empty, and means nothing.
 
     Raises:
         InvalidInput: the argument is no time.
@@ -32,13 +41,16 @@ def with_epoch(options: BuildOptions, dockerfile: Dockerfile) -> tuple[BuildOpti
     if text is None:
         defaults = (part for arg in dockerfile.arguments for part in arg.arguments if part[0].text == VARIABLE)
         text = next((default.text for _, default in defaults if default is not None), None)
+    if text == _CONTEXT:
+        text = "" if of_context is None else str(of_context)
+        options = msgspec.structs.replace(options, build_args={**options.build_args, VARIABLE: text})
     if not text:
         if not (options.reproducible or options.verify):
             return options, None
         text = str(DEFAULT)
     if not (text.isascii() and text.isdecimal() and len(text) < 13) or int(text) > _LATEST:
         raise InvalidInput(
-            f"invalid {VARIABLE} {text[:40]!r}: it is seconds since 1970-01-01, and no word for where to find them",
+            f"invalid {VARIABLE} {text[:40]!r}: it is seconds since 1970-01-01, or context (of a URL or a repository)",
             hint=f"{VARIABLE}=0, or the time of the last commit: {VARIABLE}=$(git log -1 --pretty=%ct)",
         )
     return msgspec.structs.replace(options, build_args={**options.build_args, VARIABLE: text}), int(text)

@@ -197,7 +197,7 @@ class Fetching:
 
     def _check_out(self, wanted: Checkout, kept: _Kept) -> None:
         directory = self._directory()
-        inside = repository.check_out(wanted.repository, directory, self._stop, kept.commit)
+        inside = repository.check_out(wanted.repository, directory, self._stop, kept.commit).directory
         kept.place = self._tree(inside, repository.shown(wanted.repository.address)), "."
 
     def _directory(self) -> str:

@@ -6,6 +6,9 @@ A URL leads to the text of a Dockerfile, which is all the context then, or to an
 
 import os
 import re
+import stat
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from kist.build import repository
 from kist.build.upload import receive_context
@@ -22,8 +25,23 @@ _LONGEST_TEXT = 16 << 20
 _LOOK = 512
 
 
-def fetch(url: str, directory: str, dockerfile: str, stop: Stop, *, keep_git_dir: bool = False) -> tuple[str, str]:
-    """Fetch a context into an empty directory; the directory to build, and the path of its Dockerfile in there.
+class Fetched(NamedTuple):
+    """A context that was fetched.
+
+    Attributes:
+        directory: to build.
+        dockerfile: its path in there.
+        moment: of the content, in seconds since the epoch: of the commit, or as the server tells (``Last-Modified``),
+            else of the newest file of an archive; None where it is not known.
+    """
+
+    directory: str
+    dockerfile: str
+    moment: int | None
+
+
+def fetch(url: str, directory: str, dockerfile: str, stop: Stop, *, keep_git_dir: bool = False) -> Fetched:
+    """Fetch a context into an empty directory.
 
     Args:
         url: of a text, an archive or a Git repository.
@@ -42,7 +60,8 @@ def fetch(url: str, directory: str, dockerfile: str, stop: Stop, *, keep_git_dir
         wanted = repository.read_address(url)
         if wanted.keep_git_dir is None:
             wanted = wanted._replace(keep_git_dir=keep_git_dir)
-        return repository.check_out(wanted, directory, stop), dockerfile
+        found = repository.check_out(wanted, directory, stop)
+        return Fetched(found.directory, dockerfile, found.committed)
     if not url.startswith(("http://", "https://")):
         raise InvalidInput(
             f"remoteURL ({url}) could not be recognized as URL",
@@ -53,11 +72,33 @@ def fetch(url: str, directory: str, dockerfile: str, stop: Stop, *, keep_git_dir
     except KistError as error:
         raise type(error)(f"error downloading remote context {url}: {error.message}", hint=error.hint) from error
     with content:
+        moment = _seconds(content.version.last_modified)
         if _is_text(content, url):
             _keep_text(content, os.path.join(directory, DOCKERFILE), url)
-            return directory, DOCKERFILE
+            return Fetched(directory, DOCKERFILE, moment)
         receive_context(content, directory)
-    return directory, dockerfile
+    return Fetched(directory, dockerfile, _newest(directory) if moment is None else moment)
+
+
+def _seconds(date: str) -> int | None:
+    """An HTTP date (RFC 9110, 5.6.7) as seconds since the epoch; None where it is none, or before that."""
+    try:
+        found = int(parsedate_to_datetime(date).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return found if found >= 0 else None
+
+
+def _newest(directory: str) -> int | None:
+    """The time of the newest file below a directory, in seconds since the epoch; None where there is no file."""
+    newest = None
+    for above, _, names, descriptor in os.fwalk(os.fsencode(directory)):
+        del above
+        for name in names:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                newest = max(newest or 0, int(status.st_mtime))
+    return newest
 
 
 def _is_text(content: Download, url: str) -> bool:

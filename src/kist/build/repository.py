@@ -225,8 +225,15 @@ def _expected(commit: Commit, wanted: Repository) -> Commit:
     return commit
 
 
-def check_out(wanted: Repository, directory: str, stop: Stop, commit: Commit | None = None) -> str:
-    """Fetch what is wanted into an empty directory, without its history; the directory that is asked for in there.
+class CheckedOut(NamedTuple):
+    """The directory of a commit's files that was asked for, and when it was committed (seconds since the epoch)."""
+
+    directory: str
+    committed: int
+
+
+def check_out(wanted: Repository, directory: str, stop: Stop, commit: Commit | None = None) -> CheckedOut:
+    """Fetch what is wanted into an empty directory, without its history.
 
     Args:
         wanted: what is asked for.
@@ -262,11 +269,12 @@ def check_out(wanted: Repository, directory: str, stop: Stop, commit: Commit | N
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
     faults.point("build fetch: checked a commit out")
     context = _inside(directory, wanted.directory, git.address)
+    committed = int(git.run("show", "--no-patch", "--format=%ct", found.id).strip())
     if not wanted.keep_git_dir:
         _remove_git_dirs(directory)
     elif ref.startswith(_TAGS):
         git.run("update-ref", ref, "FETCH_HEAD")
-    return context
+    return CheckedOut(context, committed)
 
 
 def _remove_git_dirs(directory: str) -> None:

@@ -168,9 +168,9 @@ def _build_remote(
         raise Forbidden("only the engine's own user may have it fetch a build context", hint="send the context")
     with engine.store.temporary() as directory:
         keep = is_set(options.build_args, KEEP_GIT)
-        context, dockerfile = fetch(url, directory, options.dockerfile, stop, keep_git_dir=keep)
-        found = structs.replace(options, dockerfile=dockerfile)
-        built = carry_out(engine, context, found, emit, given, logins)
+        fetched = fetch(url, directory, options.dockerfile, stop, keep_git_dir=keep)
+        found = structs.replace(options, dockerfile=fetched.dockerfile)
+        built = carry_out(engine, fetched.directory, found, emit, given, logins, fetched.moment)
     return _finished(built, options)
 
 
@@ -190,7 +190,7 @@ def _texts(engine: "Engine", url: str, dockerfile: str) -> dict[str, str]:
     from kist.build.remote import fetch  # noqa: PLC0415 - urllib, for the few who build so
 
     with engine.store.temporary() as directory:
-        context, path = fetch(url, directory, dockerfile, Stop())
+        context, path, _ = fetch(url, directory, dockerfile, Stop())
         with Context(context, dockerfile=path) as opened:
             return {name: b2a_base64(text, newline=False).decode() for name, text in opened.texts().items()}
 
