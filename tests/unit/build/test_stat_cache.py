@@ -55,7 +55,7 @@ class Directory:
 
 @pytest.fixture
 def directory(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Directory:
-    if marks.file_system(str(tmp_path)) not in stat_cache._LOCAL:
+    if marks.magic(str(tmp_path)) not in stat_cache._LOCAL:
         pytest.skip("the temporary directory is on a file system that is not believed")
     made = Directory(tmp_path / "context", store)
     for name in ("a", "b", "deep/c"):
