@@ -1,7 +1,7 @@
 """A build from its start to its image."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -136,7 +136,8 @@ def carry_out(
         checking = Checking(dockerfile, each[0], planned, bases, opened.ignore, host, keys[0])
         checking.forbid(tell)
         _ask_registries(engine, donors, options, logins, tell)
-        executor = Executor(engine, opened.tree, bases, donors, options, tell, given, named, epoch)
+        executor_of = partial(Executor, engine, opened.tree, bases, given=given, contexts=named, epoch=epoch)
+        executor = executor_of(donors=donors, options=options, progress=tell)
         try:
             run = side_by_side(plans)
             results = executor.run(*run)
@@ -153,15 +154,8 @@ def carry_out(
         for mode in sorted({*options.cache_to} & {*MODES}):
             tell(CacheKept(mode, _keys(results if mode == "min" else executor.results.values())))
         if options.verify:
-
-            def again(progress: Progress) -> Mapping[str, Result]:
-                anew = msgspec.structs.replace(options, no_cache=True)
-                none = Donors(engine, ())
-                second = Executor(engine, opened.tree, bases, none, anew, progress, given, named, epoch, keep=False)
-                second.run(planned)
-                return second.results
-
-            build_again(engine.store, planned, executor.results, again, tell)
+            anew = partial(_anew, executor_of, Donors(engine, ()), options, planned)
+            build_again(engine.store, planned, executor.results, anew, tell)
         images = [_deliverable(engine, bases, *of_one, options, epoch) for of_one in zip(plans, results, strict=True)]
         several = is_index(options)
         built = deliver(engine, images, named_one(plans, host), options, tell, several=several, epoch=epoch)
@@ -176,6 +170,16 @@ def carry_out(
         locking.tell(tell)
         checking.tell(tell)
         return built
+
+
+def _anew(
+    executor_of: Callable[..., Executor], none: Donors, options: BuildOptions, planned: Plan, progress: Progress
+) -> Mapping[str, Result]:
+    """What each step makes when nothing is taken from a cache; nothing is kept of it."""
+    options = msgspec.structs.replace(options, no_cache=True)
+    second = executor_of(donors=none, options=options, progress=progress, keep=False)
+    second.run(planned)
+    return second.results
 
 
 def _ask_registries(engine: "Engine", donors: Donors, options: BuildOptions, logins: Logins, tell: Progress) -> None:
