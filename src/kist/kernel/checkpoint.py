@@ -16,7 +16,7 @@ import mmap
 import os
 import struct
 
-from kist.kernel import libc, mappings, namespaces, uninterrupted
+from kist.kernel import libc, mappings, namespaces, process, uninterrupted
 from kist.kernel.mappings import OF_A_FILE, PAGE, PRESENT
 
 TYPE_CHECKING = False
@@ -160,8 +160,10 @@ class _Talk:
         Raises:
             EOFError: it has gone.
         """
-        there, own, _, _ = self._ends
-        os.close(own)
+        there, _, _, done = self._ends
+        # Who comes after a process that is killed now is to find its ports free, and its clients are to see its end.
+        process.set_parent_death_signal(_signal.SIGKILL)
+        process.close_all_but(there, done)
         if not os.read(there, 1):
             raise EOFError
         return self._pid
