@@ -153,8 +153,7 @@ def test_each_platform_of_a_name_is_found(cli: Any, where: Path) -> None:
     assert "wanted linux/s390x" in cli("build", str(again)).stderr
     layout = where / "layout"
     layout.mkdir()
-    with tarfile.open(archive) as tar:
-        tar.extractall(layout, filter="data")
+    subprocess.run(["tar", "-xf", archive, "-C", layout], check=True)
     (again / "Dockerfile").write_text("FROM base\nCOPY Dockerfile /\n")
     cli.good(
         "build",
