@@ -53,6 +53,7 @@ def cpu_time(container: Container) -> int:
 # the end of what somebody listens to
 
 
+@needs.IN_PROCESS
 def test_who_follows_a_log_as_the_container_ends_hears_the_end(
     engine: Engine, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
