@@ -40,7 +40,11 @@ def copy(stage: Stage) -> Iterator[list[Side]]:
     context = _context(stage, "copy", _COPY, COPIED, 10_000)
 
     def side(engine: Engine) -> Side:
-        return Side(engine.name, lambda: engine.seconds("build", "--no-cache", "-t", "bench-copy:1", str(context)))
+        def sample() -> float:
+            os.sync()  # a layer of Kist's is on disk before it counts: with what another engine has not written yet
+            return engine.seconds("build", "--no-cache", "-t", "bench-copy:1", str(context))
+
+        return Side(engine.name, sample)
 
     yield [side(engine) for engine in stage.engines]
 
