@@ -78,7 +78,11 @@ class Zygotes:
             return self._ask(kinds, text, context)
         except (BrokenPipeError, Unable):
             self.end()  # somebody has killed it meanwhile; or it has made other processes
-        return self._ask(kinds, text, context)
+        try:
+            return self._ask(kinds, text, context)
+        except BrokenPipeError:
+            self.end()
+            raise _killed() from None
 
     def _ask(self, kinds: list[str], text: str, context: operations.Context) -> tuple[int, int]:
         zygote = self._have(kinds)
@@ -89,7 +93,7 @@ class Zygotes:
             self.end()
             self._bury(begun)
             # Not asked for again: it may have begun.
-            raise child.failed({"error": ("who was to execute the command has been killed",)}) from None
+            raise _killed() from None
         if len(self._made) >= _MOST_KNOWN:
             self._made.intersection_update(process.children())
         self._made.add(pid)
@@ -140,6 +144,10 @@ class Zygotes:
         if self._zygote is not None:
             self._zygote.end()
             self._zygote = None
+
+
+def _killed() -> OSError:
+    return child.failed({"error": ("who was to execute the command has been killed",)})
 
 
 class Lost(Exception):
