@@ -499,13 +499,21 @@ def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again
         engine = user.engine_pid()
         ours = {pid for each in (engine, *_keepers(engine)) for pid in (each, *_below(each))} | set(ways_out(user))
         living = {json.loads(user.good("inspect", "-f", "{{.State.Pid}}", each)) for each in (name, other)}
-        _signal(ours - living - {child for each in living for child in _below(each)}, signal.SIGKILL)
+        doomed = ours - living - {child for each in living for child in _below(each)}
+        _signal(doomed, signal.SIGSTOP)  # all at one moment: a keeper puts another in the place of a monitor that dies
+        until(lambda: all(_is_stopped(pid) for pid in doomed))
+        _signal(doomed, signal.SIGKILL)
+        until(lambda: not any(_has_cable(pid) for pid in living))  # the kernel takes its time
         assert user.good("system", "check") == ""
         assert hello(machine.space, HERE, port) == b"hello\n"
         address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
         until(lambda: user("exec", other, *asking(address, 80)).stdout == b"hello\n")
     finally:
         user("rm", "-f", other)  # while it runs, the way out stays
+
+
+def _has_cable(pid: int) -> bool:
+    return "eth0:" in Path(f"/proc/{pid}/net/dev").read_text()
 
 
 def _below(pid: int) -> set[int]:
