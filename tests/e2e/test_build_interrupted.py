@@ -8,14 +8,13 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import needs
 from faultroom import left_by_us
-from harness import BUSYBOX, Cli, a_cli, give_busybox, kill_engine, runs_of, until
+from harness import BUSYBOX, Cli, kill_engine, runs_of, until
 from web import a_repository, a_site
 
 SLOW = "echo began; exec sleep 600"
@@ -43,13 +42,6 @@ STAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
-    with a_cli(tmp_path_factory.mktemp("own")) as made:
-        give_busybox(made)
-        yield made
-
-
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
     made = tmp_path / "context"
@@ -60,7 +52,7 @@ def context(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "stage", [pytest.param(stage, marks=needs.LONG) if stage == "a command" else stage for stage in STAGES]
 )
-def test_a_signal_ends_a_build(own: Cli, context: Path, tmp_path: Path, stage: str) -> None:
+def test_a_signal_ends_a_build(own_cli: Cli, context: Path, tmp_path: Path, stage: str) -> None:
     text, options, word = STAGES[stage]
     (context / "Dockerfile").write_text(text)
     if "large" in text:
@@ -70,7 +62,7 @@ def test_a_signal_ends_a_build(own: Cli, context: Path, tmp_path: Path, stage: s
     os.mkfifo(pipe)  # who writes to it waits for a reader, who never reads
     held = os.open(pipe, os.O_RDWR)
     words = ["build", "--progress", "plain", *(each.format(pipe=pipe) for each in options), str(context)]
-    with subprocess.Popen([*own.command, *words], env=own.environment, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([*own_cli.command, *words], env=own_cli.environment, stderr=subprocess.PIPE) as process:
         said = read_until(process, word)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -80,28 +72,28 @@ def test_a_signal_ends_a_build(own: Cli, context: Path, tmp_path: Path, stage: s
     os.close(held)
     assert process.returncode == 130, said
     assert time.monotonic() - began < 15
-    verify(own, context)
+    verify(own_cli, context)
 
 
-def test_a_signal_ends_the_sending_of_a_context(own: Cli, context: Path) -> None:
+def test_a_signal_ends_the_sending_of_a_context(own_cli: Cli, context: Path) -> None:
     (context / "Dockerfile").write_text(RUNS)
-    own.good("build", "-q", str(context))
+    own_cli.good("build", "-q", str(context))
     with subprocess.Popen(
-        [*own.command, "build", "-"], env=own.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [*own_cli.command, "build", "-"], env=own_cli.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         member = tarfile.TarInfo("large")
         member.size = 10 << 20
         process.stdin.write(member.tobuf() + bytes(1 << 20))  # and then no more comes
         process.stdin.flush()
-        until(lambda: os.listdir(own.directory / "data/tmp") != [])
+        until(lambda: os.listdir(own_cli.directory / "data/tmp") != [])
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
-    verify(own, context)
+    verify(own_cli, context)
 
 
 @pytest.mark.parametrize("killed", [pytest.param(False, marks=needs.LONG), True], ids=["a signal", "a killed engine"])
-def test_git_ends_with_the_build(own: Cli, context: Path, tmp_path: Path, killed: bool) -> None:
+def test_git_ends_with_the_build(own_cli: Cli, context: Path, tmp_path: Path, killed: bool) -> None:
     """What it has begun to write is gone with it, so that nobody has a half of a repository."""
     with a_site() as site:
         repository = a_repository(site, tmp_path)
@@ -110,20 +102,20 @@ def test_git_ends_with_the_build(own: Cli, context: Path, tmp_path: Path, killed
             if "/objects/" in path:
                 page.held = never
         (context / "Dockerfile").write_text(f"{RUNS}ADD {repository.url}#main /\n")
-        command = [*own.command, "build", "--progress", "plain", str(context)]
-        with subprocess.Popen(command, env=own.environment, stderr=subprocess.DEVNULL) as process:
+        command = [*own_cli.command, "build", "--progress", "plain", str(context)]
+        with subprocess.Popen(command, env=own_cli.environment, stderr=subprocess.DEVNULL) as process:
             until(lambda: any("/objects/" in path for _, path in site.asked))
             if killed:
-                kill_engine(own)
+                kill_engine(own_cli)
             else:
                 process.send_signal(signal.SIGINT)
             assert process.wait(30) == (1 if killed else 130)
         until(lambda: runs_of(repository.url) == [])
         never.set()
-        own.good("ps")  # the next engine finds what a killed one has left
-        verify(own, context)
+        own_cli.good("ps")  # the next engine finds what a killed one has left
+        verify(own_cli, context)
         (context / "Dockerfile").write_text(f"{RUNS}ADD {repository.url}#main /\nRUN cat /file /sub/deep\n")
-        assert "onedeep" in own("build", "--progress", "plain", str(context)).stderr
+        assert "onedeep" in own_cli("build", "--progress", "plain", str(context)).stderr
 
 
 def read_until(process: "subprocess.Popen[bytes]", word: str) -> str:
