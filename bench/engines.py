@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from bench.measure import CommandError, children, parent, run, seconds
 
@@ -46,7 +47,11 @@ class Engine:
     @property
     def volatile(self) -> str:
         """A directory in memory, for what need not outlive the machine: the room's /run is one, as on every machine."""
-        return f"/run/kist-bench/{type(self).__name__.lower()}"
+        return f"/run/kist-bench/{self.name}/{self.work.name}"
+
+    def beside(self, work: Path) -> Self:
+        """Another one of this kind, which is not up yet, with its data in another directory."""
+        return replace(self, work=work, options=(), env={})
 
     def seconds(self, *words: str) -> float:
         return seconds(self.argv(*words), self.env)

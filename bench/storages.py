@@ -15,15 +15,13 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 
+from bench.disks import GIGABYTE, new_file_system
 from bench.engines import Docker, Engine, Kist
-from bench.measure import CommandError, run
+from bench.measure import CommandError
 from bench.stage import Side, Stage
 from bench.things import Things
 
 DEBIAN, LARGE = "bench-debian:1", "bench-large:1"
-GIGABYTE = 1 << 30
-_ROOM = 24 * GIGABYTE  # a sparse file: what is written to it counts
-_MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f"), "btrfs": ("mkfs.btrfs", "-q", "-f")}
 
 COLUMNS = (
     "overlay, ext4", "overlay, xfs", "overlay, btrfs", "btrfs", "copy, ext4", "copy, xfs", "copy, btrfs", "loop, ext4",
@@ -38,27 +36,8 @@ class _Storage(Kist):
         self.start()
         self.env["KIST_STORAGE_DRIVER"] = storage
 
-    @property
-    def volatile(self) -> str:
-        return f"{super().volatile}/{self.work.name}"
 
-
-class _Docker(Docker):
-    @property
-    def volatile(self) -> str:
-        return f"{super().volatile}/{self.work.name}"
-
-
-@functools.cache
-def _file_system(work: Path, kind: str) -> Path:
-    """A new one, mounted in the room until that ends."""
-    disk, place = work / f"{kind}.disk", work / f"on-{kind}"
-    place.mkdir()
-    with disk.open("wb") as file:
-        file.truncate(_ROOM)
-    run([*_MAKE[kind], str(disk)])
-    run(["mount", "-o", "loop", str(disk), str(place)])
-    return place
+_file_system = functools.cache(new_file_system)
 
 
 def _with_images(engine: Engine, things: Things) -> Engine:
@@ -104,7 +83,7 @@ def _engines(things: Things) -> dict[str, Engine]:
             work = _file_system(things.work, kind or storage) / column.replace(", ", "-")
             work.mkdir()
             if storage == "docker":
-                engine: Engine = _Docker("docker", work, "/usr/bin/docker")
+                engine: Engine = Docker("docker", work, "/usr/bin/docker")
                 engine.start()
             else:
                 engine = _Storage("kist", work, program)
