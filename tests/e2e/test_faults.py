@@ -314,6 +314,8 @@ def test_a_kill_at_this_place_loses_nothing(room: Room, point: str, victim: str)
     assert room.sprung(), f"nobody came by {point!r}"
     if point.startswith("rename") and victim != "command":
         verify_names(room)
+    if point.startswith("network connect") and victim != "command":
+        verify_connected(room)
     if point.startswith(("end:", "remove:")):
         room.good("ps")  # another engine
         assert left_by_us(room.cli) == [], "an engine that starts does what the one before has not got to"
@@ -418,6 +420,19 @@ def verify_names(room: Room) -> None:
     told = room.run(*asked).stdout
     assert "Name:\tits-new-name" in told
     assert "can't find it" in told
+
+
+def verify_connected(room: Room) -> None:
+    """The container is on both networks, by one whole device each, and reaches what is there."""
+    told = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.Gateway}}\n{{end}}"
+    ends = [line.split() for line in room.good("inspect", "-f", told, "it").splitlines()]
+    seen = room.good("exec", "it", "ip", "-4", "-o", "addr")
+    assert sorted(re.findall(r" (eth\d+) +inet ([0-9.]+)/", seen)) == [
+        (f"eth{number}", address) for number, (address, _) in enumerate(ends)
+    ]
+    assert room.good("exec", "it", "ls", "/sys/class/net").split() == ["eth0", "eth1", "lo"]
+    for _, gateway in ends:
+        room.good("exec", "it", "ping", "-c", "1", "-W", "10", gateway)
 
 
 def verify_collection(room: Room) -> None:

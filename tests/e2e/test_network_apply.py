@@ -23,7 +23,7 @@ from kist.kernel import netns, nftables, process, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.nftables_expressions import be32
 from kist.network import addresses, bridges, cables, firewall, plan, rules
-from kist.network.cables import End
+from kist.network.devices import End
 from kist.network.plan import BridgeNetwork
 from kist.spec.network import NetworkOptions, Subnet
 from kist.spec.networking import NetworkAttachment

@@ -10,16 +10,16 @@ import pytest
 from harness import until
 from kist.errors import Unavailable
 from kist.kernel import netns, process, rtnetlink
-from kist.kernel.netlink import NETLINK_ROUTE, Socket
-from kist.network import addresses, bridges, cables, parents
-from kist.network.cables import End
+from kist.kernel.netlink import NETLINK_ROUTE, Request, Socket
+from kist.network import addresses, bridges, cables, parents, plan
+from kist.network.devices import UNFINISHED, End
 from kist.network.parents import ParentNetwork
 from kist.network.plan import BridgeNetwork
 from kist.runtime.loop import Loop
 from kist.runtime.ports import Ports
 from kist.spec.network import Subnet
 from kist.spec.networking import NetworkAttachment
-from machines import SECONDS, Namespace
+from machines import SECONDS, Namespace, transact
 
 pytestmark = pytest.mark.root("makes network namespaces")
 
@@ -116,6 +116,63 @@ def test_attach_that_fails_leaves_no_device_and_the_way_out_that_was_there(
     assert container.run(_devices) == before
     assert container.run(_ways_out) == ways == ["10.88.0.1"]
     host.run(lambda: bridges.remove_link("kisttestlan"))
+
+
+@pytest.mark.parametrize("device", ["", "up"])
+def test_a_stale_end_goes_before_the_new_one_and_what_the_container_has_made_stays(
+    host: Namespace, container: Namespace, device: str
+) -> None:
+    """Also where the namespace of its bridge cannot be reached, and lives on because somebody has it."""
+    mac = addresses.mac_for("10.88.0.2")
+    end = End(NetworkAttachment("test", "10.88.0.2/16", "10.88.0.1", mac, device=device), NETWORK)
+    gone, inner = Namespace(), Namespace()
+    gone.run(lambda: cables.attach(container.descriptor, [end], ID))
+    # Those of a container in the container, and a pair of its own with our hardware address.
+    container.run(lambda: transact(_a_cable("eth1", inner, "02:00:00:00:00:09")))
+    container.run(lambda: transact(_a_cable("own0", container, mac, other="own1")))
+    before = container.run(_devices)
+    for _ in range(2):
+        host.run(lambda: cables.attach(container.descriptor, [end], ID, beside=[]))
+        assert set(container.run(_devices)) == set(before)
+        assert container.run(_ways_out) == ["10.88.0.1"]
+        assert host.run(lambda: bridges.cables(["kisttest0"])) == [plan.cable_name(ID, "test")]
+    assert device or "eth0" in before
+    for space in (gone, inner):
+        space.close()
+
+
+def test_the_end_of_a_connecting_that_was_killed_goes_and_those_of_other_networks_stay(
+    host: Namespace, container: Namespace
+) -> None:
+    mac = "02:00:00:00:00:07"  # which somebody has asked for on both
+    kept = NetworkAttachment("test", "10.88.0.2/16", "10.88.0.1", mac)
+    host.run(lambda: cables.attach(container.descriptor, [End(kept, NETWORK)], ID))
+    lan = ParentNetwork("lan", "macvlan", "kisttestlan", made=True, mode="bridge")
+    wanted = NetworkAttachment("lan", "192.0.2.9/24", "", mac)
+    host.run(lambda: _make_device(lan, container, "eth1", mac))
+    end = End(wanted, lan)
+    host.run(lambda: cables.attach(container.descriptor, [end], ID, beside=[kept]))
+    assert sorted(container.run(_devices)) == ["eth0", "eth1", "lo"]
+    assert cables.is_attached(container.descriptor, "macvlan", end.addresses)
+    container.run(lambda: _mark("eth1"))
+    assert not cables.is_attached(container.descriptor, "macvlan", end.addresses)
+    host.run(lambda: bridges.remove_link("kisttestlan"))
+
+
+def _a_cable(name: str, space: Namespace, mac: str, other: str = "eth0") -> Request:
+    return rtnetlink.new_veth(name, master=0, mtu=1500, peer=other, peer_mac=mac, peer_netns=space.descriptor)
+
+
+def _make_device(network: ParentNetwork, space: Namespace, name: str, mac: str) -> None:
+    with Socket(NETLINK_ROUTE) as connection:
+        parents.make_device(connection, network, name, mac, space.descriptor)
+
+
+def _mark(name: str) -> None:
+    with Socket(NETLINK_ROUTE) as connection:
+        link = rtnetlink.find_link(connection, name)
+        assert link is not None
+        connection.transact([rtnetlink.set_alias(link.ifindex, UNFINISHED)])
 
 
 def _devices() -> list[str]:

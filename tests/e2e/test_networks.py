@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness import until
 from kist.engine import Engine
 from kist.errors import Conflict, Forbidden, InvalidInput, KistError, NotFound, Unavailable, Unsupported
-from kist.kernel import rtnetlink
+from kist.kernel import netns, process, rtnetlink
 from kist.kernel.netlink import NETLINK_ROUTE, Socket
-from kist.network import addresses, plan
+from kist.network import addresses, bridges, plan
 from kist.network.addresses import bare
 from kist.spec.container import Container, ContainerOptions, ExecOptions
 from kist.spec.network import Network, NetworkOptions, Subnet
@@ -68,6 +69,20 @@ def devices(engine: Engine, container: Container) -> list[str]:
 
 def routes(engine: Engine, container: Container) -> str:
     return shell(engine, container, "ip route | grep ^default")
+
+
+def wrong_devices(engine: Engine, *, repair: bool = False) -> list[str]:
+    """What the check finds of devices: another engine's rules may be on their way, beside it."""
+    return [each.message for each in engine.check(repair=repair).problems if each.kind == "interface"]
+
+
+def remove_device(container: Container, name: str) -> None:
+    """Take a device away from a container that runs."""
+    first = container.state.pid
+    descriptor = netns.of_process(first, process.start_time(first))
+    with netns.socket_inside(descriptor) as connection:
+        connection.transact([rtnetlink.delete_link(name)])
+    os.close(descriptor)
 
 
 def bridge_of(engine: Engine, network: Network) -> str:
@@ -240,7 +255,7 @@ def test_a_connect_that_fails_at_its_last_step_leaves_the_container_as_it_was(
         assert devices(engine, engine.container("one")) == ["eth0", "lo"]
         os.rmdir(path)
         os.rename(f"{path}.kept", path)
-        assert not engine.check().problems
+        assert not wrong_devices(engine)
         engine.connect_network("aaa", "one")
         assert [each.network for each in engine.container("one").networks] == ["bbb", "aaa"]
 
@@ -377,6 +392,29 @@ def test_a_bridge_that_was_deleted_is_made_again_with_its_cables(engine: Engine,
     assert not os.path.isdir(f"/sys/class/net/{device}")
 
 
+@pytest.mark.root("makes devices of the machine's")
+def test_one_that_cannot_be_connected_when_an_engine_begins_is_so_when_it_can_be(
+    engine: Engine, busybox: str, caplog: pytest.LogCaptureFixture
+):
+    with a_network(engine) as lab, Socket(NETLINK_ROUTE) as connection:
+        one = run(engine, busybox, "one", Endpoint("lab"))
+        connection.transact([rtnetlink.delete_link(bridge_of(engine, lab))])
+        connection.transact([rtnetlink.new_bridge("kisttheirs", mac="", mtu=1500)])
+        theirs = rtnetlink.find_link(connection, "kisttheirs")
+        assert theirs is not None
+        subnet = addresses.parse_subnet(lab.subnets[0].subnet)
+        connection.transact([rtnetlink.add_address(theirs.ifindex, str(subnet[5]), subnet.prefixlen)])
+        try:
+            with Engine(engine.data_root, engine.run_root) as other:
+                assert "one runs, and is not on all of its networks: the subnet" in caplog.text
+                assert wrong_devices(other)
+                connection.transact([rtnetlink.delete_link("kisttheirs")])
+                until(lambda: not wrong_devices(other))
+        finally:
+            bridges.remove_link("kisttheirs")
+        assert reaches(engine, one, lab.subnets[0].gateway)
+
+
 @pytest.mark.root("makes a device that nobody knows of")
 def test_a_device_of_a_network_that_is_gone_is_found_and_removed(engine: Engine):
     with a_network(engine) as lab:
@@ -386,7 +424,7 @@ def test_a_device_of_a_network_that_is_gone_is_found_and_removed(engine: Engine)
         assert [problem.kind for problem in found] == ["interface"]
         engine.check(repair=True)
         assert not os.path.isdir(f"/sys/class/net/{device}")
-        assert not engine.check().problems
+        assert not wrong_devices(engine)
 
 
 @pytest.mark.root("looks at the machine's own devices")
@@ -394,7 +432,7 @@ def test_a_network_whose_name_is_longer_than_a_devices_alias_is_a_network(engine
     with a_network(engine, "n" * 300) as lab:
         device = bridge_of(engine, lab)
         assert os.path.isdir(f"/sys/class/net/{device}")
-        assert not engine.check().problems
+        assert not wrong_devices(engine)
     assert not os.path.isdir(f"/sys/class/net/{device}")
 
 
@@ -424,6 +462,11 @@ def test_networks_on_a_device_of_the_host(engine: Engine, busybox: str, driver: 
         assert os.path.isdir(f"/sys/class/net/{bridge_of(engine, lab)}")
         assert reaches(engine, one, two.networks[0].address) == (options.get("macvlan_mode") != "private")
         expected = "dev eth0" if options.get("ipvlan_mode") == "l3" else "default via 10.231.14.1 dev eth0"
+        assert expected in routes(engine, one)
+        assert not wrong_devices(engine)
+        remove_device(one, "eth0")
+        assert wrong_devices(engine, repair=True) == ["one runs, and is not connected to all of its networks (lab)"]
+        assert not wrong_devices(engine)
         assert expected in routes(engine, one)
         engine.connect_network("bridge", one)
         assert devices(engine, one) == ["eth0", "eth1", "lo"]

@@ -489,26 +489,36 @@ def test_the_check_finds_a_way_out_that_has_died(user: User) -> None:
     assert user.good("system", "check") == ""
 
 
+@pytest.mark.parametrize("stale", [False, True], ids=["gone", "stale"])
 @BOTH
 def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again(
-    user: User, web: tuple[str, int], machine: Machine
+    user: User, web: tuple[str, int], machine: Machine, stale: bool
 ) -> None:
+    """Also where somebody has the old namespace, or the kernel has not come to it: their devices are there then."""
     name, port = web
     other = user.good("run", "-d", BUSYBOX, "sleep", "1000")
+    held = -1
     try:
         engine = user.engine_pid()
+        if stale:
+            held = os.open(f"/proc/{engine}/root{user.run_root}/netns", os.O_RDONLY)
         ours = {pid for each in (engine, *_keepers(engine)) for pid in (each, *_below(each))} | set(ways_out(user))
         living = {json.loads(user.good("inspect", "-f", "{{.State.Pid}}", each)) for each in (name, other)}
         doomed = ours - living - {child for each in living for child in _below(each)}
         _signal(doomed, signal.SIGSTOP)  # all at one moment: a keeper puts another in the place of a monitor that dies
         until(lambda: all(_is_stopped(pid) for pid in doomed))
         _signal(doomed, signal.SIGKILL)
-        until(lambda: not any(_has_cable(pid) for pid in living))  # the kernel takes its time
+        if stale:
+            assert all(_has_cable(pid) for pid in living)
+        else:
+            until(lambda: not any(_has_cable(pid) for pid in living))  # the kernel takes its time
         assert user.good("system", "check") == ""
         assert hello(machine.space, HERE, port) == b"hello\n"
         address = user.good("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
         until(lambda: user("exec", other, *asking(address, 80)).stdout == b"hello\n")
     finally:
+        if held >= 0:
+            os.close(held)
         user("rm", "-f", other)  # while it runs, the way out stays
 
 

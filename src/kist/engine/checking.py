@@ -289,14 +289,14 @@ class Checker:
         running = {key: c for key, c in running.items() if c.options.networking.endpoints}
         processes = {key: first for key, c in running.items() if (first := self._containers.first_process(c))}
         here = {key: running[key].options.networking.endpoints for key in processes}
-        for identifier in self._networks.unplugged(here):
+        for identifier in self._networks.unplugged(here, processes.get):
             if self._containers.first_process(running[identifier]) != processes[identifier]:
                 continue  # it has just ended
             container = running[identifier]
             names = ", ".join(each.network for each in here[identifier])
             message = f"{container.name} runs, and is not connected to all of its networks ({names})"
             problem = Problem("interface", identifier, message)
-            yield Finding(problem, "connected", partial(self._containers.republishing.plug_in, container))
+            yield Finding(problem, "connected", partial(self._containers.reconnecting.again, container))
         if processes and self._networks.lacks_way_out:
             problem = Problem("process", "way out", "containers run, and reach nothing outside: its program has died")
             yield Finding(problem, "started", self._networks.be_ready)

@@ -33,6 +33,7 @@ from kist.engine.networks import Networks
 from kist.engine.planning import Planning
 from kist.engine.port_paths import PortPaths
 from kist.engine.reconciling import Reconciling
+from kist.engine.reconnecting import Reconnecting
 from kist.engine.remnants import Remnants
 from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
@@ -122,6 +123,7 @@ class Containers:
         self._connecting = Connecting(
             store, roster, self._locks, connected, self._linking, events, self._bonds, self.republishing
         )
+        self.reconnecting = Reconnecting(roster, connected, self._linking, self._bonds, self.republishing)
         self._reconciling = Reconciling(
             store,
             roster,
@@ -133,6 +135,7 @@ class Containers:
             connected,
             self._bonds,
             self.republishing,
+            self.reconnecting,
         )
 
     def _neighbours(self, identifier: str) -> publishing.Neighbours:
@@ -144,6 +147,7 @@ class Containers:
 
     def close(self) -> None:
         """Let go; containers go on, but for those that are bound to this process: they are killed."""
+        self.reconnecting.close()
         for identifier in self._bonds.held():
             with contextlib.suppress(NotFound, Conflict):
                 self._ending.end(self.get(identifier))

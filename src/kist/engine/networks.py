@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
 from kist.engine import network_options
@@ -12,7 +12,8 @@ from kist.engine.naming import NamePlaces
 from kist.errors import Conflict, InvalidInput, NotFound, Overlap
 from kist.kernel import files as kernel_files
 from kist.kernel import netns
-from kist.network import addresses, bridges, cables, files, outward, plan, rules
+from kist.network import addresses, bridges, cables, devices, files, outward, plan, rules
+from kist.network.devices import End
 from kist.spec.container import Container
 from kist.spec.network import Network, SubnetUsage
 from kist.spec.networking import NOTHING, Endpoint, NetworkAttachment, Networking
@@ -63,10 +64,17 @@ class Networks:
         attachments: Sequence[NetworkAttachment],
         container: str,
         *,
-        beside: Sequence[NetworkAttachment] = (),
+        beside: Sequence[NetworkAttachment] | None = None,
     ) -> None:
-        """Connect a container's network namespace to these networks, beside those that it is on already."""
-        ends = [cables.End(each, self._ground.form(self.catalogue.get(each.network))) for each in attachments]
+        """Connect a container's network namespace to these networks, beside those that it is on already.
+
+        Args:
+            netns_fd: the namespace.
+            attachments: its ends.
+            container: its id.
+            beside: the ends that it has; None where it is only about to run.
+        """
+        ends = [End(each, self._ground.form(self.catalogue.get(each.network))) for each in attachments]
         try:
             self._ground.do(lambda: cables.attach(netns_fd, ends, container, beside=beside))
         except Overlap:
@@ -122,23 +130,33 @@ class Networks:
 
     # what is mended
 
-    def unplugged(self, running: Mapping[str, Sequence[Endpoint]]) -> list[str]:
-        """Which of these containers are not on the networks, or not by a cable, that they are to be on.
+    def unplugged(
+        self, running: Mapping[str, Sequence[Endpoint]], first_of: Callable[[str], tuple[int, int] | None]
+    ) -> list[str]:
+        """Which of these containers are not on the networks, or not by a whole end, that they are to be on.
 
         Args:
             running: the id of each, and what it is to have.
+            first_of: gives the first process of one, and when that began; None where it has ended, and lacks nothing.
         """
         if not running:
             return []
-        leased: dict[str, set[str]] = {}
-        for network, _, holder in self._records.leases():
-            leased.setdefault(holder, set()).add(network)
+        leased: dict[str, dict[str, set[str]]] = {}
+        for network, address, holder in self._records.leases():
+            leased.setdefault(holder, {}).setdefault(network, set()).add(address)
         here = frozenset(self.cables())
+
+        def lacks(container: str, network: str, held: Collection[str]) -> bool:
+            if self._is_bridge(network):
+                return plan.cable_name(container, network) not in here
+            first = first_of(container)
+            return first is not None and self._lacks_device(first, network, held)
+
         return [
             container
             for container, endpoints in running.items()
-            if leased.get(container, set()) != {each.network for each in endpoints}
-            or any(self._lacks_cable(container, each.network, here) for each in endpoints)
+            if (held := leased.get(container, {})).keys() != {each.network for each in endpoints}
+            or any(lacks(container, network, found) for network, found in held.items())
         ]
 
     def settle(self, container: Container, first: tuple[int, int], endpoints: Sequence[Endpoint]) -> None:
@@ -163,7 +181,15 @@ class Networks:
         for gone in {network for network, _, _ in self._records.leases_of(identifier)} - wanted:
             self.detach(identifier, first, gone, held)
         leased = self.lease(container, endpoints)
-        missing = [each for each in leased if self._lacks_cable(identifier, each.network, here, fresh=each not in held)]
+        missing = [
+            each
+            for each in leased
+            if (
+                plan.cable_name(identifier, each.network) not in here
+                if self._is_bridge(each.network)
+                else self._lacks_device(first, each.network, devices.addresses_of(each))
+            )
+        ]
         if not missing:
             return
         for each in missing:
@@ -185,11 +211,21 @@ class Networks:
                     hint="restart the container, for another address",
                 )
 
-    def _lacks_cable(self, container: str, network: str, here: frozenset[str], *, fresh: bool = True) -> bool:
-        """Whether a container is not plugged in; what is on a device of the host's has no cable that could be seen."""
-        if self.catalogue.id_of(network)[1] != "bridge":
-            return fresh
-        return plan.cable_name(container, network) not in here
+    def _is_bridge(self, network: str) -> bool:
+        """Whether ends on this network are cables, which are seen where the bridge is."""
+        return self.catalogue.id_of(network)[1] == "bridge"
+
+    def _lacks_device(self, first: tuple[int, int], network: str, held: Collection[str]) -> bool:
+        """Whether a container has no device on a network of the host's, which is seen in the container alone."""
+        driver = self.catalogue.id_of(network)[1]
+        try:
+            descriptor = netns.of_process(*first)
+        except ProcessLookupError:
+            return False  # it has ended
+        try:
+            return not self._ground.look(lambda: cables.is_attached(descriptor, driver, held), otherwise=True)
+        finally:
+            os.close(descriptor)
 
     @property
     def lacks_way_out(self) -> bool:

@@ -12,15 +12,14 @@ from kist.engine.ending import Ending
 from kist.engine.linking import Linking
 from kist.engine.listing import names_in
 from kist.engine.networks import Networks
+from kist.engine.reconnecting import Reconnecting
 from kist.engine.remnants import Remnants, end_orphans
 from kist.engine.republishing import Republishing
 from kist.engine.roster import Roster
 from kist.engine.starting import Starting
 from kist.engine.waiting import Waiting
-from kist.errors import Conflict, KistError, NotFound
-from kist.network import plan
+from kist.errors import Conflict, NotFound
 from kist.spec.container import Container, ContainerState
-from kist.spec.networking import joins_alone
 from kist.store import Store
 
 _log = logging.getLogger(__name__)
@@ -41,6 +40,7 @@ class Reconciling:
         connected: Networks,
         bonds: Bonds,
         republishing: Republishing,
+        reconnecting: Reconnecting,
     ) -> None:
         self._store = store
         self._roster = roster
@@ -52,6 +52,7 @@ class Reconciling:
         self._networks = connected
         self._bonds = bonds
         self._republishing = republishing
+        self._reconnecting = reconnecting
 
     def reconcile(self) -> None:
         """Find the containers that run, give back what ended ones held, and take away what has no record.
@@ -75,7 +76,7 @@ class Reconciling:
                 running.append(container)
             else:
                 ended.append((now.finished_at or time.time_ns(), container, now))
-        moved = self._connect_again(running)
+        moved = self._reconnecting.begin(running)
         for container in running:
             standstill.let_go(container, self._roster.places(container))
             self._waiting.take_over(container)
@@ -90,41 +91,6 @@ class Reconciling:
         boots = Boots(os.path.dirname(self._roster.run_root))
         self._starting.start_again([container for _, container, _ in ended], rebooted=boots.is_new())
         boots.note()
-
-    def _connect_again(self, running: list[Container]) -> list[Container]:
-        """See to the network of those that run, before their monitors: a new one enters it to carry published ports.
-
-        Returns:
-            Those that were not on all of their networks.
-        """
-        theirs = self._bonds.of_others()  # these have a network of their process's
-        connected = {
-            container.id: container.options.networking.endpoints
-            for container in running
-            if not joins_alone(container.options.network) and container.id not in theirs
-        }
-        if not any(connected.values()):
-            return []
-        try:
-            self._networks.be_ready()
-            unplugged = frozenset(self._networks.unplugged(connected))
-        except (KistError, OSError) as error:
-            _log.warning("containers that run have no network: %s", error)
-            return []
-        moved = [container for container in running if container.id in unplugged]
-        for container in moved:
-            self._settle_networks(container)
-        for container in running:
-            if any(each.network != plan.DEFAULT for each in connected.get(container.id, ())):
-                self._linking.tell_it(self._roster.get(container))
-        return moved
-
-    def _settle_networks(self, container: Container) -> None:
-        try:
-            if first := self._roster.first_process(container):
-                self._networks.settle(container, first, container.options.networking.endpoints)
-        except (KistError, OSError) as error:
-            _log.warning("%s runs, and is not on all of its networks: %s", container.name, error)
 
     def _settle(self, container: Container, now: ContainerState, *, has_address: bool, has_run: bool) -> None:
         self._waiting.note_end(container, now, state.notices(self._roster.places(container).data))

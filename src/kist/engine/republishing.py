@@ -61,7 +61,8 @@ class Republishing:
         theirs = self._bonds.of_others()
         found = chosen or [each for each in self._roster.list(everything=False) if each.id not in theirs]
         running = {each.id: each for each in found if each.networks}
-        for identifier in self._networks.unplugged({key: c.options.networking.endpoints for key, c in running.items()}):
+        wanted = {key: container.options.networking.endpoints for key, container in running.items()}
+        for identifier in self._networks.unplugged(wanted, lambda each: self._roster.first_process(running[each])):
             self.plug_in(running[identifier])
         return tuple(each.name for each in found if each.networks and self.again(each))
 

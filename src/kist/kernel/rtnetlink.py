@@ -25,7 +25,6 @@ _RTM_SETLINK = 19
 _RTM_NEWADDR = 20
 _RTM_GETADDR = 22
 _RTM_NEWROUTE = 24
-_RTM_DELROUTE = 25
 _RTM_GETROUTE = 26
 
 _IFLA_ADDRESS = 1
@@ -39,6 +38,7 @@ _IFLA_IFALIAS = 20
 _IFLA_AF_SPEC = 26
 _IFLA_NET_NS_FD = 28
 _IFLA_EXT_MASK = 29
+_IFLA_LINK_NETNSID = 37
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
 _IFLA_INET6_ADDR_GEN_MODE = 8
@@ -65,7 +65,6 @@ _RT_TABLE_MAIN = 254
 _RTPROT_STATIC = 4
 _RT_SCOPE_UNIVERSE = 0
 _RT_SCOPE_LINK = 253
-_RT_SCOPE_NOWHERE = 255  # of any scope, where a route is to be deleted
 _RTN_UNICAST = 1
 
 _IFINFO = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
@@ -87,7 +86,8 @@ _MAKE = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL | netlink.NLM_F_ACK
 class Link(NamedTuple):
     """A network device; ``master`` is the index of its bridge, 0 for none; ``kind`` is ``""`` for hardware.
 
-    ``alias`` is a text for people that somebody gave it.
+    ``alias`` is a text for people that somebody gave it. ``below`` is the index of the device that it is on, or of a
+    cable's other end, and ``leads_out`` whether that one is in another network namespace.
     """
 
     ifindex: int
@@ -98,6 +98,8 @@ class Link(NamedTuple):
     master: int
     kind: str
     alias: str = ""
+    below: int = 0
+    leads_out: bool = False
 
 
 class Address(NamedTuple):
@@ -129,7 +131,7 @@ def new_bridge(name: str, *, mac: str, mtu: int) -> Request:
 
 
 def new_veth(name: str, *, master: int, mtu: int, peer: str, peer_mac: str, peer_netns: int) -> Request:
-    """Make a veth pair: one end here, up, on the bridge ``master``; ``peer`` in the other namespace, still down.
+    """Make a veth pair: one end here, up, on the bridge ``master`` (0: none); ``peer`` in the other namespace, down.
 
     The kernel cannot bring the peer up in the same message: it is not yet connected then (ENOTCONN).
     """
@@ -171,6 +173,12 @@ def set_alias(index: int, text: str) -> Request:
     """Give a device a text that tells people what it is for (``ip link`` shows it as ``alias``)."""
     body = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0) + netlink.attribute(_IFLA_IFALIAS, text.encode()[:255])
     return Request(_RTM_SETLINK, netlink.NLM_F_ACK, body, f"device {index}")
+
+
+def join_bridge(index: int, master: int, what: str = "") -> Request:
+    """Make a device a port of a bridge."""
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0) + netlink.u32(_IFLA_MASTER, master)
+    return Request(_RTM_SETLINK, netlink.NLM_F_ACK, body, what or f"device {index}")
 
 
 def isolate_port(index: int, what: str = "") -> Request:
@@ -225,12 +233,6 @@ def add_default_route_on(index: int, family: int = socket.AF_INET) -> Request:
     """Send what has no other route out by a device, where nobody need forward it."""
     body = _default(family, _RT_SCOPE_LINK) + netlink.u32(_RTA_OIF, index)
     return Request(_RTM_NEWROUTE, _MAKE, body, f"default route by device {index}")
-
-
-def delete_default_route(family: int = socket.AF_INET) -> Request:
-    """Remove a default route; ESRCH when there is none."""
-    body = _default(family, 0 if family == socket.AF_INET6 else _RT_SCOPE_NOWHERE)
-    return Request(_RTM_DELROUTE, netlink.NLM_F_ACK, body, "default route")
 
 
 def find_link(connection: Socket, name: str) -> Link | None:
@@ -294,6 +296,8 @@ def decode_link(body: bytes) -> Link:
         master=_number(found.get(_IFLA_MASTER, b"")),
         kind=netlink.string(kind),
         alias=netlink.string(found.get(_IFLA_IFALIAS, b"")),
+        below=_number(found.get(_IFLA_LINK, b"")),
+        leads_out=_IFLA_LINK_NETNSID in found,
     )
 
 

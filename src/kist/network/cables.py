@@ -13,14 +13,14 @@ import contextlib
 import errno
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from kist.errors import Conflict, InvalidInput
-from kist.kernel import netns, rtnetlink, sysctl
+from kist.kernel import faults, netns, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_ROUTE, Request, Socket
 from kist.kernel.rtnetlink import Link
-from kist.network import bridges, parents
+from kist.network import bridges, devices, parents
 from kist.network.addresses import bare
+from kist.network.devices import End
 from kist.network.failures import explained
 from kist.network.parents import ParentNetwork
 from kist.network.plan import DEVICE_PREFIX, BridgeNetwork, cable_name, way_out
@@ -29,32 +29,31 @@ from kist.spec.networking import NetworkAttachment
 _LOOPBACK_INDEX = 1  # in every network namespace
 
 
-class End(NamedTuple):
-    """What a container gets on a network, and how the network is in the kernel."""
-
-    attachment: NetworkAttachment
-    network: BridgeNetwork | ParentNetwork
-
-
-def attach(netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Sequence[NetworkAttachment] = ()) -> None:
+def attach(
+    netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Sequence[NetworkAttachment] | None = None
+) -> None:
     """Connect a network namespace: a device for each end, with addresses and routes; loopback is up then.
+
+    Where the container runs already, what is left there of these ends goes first, and a kill at any moment leaves ends
+    that are whole, or that are known not to be: a cable is plugged into its bridge last.
 
     Args:
         netns_fd: the container's network namespace.
         ends: in the order in which the devices are numbered.
         container_id: names the cables' ends on the host.
-        beside: the ends that the container has already.
+        beside: the ends that the container has already; None for a namespace that is new.
 
     Raises:
         Conflict: as in ``bridges.ensure``, or a device of the name that is asked for is there.
         InvalidInput: the kernel does not take a setting.
     """
+    kept = beside or ()
     with (
         explained(f"connect the container {container_id[:12]} to {', '.join(end.attachment.network for end in ends)}"),
         Socket(NETLINK_ROUTE) as outside,
         netns.socket_inside(netns_fd) as inside,
     ):
-        taken = {link.name for link in rtnetlink.links(inside)} if beside else {"lo"}
+        taken = {"lo"} if beside is None else _names_beside(outside, inside, ends, container_id, kept)
         done: list[str] = []
         made: list[str] = []
         try:
@@ -62,20 +61,67 @@ def attach(netns_fd: int, ends: Sequence[End], container_id: str, *, beside: Seq
                 device = _device_name(end.attachment.device, taken)
                 taken.add(device)
                 done.append(end.attachment.network)
-                _plug(outside, netns_fd, end, device, cable_name(container_id, end.attachment.network))
+                cable = cable_name(container_id, end.attachment.network)
+                _plug(outside, netns_fd, end, device, cable, loose=beside is not None)
                 made.append(device)
+                if beside is not None:
+                    _begin(inside, end, device)
                 _configure(inside, end, device)
                 _set(netns_fd, end.attachment.settings, device)
-            _set_ways_out(inside, [*beside, *(end.attachment for end in ends)], replace=bool(beside))
+            _set_ways_out(inside, [*kept, *(end.attachment for end in ends)], replace=beside is not None)
+            if beside is not None:
+                faults.point("network connect: has addresses and routes")
+                for end, device in zip(ends, made, strict=True):
+                    _finish(outside, inside, end, device, cable_name(container_id, end.attachment.network))
         except BaseException:
             for network in done:
                 bridges.delete(outside, cable_name(container_id, network))
             for device in made:  # those without an end on the host go by their own names
                 bridges.delete(inside, device)
-            if beside:
+            if kept:
                 with contextlib.suppress(OSError):  # the first error is the one to tell
-                    _set_ways_out(inside, beside, replace=True)
+                    _set_ways_out(inside, kept, replace=True)
             raise
+
+
+def _names_beside(
+    outside: Socket, inside: Socket, ends: Sequence[End], container_id: str, kept: Sequence[NetworkAttachment]
+) -> set[str]:
+    """The names of the devices of a namespace in which nothing is left of these ends."""
+    for end in ends:
+        if end.kind == devices.CABLE:
+            bridges.delete(outside, cable_name(container_id, end.attachment.network))
+    devices.remove_stale(outside, inside, ends, kept)
+    faults.point("network connect: removed what was stale")
+    return {link.name for link in rtnetlink.links(inside)}
+
+
+def _begin(inside: Socket, end: End, name: str) -> None:
+    """Have a device known for one that is not whole yet; a cable is, as long as it is in no bridge."""
+    faults.point("network connect: made a device")
+    if end.kind != devices.CABLE:
+        inside.transact([rtnetlink.set_alias(_device(inside, name).ifindex, devices.UNFINISHED)])
+
+
+def _finish(outside: Socket, inside: Socket, end: End, name: str, cable: str) -> None:
+    if isinstance(end.network, ParentNetwork):
+        inside.transact([rtnetlink.set_alias(_device(inside, name).ifindex, "")])
+        return
+    port, bridge = _device(outside, cable).ifindex, _device(outside, end.network.bridge).ifindex
+    isolating = [] if end.network.icc else [rtnetlink.isolate_port(port, cable)]
+    outside.transact([rtnetlink.join_bridge(port, bridge, cable), *isolating])
+
+
+def is_attached(netns_fd: int, kind: str, addresses: Collection[str]) -> bool:
+    """Whether a container has its end on a network, where that can be seen in its namespace alone.
+
+    Args:
+        netns_fd: the container's network namespace.
+        kind: of the device, which is the network's driver.
+        addresses: that it has there, without prefix length.
+    """
+    with explained("look at a container's devices"), netns.socket_inside(netns_fd) as inside:
+        return devices.is_there(inside, kind, addresses)
 
 
 def detach(
@@ -95,7 +141,7 @@ def detach(
         container_id: its id.
         network: its name.
         netns_fd: the container's namespace, where it goes on.
-        addresses: of the device there, without prefix length; it is found by them where it has no end on the host.
+        addresses: of the device there, without prefix length; it is found by them where it has no end on our bridge.
         beside: the ends that it keeps.
     """
     with explained(f"disconnect the container {container_id[:12]}"), Socket(NETLINK_ROUTE) as outside:
@@ -103,19 +149,8 @@ def detach(
         if netns_fd < 0:
             return
         with netns.socket_inside(netns_fd) as inside:
-            for link in rtnetlink.links(inside):
-                if link.kind in parents.DRIVERS and _has_any(inside, link, addresses):
-                    bridges.delete(inside, link.name)
+            devices.remove(inside, addresses)
             _set_ways_out(inside, beside, replace=True)
-
-
-def _has_any(inside: Socket, link: Link, addresses: Collection[str]) -> bool:
-    found = (
-        each.address
-        for family in bridges.FAMILIES.values()
-        for each in rtnetlink.addresses(inside, link.ifindex, family)
-    )
-    return any(address in addresses for address in found)
 
 
 def _device_name(wanted: str, taken: set[str]) -> str:
@@ -131,14 +166,16 @@ def _device_name(wanted: str, taken: set[str]) -> str:
     return f"{name}{number}"
 
 
-def _plug(outside: Socket, netns_fd: int, end: End, device: str, cable: str) -> None:
+def _plug(outside: Socket, netns_fd: int, end: End, device: str, cable: str, *, loose: bool) -> None:
+    """Make the device; with ``loose`` a cable's other end is left for ``_finish`` to plug in."""
     network = end.network
     if isinstance(network, ParentNetwork):
         parents.make_device(outside, network, device, end.attachment.mac, netns_fd)
         return
     link = bridges.ensured(outside, network)
+    master = 0 if loose else link.ifindex
     made = rtnetlink.new_veth(
-        cable, master=link.ifindex, mtu=network.mtu, peer=device, peer_mac=end.attachment.mac, peer_netns=netns_fd
+        cable, master=master, mtu=network.mtu, peer=device, peer_mac=end.attachment.mac, peer_netns=netns_fd
     )
     try:
         outside.transact([made])
@@ -147,7 +184,7 @@ def _plug(outside: Socket, netns_fd: int, end: End, device: str, cable: str) -> 
         bridges.delete(outside, cable)
         _plug_again(outside, made, device)
     _check_way_back(outside, link, network, end.attachment)
-    if not network.icc:
+    if not network.icc and not loose:
         port = rtnetlink.find_link(outside, cable)
         if port is not None:
             outside.transact([rtnetlink.isolate_port(port.ifindex, cable)])
@@ -175,9 +212,7 @@ def _plug_again(outside: Socket, made: Request, device: str) -> None:
 
 
 def _configure(inside: Socket, end: End, name: str) -> None:
-    device = rtnetlink.find_link(inside, name)
-    if device is None:
-        raise OSError(errno.ENODEV, "removed as soon as it was made", name)
+    device = _device(inside, name)
     attachment = end.attachment
     if not attachment.address6:
         _keep_quiet(inside, device)
@@ -192,6 +227,13 @@ def _configure(inside: Socket, end: End, name: str) -> None:
     )
     if isinstance(end.network, ParentNetwork) and end.network.routed:
         _route_by(inside, device, attachment)
+
+
+def _device(connection: Socket, name: str) -> Link:
+    found = rtnetlink.find_link(connection, name)
+    if found is None:
+        raise OSError(errno.ENODEV, "removed as soon as it was made", name)
+    return found
 
 
 def _set(netns_fd: int, settings: Mapping[str, str], device: str) -> None:
@@ -228,21 +270,11 @@ def _route_by(inside: Socket, device: Link, attachment: NetworkAttachment) -> No
 
 def _set_ways_out(inside: Socket, attachments: Iterable[NetworkAttachment], *, replace: bool) -> None:
     held = tuple(attachments)
-    for version, family in bridges.FAMILIES.items():
+    for version in bridges.FAMILIES:
         found = way_out(held, version)
         if found is not None:
             gateway = found.gateway if version == 4 else found.gateway6
             inside.transact([rtnetlink.add_default_route(gateway, replace=replace)])
-        elif replace:
-            _remove_way_out(inside, family)
-
-
-def _remove_way_out(inside: Socket, family: int) -> None:
-    try:
-        inside.transact([rtnetlink.delete_default_route(family)])
-    except OSError as error:
-        if error.errno not in {errno.ESRCH, errno.EAFNOSUPPORT, errno.EOPNOTSUPP}:
-            raise
 
 
 def _keep_quiet(inside: Socket, device: Link) -> None:
