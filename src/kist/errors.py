@@ -6,8 +6,6 @@ by ``kist.api`` into a status and JSON, by ``kist.client`` back into the same cl
 exit code.
 """
 
-import errno
-
 __all__ = [
     "CommandNotExecutable",
     "CommandNotFound",
@@ -189,6 +187,8 @@ def from_os_error(error: OSError, doing: str) -> KistError:
         error: from the kernel, with errno and perhaps a file name.
         doing: what failed, as the start of a sentence (``write blob``, ``unpack layer``).
     """
+    import errno  # noqa: PLC0415 - every command imports this module, and few need the numbers
+
     where = f" {error.filename}" if error.filename else ""
     message = f"{doing}{where}: {(error.strerror or str(error)).lower()}"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -6,6 +6,7 @@ starts in 10 ms, and the whole of ``kist run`` has 38.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import NoReturn
 
     from kist.cli.ahead import Begun
@@ -25,9 +26,11 @@ def main() -> "NoReturn":
         from kist.cli import finder  # noqa: PLC0415 - the same
 
         finder.install()
-        from kist.client.environment import settled  # noqa: PLC0415 - the same
+        environment: Mapping[str, str] = os.environ
+        if uid := os.getuid():
+            from kist.client.environment import settled  # noqa: PLC0415 - the same; root's places hang on nothing of it
 
-        environment = settled(os.environ, os.getuid())
+            environment = settled(environment, uid)
         begun: Begun | BegunBuild | None = None
         if sys.argv[1:2] == ["exec"]:
             from kist.cli import ahead  # noqa: PLC0415 - for this verb only

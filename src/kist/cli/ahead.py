@@ -1,15 +1,14 @@
 """What is asked of the engine before the rest of the program is imported: to execute a command that is written plainly.
 
 ``kist exec CONTAINER COMMAND…``, without options, needs no table of them to be understood. Its request goes out first,
-and while the engine is at work the program reads the rest of itself, which takes nearly as long.
+and while the engine is at work the program reads the rest of itself, which takes nearly as long. Of what is imported at
+the top here every module delays the request; so it is written here as bytes, and becomes a ``Wire``'s when it is out.
 """
 
 import os
 
-from kist.cli.common import container_path
+from kist.client.dial import dial, is_own
 from kist.client.endpoint import resolve
-from kist.client.start import connect
-from kist.client.wire import Wire
 from kist.errors import KistError
 
 TYPE_CHECKING = False
@@ -17,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from kist.client.wire import Exchange
+    from kist.client.wire import Exchange, Wire
+
+# ``body_of`` a command alone, as ``execute`` sends it (a test compares).
+_REQUEST = (
+    "POST /kist/containers/%s/exec HTTP/1.1\r\nHost: kist\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+    "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
+_BODY = (
+    '{"Cmd":[%s],"Tty":false,"AttachStdin":false,"AttachStdout":true,"AttachStderr":true,"Env":[],"User":"",'
+    '"WorkingDir":"","Privileged":false}'
+)
 
 
 class Begun:
@@ -30,7 +39,7 @@ class Begun:
 
     __slots__ = ("execution", "wire")
 
-    def __init__(self, wire: Wire, execution: "Exchange") -> None:
+    def __init__(self, wire: "Wire", execution: "Exchange") -> None:
         self.wire = wire
         self.execution = execution
 
@@ -48,15 +57,45 @@ def begin(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Begun | N
         endpoint = resolve(environment, os.getuid())
         if not endpoint.socket:
             return None
-        wire = Wire(endpoint)
-        wire.release(connect(endpoint, may_start=False))
+        connected = dial(endpoint.socket)
     except (KistError, OSError):
         return None
     try:
-        return Begun(wire, execute(wire, argv[1], body_of(argv[2:])))
-    except (KistError, OSError):
-        wire.close()
+        if endpoint.roots is not None and not is_own(connected):
+            connected.close()
+            return None
+        connected.sendall(_request(argv[1], argv[2:]))
+    except (UnicodeEncodeError, OSError):
+        connected.close()
         return None
+    from kist.client.transport import Connection  # noqa: PLC0415 - while the engine is at work
+    from kist.client.wire import Exchange, Wire  # noqa: PLC0415 - the same
+
+    wire = Wire(endpoint)
+    return Begun(wire, Exchange(wire, Connection(connected=connected.detach()), "POST"))
+
+
+def _request(name: str, command: "Sequence[str]") -> bytes:
+    """What ``execute`` sends for a command alone.
+
+    Raises:
+        UnicodeEncodeError: a word is no Unicode.
+    """
+    body = (_BODY % ",".join([_quoted(word) for word in command])).encode()
+    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        from kist.cli.common import quote_name  # noqa: PLC0415 - for what is hardly ever written
+
+        name = quote_name(name)
+    return (_REQUEST % (name, len(body))).encode("ascii") + body
+
+
+def _quoted(word: str) -> str:
+    """A JSON string."""
+    if word.isascii() and word.isprintable() and '"' not in word and "\\" not in word:
+        return f'"{word}"'
+    from kist.spec.jsontext import dumps  # noqa: PLC0415 - a shared object to load, for words that need it
+
+    return dumps(word)
 
 
 def body_of(
@@ -84,6 +123,8 @@ def body_of(
     }
 
 
-def execute(wire: Wire, name: str, body: "dict[str, Any]") -> "Exchange":
+def execute(wire: "Wire", name: str, body: "dict[str, Any]") -> "Exchange":
     """Ask for a process that is made, started and attached to by one request (docs/decisions/0034)."""
+    from kist.cli.common import container_path  # noqa: PLC0415 - for what is not plain
+
     return wire.begin_hijack(f"/kist{container_path(name, 'exec')}", value=body)

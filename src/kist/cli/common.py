@@ -24,7 +24,7 @@ def working_directory() -> str:
 
 def container_path(name: str, rest: str = "") -> str:
     """``/containers/NAME/rest``."""
-    return f"/containers/{_segment(name)}{'/' + rest if rest else ''}"
+    return f"/containers/{quote_name(name)}{'/' + rest if rest else ''}"
 
 
 def image_path(name: str, rest: str = "") -> str:
@@ -34,15 +34,20 @@ def image_path(name: str, rest: str = "") -> str:
 
 def network_path(name: str, rest: str = "") -> str:
     """``/networks/NAME/rest``."""
-    return f"/networks/{_segment(name, 'network name')}{'/' + rest if rest else ''}"
+    return f"/networks/{quote_name(name, 'network name')}{'/' + rest if rest else ''}"
 
 
 def volume_path(name: str, rest: str = "") -> str:
     """``/volumes/NAME/rest``."""
-    return f"/volumes/{_segment(name, 'volume name')}{'/' + rest if rest else ''}"
+    return f"/volumes/{quote_name(name, 'volume name')}{'/' + rest if rest else ''}"
 
 
-def _segment(name: str, what: str = "container name or ID") -> str:
+def quote_name(name: str, what: str = "container name or ID") -> str:
+    """A name as one segment of a path.
+
+    Raises:
+        InvalidInput: it is empty.
+    """
     if not name:
         raise InvalidInput(f"invalid {what}: value is empty", hint="is a variable of the shell unset?")
     return quote(name).replace("/", "%2F")

@@ -43,8 +43,7 @@ def connect(endpoint: "Endpoint", *, may_start: bool = True) -> Connection:
     except PermissionError:
         raise _forbidden(endpoint.socket) from None
     else:
-        # In /tmp anybody could have been there first: our own engine is ours, or root's.
-        if endpoint.roots is not None and connection.peer_uid() not in {os.geteuid(), 0}:
+        if endpoint.roots is not None and not connection.is_own():
             connection.close()
             raise _forbidden(endpoint.socket)
         return connection

@@ -1,12 +1,9 @@
-"""A lean HTTP/1.1 client on one Unix socket: what ``http.client`` does here, without its 28 ms of imports.
-
-``_socket`` is the C module under ``socket``; it is part of the interpreter and costs nothing to import.
-"""
+"""A lean HTTP/1.1 client on one Unix socket: what ``http.client`` does here, without its 28 ms of imports."""
 
 import _socket
 import os
-import sys
 
+from kist.client.dial import dial, is_own, peer
 from kist.client.http1 import MAX_HEAD, Dechunker, Head, body_length, not_http, parse_head, request_head
 from kist.errors import Unavailable
 
@@ -61,16 +58,7 @@ class Connection:
         self._why = why
         self._buffer = b""
         self.reusable = True
-        if connected >= 0:
-            self._socket = _socket.socket(fileno=connected)
-            return
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        self._socket.settimeout(timeout)
-        try:
-            self._socket.connect(path)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = _socket.socket(fileno=connected) if connected >= 0 else dial(path, timeout)
 
     def close(self) -> None:
         """Close the socket; a second call does nothing."""
@@ -78,16 +66,12 @@ class Connection:
         self._socket.close()
 
     def peer_pid(self) -> int:
-        """The process that listens (``SO_PEERCRED``, unix(7)); 0 when our pid namespace does not have it."""
-        return self._credential(0)
+        """The process that listens; 0 when our pid namespace does not have it."""
+        return peer(self._socket)[0]
 
-    def peer_uid(self) -> int:
-        """The user who listens."""
-        return self._credential(4)
-
-    def _credential(self, offset: int) -> int:
-        credentials = self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-        return int.from_bytes(credentials[offset : offset + 4], sys.byteorder)
+    def is_own(self) -> bool:
+        """Whether our own engine listens, which is ours, or root's."""
+        return is_own(self._socket)
 
     def is_stale(self) -> bool:
         """Whether an idle connection was closed by the engine (or has bytes that nobody asked for)."""

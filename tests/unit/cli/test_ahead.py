@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from kist.cli import ahead
+from kist.client.endpoint import Endpoint
+from kist.client.wire import Wire
 
 
 @pytest.fixture
@@ -94,4 +96,39 @@ def test_no_engine_is_started_and_none_on_another_machine_is_asked(place: Path) 
 def test_it_needs_little_of_the_program() -> None:
     code = "import sys, kist.cli.ahead; print(sum(name.startswith('kist.') for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) <= 16
+    assert int(done.stdout) <= 8
+
+
+@pytest.mark.parametrize("name", ["web", "a-b_c.9", "é", "a/b", "a?b c"])
+@pytest.mark.parametrize("command", [["true"], ["sh", "-c", "exit 3"], ['"', "\\", "\x7f\n", "日本"], ["a%sb", ""]])
+def test_it_asks_in_the_words_of_what_is_not_plain(
+    engine: socket.socket, place: Path, name: str, command: list[str]
+) -> None:
+    asked = []
+    for begun in (
+        ahead.begin(["exec", name, *command], surroundings(place)),
+        ahead.execute(Wire(Endpoint(str(place / "engine.sock"), None)), name, ahead.body_of(command)),
+    ):
+        connection, _ = engine.accept()
+        with connection:
+            asked.append(connection.recv(65536))
+        assert begun is not None
+        (begun.execution if isinstance(begun, ahead.Begun) else begun).abandon()
+    assert asked[0] == asked[1]
+
+
+def test_a_stranger_who_listens_hears_nothing(place: Path) -> None:
+    """As a user whose run directory is in /tmp, where anybody could have been there first."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    code = (
+        "import os, socket, sys; listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1])\n"
+        "os.setresuid(4321, 4321, 4321); listener.listen(); print('ready', flush=True)\n"
+        "connection, _ = listener.accept(); print(len(connection.recv(1)))"
+    )
+    path = str(place / "engine.sock")
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "ready\n"
+        assert ahead.begin(["exec", "web", "true"], surroundings(place)) is None
+        assert stranger.stdout.read() == "0\n"

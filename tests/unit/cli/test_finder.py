@@ -120,3 +120,16 @@ def test_where_byte_code_is_elsewhere_python_finds_it(flags: list[str], tmp_path
         [sys.executable, *flags, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.strip() == str(installed)
+
+
+@pytest.mark.parametrize("safe", ["", "1"])
+def test_the_program_is_found_whether_or_not_python_looks_beside_it(safe: str) -> None:
+    launcher = Path(kist.cli.__file__).parent / "launcher"
+    done = subprocess.run(
+        [sys.executable, launcher, "--version"],
+        env={**os.environ, "PYTHONSAFEPATH": safe},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"Kist version {kist.__version__}\n"
