@@ -332,6 +332,10 @@ class Containers:
         """Nobody starts or removes the container meanwhile, in this process or another; ``NotFound`` when gone."""
         return self._locks.alone(container)
 
+    def unmounted(self, container: Container) -> None:
+        """Wait until nothing is mounted any more of a container that has ended, and that nobody starts meanwhile."""
+        self._starting.settle(container)
+
     def bound_to_others(self) -> frozenset[str]:
         """The ids of containers that end with another process than this one."""
         return self._bonds.of_others()

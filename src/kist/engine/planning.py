@@ -184,4 +184,5 @@ class Planning:
             port_rules=port_rules,
             room=room,
             life=lifetime.life(container, check),
+            own_files=places.data,
         )

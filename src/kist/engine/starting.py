@@ -66,8 +66,7 @@ class Starting:
                 return False
             self._bonds.take(container.id)
             places = self._roster.places(container)
-            if container.state.status != "created":
-                self._starter.settle(places)
+            self.settle(container)
             places.make()
             faults.point("start: made the directories")
             attached = self._attaching.take(container)
@@ -98,6 +97,11 @@ class Starting:
         if networks:
             self._linking.tell(container)
         return True
+
+    def settle(self, container: Container) -> None:
+        """Wait until an earlier run of the container, which has ended, is over for everybody, and unmounted."""
+        if container.state.status != "created":
+            self._starter.settle(self._roster.places(container))
 
     def start_again(self, found: Sequence[Container], *, rebooted: bool) -> None:
         """Start again those of these that their restart policies want to be started, the oldest first."""

@@ -178,6 +178,7 @@ def opened(containers: Containers, store: Store, name: str | Container, *, mount
         container = containers.get(container)
         if container.state.running:
             raise Unavailable(f"container {container.name} was started just now", hint="try again")
+        containers.unmounted(container)
         root = _stopped_root(containers, store, container, mounts=mounts)
         with contextlib.closing(_Descriptor(root)):
             yield View(container, root)

@@ -6,7 +6,8 @@ What a monitor says here, each a packet with ``at`` (the container's run directo
 ``holds``    a process (its name: empty for the first, else the id of an exec'd one) with duplicates of its descriptors
 ``started``  the first process has become the command
 ``drops``    descriptors of a process, or the whole process: the keeper closes its duplicates
-``over``     the container has ended and nobody needs to take over
+``over``     the container has ended and nobody needs to take over; with ``unmounts``, its root is still mounted
+``unmounted``  it is not any more: the container can be started again
 """
 
 from __future__ import annotations
@@ -62,11 +63,15 @@ class Guard:
         """Have the keeper close its duplicates of these, or of all that the process had."""
         self._tell({"drops": name, "fds": descriptors})
 
-    def over(self) -> None:
-        """The end has been recorded."""
+    def over(self, *, unmounts: bool = False) -> None:
+        """The end has been recorded; with ``unmounts``, ``unmounted`` will follow."""
         # A keeper that ends looks for monitors that need what it keeps: this one is none of them any more.
         process.set_title("kist-ended")
-        self._tell({"over": os.getpid()})
+        self._tell({"over": os.getpid(), **({"unmounts": True} if unmounts else {})})
+
+    def unmounted(self) -> None:
+        """Nothing that was mounted for the container is mounted any more."""
+        self._tell({"unmounted": os.getpid()})
 
     def _tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         if self._channel is None:

@@ -10,7 +10,7 @@ It outlives its engine for as long as there is a container, and the next engine 
 packets: it begins with ``requests``, a descriptor at which the spawner's spare takes requests for monitors; then it
 answers
 
-``settle``  a container's run directory: ``settled`` when it is not known (any more)
+``settle``  a container's run directory: ``settled`` when it is not known (any more), and nothing is mounted for it
 ``adopt``   a container whose monitor and keeper died: its request, its process and the pipes of that, and descriptors
             that its new monitor gets (``names`` says which); ``adopted``
 ``leave``   the engine goes: ``stays`` when there is a reason to stay, else the connection's end
@@ -100,6 +100,8 @@ class Keeper:
         self._monitors: dict[int, str] = {}
         self._connections: set[socket.socket] = set()
         self._settling: dict[str, list[socket.socket]] = {}
+        # Monitors of containers that have ended and are about to be unmounted.
+        self._unmounting: dict[str, int] = {}
         self._spawner = 0
         self._minded = -1
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -116,7 +118,7 @@ class Keeper:
         self._loop.watch(self._hears.fileno(), events.READ, lambda _: self._hear())
         self._loop.watch(listener.fileno(), events.READ, lambda _: self._accept(listener))
         self._greet(engine)
-        while self._connections or self._kept:
+        while self._connections or self._kept or self._unmounting:
             self._loop.turn()
         unlink("/".join(self._place))
         if self._minded >= 0:
@@ -174,6 +176,8 @@ class Keeper:
                 self._start_spawner()
             elif pid in self._monitors:
                 self._monitor_died(self._monitors.pop(pid))
+            elif at := next((at for at, monitor in self._unmounting.items() if monitor == pid), ""):
+                self._unmounted(at)
             else:
                 self._note_end(pid, status)
 
@@ -248,9 +252,13 @@ class Keeper:
         at = message["at"]
         kept = self._kept.get(at)
         if "took" in message:
+            self._unmounting.pop(at, None)
             if kept is not None:
                 self._forget(kept)
             self._take(Kept(message["took"], message["monitor"]), message["monitor_start"], connection)
+        elif "unmounted" in message:
+            if self._unmounting.get(at) == message["unmounted"]:
+                self._unmounted(at)
         elif kept is None:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -261,6 +269,8 @@ class Keeper:
         elif "drops" in message:
             kept.drop(message["drops"], message["fds"])
         elif "over" in message and message["over"] == kept.monitor:
+            if "unmounts" in message and kept.monitor in self._monitors:
+                self._unmounting[at] = kept.monitor
             self._forget(kept)
 
     def _take(self, kept: Kept, monitor_start: int, connection: socket.socket | None) -> None:
@@ -294,8 +304,16 @@ class Keeper:
         kept.close()
         self._monitors.pop(kept.monitor, None)
         del self._kept[kept.at]
-        for connection in self._settling.pop(kept.at, []):
-            _tell(connection, {"settled": kept.at})
+        if kept.at not in self._unmounting:
+            self._settled(kept.at)
+
+    def _unmounted(self, at: str) -> None:
+        del self._unmounting[at]
+        self._settled(at)
+
+    def _settled(self, at: str) -> None:
+        for connection in self._settling.pop(at, []):
+            _tell(connection, {"settled": at})
 
     # engines, and monitors of keepers that died
 
@@ -347,7 +365,7 @@ class Keeper:
     def _settle(self, connection: socket.socket, at: str) -> None:
         self._reap()
         self._hear()
-        if at in self._kept:
+        if at in self._kept or at in self._unmounting:
             self._settling.setdefault(at, []).append(connection)
         else:
             _tell(connection, {"settled": at})

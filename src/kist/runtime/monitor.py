@@ -90,6 +90,8 @@ class Monitor:
         self.limits: tuple[int, int] | None = None
         # Descriptors of mounted volumes, by name, for all runs of the container (``kist.runtime.held``).
         self.volumes: dict[str, int] = {}
+        # Its mount namespace, where nobody is to wait until everything is unmounted (see ``Plan.own_mounts``).
+        self._mounts = -1
         self.usage = Usage(self)
         self.life = Life(self, plan.get("life"))
         # Another one where nothing is to be started (see ``kist.runtime.rehearsal``).
@@ -181,6 +183,7 @@ class Monitor:
 
     def seek_guard(self, directory: str, name: str) -> None:
         """Put this container under the keeper that listens there, in place of one that died."""
+        self._let_mounts_go()  # a keeper does not wait for what is not its child
         line = connect(directory, name, socket.SOCK_SEQPACKET)
         _, descriptors = messages.receive(line)
         for descriptor in descriptors:
@@ -234,9 +237,27 @@ class Monitor:
         self.first.start(self.plan, clone, self.cgroup, self._own_descriptors(), self.volumes)
         if not outside:
             self.life.keep_network()
+        self._hold_mounts()
         if into is not None:
             os.close(into)
         return warnings
+
+    def _hold_mounts(self) -> None:
+        """Have everything stay mounted when the first process has ended, until that has been told.
+
+        The last who leaves a mount namespace unmounts what is in it before its end is seen, and overlayfs then waits
+        until all that anybody has written to the file system below it is on the disk.
+        """
+        if "own_mounts" in self.plan:
+            try:
+                self._mounts = process.namespace_descriptor(self.first.pid, "mnt")
+            except OSError:
+                return  # it has ended already, or nobody may look into it: what is mounted goes with it
+
+    def _let_mounts_go(self) -> None:
+        if self._mounts >= 0:
+            os.close(self._mounts)
+            self._mounts = -1
 
     def start_again(self) -> None:
         """Start the first process once more, after a rest, as it was started before."""
@@ -263,6 +284,7 @@ class Monitor:
         faults.point("monitor: noted that it rests")
         self.streams.finish()
         self.remove_cgroup()
+        self._let_mounts_go()  # before they are mounted anew
         self.guard.holds("", 0, self._own_descriptors())
         faults.point("monitor: told the keeper of the rest")
         state = self.record.state
@@ -494,9 +516,13 @@ class Monitor:
         self.volumes = {}
         faults.point("monitor: removed the cgroup")
         # First the keeper, so that who hears of the end and starts it again at once is not taken for this run.
-        self.guard.over()
+        self.guard.over(unmounts=self._mounts >= 0)
         faults.point("monitor: told the keeper of the end")
         self._tell_all()
+        if self._mounts >= 0:
+            self._let_mounts_go()
+            faults.point("monitor: let the mounts go")
+            self.guard.unmounted()
 
     def _tell_all(self) -> None:
         self.control.tell({"event": "exited", "state": self.record.state})

@@ -16,7 +16,7 @@ LOG_BYTES = 32 << 20
 LOG_FILES = 8
 
 _FOR_INIT = ("operations", "command", "outside")
-_FOR_FEW = ("joined", "publish", "port_rules", "room", "ids", "runtime", "hierarchies")
+_FOR_FEW = ("joined", "publish", "port_rules", "room", "ids", "runtime", "hierarchies", "own_mounts")
 _NOT_HELD = (*_FOR_INIT, "bundle")
 # What the monitor reads of the plan of a health check.
 _FOR_CHECK = ("namespaces", "terminal", "stdin")
@@ -129,6 +129,8 @@ class Plan(msgspec.Struct, frozen=True):
         publish: ports that the monitor carries (see ``kist.runtime.ports``).
         port_rules: for the kernel to carry them (see ``kist.runtime.portrules``); None for the monitor alone.
         room: the file of the network namespace from which it reaches the container; empty for the host's.
+        own_mounts: whether nobody else has anything of what is mounted in it: no file of the host's, no volume, no
+            file system in a file. Then its end is told before all that is unmounted, which may take long.
         life: None for a process that lives once, and that nobody stops (build steps, exec'd processes).
         operations: what init does, in order.
         command: what it becomes.
@@ -158,6 +160,7 @@ class Plan(msgspec.Struct, frozen=True):
     runtime: OutsideRuntime | None = None
     bundle: dict[str, Any] | None = None
     hierarchies: dict[str, Any] | None = None
+    own_mounts: bool = False
 
     def message(self) -> dict[str, Any]:
         """What the monitor reads, as plain JSON values; it keeps them, so what few plans have is left out."""

@@ -17,6 +17,8 @@ from kist.spec.runtime import DeviceNode, IdMaps, Process, RuntimeSpec
 
 # What a user namespace may mount only where it sees another one of it whole.
 _VISIBLE = frozenset({"proc", "sysfs"})
+# File systems that every container has for itself.
+_OWN = frozenset({"proc", "sysfs", "cgroup", "tmpfs", "devpts", "mqueue"})
 _SHARED = frozenset({"shared", "rshared"})
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {
@@ -48,6 +50,7 @@ def make_plan(
     port_rules: dict[str, Any] | None = None,
     room: str = "",
     runtime: dict[str, Any] | None = None,
+    own_files: str = "",
 ) -> Plan:
     """The plan of a container's first process.
 
@@ -72,6 +75,8 @@ def make_plan(
             none.
         runtime: for an outside one: ``program``, its path; ``directory``, the container's run directory;
             ``config``, the bundle's (``kist.spec.oci_config``), its user as far as it is known.
+        own_files: the directory of those files that only this container has mounted; empty where what is mounted is to
+            be seen to be gone at its end.
     """
     namespaces = tuple(kind for kind in spec.linux.namespaces if kind != "cgroup")
     made = Plan(
@@ -95,6 +100,7 @@ def make_plan(
         ids=spec.linux.ids,
         outside=tuple(_outside(spec, root_at)) if spec.linux.ids is not None else (),
         hierarchies=hierarchies if spec.linux.cgroups_path else None,
+        own_mounts=bool(own_files) and _has_own_mounts(spec, own_files),
     )
     return made if runtime is None else _with_runtime(made, spec, runtime, passwd)
 
@@ -117,6 +123,7 @@ def _with_runtime(made: Plan, spec: RuntimeSpec, runtime: dict[str, Any], passwd
         namespaces=("mount",),
         operations=(),
         joined=(),
+        own_mounts=False,
         runtime=OutsideRuntime(runtime["program"], network),
         bundle=told,
     )
@@ -215,6 +222,21 @@ def _own_disk(root: Mount) -> dict[str, str]:
     """The file with the file system that the container's own directories are in, and where they are; empty for none."""
     disk = root.option("disk")
     return {"disk": disk, "at": posixpath.dirname(root.option("upperdir") or root.source)} if disk else {}
+
+
+def _has_own_mounts(spec: RuntimeSpec, own_files: str) -> bool:
+    """Whether what is mounted is layers of images, the container's own files, and file systems of its own alone."""
+    root = _root(spec)
+    return (
+        root.type == "overlay"
+        and not _own_disk(root)
+        and spec.linux.ids is None
+        and "mount" in spec.linux.namespaces
+        and all(
+            mount.type in _OWN or (mount.type == "bind" and mount.source.startswith(f"{own_files}/"))
+            for mount in spec.mounts
+        )
+    )
 
 
 def _options(root: Mount) -> list[str]:

@@ -59,6 +59,31 @@ def the(plan: Plan, name: str) -> dict[str, Any]:
     return found
 
 
+WITH_A_DISK = Mount("overlay", "overlay", "", (*OVERLAY.options, "disk=/s/3-disk"))
+OF_THE_CONTAINER = Made(mounts=(*USUAL[:3], Mount.bind("/data/id/hosts", "/etc/hosts")))
+
+
+@pytest.mark.parametrize(
+    ("made", "own"),
+    [
+        (OF_THE_CONTAINER, True),
+        (replace(OF_THE_CONTAINER, mounts=()), True),
+        (replace(OF_THE_CONTAINER, mounts=USUAL), False),
+        (replace(OF_THE_CONTAINER, mounts=(Mount.bind("/data/id-of-another/hosts", "/x"),)), False),
+        (replace(OF_THE_CONTAINER, mounts=(Mount("held", "volume", "/x"),)), False),
+        (replace(OF_THE_CONTAINER, mounts=(Mount("joined", "1:2", "/dev/shm"),)), False),
+        (replace(OF_THE_CONTAINER, mounts=(OVERLAY,)), False),
+        (replace(OF_THE_CONTAINER, root=(Mount.bind("/rootfs", ""),)), False),
+        (replace(OF_THE_CONTAINER, root=(WITH_A_DISK,)), False),
+        (replace(OF_THE_CONTAINER, linux=Linux(namespaces=("pid",))), False),
+        (replace(OF_THE_CONTAINER, linux=Linux(ids=IdMaps((IdMap(0, 7, 1),), (IdMap(0, 7, 1),)))), False),
+    ],
+)
+def test_the_end_is_told_before_mounts_go_that_nobody_else_has(made: Made, own: bool) -> None:
+    assert made.plan(own_files="/data/id").own_mounts is own
+    assert made.plan().message().get("own_mounts") is None, "nobody has said which files are its own"
+
+
 ME = {"name": "me", "uid": 1, "gid": 1, "groups": [], "home": "/home/me", "owner": (1, 1)}
 ON_DISK = Mount(
     "overlay", "overlay", "", ("lowerdir=/m/c:/s/1", "upperdir=/s/3/upper", "workdir=/s/3/work", "disk=/s/3-disk")
