@@ -93,7 +93,7 @@ def _digest(contents: "_Contents", tree: Tree, selected: Iterable[Selected]) -> 
                     contents.add_entry(entry, above)
             else:
                 with tree.open(path) as file:
-                    contents.add_file(os.fsencode(path), os.fstat(file.fileno()), lambda: os.dup(file.fileno()))
+                    contents.add_file(os.fstat(file.fileno()), lambda: os.dup(file.fileno()))
         return contents.finish()
 
 
@@ -142,10 +142,10 @@ class _Contents:
                 if first != path:
                     self.add(b"%s\0same\0%s\0" % (path, first))
                     return
-            elif (found := self._known.get(above + path, status)) is not None:
+            elif (found := self._known.get(status)) is not None:
                 self.add(b"%b\0%o\0%d\0%b" % (path, mode, status.st_size, found))
                 return
-            self.add_file(above + path, entry.status, lambda: open_entry(entry, os.fsdecode(above)), b"%s\0" % path)
+            self.add_file(status, lambda: open_entry(entry, os.fsdecode(above)), b"%s\0" % path)
         elif stat.S_ISLNK(mode):
             target = os.readlink(entry.name, dir_fd=entry.directory)
             self.add(b"%s\0link\0%s\0" % (path, os.fsencode(target)))
@@ -154,27 +154,27 @@ class _Contents:
             if stat.S_ISDIR(mode):
                 self.add(_shown(attributes_at(entry.directory, entry.name)))
 
-    def add_file(self, path: bytes, status: os.stat_result, open_it: Callable[[], int], called: bytes = b"") -> None:
+    def add_file(self, status: os.stat_result, open_it: Callable[[], int], called: bytes = b"") -> None:
         """A regular file's mode, size and content after what it is ``called``; ``open_it`` gives a descriptor of it."""
         head = b"%b%o\0%d\0" % (called, status.st_mode, status.st_size)
-        found = self._known.get(path, status)
+        found = self._known.get(status)
         if found is None and not self._reads:
             raise _NotAtHandError
         if found is None and status.st_size < _LARGE:
-            found = self._read(path, status, open_it(), self._buffer)
+            found = self._read(status, open_it(), self._buffer)
         self.add(head + (found or b""))
         if found is None:
-            self._begin(path, status, open_it())
+            self._begin(status, open_it())
 
     def finish(self) -> str:
         """The identity of all that was added."""
         self._settle(0)
         return self._hasher.hexdigest()
 
-    def _begin(self, path: bytes, status: os.stat_result, descriptor: int) -> None:
+    def _begin(self, status: os.stat_result, descriptor: int) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="kist-hash")
-        work = self._pool.submit(lambda: self._read(path, status, descriptor, memoryview(bytearray(_BUFFER))))
+        work = self._pool.submit(lambda: self._read(status, descriptor, memoryview(bytearray(_BUFFER))))
         self._waiting.append(work)
         self._under_way += 1
         self._settle(2 * _THREADS)
@@ -188,7 +188,7 @@ class _Contents:
                 first = first.result()
             self._hasher.update(first)
 
-    def _read(self, path: bytes, status: os.stat_result, descriptor: int, buffer: memoryview) -> bytes:
+    def _read(self, status: os.stat_result, descriptor: int, buffer: memoryview) -> bytes:
         """The digest of a file's content and attributes; its descriptor is closed."""
         hasher = hashlib.sha256()
         try:
@@ -201,7 +201,7 @@ class _Contents:
         found = hasher.digest()
         if attributes:
             found = hashlib.sha256(found + _shown(attributes)).digest()
-        self._known.put(path, status, found)
+        self._known.put(status, found)
         return found
 
 

@@ -29,6 +29,7 @@ from kist.engine.steps import Steps
 from kist.engine.usage import Usage
 from kist.engine.volume_keeping import VolumeKeeping
 from kist.errors import InvalidInput
+from kist.kernel import process
 from kist.network.room import Room
 from kist.runtime.launch import Spawner
 from kist.spec import roots
@@ -67,6 +68,8 @@ class Parts:
         storage: str = "",
     ) -> None:
         means.check_process()
+        if shared:
+            process.share_memory()  # the process is the engine's
         self.data_root = data_root or roots.data_root(os.environ, os.geteuid())
         if set(self.data_root) & set(":,\\"):
             raise InvalidInput(

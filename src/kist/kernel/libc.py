@@ -26,6 +26,8 @@ SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
 SYS_QUOTACTL_FD = 443
 
+_M_ARENA_MAX = -8  # malloc.h
+
 
 # Looked up now, for a look-up in every child again would cost more than the calls.
 for _name in ("mount", "umount2", "pivot_root", "unshare", "setns", "prctl", "capset", "capget", "madvise"):
@@ -65,6 +67,12 @@ def syscall_locked(number: int, *arguments: object) -> int:
 def advise(address: int, length: int, advice: int) -> bool:
     """Call madvise(2); whether the kernel took the advice."""
     return bool(_libc.madvise(address, length, advice) == 0)
+
+
+def one_arena() -> None:
+    """Have all threads allocate from one arena (mallopt(3), M_ARENA_MAX), where the C library is glibc."""
+    if hasattr(_libc, "mallopt"):
+        _libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def trim() -> None:

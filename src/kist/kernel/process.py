@@ -327,6 +327,15 @@ def network_bytes(counters: int) -> tuple[int, int]:
     return received, sent
 
 
+def share_memory() -> None:
+    """Have all threads take memory from one place: what one has let go of, another takes, and all can be given back.
+
+    glibc gives each thread a place of its own, whose end ``trim_memory`` does not reach. Who allocates mostly has the
+    interpreter's lock, so none waits for another.
+    """
+    libc.one_arena()
+
+
 def trim_memory() -> None:
     """Have the allocator give free pages back to the kernel, where the C library has a way to ask for it (glibc)."""
     libc.trim()

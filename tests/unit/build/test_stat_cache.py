@@ -37,12 +37,17 @@ class Directory:
         file.write_text(text)
         return file
 
+    def name_of(self, status: os.stat_result) -> str:
+        """The name of a file by what stat(2) tells of it."""
+        [found] = [file for file in self.root.rglob("*") if file.lstat().st_ino == status.st_ino]
+        return str(found.relative_to(self.root))
+
     def build(self, *names: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
         """The identity of the files as a build finds it, and the names of those that were read for it."""
         known, read = StatCache.of(self.store, str(self.root)), list[str]()
         with monkeypatch.context() as patch:
             put = known.put
-            patch.setattr(known, "put", lambda path, *rest: (read.append(path.decode()), put(path, *rest)))
+            patch.setattr(known, "put", lambda *given: (read.append(self.name_of(given[0])), put(*given)))
             root = os.open(self.root, os.O_RDONLY)
             try:
                 tree = Tree(root, "the context", confined=True, known=known)
@@ -175,10 +180,83 @@ def test_what_takes_too_much_goes_with_the_longest_unused(
     assert not old.exists()
 
 
+class Builds:
+    """Builds of one directory, of which only what stat(2) tells is there: an inode's file is of so many bytes."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store = store
+        self._path = path
+
+    def status(self, inode: int, size: int, *, young: bool = False, device: int = 1) -> os.stat_result:
+        time = stat_cache.time.time_ns() if young else LONG_AGO * 10**9
+        return os.stat_result((0o100644, inode, device, 1, 0, 0, size, 0, 0, 0, 0.0, 0.0, 0.0, time, time, time))
+
+    def build(self, *files: tuple[int, int], young: tuple[int, ...] = ()) -> list[int]:
+        """Have files read unless they are known; the inodes of those that were read."""
+        known, read = StatCache(self._path, 1), []
+        for inode, size in files:
+            status = self.status(inode, size, young=inode in young)
+            if known.get(status) is None:
+                read.append(inode)
+                known.put(status, bytes([inode, size]) * 16)
+            assert known.get(status) == bytes([inode, size]) * 16
+        known.save(self._store)
+        return read
+
+
+@pytest.fixture
+def builds(store: Store, tmp_path: Path) -> Builds:
+    return Builds(store, str(tmp_path / "known"))
+
+
+FILES = ((20, 1), (30, 1), (40, 1), (60, 1), (80, 1))
+
+
+@pytest.mark.parametrize(
+    ("files", "young", "read"),
+    [
+        (FILES, (), ()),
+        (((10, 1), *FILES, (90, 1)), (), (10, 90)),
+        (((20, 1), (30, 2), (50, 1), (80, 2)), (), (30, 50, 80)),
+        ((*FILES[:2], (40, 2)), (40,), (40,)),
+    ],
+    ids=["as they were", "new at both ends", "changed and between", "just changed"],
+)
+def test_what_a_build_reads_is_known_afterwards(
+    builds: Builds, files: tuple[tuple[int, int], ...], young: tuple[int, ...], read: tuple[int, ...]
+) -> None:
+    assert builds.build(*reversed(FILES)) == [80, 60, 40, 30, 20]
+    assert builds.build(*files, young=young) == list(read)
+    assert builds.build(*files) == list(young)
+    untouched = [file for file in FILES if file[0] not in {inode for inode, _ in files}]
+    assert builds.build(*untouched) == []
+
+
+def test_files_that_are_not_looked_at_are_forgotten_when_they_are_most(builds: Builds) -> None:
+    builds.build(*FILES)
+    builds.build((20, 1))
+    assert builds.build(*FILES) == []  # nothing was read, so nothing was written
+    builds.build((20, 1), (30, 2))
+    assert builds.build((20, 1), (30, 2), (40, 1), (60, 1), (80, 1)) == [40, 60, 80]
+
+
+def test_files_of_another_device_are_known_as_long_as_the_build_goes_on(builds: Builds, store: Store) -> None:
+    known = StatCache(str(Path(store.root, "known")), 1)
+    known.put(builds.status(5, 1, device=2), b"2" * 32)
+    assert known.has_any
+    assert known.get(builds.status(5, 1, device=1)) is None
+    known.put(builds.status(5, 1, device=1), b"1" * 32)
+    assert known.get(builds.status(5, 1, device=2)) == b"2" * 32
+    known.save(store)
+    again = StatCache(str(Path(store.root, "known")), 1)
+    assert again.get(builds.status(5, 1, device=1)) == b"1" * 32
+    assert again.get(builds.status(5, 1, device=2)) is None
+
+
 def test_nothing_is_kept_of_what_came_to_the_engine(store: Store) -> None:
     with store.temporary() as inside:
         (Path(inside) / "a").write_text("a")
         known = StatCache.of(store, inside)
-        known.put(b"a", os.stat(f"{inside}/a"), b"x" * 32)
+        known.put(os.stat(f"{inside}/a"), b"x" * 32)
         known.save(store)
     assert not Path(store.root, "cache/contexts").exists()
