@@ -45,7 +45,7 @@ class SpawnerAlone:
         spec = runtime_spec(container, Surroundings((overlay,), "", "", ""))
         plan = make_plan(
             container.id, spec, root_at=places.root, limits=json.to_builtins(spec.linux.resources),
-            seccomp=filter_for(spec), wait_for_network=False, log=Log(),
+            seccomp=filter_for(spec), wait_for_network=False, log=Log(), own_files=places.data,
         )  # fmt: skip
         return places, plan
 
