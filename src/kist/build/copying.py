@@ -11,7 +11,7 @@ from kist.build.attributes import attributes_at, give
 from kist.build.owners import resolve
 from kist.build.plan import CopyFiles
 from kist.build.selection import Selected
-from kist.build.target import Target
+from kist.build.target import DIRECTORY, Target
 from kist.build.tree import Entry, Tree, open_entry, shown
 from kist.errors import Corrupt, InvalidInput
 from kist.image.compression import plain
@@ -21,10 +21,17 @@ from kist.kernel import userns
 from kist.spec.dockerfile import Ignore
 
 
-def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int, epoch: int | None = None) -> None:
-    """Copy what was selected, then the step's documents, to below ``root``, a descriptor.
+def copy_files(
+    action: CopyFiles, selected: Sequence[Selected], root: int, epoch: int | None = None, upper: int = -1
+) -> None:
+    """Copy what was selected, then the step's documents, to below ``root``.
 
-    With an ``epoch`` (seconds) all that is copied is of that time, whatever its source is of.
+    Args:
+        action: what is copied, where to, and as whose.
+        selected: what of it there is.
+        root: a descriptor.
+        epoch: the time (seconds) of all that is copied; None for that of its source.
+        upper: where the root is an overlay that nobody else has, a descriptor of its upper directory; else -1.
 
     Raises:
         NotFound: the owner does not exist.
@@ -39,8 +46,9 @@ def copy_files(action: CopyFiles, selected: Sequence[Selected], root: int, epoch
     owner = resolve(action.owner, root)
     if not selected and not action.documents:  # all was left out
         os.close(Target(root, owner).open_directory(action.destination))
-    for tree, path, filters, unpacked in selected:
-        target = Target(root, owner, action.mode, epoch)
+    for number, (tree, path, filters, unpacked) in enumerate(selected, 1):
+        is_last = number == len(selected) and not action.documents
+        target = Target(root, owner, action.mode, epoch, upper if is_last else -1)
         status = tree.status(path)
         if stat.S_ISDIR(status.st_mode):
             _copy_directory(tree, path, filters, target, action)
@@ -106,19 +114,21 @@ def _copy_directory(tree: Tree, path: str, filters: Sequence[Ignore], target: Ta
     """The contents of a directory; the directory at the top is a plain one where it has to be made."""
     with _Descent(target, action.destination) as descent:
         for entry in tree.walk(path, filters):
-            parent = descent.parent_of(entry)
+            above = descent.above(entry)
             kind = stat.S_IFMT(entry.status.st_mode)
             if kind == stat.S_IFDIR:
-                descent.enter(entry, parent)
+                descent.enter(entry, above)
+            elif kind == stat.S_IFREG and entry.status.st_nlink == 1:
+                _copy_entry(tree, path, entry, target, above.nearest)
             elif kind == stat.S_IFREG:
-                if not descent.named(entry, parent):
-                    _copy_entry(tree, path, entry, target, parent)
-                    descent.note(entry, parent)
+                if not descent.named(entry, above.seen):
+                    _copy_entry(tree, path, entry, target, above.seen)
+                    descent.note(entry, above.seen)
             elif kind == stat.S_IFLNK:
                 link = os.readlink(entry.name, dir_fd=entry.directory)
-                target.write_link(parent, entry.name, link, entry.status)
+                target.write_link(above.nearest, entry.name, link, entry.status)
             elif kind == stat.S_IFIFO or not tree.confined:
-                target.write_node(parent, entry.name, entry.status)
+                target.write_node(above.seen, entry.name, entry.status)
             else:
                 device = shown(posixpath.join(path, entry.path))
                 raise InvalidInput(f'"{device}" in {tree.name} is a device', hint="add it to .dockerignore")
@@ -132,18 +142,66 @@ def _copy_entry(tree: Tree, above: str, entry: Entry, target: Target, parent: in
         os.close(source)
 
 
-class _Descent:
-    """The open directories of the target on the way to the entry that is being copied.
+class _Level:
+    """A directory of the target that is open.
 
-    A directory's time is set when everything in it has been written.
+    Args:
+        path: of the source's directory, below the source.
+        seen: its descriptor as the target's root shows it; -1 for one that was made past the overlay and is looked for
+            when it is needed.
+        lies: the same as it lies in the upper directory; -1 where it is written to as it is seen.
+        above: the level that it is in.
+        times: that it gets when everything in it has been written.
     """
+
+    def __init__(
+        self, path: str, seen: int, lies: int, above: "_Level | None" = None, times: tuple[int, int] | None = None
+    ) -> None:
+        self.path = path
+        self._seen = seen
+        self._lies = lies
+        self._above = above
+        self._times = times
+
+    @property
+    def is_past_overlay(self) -> bool:
+        """Whether it is written to where it lies."""
+        return self._lies >= 0
+
+    @property
+    def nearest(self) -> int:
+        """The descriptor by which things are made that are there once and are no nodes."""
+        return self._lies if self.is_past_overlay else self._seen
+
+    @property
+    def seen(self) -> int:
+        """The descriptor for all else: names are given, and marks of the overlay's own are refused, by the overlay."""
+        if self._seen < 0:
+            assert self._above is not None
+            self._seen = os.open(posixpath.basename(self.path), DIRECTORY, dir_fd=self._above.seen)
+        return self._seen
+
+    def leave(self) -> None:
+        """Set its times, and close it."""
+        try:
+            if self._times is not None:
+                os.utime(self.nearest, ns=self._times)
+        finally:
+            for descriptor in (self._seen, self._lies):
+                if descriptor >= 0:
+                    os.close(descriptor)
+
+
+class _Descent:
+    """The open directories of the target on the way to the entry that is being copied."""
 
     def __init__(self, target: Target, top: str) -> None:
         self._target = target
         self._top = top
         # Of a source's file with several names, by device and inode: the path of its copy, and the copy's own ones.
         self._names: dict[tuple[int, int], tuple[str, tuple[int, int]]] = {}
-        self._open: list[tuple[str, int, tuple[int, int] | None]] = [("", target.open_directory(top), None)]
+        directory = target.open_directory(top)
+        self._open = [_Level("", directory, target.lies(directory))]
 
     def __enter__(self) -> Self:
         return self
@@ -152,14 +210,14 @@ class _Descent:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         while self._open:
-            self._leave()
+            self._open.pop().leave()
 
-    def parent_of(self, entry: Entry) -> int:
-        """The descriptor of the directory that the entry goes to."""
-        above = posixpath.dirname(entry.path)
-        while self._open[-1][0] != above:
-            self._leave()
-        return self._open[-1][1]
+    def above(self, entry: Entry) -> _Level:
+        """The directory that the entry goes to."""
+        path = posixpath.dirname(entry.path)
+        while self._open[-1].path != path:
+            self._open.pop().leave()
+        return self._open[-1]
 
     def note(self, entry: Entry, parent: int) -> None:
         """Know the copy of a file that has further names."""
@@ -181,20 +239,18 @@ class _Descent:
             return False
         return self._target.write_name(parent, entry.name, *found)
 
-    def enter(self, entry: Entry, parent: int) -> None:
+    def enter(self, entry: Entry, above: _Level) -> None:
         """Make a directory, or take the one that is there, be it behind a symbolic link; it becomes as the source's."""
-        mode = self._target.mode(entry.status)
+        mode, times = self._target.mode(entry.status), self._target.times(entry.status)
         try:
-            directory = self._target.make_directory(parent, entry.name, mode)
+            made = self._target.make_directory(above.nearest, entry.name, mode)
         except FileExistsError:
-            directory = self._target.take_directory(posixpath.join(self._top, entry.path), mode)
-        self._open.append((entry.path, directory, self._target.times(entry.status)))
-        give(directory, attributes_at(entry.directory, entry.name))
-
-    def _leave(self) -> None:
-        _, descriptor, times = self._open.pop()
-        try:
-            if times is not None:
-                os.utime(descriptor, ns=times)
-        finally:
-            os.close(descriptor)
+            taken = self._target.take_directory(posixpath.join(self._top, entry.path), mode)
+            level = _Level(entry.path, taken, -1, above, times)
+        else:
+            if above.is_past_overlay:
+                level = _Level(entry.path, -1, made, above, times)
+            else:
+                level = _Level(entry.path, made, self._target.lies(made), above, times)
+        self._open.append(level)
+        give(level.nearest, attributes_at(entry.directory, entry.name))

@@ -25,7 +25,7 @@ from kist.build.running import Command
 from kist.build.selection import Selected, select, without
 from kist.build.target import Target
 from kist.build.tree import Tree
-from kist.build.work import Work, opened, unknown
+from kist.build.work import Work, filled, opened, unknown
 from kist.engine.stop import Stop
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
@@ -120,7 +120,7 @@ class Performer:
 
         def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
             del snapshot
-            with opened(mounts) as root:
+            with filled(mounts) as (root, _):
                 os.close(Target(root).open_directory(action.path))
 
         return Work(fill, at_hand=lambda: (), words=step.created_by)
@@ -148,8 +148,8 @@ class Performer:
 
         def fill(snapshot: str, mounts: Sequence[Mount]) -> None:
             del snapshot
-            with self._tree(action, origin) as tree, opened(mounts) as root:
-                copy_files(action, [*select(action, tree), *self._fetched(action)], root)
+            with self._tree(action, origin) as tree, filled(mounts) as (root, upper):
+                copy_files(action, [*select(action, tree), *self._fetched(action)], root, upper=upper)
 
         def at_hand() -> tuple[str, ...] | None:
             if origin or action.context or action.remotes:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kist.kernel.trees import open_tree_of
 from kist.spec.mount import Mount
+from kist.store.overlay import unsynced
 
 Fill = Callable[[str, Sequence[Mount]], None]
 """Does a step's work: gets the key and the mounts of the active snapshot."""
@@ -52,6 +53,25 @@ class Work(NamedTuple):
     logs: bool = False
     about: str = ""
     held: Callable[[], bool] = _held
+
+
+@contextmanager
+def filled(mounts: Sequence[Mount]) -> Iterator[tuple[int, int]]:
+    """The tree of a snapshot that becomes a layer, to be written to for the time of the block.
+
+    Yields:
+        A descriptor of it; and where it is an overlay, one of its upper directory, else -1.
+    """
+    upper = mounts[0].option("upperdir") if mounts[0].type == "overlay" else None
+    with opened(unsynced(mounts)) as root:
+        if upper is None:
+            yield root, -1
+            return
+        lies = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield root, lies
+        finally:
+            os.close(lies)
 
 
 @contextmanager

@@ -442,11 +442,11 @@ class Images:
                 snapshots.remove(key)
                 return None
             with self._store.blobs.writer() as writer:
-                diff(mounts, writer.write, mtime=mtime, exact=exact)
+                unpacked = diff(mounts, writer.write, mtime=mtime, exact=exact)
                 digest, size = writer.commit()
             faults.point("build: wrote a layer's blob")
             layer = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(parent, digest))
-            commit_or_discard(self._store, key, digest, parent)
+            commit_or_discard(self._store, key, digest, parent, unpacked)
         return layer
 
     def merge_layers(self, layers: Sequence[Layer], below: int, *, mtime: int | None = None) -> Layer | None:

@@ -47,7 +47,7 @@ def diff(
     mtime: int | None = None,
     exact: bool = False,
     moving: bool = False,
-) -> None:
+) -> int | None:
     """Write the tar of an active snapshot's changes.
 
     Args:
@@ -58,6 +58,9 @@ def diff(
         exact: so do earlier ones. With ``mtime`` the layer is the same on every storage: an overlay's files that were
             written again as they were are left out, too.
         moving: somebody goes on writing to it: what is gone when its turn comes is left out.
+
+    Returns:
+        The bytes of the snapshot's own regular files; None where not all of them are in the tar.
 
     Raises:
         Unsupported: overlayfs has left a file's content or place to a lower layer (redirect_dir, metacopy), or
@@ -73,15 +76,17 @@ def diff(
             )
             if not _root_is_plain(filling):
                 walk.root(root)
-            if filling.copy_of or (mtime is not None and filling.lowers):
-                walk.differences(filling)
-            else:
+            whole = not filling.copy_of and (mtime is None or not filling.lowers)
+            if whole:
                 walk.directory(root, b"")
+            else:
+                walk.differences(filling)
             walk.close()
         finally:
             os.close(root)
     except OSError as error:
         raise from_os_error(error, "read the snapshot's changes") from error
+    return walk.size if whole else None
 
 
 def diff_trees(now: int, before: int | None, write: Callable[[bytes], object], *, mtime: int | None = None) -> bool:
@@ -116,7 +121,17 @@ def diff_trees(now: int, before: int | None, write: Callable[[bytes], object], *
 
 
 class _Walk:
-    """One pass over an upper directory. ``opaque`` is None where there is nothing below that could be hidden."""
+    """One pass over an upper directory.
+
+    Args:
+        writer: gets the archive.
+        opaque: the mark that hides what is below a directory; None where there is nothing below.
+        mtime, moving, exact: as for ``diff``.
+        writes_times: give files the times that they have in the archive.
+
+    Attributes:
+        size: bytes of the regular files that were written, those with several names once.
+    """
 
     def __init__(
         self,
@@ -138,6 +153,7 @@ class _Walk:
             suppress(FileNotFoundError, NotADirectoryError) if moving else nullcontext()
         )
         self._links: dict[tuple[int, int], bytes] = {}
+        self.size = 0
 
     def root(self, directory: int) -> None:
         """The root's own attributes."""
@@ -239,6 +255,7 @@ class _Walk:
             self._writer.add(entry)
             self._note_name(path, status)
             left = entry.size
+            self.size += left
             while left:
                 data = os.read(file, min(left, _CHUNK))
                 if not data:
@@ -297,7 +314,8 @@ def _xattr_names(file: int) -> list[bytes]:
 
 
 def _xattrs(file: int, path: bytes) -> dict[str, bytes]:
-    found = files.xattrs_of(file)
+    if not (found := files.xattrs_of(file)):
+        return found
     if any(name.endswith(_INCOMPLETE) for name in found):
         raise Unsupported(
             f"{shown(path)}: overlayfs keeps a part of it below (redirect_dir or metacopy is on)",

@@ -14,6 +14,11 @@ from kist.image.tar import BLOCK, Entry
 _BUFFER = 1 << 20
 _END = bytes(2 * BLOCK)
 _RECORD = 20 * BLOCK
+_MAGIC = b"ustar\x0000"
+_MAGIC_SUM = sum(_MAGIC)
+_BLANKS = 8 * 32
+_NO_NAMES = bytes(64)  # of user and group
+_NO_PREFIX = bytes(167)
 
 
 class TarWriter:
@@ -106,22 +111,18 @@ def header(entry: Entry, further: Mapping[bytes, bytes] | None = None) -> bytes:
 
 
 def _block(entry: Entry, seconds: int, records: dict[bytes, bytes]) -> bytes:
-    number = {b"uid": entry.uid, b"gid": entry.gid, b"size": entry.size, b"mtime": seconds}
-    number |= dict.fromkeys(records.keys() & number.keys(), 0)
-    major, minor = entry.device
-    block = b"".join((
-        entry.name[:100].ljust(100, b"\0"),
-        b"%07o\0%07o\0%07o\0" % (entry.mode, number[b"uid"], number[b"gid"]),
-        b"%011o\0%011o\0" % (number[b"size"], number[b"mtime"]),
-        b"        ",
-        entry.kind,
-        entry.link[:100].ljust(100, b"\0"),
-        b"ustar\x0000",
-        bytes(64),
-        b"%07o\0%07o\0" % (major, minor),
-        bytes(167),
-    ))  # fmt: skip
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    numbers: tuple[int, ...] = (entry.uid, entry.gid, entry.size, seconds)
+    if records:  # what one of them holds is zero here
+        keys = (b"uid", b"gid", b"size", b"mtime")
+        numbers = tuple(0 if key in records else number for key, number in zip(keys, numbers, strict=True))
+    name, link = entry.name[:100], entry.link[:100]
+    fields = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (entry.mode, *numbers)
+    device = b"%07o\0%07o\0" % entry.device
+    # The sum of all bytes, its own field counted as blanks; those that fill a field are zero.
+    total = sum(name) + sum(fields) + _BLANKS + sum(entry.kind) + sum(link) + _MAGIC_SUM + sum(device)
+    return b"%b%b%06o\0 %b%b%b%b%b%b" % (
+        name.ljust(100, b"\0"), fields, total, entry.kind, link.ljust(100, b"\0"), _MAGIC, _NO_NAMES, device, _NO_PREFIX
+    )  # fmt: skip
 
 
 def _extended(records: dict[bytes, bytes]) -> bytes:

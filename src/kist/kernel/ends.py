@@ -59,8 +59,7 @@ def status_of(pidfd: int, pid: int) -> int | None:
 
 def tells_when_reaped() -> bool:
     """Whether the kernel keeps the status of a reaped process for who has a pidfd of it (Linux 6.15)."""
-    major, minor = os.uname().release.split(".")[:2]
-    return (int(major), int("".join(filter(str.isdigit, minor)))) >= (6, 15)
+    return process.kernel_release() >= (6, 15)
 
 
 def open_pipes(pid: int, inodes: Sequence[int]) -> list[int]:

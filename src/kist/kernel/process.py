@@ -297,6 +297,12 @@ def boot_id() -> str:
     return _boot_id
 
 
+def kernel_release() -> tuple[int, int]:
+    """The first two numbers of the kernel's version."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(filter(str.isdigit, minor)))
+
+
 def read_file(path: str) -> bytes:
     """The whole content of a small file, without the layers of ``open``: they touch a hundred pages of memory."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -5,13 +5,17 @@ A snapshot's directory is one layer; beside it, while it is active and on top of
 """
 
 import os
+from collections.abc import Sequence
 
-from kist.kernel import files, userns
+import msgspec
+
+from kist.kernel import files, process, userns
 from kist.spec.mount import Mount
 from kist.store import directories
 
 # Features that would leave an upper directory without all that changed, when a distribution turns them on.
 _UNWANTED = ("redirect_dir", "metacopy")
+_VOLATILE_SINCE = (5, 10)  # of Linux
 
 
 class Overlay:
@@ -55,6 +59,22 @@ class Overlay:
         """See ``Storage``."""
         del below  # nothing of it is here
         return directories.size(directory)
+
+
+def unsynced(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    """The mounts of an active snapshot that becomes a layer, without waiting for the disk as they end.
+
+    At its end an overlay writes all that its file system holds in memory, of others too. A layer's files are not synced
+    one by one (``snapshots``), so that would be for nothing; and so is fsync(2) of anything in it, which does nothing
+    now. The kernel leaves a mark of that beside the files and mounts none that has it: call this each time.
+    """
+    (mount,) = mounts
+    if mount.type != "overlay" or process.kernel_release() < _VOLATILE_SINCE:
+        return tuple(mounts)
+    mark = f"{mount.option('workdir')}/work/incompat"
+    if os.path.isdir(mark):
+        directories.remove_tree(mark)
+    return (msgspec.structs.replace(mount, options=(*mount.options, "volatile")),)
 
 
 def options() -> tuple[str, ...]:
