@@ -32,17 +32,20 @@ def main() -> "NoReturn":
 
             environment = settled(environment, uid)
         begun: Begun | BegunBuild | None = None
+        code: int | None = None
         if sys.argv[1:2] == ["exec"]:
             from kist.cli import ahead  # noqa: PLC0415 - for this verb only
 
             begun = ahead.begin(sys.argv[1:], environment)
+            code = ahead.hear(begun) if begun is not None else None
         elif sys.argv[1:2] == ["build"]:
             from kist.cli import build_directory  # noqa: PLC0415 - the same
 
             begun = build_directory.begin(sys.argv[1:], environment)
-        from kist.cli.dispatch import run  # noqa: PLC0415 - while the engine is at work, where it has been asked
+        if code is None:
+            from kist.cli.dispatch import run  # noqa: PLC0415 - while the engine is at work, where it has been asked
 
-        code = run(sys.argv[1:], environment, begun)
+            code = run(sys.argv[1:], environment, begun)
     except KeyboardInterrupt:
         os._exit(130)  # 128 + SIGINT; while the modules were read, or the last line was printed
     try:

@@ -1,8 +1,9 @@
-"""What is asked of the engine before the rest of the program is imported: to execute a command that is written plainly.
+"""A command that is written plainly is executed without most of the program.
 
-``kist exec CONTAINER COMMAND…``, without options, needs no table of them to be understood. Its request goes out first,
-and while the engine is at work the program reads the rest of itself, which takes nearly as long. Of what is imported at
-the top here every module delays the request; so it is written here as bytes, and becomes a ``Wire``'s when it is out.
+``kist exec CONTAINER COMMAND…``, without options, needs no table of them to be understood. Of what is imported at the
+top here every module delays the request; so it is written here as bytes, and becomes a ``Wire``'s when it is out.
+Where all goes well the answer needs little, too: to read the whole program meanwhile would take a processor from those
+who work on it. What does not go well is the verb's to tell, which hears of it as if it had asked itself.
 """
 
 import os
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from kist.client.pump import Stream
     from kist.client.wire import Exchange, Wire
 
 # ``body_of`` a command alone, as ``execute`` sends it (a test compares).
@@ -34,14 +36,29 @@ class Begun:
 
     Attributes:
         wire: the engine that was asked.
-        execution: what was asked for; it is the verb's to hear the answer.
+        execution: what was asked for; it is the verb's to hear the answer, unless ``hear`` has it all.
     """
 
     __slots__ = ("execution", "wire")
 
-    def __init__(self, wire: "Wire", execution: "Exchange") -> None:
+    def __init__(self, wire: "Wire", execution: "Exchange | Heard") -> None:
         self.wire = wire
         self.execution = execution
+
+
+class Heard:
+    """The answer to a request, when it has been heard: its stream and its headers, or what went wrong."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: "tuple[Stream, dict[str, str]] | Exception") -> None:
+        self._answer = answer
+
+    def stream(self) -> "tuple[Stream, dict[str, str]]":
+        """As ``Exchange.stream``."""
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
 
 
 def begin(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Begun | None":
@@ -73,6 +90,32 @@ def begin(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Begun | N
 
     wire = Wire(endpoint)
     return Begun(wire, Exchange(wire, Connection(connected=connected.detach()), "POST"))
+
+
+def hear(begun: Begun) -> "int | None":
+    """Pass on what the command prints; its exit code, None where that is not all: the verb goes on from here."""
+    from kist.client.frames import STDERR, Demultiplexer  # noqa: PLC0415 - while the engine is at work
+    from kist.client.part import write_all  # noqa: PLC0415 - the same
+
+    frames = Demultiplexer()
+    try:
+        stream, headers = begun.execution.stream()
+    except (KistError, OSError) as error:
+        begun.execution = Heard(error)
+        return None
+    try:
+        while data := stream.receive():
+            for kind, payload in frames.feed(data):
+                write_all(2 if kind == STDERR else 1, payload)
+            if frames.exit_code is not None:
+                stream.close()
+                return frames.exit_code & 0xFF
+    except OSError as error:
+        stream.close()
+        begun.execution = Heard(error)
+    else:
+        begun.execution = Heard((stream, headers))  # which has ended, and the engine is asked how
+    return None
 
 
 def _request(name: str, command: "Sequence[str]") -> bytes:

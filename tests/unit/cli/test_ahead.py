@@ -13,7 +13,9 @@ import pytest
 
 from kist.cli import ahead
 from kist.client.endpoint import Endpoint
-from kist.client.wire import Wire
+from kist.client.frames import END, STDERR, STDOUT, frame
+from kist.client.wire import Exchange, Wire
+from kist.errors import NotFound
 
 
 @pytest.fixture
@@ -69,6 +71,7 @@ def test_a_plain_command_is_asked_for(
     line, body = received(engine)
     assert line == b"POST " + path + b" HTTP/1.1"
     assert body == ahead.body_of(command)
+    assert isinstance(begun.execution, Exchange)
     begun.execution.abandon()
 
 
@@ -104,16 +107,16 @@ def test_it_needs_little_of_the_program() -> None:
 def test_it_asks_in_the_words_of_what_is_not_plain(
     engine: socket.socket, place: Path, name: str, command: list[str]
 ) -> None:
+    begun = ahead.begin(["exec", name, *command], surroundings(place))
+    assert begun is not None
+    usual = ahead.execute(Wire(Endpoint(str(place / "engine.sock"), None)), name, ahead.body_of(command))
     asked = []
-    for begun in (
-        ahead.begin(["exec", name, *command], surroundings(place)),
-        ahead.execute(Wire(Endpoint(str(place / "engine.sock"), None)), name, ahead.body_of(command)),
-    ):
+    for exchange in (begun.execution, usual):
         connection, _ = engine.accept()
         with connection:
             asked.append(connection.recv(65536))
-        assert begun is not None
-        (begun.execution if isinstance(begun, ahead.Begun) else begun).abandon()
+        assert isinstance(exchange, Exchange)
+        exchange.abandon()
     assert asked[0] == asked[1]
 
 
@@ -132,3 +135,63 @@ def test_a_stranger_who_listens_hears_nothing(place: Path) -> None:
         assert stranger.stdout.readline() == "ready\n"
         assert ahead.begin(["exec", "web", "true"], surroundings(place)) is None
         assert stranger.stdout.read() == "0\n"
+
+
+UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nKist-Exec: abc\r\n\r\n"
+
+
+def heard(engine: socket.socket, place: Path, answer: bytes) -> tuple[int | None, ahead.Begun]:
+    """What comes of a request that is answered so."""
+    begun = ahead.begin(["exec", "web", "true"], surroundings(place))
+    assert begun is not None
+    connection, _ = engine.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
+    return ahead.hear(begun), begun
+
+
+def test_what_the_command_prints_is_passed_on_and_its_code_told(
+    engine: socket.socket, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    printed = frame(STDOUT, b"out\n") + frame(STDERR, b"err\n") + frame(STDOUT, b"more\n") + frame(END, b"3")
+    code, _ = heard(engine, place, UPGRADED + printed)
+    assert code == 3
+    assert capfd.readouterr() == ("out\nmore\n", "err\n")
+
+
+def test_a_refusal_is_the_verbs_to_hear(engine: socket.socket, place: Path) -> None:
+    body = json.dumps({"message": "No such container: web"}).encode()
+    code, begun = heard(engine, place, b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    assert code is None
+    with pytest.raises(NotFound, match="No such container: web"):
+        begun.execution.stream()
+    begun.wire.close()
+
+
+def test_a_stream_that_tells_no_code_is_the_verbs_to_go_on_with(
+    engine: socket.socket, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, begun = heard(engine, place, UPGRADED + frame(STDOUT, b"lost\n"))
+    assert code is None
+    assert capfd.readouterr().out == "lost\n"
+    stream, headers = begun.execution.stream()
+    assert headers["kist-exec"] == "abc"
+    assert stream.receive() == b""
+    stream.close()
+
+
+def test_an_output_that_takes_nothing_is_the_verbs_to_tell(engine: socket.socket, place: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    kept = os.dup(1)
+    try:
+        os.dup2(write_end, 1)
+        code, begun = heard(engine, place, UPGRADED + frame(STDOUT, b"unheard\n") + frame(END, b"0"))
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(write_end)
+    assert code is None
+    with pytest.raises(BrokenPipeError):
+        begun.execution.stream()

@@ -92,7 +92,9 @@ def _exit_code(context: "Context", name: str, made: str) -> int:
     return int(code) & 0xFF
 
 
-def _started(context: "Context", name: str, body: "dict[str, Any]", starting: "Exchange") -> "tuple[str, Stream]":
+def _started(
+    context: "Context", name: str, body: "dict[str, Any]", starting: "Exchange | ahead.Heard"
+) -> "tuple[str, Stream]":
     """The id and the streams of what one request makes and starts; by two, where the engine does not know it.
 
     That is Docker's engine, or one of ours that is older than this client.
