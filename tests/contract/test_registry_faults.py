@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import ssl
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +132,65 @@ def test_who_asks_is_told_to_no_other_host(status: int) -> None:
         assert read(server) == DATA
         assert [asked.path for asked in other.asked] == ["/blob"]
         assert "Authorization" not in other.asked[0].headers
+
+
+NINES = "9" * 5000  # more digits than Python makes a number of
+
+
+@pytest.mark.parametrize("size", ["-1", "-5"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_chunks_of_less_than_nothing(size: str, status: int) -> None:
+    """Python reads all that comes for a chunk of -1."""
+    told = Told(status, f"{size}\r\n".encode() + bytes(8 << 20), {"Transfer-Encoding": "chunked"}, cut=9 << 20)
+    with Server(lambda asked: Told() if base(asked) else told) as server, Registry(server.domain) as registry:
+        repository = registry.repository("kist/a")
+        tracemalloc.start()
+        try:
+            with pytest.raises(NotFound if status == 404 else Unavailable):
+                repository.manifest("1")
+            with pytest.raises(NotFound if status == 404 else Unavailable):
+                repository.read_blob(DIGEST, len(DATA))
+            assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        finally:
+            tracemalloc.stop()
+
+
+def test_numbers_that_are_none() -> None:
+    def answer(asked: Asked) -> Told:
+        if asked.method == "HEAD" and "manifests" in asked.path:
+            return Told(headers={"Content-Length": NINES, "Docker-Content-Digest": DIGEST})
+        if asked.method == "HEAD":
+            return Told(404)
+        if asked.method == "POST":
+            return Told(202, headers={"Location": "/up", "OCI-Chunk-Min-Length": NINES})
+        return Told(201 if asked.method == "PUT" else 200)
+
+    with Server(answer) as server, Registry(server.domain) as registry:
+        found = registry.repository("kist/a").manifest_descriptor("1")
+        assert found is not None
+        assert (found.digest, found.size) == (DIGEST, 0)
+        registry.repository("kist/a").write_blob(DIGEST, len(DATA), lambda: io.BytesIO(DATA))
+
+
+def test_a_redirect_to_no_address() -> None:
+    told = Told(307, headers={"Location": "http://[x"})
+    with (
+        Server(lambda asked: Told() if base(asked) else told) as server,
+        pytest.raises(Unavailable, match="no address"),
+    ):
+        read(server)
+
+
+def test_a_token_that_is_good_for_ever() -> None:
+    def answer(asked: Asked) -> Told:
+        if asked.path.startswith("/token"):
+            return Told(body=f'{{"token": "it", "expires_in": {"9" * 400}}}'.encode())
+        if asked.headers.get("Authorization") == "Bearer it":
+            return Told(body=DATA)
+        return Told(401, headers={"WWW-Authenticate": f'Bearer realm="http://{server.domain}/token"'})
+
+    with Server(answer) as server, Registry(server.domain) as registry:
+        assert registry.repository("kist/a").read_blob(DIGEST, len(DATA)) == DATA
 
 
 def test_a_circle_of_redirects() -> None:

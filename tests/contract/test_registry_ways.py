@@ -13,6 +13,7 @@ import pytest
 
 import certificates
 from kist.errors import Unavailable
+from kist.registry import exchange
 from kist.registry.client import Registry
 from kist.spec.digest import Digest
 from proxies import Proxy, a_proxy
@@ -113,6 +114,34 @@ def test_a_proxy_that_will_not(running: Running, files: Path, tmp_path: Path, mo
         registry.check()
     assert proxy.domain in caught.value.message
     assert "connection refused" in caught.value.message
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["at once", "when it has connected"])
+def test_a_proxy_that_goes_away(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(exchange, "_DELAYS", (0.0,))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(files / "server-cert.pem", files / "server-key.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(files / "ca.pem"))
+
+    def serve() -> None:
+        for _ in range(2 if said else 1):
+            with tls.wrap_socket(listening.accept()[0], server_side=True) as line:
+                line.recv(1 << 16)
+                line.sendall(said)
+                with contextlib.suppress(OSError):  # who calls may be gone
+                    line.unwrap()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as pool:
+        served = pool.submit(serve)
+        monkeypatch.setenv("https_proxy", f"https://127.0.0.1:{listening.getsockname()[1]}")
+        with (
+            Registry(HOST, certificates=known(tmp_path, HOST, files)) as registry,
+            pytest.raises(Unavailable) as caught,
+        ):
+            registry.check()
+        served.result(20)
+    assert caught.value.message.endswith("the connection broke")
+    assert ("the proxy" in caught.value.message) == (not said)
 
 
 def test_what_needs_no_proxy_has_none(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from kist.engine.stop import Stop
 from kist.errors import InvalidInput, NotFound, Unavailable, see_doctor
 
 _TIMEOUT = 30.0
+_MOST_DIGITS = 18
 # Not all that urllib knows: a redirect must not lead to a file of this machine, or to FTP.
 _HANDLERS = (
     urllib.request.ProxyHandler,
@@ -34,7 +35,7 @@ class _Body(io.RawIOBase):
         self._stop = stop
         self._response = response
         told = response.headers.get("Content-Length", "")
-        self.size = int(told) if told.isdecimal() else None
+        self.size = int(told) if told.isdecimal() and len(told) <= _MOST_DIGITS else None
         self._read = 0
 
     def readable(self) -> bool:

@@ -16,6 +16,7 @@ from kist.spec.credentials import Login
 from kist.spec.json import decode
 
 _USUAL_SECONDS = 60  # that a token is good for, where its server does not say
+_MOST_SECONDS = 24 * 60 * 60
 _MARGIN = 5
 _CLIENT = "kist"
 
@@ -103,4 +104,4 @@ def _read(body: bytes) -> tuple[str, int]:
     token, seconds = found.get("token") or found.get("access_token"), found.get("expires_in")
     if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
         raise Forbidden("the token server gives no token", hint="log in again; see docker login")
-    return token, seconds if isinstance(seconds, int) and seconds > 0 else _USUAL_SECONDS
+    return token, min(seconds, _MOST_SECONDS) if isinstance(seconds, int) and seconds > 0 else _USUAL_SECONDS

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from kist.errors import Corrupt, InvalidInput, NotFound
 from kist.registry.blob import Blob
 from kist.registry.exchange import Exchange
-from kist.registry.transport import Answer, Body
+from kist.registry.transport import Answer, Body, number
 from kist.registry.upload import Upload
 from kist.spec.credentials import NOBODY, Login
 from kist.spec.digest import Digest
@@ -263,5 +263,4 @@ def _media_type(headers: Any) -> str:
 
 
 def _length(headers: Any) -> int:
-    told = str(headers.get("Content-Length", ""))
-    return int(told) if told.isdecimal() else 0
+    return number(str(headers.get("Content-Length", "")))

@@ -144,6 +144,8 @@ def _cause(host: str, error: BaseException) -> tuple[str, str]:
         )
     if isinstance(error, ProxyFailed):
         return shown(str(error)).lower(), "https_proxy and no_proxy in the engine's environment name the proxy"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | http.client.IncompleteRead):
+        return "the connection broke", "try again"
     if isinstance(error, ssl.SSLError):
         if any(each in (error.reason or "") for each in _ABOUT_OURS):
             alert = (error.reason or "").partition("ALERT_")[2].replace("_", " ").lower()

@@ -66,7 +66,10 @@ def led_to(base: str, location: str) -> str:
     Raises:
         Unavailable: it leads from an encrypted connection to one that is not, or to no address of HTTP.
     """
-    url = urljoin(base, location)
+    try:
+        url = urljoin(base, location)
+    except ValueError:
+        url = location  # which is no URL
     if Origin.of(base).scheme == "https" and Origin.of(url).scheme != "https":
         raise Unavailable(
             f"{Origin.of(base)} leads to {Origin.of(url)}, which is not encrypted",

@@ -2,9 +2,10 @@
 
 import io
 import ssl
+from contextlib import suppress
 from typing import Any, Literal
 
-from kist.spec.tls import TlsEnd
+from kist.spec.tls import CutOff, TlsEnd
 
 _MOST = 1 << 16
 
@@ -30,8 +31,14 @@ class NestedTls:
             while not self._end.shake():
                 line.sendall(self._end.leaving())
                 self._end.arrived(line.recv(_MOST))
-        finally:
-            line.sendall(self._end.leaving())  # the last word of the handshake, or why it failed
+        except CutOff as error:
+            # What it is of a server without a proxy.
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the server ends the connection") from error
+        except ssl.SSLError:
+            with suppress(OSError):  # it may be gone; the first error is the one to tell
+                line.sendall(self._end.leaving())  # why it failed
+            raise
+        line.sendall(self._end.leaving())  # the last word of the handshake
 
     def sendall(self, data: Any) -> None:
         """Send all of these bytes."""

@@ -23,6 +23,7 @@ _CONNECT_SECONDS = 30.0
 _SECONDS = 120.0  # a registry may have to move what it was sent before it answers
 _MOST_IDLE = 8
 _LARGEST_ERROR = 64 << 10
+_MOST_DIGITS = 18
 
 
 class Body(NamedTuple):
@@ -33,6 +34,21 @@ class Body(NamedTuple):
 
 
 NO_BODY = Body(0, ())
+
+
+class _Response(http.client.HTTPResponse):
+    """One whose chunks have sizes (RFC 9112, 7.1): Python takes ``-1`` for one, and reads all that comes then."""
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            raise ValueError("the size of a chunk is negative")  # as where it is no number
+        return size
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Response
+    auto_open = 0  # it would connect again without the proxy and without TLS
 
 
 class _Line:
@@ -220,7 +236,7 @@ class Transport:
         context = self._context(origin.authority) if origin.scheme == "https" else None
         with _named(at) if proxy else nullcontext():
             reached, ear = self._connected(at.host, at.port)
-        connection = http.client.HTTPConnection(at.host, at.port, timeout=_SECONDS)
+        connection = _Connection(at.host, at.port, timeout=_SECONDS)
         connection.sock = reached
         line = _Line(connection, ear, origin)
         try:
@@ -284,6 +300,11 @@ class Transport:
                 with _usable(path, f"a client's certificate, PEM, and its key, which {key} has to be"):
                     context.load_cert_chain(path, key)
         return context
+
+
+def number(text: str) -> int:
+    """A count of bytes that a header tells; 0 where it is none, or larger than anything is."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else 0
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from kist.errors import Corrupt, Unavailable
 from kist.registry.authorization import Scopes
 from kist.registry.exchange import Exchange
 from kist.registry.hosts import led_to
-from kist.registry.transport import Answer, Body
+from kist.registry.transport import Answer, Body, number
 from kist.spec.digest import Digest
 
 _OCTETS = {"Content-Type": "application/octet-stream"}
@@ -87,8 +87,7 @@ class Upload:
             answer.beginning()
             if answer.status == http.HTTPStatus.CREATED:
                 return "", 0
-            least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            return self._location(url, answer), int(least) if least.isdecimal() else 0
+            return self._location(url, answer), number(answer.headers.get("OCI-Chunk-Min-Length", ""))
 
     def _patch(self, location: str, begin: int, count: int) -> str:
         headers = {**_OCTETS, "Content-Range": f"{begin}-{begin + count - 1}"}

@@ -8,6 +8,7 @@ import ssl
 from typing import Any
 
 _MOST = 1 << 16
+_CUT_IS_END = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # OpenSSL before 3 has none
 
 
 class CutOff(ConnectionError):
@@ -18,12 +19,14 @@ class TlsEnd:
     """One end.
 
     Args:
-        context: certificates, and what is asked of the other end's.
+        context: certificates, and what is asked of the other end's. It is changed: Python's own take the network's end
+            for the stream's.
         server: whether this end is the server.
         name: what the server is to be called; the client's end only.
     """
 
     def __init__(self, context: ssl.SSLContext, *, server: bool, name: str = "") -> None:
+        context.options &= ~_CUT_IS_END
         self._arriving, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._end = context.wrap_bio(self._arriving, self._leaving, server_side=server, server_hostname=name or None)
         self._said_end = False
@@ -51,8 +54,10 @@ class TlsEnd:
             self._end.do_handshake()
         except ssl.SSLWantReadError:
             return False
-        except ssl.SSLEOFError as error:
-            raise CutOff("the other end went away during the handshake") from error
+        except ssl.SSLError as error:
+            if _is_cut(error) or isinstance(error, ssl.SSLZeroReturnError):
+                raise CutOff("the other end went away during the handshake") from error
+            raise
         return True
 
     def read(self) -> bytes | None:
@@ -71,8 +76,10 @@ class TlsEnd:
             return None
         except ssl.SSLZeroReturnError:
             return b""
-        except ssl.SSLEOFError as error:
-            raise CutOff("the other end went away") from error
+        except ssl.SSLError as error:
+            if _is_cut(error):
+                raise CutOff("the other end went away") from error
+            raise
 
     def write(self, data: bytes) -> None:
         """Send; what that is on the network is ``leaving``."""
@@ -97,3 +104,7 @@ class TlsEnd:
         """Whom the other end's certificate is for: ``commonName=ada, organizationName=lab``; empty without one."""
         found: dict[str, Any] = self._end.getpeercert() or {}
         return ", ".join(f"{name}={value}" for part in found.get("subject", ()) for name, value in part)
+
+
+def _is_cut(error: ssl.SSLError) -> bool:
+    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"  # before Python 3.11.4
