@@ -1,13 +1,14 @@
 """The engine comes with the first command, once, and again after its death; containers do not notice."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import kill_engine
+from harness import kill_engine, until
 
 IMAGE = "busybox:test"
 
@@ -52,6 +53,28 @@ def test_a_command_in_the_foreground_outlives_the_engine(cli: Any, options: list
     assert b"the engine went away" in err
     if "--name" in options:
         cli.good("rm", "foreground")
+
+
+def test_a_container_that_ends_and_goes_without_an_engine_has_told_its_exit_code(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    script = "echo first; while ! [ -e /shared/go ]; do sleep 0.05; done; exit 9"
+    bind = ["-v", f"{tmp_path}/shared:/shared"]
+    command = [*cli.command, "run", "--rm", *bind, "--network", "none", IMAGE, "sh", "-c", script]
+    streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **streams, env=cli.environment) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"first\n"
+        container = cli.good("ps", "-q", "--no-trunc", "--latest")
+        process.send_signal(signal.SIGSTOP)  # what it does about the engine's end, it does when all is over
+        try:
+            kill_engine(cli)
+            (tmp_path / "shared" / "go").touch()
+            until(lambda: container not in cli.good("ps", "-aq", "--no-trunc"))
+        finally:
+            process.send_signal(signal.SIGCONT)
+        err = process.communicate(timeout=30)[1]
+    assert process.returncode == 9, err
+    assert b"the container ended meanwhile, and was removed with what it had printed since" in err
 
 
 def test_stopping_the_engine_leaves_containers_running(cli: Any) -> None:

@@ -8,7 +8,7 @@ from kist.client.frames import STDERR, Demultiplexer
 from kist.client.part import write_all
 from kist.client.transport import NoAnswer
 from kist.errors import KistError, NotFound, Unavailable
-from kist.spec.jsontext import loads
+from kist.spec.jsontext import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Foreground:
         """The engine went away, the container goes on: start another one, and follow the log from there.
 
         Raises:
-            KistError: the container has ended and was removed meanwhile.
+            KistError: the container was removed meanwhile, and nothing tells how it ended.
         """
         self._context.note("kist: the engine went away, the container goes on; its output is followed from the log")
         condition = "removed" if self._condition == "removed" else "not-running"
@@ -110,9 +110,21 @@ class Foreground:
             except NoAnswer:  # that one died too
                 return exit_code(self._wait(condition))
         except NotFound:
-            raise KistError(
-                "the engine went away, and the container was removed before its exit code was learnt"
-            ) from None
+            if (code := self._code_of_its_end()) is None:
+                raise KistError(
+                    "the engine went away, and the container was removed before its exit code was learnt"
+                ) from None
+            self._context.note("kist: the container ended meanwhile, and was removed with what it had printed since")
+            return code
+
+    def _code_of_its_end(self) -> int | None:
+        """The exit code that the events tell of a container that is no more; None where they tell of no end."""
+        only = dumps({"container": [self._container], "event": ["die"], "type": ["container"]})
+        query = [("since", "0"), ("until", f"{time.time():.9f}"), ("filters", only)]
+        code = None
+        for event in self._context.wire.lines(self._context.wire.request("GET", "/events", query)):
+            code = int(event["Actor"]["Attributes"]["exitCode"]) & 0xFF
+        return code
 
     def _follow_log(self, since: str) -> None:
         path = container_path(self._container, "logs")
