@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import socket
 import socketserver
 import struct
@@ -119,6 +120,29 @@ def test_a_command_whose_engine_goes_away_has_not_ended_well(cli: Cli, idle: str
     assert b"the command goes on: how it ends is not known" in error
     cli.good("exec", idle, "touch", "/over")
     until(lambda: cli("exec", idle, "test", "-e", "/over").returncode == 1)
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_what_a_command_printed_without_an_engine_is_told_to_be_missing(cli: Cli, idle: str, code: int) -> None:
+    """Its end is known by the time that it is asked for; an exit code of 0 alone would say that all is there."""
+    script = f"echo begun; while ! test -e /go; do sleep 0.05; done; rm /go; echo more; touch /said; exit {code}"
+    with subprocess.Popen(
+        [*cli.command, "exec", idle, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=cli.environment,
+    ) as client:  # fmt: skip
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"begun\n"
+        client.send_signal(signal.SIGSTOP)  # it asks when all is over
+        try:
+            kill_engine(cli)
+            cli.good("exec", idle, "touch", "/go")
+            until(lambda: cli("exec", idle, "rm", "/said").returncode == 0)
+            until(lambda: "touch /said" not in cli.good("top", idle))
+        finally:
+            client.send_signal(signal.SIGCONT)
+        out, error = client.communicate(timeout=60)
+    assert (client.returncode, out) == (code or 1, b"")
+    assert f"what it printed since may be missing; it ended with {code}".encode() in error
 
 
 def test_a_client_of_dockers_is_told_no_end(cli: Cli, idle: str) -> None:

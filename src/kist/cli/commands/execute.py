@@ -55,7 +55,7 @@ def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict
     starting = begun.execution if isinstance(begun, ahead.Begun) else ahead.execute(context.wire, name, body)
     from kist.cli.attached import DETACHED, Session  # noqa: PLC0415 - while the engine is at work
 
-    made, stream = _started(context, name, body, starting)
+    made, stream, tells = _started(context, name, body, starting)
     session = Session(
         context,
         stream,
@@ -67,7 +67,12 @@ def _attached(context: "Context", arguments: "Arguments", name: str, body: "dict
     if session.run():
         if session.exit_code is not None:
             return session.exit_code & 0xFF
-        return _exit_code(context, name, made)
+        code = _exit_code(context, name, made)
+        if tells and not body["Tty"]:
+            lost = "the connection to the command was lost, and what it printed since may be missing"
+            context.fail(Unavailable(f"{lost}; it ended with {code}"))
+            return code or 1  # no success where something is missing
+        return code
     if session.ended_by != DETACHED:
         return 128 + session.ended_by
     try:
@@ -94,18 +99,19 @@ def _exit_code(context: "Context", name: str, made: str) -> int:
 
 def _started(
     context: "Context", name: str, body: "dict[str, Any]", starting: "Exchange | ahead.Heard"
-) -> "tuple[str, Stream]":
+) -> "tuple[str, Stream, bool]":
     """The id and the streams of what one request makes and starts; by two, where the engine does not know it.
 
-    That is Docker's engine, or one of ours that is older than this client.
+    That is Docker's engine, or one of ours that is older than this client. The third says whether frames of the stream
+    tell the end.
     """
     try:
         stream, headers = starting.stream()
-        return headers["kist-exec"], stream
+        return headers["kist-exec"], stream, True
     except Unsupported:
         made = context.wire.call("POST", container_path(name, "exec"), value=body)["Id"]
     stream, _ = context.wire.hijack(f"/exec/{made}/start", value={"Detach": False, "Tty": body["Tty"]})
-    return made, stream
+    return made, stream, False
 
 
 def _rare() -> "tuple[Option, ...]":
