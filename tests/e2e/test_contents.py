@@ -148,6 +148,7 @@ def test_images_are_compared_by_packages_and_files(images: Any) -> None:
     ]
     same = images("image", "diff", "app:1", "web:1")
     assert (same.returncode, same.stdout) == (0, "")
+    assert same.stderr == "app:1 and web:1: no packages or files are different\n"
 
 
 def test_what_takes_space_is_told_with_what_is_carried_for_nothing(images: Any) -> None:

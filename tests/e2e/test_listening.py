@@ -480,6 +480,11 @@ def test_the_units_are_such_as_systemd_reads(tmp_path: Path) -> None:
     assert cli("engine", "units", str(tmp_path)).returncode == 0
     for name in ("kist.socket", "kist.service"):
         assert (tmp_path / name).read_text(encoding="utf-8") in shown + "\n"
+    nowhere = cli("engine", "units", str(tmp_path / "none"))
+    assert (nowhere.returncode, nowhere.stderr.splitlines()) == (
+        1,
+        [f"kist: no such directory: {tmp_path}/none", f"make it first: mkdir -p {tmp_path}/none"],
+    )
     command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *map(str, tmp_path.glob("kist.*"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -12,11 +12,8 @@ _WIDTH_LIMIT = 100
 _GAP = 3
 _LEFT_LIMIT = 34
 
-_PROGRAM = """\
-Usage:  kist [OPTIONS] COMMAND
-
-Build, share and run containers. The engine starts by itself with the first command.
-"""
+_USAGE = "Usage:  kist [OPTIONS] COMMAND\n"
+_ABOUT = "Build, share and run containers. The engine starts by itself with the first command."
 
 
 class Style:
@@ -41,7 +38,7 @@ def program_help(options: "Sequence[Option]", style: Style, width: int) -> str:
     headings["Groups"] = [*GROUPS.items()]
     shown = [option for option in options if not option.hidden]
     headings["Options"] = [(left_of(option), option.help) for option in shown] + [("-h, --help", "Print this")]
-    parts = [_PROGRAM.replace("Usage:", style.bold("Usage:"))]
+    parts = [_USAGE.replace("Usage:", style.bold("Usage:")), wrap(_ABOUT, min(width, _WIDTH_LIMIT)) + "\n"]
     column = 2 + max(len(left) for rows in headings.values() for left, _ in rows) + _GAP
     for heading, rows in headings.items():
         parts.append(style.bold(heading + ":") + "\n" + "".join(_row(a, b, column, width) for a, b in rows))

@@ -345,7 +345,7 @@ class Records:
         return Conflict(
             f'Conflict. The container name "/{name}" is already in use by container "{row[0] if row else ""}". '
             "You have to remove (or rename) that container to be able to reuse that name.",
-            hint=f"`kist rm {name}` removes it",
+            hint=f"`kist rm {name}` removes it, with -f also while it runs",
         )
 
     # ranges of ids

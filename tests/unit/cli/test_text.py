@@ -84,6 +84,7 @@ def test_wrapping_keeps_the_words(text: str, width: int) -> None:
 def test_help_fits_the_terminal_and_is_aligned(width: int) -> None:
     plain = Style(on=False)
     texts = [program_help(PROGRAM.options, plain, width), *(group_help(group, plain, width) for group in GROUPS)]
+    assert all(len(line) <= width for line in texts[0].partition("Containers:")[0].splitlines())
     for text in (*texts, *(command_help(load(verb), plain, width) for verb in VERBS)):
         for line in text.splitlines():
             if line.startswith(("  -", "      --")):

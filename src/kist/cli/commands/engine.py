@@ -9,7 +9,7 @@ from kist.cli.option import REPEAT, Command, Option
 from kist.cli.socket_options import SOCKET_OPTIONS, read_sockets
 from kist.cli.usage import UsageError
 from kist.cli.values import whole
-from kist.errors import KistError, Unavailable, Unsupported
+from kist.errors import KistError, NotFound, Unavailable, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def _units(context: "Context", directory: str) -> int:
     from kist.cli.service_units import units  # noqa: PLC0415 - for this verb only
     from kist.client.endpoint import run_root  # noqa: PLC0415 - the same
 
+    if directory and not os.path.isdir(directory):
+        raise NotFound(f"no such directory: {directory}", hint=f"make it first: mkdir -p {directory}")
     root = os.getuid() == 0
     environment = {name: value for name in ("KIST_ROOT", "KIST_RUN") if (value := context.environment.get(name, ""))}
     place = os.path.abspath(run_root(context.environment, os.getuid())) if "KIST_RUN" in environment else "%t/kist"

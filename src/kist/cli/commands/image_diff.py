@@ -1,7 +1,6 @@
 """``kist image diff``."""
 
 from kist.cli import values
-from kist.cli.commands.why import name_of
 from kist.cli.common import image_path
 from kist.cli.option import Command, Option
 from kist.cli.table import one_line
@@ -37,7 +36,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
     context.write_text("".join(f"{line}\n" for line in lines))
     if not lines:
         what = "packages" if packages and not both else "files" if files and not both else "packages or files"
-        context.note(f"{name_of(found['first'])} and {name_of(found['second'])}: no {what} are different")
+        context.note(f"{first} and {second}: no {what} are different")
     return 0
 
 

@@ -22,8 +22,7 @@ def run(context: "Context", arguments: "Arguments") -> int:
         both = {"Client": _client(context, __version__), "Server": context.wire.call("GET", "/version")}
         return show(context, form, both)
     python = ".".join(map(str, sys.version_info[:3]))
-    machine = os.uname()
-    rows = [("Version", __version__), ("Python", python), ("OS/Arch", f"linux/{machine.machine}")]
+    rows = [("Version", __version__), ("Python", python), ("OS/Arch", f"linux/{_architecture()}")]
     _block(context, "Client", [*rows, ("Context", context.context_name())])
     told = context.wire.call("GET", "/version")
     context.say("")
@@ -43,7 +42,6 @@ def _client(context: "Context", version: str) -> "dict[str, Any]":
     """The client's side in Docker's fields."""
     from kist.spec.docker.versions import API_VERSION  # noqa: PLC0415 - for those who ask for a format
 
-    machine = os.uname().machine
     return {
         "Version": version,
         "ApiVersion": API_VERSION,
@@ -51,10 +49,15 @@ def _client(context: "Context", version: str) -> "dict[str, Any]":
         "GitCommit": "",
         "GoVersion": f"none (Python {'.'.join(map(str, sys.version_info[:3]))})",
         "Os": "linux",
-        "Arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        "Arch": _architecture(),
         "BuildTime": "",
         "Context": context.context_name(),
     }
+
+
+def _architecture() -> str:
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def _block(context: "Context", title: str, rows: "list[tuple[str, str]]") -> None:
