@@ -54,13 +54,16 @@ class Exec:
         faults.point("monitor: cloned an exec'd process")
         self._monitor.execs[self._id] = self
         self.is_starting = True
+        # While the child is on its way: what executes it is not to wait for a file afterwards.
+        self.write(running=True, exit_code=0)
+        faults.point("monitor: noted an exec'd process")
 
     def _started(self, failure: dict[str, Any] | None) -> None:
         assert self._connection is not None
         self._failure = failure
         self.is_starting = False
-        self.write(running=failure is None, exit_code=0)
-        faults.point("monitor: noted an exec'd process")
+        if failure is not None:
+            self.write(running=False, exit_code=0)
         line = {"failed": failure} if failure else {"ok": True, "pid": self.child.pid}
         messages.send_line(self._connection, line)
         if self._client is None:
@@ -76,11 +79,12 @@ class Exec:
         faults.point("monitor: reaped an exec'd process")
         code = process.exit_code(status) if self._failure is None else self._failure.get("exit_code", 126)
         self.write(running=False, exit_code=code)
-        self._monitor.notices.add("exec_die", {"execID": self._id, "exitCode": str(code)})
         faults.point("monitor: wrote an exec'd process's end")
         self.streams.drain()
         self.streams.finish(code if self._tells_end else None)
-        # Whoever waits for the end need not wait for that, too.
+        # Whoever waits for the end need not wait for these, too. Until it is dropped, a successor tells of it again.
+        faults.point("monitor: told an exec'd process's end")
+        self._monitor.notices.add("exec_die", {"execID": self._id, "exitCode": str(code)})
         self._monitor.guard.drops(self._id)
         if self.streams.idle:
             self._forget()
