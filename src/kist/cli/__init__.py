@@ -6,7 +6,7 @@ starts in 10 ms, and the whole of ``kist run`` has 38.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
     from kist.cli.ahead import Begun
@@ -33,19 +33,25 @@ def main() -> "NoReturn":
             environment = settled(environment, uid)
         begun: Begun | BegunBuild | None = None
         code: int | None = None
-        if sys.argv[1:2] == ["exec"]:
+        argv: Sequence[str] = sys.argv[1:]
+        verb = argv[0] if argv else ""
+        if verb == "exec":
             from kist.cli import ahead  # noqa: PLC0415 - for this verb only
 
-            begun = ahead.begin(sys.argv[1:], environment)
+            begun = ahead.begin(argv, environment)
             code = ahead.hear(begun) if begun is not None else None
-        elif sys.argv[1:2] == ["build"]:
+        elif verb in {"__begun", "__lost"} and len(argv) > 3:
+            from kist.cli import ahead  # noqa: PLC0415 - the same
+
+            argv, begun = ahead.taken_over(argv, environment)
+        elif verb == "build":
             from kist.cli import build_directory  # noqa: PLC0415 - the same
 
-            begun = build_directory.begin(sys.argv[1:], environment)
+            begun = build_directory.begin(argv, environment)
         if code is None:
             from kist.cli.dispatch import run  # noqa: PLC0415 - while the engine is at work, where it has been asked
 
-            code = run(sys.argv[1:], environment, begun)
+            code = run(argv, environment, begun)
     except KeyboardInterrupt:
         os._exit(130)  # 128 + SIGINT; while the modules were read, or the last line was printed
     try:

@@ -4,8 +4,11 @@
 top here every module delays the request; so it is written here as bytes, and becomes a ``Wire``'s when it is out.
 Where all goes well the answer needs little, too: to read the whole program meanwhile would take a processor from those
 who work on it. What does not go well is the verb's to tell, which hears of it as if it had asked itself.
+
+Where the launcher was compiled (``src/launcher/kist.c``) it does all this, and leaves here what does not go well.
 """
 
+import _socket
 import os
 
 from kist.client.dial import dial, is_own
@@ -29,6 +32,10 @@ _BODY = (
     '{"Cmd":[%s],"Tty":false,"AttachStdin":false,"AttachStdout":true,"AttachStderr":true,"Env":[],"User":"",'
     '"WorkingDir":"","Privileged":false}'
 )
+
+BEGUN, LOST = "__begun", "__lost"
+"""What the launcher puts before its own words: ``__begun DESCRIPTOR`` with a connection on which the answer waits,
+``__lost DESCRIPTOR ID`` with one that has ended without the exit code of this exec."""
 
 
 class Begun:
@@ -90,6 +97,32 @@ def begin(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Begun | N
 
     wire = Wire(endpoint)
     return Begun(wire, Exchange(wire, Connection(connected=connected.detach()), "POST"))
+
+
+def taken_over(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "tuple[Sequence[str], Begun | None]":
+    """The words that somebody has written, and what the launcher has begun of them.
+
+    Args:
+        argv: without the program.
+        environment: as ``os.environ``.
+
+    Returns:
+        What was given, and None, where it is not the launcher's.
+    """
+    from kist.client.pump import Stream  # noqa: PLC0415 - for what does not go well
+    from kist.client.transport import Connection  # noqa: PLC0415 - as in ``begin``
+    from kist.client.wire import Exchange, Wire  # noqa: PLC0415 - the same
+
+    how, word, *words = argv
+    try:
+        connected = _socket.socket(fileno=int(word))
+    except (ValueError, OSError):
+        return argv, None
+    os.set_inheritable(connected.fileno(), False)
+    wire = Wire(resolve(environment, os.getuid()))
+    if how == BEGUN:
+        return words, Begun(wire, Exchange(wire, Connection(connected=connected.detach()), "POST"))
+    return words[1:], Begun(wire, Heard((Stream(connected), {"kist-exec": words[0]})))
 
 
 def hear(begun: Begun) -> "int | None":

@@ -67,7 +67,8 @@ def _units(context: "Context", directory: str) -> int:
     root = os.getuid() == 0
     environment = {name: value for name in ("KIST_ROOT", "KIST_RUN") if (value := context.environment.get(name, ""))}
     place = os.path.abspath(run_root(context.environment, os.getuid())) if "KIST_RUN" in environment else "%t/kist"
-    made = units(os.path.abspath(sys.argv[0]), place, environment, root=root)
+    program = os.path.abspath(sys.argv[0]).removesuffix("-python")  # the launcher, where there is one beside us
+    made = units(program, place, environment, root=root)
     for name, text in made.items():
         if directory:
             with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
