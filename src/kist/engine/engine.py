@@ -14,6 +14,7 @@ from msgspec import structs
 
 from kist.engine import describing, isolation, network_options
 from kist.engine.ending import check_removable
+from kist.engine.execs import Starting
 from kist.engine.frames import communicate
 from kist.engine.image_engine import ImageEngine
 from kist.engine.logs import OpenLog
@@ -447,9 +448,9 @@ class Engine(ImageEngine):
         """Run a further process in a running container, wait for it, and give its output."""
         container = self.container(name)
         identifier = self._execs.create(container, options)
-        connection = self._execs.start(identifier, detach=False)
-        assert connection is not None
-        with connection:
+        starting = self._execs.start(identifier, detach=False)
+        assert starting is not None
+        with starting.streams() as connection:
             printed = communicate(connection, b"", raw=options.tty)
         code = self._execs.inspect(identifier).exit_code or 0
         return RunResult(container.id, code, *(text.decode(errors="replace") for text in printed))
@@ -458,12 +459,12 @@ class Engine(ImageEngine):
         """Note a further process; the id to start it by."""
         return self._execs.create(name, options)
 
-    def exec_start(self, identifier: str, detach: bool) -> socket.socket | None:
-        """Start a noted process; its streams unless ``detach``."""
+    def exec_start(self, identifier: str, detach: bool) -> Starting | None:
+        """Start a noted process; None with ``detach``, when it runs."""
         return self._execs.start(identifier, detach=detach)
 
-    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
-        """Note a further process, tell ``made`` its id, and start it; its streams, with its exit code at the end."""
+    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> Starting:
+        """Note a further process, tell ``made`` its id, and start it; its streams have its exit code at the end."""
         return self._execs.run(name, options, made)
 
     def exec_options(self, identifier: str) -> ExecOptions:

@@ -15,6 +15,7 @@ from kist.engine import bundle, exec_room, lifetime, security, starter
 from kist.engine.containers import Containers
 from kist.engine.events import Events
 from kist.engine.exec_room import Noted, Stage
+from kist.engine.guardians import Asked
 from kist.engine.listing import names_in
 from kist.engine.means import Means
 from kist.errors import Conflict, InvalidInput, NotFound
@@ -30,6 +31,33 @@ _UNUSED_SECONDS = 3600.0
 _LOOK_SECONDS = 60.0
 # Less than a monitor stays ready (``kist.runtime.execs.STAYS``).
 _READY_SECONDS = 9.0
+
+
+class Starting:
+    """A process that the monitor has been asked to start.
+
+    Whoever has an event loop waits there for ``connection`` to have something to read, and makes it one that does not
+    block; to everybody else ``streams`` waits.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self.connection = asked.connection
+
+    def streams(self) -> socket.socket:
+        """Its streams, as it runs: the connection, which is closed where there are none.
+
+        Raises:
+            CommandNotFound, CommandNotExecutable: the command.
+            Conflict: the container has ended.
+            BlockingIOError: nothing is known yet, on a connection that does not block.
+        """
+        answer = self._asked.answer()
+        faults.point("exec: heard of the start")
+        if "failed" in answer:
+            self.connection.close()
+            starter.raise_failure(answer["failed"])
+        return self.connection
 
 
 class Execs:
@@ -64,8 +92,8 @@ class Execs:
         self._events.container(_told("exec_create", options), container, execID=identifier)
         return identifier
 
-    def run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
-        """The same as ``create`` and ``start`` in one; its streams, which end with its exit code, if in frames.
+    def run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> "Starting":
+        """The same as ``create`` and ``start`` in one; its streams end with its exit code, if in frames.
 
         Args:
             name: of the container.
@@ -73,7 +101,6 @@ class Execs:
             made: called with its id before it is started.
 
         Raises:
-            CommandNotFound, CommandNotExecutable: the command.
             Conflict: the container does not run, or has ended.
         """
         container = self._willing(name, options)
@@ -182,11 +209,11 @@ class Execs:
         """What it was made with."""
         return self._find(identifier)[1]
 
-    def start(self, identifier: str, *, detach: bool) -> socket.socket | None:
-        """Start it; its streams unless ``detach``.
+    def start(self, identifier: str, *, detach: bool) -> "Starting | None":
+        """Start it; None with ``detach``, when it runs.
 
         Raises:
-            CommandNotFound, CommandNotExecutable: the command.
+            CommandNotFound, CommandNotExecutable: the command, with ``detach``.
             Conflict: it was started before, or the container has ended.
         """
         owner, options = self._find(identifier)
@@ -196,11 +223,11 @@ class Execs:
             raise Conflict(f"exec command {identifier} {'is already running' if running else 'has already run'}")
         _refuse_paused(container)
         message = self._request(container, identifier, options, detach=detach, tells_end=False)
-        connection = self._ask(container, identifier, message, (_told("exec_start", options),))
+        starting = self._ask(container, identifier, message, (_told("exec_start", options),))
         if detach:
-            connection.close()
+            starting.streams().close()
             return None
-        return connection
+        return starting
 
     def _request(
         self, container: Container, identifier: str, options: ExecOptions, *, detach: bool, tells_end: bool
@@ -227,18 +254,11 @@ class Execs:
             "detach": detach,
         }
 
-    def _ask(
-        self, container: Container, identifier: str, message: dict[str, Any], told: Sequence[str]
-    ) -> socket.socket:
+    def _ask(self, container: Container, identifier: str, message: dict[str, Any], told: Sequence[str]) -> "Starting":
         """Have the monitor start it, and note these actions ahead of that, so that its end comes after them."""
         faults.point("exec: about to ask the monitor")
         self._events.container_all(told, container, execID=identifier)
-        connection, answer = self._containers.guardians.request(self._containers.places(container), message)
-        faults.point("exec: heard of the start")
-        if "failed" in answer:
-            connection.close()
-            starter.raise_failure(answer["failed"])
-        return connection
+        return Starting(self._containers.guardians.begin(self._containers.places(container), message))
 
     def inspect(self, identifier: str) -> ExecState:
         """What became of it."""

@@ -91,6 +91,19 @@ class Guardians:
                 if not self.adopt(places):
                     time.sleep(_MOMENT)  # its keeper, or who has adopted it, is about to have a monitor there
 
+    def begin(self, places: Places, message: dict[str, Any]) -> "Asked":
+        """The first half of ``request`` for what is not asked twice; ``Asked.answer`` is the second.
+
+        Raises:
+            Conflict, Unavailable: as there.
+        """
+        try:
+            return Asked(places, launch.Conversation(lambda: self.connect(places), message))
+        except Conflict:
+            if _runs(places):
+                raise _without_answer() from None
+            raise
+
     def request(self, places: Places, message: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
         """As ``launch.request``, for a container whose monitor may be killed and come back.
 
@@ -105,13 +118,9 @@ class Guardians:
                 if not _runs(places):
                     raise
                 if message["op"] not in _REPEATABLE:
-                    raise Unavailable(
-                        "the container's monitor was killed before it answered", hint="the container goes on: try again"
-                    ) from None
+                    raise _without_answer() from None
                 continue
-            if "refused" in answer:
-                connection.close()
-                raise Conflict(answer["refused"])
+            _check(connection, answer)
             return connection, answer
 
     def ask(self, places: Places, message: dict[str, Any]) -> dict[str, Any]:
@@ -147,6 +156,45 @@ def _name_sockets(places: Places, pid: int, started: int) -> dict[str, int]:
         return naming.open_sockets(namespace)
     finally:
         os.close(namespace)
+
+
+class Asked:
+    """What a monitor was asked for, and can be heard of by whoever waits for the connection to have something to read.
+
+    Attributes:
+        connection: for the stream that may follow; it is closed where the answer is an error.
+    """
+
+    def __init__(self, places: Places, begun: launch.Conversation) -> None:
+        self._places = places
+        self._begun = begun
+        self.connection = begun.connection
+
+    def answer(self) -> dict[str, Any]:
+        """What it answers.
+
+        Raises:
+            BlockingIOError: nothing yet, on a connection that does not block.
+            Conflict, Unavailable: as ``Guardians.request``.
+        """
+        try:
+            answer = self._begun.answer()
+        except Conflict:
+            if _runs(self._places):
+                raise _without_answer() from None
+            raise
+        _check(self.connection, answer)
+        return answer
+
+
+def _check(connection: socket.socket, answer: dict[str, Any]) -> None:
+    if "refused" in answer:
+        connection.close()
+        raise Conflict(answer["refused"])
+
+
+def _without_answer() -> Unavailable:
+    return Unavailable("the container's monitor was killed before it answered", hint="the container goes on: try again")
 
 
 def _runs(places: Places) -> bool:

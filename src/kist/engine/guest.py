@@ -8,7 +8,6 @@ import grp
 import os
 import pwd
 import re
-import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import BinaryIO
 
@@ -16,6 +15,7 @@ import msgspec
 
 from kist.engine import logconfig, steps, top
 from kist.engine.engine import Engine
+from kist.engine.execs import Starting
 from kist.engine.images import Images, Removal, Tell
 from kist.engine.policy.judgement import Guest, judge, judge_network, judge_resources, judge_volume
 from kist.engine.policy.peers import Peer
@@ -205,13 +205,13 @@ class GuestEngine(Engine):
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
         return super().exec_create(self.container(name), options)
 
-    def exec_start(self, identifier: str, detach: bool) -> socket.socket | None:
+    def exec_start(self, identifier: str, detach: bool) -> Starting | None:
         """Start a noted process; one that somebody else has noted may have more than the guest."""
         if self.exec_options(identifier).privileged:
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")
         return super().exec_start(identifier, detach)
 
-    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
+    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> Starting:
         """Note a further process in a container of the guest's, and start it."""
         if options.privileged:
             raise self._guest.rights.refuse("exec --privileged", "a guest's processes have no more than the usual")

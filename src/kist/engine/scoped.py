@@ -5,7 +5,6 @@ no labels, is one who makes nothing. What is not bounded in is not there: it is 
 exist.
 """
 
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 from kist.engine import describing
 from kist.engine.engine import Engine
 from kist.engine.events import SomeEvents
+from kist.engine.execs import Starting
 from kist.engine.guest import GuestEngine, GuestImages
 from kist.engine.images import Images
 from kist.engine.policy import showing
@@ -140,7 +140,7 @@ class ScopedEngine(GuestEngine):
         """Note a further process in a container that may be looked into."""
         return super().exec_create(self.inside(name), options)
 
-    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> socket.socket:
+    def exec_run(self, name: str | Container, options: ExecOptions, made: Callable[[str], None]) -> Starting:
         """Note a further process in a container that may be looked into, and start it."""
         return super().exec_run(self.inside(name), options, made)
 

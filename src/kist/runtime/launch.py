@@ -433,25 +433,53 @@ def request(run_directory: str, message: dict[str, Any]) -> tuple[socket.socket,
 
 def converse(connecting: Callable[[], socket.socket], message: dict[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
     """As ``request``, with a connection that is made in another way."""
-    line = json.dumps(message).encode() + b"\n"
-    if len(line) > messages.MAX_LINE:
-        raise InvalidInput("argument list too long", hint="pass large data through a file or standard input")
-    connection = connecting()
-    try:
-        connection.sendall(line)
-        answer = read_line(connection)
-    except OSError as error:
-        connection.close()
-        raise Conflict("the container is not running") from error
-    if not answer or "exited" in answer:
-        connection.close()
-        raise Conflict("the container is not running")
-    if "error" in answer:
-        connection.close()
-        if answer.get("errno") == errno.ESRCH:  # its first process ended just now
-            raise Conflict("the container is not running")
-        raise KistError(answer["error"])
-    return connection, answer
+    begun = Conversation(connecting, message)
+    return begun.connection, begun.answer()
+
+
+class Conversation:
+    """A monitor that has been asked, and has not answered yet: ``converse`` in two halves.
+
+    Attributes:
+        connection: has something to read when there is an answer; it is closed where that is an error.
+    """
+
+    def __init__(self, connecting: Callable[[], socket.socket], message: dict[str, Any]) -> None:
+        line = json.dumps(message).encode() + b"\n"
+        if len(line) > messages.MAX_LINE:
+            raise InvalidInput("argument list too long", hint="pass large data through a file or standard input")
+        self.connection = connecting()
+        self._answer = bytearray()
+        try:
+            self.connection.sendall(line)
+        except OSError as error:
+            raise self._gone() from error
+
+    def answer(self) -> dict[str, Any]:
+        """What it answers.
+
+        Raises:
+            BlockingIOError: nothing yet, or not all, on a connection that does not block.
+            Conflict, KistError: as ``request``.
+        """
+        try:
+            answer = read_line(self.connection, self._answer)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._gone() from error
+        if not answer or "exited" in answer:
+            raise self._gone()
+        if "error" in answer:
+            if answer.get("errno") == errno.ESRCH:  # its first process ended just now
+                raise self._gone()
+            self.connection.close()
+            raise KistError(answer["error"])
+        return answer
+
+    def _gone(self) -> Conflict:
+        self.connection.close()
+        return Conflict("the container is not running")
 
 
 def take_descriptor(run_directory: str, message: dict[str, Any]) -> int:
@@ -472,9 +500,12 @@ def ask(run_directory: str, message: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def read_line(connection: socket.socket) -> dict[str, Any]:
-    """One line of JSON, and nothing of what follows it; empty when the other side has gone."""
-    line = bytearray()
+def read_line(connection: socket.socket, line: bytearray | None = None) -> dict[str, Any]:
+    """One line of JSON, and nothing of what follows it; empty when the other side has gone.
+
+    On a connection that does not block it is called again after BlockingIOError, with the same ``line``.
+    """
+    line = bytearray() if line is None else line
     while not line.endswith(b"\n"):
         peeked = connection.recv(4096, socket.MSG_PEEK)
         if not peeked:

@@ -1,6 +1,8 @@
 """Further processes in running containers (Engine API, tag Exec)."""
 
+import asyncio
 import contextlib
+import select
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from kist.spec.docker.frames import frame
 
 if TYPE_CHECKING:
     from kist.engine import Engine
+    from kist.engine.execs import Starting
 
 
 async def create(call: Call) -> StreamResponse:
@@ -33,13 +36,17 @@ async def start(call: Call) -> StreamResponse:
     """Run it, detached or joined with the connection."""
     wanted = read_exec_start(await call.json(required=False, operation="ExecStart"))
     try:
-        options, stream = await call.run_long(_start, call.engine, call.fields["id"], wanted)
+        options, starting = await call.run_long(_start, call.engine, call.fields["id"], wanted)
+        stream = await _heard(call, starting) if starting is not None else None
     except (CommandNotFound, CommandNotExecutable, InvalidInput) as error:
         if wanted.detach or not call.from_docker:
             raise
         return await _tell_in_stream(call, error)
     if stream is None:
         return call.done(200)
+    if any(wanted.size) and options.tty and wanted.size != options.console_size:
+        with contextlib.suppress(Conflict, InvalidInput):  # it has ended already
+            await call.run_long(call.engine.exec_resize, call.fields["id"], *wanted.size)
     leaving = None
     if options.tty and options.open_stdin:
         keys = keys_of(call, options.detach_keys)
@@ -57,13 +64,27 @@ async def execute(call: Call) -> StreamResponse:
     """
     options = read_exec(await call.json(operation="ContainerExec"))
     made: list[str] = []
-    stream = await call.run_long(_execute, call, options, made)
+    stream = await _heard(call, await call.run_long(_execute, call, options, made))
     headers = {**HEADERS, "Kist-Exec": made[0]}
     content_type = stream_type(call, tty=options.tty)
     return await hijack(call, stream, content_type, forward=options.open_stdin, headers=headers, patient=False)
 
 
-def _execute(call: Call, options: ExecOptions, made: list[str]) -> socket.socket:
+async def _heard(call: Call, starting: "Starting") -> socket.socket:
+    """Its streams. Whoever waited for them in a thread would have to wake the loop again, which is not free."""
+    starting.connection.setblocking(False)
+    try:
+        while True:
+            try:
+                return starting.streams()
+            except BlockingIOError:
+                await call.api.hangups.wait(starting.connection, select.EPOLLIN)
+    except asyncio.CancelledError:
+        starting.connection.close()
+        raise
+
+
+def _execute(call: Call, options: ExecOptions, made: list[str]) -> "Starting":
     def note(identity: str) -> None:
         made.append(identity)
         call.noted.made(identity)  # also where it cannot be started
@@ -71,13 +92,9 @@ def _execute(call: Call, options: ExecOptions, made: list[str]) -> socket.socket
     return call.engine.exec_run(call.fields["id"], options, note)
 
 
-def _start(engine: "Engine", identity: str, wanted: ExecStart) -> tuple[ExecOptions, socket.socket | None]:
+def _start(engine: "Engine", identity: str, wanted: ExecStart) -> "tuple[ExecOptions, Starting | None]":
     options = engine.exec_options(identity)
-    stream = engine.exec_start(identity, detach=wanted.detach)
-    if any(wanted.size) and options.tty and wanted.size != options.console_size:
-        with contextlib.suppress(Conflict, InvalidInput):  # it has ended already
-            engine.exec_resize(identity, *wanted.size)
-    return options, stream
+    return options, engine.exec_start(identity, detach=wanted.detach)
 
 
 async def _tell_in_stream(call: Call, error: KistError) -> StreamResponse:
