@@ -13,6 +13,7 @@ from harness import until
 from kist.build import build
 from kist.client.client import Client
 from kist.engine import Engine
+from kist.engine.listing import names_in
 from kist.errors import CommandNotFound, KistError, StepFailed, Unavailable
 from kist.spec.build import BuildOptions
 from kist.spec.progress import Event, StepFinished, StepOutput, StepRuns
@@ -40,6 +41,23 @@ def test_what_a_command_sees(session: Session, busybox: str) -> None:
         build_args={"A": "2", "HTTP_PROXY": "p"},
     )
     assert session.output == "2 2 /w 1000 p\n"
+
+
+@needs.IN_PROCESS
+def test_a_network_that_nobody_has_used_is_handed_on(session: Session, busybox: str) -> None:
+    """What could be seen of the command before: a connection that is about to end, what it had the right to set."""
+    before = names_in(os.path.join(session.engine.run_root, "containers"))
+    look = "readlink /proc/self/ns/net; hostname -i"
+    used = "nc -w 1 127.0.0.1 9 </dev/null 2>/dev/null || true"
+    commands = (f"{look}; : 1", f"{look}; : 2", f"{look}; {used}", f"{look}; : 3", f"{look}; : 4")
+    text = "".join(f"RUN {command}\n" for command in (*commands, look))
+    text = text.replace("RUN", "RUN --security=insecure", 1)
+    session.build(f"FROM {busybox}\n{text}", allow=("security.insecure",))
+    namespaces, addresses = session.output.split()[::2], session.output.split()[1::2]
+    assert namespaces[1] == namespaces[2] != namespaces[0]
+    assert namespaces[3] == namespaces[4] == namespaces[5] != namespaces[2]
+    assert addresses[1] == addresses[2]
+    assert names_in(os.path.join(session.engine.run_root, "containers")) == before
 
 
 def test_the_shell_of_the_image_runs_commands(session: Session, busybox: str) -> None:

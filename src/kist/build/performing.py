@@ -75,6 +75,7 @@ class Performer:
         self._given = given
         self._binds = ContextBinds(engine, context, stop, epoch)
         self._fetching = Fetching(engine, stop, anew=options.no_cache)
+        self._networks = engine.step_networks()
 
     def __enter__(self) -> Self:
         return self
@@ -82,10 +83,11 @@ class Performer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._binds.close()
-        finally:
-            self._fetching.__exit__(kind, value, trace)
+        with self._networks:
+            try:
+                self._binds.close()
+            finally:
+                self._fetching.__exit__(kind, value, trace)
 
     @property
     def fetched(self) -> Mapping[Download | Checkout, str]:
@@ -109,7 +111,9 @@ class Performer:
             self._progress(StepOutput(step.id, "stderr", f"{why}\n"))
 
         mounts = RunMounts(self._engine, self._binds, action, results, self._given, self._stop, complain)
-        command = Command(self._engine, step, action, self._options.steps, self._progress, self._stop, mounts)
+        command = Command(
+            self._engine, step, action, self._options.steps, self._progress, self._stop, mounts, self._networks
+        )
         words = "" if action.mounts else step.created_by
         at_hand = unknown if mounts.reads else mounts.contents
         return Work(command.fill, mounts.contents, at_hand, words=words, logs=True)

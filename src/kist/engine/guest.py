@@ -21,6 +21,7 @@ from kist.engine.policy.judgement import Guest, judge, judge_network, judge_reso
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
+from kist.engine.step_networks import StepNetworks
 from kist.engine.stop import Stop
 from kist.errors import Forbidden, NotFound
 from kist.spec.build import STEP_HOSTNAME, USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
@@ -365,6 +366,7 @@ class GuestEngine(Engine):
         identifier: str = "",
         stop: Stop | None = None,
         terminal: Terminal | None = None,
+        kept: StepNetworks | None = None,
     ) -> int:
         """Run a command of a build or a bootstrap, with ids of its own."""
         return self._steps.run(
@@ -379,6 +381,7 @@ class GuestEngine(Engine):
             identifier=identifier,
             stop=stop,
             terminal=terminal,
+            kept=kept,
             owner=self._guest.owner,
         )
 

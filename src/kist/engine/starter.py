@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from kist.engine import naming, publishing
+from kist.engine.kept_network import Connected
 from kist.engine.networks import Networks
 from kist.engine.publishing import Neighbours
 from kist.errors import (
@@ -77,8 +78,17 @@ class Starter:
         networks: Sequence[NetworkAttachment] = (),
         attached: Sequence[Attachment] = (),
         volumes: Mapping[str, int] | None = None,
+        kept: Connected | None = None,
     ) -> socket.socket:
-        """Start the plan's process, and connect its network namespace to ``networks``; ``volumes`` are held ones.
+        """Start the plan's process, and connect its network namespace.
+
+        Args:
+            plan: what is started.
+            places: its directories.
+            networks: what it is connected to.
+            attached: its streams, from the start.
+            volumes: held ones.
+            kept: the namespace that it has, or that becomes of its own one when it has ended.
 
         Returns:
             The control socket of the monitor, which tells the end.
@@ -88,9 +98,10 @@ class Starter:
             NotFound: a bind source that does not exist.
             KistError: an operation failed; the message names it.
         """
-        control = self.spawner.launch(plan, places.data, places.run, attached, volumes or {})
+        network = kept.network if kept is not None else -1
+        control = self.spawner.launch(plan, places.data, places.run, attached, volumes or {}, network)
         try:
-            self._converse(control, plan, places, networks)
+            self._converse(control, plan, places, networks, kept)
         except BaseException:
             _give_up(control)
             self.spawner.settle(places.run)
@@ -102,7 +113,12 @@ class Starter:
         self.spawner.settle(places.run)
 
     def _converse(
-        self, control: socket.socket, plan: Plan, places: Places, networks: Sequence[NetworkAttachment]
+        self,
+        control: socket.socket,
+        plan: Plan,
+        places: Places,
+        networks: Sequence[NetworkAttachment],
+        kept: Connected | None,
     ) -> None:
         while True:
             message, descriptors = messages.receive(control)
@@ -113,10 +129,9 @@ class Starter:
             try:
                 if message["event"] == "created" and networks and descriptors:
                     faults.point("start: heard of the clone")
-                    self._networks.attach(descriptors[0], networks, plan.id)
-                    faults.point("start: connected the network")
+                    names = self._connected(descriptors, networks, plan.id, kept)
                     naming.announce(places.run, plan.id)
-                    _go(control, descriptors)
+                    _go(control, names)
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)
@@ -127,12 +142,28 @@ class Starter:
                 for descriptor in descriptors:
                     os.close(descriptor)
 
+    def _connected(
+        self, descriptors: list[int], networks: Sequence[NetworkAttachment], identifier: str, kept: Connected | None
+    ) -> Mapping[str, int]:
+        """Connect the namespace ``descriptors[0]``, unless it is one that was kept; sockets for its name server.
 
-def _go(control: socket.socket, descriptors: list[int]) -> None:
-    """Let init go on, and have the monitor serve names, in the network namespace ``descriptors[0]``."""
-    names = naming.open_sockets(descriptors[0])
-    descriptors += names.values()
-    faults.point("start: made the name server's sockets")
+        What of them is nobody's comes to be among the descriptors.
+        """
+        if kept is not None and kept.network >= 0:
+            return kept.names
+        self._networks.attach(descriptors[0], networks, kept.holder if kept is not None else identifier)
+        faults.point("start: connected the network")
+        names = naming.open_sockets(descriptors[0])
+        faults.point("start: made the name server's sockets")
+        if kept is not None:
+            kept.take(os.dup(descriptors[0]), names)
+        else:
+            descriptors += names.values()
+        return names
+
+
+def _go(control: socket.socket, names: Mapping[str, int]) -> None:
+    """Let init go on, and have the monitor serve names by these sockets."""
     with contextlib.suppress(BrokenPipeError):  # it failed meanwhile; the next message tells why
         messages.send(control, {"go": True}, list(names.values()))
 

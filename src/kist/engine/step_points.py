@@ -29,6 +29,9 @@ def placed(root: Sequence[Mount], points: Sequence[tuple[str, bool]], aside: str
         points: paths, and whether each is a directory.
         aside: a directory on the snapshots' file system.
     """
+    if not points:
+        yield tuple(root)
+        return
     tree = trees.open_tree_of([_view(root[0])])
     try:
         missing = [lack for path, directory in points if (lack := _missing(tree, path, directory=directory))]

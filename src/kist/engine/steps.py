@@ -4,20 +4,22 @@ import contextlib
 import secrets
 import select
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from msgspec import structs
 
 from kist.engine import bundle, isolation, mountpoints, namespaces, network_options, roots, starter, step_points
 from kist.engine.frames import read_frames
+from kist.engine.kept_network import Connected
 from kist.engine.machine import MachineLimits
 from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
+from kist.engine.step_networks import StepNetworks
 from kist.engine.stop import Stop
 from kist.engine.surroundings import borrowed_surroundings, write_surroundings
 from kist.errors import KistError, Unavailable
@@ -59,6 +61,10 @@ class Steps:
         self._machine = machine
         self._means = means
 
+    def networks(self) -> StepNetworks:
+        """For the commands of one build."""
+        return StepNetworks(self._store, self._roster, self._networks)
+
     def settle(self, asked: StepOptions, owner: Owner | None = None) -> tuple[StepOptions, tuple[str, ...]]:
         """What commands can have of what is asked for, and a sentence for what they cannot.
 
@@ -94,6 +100,7 @@ class Steps:
         owner: Owner | None = None,
         stop: Stop | None = None,
         terminal: Terminal | None = None,
+        kept: StepNetworks | None = None,
     ) -> int:
         """Run ``argv`` and give its exit code; nothing of it remains but the snapshot's changes.
 
@@ -111,6 +118,7 @@ class Steps:
             owner: whose command it is; another user's has ids of its own, as that user's containers have.
             stop: ends the command before its time.
             terminal: what it has for its streams, in place of ``output``.
+            kept: connected namespaces of commands before it.
 
         Raises:
             Unavailable: it was stopped; its processes are gone.
@@ -136,10 +144,11 @@ class Steps:
                     tuple(argv),
                     owner=owner,
                 )
-                return self._run(step, places, snapshot, given, _Streams(output, stop or Stop(), terminal))
+                with self._connected(step, kept) as (networks, connected):
+                    streams = _Streams(output, stop or Stop(), terminal)
+                    return self._run(step, places, snapshot, given, streams, networks, connected)
             finally:
                 self._store.records.release_ids(identifier)
-                self._networks.release(identifier)
                 directories.remove_tree(places.run)
 
     def _run(
@@ -149,12 +158,13 @@ class Steps:
         snapshot: str,
         given: StepMounts,
         streams: "_Streams",
+        networks: Sequence[NetworkAttachment],
+        connected: Connected | None,
     ) -> int:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
         over = roots.over_mountpoints(self._store, snapshot, root)
         with mountpoints.borrowed(root), step_points.placed(over, given.points(), places.data) as over:
-            networks = self._networks.lease(container, container.options.networking.endpoints)
             container, surroundings = self._surrounded(container, places, networks, over)
             volumes = {**surroundings.volumes, **given.sources}
             surroundings = structs.replace(surroundings, volumes=volumes)
@@ -175,7 +185,7 @@ class Steps:
             with (
                 ours,
                 self._starter.start(
-                    made, places, networks=networks, attached=[attached], volumes=given.held
+                    made, places, networks=networks, attached=[attached], volumes=given.held, kept=connected
                 ) as control,
             ):
                 try:
@@ -184,6 +194,20 @@ class Steps:
                     _end(places, control)
                     raise
                 return _exit_code(control)
+
+    @contextmanager
+    def _connected(
+        self, container: Container, kept: StepNetworks | None
+    ) -> Iterator[tuple[Sequence[NetworkAttachment], Connected | None]]:
+        """The ends of a command's network for the time of the block, and the namespace where it is one to keep."""
+        if kept is not None and kept.serves(container):
+            with kept.borrowed(container) as connected:
+                yield connected.attachments, connected
+        else:
+            try:
+                yield self._networks.lease(container, container.options.networking.endpoints), None
+            finally:
+                self._networks.release(container.id)
 
     def _surrounded(
         self,

@@ -35,6 +35,7 @@ _IFLA_MASTER = 10
 _IFLA_PROTINFO = 12
 _IFLA_LINKINFO = 18
 _IFLA_IFALIAS = 20
+_IFLA_STATS64 = 23
 _IFLA_AF_SPEC = 26
 _IFLA_NET_NS_FD = 28
 _IFLA_EXT_MASK = 29
@@ -68,6 +69,7 @@ _RT_SCOPE_LINK = 253
 _RTN_UNICAST = 1
 
 _IFINFO = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
+_STATS = struct.Struct("=QQ")  # how struct rtnl_link_stats64 begins: packets received, packets sent
 _IFADDR = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct(
     "=BBBBBBBBI"
@@ -251,6 +253,14 @@ def links(connection: Socket) -> list[Link]:
     """All devices of the namespace."""
     body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _NO_STATISTICS
     return [decode_link(message.body) for message in connection.dump(Request(_RTM_GETLINK, 0, body, "devices"))]
+
+
+def sent_packets(connection: Socket) -> int:
+    """How many packets have been sent by all devices of the namespace, loopback too."""
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    found = (message.body for message in connection.dump(Request(_RTM_GETLINK, 0, body, "devices")))
+    told = (netlink.attributes(body[_IFINFO.size :]).get(_IFLA_STATS64, b"") for body in found)
+    return sum(int(_unpack(_STATS, each)[1]) for each in told)
 
 
 def addresses(connection: Socket, index: int = 0, family: int = socket.AF_INET) -> list[Address]:

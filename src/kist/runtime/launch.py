@@ -102,10 +102,17 @@ class Spawner:
         run_directory: str,
         attached: Sequence[Attachment] = (),
         volumes: Mapping[str, int] = _NONE,
+        network: int = -1,
     ) -> socket.socket:
         """Have a monitor that starts the container of the plan, which is written to the run directory.
 
-        ``volumes`` are descriptors of mounted volumes, by name, which stay the caller's (``kist.runtime.held``).
+        Args:
+            plan: what is to be.
+            directory: the container's own.
+            run_directory: the one that a run of it has.
+            attached: what is attached from the start; handed over.
+            volumes: descriptors of mounted volumes, by name, which stay the caller's (``kist.runtime.held``).
+            network: of a network namespace that it has in place of a new one, the caller's too; -1 for none.
 
         Returns:
             The control socket to the monitor: it sends ``created`` (with the network namespace when the plan waits
@@ -124,6 +131,9 @@ class Spawner:
         descriptors = [theirs.fileno(), *(a.connection.fileno() for a in attached), *volumes.values()]
         if volumes:
             request["volumes"] = list(volumes)
+        if network >= 0:
+            request["network"] = True
+            descriptors.append(network)
         try:
             channel = self._ensure()
             try:

@@ -92,6 +92,10 @@ class Life:
                 return  # it has ended already: see ``_network_lost``
             self._monitor.guard.holds("", self._monitor.first.pid, self.held)
 
+    def have_network(self, network: int) -> None:
+        """Have the first process in this network namespace, a descriptor, as if an earlier run had been in it."""
+        self._network = network
+
     def _has_network(self) -> bool:
         """Whether it has a network namespace that is not the host's: its own, or another container's."""
         plan = self._monitor.plan

@@ -50,6 +50,7 @@ class Prepared:
             wait(theirs)
         theirs.close()
         self._process = pid, pidfd
+        self._network = -1
         faults.point("spare: made a first process")
 
     def become_first(self, monitor: Monitor) -> None:
@@ -81,16 +82,22 @@ class Prepared:
 
     def _clone_first(self, plan: dict[str, Any], into: int | None, held: Mapping[str, int]) -> child.Clone:
         """As ``child.clone_first``, which makes those of further runs."""
-        if self._process[0] == 0 or into is not None or held:
+        if self._process[0] == 0 or into is not None:
             return child.clone_first(plan, into, held)
+        # No other is ever held: the process goes there from its own, which nobody has used.
+        self._network = held.get("network", -1)
         return self._send
 
     def _send(self, _become: object, context: operations.Context) -> tuple[int, int]:
         # It has a mount namespace of its own from here on, by which others may know what belongs to the container.
         if messages.receive(self._channel)[0] is None:
             raise OSError(errno.ESRCH, "the container's first process has been killed")
-        told = {"volumes": list(context.volumes)} if context.volumes else {}
-        messages.send(self._channel, told, (*context.needs, *context.volumes.values()))
+        told: dict[str, Any] = {"volumes": list(context.volumes)} if context.volumes else {}
+        descriptors = [*context.needs, *context.volumes.values()]
+        if self._network >= 0:
+            told["network"] = True
+            descriptors.append(self._network)
+        messages.send(self._channel, told, descriptors)
         self._channel.close()
         faults.point("monitor: gave the first process its streams")
         taken, self._process = self._process, (0, -1)
@@ -148,14 +155,17 @@ def _become(channel: socket.socket, message: dict[str, Any], machine: Machine) -
         failure = error
 
     messages.send(channel, {})
+    go, descriptors = messages.receive(channel)
+    if go is None:
+        return
+    network = descriptors.pop() if go.get("network") else -1
 
     def enter() -> None:
         if failure is not None:
             raise failure
+        if network >= 0:
+            namespaces.setns(network, namespaces.CLONE_NEWNET)
 
-    go, descriptors = messages.receive(channel)
-    if go is None:
-        return
     volumes = go.get("volumes", ())
     report, *streams = descriptors[: len(descriptors) - len(volumes)]
     context = operations.Context(socket.socket(fileno=report), group)

@@ -117,6 +117,8 @@ def _become_monitor(
         plan = messages.read_json(request["plan"])
         process.set_title(f"kist-monitor {plan['id'][:12]}")
         monitor = Monitor(plan, request, control, machine, guard)
+        if request.get("network"):
+            monitor.life.have_network(descriptors.pop())
         monitor.volumes = dict(zip(request.get("volumes", ()), descriptors[count:], strict=True))
         if prepared is not None:
             prepared.become_first(monitor)
