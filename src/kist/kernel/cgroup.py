@@ -15,7 +15,7 @@ from kist.kernel.cgroup_v2 import Version2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 __all__ = ["Cgroup", "Hierarchies", "below_own", "detect"]
@@ -64,10 +64,9 @@ class Entrance:
         """All of its open files."""
         return tuple(self._tasks) if self.born is None else (self.born, *self._tasks)
 
-    def enter(self) -> None:
-        """Move the calling process in, which must have one thread, unless it is made with ``born``."""
-        for descriptor in self._tasks:
-            os.write(descriptor, b"0")
+    def entering(self) -> list[tuple[Callable[..., object], tuple[object, ...]]]:
+        """The calls that move the process in which makes them, and has one thread; none for one made with ``born``."""
+        return [(os.write, (descriptor, b"0")) for descriptor in self._tasks]
 
     def close(self) -> None:
         """Let go of it."""

@@ -12,7 +12,7 @@ from kist.kernel import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -188,11 +188,19 @@ def widen_descriptors() -> tuple[int, int]:
 
 def close_all_but(*kept: int) -> None:
     """Close every descriptor but the standard ones and these."""
+    for call, arguments in closing_all_but(*kept):
+        call(*arguments)
+
+
+def closing_all_but(*kept: int) -> list[tuple[Callable[..., object], tuple[int, int]]]:
+    """The calls of ``close_all_but``."""
+    made: list[tuple[Callable[..., object], tuple[int, int]]] = []
     first = 3
     for descriptor in sorted(kept):
-        os.closerange(first, descriptor)
-        first = descriptor + 1
-    os.closerange(first, 0x7FFFFFFF)
+        if descriptor > first:
+            made.append((os.closerange, (first, descriptor)))
+        first = max(first, descriptor + 1)
+    return [*made, (os.closerange, (first, 0x7FFFFFFF))]
 
 
 def exit_code(status: int) -> int:

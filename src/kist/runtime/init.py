@@ -18,7 +18,7 @@ from kist.spec import jsontext
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any, NoReturn
 
 # Characters of what a user wrote, in a message about it.
@@ -51,7 +51,7 @@ def run(
         process.close_all_but(context.report.fileno(), *context.trees.values(), *context.volumes.values())
         os.setsid()
         reset_signals()
-        end_if_abandoned(context.report)
+        end_if_abandoned(hang_up(context.report))
         os.umask(0o022)
         plan = jsontext.loads(text) if plan is None else plan
         if "bundle" in plan:
@@ -69,8 +69,16 @@ def run(
         os._exit(1)
 
 
-def go_on(calls: Iterable[tuple[str, operations.Call]], command: Command, context: operations.Context) -> NoReturn:
-    """Make calls that somebody has prepared, each with the name of its operation, then execute the command."""
+def go_on(
+    calls: Iterable[tuple[str, operations.Call]],
+    command: Command,
+    context: operations.Context,
+    told: Mapping[str, dict[str, Any]],
+) -> NoReturn:
+    """Make calls that somebody has prepared, each with the name of its operation, then execute the command.
+
+    ``told`` are arguments of operations that a failure is told with.
+    """
     name = ""
     try:
         for name, (call, arguments) in calls:  # noqa: B007 - the one that failed is told
@@ -79,22 +87,23 @@ def go_on(calls: Iterable[tuple[str, operations.Call]], command: Command, contex
     except BaseException as error:  # noqa: BLE001 - as above
         if not hasattr(error, "operation"):
             error.operation = name  # type: ignore[attr-defined]
+            error.arguments = told.get(name, {})  # type: ignore[attr-defined]
         _send_failure(context.report, error)
     finally:
         os._exit(1)
 
 
-def end_if_abandoned(report: socket.socket) -> None:
-    """End where the monitor has."""
-    if _is_abandoned(report):
-        os._exit(1)
-
-
-def _is_abandoned(report: socket.socket) -> bool:
-    """Whether the monitor died before its death would have been this process's too."""
+def hang_up(report: socket.socket) -> select.poll:
+    """What tells that the other end of the report socket has gone."""
     poll = select.poll()
     poll.register(report, 0)
-    return bool(poll.poll(0))
+    return poll
+
+
+def end_if_abandoned(by_monitor: select.poll) -> None:
+    """End where the monitor died before its death would have been this process's too (``hang_up``)."""
+    if by_monitor.poll(0):
+        os._exit(1)
 
 
 def reset_signals() -> None:

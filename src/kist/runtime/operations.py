@@ -438,9 +438,14 @@ def directory(context: Context, path: str, *, make: bool = True) -> None:  # noq
     """Go to the working directory as root; with ``make``, one that is missing is made (as Docker does at a start)."""
     if make and not os.path.exists(path):
         os.close(_mount_point(path, directory=True))
-    os.chdir(path)
-    # Fails where the directory is not below the root: a second bolt, should a descriptor of the host be left open.
-    os.getcwd()
+    for call, arguments in entering(path):
+        call(*arguments)
+
+
+def entering(path: str) -> list[Call]:
+    """The calls by which ``directory`` goes to one that is there."""
+    # The second fails where that is not below the root: another bolt, should a descriptor of the host be left open.
+    return [(os.chdir, (path,)), (os.getcwd, ())]
 
 
 def user_namespace(context: Context, uids: list[list[int]], gids: list[list[int]]) -> None:  # noqa: ARG001

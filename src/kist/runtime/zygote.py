@@ -332,11 +332,12 @@ class _Inside:
         calls = [*self._entering(context, needs), *_operating(plan, context, self._bounding)]
         command = init.Command(plan["command"], context)
         command.leave_out_missing()
+        told = {"directory": _arguments_of("directory", plan)}
         # A sibling: the monitor's child, so that the monitor can wait for it.
         born = self._entrance.born if self._entrance is not None else None
         pid, descriptor = namespaces.clone(namespaces.CLONE_PARENT, cgroup=born)
         if pid == 0:
-            init.go_on(calls, command, context)
+            init.go_on(calls, command, context, told)
         messages.send(self._channel, {"pid": pid}, [descriptor])
         os.close(descriptor)
 
@@ -344,22 +345,24 @@ class _Inside:
         """How a child gets where it belongs, and rid of all that is not its own."""
         # Until it executes: what nobody watches is not to become a process of the container.
         yield "prepare", (process.set_parent_death_signal, (signal.SIGKILL,))
-        if self._entrance is not None:
-            yield "prepare", (self._entrance.enter, ())
+        for call in self._entrance.entering() if self._entrance is not None else ():
+            yield "prepare", call
         if self._cgroup_namespace >= 0:
             # In a cgroup namespace nothing could have been born into a group any more.
             yield "prepare", (namespaces.setns, (self._cgroup_namespace, namespaces.CLONE_NEWCGROUP))
         for number, descriptor in enumerate(needs[1:]):
             yield "prepare", (os.dup2, (descriptor, number))
-        yield "prepare", (process.close_all_but, (needs[0],))
+        for call in process.closing_all_but(needs[0]):
+            yield "prepare", call
         yield "prepare", (os.setsid, ())
-        yield "prepare", (init.end_if_abandoned, (context.report,))
+        yield "prepare", (init.end_if_abandoned, (init.hang_up(context.report),))
 
 
 def _operating(plan: dict[str, Any], context: operations.Context, bounding: int) -> Iterator[Step]:
     """The plan's operations, as what is left of them for a child.
 
-    What is only looked up is done here and now: a page that a child writes to is a page that it copies.
+    What is only looked up is done here and now: a page that a child writes to is a page that it copies. So is every
+    page of a function of ours that it calls: where an operation is a few calls of the system, it is given these.
     """
     nested = any(name == "user_namespace" for name, _ in plan["operations"])
     for name, arguments in plan["operations"]:
@@ -369,6 +372,9 @@ def _operating(plan: dict[str, Any], context: operations.Context, bounding: int)
             except Exception as error:  # noqa: BLE001 - the child tells it when it comes to it, in its place
                 yield name, (_fail, (error,))
                 return
+        elif name == "directory" and not arguments.get("make", True):
+            for call in operations.entering(arguments["path"]):
+                yield name, call
         elif name == "privileges" and not nested:
             wanted = operations.bounding_mask(arguments["capabilities"])
             if bounding != wanted:
