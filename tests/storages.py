@@ -7,8 +7,17 @@ from pathlib import Path
 import pytest
 
 import disks
-from harness import Cli, a_cli, give_busybox
+from harness import BUSYBOX, Cli, a_cli, give_busybox
 from kist.store import choice
+
+DOCKERFILE = f"""\
+FROM {BUSYBOX}
+RUN mkdir /d && echo 1 > /d/old && chown user:extra /d/old && echo gone > /gone
+RUN rm -r /d /gone && mkdir /d && echo 2 > /d/new && ln /d/new /d/again
+COPY --chown=user file /d/
+CMD ls /d && stat -c %h /d/new && cat /d/file && ! cat /gone 2> /dev/null
+"""
+"""A build whose layers replace, remove and link files of the layers below; its directory has a ``file``."""
 
 
 class WithSettings(Cli):

@@ -31,9 +31,17 @@ def busybox(engine: Engine) -> str:
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """One command line for the session, with the small image in its engine."""
-    with a_cli(tmp_path_factory.mktemp("cli")) as made:
-        give_busybox(made)
-        yield made
+    yield from _with_the_small_image(tmp_path_factory.mktemp("cli"))
+
+
+@pytest.fixture
+def volumes(cli: Cli) -> Iterator[Cli]:
+    """The session's command line; containers and volumes are gone at the test's end."""
+    yield cli
+    for container in cli.good("ps", "-aq").split():
+        cli("rm", "-f", "-v", container)
+    for name in cli.good("volume", "ls", "-q").split():
+        cli("volume", "rm", name)
 
 
 @pytest.fixture
@@ -61,7 +69,11 @@ def small(fresh_cli: Cli) -> Cli:
 @pytest.fixture(scope="module")
 def own_cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """A command line for the tests of one file, with the small image in its engine."""
-    with a_cli(tmp_path_factory.mktemp("own")) as made:
+    yield from _with_the_small_image(tmp_path_factory.mktemp("own"))
+
+
+def _with_the_small_image(directory: Path) -> Iterator[Cli]:
+    with a_cli(directory) as made:
         give_busybox(made)
         yield made
 

@@ -16,15 +16,6 @@ from harness import BUSYBOX, Cli, until
 QUIET = ("--network", "none")
 
 
-@pytest.fixture
-def volumes(cli: Cli) -> Iterator[Cli]:
-    yield cli
-    for container in cli.good("ps", "-aq").split():
-        cli("rm", "-f", "-v", container)
-    for name in cli.good("volume", "ls", "-q").split():
-        cli("volume", "rm", name)
-
-
 def refused(cli: Cli, *words: str) -> str:
     done = cli(*words)
     assert done.returncode != 0, f"{words}: {done.stdout}"

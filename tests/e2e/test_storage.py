@@ -17,17 +17,11 @@ from kist.kernel import process
 from kist.spec.container import ContainerOptions
 from ordinary import GID, UID, Ordinary
 from rootless_user import User, made
+from storages import DOCKERFILE
 
 pytestmark = pytest.mark.root("becomes ordinary users itself")
 
 QUIET = ("--network", "none")
-DOCKERFILE = f"""\
-FROM {BUSYBOX}
-RUN mkdir /d && echo 1 > /d/old && chown user:extra /d/old && echo gone > /gone
-RUN rm -r /d /gone && mkdir /d && echo 2 > /d/new && ln /d/new /d/again
-COPY --chown=user file /d/
-CMD ls /d && stat -c %h /d/new && cat /d/file && ! cat /gone 2> /dev/null
-"""
 
 
 WITHOUT_ATTRIBUTES = "mount -t ramfs kist-bare {home}; chown {uid}:{gid} {home}"

@@ -14,18 +14,11 @@ import disks
 from faultroom import Room, left_by_us, points
 from harness import BUSYBOX, Cli, a_cli, an_engine, import_busybox, until
 from rootless_user import made
-from storages import a_cli_on
+from storages import DOCKERFILE, a_cli_on
 
 pytestmark = pytest.mark.root("mounts file systems of its own")
 
 QUIET = ("--network", "none")
-DOCKERFILE = f"""\
-FROM {BUSYBOX}
-RUN mkdir /d && echo 1 > /d/old && chown user:extra /d/old && echo gone > /gone
-RUN rm -r /d /gone && mkdir /d && echo 2 > /d/new && ln /d/new /d/again
-COPY --chown=user file /d/
-CMD ls /d && stat -c %h /d/new && cat /d/file && ! cat /gone 2> /dev/null
-"""
 
 
 @pytest.fixture(scope="module", params=["overlay", "copy", "btrfs", "loop"])

@@ -16,16 +16,6 @@ from kist.errors import Conflict, NotFound
 from kist.spec.volume import VolumeOptions
 
 
-@pytest.fixture
-def volumes(cli: Cli):
-    """The session's command line; the test's volumes and containers are gone at its end."""
-    yield cli
-    for container in cli.good("ps", "-aq").split():
-        cli("rm", "-f", "-v", container)
-    for name in cli.good("volume", "ls", "-q").split():
-        cli("volume", "rm", name)
-
-
 def refused(cli: Cli, *words: str) -> str:
     done = cli(*words)
     assert done.returncode == 1, f"{words}: {done.returncode}: {done.stdout} {done.stderr}"

@@ -5,8 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,22 +14,6 @@ from kist.client.endpoint import Endpoint
 from kist.client.frames import END, STDERR, STDOUT, frame
 from kist.client.wire import Exchange, Wire
 from kist.errors import NotFound
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A run directory, whose path is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="kist-ahead-") as made:
-        yield Path(made)
-
-
-@pytest.fixture
-def engine(place: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place / "engine.sock"))
-        listener.listen()
-        listener.settimeout(10)
-        yield listener
 
 
 def surroundings(place: Path, **more: str) -> dict[str, str]:

@@ -3,9 +3,7 @@
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,25 +14,14 @@ from kist.errors import Unavailable
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A run directory, whose path is short enough for a socket, with contexts in it."""
-    with tempfile.TemporaryDirectory(prefix="kist-ahead-") as made:
-        place = Path(made)
-        for path in ("ctx/Dockerfile", "ctx/other/Own.file", "lower/dockerfile", "lower/Containerfile", "none/file"):
-            (place / path).parent.mkdir(parents=True, exist_ok=True)
-            (place / path).write_text("FROM scratch\n")
-        (place / "ctx/linked").symlink_to("other/Own.file")
-        monkeypatch.chdir(place)
-        yield place
-
-
-@pytest.fixture
-def engine(place: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place / "engine.sock"))
-        listener.listen()
-        listener.settimeout(10)
-        yield listener
+def place(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run directory, with contexts in it, as the working directory."""
+    for path in ("ctx/Dockerfile", "ctx/other/Own.file", "lower/dockerfile", "lower/Containerfile", "none/file"):
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_text("FROM scratch\n")
+    (place / "ctx/linked").symlink_to("other/Own.file")
+    monkeypatch.chdir(place)
+    return place
 
 
 def surroundings(place: Path, **more: str) -> dict[str, str]:

@@ -44,22 +44,6 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "kist"
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A run directory, whose path is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="kist-launcher-") as made:
-        yield Path(made)
-
-
-@pytest.fixture
-def engine(place: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place / "engine.sock"))
-        listener.listen()
-        listener.settimeout(30)
-        yield listener
-
-
 def surroundings(place: Path, **more: str) -> dict[str, str]:
     return {"HOME": str(place), "KIST_RUN": str(place), "PATH": os.environ["PATH"], **more}
 

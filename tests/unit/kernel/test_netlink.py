@@ -1,7 +1,6 @@
 import errno
 import struct
 import sys
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from kist.kernel import netlink
 from kist.kernel.netlink import Message, Request
+from refusals import refusal
 
 little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the expected bytes are a little-endian machine's")
 
@@ -52,14 +52,6 @@ def test_messages_come_back_as_they_were(wanted: list[tuple[int, int, bytes]]) -
     assert list(netlink.messages(data)) == [
         Message(kind, flags | netlink.NLM_F_REQUEST, number, body) for number, (kind, flags, body) in enumerate(wanted)
     ]
-
-
-def refusal(decode: Callable[[bytes], object], data: bytes) -> int | None:
-    try:
-        decode(data)
-    except OSError as error:
-        return error.errno
-    return None
 
 
 @given(st.binary(max_size=200))

@@ -1,6 +1,5 @@
 import errno
 import struct
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from kist.kernel import netlink, nftables
 from kist.kernel import nftables_expressions as expressions
 from kist.kernel.nftables import BaseChain, Chain
+from refusals import refusal
 
 
 def tree(data: bytes) -> list[tuple[str, dict[int, bytes]]]:
@@ -130,14 +130,6 @@ def test_a_comment_is_found_behind_other_user_data_and_its_absence_is_empty() ->
     assert nftables.decode_comment(bytes((1, 2, 9, 9)) + nftables.encode_comment("x")) == "x"
     assert nftables.decode_comment(b"") == ""
     assert nftables.decode_comment(bytes((1, 200))) == ""
-
-
-def refusal(decode: Callable[[bytes], object], data: bytes) -> int | None:
-    try:
-        decode(data)
-    except OSError as error:
-        return error.errno
-    return None
 
 
 @given(st.binary(max_size=100))

@@ -1,7 +1,6 @@
 import errno
 import struct
 import sys
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from kist.kernel import netlink, rtnetlink
 from kist.kernel.netlink import Request
 from kist.kernel.rtnetlink import Address, Link, Route
+from refusals import refusal
 
 little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the expected bytes are a little-endian machine's")
 
@@ -113,14 +113,6 @@ def test_the_default_route_has_no_destination() -> None:
 def test_local_and_broadcast_routes_are_left_out() -> None:
     for kind in (2, 3, 5, 6):
         assert rtnetlink.decode_route(struct.pack("=BBBBBBBBI", 2, 32, 0, 0, 255, 2, 254, kind, 0)) is None
-
-
-def refusal(decode: Callable[[bytes], object], data: bytes) -> int | None:
-    try:
-        decode(data)
-    except OSError as error:
-        return error.errno
-    return None
 
 
 @given(st.binary(max_size=100))
