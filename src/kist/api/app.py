@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kist.api.audit import AuditLog, Noted
 from kist.api.build_sessions import BuildSessions
 from kist.api.call import Call, HeadAnswered
-from kist.api.failures import FailedExecs
+from kist.api.failed_execs import FailedExecs
 from kist.api.guests import admit
 from kist.api.hangups import Hangups
 from kist.api.http import BaseRequest, HTTPException, StreamResponse
