@@ -12,14 +12,13 @@ import msgspec
 
 from kist.errors import Corrupt, InvalidInput, NotFound, Unsupported
 from kist.image.compression import detect
+from kist.image.layout import Layout, choose, is_list
 from kist.image.members import Member, Members, Sink
 from kist.spec import json
-from kist.spec.artifact import EMPTY, Artifact, subject_of
+from kist.spec.artifact import EMPTY, Artifact
 from kist.spec.digest import Digest
 from kist.spec.image import (
-    DOCKER_INDEX,
     OCI_CONFIG,
-    OCI_INDEX,
     OCI_LAYER,
     OCI_LAYER_GZIP,
     OCI_LAYER_ZSTD,
@@ -27,17 +26,11 @@ from kist.spec.image import (
     Descriptor,
     ImageConfig,
     Manifest,
-    parse_config,
-    parse_index,
-    parse_manifest,
 )
 from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 
-CONTAINERD_NAME = "io.containerd.image.name"
-OCI_NAME = "org.opencontainers.image.ref.name"
 _LAYER_TYPES = {"": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
-_DEEPEST_INDEX = 4
 _OF_A_TREE = "of a tar of a file tree, as `export` writes it, `kist import FILE NAME` makes an image"
 
 
@@ -114,17 +107,18 @@ def read_archive(
     entries: tuple[DockerEntry, ...] = ()
     if docker is not None:
         entries = _entries(docker.read("manifest.json"))
-    if wanted and (docker is not None or index is not None):
-        offers = _offers(members, entries) if index is None else _offers_of_layout(members, index, entries)
-        return _with_referrers(members, index, _of_platforms(offers, wanted, host))
-    several = _several(members, index, entries, host) if every and index is not None else ()
+    elif index is None:
+        raise InvalidInput("this is no archive of images: it has neither manifest.json nor index.json", hint=_OF_A_TREE)
+    layout = Layout(members, index)
+    if wanted:
+        offers = _offers(members, layout, entries) if index is None else _offers_of_layout(members, layout, entries)
+        return _with_referrers(members, layout, _of_platforms(offers, wanted, host))
+    several = _several(members, layout, entries, host) if every else ()
     if docker is not None:
-        images = _from_list(several, [_from_docker(members, entry, index, host) for entry in entries])
-        return _with_referrers(members, index, images)
-    if index is not None:
-        done = {name for image in several for name in image.references}
-        return _with_referrers(members, index, (*several, *_from_layout(members, index, host, without=done)))
-    raise InvalidInput("this is no archive of images: it has neither manifest.json nor index.json", hint=_OF_A_TREE)
+        images = _from_list(several, [_from_docker(members, layout, entry) for entry in entries])
+        return _with_referrers(members, layout, images)
+    done = {name for image in several for name in image.references}
+    return _with_referrers(members, layout, (*several, *_from_layout(layout, host, without=done)))
 
 
 def _entries(text: bytes) -> tuple[DockerEntry, ...]:
@@ -134,30 +128,29 @@ def _entries(text: bytes) -> tuple[DockerEntry, ...]:
         raise InvalidInput(f"this is no archive of images: {error}", hint=_OF_A_TREE) from None
 
 
-def _with_referrers(
-    members: Members, index: Member | None, images: Sequence[ArchivedImage]
-) -> tuple[ArchivedImage, ...]:
+def _with_referrers(members: Members, layout: Layout, images: Sequence[ArchivedImage]) -> tuple[ArchivedImage, ...]:
     """The images with what is attached to them, whether the index lists it itself, or under a tag for each image."""
-    if index is None:
-        return tuple(images)
-    found: dict[Digest, dict[Digest, ArchivedReferrer]] = {}
-    for descriptor in parse_index(index.read("index.json"), what="index.json").manifests:
-        listed: tuple[Descriptor, ...] = (descriptor,)
-        if _is_list(descriptor):
-            nested = members.need_blob(descriptor.digest).read("an index")
-            listed = parse_index(nested, what="a list of referrers").manifests
-        for each in listed:
-            if each.artifact_type and (referrer := _referrer(members, each)) is not None:
-                found.setdefault(referrer.artifact.subject.digest, {})[each.digest] = referrer
+    listed: dict[Digest, None] = {}
+    lists: set[Digest] = set()
+    for descriptor in layout.top:
+        if is_list(descriptor) and descriptor.digest not in lists:
+            lists.add(descriptor.digest)
+            nested = layout.index(descriptor, "a list of referrers").manifests
+            listed.update((each.digest, None) for each in nested if each.artifact_type)
+        elif descriptor.artifact_type:
+            listed[descriptor.digest] = None
+    found: dict[Digest, list[ArchivedReferrer]] = {}
+    for digest in listed:
+        if (referrer := _referrer(members, layout, digest)) is not None:
+            found.setdefault(referrer.artifact.subject.digest, []).append(referrer)
     return tuple(
-        msgspec.structs.replace(image, referrers=tuple(found.get(Digest.of(image.manifest_data), {}).values()))
-        for image in images
+        msgspec.structs.replace(image, referrers=tuple(found.get(image.manifest_digest, ()))) for image in images
     )
 
 
-def _referrer(members: Members, descriptor: Descriptor) -> ArchivedReferrer | None:
+def _referrer(members: Members, layout: Layout, digest: Digest) -> ArchivedReferrer | None:
     """A document about an image; None for what is no such thing, or is not in the archive."""
-    member = members.blob(descriptor.digest)
+    member = members.blob(digest)
     if member is None:
         return None
     data = member.read("an artifact")
@@ -167,15 +160,7 @@ def _referrer(members: Members, descriptor: Descriptor) -> ArchivedReferrer | No
         return None
     if len(artifact.layers) != 1 or artifact.config.digest != Digest.of(EMPTY):
         return None
-    content = members.need_blob(artifact.layers[0].digest)
-    if content.size != artifact.layers[0].size:
-        raise Corrupt(f"blob {artifact.layers[0].digest} does not have the size that its manifest says")
-    return ArchivedReferrer(artifact, data, content)
-
-
-def _is_list(descriptor: Descriptor) -> bool:
-    """Whether it is the index of what is attached to an image, which is an image for nobody."""
-    return subject_of(descriptor.annotations.get(OCI_NAME, "")) is not None
+    return ArchivedReferrer(artifact, data, layout.blob(artifact.layers[0]))
 
 
 class _Offer(NamedTuple):
@@ -187,33 +172,35 @@ class _Offer(NamedTuple):
     read: Callable[[], ArchivedImage]
 
 
-def _offers(members: Members, entries: Sequence[DockerEntry]) -> Iterator[_Offer]:
+def _offers(members: Members, layout: Layout, entries: Sequence[DockerEntry]) -> Iterator[_Offer]:
     for number, entry in enumerate(entries):
-        image = _from_docker(members, entry, None, Platform(""))
-        read = partial(_from_docker, members, entry, None, Platform(""))
-        yield _Offer(f"#{number}", image.references, image.config.platform, read)
+        image = _from_docker(members, layout, entry)
+        yield _Offer(f"#{number}", image.references, image.config.platform, partial(_itself, image))
 
 
-def _offers_of_layout(members: Members, index: Member, entries: Sequence[DockerEntry]) -> Iterator[_Offer]:
+def _itself(image: ArchivedImage) -> ArchivedImage:
+    return image
+
+
+def _offers_of_layout(members: Members, layout: Layout, entries: Sequence[DockerEntry]) -> Iterator[_Offer]:
     """Those of the index; where it gives no name, ``manifest.json`` may."""
     tagged = {members.need(entry.config).digest: entry.repo_tags or () for entry in entries}
-    for group, descriptors in _groups(index).items():
-        for descriptor in _manifests(members, descriptors, 0):
-            digest = descriptor.digest
+    for group, descriptors in layout.groups().items():
+        for descriptor in descriptors:
             names: tuple[str, ...] = (group,)
             if group.startswith("#"):
-                config = parse_manifest(members.need_blob(digest).read("a manifest")).config.digest
+                config = layout.manifest(descriptor)[1].config.digest
                 names = tuple(str(Reference.parse(name)) for name in tagged.get(config, ()))
-            read = partial(_from_manifest, members, digest, names)
+            read = partial(_from_manifest, layout, descriptor, names)
             yield _Offer(group, names, descriptor.platform or read().config.platform, read)
 
 
 def _several(
-    members: Members, index: Member, entries: Sequence[DockerEntry], host: Platform
+    members: Members, layout: Layout, entries: Sequence[DockerEntry], host: Platform
 ) -> tuple[ArchivedImage, ...]:
     """The images of those names that have some for several platforms."""
     offers: dict[str, dict[str, _Offer]] = {}
-    for offer in _offers_of_layout(members, index, entries):
+    for offer in _offers_of_layout(members, layout, entries):
         if not offer.image.startswith("#"):
             offers.setdefault(offer.image, {}).setdefault(str(offer.platform.usual), offer)
     return _of_platforms((o for group in offers.values() if len(group) > 1 for o in group.values()), (), host)
@@ -260,97 +247,47 @@ def _of_platforms(offers: Iterable[_Offer], wanted: Sequence[Platform], host: Pl
     return tuple(taken.values())
 
 
-def _from_docker(members: Members, entry: DockerEntry, index: Member | None, host: Platform) -> ArchivedImage:
+def _from_docker(members: Members, layout: Layout, entry: DockerEntry) -> ArchivedImage:
     config = members.need(entry.config)
     layers = tuple(members.need(path) for path in entry.layers or ())
     names = tuple(str(Reference.parse(name)) for name in entry.repo_tags or ())
-    digests = [layer.digest for layer in layers]
-    if index is not None:
-        for image in _from_layout(members, index, host, config.digest):
-            if [layer.digest for layer in image.layers] == digests:
-                return msgspec.structs.replace(image, references=names)
+    descriptor = layout.made_of(config.digest, tuple(layer.digest for layer in layers))
+    if descriptor is not None:
+        return _from_manifest(layout, descriptor, names)
     manifest = Manifest(
         schema_version=2,
         media_type=OCI_MANIFEST,
         config=Descriptor(OCI_CONFIG, config.digest, config.size),
         layers=tuple(Descriptor(_layer_type(layer), layer.digest, layer.size) for layer in layers),
     )
-    return _image(manifest, json.encode(manifest), config, layers, names)
+    return _image(layout, manifest, json.encode(manifest), config, layers, names)
 
 
-def _from_layout(
-    members: Members, index: Member, host: Platform, config: Digest | None = None, without: Collection[str] = ()
-) -> tuple[ArchivedImage, ...]:
-    """The images of an OCI layout but for some names; with ``config`` those that have it, whatever their platform."""
-    found: dict[Digest, list[str]] = {}
-    for name, descriptors in _groups(index).items():
-        if name in without:
-            continue
-        manifests = _manifests(members, descriptors, 0)
-        if config is None:
-            manifests = [_choose(manifests, host)] if manifests else []
-        for descriptor in manifests:
-            found.setdefault(descriptor.digest, []).extend(() if name.startswith("#") else (name,))
-    images = (_from_manifest(members, digest, tuple(names)) for digest, names in found.items())
-    return tuple(image for image in images if config is None or image.manifest.config.digest == config)
+def _from_layout(layout: Layout, host: Platform, without: Collection[str]) -> tuple[ArchivedImage, ...]:
+    """The images of an OCI layout but for some names."""
+    found: dict[Digest, tuple[Descriptor, list[str]]] = {}
+    for name, descriptors in layout.groups().items():
+        if name not in without and descriptors:
+            chosen = choose(descriptors, host)
+            names = found.setdefault(chosen.digest, (chosen, []))[1]
+            names.extend(() if name.startswith("#") else (name,))
+    return tuple(_from_manifest(layout, descriptor, tuple(names)) for descriptor, names in found.values())
 
 
-def _groups(index: Member) -> dict[str, list[Descriptor]]:
-    """What an index speaks of, by names; what has none, by a number after ``#``."""
-    top = parse_index(index.read("index.json"), what="index.json")
-    groups: dict[str, list[Descriptor]] = {}
-    for number, descriptor in enumerate(top.manifests):
-        if not _is_list(descriptor):
-            groups.setdefault(_name(descriptor) or f"#{number}", []).append(descriptor)
-    return groups
-
-
-def _manifests(members: Members, descriptors: Sequence[Descriptor], depth: int) -> list[Descriptor]:
-    """The manifests that are in the archive, out of nested indexes too; without those that are no images."""
-    if depth > _DEEPEST_INDEX:
-        raise InvalidInput("the archive's indexes are nested too deep")
-    found = []
-    for descriptor in descriptors:
-        member = members.blob(descriptor.digest)
-        if member is None:
-            if depth == 0:
-                members.need_blob(descriptor.digest)
-            continue  # an image saved for one platform only keeps the index of all
-        if descriptor.media_type in {OCI_INDEX, DOCKER_INDEX}:
-            nested = parse_index(member.read("an index"))
-            found += _manifests(members, nested.manifests, depth + 1)
-        elif descriptor.artifact_type:
-            continue  # something about an image
-        elif descriptor.platform is None or descriptor.platform.os != "unknown":  # attestations say unknown
-            found.append(descriptor)
-    return found
-
-
-def _choose(manifests: Sequence[Descriptor], host: Platform) -> Descriptor:
-    if len(manifests) == 1:
-        return manifests[0]
-    fitting = [m for m in manifests if m.platform is None or m.platform.runs_on(host)]
-    if not fitting:
-        there = ", ".join(str(m.platform) for m in manifests)
-        raise NotFound(
-            f"the archive has no image for {host}: it has {there}", hint=f"save the image with --platform {host}"
-        )
-    return max(fitting, key=lambda m: m.platform is not None and m.platform.architecture == host.architecture)
-
-
-def _from_manifest(members: Members, digest: Digest, names: tuple[str, ...]) -> ArchivedImage:
-    data = members.need_blob(digest).read("a manifest")
-    manifest = parse_manifest(data, what=f"manifest {digest}")
-    config = members.need_blob(manifest.config.digest)
-    layers = tuple(members.need_blob(layer.digest) for layer in manifest.layers)
-    return _image(manifest, data, config, layers, names)
+def _from_manifest(layout: Layout, descriptor: Descriptor, names: tuple[str, ...]) -> ArchivedImage:
+    data, manifest = layout.manifest(descriptor)
+    return _image(layout, manifest, data, layout.blob(manifest.config), layout.layers(descriptor), names)
 
 
 def _image(
-    manifest: Manifest, data: bytes, config: Member, layers: tuple[Member, ...], names: tuple[str, ...]
+    layout: Layout,
+    manifest: Manifest,
+    data: bytes,
+    config: Member,
+    layers: tuple[Member, ...],
+    names: tuple[str, ...],
 ) -> ArchivedImage:
-    config_data = config.read("a config")
-    parsed = parse_config(config_data, what=f"image config {config.digest}")
+    config_data, parsed = layout.config(config)
     if len(parsed.rootfs.diff_ids) != len(layers):
         raise Corrupt(
             f"image {config.digest} has {len(layers)} layers in the archive, but its config speaks of "
@@ -358,18 +295,6 @@ def _image(
             hint="save the image again",
         )
     return ArchivedImage(manifest, data, parsed, config_data, names, layers)
-
-
-def _name(descriptor: Descriptor) -> str:
-    """The full name that annotations give an image; empty where they give a tag alone, or nothing that is a name."""
-    full = descriptor.annotations.get(CONTAINERD_NAME, "")
-    short = descriptor.annotations.get(OCI_NAME, "")
-    try:
-        if full:
-            return str(Reference.parse(full))
-        return str(Reference.parse(short)) if ":" in short or "/" in short else ""
-    except InvalidInput:
-        return ""
 
 
 def _layer_type(layer: Member) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from kist.errors import Corrupt
 from kist.image import tar
-from kist.image.archive import CONTAINERD_NAME, OCI_NAME
+from kist.image.layout import CONTAINERD_NAME, OCI_NAME
 from kist.image.tar import Entry
 from kist.image.tarwriter import TarWriter
 from kist.spec import json

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
-from kist.errors import Corrupt, InvalidInput
+from kist.errors import Corrupt, InvalidInput, Unsupported
 from kist.image import tar
 from kist.image.tar import Entry, TarReader
 from kist.spec.digest import Digest
@@ -15,6 +15,9 @@ JSON_LIMIT = 4 << 20
 _SMALL = 256 << 10
 _SMALL_TOTAL = 64 << 20
 _MOST_LINKS = 16
+_MOST_MEMBERS = 1 << 16
+_LONGEST_PATH = 4096
+_AGAIN = "save the image again"
 _BLOB = re.compile(r"blobs/(sha256)/([0-9a-f]{64})\Z|()([0-9a-f]{64})\.json\Z")
 
 
@@ -61,6 +64,7 @@ class Members:
         self._files: dict[str, Member] = {}
         self._links: dict[str, str] = {}
         self._held = 0
+        self._count = 0
 
     @classmethod
     def read(cls, stream: BinaryIO, open_sink: Callable[[], Sink]) -> "Members":
@@ -88,19 +92,32 @@ class Members:
         """As ``get``; ``Corrupt`` when there is none."""
         found = self.get(_clean(path))
         if found is None:
-            raise Corrupt(f"the image archive lacks {path}", hint="save the image again")
+            raise Corrupt(f"the image archive lacks {path if path.isprintable() else repr(path)}", hint=_AGAIN)
         return found
 
     def blob(self, digest: Digest) -> Member | None:
-        """The blob of an OCI layout."""
-        return self.get(f"blobs/{digest.algorithm}/{digest.hex}")
+        """The blob of an OCI layout; ``Corrupt`` where a link leads to another content.
+
+        Raises:
+            Unsupported: its digest is not SHA-256.
+        """
+        path = f"blobs/{digest.algorithm}/{digest.hex}"
+        found = self.get(path)
+        if found is not None:
+            if digest.algorithm != "sha256":
+                raise Unsupported(f"the image archive has {digest}", hint="Kist keeps content by SHA-256")
+            _check_name(path, found.digest)
+        return found
 
     def need_blob(self, digest: Digest) -> Member:
         """As ``blob``; ``Corrupt`` when there is none."""
-        return self.need(f"blobs/{digest.algorithm}/{digest.hex}")
+        return self.blob(digest) or self.need(f"blobs/{digest.algorithm}/{digest.hex}")
 
     def _add(self, entry: Entry, reader: TarReader, open_sink: Callable[[], Sink]) -> None:
         path = _clean(entry.name.decode("utf-8", "surrogateescape"))
+        self._count += 1
+        if self._count > _MOST_MEMBERS:
+            raise InvalidInput(f"the image archive has more than {_MOST_MEMBERS} members")
         if entry.kind is tar.DIRECTORY:
             return
         self._links.pop(path, None)
@@ -108,11 +125,13 @@ class Members:
             self._files[path] = member = self._content(entry, reader, open_sink)
             _check_name(path, member.digest)
         elif entry.kind is tar.SYMBOLIC_LINK:
-            self._links[path] = _clean(posixpath.join(posixpath.dirname(path), entry.link.decode()), whole=True)
+            self._links[path] = _clean(
+                posixpath.join(posixpath.dirname(path), entry.link.decode("utf-8", "surrogateescape")), whole=True
+            )
         elif entry.kind is tar.HARD_LINK:
             self._links[path] = _clean(entry.link.decode("utf-8", "surrogateescape"))
         else:
-            raise InvalidInput(f"the image archive has a member {path!r} that is no file", hint="save the image again")
+            raise InvalidInput(f"the image archive has a member {path!r} that is no file", hint=_AGAIN)
 
     def _content(self, entry: Entry, reader: TarReader, open_sink: Callable[[], Sink]) -> Member:
         if entry.size <= _SMALL and self._held + entry.size <= _SMALL_TOTAL:
@@ -127,6 +146,8 @@ class Members:
 
 def _clean(name: str, *, whole: bool = False) -> str:
     """The normal form of a path in the archive; ``whole`` lets ``..`` stand where it stays inside."""
+    if len(name) > _LONGEST_PATH:
+        raise InvalidInput(f"the image archive has a path of {len(name)} characters", hint=_AGAIN)
     path = posixpath.normpath(name)
     if name.startswith("/") or path.startswith("../") or path == ".." or (".." in name.split("/") and not whole):
         raise InvalidInput(

@@ -216,7 +216,10 @@ def parse_config(data: bytes, *, what: str = "image config") -> ImageConfig:
     Raises:
         InvalidInput: it is not one.
     """
-    return json.convert(_without_null(_object(data, what)), ImageConfig, what=what)
+    try:
+        return json.convert(_without_null(_object(data, what)), ImageConfig, what=what)
+    except RecursionError:
+        raise InvalidInput(f"invalid {what}: it is nested too deep") from None
 
 
 def _object(data: bytes, what: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from kist.spec.image import OCI_INDEX, OCI_MANIFEST, parse_manifest
 from kist.spec.platform import Platform
 
 HOST = Platform("amd64")
+NAMED, TAG = "io.containerd.image.name", "org.opencontainers.image.ref.name"
+FALLBACK = f"sha256-{'a' * 64}"
 
 
 class Kept:
@@ -393,3 +395,98 @@ def test_a_document_of_another_size_than_its_manifest_says_is_refused(tar, entry
     blobs = [blob(each) for each in (manifest, CONFIG, LAYER, BIG, artifact, b"{}", b"document")]
     with pytest.raises(Corrupt, match="size"):
         read(tar, entry, *blobs, ("index.json", top))
+
+
+# hostile ones
+
+
+def link_to(entry, name: str, target: str, kind: bytes = tarfile.LNKTYPE) -> tuple[str, tarfile.TarInfo]:
+    return name, entry(name, kind=kind, link=target)
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_a_link_gives_no_content_the_name_of_another(tar, entry, kind: bytes) -> None:
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    target = "other" if kind == tarfile.LNKTYPE else "../../other"
+    linked = link_to(entry, blob(LAYER)[0], target, kind)
+    top = ("index.json", index_of(descriptor(manifest)))
+    with pytest.raises(Corrupt, match="does not match its digest"):
+        read(tar, entry, ("other", b"other".ljust(512, b"\0")), linked, blob(CONFIG), blob(BIG), blob(manifest), top)
+    (image,) = read(tar, entry, ("other", LAYER), linked, blob(CONFIG), blob(BIG), blob(manifest), top)
+    assert image.layers[0].open().read() == LAYER
+
+
+@pytest.mark.parametrize("part", ["config", "layer", "manifest"])
+@pytest.mark.parametrize("size", [-1, 3, 10**30])
+def test_a_size_that_is_another_one_is_refused(tar, entry, part: str, size: int) -> None:
+    config, layer = descriptor(CONFIG, "c"), descriptor(LAYER, "l")
+    {"config": config, "layer": layer}.get(part, {})["size"] = size
+    manifest = encode({"schemaVersion": 2, "config": config, "layers": [layer, descriptor(BIG, "l")]})
+    listed = descriptor(manifest) | ({"size": size} if part == "manifest" else {})
+    with pytest.raises(Corrupt, match="does not have the size"):
+        read(tar, entry, *map(blob, (CONFIG, LAYER, BIG, manifest)), ("index.json", index_of(listed)))
+
+
+def test_content_that_is_known_by_sha512_is_refused(tar, entry) -> None:
+    layer = {"mediaType": "l", "digest": f"sha512:{'a' * 128}", "size": 4}
+    manifest = encode({"schemaVersion": 2, "config": descriptor(CONFIG, "c"), "layers": [layer]})
+    members = (blob(CONFIG), blob(manifest), (f"blobs/sha512/{'a' * 128}", b"junk"))
+    with pytest.raises(Unsupported, match="has sha512"):
+        read(tar, entry, *members, ("index.json", index_of(descriptor(manifest))))
+
+
+def test_what_is_named_again_and_again_is_read_once(tar, entry) -> None:
+    """Each would have been gone through more often than there are atoms in the archive."""
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    blobs = [*map(blob, (CONFIG, LAYER, BIG, manifest))]
+    deep = manifest
+    for level in range(4):
+        deep = index_of(*([descriptor(deep, OCI_INDEX if level else OCI_MANIFEST)] * 90))
+        blobs.append(blob(deep))
+    (image,) = read(tar, entry, *blobs, ("index.json", index_of(*[descriptor(deep, OCI_INDEX)] * 3)))
+    assert image.manifest_data == manifest
+    many = [descriptor(manifest, annotations={NAMED: f"docker.io/library/a:{number}"}) for number in range(500)]
+    top = ("index.json", index_of(*many, *[descriptor(deep, OCI_INDEX, annotations={TAG: FALLBACK})] * 500))
+    (image,) = read(tar, entry, *blobs, top, every=True)
+    assert len(image.references) == 500
+
+
+def test_more_images_than_anybody_keeps_are_refused(tar, entry) -> None:
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    nested = index_of(*[descriptor(manifest)] * 200)
+    names = [{NAMED: f"docker.io/library/a:{number}"} for number in range(60)]
+    top = index_of(*(descriptor(nested, OCI_INDEX, annotations=each) for each in names))
+    blobs = [*map(blob, (CONFIG, LAYER, BIG, manifest, nested))]
+    for every in (False, True):
+        with pytest.raises(InvalidInput, match="more than 10000 images"):
+            read(tar, entry, *blobs, ("index.json", top), every=every)
+
+
+@pytest.mark.parametrize(
+    ("members", "error", "words"),
+    [
+        ([(f"f{number}", b"") for number in range(101)], InvalidInput, "more than 100 members"),
+        ([("a/" * 3000, b"")], InvalidInput, "a path of 6000 characters"),
+        ([("manifest.json", encode([{"Config": "a\x1b[31m", "Layers": []}]))], Corrupt, r"lacks 'a\\x1b\[31m'"),
+    ],
+)
+def test_names_that_are_no_images(
+    tar, entry, members: list[tuple[str, bytes]], error: type[KistError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kist.image.members._MOST_MEMBERS", 100)
+    with pytest.raises(error, match=words):
+        read(tar, entry, *members)
+
+
+def test_a_link_that_is_no_unicode_and_that_nobody_follows_is_harmless(tar, entry) -> None:
+    manifest = manifest_of(CONFIG, LAYER, BIG)
+    odd = link_to(entry, "odd", "\udcff", tarfile.SYMTYPE)
+    blobs = [*map(blob, (CONFIG, LAYER, BIG, manifest))]
+    assert len(read(tar, entry, odd, *blobs, ("index.json", index_of(descriptor(manifest))))) == 1
+
+
+def test_a_config_that_is_nested_too_deep_is_refused(tar, entry) -> None:
+    deep = CONFIG[:-1] + b', "config": ' + b'{"a":' * 700 + b"1" + b"}" * 700 + b"}"
+    manifest = manifest_of(deep, LAYER, BIG)
+    with pytest.raises(InvalidInput, match=r"nested too deep|recursion"):
+        read(tar, entry, *map(blob, (deep, LAYER, BIG, manifest)), ("index.json", index_of(descriptor(manifest))))
