@@ -14,7 +14,7 @@ from kist.engine.stop import Stop
 from kist.errors import InvalidInput, NotFound, Unavailable, see_doctor
 
 _TIMEOUT = 30.0
-_MOST_DIGITS = 18
+_MOST_DIGITS = 20  # of 64 bits
 # Not all that urllib knows: a redirect must not lead to a file of this machine, or to FTP.
 _HANDLERS = (
     urllib.request.ProxyHandler,

@@ -23,7 +23,7 @@ _CONNECT_SECONDS = 30.0
 _SECONDS = 120.0  # a registry may have to move what it was sent before it answers
 _MOST_IDLE = 8
 _LARGEST_ERROR = 64 << 10
-_MOST_DIGITS = 18
+_MOST_DIGITS = 20  # of 64 bits
 
 
 class Body(NamedTuple):
