@@ -333,8 +333,9 @@ def test_removal_by_force_while_further_processes_run(engine: Engine) -> None:
         container = engine.create(ContainerOptions(image=harness.BUSYBOX, command=("sleep", "600"), network="none"))
         engine.start(container)
         identifier = engine.exec_create(container, ExecOptions(command=("sleep", "600")))
-        connection = engine.exec_start(identifier, detach=False)
-        assert connection is not None
+        started = engine.exec_start(identifier, detach=False)
+        assert started is not None
+        connection = started.streams()
         engine.remove(container, force=True)
         connection.settimeout(20)
         with connection:
