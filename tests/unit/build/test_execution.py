@@ -15,7 +15,10 @@ from kist.build import build
 from kist.build.target import Target
 from kist.engine import Engine
 from kist.engine.images import Images
+from kist.engine.networks import Networks
+from kist.engine.roster import Roster
 from kist.engine.sharing import Sharing
+from kist.engine.step_networks import StepNetworks
 from kist.errors import InvalidInput, KistError, NotFound, ParseError, Unavailable
 from kist.kernel import mounts
 from kist.kernel.trees import open_tree_of
@@ -37,6 +40,10 @@ class Room:
     context: Path
     events: list[Event] = field(default_factory=list)
     sharing: Sharing = field(default_factory=Sharing)
+
+    def step_networks(self) -> StepNetworks:
+        """Those of no command: none asks where a directory is, or for an address."""
+        return StepNetworks(self.store, cast("Roster", None), cast("Networks", None))
 
     def write(self, path: str, text: str = "text") -> Path:
         file = self.context / path
