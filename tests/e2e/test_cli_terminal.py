@@ -21,10 +21,13 @@ from harness import until
 IMAGE = "busybox:test"
 
 
+COLUMNS = 90
+
+
 class Terminal:
     """The master's side of a terminal with a command on it."""
 
-    def __init__(self, argv: list[str], environment: dict[str, str], rows: int = 30, columns: int = 90) -> None:
+    def __init__(self, argv: list[str], environment: dict[str, str], rows: int = 30, columns: int = COLUMNS) -> None:
         self.master, self.slave = pty.openpty()
         self.resize(rows, columns)
         self.before = termios.tcgetattr(self.slave)
@@ -80,8 +83,12 @@ def shown(said: bytes) -> list[str]:
         elif part == "\x1b[2K":
             lines[row] = ""
         elif not part.startswith("\x1b"):
-            lines[row] = lines[row].ljust(column)[:column] + part + lines[row][column + len(part) :]
-            column += len(part)
+            for each in part:
+                if column == COLUMNS:  # only what comes behind a full line begins another one
+                    row, column = row + 1, 0
+                    lines += [""] * (row + 1 - len(lines))
+                lines[row] = lines[row].ljust(column)[:column] + each + lines[row][column + 1 :]
+                column += 1
     return [line.rstrip() for line in lines]
 
 
@@ -192,8 +199,9 @@ def test_the_detach_keys_leave_an_execd_process_running(cli: Any) -> None:
 
 def test_ctrl_c_in_a_build_tells_what_it_ended_and_gives_the_terminal_back(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(
-        f"FROM {IMAGE} AS one\nRUN echo one ends\nRUN echo the-one-$((1 + 1)); exec sleep 600\n"
-        f"FROM {IMAGE} AS two\nRUN echo the-other-$((1 + 1)); exec sleep 600\n"
+        # Their output is wider than the terminal: behind a full line "^C" moves the cursor down.
+        f"FROM {IMAGE} AS one\nRUN echo one ends\nRUN echo the-one-$((1 + 1)) $(seq 99); exec sleep 600\n"
+        f"FROM {IMAGE} AS two\nRUN echo the-other-$((1 + 1)) $(seq 99); exec sleep 600\n"
         f"FROM {IMAGE}\nCOPY --from=one / /1\nCOPY --from=two / /2\n"
     )
     words = ("build", "--no-cache", "--no-lock", str(tmp_path))
@@ -213,7 +221,7 @@ def test_ctrl_c_in_a_build_tells_what_it_ended_and_gives_the_terminal_back(cli: 
     assert len(rows) == 3
     assert re.fullmatch(r"✓ RUN echo one ends [\d.]+s", rows[0])
     for which, row in zip(("one", "other"), rows[1:], strict=True):
-        assert row == f"✗ RUN echo the-{which}-$((1 + 1)); exec sleep 600 canceled"
+        assert row == f"✗ RUN echo the-{which}-$((1 + 1)) $(seq 99); exec sleep 600 canceled"
 
 
 def test_colours_are_for_terminals_that_want_them(cli: Any) -> None:

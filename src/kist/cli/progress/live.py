@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _TAIL = 5
 _BAR = 24
 _INDENT = "      "
+# Columns at the right that stay empty. What a terminal shows of Ctrl-C ("^C") begins a line of its own behind a full
+# one, and what moves, which then ends one line further up than the cursor is, would not be removed wholly.
+_MARGIN = 2
 
 
 class LiveProgress:
@@ -80,16 +84,22 @@ class LiveProgress:
         if event.get("cancelled"):
             self._cancelled(step)
         elif event["error"]:
-            self._console.print(_row(Text("✗", "bold red"), step, Text(seconds(event["seconds"]), "red")))
+            self._tell(Text("✗", "bold red"), step, Text(seconds(event["seconds"]), "red"))
             for line in step.lines:
                 self._console.print(Text(_INDENT + line), soft_wrap=True)
         elif event["cached"]:
-            self._console.print(_row(Text("✓", "green"), step, Text("cached", "dim")))
+            self._tell(Text("✓", "green"), step, Text("cached", "dim"))
         else:
-            self._console.print(_row(Text("✓", "green"), step, Text(seconds(event["seconds"]))))
+            self._tell(Text("✓", "green"), step, Text(seconds(event["seconds"])))
 
     def _cancelled(self, step: Step) -> None:
-        self._console.print(_row(Text("✗", "yellow"), step, Text("canceled", "yellow")))
+        self._tell(Text("✗", "yellow"), step, Text("canceled", "yellow"))
+
+    def _tell(self, mark: Text, step: Step, end: Text) -> None:
+        self._console.print(self._narrowed(_row(mark, step, end)))
+
+    def _narrowed(self, what: RenderableType) -> RenderableType:
+        return Constrain(what, self._console.width - _MARGIN)
 
     def _render(self) -> RenderableType:
         now = time.monotonic()
@@ -100,7 +110,7 @@ class LiveProgress:
                 parts.append(_bar(step))
             shown = [*list(step.lines)[-_TAIL:], *([step.open_line] if step.open_line else [])][-_TAIL:]
             parts += [Text(_INDENT + line, "dim", no_wrap=True, overflow="ellipsis") for line in shown]
-        return Group(*parts)
+        return self._narrowed(Group(*parts))
 
 
 def _row(mark: RenderableType, step: Step, end: Text) -> Table:
