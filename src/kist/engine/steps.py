@@ -34,7 +34,7 @@ from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment, Networking
 from kist.spec.owner import Owner, is_guests
 from kist.spec.volume import VolumeSource
-from kist.store import Store, directories
+from kist.store import Store, directories, overlay
 
 _LOOK_EVERY = 1.0  # seconds
 
@@ -165,7 +165,7 @@ class Steps:
         root = self._store.snapshots.mounts(snapshot)
         over = roots.over_mountpoints(self._store, snapshot, root)
         with mountpoints.borrowed(root), step_points.placed(over, given.points(), places.data) as over:
-            container, surroundings = self._surrounded(container, places, networks, over)
+            container, surroundings = self._surrounded(container, places, networks, overlay.unsynced(over))
             volumes = {**surroundings.volumes, **given.sources}
             surroundings = structs.replace(surroundings, volumes=volumes)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
