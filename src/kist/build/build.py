@@ -29,6 +29,7 @@ from kist.build.result import EMPTY, Result
 from kist.build.run_mounts import check_given
 from kist.build.sending import Made
 from kist.build.squash import squash
+from kist.build.stat_cache import StatCache
 from kist.build.verifying import build_again
 from kist.engine.emulation import why_not
 from kist.errors import Corrupt, InvalidInput, KistError
@@ -84,6 +85,7 @@ def carry_out(
     given: Provision = NOTHING,
     logins: Logins = NO_LOGINS,
     moment: int | None = None,
+    known: StatCache | None = None,
 ) -> Built:
     """As ``build``, with what there is to know of the result; ``progress`` gets the data of outputs too.
 
@@ -95,6 +97,7 @@ def carry_out(
         given: the caller's.
         logins: of the caller, for caches in registries.
         moment: of the context (seconds since the epoch), which ``SOURCE_DATE_EPOCH=context`` takes; None for none.
+        known: digests of the context's files, where there are some already.
 
     Raises:
         ParseError: the Dockerfile or the ``.dockerignore`` cannot be read; points at the place.
@@ -114,7 +117,7 @@ def carry_out(
     lock = lock_path(options.dockerfile)
     with (
         engine.store.writing(),
-        Context(context, engine.store, options.dockerfile, hidden=lock) as opened,
+        Context(context, engine.store, options.dockerfile, hidden=lock, known=known) as opened,
         NamedContexts(engine, options.contexts, given) as named,
         Donors(engine, () if options.no_cache else options.cache_from) as donors,
     ):

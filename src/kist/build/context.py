@@ -38,6 +38,7 @@ class Context:
         dockerfile: the path of the Dockerfile inside the context.
         store: keeps what is known of its files, for the next build; without one it is not kept.
         hidden: the path of the build's lock, which no COPY finds: it would be another context once it is written.
+        known: digests of its files; by default those that the store has of the directory.
 
     Attributes:
         tree: what COPY and ADD see of it.
@@ -49,7 +50,13 @@ class Context:
     """
 
     def __init__(
-        self, directory: str, store: Store | None = None, dockerfile: str = "Dockerfile", *, hidden: str = ""
+        self,
+        directory: str,
+        store: Store | None = None,
+        dockerfile: str = "Dockerfile",
+        *,
+        hidden: str = "",
+        known: StatCache | None = None,
     ) -> None:
         try:
             self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -64,7 +71,7 @@ class Context:
         try:
             self._path = self._find(dockerfile)
             self.ignore = self._ignore()
-            known = StatCache.of(store, directory) if store else StatCache()
+            known = known or (StatCache.of(store, directory) if store else StatCache())
         except BaseException:
             os.close(self._root)
             raise

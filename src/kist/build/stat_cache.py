@@ -43,11 +43,13 @@ class StatCache:
     Args:
         path: where it is kept; empty to know files only as long as this object lives.
         device: that the files are on; others below the directory are known as long, and not kept.
+        settled: nobody else writes to the files, so they can be as young as they like.
     """
 
-    def __init__(self, path: str = "", device: int = -1) -> None:
+    def __init__(self, path: str = "", device: int = -1, *, settled: bool = False) -> None:
         self._path = path
         self._device = device
+        self._settled = settled
         # Those of the build before, in order of their inodes, and which of them were met in this one.
         self._inodes, self._old = _read(path) if path else (array("Q"), b"")
         self._met = bytearray(len(self._inodes))
@@ -93,7 +95,7 @@ class StatCache:
     def put(self, status: os.stat_result, digest: bytes) -> None:
         """Know a file's digest: ``status`` is from before it was read."""
         inode = status.st_ino
-        young = max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _GRANULE
+        young = not self._settled and max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _GRANULE
         with self._lock:
             place = len(self._new) // _KNOWN
             self._new += _look(status) + digest
@@ -115,13 +117,18 @@ class StatCache:
             return
         with contextlib.suppress(KistError, OSError), store.temporary() as aside:
             written = os.path.join(aside, "stat-cache")
-            with open(written, "wb") as file:
-                file.write(_FORMAT)
-                file.write(inodes)
-                file.write(known)
+            _write(written, inodes, known)
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             os.replace(written, self._path)
             _trim(os.path.dirname(self._path))
+
+    def write(self, path: str) -> None:
+        """Write what is known to a file, which another one may be made with.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        _write(path, *self._merged())
 
     def _merged(self) -> tuple["array[int]", bytearray]:
         """All that is known and sure, in order of the inodes.
@@ -181,6 +188,13 @@ def _read(path: str) -> tuple["array[int]", bytes]:
     except (OSError, EOFError):
         return array("Q"), b""
     return (inodes, rows) if len(rows) == len(inodes) * _KNOWN else (array("Q"), b"")
+
+
+def _write(path: str, inodes: "array[int]", rows: bytes | bytearray) -> None:
+    with open(path, "wb") as file:
+        file.write(_FORMAT)
+        file.write(inodes)
+        file.write(rows)
 
 
 def _trim(directory: str) -> None:

@@ -91,3 +91,21 @@ def _next(
     # Parts that several have and none has alone: no layers are like that, for each stands on one other at most.
     left = (item for item in groups.items() if item[1].may_go and not item[1].gone and not blocked.issuperset(item[0]))
     return min(left, key=lambda item: item[1].at, default=(None, None))[0]
+
+
+def contexts(kept: Sequence[tuple[str, int, int]], most: int, since: int) -> list[str]:
+    """The keys of those that go: the ones that were not used since a moment, and the longest unused of too many bytes.
+
+    Args:
+        kept: the longest unused first: key, bytes on the disk, last use.
+        most: the bytes that they may have together.
+        since: the moment.
+    """
+    above = sum(size for _, size, _ in kept) - most
+    gone = []
+    for key, size, used_at in kept:
+        if used_at > since and above <= 0:
+            break
+        gone.append(key)
+        above -= size
+    return gone

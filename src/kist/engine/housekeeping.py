@@ -20,6 +20,7 @@ from kist.engine.eviction import Entry
 from kist.engine.images import Images
 from kist.engine.usage import Needs, Usage
 from kist.spec.digest import Digest, chain_ids
+from kist.spec.docker.usage import is_kept_context
 from kist.spec.event import Kind
 from kist.spec.reference import Reference
 from kist.spec.summary import Image
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE = 64
 # Entries of steps that changed nothing take no space but their row: of these there is an end, too.
 _MOST_ENTRIES = 50_000
+# Contexts that came to the engine may have in them what no image is to have: they stay for so long, and are so much.
+_KEEP_CONTEXTS_FOR = 2 * 86400  # seconds since the last use
+_MOST_OF_CONTEXTS = 1 << 30  # bytes
 # Who has just found an image has a moment to use it, whatever the settings say.
 _LEAST_SECONDS = 120
 
@@ -97,11 +101,14 @@ class Housekeeping:
             limits.images is not None and needs.images_size > limits.images,
             limits.cache is not None and needs.cache_size > limits.cache,
             len(needs.cache) > _MOST_ENTRIES,
+            bool(_contexts_above(needs)),
         )
         return any(above)
 
     def _choose(self, needs: Needs) -> _Bite:
         """Images first: what the build cache keeps of them counts as the cache's then."""
+        if contexts := _contexts_above(needs):
+            return _Bite([], contexts)
         limits = self.limits()
         images = [] if limits.images is None else self._images_above(needs, limits.images)
         if images:
@@ -144,3 +151,9 @@ class Housekeeping:
         count = len(bite.images) or len(bite.cache)
         _log.info("gave up %d %s: %d bytes", count, "images" if bite.images else "entries of the build cache", size)
         self._events.note(kind, "prune", "", {"reclaimed": size, "count": count, "reason": "ceiling"})
+
+
+def _contexts_above(needs: Needs) -> list[str]:
+    """The keys of contexts that came to the engine and have been here for too long, or are too much."""
+    contexts = [(key, needs.here.size(parts), used_at) for key, parts, used_at in needs.cache if is_kept_context(key)]
+    return eviction.contexts(contexts, _MOST_OF_CONTEXTS, since=int(time.time()) - _KEEP_CONTEXTS_FOR)

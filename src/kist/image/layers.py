@@ -12,6 +12,7 @@ import msgspec
 
 from kist.errors import from_os_error
 from kist.image.deletions import Deletions
+from kist.image.earlier import Earlier
 from kist.image.filling import filling_of
 from kist.image.lowers import Lowers
 from kist.image.tar import TarReader
@@ -80,6 +81,7 @@ def unpack(
     sparse: bool = False,
     end_mark: bool = True,
     owner: tuple[int, int] | None = None,
+    earlier: Earlier | None = None,
 ) -> Applied:
     """Unpack a plain tar into a directory that may hold things already; whiteouts are files like any other.
 
@@ -93,6 +95,7 @@ def unpack(
         sparse: take sparse files in GNU's format 1.0.
         end_mark: whether an archive without the tar's end mark is one that was cut short.
         owner: user and group of all members, in place of their own.
+        earlier: has files that may be the same.
 
     Raises:
         Corrupt, InvalidInput, Unsupported, Unavailable, Forbidden: as for ``apply``.
@@ -106,7 +109,7 @@ def unpack(
             files.only_owned_files()
         reader = TarReader(stream, what=what, end_mark=end_mark, sparse=sparse)
         with Unpacker(
-            directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner, ids=ids
+            directory, what, whiteouts=None, fresh=False, devices=devices, manner=manner, ids=ids, earlier=earlier
         ) as unpacker:
             return unpack_all(reader, unpacker, owner)
 

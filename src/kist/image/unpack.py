@@ -17,6 +17,7 @@ import msgspec
 from kist.errors import Conflict, Corrupt, Forbidden, InvalidInput, KistError
 from kist.image import tar
 from kist.image.deletions import Deletions
+from kist.image.earlier import Content, Earlier, Same
 from kist.image.nodes import CREATE, copy_up, directory_like, kept, make_node, set_directory, write, write_segments
 from kist.image.pretence import keep, keep_at, pretended, without
 from kist.image.tar import Entry, TarReader, shown
@@ -62,6 +63,7 @@ class Unpacker:
         devices: whether device nodes may be made.
         manner: how members of a tree that somebody uses are put into it; None for a tree of our own.
         ids: those that files can be of, where these are not all (``kist.image.pretence``).
+        earlier: has files that may be the same, and is told what becomes of each.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class Unpacker:
         devices: bool = True,
         manner: Manner | None = None,
         ids: Ids | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         self._what = what
+        self._earlier = earlier
         self._ids = ids
         self._whiteouts = whiteouts
         self._fresh = fresh
@@ -181,6 +185,32 @@ class Unpacker:
             self._directories[()] = entry
 
     def _add_file(self, parent: int, name: bytes, entry: Entry, reader: TarReader) -> None:
+        if self._earlier is None or entry.segments is not None or entry.xattrs:
+            self._write_file(parent, name, entry, reader)
+            return
+        found = self._earlier.look(entry, reader)
+        if isinstance(found, Same):
+            self._move(found, parent, name, entry)
+        else:
+            self._write_file(parent, name, entry, reader, found)
+            if found.digest is not None:
+                self._earlier.note(os.lstat(name, dir_fd=parent), found.digest)
+
+    def _move(self, found: Same, parent: int, name: bytes, entry: Entry) -> None:
+        """Take a file that is there; as ever, it takes the place of an earlier member."""
+        try:
+            os.rename(found.name, name, src_dir_fd=found.directory, dst_dir_fd=parent)
+        except IsADirectoryError:
+            self._clear(parent, name)
+            os.rename(found.name, name, src_dir_fd=found.directory, dst_dir_fd=parent)
+        if found.mtime != entry.mtime:
+            os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
+        if found.digest is not None and self._earlier is not None:
+            self._earlier.note(os.lstat(name, dir_fd=parent), found.digest)
+
+    def _write_file(
+        self, parent: int, name: bytes, entry: Entry, reader: TarReader, content: Content | None = None
+    ) -> None:
         mode = entry.mode
         try:
             file = os.open(name, CREATE, mode & 0o777, dir_fd=parent)
@@ -188,7 +218,10 @@ class Unpacker:
             self._clear(parent, name)
             file = os.open(name, CREATE, mode & 0o777, dir_fd=parent)
         try:
-            if entry.segments is not None:
+            if content is not None:
+                for chunk in content.chunks:
+                    write(file, chunk)
+            elif entry.segments is not None:
                 write_segments(file, entry, reader.chunks())
             elif (view := reader.content()) is None:
                 for chunk in reader.chunks():

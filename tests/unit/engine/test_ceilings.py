@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kist.engine.ceilings import Ceiling, Ceilings, read
-from kist.engine.eviction import Entry, choose
+from kist.engine.eviction import Entry, choose, contexts
 from kist.errors import InvalidInput
 
 
@@ -126,3 +126,20 @@ def test_enough_goes_or_all_that_may_and_nothing_else(store):
         own = {entry.key: entry.parts - kept for entry in entries}
         last = [entry for entry in entries if entry.key not in gone or own[entry.key] == own[gone[-1]]]
         assert size(entries) - size(last) < excess
+
+
+@pytest.mark.parametrize(
+    ("kept", "gone"),
+    [
+        ([], []),
+        ([("a", 10, 101), ("b", 90, 102)], []),
+        ([("a", 10, 100), ("b", 20, 101)], ["a"]),
+        ([("a", 10, 99), ("b", 20, 100)], ["a", "b"]),
+        ([("a", 10, 101), ("b", 60, 102), ("c", 35, 103)], ["a"]),
+        ([("a", 10, 101), ("b", 60, 102), ("c", 100, 103)], ["a", "b"]),
+        ([("a", 5, 50), ("b", 60, 102), ("c", 41, 103)], ["a", "b"]),
+        ([("a", 101, 102)], ["a"]),
+    ],
+)
+def test_contexts_go_with_time_and_by_size(kept: list[tuple[str, int, int]], gone: list[str]) -> None:
+    assert contexts(kept, most=100, since=100) == gone

@@ -146,12 +146,11 @@ def _build(
 ) -> Finished:
     """Runs in a thread from the first byte of the context to the image, so that its directory has one owner."""
     from kist.build import carry_out  # noqa: PLC0415 - a build's modules are loaded by the first build
-    from kist.build.upload import receive_context  # noqa: PLC0415 - see above
+    from kist.build.kept_contexts import received  # noqa: PLC0415 - see above
 
     engine.catalogue.check(options)
-    with engine.store.temporary() as directory:
-        receive_context(body, directory)
-        built = carry_out(engine, directory, options, emit, given, logins)
+    with received(engine, body, options) as (directory, known):
+        built = carry_out(engine, directory, options, emit, given, logins, known=known)
     return _finished(built, options)
 
 

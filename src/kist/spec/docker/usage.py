@@ -1,5 +1,6 @@
 """What takes space, as ``/system/df`` tells it (Engine API, SystemDataUsage)."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -112,9 +113,23 @@ CACHE_MOUNT = "mount "
 """What is before a cache mount's name in its key, behind whose it is; after it is a colon and a digest."""
 
 
+KEPT_CONTEXT = "context "
+"""The same of a build's context that came to the engine: before its name; after it is a colon and a digest."""
+
+
+_OF_A_CONTEXT = re.compile(rf"(?:\d+/)?{KEPT_CONTEXT}")
+
+
+def is_kept_context(key: str) -> bool:
+    """Whether an entry of the build cache is a context, by its key."""
+    return bool(_OF_A_CONTEXT.match(key))
+
+
 def describe_cache(key: str, about: str = "") -> tuple[str, str]:
     """The type and the description of an entry of the build cache, by its key and what the builder says of it."""
     head = key.rpartition(":")[0]
+    if is_kept_context(key):
+        return "source.local", f"local source for {head.partition(KEPT_CONTEXT)[2] or 'a context'}"
     _, mount, name = head.partition(CACHE_MOUNT)
     return ("exec.cachemount", f"cached mount {name}") if mount else ("regular", about or key.partition(":")[0])
 
