@@ -20,7 +20,7 @@ def size(text: str) -> int:
     number = lower.removesuffix(unit) if unit else lower
     if unit not in _UNITS:
         raise ValueError(_SIZE)
-    return int(_decimal(number, _SIZE) * _UNITS[unit])
+    return in_range(int(_decimal(number, _SIZE) * _UNITS[unit]), "a size in bytes")
 
 
 def memory(text: str) -> int:
@@ -36,7 +36,7 @@ def cpus(text: str) -> int:
     value = _decimal(text, _CPUS)
     if 0 < value < 0.01:
         raise ValueError("the minimum is 0.01 CPUs")
-    return round(value * 1_000_000_000)
+    return in_range(round(value * 1_000_000_000), "a number of thousand-millionths of a CPU")
 
 
 def _decimal(text: str, allowed: str) -> float:
@@ -46,6 +46,13 @@ def _decimal(text: str, allowed: str) -> float:
     return float(text)
 
 
+def in_range(value: int, noun: str, least: int = 0) -> int:
+    """``value``, where the API's numbers hold it; the engine would refuse it without the option's name."""
+    if value > _LARGEST:
+        raise ValueError(f"value out of range: {noun} is a whole number from {least} to {_LARGEST}")
+    return value
+
+
 def whole(least: int, noun: str) -> "Callable[[str], int]":
     """A parser of whole numbers from ``least`` up."""
 
@@ -53,9 +60,7 @@ def whole(least: int, noun: str) -> "Callable[[str], int]":
         digits = text.removeprefix("-")
         if not digits.isdigit() or not digits.isascii() or int(text) < least:
             raise ValueError(f"{noun} is a whole number from {least} up")
-        if int(text) > _LARGEST:
-            raise ValueError(f"value out of range: {noun} is a whole number from {least} to {_LARGEST}")
-        return int(text)
+        return in_range(int(text), noun, least)
 
     return parse
 

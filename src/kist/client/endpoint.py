@@ -98,7 +98,7 @@ def resolve(
     else:
         host = host or environment.get("DOCKER_HOST", "")
         tls = tls or tls_of(environment, config)
-    run = run_root(environment, uid)
+    run = os.path.abspath(run_root(environment, uid))
     own = run + "/engine.sock"
     scheme, separator, path = host.partition("://")
     if not separator:
@@ -110,7 +110,8 @@ def resolve(
             f"cannot connect to the host {host!r}",
             hint="there are unix:///PATH, tcp://ADDRESS:PORT and ssh://USER@HOST; without any Kist's own engine",
         )
-    return Endpoint(_checked(path), (data_root(environment, uid), run) if path == own else None)
+    roots = (os.path.abspath(data_root(environment, uid)), run) if path == own else None
+    return Endpoint(_checked(path), roots)
 
 
 def config_directory(environment: "Mapping[str, str]") -> str:

@@ -1,10 +1,13 @@
 """Values of options: what is taken, and what a wrong one is told."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
 from kist.cli import values
+from kist.cli.words.life import duration
+from kist.cli.words.limits import ulimit
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,23 @@ def test_a_whole_number_is_one_of_64_bits() -> None:
     assert values.whole(-1, "a limit")("9223372036854775807") == (1 << 63) - 1
     with pytest.raises(ValueError, match="value out of range: a limit is"):
         values.whole(-1, "a limit")("9223372036854775808")
+
+
+@pytest.mark.parametrize(
+    ("parse", "most", "more"),
+    [
+        (values.size, "8388607t", "8388608t"),
+        (values.memory, "9223372036854774784", "9" * 20 + "g"),
+        (values.cpus, "9223372036", "9223372037"),
+        (duration, "2562047h", "2562048h"),
+        (ulimit, "nofile=9223372036854775807", "nofile=9223372036854775808"),
+        (ulimit, "nofile=1:9223372036854775807", "nofile=1:9223372036854775808"),
+    ],
+)
+def test_so_is_every_number(parse: Callable[[str], object], most: str, more: str) -> None:
+    assert parse(most)
+    with pytest.raises(ValueError, match="value out of range"):
+        parse(more)
 
 
 def test_a_limit_of_memory_has_a_floor() -> None:

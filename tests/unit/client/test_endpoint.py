@@ -32,6 +32,13 @@ def test_the_environment_chooses_the_roots() -> None:
     assert (endpoint.socket, endpoint.roots) == ("/a/engine.sock", ("/b", "/a"))
 
 
+def test_roots_are_named_from_the_working_directory_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a shell takes for a path is one here."""
+    monkeypatch.chdir(tmp_path)
+    endpoint = resolve({"KIST_RUN": "run", "KIST_ROOT": "./data/"}, 0)
+    assert (endpoint.socket, endpoint.roots) == (f"{tmp_path}/run/engine.sock", (f"{tmp_path}/data", f"{tmp_path}/run"))
+
+
 @pytest.mark.parametrize("host", ["unix:///x/docker.sock", "/x/docker.sock"])
 def test_a_foreign_socket_has_no_roots_to_start_an_engine_on(host: str) -> None:
     assert resolve({"DOCKER_HOST": host}, 0).roots is None

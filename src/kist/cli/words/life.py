@@ -1,5 +1,7 @@
 """How long, how often, in whose namespaces: durations, restart policies, namespace modes, platforms."""
 
+from kist.cli.values import in_range
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,7 @@ def duration(text: str) -> int:
         total += _part(number, after.removesuffix(rest))
     if 0 < total < _LEAST:
         raise ValueError("the shortest is 1ms")
-    return round(total)
+    return in_range(round(total), "a duration in nanoseconds")
 
 
 def _part(number: str, unit: str) -> float:

@@ -1,5 +1,7 @@
 """Limits with a grammar: ``--ulimit``, ``--cpuset-cpus``."""
 
+from kist.cli.values import in_range
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -26,7 +28,7 @@ def ulimit(text: str) -> "dict[str, Any]":
 def _limit(text: str) -> "int | None":
     if text == "-1":
         return -1
-    return int(text) if text.isascii() and text.isdigit() else None
+    return in_range(int(text), "a limit", -1) if text.isascii() and text.isdigit() else None
 
 
 def number_list(text: str) -> str:
