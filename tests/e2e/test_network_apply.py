@@ -182,10 +182,10 @@ def test_a_subnet_that_somebody_takes_meanwhile_is_left_to_them(
     taken: list[str] = []
 
     class Slow(Ground):
-        def destinations(self, but: str = "") -> tuple[str, ...]:
+        def destinations(self, but: str = "") -> tuple[tuple[str, str], ...]:
             found = super().destinations(but)
             if not taken:
-                taken.append(addresses.choose_from_pools(found, addresses.DEFAULT_POOLS))
+                taken.append(addresses.choose_from_pools((to for to, _ in found), addresses.DEFAULT_POOLS))
                 give_address(host, "kisttestup", addresses.first_address(taken[0]), 24)
             return found
 
@@ -330,6 +330,24 @@ def test_engines_of_other_roots_take_other_subnets(host: Namespace) -> None:
         made = list(pool.map(lambda name: host.run(lambda: bridges.default_network(name)), names))
     assert len({network.subnets[0].subnet for network in made}) == 4
     assert made == [host.run(lambda name=name: bridges.default_network(name)) for name in names]  # type: ignore[misc]
+
+
+def test_where_no_subnet_is_free_it_is_told_who_has_them(host: Namespace, outside: Namespace, tmp_path: Path) -> None:
+    assert outside
+    for address, prefix in (("10.0.0.1", 8), ("172.16.0.1", 12), ("192.168.0.1", 16)):
+        give_address(host, "kisttestup", address, prefix)
+    with pytest.raises(Unavailable, match=r"no free subnet .*: kisttestup \(10\.0\.0\.0/8\), kisttestup") as caught:
+        host.run(lambda: bridges.default_network("kisttest0"))
+    assert "[networks] in engine.toml" in caught.value.hint
+    pools = (("100.64.0.0/29", 30),)
+    assert host.run(lambda: bridges.default_network("kisttest0", pools=pools)).subnets[0].subnet == "100.64.0.0/30"
+    with contextlib.closing(Store(str(tmp_path))) as store:
+        networks = Catalogue(store, Ground(store.root, None), pools)
+        host.run(lambda: networks.create(NetworkOptions("lab")))
+        words = r"taken by the network lab \(100\.64\.0\.4/30\), kisttest0 \(100\.64\.0\.0/30\)$"
+        with pytest.raises(Unavailable, match=words):
+            host.run(lambda: networks.create(NetworkOptions("other")))
+        host.run(lambda: networks.remove(networks.get("lab")))
 
 
 def test_the_default_network_avoids_the_hosts_routes_and_takes_the_mtu_of_the_way_out(

@@ -8,14 +8,14 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from msgspec import structs
 
 from kist.engine import publishing
 from kist.engine.ground import Ground
-from kist.errors import Conflict, Forbidden, InvalidInput, NotFound, Overlap, Unsupported
+from kist.errors import Conflict, Forbidden, InvalidInput, NotFound, Overlap, Unavailable, Unsupported
 from kist.kernel import faults
 from kist.network import addresses, parents, plan
 from kist.network.addresses import Pools
@@ -92,7 +92,7 @@ class Catalogue:
         given = [each for each in options.subnets if each.subnet]
         # One that the administrator has made is joined with the addresses that it has, as in Docker, and never removed.
         bridge = plan.read_options(options.driver, options.options).bridge
-        refused: tuple[str, ...] = ()
+        refused: tuple[tuple[str, str], ...] = ()
         while True:
             identifier = secrets.token_hex(32)
             routed = (*self._ground.destinations(bridge), *refused)
@@ -106,7 +106,8 @@ class Catalogue:
                 if not isinstance(error, Overlap) or error.version in {each.version for each in given}:
                     raise
                 # Another engine, or a VPN, was faster than we with what we have chosen: on to the next.
-                refused = (*refused, *(each.subnet for each in made.subnets if each.version == error.version))
+                ours = (each.subnet for each in made.subnets if each.version == error.version)
+                refused = (*refused, *((each, "somebody else") for each in ours))
             else:
                 return made
 
@@ -191,7 +192,7 @@ def _designed(
     identifier: str,
     options: NetworkOptions,
     owner: int,
-    routed: Iterable[str],
+    routed: Iterable[tuple[str, str]],
     pools: Pools,
     others: Iterable[Network],
 ) -> Network:
@@ -203,20 +204,17 @@ def _designed(
     theirs = [(network.name, subnet) for network in others for subnet in network.subnets]
     # Machines on the parent's network have addresses of it, which the host routes there.
     routed = () if options.driver in parents.DRIVERS else tuple(routed)
-    taken = (*routed, *(subnet.subnet for _, subnet in theirs))
+    taken = (*((subnet.subnet, f"the network {name}") for name, subnet in theirs), *routed)
     subnets = []
     for version, enabled in ((4, options.ipv4), (6, options.ipv6)):
         if not enabled:
             continue
         given = next((each for each in options.subnets if each.subnet and each.version == version), None)
         if given is None:
-            automatic = (
-                addresses.choose_from_pools(taken, pools) if version == 4 else addresses.unique_local(identifier)
-            )
-            given = Subnet(automatic)
+            given = Subnet(_free(taken, pools) if version == 4 else addresses.unique_local(identifier))
         else:
             given = addresses.canonical(given)
-            _check_overlap(given.subnet, theirs, routed)
+            _check_overlap(given.subnet, theirs, [destination for destination, _ in routed])
         subnets.append(_with_gateway(given))
     return Network(
         id=identifier,
@@ -233,6 +231,15 @@ def _designed(
         ipam_options=options.ipam_options,
         owner=owner,
     )
+
+
+def _free(taken: Sequence[tuple[str, str]], pools: Pools) -> str:
+    """A subnet that is none of those that are taken, each with who has it."""
+    try:
+        return addresses.choose_from_pools((subnet for subnet, _ in taken), pools)
+    except Unavailable as error:
+        told = addresses.takers(taken, [base for base, _ in pools])
+        raise Unavailable(f"{error.message}, which are taken by {told}", hint=error.hint) from None
 
 
 def _check_device(options: NetworkOptions, others: Iterable[Network]) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from kist.errors import Unsupported
 from kist.network import bridges, outward, parents, plan
+from kist.network.addresses import DEFAULT_POOLS, Pools
 from kist.network.parents import ParentNetwork
 from kist.network.plan import BridgeNetwork
 from kist.network.room import Room
@@ -25,9 +26,17 @@ class Ground:
         data_root: names the default bridge, and marks devices as this engine's.
         room: where the bridges are; None for the network namespace that this process is in.
         reserved: the subnets of networks that users have made, whether these are in the kernel now or not.
+        pools: what the default network's subnet is chosen from where all of the usual ones are taken.
     """
 
-    def __init__(self, data_root: str, room: Room | None, reserved: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        room: Room | None,
+        reserved: Callable[[], Sequence[str]] = tuple,
+        pools: Pools = DEFAULT_POOLS,
+    ) -> None:
+        self._pools = pools
         self._root = data_root
         self.room = room
         self._reserved = reserved
@@ -75,9 +84,9 @@ class Ground:
     def _made(self) -> BridgeNetwork:
         name = plan.bridge_name(self._root)
         if self.room is None:
-            return bridges.default_network(name, avoid=self._reserved())
-        avoid = (*self.room.routes_outside(), *self._reserved())
-        return self.room.run(lambda: bridges.default_network(name, avoid=avoid, largest=outward.MTU))
+            return bridges.default_network(name, avoid=self._reserved(), pools=self._pools)
+        avoid, pools = (*self.room.routes_outside(), *self._reserved()), self._pools
+        return self.room.run(lambda: bridges.default_network(name, avoid=avoid, largest=outward.MTU, pools=pools))
 
     def form(self, network: Network) -> BridgeNetwork | ParentNetwork:
         """How a network is in the kernel."""
@@ -129,12 +138,13 @@ class Ground:
         elif self.room is None:
             parents.remove(form)
 
-    def destinations(self, but: str = "") -> tuple[str, ...]:
-        """The destinations of all routes that a subnet here must not hide; ``but``, those of a device."""
+    def destinations(self, but: str = "") -> tuple[tuple[str, str], ...]:
+        """The destinations of all routes that a subnet here must not hide, and whose each is; ``but`` of a device."""
         if self.room is None:
             return bridges.destinations(but)
-        nothing: tuple[str, ...] = ()
-        return (*self.room.routes_outside(), *self.room.look(lambda: bridges.destinations(but), nothing))
+        nothing: tuple[tuple[str, str], ...] = ()
+        outside = ((each, "the machine") for each in self.room.routes_outside())
+        return (*outside, *self.room.look(lambda: bridges.destinations(but), nothing))
 
     def lacks_ipv6(self) -> bool:
         """Whether no device here can have IPv6 addresses."""

@@ -88,7 +88,7 @@ class Parts:
         range_on_disk.note(self.data_root)
         self.means = means.look(range_on_disk.cost_of(lacks, self.data_root), bound=bound)
         own_room = None if self.means.root else Room(self.run_root, os.environ, self.spawner.mind)
-        ground = Ground(self.store.root, own_room, self.store.networks.subnets)
+        ground = Ground(self.store.root, own_room, self.store.networks.subnets, self.settings.pools)
         networks = Catalogue(self.store, ground, self.settings.pools)
         self.event_log.network_id = networks.id_of
         places = NamePlaces(self.run_root, apart=own_room is not None)

@@ -20,6 +20,7 @@ CANDIDATE_SUBNETS = (
 DEFAULT_POOLS = (("10.80.0.0/13", 22), ("172.20.0.0/14", 22), ("192.168.232.0/21", 24))
 _LINK_LAYER_PREFIX = b"\x02\x6b"  # the bit for "locally administered"; unicast
 _THIS_HOST = IPv4Network("0.0.0.0/8")  # RFC 1122, section 3.2.1.3
+_MOST_TAKERS = 6
 _WIDE = 64  # bits of an IPv6 subnet's prefix
 
 AnyNetwork = IPv4Network | IPv6Network
@@ -62,21 +63,46 @@ def plain(address: str) -> str:
     return str(ip_address(bare(address)))
 
 
-def choose_subnet(routed: Iterable[str], candidates: Iterable[str] = CANDIDATE_SUBNETS) -> str:
+def choose_subnet(
+    routed: Iterable[str], candidates: Iterable[str] = CANDIDATE_SUBNETS, pools: Pools = DEFAULT_POOLS
+) -> str:
     """The first candidate that overlaps none of the host's destinations (``0.0.0.0/0`` does not count).
 
+    Where all do, a part of the pools of which networks are that users make.
+
     Raises:
-        Unavailable: all overlap.
+        Unavailable: all of these overlap, too.
     """
     candidates = tuple(candidates)
     destinations = frozenset(routed)
     for candidate in candidates:
         if not overlapping(candidate, destinations):
             return candidate
+    with contextlib.suppress(Unavailable):
+        return choose_from_pools(destinations, pools)
     raise Unavailable(
         "no free subnet for the bridge network: this machine has routes to all that Kist would choose from",
-        hint="run with --network host, or remove a route to one of " + ", ".join(candidates[:3]) + " …",
+        hint="remove bridges that nobody needs any more (ip link delete NAME), or set pools that are free under "
+        "[networks] in engine.toml; --network host needs none",
     )
+
+
+def takers(routes: Iterable[tuple[str, str]], ranges: Iterable[str]) -> str:
+    """Who has what of some ranges, in words: ``tun0 (10.0.0.0/8), kist0 (10.88.0.0/16) and 3 more``; the largest first.
+
+    Args:
+        routes: destinations, and whose each is; of two with the same destination the first counts.
+        ranges: subnets.
+    """
+    wanted = tuple(ranges)
+    found: dict[str, str] = {}
+    for destination, who in routes:
+        if any(overlapping(part, [destination]) for part in wanted):
+            found.setdefault(destination, who)
+    ordered = sorted(found.items(), key=lambda each: ip_network(each[0], strict=False).prefixlen)
+    shown = ", ".join(f"{who} ({destination})" for destination, who in ordered[:_MOST_TAKERS])
+    more = len(ordered) - _MOST_TAKERS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def choose_from_pools(taken: Iterable[str], pools: Pools = DEFAULT_POOLS) -> str:

@@ -9,15 +9,26 @@ Raises, everywhere:
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_interface
 
-from kist.errors import Conflict, Overlap
+from kist.errors import Conflict, Overlap, Unavailable
 from kist.kernel import netns, nftables, rtnetlink, sysctl
 from kist.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Socket
 from kist.kernel.rtnetlink import Link
 from kist.network import firewall
-from kist.network.addresses import choose_subnet, first_address, mac_for, overlapping, parse_subnet, plain
+from kist.network.addresses import (
+    CANDIDATE_SUBNETS,
+    DEFAULT_POOLS,
+    Pools,
+    choose_subnet,
+    first_address,
+    mac_for,
+    overlapping,
+    parse_subnet,
+    plain,
+    takers,
+)
 from kist.network.failures import explained, explained_rules
 from kist.network.plan import ALIAS_PREFIX, CABLE_PREFIX, DEFAULT, BridgeNetwork
 from kist.spec.network import Subnet
@@ -26,11 +37,15 @@ LARGEST_MTU = 1500
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 _ANYWHERE = "0.0.0.0/0"
-_NO_DEVICE = -1  # of no route; one that leads nowhere has 0
 
 
 def default_network(
-    bridge: str = "kist0", name: str = DEFAULT, *, avoid: Iterable[str] = (), largest: int = LARGEST_MTU
+    bridge: str = "kist0",
+    name: str = DEFAULT,
+    *,
+    avoid: Iterable[str] = (),
+    largest: int = LARGEST_MTU,
+    pools: Pools = DEFAULT_POOLS,
 ) -> BridgeNetwork:
     """The network on this bridge: as it is, or made now on a subnet to which the host has no route.
 
@@ -39,6 +54,7 @@ def default_network(
         name: what users call the network.
         avoid: destinations beside those of this namespace that the subnet must not hide.
         largest: the MTU where no way out has a smaller one.
+        pools: what to choose from where all of the usual subnets are taken.
 
     Raises:
         Conflict: a device of this name is no bridge.
@@ -47,11 +63,27 @@ def default_network(
     with explained(f"set up the bridge {bridge}"), netns.locked(), Socket(NETLINK_ROUTE) as connection:
         network = _existing(connection, bridge, name)
         if network is None:
-            subnet = choose_subnet([*_destinations(connection), *avoid])
+            subnet = _chosen(connection, tuple(avoid), pools)
             mtu = _mtu(connection, largest)
             network = BridgeNetwork(name, bridge, (Subnet(subnet, first_address(subnet)),), mtu=mtu)
         _make(connection, network)
     return network
+
+
+def _chosen(connection: Socket, avoid: Sequence[str], pools: Pools) -> str:
+    routes = [*_named_routes(connection), *((each, "others") for each in avoid)]
+    try:
+        return choose_subnet((destination for destination, _ in routes), pools=pools)
+    except Unavailable as error:
+        told = takers(routes, (*CANDIDATE_SUBNETS, *(base for base, _ in pools)))
+        raise Unavailable(f"{error.message}: {told}", hint=error.hint) from None
+
+
+def _named_routes(connection: Socket) -> Iterator[tuple[str, str]]:
+    names = {link.ifindex: link.name for link in rtnetlink.links(connection)}
+    for family in FAMILIES.values():
+        for route in _routes(connection, family):
+            yield route.destination, names.get(route.ifindex, "nowhere")
 
 
 def usual_mtu(largest: int = LARGEST_MTU) -> int:
@@ -68,15 +100,14 @@ def lacks_ipv6() -> bool:
     return _value("net.ipv6.conf.all.disable_ipv6") != "0"
 
 
-def destinations(but: str = "") -> tuple[str, ...]:
-    """The destinations of all routes, IPv4 and IPv6, that a subnet here must not hide.
+def destinations(but: str = "") -> tuple[tuple[str, str], ...]:
+    """The destinations of all routes, IPv4 and IPv6, that a subnet here must not hide, each with its device's name.
 
     Args:
         but: a device whose routes are no others': a bridge that is there is to be the network's.
     """
     with explained("look at the routes"), Socket(NETLINK_ROUTE) as connection:
-        link = rtnetlink.find_link(connection, but) if but else None
-        return tuple(_destinations(connection, but=_NO_DEVICE if link is None else link.ifindex))
+        return tuple(each for each in _named_routes(connection) if not but or each[1] != but)
 
 
 def ensure(network: BridgeNetwork) -> None:
@@ -181,13 +212,6 @@ def _existing(connection: Socket, bridge: str, name: str) -> BridgeNetwork | Non
         subnet = str(ip_interface(f"{found.address}/{found.prefix}").network)
         return BridgeNetwork(name, bridge, (Subnet(subnet, found.address),), mtu=link.mtu)
     return None
-
-
-def _destinations(connection: Socket, *, but: int = _NO_DEVICE) -> Iterator[str]:
-    for family in FAMILIES.values():
-        for route in _routes(connection, family):
-            if route.ifindex != but:
-                yield route.destination
 
 
 def _routes(connection: Socket, family: int) -> list[rtnetlink.Route]:

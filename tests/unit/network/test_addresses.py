@@ -120,6 +120,22 @@ def test_no_free_subnet_is_an_error_with_a_way_out() -> None:
     with pytest.raises(Unavailable, match="no free subnet") as caught:
         addresses.choose_subnet(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
     assert "--network host" in caught.value.hint
+    assert "[networks] in engine.toml" in caught.value.hint
+
+
+def test_where_all_usual_subnets_are_routed_the_default_one_is_of_the_pools() -> None:
+    assert addresses.choose_subnet(addresses.CANDIDATE_SUBNETS) == "10.80.0.0/22"
+    private = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+    assert addresses.choose_subnet(private, pools=[("100.64.0.0/10", 24)]) == "100.64.0.0/24"
+
+
+def test_who_has_the_subnets_is_told_the_largest_first() -> None:
+    routes = [("10.88.0.0/16", "kist0"), ("0.0.0.0/0", "eth0"), ("fd00::/8", "eth0"), ("10.0.0.0/8", "tun0")]
+    assert addresses.takers([*routes, ("10.88.0.0/16", "again")], ["10.88.0.0/13"]) == (
+        "tun0 (10.0.0.0/8), kist0 (10.88.0.0/16)"
+    )
+    many = [(f"10.88.{number}.0/24", f"br{number}") for number in range(9)]
+    assert addresses.takers(many, ["10.88.0.0/13"]).endswith("br5 (10.88.5.0/24) and 3 more")
 
 
 def test_all_candidates_are_private_subnets() -> None:
