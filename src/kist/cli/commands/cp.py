@@ -7,7 +7,7 @@ import sys
 from kist.cli.common import container_path
 from kist.cli.option import Command, Option
 from kist.cli.units import size
-from kist.client.cp_rules import Source, Target, is_contents, join_link, place, split, split_word
+from kist.client.cp_rules import Source, Target, asks_for_directory, is_contents, join_link, place, split, split_word
 from kist.client.part import write_all
 from kist.client.upload import body_of
 from kist.errors import InvalidInput, KistError, NotFound
@@ -83,6 +83,8 @@ def _in(context: "Context", arguments: "Arguments", source: str, target: "tuple[
     if found is not None and found["mode"] & _SYMBOLIC_LINK:
         resolved = join_link(resolved, found["linkTarget"])
         found = _status(context, container, resolved)
+    if found is None and (source == "-" or asks_for_directory(path)):
+        context.wire.call("GET", container_path(container, "json"))  # who is not there goes before what is not in it
     mode = found["mode"] if found is not None else 0
     if mode & (_DEVICE | _PIPE | _SOCKET):
         raise InvalidInput(f'destination "{container}:{path}" must be a directory or a regular file')
