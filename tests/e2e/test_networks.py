@@ -396,7 +396,8 @@ def test_a_bridge_that_was_deleted_is_made_again_with_its_cables(engine: Engine,
 def test_one_that_cannot_be_connected_when_an_engine_begins_is_so_when_it_can_be(
     engine: Engine, busybox: str, caplog: pytest.LogCaptureFixture
 ):
-    with a_network(engine) as lab, Socket(NETLINK_ROUTE) as connection:
+    # A subnet of no pool: another engine would take it while nobody has it.
+    with a_network(engine, subnets=(Subnet("10.231.19.0/24"),)) as lab, Socket(NETLINK_ROUTE) as connection:
         one = run(engine, busybox, "one", Endpoint("lab"))
         connection.transact([rtnetlink.delete_link(bridge_of(engine, lab))])
         connection.transact([rtnetlink.new_bridge("kisttheirs", mac="", mtu=1500)])

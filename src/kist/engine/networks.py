@@ -12,7 +12,7 @@ from kist.engine.naming import NamePlaces
 from kist.errors import Conflict, InvalidInput, NotFound, Overlap
 from kist.kernel import files as kernel_files
 from kist.kernel import netns
-from kist.network import addresses, bridges, cables, devices, files, outward, plan, rules
+from kist.network import addresses, bridges, cables, files, outward, plan, rules
 from kist.network.devices import End
 from kist.spec.container import Container
 from kist.spec.network import Network, SubnetUsage
@@ -146,17 +146,18 @@ class Networks:
             leased.setdefault(holder, {}).setdefault(network, set()).add(address)
         here = frozenset(self.cables())
 
-        def lacks(container: str, network: str, held: Collection[str]) -> bool:
-            if self._is_bridge(network):
-                return plan.cable_name(container, network) not in here
+        def lacks(container: str, endpoint: Endpoint, held: Collection[str]) -> bool:
+            network = self.catalogue.get(endpoint.network)
+            if network.driver == "bridge":
+                return plan.cable_name(container, network.name) not in here
             first = first_of(container)
-            return first is not None and self._lacks_device(first, network, held)
+            return first is not None and self._lacks_device(first, self._attachment(network, sorted(held), endpoint))
 
         return [
             container
             for container, endpoints in running.items()
             if (held := leased.get(container, {})).keys() != {each.network for each in endpoints}
-            or any(lacks(container, network, found) for network, found in held.items())
+            or any(lacks(container, each, held[each.network]) for each in endpoints)
         ]
 
     def settle(self, container: Container, first: tuple[int, int], endpoints: Sequence[Endpoint]) -> None:
@@ -187,7 +188,7 @@ class Networks:
             if (
                 plan.cable_name(identifier, each.network) not in here
                 if self._is_bridge(each.network)
-                else self._lacks_device(first, each.network, devices.addresses_of(each))
+                else self._lacks_device(first, each)
             )
         ]
         if not missing:
@@ -215,15 +216,15 @@ class Networks:
         """Whether ends on this network are cables, which are seen where the bridge is."""
         return self.catalogue.id_of(network)[1] == "bridge"
 
-    def _lacks_device(self, first: tuple[int, int], network: str, held: Collection[str]) -> bool:
+    def _lacks_device(self, first: tuple[int, int], attachment: NetworkAttachment) -> bool:
         """Whether a container has no device on a network of the host's, which is seen in the container alone."""
-        driver = self.catalogue.id_of(network)[1]
+        end = End(attachment, self._ground.form(self.catalogue.get(attachment.network)))
         try:
             descriptor = netns.of_process(*first)
         except ProcessLookupError:
             return False  # it has ended
         try:
-            return not self._ground.look(lambda: cables.is_attached(descriptor, driver, held), otherwise=True)
+            return not self._ground.look(lambda: cables.is_attached(descriptor, end), otherwise=True)
         finally:
             os.close(descriptor)
 

@@ -112,16 +112,19 @@ def _finish(outside: Socket, inside: Socket, end: End, name: str, cable: str) ->
     outside.transact([rtnetlink.join_bridge(port, bridge, cable), *isolating])
 
 
-def is_attached(netns_fd: int, kind: str, addresses: Collection[str]) -> bool:
+def is_attached(netns_fd: int, end: End) -> bool:
     """Whether a container has its end on a network, where that can be seen in its namespace alone.
 
     Args:
         netns_fd: the container's network namespace.
-        kind: of the device, which is the network's driver.
-        addresses: that it has there, without prefix length.
+        end: on a network of a device of the host's.
     """
-    with explained("look at a container's devices"), netns.socket_inside(netns_fd) as inside:
-        return devices.is_there(inside, kind, addresses)
+    with (
+        explained("look at a container's devices"),
+        Socket(NETLINK_ROUTE) as outside,
+        netns.socket_inside(netns_fd) as inside,
+    ):
+        return devices.is_there(outside, inside, end)
 
 
 def detach(

@@ -38,17 +38,19 @@ class End(NamedTuple):
         return addresses_of(self.attachment)
 
 
-def is_there(inside: Socket, kind: str, addresses: Collection[str]) -> bool:
-    """Whether a namespace has an end of ours, whole.
+def is_there(outside: Socket, inside: Socket, end: End) -> bool:
+    """Whether a namespace has an end of ours, whole; its processes may have given it other addresses.
 
     Args:
-        inside: a socket in the namespace.
-        kind: of the device.
-        addresses: of which it has one, without the length of their prefixes.
+        outside: a socket where the network is.
+        inside: one in the container's namespace.
+        end: the end.
     """
-    held = _held(inside)
-    ours = (link for link in _links(inside, held) if link.kind == kind and link.leads_out)
-    return any(link.alias != UNFINISHED and not held[link.ifindex].isdisjoint(addresses) for link in ours)
+    held, parent = _held(inside), _parent(outside, end)
+    return any(
+        link.up and link.alias != UNFINISHED and _is_of(link, held[link.ifindex], end, parent)
+        for link in _links(inside, held)
+    )
 
 
 def remove(inside: Socket, addresses: Collection[str]) -> None:
@@ -79,7 +81,8 @@ def remove_stale(outside: Socket, inside: Socket, ends: Sequence[End], kept: Seq
             bridges.delete(inside, link.name)
 
 
-def _is_of(link: Link, held: Collection[str], end: End, parent: int, others: frozenset[str]) -> bool:
+def _is_of(link: Link, held: Collection[str], end: End, parent: int, others: frozenset[str] = frozenset()) -> bool:
+    """Whether a device is an end's; ``others`` are addresses that ends on other networks have."""
     if link.kind != end.kind or not link.leads_out:
         return False
     if not end.addresses.isdisjoint(held):
@@ -88,7 +91,7 @@ def _is_of(link: Link, held: Collection[str], end: End, parent: int, others: fro
         return False  # the hardware address may be one that somebody has asked for on several networks
     if end.attachment.mac:
         return link.mac == end.attachment.mac.replace("-", ":").lower()
-    return not held and not link.up and link.below == parent  # it was to get its addresses next
+    return link.below == parent and (link.up or not held)
 
 
 def _parent(outside: Socket, end: End) -> int:
