@@ -175,7 +175,7 @@ class Maker:
     def _layer(self, parent: Digest | None, work: Work) -> Layer | None:
         """The layer of what the work changes; None where it changes nothing."""
         snapshot = f"build-{uuid.uuid4().hex}"
-        mounts = self._engine.store.snapshots.prepare(snapshot, parent)
+        mounts = self._engine.store.snapshots.prepare(snapshot, parent, many=work.many)
         faults.point("build: prepared a snapshot")
         try:
             work.fill(snapshot, mounts)

@@ -162,7 +162,7 @@ class Performer:
             return None if known is None else ("files", known)
 
         origins = (origin.identity,) if origin else ()
-        made = Work(fill, contents, at_hand, origins, alone=action.link, timeless=origin is None)
+        made = Work(fill, contents, at_hand, origins, alone=action.link, timeless=origin is None, many=True)
         return made if origin or action.context else made._replace(held=held)
 
     def _fetched(self, action: CopyFiles) -> list[Selected]:

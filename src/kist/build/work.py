@@ -40,6 +40,7 @@ class Work(NamedTuple):
         timeless: the files' times are nobody's word (a checkout's): a reproducible build gives all of them its own.
         logs: what it runs may have written down the moment (``build/fleeting.py``).
         about: which step it is of, for people.
+        many: it may make many files at once.
         held: once ``fill`` is done: whether it had what ``contents`` told. Else nobody may find it by its key.
     """
 
@@ -52,6 +53,7 @@ class Work(NamedTuple):
     timeless: bool = False
     logs: bool = False
     about: str = ""
+    many: bool = False
     held: Callable[[], bool] = _held
 
 

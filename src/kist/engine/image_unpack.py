@@ -116,7 +116,7 @@ def _unpack(store: Store, layer: PackedLayer, chain: Digest, parent: Digest | No
     from kist.image.layers import apply  # noqa: PLC0415 - see above
 
     key = f"unpack-{uuid.uuid4().hex}"
-    store.snapshots.prepare(key, parent)
+    store.snapshots.prepare(key, parent, many=True)
     try:
         with layer.open() as stream:
             if layer.verified and layer.digest == layer.diff_id:

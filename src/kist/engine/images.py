@@ -395,7 +395,7 @@ class Images:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         key = f"import-{uuid.uuid4().hex}"
         with self._store.writing():
-            self._store.snapshots.prepare(key)
+            self._store.snapshots.prepare(key, many=True)
             try:
                 digest, size, unpacked = unpack_tree(self._store, stream, key)
                 commit_or_discard(self._store, key, digest, None, unpacked)

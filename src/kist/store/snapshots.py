@@ -15,11 +15,11 @@ container that stands on them stays as it is.
 import os
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import NamedTuple
 
 from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable
-from kist.kernel import btrfs, files, process
+from kist.kernel import btrfs, files, placing, process
 from kist.spec.mount import Mount
 from kist.store import directories
 from kist.store.btrfs import Btrfs
@@ -91,7 +91,7 @@ class Snapshots:
         if not beside:
             self._forget_unsynced()
 
-    def prepare(self, key: str, parent: str | None = None, *, size: int = 0) -> tuple[Mount, ...]:
+    def prepare(self, key: str, parent: str | None = None, *, size: int = 0, many: bool = False) -> tuple[Mount, ...]:
         """A new active snapshot on top of a committed one (None for an empty one), and the mounts to fill it.
 
         Args:
@@ -99,6 +99,7 @@ class Snapshots:
             parent: the name of the one below.
             size: the most bytes that it may hold, 0 for as many as there is room for. One that has a limit is a
                 container's, and is never committed.
+            many: it is about to get many files at once, so that it pays to look for a place for them.
 
         Raises:
             Conflict: the key is in use.
@@ -118,7 +119,8 @@ class Snapshots:
                 )
                 made = int(cursor.lastrowid or 0)
                 if storage.quick:
-                    self._make(key, made, below, storage)
+                    with placing.spread_out(self._directory) if many else nullcontext():
+                        self._make(key, made, below, storage)
             if not storage.quick and (again := self._make(key, made, below, storage)):  # nobody has waited for that
                 with self._database.transaction() as db:
                     db.execute("UPDATE snapshots SET again = ? WHERE id = ?", (again, made))
