@@ -25,6 +25,7 @@ FIFO: Final = b"6"
 
 _CHUNK = 256 << 10  # so that a chunk is still in the processor's cache when it is hashed and written
 _LONGEST_EXTENSION = 1 << 20
+_MOST_EXTENSIONS = 16  # of one member; whoever writes tars needs three
 _LARGEST_ID = (1 << 32) - 2
 _LARGEST_TIME = 1 << 40  # seconds; farther from the epoch than any file system keeps
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
@@ -33,6 +34,7 @@ _KINDS = {b"\0": REGULAR, b"7": REGULAR} | {kind: kind for kind in (b"0", b"1", 
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE, _GNU_LABEL = b"x", b"g", b"L", b"K", b"S", b"V"
 _XATTR = b"SCHILY.xattr."
 _MOST_SEGMENTS = 1 << 20
+_LONGEST_NUMBER = 20  # characters of 64 bits
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -123,8 +125,12 @@ class TarReader:
 
     def _next(self) -> Entry | None:
         extensions: dict[bytes, bytes] = {}
+        count = 0
         while (header := self._header()) is not None:
             kind = header[7]
+            count += 1
+            if count > _MOST_EXTENSIONS:
+                raise self._damaged(f"more than {_MOST_EXTENSIONS} extended headers of one member")
             if kind == _PAX:
                 extensions.update(_pax_records(self._extension(header), self._damaged))
             elif kind == _GNU_NAME:
@@ -206,6 +212,8 @@ class TarReader:
             if end:
                 numbers.append(int(line))
                 rest = after
+            elif len(rest) > _LONGEST_NUMBER:
+                raise ValueError("a line that is no number")
             else:
                 rest += self._content_block()
         return numbers, rest

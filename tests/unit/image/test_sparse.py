@@ -110,6 +110,7 @@ def test_a_map_that_is_right() -> None:
         (b"1\n0\n-2\n", 0),
         (b"x\n", 0),
         (b"99999999999\n", 0),
+        (b"1" * (8 << 20), 0),  # which would take minutes, were the line put together block by block
         (b"", 0),
     ],
 )

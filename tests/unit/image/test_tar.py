@@ -186,3 +186,13 @@ def test_an_extended_header_has_a_limit():
     header = Entry(b"h", b"x", 0o644, 0, 0, 2 << 20, 0, b"", (0, 0), {})
     with pytest.raises(Corrupt, match="extended header of"):
         read(write([(header, bytes(2 << 20))]))
+
+
+def test_one_member_has_so_many_extended_headers_at_most() -> None:
+    """Each may have a megabyte, and all would be kept."""
+    record = b"11 path=aa\n"
+    header = Entry(b"h", b"x", 0o644, 0, 0, len(record), 0, b"", (0, 0), {})
+    member = Entry(b"f", t.REGULAR, 0o644, 0, 0, 0, 0, b"", (0, 0), {})
+    assert [found.name for found, _ in read(write([*[(header, record)] * 15, (member, b"")]))] == [b"aa"]
+    with pytest.raises(Corrupt, match="more than 16 extended headers"):
+        read(write([(header, record)] * 17))
