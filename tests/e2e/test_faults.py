@@ -298,11 +298,15 @@ def do(room: Room, point: str, victim: str) -> None:
         until(lambda: not room.trap.exists())
         return
     known = room.pid_of(victim) if victim in ("engine", "keeper") else 0
+    # It waits until the trap is there: a command may have passed the place sooner than this process gets to set it.
     with subprocess.Popen(
-        [*room.cli.command, *words], env=room.environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ["sh", "-c", 'read -r _; exec "$@" < /dev/null', "sh", *room.cli.command, *words], env=room.environment,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as command:  # fmt: skip
         room.arm(point, command.pid if victim == "command" else known)
+        assert command.stdin is not None
+        command.stdin.write(b"\n")
+        command.stdin.close()
         command.wait(60)
 
 
