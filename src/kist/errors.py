@@ -197,6 +197,9 @@ def from_os_error(error: OSError, doing: str) -> KistError:
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return not_writable(message)
+    if error.errno == errno.EFBIG:
+        hint = "leave that file out: it is larger than the file system of the data root has files"
+        return InvalidInput(message, hint=hint)
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
         return Unavailable(message)
     return KistError(message)

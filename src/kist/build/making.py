@@ -181,10 +181,12 @@ class Maker:
             work.fill(snapshot, mounts)
             faults.point("build: filled a snapshot")
             if self._epoch is None:
-                return self._engine.catalogue.commit_snapshot(snapshot, parent)
+                return self._engine.catalogue.commit_snapshot(snapshot, parent, stop=self._stop)
             if work.logs:
                 fleeting.empty(mounts)
-            return self._engine.catalogue.commit_snapshot(snapshot, parent, mtime=self._epoch, exact=work.timeless)
+            return self._engine.catalogue.commit_snapshot(
+                snapshot, parent, mtime=self._epoch, exact=work.timeless, stop=self._stop
+            )
         except BaseException:
             self._discard(snapshot, mounts)
             raise

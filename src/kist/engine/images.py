@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 from kist.engine.events import Events
 from kist.engine.image_names import find_image, find_reference
 from kist.engine.image_unpack import PackedLayer, commit_or_discard, discard, unpack_layers, unpacked_size
+from kist.engine.stop import Stop
 from kist.errors import Conflict, Forbidden, InvalidInput, NotFound
 from kist.kernel import faults
 from kist.kernel.trees import open_tree_of
@@ -414,7 +415,13 @@ class Images:
             return self.create(made, [Descriptor(OCI_LAYER, digest, size)], names, action="import")
 
     def commit_snapshot(
-        self, key: str, parent: Digest | None, *, mtime: int | None = None, exact: bool = False
+        self,
+        key: str,
+        parent: Digest | None,
+        *,
+        mtime: int | None = None,
+        exact: bool = False,
+        stop: Stop | None = None,
     ) -> Layer | None:
         """Make a layer of what an active snapshot changed, and commit it under its chain id.
 
@@ -426,6 +433,7 @@ class Images:
             parent: the chain id that it stands on.
             mtime: files younger than this (seconds since the epoch) become this old, in the layer and in the snapshot.
             exact: older ones become this young, too.
+            stop: ends it; the snapshot is still active.
 
         Returns:
             None when nothing changed; the snapshot is removed then.
@@ -442,7 +450,8 @@ class Images:
                 snapshots.remove(key)
                 return None
             with self._store.blobs.writer() as writer:
-                unpacked = diff(mounts, writer.write, mtime=mtime, exact=exact)
+                write = writer.write if stop is None else stop.before(writer.write)
+                unpacked = diff(mounts, write, mtime=mtime, exact=exact)
                 digest, size = writer.commit()
             faults.point("build: wrote a layer's blob")
             layer = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(parent, digest))

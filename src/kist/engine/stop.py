@@ -3,8 +3,11 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from kist.errors import Unavailable
+
+T = TypeVar("T")
 
 
 class Stop:
@@ -35,6 +38,15 @@ class Stop:
         """Go on, or raise ``Unavailable`` where the order was given."""
         if self._given:
             raise Unavailable("cancelled")
+
+    def before(self, function: Callable[[T], object]) -> Callable[[T], object]:
+        """The function, which raises ``Unavailable`` and does nothing once the order was given."""
+
+        def checked(argument: T) -> object:
+            self.check()
+            return function(argument)
+
+        return checked
 
     @contextmanager
     def heard_by(self, hearer: Callable[[], None]) -> Iterator[None]:

@@ -27,6 +27,7 @@ _CHUNK = 256 << 10  # so that a chunk is still in the processor's cache when it 
 _LONGEST_EXTENSION = 1 << 20
 _MOST_EXTENSIONS = 16  # of one member; whoever writes tars needs three
 _LARGEST_ID = (1 << 32) - 2
+_LARGEST_SIZE = (1 << 63) - 1  # of off_t
 _LARGEST_TIME = 1 << 40  # seconds; farther from the epoch than any file system keeps
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
 _ZEROS = bytes(BLOCK)
@@ -195,6 +196,8 @@ class TarReader:
         segments = tuple(zip(numbers[::2], numbers[1::2], strict=True))
         if len(segments) != count:
             raise wrong
+        if not 0 <= size <= _LARGEST_SIZE:
+            raise self._damaged("the size of a sparse file is none that a file can have")
         end = 0
         for begin, length in segments:
             if not end <= begin <= begin + length <= size:
@@ -248,6 +251,8 @@ class TarReader:
         if known is REGULAR:
             if size < 0:
                 raise self._damaged("the size is negative")
+            if size > _LARGEST_SIZE:
+                raise self._damaged("the size is none that a file can have")
             if name.endswith(b"/"):  # how tar spelled directories before ustar
                 known = DIRECTORY
         if known is not REGULAR:
@@ -269,7 +274,7 @@ class TarReader:
         name = extensions.get(b"path", name)
         link = extensions.get(b"linkpath", link)
         self._name = name
-        if b"\0" in name or b"\0" in link:
+        if b"\0" in name or b"\0" in link or any(b"\0" in key for key in extensions):
             raise self._damaged("a name has a zero byte in it")
         if any(key.startswith(b"GNU.sparse.") for key in extensions):
             version = extensions.get(b"GNU.sparse.major"), extensions.get(b"GNU.sparse.minor")

@@ -118,10 +118,15 @@ class Unpacker:
         except KistError as error:
             raise type(error)(f"{self._what}: {error.message} (member {shown(entry.name)})", hint=error.hint) from error
         except OSError as error:
-            if error.errno in _OF_THE_ENTRY:
-                raise InvalidInput(f"{self._what}: {shown(entry.name)}: {(error.strerror or '').lower()}") from error
-            error.filename = error.filename or shown(entry.name)
-            raise
+            raise self._named(error, entry) from error
+
+    def _named(self, error: OSError, entry: Entry) -> OSError | InvalidInput:
+        """What went wrong with a member: the member itself is, or the machine."""
+        if error.errno in _OF_THE_ENTRY:
+            return InvalidInput(f"{self._what}: {shown(entry.name)}: {(error.strerror or '').lower()}")
+        if not isinstance(error.filename, str):  # a descriptor's number
+            error.filename = shown(entry.name)
+        return error
 
     def finish(self) -> None:
         """Give the directories their attributes."""
@@ -141,6 +146,8 @@ class Unpacker:
                 continue
             try:
                 set_directory(directory, entry)
+            except OSError as error:
+                raise self._named(error, entry) from error
             finally:
                 os.close(directory)
         self._directories.clear()

@@ -135,10 +135,14 @@ def has_holes(status: os.stat_result) -> bool:
 
 
 def copy_segments(reading: int, writing: int, size: int) -> None:
-    """Fill an empty file with the first ``size`` bytes of another one, holes left as holes."""
+    """Fill an empty file with the first ``size`` bytes of another one, holes left as holes.
+
+    Raises:
+        OSError: EFBIG for one that is larger than the file system's files may be, before anything is read.
+    """
+    os.ftruncate(writing, size)
     for begin, length in segments(reading, size):
         _copy_range(reading, writing, begin, begin + length)
-    os.ftruncate(writing, size)
 
 
 def segments(file: int, size: int) -> list[tuple[int, int]]:

@@ -29,3 +29,13 @@ def test_who_comes_after_the_order_does_not_begin_to_wait() -> None:
     stop.give()
     with pytest.raises(Unavailable), stop.heard_by(lambda: None):
         pytest.fail("the block has begun")
+
+
+def test_nothing_is_done_after_the_order() -> None:
+    stop, done = Stop(), list[int]()
+    append = stop.before(done.append)
+    append(1)
+    stop.give()
+    with pytest.raises(Unavailable, match="cancelled"):
+        append(2)
+    assert done == [1]

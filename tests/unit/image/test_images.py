@@ -12,7 +12,8 @@ import threading
 import pytest
 
 from kist.engine.images import Images
-from kist.errors import Conflict, Corrupt, InvalidInput, NotFound
+from kist.engine.stop import Stop
+from kist.errors import Conflict, Corrupt, InvalidInput, NotFound, Unavailable
 from kist.spec.container import Container, ContainerOptions
 from kist.spec.digest import Digest
 from kist.spec.image import ContainerConfig, History, ImageConfig, RootFS
@@ -219,6 +220,23 @@ def test_a_snapshot_without_changes_is_no_layer(images, store, debian):
     store.snapshots.prepare("step", images.chain(debian))
     assert images.commit_snapshot("step", images.chain(debian)) is None
     assert not store.snapshots.exists("step")
+
+
+def test_a_layer_that_is_stopped_leaves_nothing(images, store, debian):
+    with store.writing():
+        store.snapshots.prepare("step", images.chain(debian))
+        large = f"{upper(store, 'step')}/large"
+        with open(large, "wb") as file:
+            file.truncate(1 << 40)  # to write it down would take an hour
+        stop = Stop()
+        timer = threading.Timer(0.2, stop.give)
+        timer.start()
+        with pytest.raises(Unavailable, match="cancelled"):
+            images.commit_snapshot("step", images.chain(debian), stop=stop)
+        timer.join()
+        assert not os.listdir(f"{store.root}/tmp")
+        os.truncate(large, 1)
+        assert images.commit_snapshot("step", images.chain(debian)) is not None
 
 
 def test_the_same_change_twice_is_one_snapshot(images, store, debian):

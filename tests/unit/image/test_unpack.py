@@ -248,3 +248,32 @@ def test_no_archive_writes_outside(members, tmp_path_factory, tar, entry):
         unpack(io.BytesIO(tar(*made)), str(target), devices=False)
     assert os.listdir(outside) == []
     assert sorted(os.listdir(base)) == ["outside", "target"]
+
+
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, DIR], ids=["file", "directory"])
+@pytest.mark.parametrize(
+    ("pax", "text"),
+    [
+        ({"SCHILY.xattr.user." + "n" * 300: "x"}, "numerical result out of range"),
+        ({"SCHILY.xattr.user.x": "v" * 100_000}, "argument list too long"),
+        ({"SCHILY.xattr.": "x"}, "numerical result out of range"),
+        ({"SCHILY.xattr.user.a\0b": "x"}, "zero byte"),
+        ({"size": str(1 << 63)}, "none that a file can have"),
+        ({"size": str(1 << 80)}, "none that a file can have"),
+        ({**SPARSE, "GNU.sparse.realsize": str(1 << 63)}, "none that a file can have"),
+        ({**SPARSE, "GNU.sparse.realsize": str(1 << 80)}, "none that a file can have"),
+        ({**SPARSE, "GNU.sparse.realsize": "-5"}, "none that a file can have"),
+        ({"mtime": "1e400"}, "a number in an extended header is none"),
+    ],
+)
+def test_what_no_file_can_have_is_the_archives_fault(upper, tar, entry, kind, pax, text):
+    if kind == DIR and any("size" in key for key in pax):
+        pytest.skip("a directory has no size")
+    content = b"0\n".ljust(512, b"\0") if "GNU.sparse.major" in pax else b""
+    data = tar(entry("d/x/" if kind == DIR else "x", content, kind=kind, mode=0o755, pax=pax))
+    with pytest.raises((Corrupt, InvalidInput), match=text) as caught:
+        unpack(io.BytesIO(data), upper, devices=False, sparse=True)
+    assert "x" in str(caught.value)

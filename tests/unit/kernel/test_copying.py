@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kist.kernel.copying import copy_tree
+from kist.errors import InvalidInput, from_os_error
+from kist.kernel.copying import copy_segments, copy_tree
+
+ENDLESS = 1 << 50
 
 
 def copied(source: Path, target: Path) -> Path:
@@ -88,7 +91,10 @@ def test_a_sparse_and_an_empty_file(tmp_path: Path) -> None:
 
 COPY_AND_COUNT = """
 import os, sys
-from kist.kernel.copying import copy_tree
+from kist.errors import InvalidInput, from_os_error
+from kist.kernel.copying import copy_segments, copy_tree
+
+ENDLESS = 1 << 50
 os.mkdir("source")
 with open("source/file", "wb") as file:
     file.write(os.urandom(8 << 20))
@@ -115,3 +121,25 @@ def test_bytes_are_shared_where_the_file_system_can(make: str, tmp_path: Path) -
     )  # fmt: skip
     assert done.returncode == 0, done
     assert done.stdout.splitlines()[-1] == f"0 True {8 << 20}"
+
+
+def test_a_hole_that_no_file_can_have_here(tmp_path: Path) -> None:
+    """Nothing is read of a file that the file system of its copy has no room for, however little is in it."""
+    source = os.memfd_create("kist-hole")
+    target = os.open(tmp_path / "copy", os.O_WRONLY | os.O_CREAT)
+    try:
+        os.ftruncate(source, ENDLESS)
+        os.pwrite(source, b"x", 0)
+        try:
+            os.ftruncate(target, ENDLESS)
+        except OSError:
+            with pytest.raises(OSError, match="File too large") as caught:
+                copy_segments(source, target, ENDLESS)
+            assert os.fstat(target).st_blocks == 0
+            error = from_os_error(caught.value, "Dockerfile:2:1: COPY failed")
+            assert (type(error), error.http_status, "leave" in error.hint) == (InvalidInput, 400, True)
+        else:
+            pytest.skip("the file system of the tests takes a file of a petabyte")
+    finally:
+        os.close(source)
+        os.close(target)
