@@ -77,6 +77,22 @@ def test_a_container_that_ends_and_goes_without_an_engine_has_told_its_exit_code
     assert b"the container ended meanwhile, and was removed with what it had printed since" in err
 
 
+def test_a_container_that_was_to_go_goes_where_its_engine_dies_as_it_starts(cli: Any, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.write_text("start: noted the start")
+    kill_engine(cli)
+    before = cli.good("ps", "-aq")
+    kill_engine(cli)
+    command = [*cli.command, "run", "--rm", "--network", "none", IMAGE, "sleep", "1000"]
+    environment = {**cli.environment, "KIST_FAULTS": str(trap)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert not trap.exists()
+    assert done.returncode == 125
+    assert "closed the connection without an answer" in done.stderr
+    assert cli.good("ps", "-aq") == before
+    kill_engine(cli)  # the next one knows of no places to die at
+
+
 def test_stopping_the_engine_leaves_containers_running(cli: Any) -> None:
     cli.good("run", "-d", "--name", "steady", "--network", "none", IMAGE, "sleep", "1000")
     assert cli("engine", "stop").returncode == 0

@@ -6,6 +6,7 @@ from kist.cli.create_body import create_body
 from kist.cli.option import Command
 from kist.cli.streams import DETACH_KEYS, SIG_PROXY, check_terminal
 from kist.cli.usage import UsageError
+from kist.client.transport import NoAnswer
 from kist.errors import Conflict, KistError, NotFound
 
 TYPE_CHECKING = False
@@ -143,11 +144,21 @@ def _in_foreground(context: "Context", arguments: "Arguments", body: "dict[str, 
         import kist.cli.signals  # noqa: F401, PLC0415 - 4 ms of import while the container starts
 
         starting.answer().read()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, NoAnswer) as error:
         if removed:
-            context.wire.call("DELETE", container_path(container), [("force", 1)])
+            _remove(context, container, anew=isinstance(error, NoAnswer))
         raise
     return foreground.stay()
+
+
+def _remove(context: "Context", container: str, *, anew: bool) -> None:
+    """Have a container go whose end is not waited for; ``anew``: by the next engine, for this one is no more."""
+    try:
+        if anew:
+            context.wire.request("GET", "/_ping").read()
+        context.wire.call("DELETE", container_path(container), [("force", 1)])
+    except NotFound:
+        return  # it had ended, or never was
 
 
 COMMAND = Command(
