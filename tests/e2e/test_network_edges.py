@@ -163,6 +163,31 @@ def test_the_end_of_a_connecting_that_was_killed_goes_and_those_of_other_network
     host.run(lambda: bridges.remove_link("kisttestlan"))
 
 
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_bridge_whose_maker_was_killed_before_it_had_its_alias_is_the_networks(
+    host: Namespace, made_again: bool
+) -> None:
+    subnets = (Subnet("10.77.0.0/24", "10.77.0.1"),)
+    ours = BridgeNetwork("lab", "kist-0123456789", subnets, alias="kist 01234567 lab")
+    theirs = BridgeNetwork("other", "lab0", (), alias="kist 01234567 other")  # which somebody has named
+    for each in (ours, theirs):
+        host.run(lambda name=each.bridge: transact(rtnetlink.new_bridge(name, mac="", mtu=1500)))
+        if made_again:
+            host.run(lambda each=each: bridges.ensure(each))  # type: ignore[misc]
+    marked = [("kist-0123456789", ours.alias)] if made_again else []
+    assert host.run(lambda: bridges.marked("kist 01234567")) == marked
+    for each in (ours, theirs):
+        host.run(lambda each=each: bridges.remove(each))  # type: ignore[misc]
+    assert host.run(_devices) == ["lo", "lab0"]
+
+
+def test_a_parent_that_somebody_has_named_stays_whatever_its_name(host: Namespace) -> None:
+    host.run(lambda: transact(rtnetlink.new_bridge("kist0", mac="", mtu=1500)))
+    named = ParentNetwork("lan", "macvlan", "kist0", mode="bridge", alias="kist 01234567 lan")
+    host.run(lambda: parents.remove(named))
+    assert host.run(_devices) == ["lo", "kist0"]
+
+
 def _a_cable(name: str, space: Namespace, mac: str, other: str = "eth0") -> Request:
     return rtnetlink.new_veth(name, master=0, mtu=1500, peer=other, peer_mac=mac, peer_netns=space.descriptor)
 

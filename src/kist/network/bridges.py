@@ -30,7 +30,7 @@ from kist.network.addresses import (
     takers,
 )
 from kist.network.failures import explained, explained_rules
-from kist.network.plan import ALIAS_PREFIX, CABLE_PREFIX, DEFAULT, BridgeNetwork
+from kist.network.plan import ALIAS_PREFIX, CABLE_PREFIX, DEFAULT, BridgeNetwork, is_own_bridge
 from kist.spec.network import Subnet
 
 LARGEST_MTU = 1500
@@ -140,7 +140,7 @@ def remove(network: BridgeNetwork) -> None:
             link = rtnetlink.find_link(connection, network.bridge)
             if link is not None and link.alias != network.alias and link.alias.startswith(ALIAS_PREFIX):
                 return
-            if link is not None and link.kind == "bridge" and link.alias == network.alias:
+            if link is not None and link.kind == "bridge" and is_ours(link, network.alias):
                 delete(connection, network.bridge)
         with Socket(NETLINK_NETFILTER) as connection:
             nftables.remove(connection, firewall.TABLE, [chain.name for chain in firewall.chains(network)])
@@ -179,6 +179,15 @@ def remove_link(name: str) -> None:
     """Remove a device, if it is there."""
     with explained(f"remove {name}"), Socket(NETLINK_ROUTE) as connection:
         delete(connection, name)
+
+
+def is_ours(link: Link, alias: str) -> bool:
+    """Whether a device was made for the network of this alias.
+
+    Who is killed between making it and giving it the alias leaves it without one; by its name, which no user can choose
+    for a network, it is ours all the same.
+    """
+    return link.alias == alias or (not link.alias and is_own_bridge(link.name))
 
 
 def delete(connection: Socket, name: str) -> None:
@@ -275,12 +284,13 @@ def _value(name: str) -> str:
 
 def _bridge(connection: Socket, network: BridgeNetwork) -> Link:
     link = rtnetlink.find_link(connection, network.bridge)
-    if link is None:
+    new = link is None
+    if new:
         made = rtnetlink.new_bridge(network.bridge, mac=mac_for(_main_address(network)), mtu=network.mtu)
         connection.transact([made])
         link = rtnetlink.find_link(connection, network.bridge)
-        if link is not None and network.alias:
-            connection.transact([rtnetlink.set_alias(link.ifindex, network.alias)])
+    if link is not None and network.alias != link.alias and (new or is_ours(link, network.alias)):
+        connection.transact([rtnetlink.set_alias(link.ifindex, network.alias)])
     if link is None:
         raise OSError(errno.ENODEV, "removed as soon as it was made", network.bridge)
     if link.kind != "bridge":
