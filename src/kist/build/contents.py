@@ -17,11 +17,12 @@ from typing import Self
 from kist.build.attributes import attributes_at, attributes_of
 from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
-from kist.build.tree import Entry, Tree, open_entry
+from kist.build.tree import Entry, Tree, open_entry, shown
 from kist.errors import Forbidden, InvalidInput, NotFound
 
 _BUFFER = 1 << 20
 _LARGE = 1 << 18
+_ENORMOUS = 1 << 40
 _THREADS = os.cpu_count() or 1
 
 
@@ -29,18 +30,31 @@ def _go_on() -> None:
     """Nobody ends this before its time."""
 
 
-def digest(tree: Tree, selected: Iterable[Selected], check: Callable[[], None] = _go_on) -> str:
+def _takes_any(_size: int) -> bool:
+    """Nothing is made of the files."""
+    return True
+
+
+def digest(
+    tree: Tree,
+    selected: Iterable[Selected],
+    check: Callable[[], None] = _go_on,
+    takes: Callable[[int], bool] = _takes_any,
+) -> str:
     """The digest of these files and directories with all that is taken of them; what ``tree.known`` knows is not read.
 
     Args:
         tree: that they are in.
         selected: what of it.
         check: is called again and again; what it raises ends the work.
+        takes: whether there can be a file of so many bytes where they are to be copied. It is asked of enormous ones,
+            which have holes: to read them takes hours.
 
     Raises:
         OSError: a file cannot be read.
+        InvalidInput: one is larger than can be.
     """
-    return _digest(_Contents(tree.known, check), tree, selected)
+    return _digest(_Contents(tree.known, check, takes=takes), tree, selected)
 
 
 def known_digest(tree: Tree, selected: Iterable[Selected], most: int) -> str | None:
@@ -85,11 +99,15 @@ def _digest(contents: "_Contents", tree: Tree, selected: Iterable[Selected]) -> 
         for _, path, filters, _ in selected:
             status = tree.status(path)
             contents.add(b"source\0%s\0" % os.fsencode(path))
+            if status.st_size > _ENORMOUS:
+                contents.check_size(tree, path, status)
             if stat.S_ISDIR(status.st_mode):
                 contents.add(b"%o\0" % status.st_mode)
                 above = b"" if path == "." else os.fsencode(path) + b"/"
                 contents.begin_directory()
                 for entry in tree.walk(path, filters):
+                    if entry.status.st_size > _ENORMOUS:
+                        contents.check_size(tree, os.fsdecode(above) + entry.path, entry.status)
                     contents.add_entry(entry, above)
             else:
                 with tree.open(path) as file:
@@ -100,8 +118,16 @@ def _digest(contents: "_Contents", tree: Tree, selected: Iterable[Selected]) -> 
 class _Contents:
     """The identity on its way: what is known of it is hashed, what waits for a thread is in order behind it."""
 
-    def __init__(self, known: StatCache, check: Callable[[], None], *, reads: bool = True) -> None:
+    def __init__(
+        self,
+        known: StatCache,
+        check: Callable[[], None],
+        *,
+        reads: bool = True,
+        takes: Callable[[int], bool] = _takes_any,
+    ) -> None:
         self._known = known
+        self._takes = takes
         self._reads = reads
         self._check = check
         self._hasher = hashlib.sha256()
@@ -126,6 +152,15 @@ class _Contents:
             self._waiting.append(data)
         else:
             self._hasher.update(data)
+
+    def check_size(self, tree: Tree, path: str, status: os.stat_result) -> None:
+        """Refuse a file that cannot be copied, before it is read for hours."""
+        if stat.S_ISREG(status.st_mode) and not self._takes(status.st_size):
+            raise InvalidInput(
+                f'"{shown(path)}" in {tree.name} is larger than the file system of the data root has files: '
+                f"{status.st_size} bytes, mostly holes",
+                hint=f"add it to .dockerignore: {shown(path)}",
+            )
 
     def begin_directory(self) -> None:
         """What follows is below another source: files of several names have them within one."""

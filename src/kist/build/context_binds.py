@@ -11,6 +11,7 @@ against what was told of it.
 import os
 import threading
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kist.build import trees
@@ -21,6 +22,7 @@ from kist.build.tree import Tree
 from kist.engine.step_mounts import StepMounts
 from kist.engine.stop import Stop
 from kist.errors import Conflict
+from kist.store.directories import takes_file_of
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -51,6 +53,7 @@ class ContextBinds:
         self._engine = engine
         self._tree = tree
         self._stop = stop
+        self._takes = partial(takes_file_of, engine.store.root)
         self._lock = threading.Lock()
         self._parts: dict[str, _Part] = {}
         self._commands = 0
@@ -114,7 +117,7 @@ class ContextBinds:
     def _look(self, part: _Part, source: str) -> None:
         commands = self._commands
         found = self._tree.select(trees.pattern_of(source))
-        part.digest = digest(self._tree, [Selected(self._tree, each) for each in found], self._stop.check)
+        part.digest = digest(self._tree, [Selected(self._tree, each) for each in found], self._stop.check, self._takes)
         part.seen = commands
 
     def _part(self, source: str) -> _Part:

@@ -7,6 +7,7 @@ A further action is a method here and its line in ``_ACTIONS``; the work itself 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,6 +33,7 @@ from kist.spec.interface import Progress
 from kist.spec.mount import Mount
 from kist.spec.progress import StepOutput
 from kist.spec.provision import Provision
+from kist.store.directories import takes_file_of
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -76,6 +78,7 @@ class Performer:
         self._binds = ContextBinds(engine, context, stop, epoch)
         self._fetching = Fetching(engine, stop, anew=options.no_cache)
         self._networks = engine.step_networks()
+        self._takes = partial(takes_file_of, engine.store.root)
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +142,7 @@ class Performer:
 
         def contents() -> tuple[str, ...]:
             with self._tree(action, origin) as tree:
-                told[:] = [digest(tree, select(action, tree), self._stop.check)]
+                told[:] = [digest(tree, select(action, tree), self._stop.check, self._takes)]
             return ("files", *told, *map(self._fetching.identity, action.remotes))
 
         def held() -> bool:

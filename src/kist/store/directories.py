@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -25,6 +26,18 @@ def make(path: str, mode: int = 0o700) -> None:
     if "system.posix_acl_default" in _xattrs(path):
         os.removexattr(path, "system.posix_acl_default")
     os.chmod(path, mode)
+
+
+def takes_file_of(path: str, size: int) -> bool:
+    """Whether the file system of the directory ``path`` has files of so many bytes, be they holes."""
+    with tempfile.TemporaryFile(dir=path) as file:
+        try:
+            os.ftruncate(file.fileno(), size)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            return False
+    return True
 
 
 def sync(path: str) -> None:

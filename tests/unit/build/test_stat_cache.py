@@ -11,8 +11,10 @@ from kist.build.contents import digest, known_digest
 from kist.build.selection import Selected
 from kist.build.stat_cache import StatCache
 from kist.build.tree import Tree
+from kist.errors import InvalidInput
 from kist.kernel import marks
 from kist.store import Store
+from kist.store.directories import takes_file_of
 
 LONG_AGO = 1_600_000_000
 
@@ -128,6 +130,35 @@ def test_the_same_as_without(directory: Directory, monkeypatch: pytest.MonkeyPat
     tree = Tree(root, "the context")
     assert digest(tree, [Selected(tree, ".")]) == kept
     os.close(root)
+
+
+@pytest.mark.parametrize("source", [".", "deep/hole"])
+def test_what_is_larger_than_can_be_is_refused_before_it_is_read(tmp_path: Path, source: str) -> None:
+    """A large hole, as only another file system may have it: to read it takes hours."""
+    (tmp_path / "deep").mkdir()
+    with (tmp_path / "deep/hole").open("wb") as file:
+        file.truncate(3 << 40)
+    root = os.open(tmp_path, os.O_RDONLY)
+    try:
+        tree, asked = Tree(root, "the build context"), list[int]()
+        with pytest.raises(InvalidInput, match=r'"deep/hole" in the build context is larger .*: 3298534883328 bytes'):
+            digest(tree, [Selected(tree, source)], takes=lambda size: bool(asked.append(size)))
+        assert asked == [3 << 40]
+    finally:
+        os.close(root)
+
+
+@pytest.mark.parametrize("size", [0, 1 << 30, 1 << 50, (1 << 63) - 1])
+def test_whether_a_file_system_has_such_files(tmp_path: Path, size: int) -> None:
+    with (tmp_path / "probe").open("wb") as file:
+        try:
+            file.truncate(size)
+        except OSError:
+            has = False
+        else:
+            has = True
+    assert takes_file_of(str(tmp_path), size) == has
+    assert os.listdir(tmp_path) == ["probe"]
 
 
 def test_what_is_known_of_all_files_is_told_without_reading_one(
