@@ -510,6 +510,8 @@ def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again
         _signal(doomed, signal.SIGKILL)
         if stale:
             assert all(_has_cable(pid) for pid in living)
+            for step in ("removed what was stale", "made a device", "has addresses and routes"):
+                kill_at(user, f"network connect: {step}")
         else:
             until(lambda: not any(_has_cable(pid) for pid in living))  # the kernel takes its time
         assert user.good("system", "check") == ""
@@ -520,6 +522,13 @@ def test_containers_whose_network_ended_with_all_that_had_it_are_connected_again
         if held >= 0:
             os.close(held)
         user("rm", "-f", other)  # while it runs, the way out stays
+
+
+def kill_at(user: User, point: str) -> None:
+    """Have an engine killed that comes by there as it begins."""
+    trap = user.file("trap", point)
+    user("ps", environment={faults.VARIABLE: str(trap)})
+    assert not trap.exists(), f"nobody came by {point!r}"
 
 
 def _has_cable(pid: int) -> bool:
