@@ -10,6 +10,7 @@ from kist.cli.progress.quiet import QuietProgress
 from kist.cli.progress.steps import Step, clean, seconds
 from kist.spec.json import to_builtins
 from kist.spec.progress import Event, StepFinished, StepOutput, StepProgress, StepStarted, Warned
+from screen import COLUMNS, shown
 
 BUILD: list[Event] = [
     StepStarted("a", "FROM x", 1, 3),
@@ -110,13 +111,34 @@ def test_live_output_of_a_failed_step_is_whole(capsys: pytest.CaptureFixture[str
     assert all(f"line {n}" in err for n in range(20))
 
 
+def test_what_is_told_and_what_moves_do_not_come_between_one_another(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One takes away the other, by the height that it had: on a terminal nothing but what is told remains."""
+    from kist.cli.progress import live
+
+    monkeypatch.setattr(live, "_INTERVAL", 0.0005)
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", str(COLUMNS)), ("LINES", "50")):
+        monkeypatch.setenv(name, value)
+    with live.LiveProgress(Context({"NO_COLOR": "1", "TERM": "xterm"})) as show:
+        for number in range(60):
+            show(plain(StepStarted(f"{number}", f"RUN {number}", number + 1, 60)))
+            show(plain(StepOutput(f"{number}", "stdout", "".join(f"line {n}\n" for n in range(number % 6)))))
+            if number % 3 == 2:  # up to three at a time
+                for ended in range(number - 2, number + 1):
+                    show(plain(StepFinished(f"{ended}", 1.0)))
+    said = capsys.readouterr().err.replace("\n", "\r\n")  # as a terminal's driver does
+    rows = [line for line in shown(said.encode()) if line]
+    assert [row.split()[:4] for row in rows] == [["✓", f"[{n + 1}/60]", "RUN", f"{n}"] for n in range(60)]
+
+
 @pytest.mark.parametrize(
-    ("line", "shown"),
+    ("line", "shown_as"),
     [("10%\r50%\r100%", "100%"), ("done\r", "done"), ("\x1b[31mred\x1b[0m", "red"), ("\x1b[2J\x1b[1;1Hx", "x"),
      ("a\x07b", "a b"), ("\x1b]0;title\x07x", "0;title x"), ("tab\there", "tab here"), ("", "")],
 )  # fmt: skip
-def test_what_a_command_prints_cannot_drive_the_terminal(line: str, shown: str) -> None:
-    assert clean(line) == shown
+def test_what_a_command_prints_cannot_drive_the_terminal(line: str, shown_as: str) -> None:
+    assert clean(line) == shown_as
 
 
 def test_streams_keep_their_own_open_lines() -> None:

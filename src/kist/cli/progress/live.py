@@ -1,5 +1,6 @@
 """Progress on a terminal: finished steps stay, running ones move below them with the last lines that they printed."""
 
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kist.cli.progress.steps import Event
 
 _TAIL = 5
+_INTERVAL = 0.1  # seconds between two looks of what moves
 _BAR = 24
 _INDENT = "      "
 # Columns at the right that stay empty. What a terminal shows of Ctrl-C ("^C") begins a line of its own behind a full
@@ -40,26 +42,43 @@ class LiveProgress:
             console=self._console,
             get_renderable=self._render,
             transient=True,
-            refresh_per_second=10,
+            auto_refresh=False,
             redirect_stdout=False,
         )
+        # What is printed takes away what moves, by the height that this had: nothing comes between the two. (Rich's own
+        # thread does, and then lines stay that should go, or go that should stay.)
+        self._turn = threading.RLock()
+        self._over = threading.Event()
+        self._moving = threading.Thread(target=self._move, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         """Take the lower end of the terminal."""
         self._live.start()
+        self._moving.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back: cursor shown, the moving part gone; what Ctrl-C has ended is told."""
+        self._over.set()
+        self._moving.join()
         if kind is KeyboardInterrupt:
             for step in self._steps.running.values():
                 self._cancelled(step)
         self._live.stop()
 
+    def _move(self) -> None:
+        while not self._over.wait(_INTERVAL):
+            with self._turn:
+                self._live.refresh()
+
     def __call__(self, event: "Event") -> None:
         """Take an event."""
+        with self._turn:
+            self._take(event)
+
+    def _take(self, event: "Event") -> None:
         kind = event["type"]
         if kind == "step-started":
             self._steps.start(event, time.monotonic())
