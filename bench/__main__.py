@@ -100,7 +100,8 @@ def main() -> int:
         metavar="ROW",
         help="only these rows: " + ", ".join(row.name for row in rows.ROWS),
     )
-    parser.add_argument("--peers", nargs="*", default=["kist", "docker", "podman"], help="only these engines")
+    peers = ["kist", "docker", "podman"]
+    parser.add_argument("--peers", nargs="*", default=peers, choices=peers, help="only these engines")
     parser.add_argument("--quick", action="store_true", help="few rounds: minutes become seconds")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="directory of the results")
     parser.add_argument("--work", type=Path, default=Path("/var/tmp"), help="where the engines' data goes meanwhile")
