@@ -172,15 +172,6 @@ def test_numbers_that_are_none() -> None:
         registry.repository("kist/a").write_blob(DIGEST, len(DATA), lambda: io.BytesIO(DATA))
 
 
-def test_a_redirect_to_no_address() -> None:
-    told = Told(307, headers={"Location": "http://[x"})
-    with (
-        Server(lambda asked: Told() if base(asked) else told) as server,
-        pytest.raises(Unavailable, match="no address"),
-    ):
-        read(server)
-
-
 def test_a_token_that_is_good_for_ever() -> None:
     def answer(asked: Asked) -> Told:
         if asked.path.startswith("/token"):
@@ -199,11 +190,15 @@ def test_a_circle_of_redirects() -> None:
         read(server)
 
 
-def test_a_redirect_to_a_file() -> None:
-    told = Told(302, headers={"Location": "file:///etc/passwd"})
+@pytest.mark.parametrize(
+    ("status", "location", "words"),
+    [(307, "http://[x", "no address"), (302, "file:///etc/passwd", "no address of HTTP")],
+)
+def test_a_redirect_to_what_is_no_address(status: int, location: str, words: str) -> None:
+    told = Told(status, headers={"Location": location})
     with (
         Server(lambda asked: Told() if base(asked) else told) as server,
-        pytest.raises(Unavailable, match="no address of HTTP"),
+        pytest.raises(Unavailable, match=words),
     ):
         read(server)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from kist.client.endpoint import Endpoint
     from kist.client.pump import Stream
     from kist.client.wire import Exchange, Wire
 
@@ -92,11 +93,7 @@ def begin(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Begun | N
     except (UnicodeEncodeError, OSError):
         connected.close()
         return None
-    from kist.client.transport import Connection  # noqa: PLC0415 - while the engine is at work
-    from kist.client.wire import Exchange, Wire  # noqa: PLC0415 - the same
-
-    wire = Wire(endpoint)
-    return Begun(wire, Exchange(wire, Connection(connected=connected.detach()), "POST"))
+    return _under_way(endpoint, connected)
 
 
 def taken_over(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "tuple[Sequence[str], Begun | None]":
@@ -109,20 +106,28 @@ def taken_over(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "tupl
     Returns:
         What was given, and None, where it is not the launcher's.
     """
-    from kist.client.pump import Stream  # noqa: PLC0415 - for what does not go well
-    from kist.client.transport import Connection  # noqa: PLC0415 - as in ``begin``
-    from kist.client.wire import Exchange, Wire  # noqa: PLC0415 - the same
-
     how, word, *words = argv
     try:
         connected = _socket.socket(fileno=int(word))
     except (ValueError, OSError):
         return argv, None
     os.set_inheritable(connected.fileno(), False)
-    wire = Wire(resolve(environment, os.getuid()))
+    endpoint = resolve(environment, os.getuid())
     if how == BEGUN:
-        return words, Begun(wire, Exchange(wire, Connection(connected=connected.detach()), "POST"))
-    return words[1:], Begun(wire, Heard((Stream(connected), {"kist-exec": words[0]})))
+        return words, _under_way(endpoint, connected)
+    from kist.client.pump import Stream  # noqa: PLC0415 - for what has not gone well
+    from kist.client.wire import Wire  # noqa: PLC0415 - the same
+
+    return words[1:], Begun(Wire(endpoint), Heard((Stream(connected), {"kist-exec": words[0]})))
+
+
+def _under_way(endpoint: "Endpoint", connected: _socket.socket) -> Begun:
+    """A request that has been sent on a connection, whose answer is still to be read."""
+    from kist.client.transport import Connection  # noqa: PLC0415 - while the engine is at work
+    from kist.client.wire import Exchange, Wire  # noqa: PLC0415 - the same
+
+    wire = Wire(endpoint)
+    return Begun(wire, Exchange(wire, Connection(connected=connected.detach()), "POST"))
 
 
 def hear(begun: Begun) -> "int | None":
