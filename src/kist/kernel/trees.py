@@ -52,10 +52,11 @@ def _open_overlay(options: tuple[str, ...], attributes: int) -> int:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    return _open_classic(options, attributes)
+    return open_classic(options, attributes)
 
 
-def _open_classic(options: tuple[str, ...], attributes: int) -> int:
+def open_classic(options: Sequence[str], attributes: int) -> int:
+    """An overlay by mount(2), with ``MOUNT_ATTR_*``: as kernels before 6.5 get it."""
     return _alone(lambda: _mount_and_clone(options, attributes))
 
 
@@ -72,10 +73,11 @@ def _alone(make: Callable[[], int]) -> int:
     return in_own_thread(work, "overlay")
 
 
-def _mount_and_clone(options: tuple[str, ...], attributes: int) -> int:
-    upper = next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), None)
-    # Any directory serves as the place: this namespace ends with the thread, and the mount lives on in the descriptor.
-    place = os.path.dirname(upper) if upper else "/"
+def _mount_and_clone(options: Sequence[str], attributes: int) -> int:
+    # Any directory serves as the place but "/": that path leads below what is mounted there, to the host's own root.
+    # This namespace ends with the thread, and the mount lives on in the descriptor.
+    named = {name: value for name, _, value in (option.partition("=") for option in options)}
+    place = os.path.dirname(named.get("upperdir") or named["lowerdir"].partition(":")[0])
     mounts.mount_layers("overlay", "overlay", options, place, attributes & mounts.MS_RDONLY)
     return mounts.clone_tree(place, recursive=False)
 
