@@ -34,7 +34,9 @@ _VERSION = re.compile(r"/v([0-9.]+)(/.*)")
 # The absolute form of a target, which every server takes (RFC 9112, section 3.2.2).
 _ABSOLUTE = re.compile(r"^https?://[^/?#]*/?", re.IGNORECASE)
 _ROUTER = Router(ROUTES)
-_LONG = 1.0  # seconds
+# Seconds that a long job takes, and between two looks for disk to give back while short ones follow one another.
+_LONG = 1.0
+_LOOK_EVERY = 5.0
 
 _PATIENCE = Patience()
 
@@ -63,6 +65,7 @@ class Api:
         self.jobs = Jobs()
         self.build_sessions = BuildSessions()
         self._rest = Rest(self.settle)
+        self._looked = -_LOOK_EVERY
         self._streams: set[asyncio.Task[Any]] = set()
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
@@ -128,9 +131,14 @@ class Api:
     def settle_soon(self, seconds: float) -> None:
         """Begin with that after a job of so many seconds; what a short one took of memory is for when it is quiet.
 
-        Looking for what can be given back takes longer than a build whose steps are all there, and all threads wait.
+        Looking for what can be given back takes longer than a build whose steps are all there, and all threads wait: so
+        where short jobs follow one another, not after each.
         """
-        self.track(asyncio.get_running_loop().create_task(self.settle(memory=seconds >= _LONG)))
+        loop = asyncio.get_running_loop()
+        if seconds < _LONG and loop.time() < self._looked + _LOOK_EVERY:
+            return
+        self._looked = loop.time()
+        self.track(loop.create_task(self.settle(memory=seconds >= _LONG)))
 
     def _settle(self, wanted: Callable[[], bool], memory: bool) -> None:
         try:

@@ -34,7 +34,7 @@ _OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("mount", {"type": "proc", "target": "/proc", "flags": 14, "data": ""}),
     ("mount", {"type": "tmpfs", "target": "/dev", "flags": 16777226, "data": "mode=755,size=64k"}),
     ("attach", {"slot": "null", "target": "/dev/null"}),
-    ("symlink", {"path": "/dev/fd", "to": "/proc/self/fd"}),
+    ("fill_dev", {"links": {"fd": "/proc/self/fd"}, "directories": ["pts"]}),
     ("hostname", {"name": "rehearsal"}),
     ("sysctl", {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}),
     ("mask", {"paths": ["/proc/acpi", "/proc/keys"]}),

@@ -18,6 +18,7 @@ from kist.kernel import cgroup, mounts, namespaces, paths, process, seccomp, tty
 from kist.kernel import sysctl as kernel_sysctl
 from kist.kernel.lean import signal, socket
 from kist.runtime import identity, messages
+from kist.runtime.mount_points import mount_point
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def root_read_only(context: Context) -> None:  # noqa: ARG001
 
 def mount(context: Context, type: str, target: str, flags: int, data: str = "", source: str = "") -> None:  # noqa: A002, ARG001
     """Mount a new file system, called as its type is unless by ``source``; a missing mount point is made."""
-    place = _mount_point(target, directory=True)
+    place = mount_point(target, directory=True)
     try:
         os.fchdir(place)
         mounts.mount(source or type, ".", type, flags, data or None)
@@ -192,7 +193,7 @@ def attach(
         attributes = 0
     if attributes or propagation:
         mounts.set_attributes("", attributes, recursive=True, propagation=propagation, dir_fd=tree)
-    place = _mount_point(target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+    place = mount_point(target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
     try:
         _refuse_root(place, target)
         mounts.attach_tree(tree, "", dir_fd=place)
@@ -208,6 +209,31 @@ def _refuse_root(place: int, target: str) -> None:
         raise OSError(errno.EINVAL, "a link of the image leads to the root", target)
 
 
+def fill_dev(
+    context: Context,  # noqa: ARG001
+    links: dict[str, str],
+    devices: Sequence[dict[str, Any]] = (),
+    directories: Sequence[str] = (),
+) -> None:
+    """Fill the /dev that has just been mounted; nobody else has been there, so nothing in it leads astray.
+
+    ``links`` are what they lead to by their names; ``devices`` are made for characters, and open to everybody.
+    """
+    place = os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mask = os.umask(0)
+    try:
+        for each in devices:
+            number = os.makedev(each["major"], each["minor"])
+            os.mknod(each["path"], each["mode"] | stat.S_IFCHR, number, dir_fd=place)
+        for name in directories:
+            os.mkdir(name, 0o755, dir_fd=place)
+        for name, to in links.items():
+            os.symlink(to, name, dir_fd=place)
+    finally:
+        os.umask(mask)
+        os.close(place)
+
+
 def device(
     context: Context,  # noqa: ARG001
     path: str,
@@ -221,7 +247,7 @@ def device(
 ) -> None:
     """Make a device node; one that is there already must be the same device."""
     above, name = os.path.split(path)
-    parent = _mount_point(above, directory=True)
+    parent = mount_point(above, directory=True)
     number = os.makedev(major, minor)
     try:
         try:
@@ -238,11 +264,6 @@ def device(
         raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(parent)
-
-
-def symlink(context: Context, path: str, to: str) -> None:  # noqa: ARG001
-    """Make a symbolic link."""
-    os.symlink(to, path)
 
 
 def file(context: Context, path: str, text: str) -> None:  # noqa: ARG001
@@ -437,7 +458,7 @@ def user(
 def directory(context: Context, path: str, *, make: bool = True) -> None:  # noqa: ARG001
     """Go to the working directory as root; with ``make``, one that is missing is made (as Docker does at a start)."""
     if make and not os.path.exists(path):
-        os.close(_mount_point(path, directory=True))
+        os.close(mount_point(path, directory=True))
     for call, arguments in entering(path):
         call(*arguments)
 
@@ -538,7 +559,7 @@ OPERATIONS: dict[str, Callable[..., None]] = {
         join_cgroup, new_namespace,
         detach_mounts, open_tree, open_cgroup, open_disk, mount_disk, mount_root, pivot, detach_old_root,
         root_read_only,
-        mount, attach, device, symlink, file, cgroup_mounts, mask, read_only,
+        mount, attach, fill_dev, device, file, cgroup_mounts, mask, read_only,
         hostname, domainname, sysctl, loopback, wait_for_network, home, passwd_entry, terminal, console,
         rlimit, oom_score, user, directory, no_new_privileges, user_namespace, privileges,
     )
@@ -560,38 +581,3 @@ def _rare(name: str) -> Callable[..., None]:
     from kist.runtime import rare  # noqa: PLC0415 - few containers have one
 
     return rare.find(name)
-
-
-def _mount_point(target: str, *, directory: bool, mode: int = 0o755, links: int = 40) -> int:
-    """A descriptor of a file or directory of the container, made where it is missing.
-
-    Where there is a link that leads to nothing (/etc/resolv.conf of many images), what it leads to is made.
-    """
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            return paths.open_in_root(root, target, os.O_PATH)
-        except FileNotFoundError:
-            above, name = os.path.split(target.rstrip("/"))
-            paths.make_directories(root, above, mode)
-            to = _link_at(root, above, name)
-            if to and links:
-                return _mount_point(os.path.join(above, to), directory=directory, mode=mode, links=links - 1)
-            if directory:
-                paths.make_directories(root, os.path.join(above, name), mode)
-            else:
-                paths.make_file(root, above, name)
-            return paths.open_in_root(root, target, os.O_PATH)
-    finally:
-        os.close(root)
-
-
-def _link_at(root: int, above: str, name: str) -> str:
-    """Where the symbolic link ``name`` leads to; empty when it is none."""
-    parent = paths.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY)
-    try:
-        return os.readlink(name, dir_fd=parent)
-    except OSError:
-        return ""
-    finally:
-        os.close(parent)

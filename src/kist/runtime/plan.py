@@ -219,6 +219,8 @@ def _value(name: str, value: Any) -> str:
         return ",".join(word for word, bit in _WORDS[name].items() if value & bit) or "none"
     if name == "devices":
         return ",".join(device["path"].removeprefix("/dev/") for device in value)
+    if isinstance(value, dict):
+        return ",".join(f"{each}:{to}" for each, to in value.items())
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     return _quoted(str(value))

@@ -302,11 +302,11 @@ def _outside(spec: RuntimeSpec, root_at: str) -> Iterator[Step]:
 
 
 def _device_directory(spec: RuntimeSpec) -> list[dict[str, Any]]:
-    usual = [
-        {"path": f"/dev/{name}", "major": major, "minor": minor, "mode": 0o666}
-        for name, (major, minor) in _DEVICES.items()
-    ]
-    return usual + [_device(node)[1] for node in spec.linux.devices]
+    return _usual_devices() + [_device(node)[1] for node in spec.linux.devices]
+
+
+def _usual_devices() -> list[dict[str, Any]]:
+    return [{"path": name, "major": major, "minor": minor, "mode": 0o666} for name, (major, minor) in _DEVICES.items()]
 
 
 def _bound_devices(spec: RuntimeSpec) -> list[tuple[str, str]]:
@@ -424,16 +424,23 @@ def _file_systems(spec: RuntimeSpec) -> Iterator[Step]:
             named = {} if mount.source in {"", mount.type} else {"source": mount.source}
             yield "mount", {"type": mount.type, "target": mount.target, "flags": flags, "data": data} | named
         if mount.target == "/dev":
-            if spec.linux.confined:
-                for target, _ in _bound_devices(spec):
-                    yield "attach", {"slot": target, "target": target}
-            else:
-                for arguments in () if mapped else _device_directory(spec):
-                    yield "device", arguments
-            for name, to in _LINKS.items():
-                yield "symlink", {"path": f"/dev/{name}", "to": to}
-            for name, text in spec.linux.dev_files.items():
-                yield "file", {"path": f"/dev/{name}", "text": text}
+            yield from _filled_dev(spec, spec.mounts[number + 1 :])
+
+
+def _filled_dev(spec: RuntimeSpec, later: Sequence[Mount]) -> Iterator[Step]:
+    """What is in a new /dev; ``later`` mounts have their places there already."""
+    made = {} if spec.linux.ids is not None or spec.linux.confined else {"devices": _usual_devices()}
+    names = (mount.target.removeprefix("/dev/") for mount in later if mount.type in _OWN)
+    places = [name for name in dict.fromkeys(names) if "/" not in name and name not in _LINKS | _DEVICES]
+    yield "fill_dev", {"links": _LINKS, **made, "directories": places}
+    if spec.linux.confined:
+        for target, _ in _bound_devices(spec):
+            yield "attach", {"slot": target, "target": target}
+    elif made:
+        for node in spec.linux.devices:
+            yield _device(node)
+    for name, text in spec.linux.dev_files.items():
+        yield "file", {"path": f"/dev/{name}", "text": text}
 
 
 def _attached(number: int, mount: Mount, *, nodev: bool) -> Iterator[Step]:

@@ -100,7 +100,11 @@ FULL = Made(
         within=IdMaps((IdMap(7, 0, 1),), (IdMap(7, 0, 1),)),
     ),
     linux=Linux(
-        cgroups_path="kist/x", sysctl={"b": "2", "a": "1"}, readonly_paths=("/proc/sys",), dev_files={"note": "text"}
+        cgroups_path="kist/x",
+        sysctl={"b": "2", "a": "1"},
+        readonly_paths=("/proc/sys",),
+        devices=(DeviceNode("/dev/fuse", "c", 10, 229),),
+        dev_files={"note": "text"},
     ),
     read_only=True,
 )
@@ -240,8 +244,20 @@ def test_each_bind_has_a_slot_of_its_own() -> None:
 
 
 def test_devices_are_made_on_a_dev_of_the_containers_own_only() -> None:
-    assert "device" in names(Made().plan())
-    assert "device" not in names(Made(mounts=(Mount.bind("/dev", "/dev"),)).plan())
+    assert {"path": "null", "major": 1, "minor": 3, "mode": 0o666} in the(Made().plan(), "fill_dev")["devices"]
+    assert "fill_dev" not in names(Made(mounts=(Mount.bind("/dev", "/dev"),)).plan())
+
+
+def test_what_is_mounted_in_a_new_dev_has_its_place_at_once() -> None:
+    later = (
+        Mount("devpts", "devpts", "/dev/pts"),
+        Mount("tmpfs", "shm", "/dev/shm"),
+        Mount("tmpfs", "tmpfs", "/dev/deep/er"),
+        Mount("tmpfs", "tmpfs", "/dev/stdin"),
+        Mount.bind("/host/file", "/dev/file"),
+    )
+    assert the(Made(mounts=(*USUAL, *later)).plan(), "fill_dev")["directories"] == ["pts", "shm"]
+    assert the(Made(mounts=(*later, *USUAL)).plan(), "fill_dev")["directories"] == []
 
 
 @pytest.mark.parametrize(
@@ -334,6 +350,7 @@ def test_what_takes_the_hosts_root_is_done_outside() -> None:
     ]  # fmt: skip
     inside = names(plan)
     assert not {"open_tree", "open_cgroup", "join_cgroup", "oom_score", "mount_root", "device"} & set(inside)
+    assert "devices" not in the(plan, "fill_dev")
     assert {*outside, *inside} <= set(operations.OPERATIONS) | set(mapped.OPERATIONS)
 
 
@@ -425,6 +442,7 @@ def test_the_hosts_devices_are_bound_where_none_can_be_made() -> None:
     taken = {arguments["slot"]: arguments["source"] for name, arguments in steps if name == "open_tree"}
     put = {arguments["target"] for name, arguments in steps if name == "attach"}
     assert "device" not in names(CONFINED.plan())
+    assert "devices" not in the(CONFINED.plan(), "fill_dev")
     assert taken["/dev/mine"] == "/dev/theirs"
     assert taken["/dev/null"] == "/dev/null"
     assert {"/dev/mine", "/dev/null"} <= put
