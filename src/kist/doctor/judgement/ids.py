@@ -86,7 +86,7 @@ def mapped_mounts(person: Person, found: Namespaces) -> Finding:
         LACKING,
         f"the data root's file system cannot show its files with other owners: {found.mapped}",
         "containers cannot have a user namespace of their own (--userns auto)",
-        advice="Linux 5.19 on ext4, xfs, btrfs or tmpfs can; KIST_ROOT chooses another data root",
+        advice="Linux 5.19 on ext4, xfs or btrfs can (tmpfs: 6.3); KIST_ROOT chooses another data root",
     )
 
 
