@@ -77,7 +77,7 @@ class Performer:
         self._given = given
         self._binds = ContextBinds(engine, context, stop, epoch)
         self._fetching = Fetching(engine, stop, anew=options.no_cache)
-        self._networks = engine.step_networks()
+        self._series = engine.step_series()
         self._takes = partial(takes_file_of, engine.store.root)
 
     def __enter__(self) -> Self:
@@ -86,7 +86,7 @@ class Performer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._networks:
+        with self._series:
             try:
                 self._binds.close()
             finally:
@@ -115,7 +115,7 @@ class Performer:
 
         mounts = RunMounts(self._engine, self._binds, action, results, self._given, self._stop, complain)
         command = Command(
-            self._engine, step, action, self._options.steps, self._progress, self._stop, mounts, self._networks
+            self._engine, step, action, self._options.steps, self._progress, self._stop, mounts, self._series
         )
         words = "" if action.mounts else step.created_by
         at_hand = unknown if mounts.reads else mounts.contents

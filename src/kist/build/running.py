@@ -13,7 +13,7 @@ from kist.build.debugging import failed, not_found, open_shell
 from kist.build.entitlements import options_of
 from kist.build.plan import SCRIPTS, Document, Run, Step
 from kist.build.run_mounts import RunMounts
-from kist.engine.step_networks import StepNetworks
+from kist.engine.step_series import StepSeries
 from kist.engine.stop import Stop
 from kist.errors import CommandNotFound
 from kist.kernel import faults
@@ -42,7 +42,7 @@ class Command:
         progress: told of its container and of what it prints.
         stop: ends it before its time.
         mounts: what it sees besides the snapshot.
-        networks: connected namespaces of the build's commands.
+        series: the build's commands.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Command:
         progress: Progress,
         stop: Stop,
         mounts: RunMounts,
-        networks: StepNetworks,
+        series: StepSeries,
     ) -> None:
         self._engine = engine
-        self._networks = networks
+        self._series = series
         self._step_id = step.id
         self._place = step.place
         self._action = action
@@ -88,7 +88,7 @@ class Command:
             with _script(self._engine, action.script) as further, self._mounts.opened() as given:
                 run = partial(self._engine.run_step, snapshot, config=config, options=options, mounts=further,
                               given=given, output=output, stop=self._stop, hostname=hostname,
-                              kept=self._networks)  # fmt: skip
+                              series=self._series)  # fmt: skip
                 faults.point("build part: has what a command is given")
                 try:
                     code = run(action.argv, identifier=identifier)

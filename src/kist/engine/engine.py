@@ -21,7 +21,7 @@ from kist.engine.logs import OpenLog
 from kist.engine.standstill import standing_still
 from kist.engine.stats import Watch
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
-from kist.engine.step_networks import StepNetworks
+from kist.engine.step_series import StepSeries
 from kist.engine.stop import Stop
 from kist.engine.watcher import Condition
 from kist.kernel import process
@@ -371,7 +371,7 @@ class Engine(ImageEngine):
         identifier: str = "",
         stop: Stop | None = None,
         terminal: Terminal | None = None,
-        kept: StepNetworks | None = None,
+        series: StepSeries | None = None,
     ) -> int:
         """Run a command on an active snapshot; its exit code (see ``Steps.run``)."""
         return self._steps.run(
@@ -386,12 +386,12 @@ class Engine(ImageEngine):
             identifier=identifier,
             stop=stop,
             terminal=terminal,
-            kept=kept,
+            series=series,
         )
 
-    def step_networks(self) -> StepNetworks:
-        """What the commands of one build have of networks; a context manager."""
-        return self._steps.networks()
+    def step_series(self) -> StepSeries:
+        """What the commands of one build have of one another; a context manager."""
+        return self._steps.series()
 
     def settle_steps(self, options: StepOptions) -> tuple[StepOptions, tuple[str, ...]]:
         """What commands of a build can have, and a sentence for what they cannot (see ``Steps.settle``)."""

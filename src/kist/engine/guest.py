@@ -21,7 +21,7 @@ from kist.engine.policy.judgement import Guest, judge, judge_network, judge_reso
 from kist.engine.policy.peers import Peer
 from kist.engine.policy.rights import Who
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
-from kist.engine.step_networks import StepNetworks
+from kist.engine.step_series import StepSeries
 from kist.engine.stop import Stop
 from kist.errors import Forbidden, NotFound
 from kist.spec.build import STEP_HOSTNAME, USUAL_STEPS, BootstrapOptions, BuildOptions, StepOptions
@@ -366,7 +366,7 @@ class GuestEngine(Engine):
         identifier: str = "",
         stop: Stop | None = None,
         terminal: Terminal | None = None,
-        kept: StepNetworks | None = None,
+        series: StepSeries | None = None,
     ) -> int:
         """Run a command of a build or a bootstrap, with ids of its own."""
         return self._steps.run(
@@ -381,7 +381,7 @@ class GuestEngine(Engine):
             identifier=identifier,
             stop=stop,
             terminal=terminal,
-            kept=kept,
+            series=series,
             owner=self._guest.owner,
         )
 

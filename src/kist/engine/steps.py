@@ -5,7 +5,7 @@ import secrets
 import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 from msgspec import structs
@@ -20,6 +20,7 @@ from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
 from kist.engine.step_networks import StepNetworks
+from kist.engine.step_series import StepSeries
 from kist.engine.stop import Stop
 from kist.engine.surroundings import borrowed_surroundings, write_surroundings
 from kist.errors import KistError, Unavailable
@@ -61,9 +62,9 @@ class Steps:
         self._machine = machine
         self._means = means
 
-    def networks(self) -> StepNetworks:
+    def series(self) -> StepSeries:
         """For the commands of one build."""
-        return StepNetworks(self._store, self._roster, self._networks)
+        return StepSeries(StepNetworks(self._store, self._roster, self._networks))
 
     def settle(self, asked: StepOptions, owner: Owner | None = None) -> tuple[StepOptions, tuple[str, ...]]:
         """What commands can have of what is asked for, and a sentence for what they cannot.
@@ -100,7 +101,7 @@ class Steps:
         owner: Owner | None = None,
         stop: Stop | None = None,
         terminal: Terminal | None = None,
-        kept: StepNetworks | None = None,
+        series: StepSeries | None = None,
     ) -> int:
         """Run ``argv`` and give its exit code; nothing of it remains but the snapshot's changes.
 
@@ -118,14 +119,16 @@ class Steps:
             owner: whose command it is; another user's has ids of its own, as that user's containers have.
             stop: ends the command before its time.
             terminal: what it has for its streams, in place of ``output``.
-            kept: connected namespaces of commands before it.
+            series: the commands of which it is one.
 
         Raises:
             Unavailable: it was stopped; its processes are gone.
         """
         identifier = identifier or secrets.token_hex(32)
-        with self._store.temporary() as data:
+        with ExitStack() as left:
+            data = left.enter_context(self._store.temporary())
             places = structs.replace(self._roster.places_of(identifier), data=data)
+            left.callback(directories.remove_tree, places.run)
             places.make()
             try:
                 name = "" if namespaces.shared_with(options.network) else hostname
@@ -144,12 +147,14 @@ class Steps:
                     tuple(argv),
                     owner=owner,
                 )
-                with self._connected(step, kept) as (networks, connected):
-                    streams = _Streams(output, stop or Stop(), terminal)
-                    return self._run(step, places, snapshot, given, streams, networks, connected)
+                with self._connected(step, series) as (networks, connected):
+                    streams = _Streams(output, stop or Stop(), terminal, series)
+                    code = self._run(step, places, snapshot, given, streams, networks, connected)
             finally:
                 self._store.records.release_ids(identifier)
-                directories.remove_tree(places.run)
+            if series is not None:
+                series.leave(left.pop_all())
+            return code
 
     def _run(
         self,
@@ -197,11 +202,11 @@ class Steps:
 
     @contextmanager
     def _connected(
-        self, container: Container, kept: StepNetworks | None
+        self, container: Container, series: StepSeries | None
     ) -> Iterator[tuple[Sequence[NetworkAttachment], Connected | None]]:
         """The ends of a command's network for the time of the block, and the namespace where it is one to keep."""
-        if kept is not None and kept.serves(container):
-            with kept.borrowed(container) as connected:
+        if series is not None and series.networks.serves(container):
+            with series.networks.borrowed(container) as connected:
                 yield connected.attachments, connected
         else:
             try:
@@ -232,11 +237,12 @@ class Steps:
 
 
 class _Streams(NamedTuple):
-    """What a step's command has for its streams, and who ends it before its time."""
+    """What a step's command has for its streams, who ends it before its time, and what is done while it runs."""
 
     output: Callable[[str, bytes], None]
     stop: Stop
     terminal: Terminal | None
+    series: StepSeries | None
 
     def attached(self) -> tuple[socket.socket, Attachment]:
         """Our end, and the command's."""
@@ -248,6 +254,8 @@ class _Streams(NamedTuple):
 
     def carry(self, ours: socket.socket, control: socket.socket, places: Places) -> None:
         """Pass on what it prints, until it prints no more; of one with a terminal, until it ends."""
+        if self.series is not None:
+            self.series.tidy()
         if self.terminal is not None:
             self._watch(self.terminal, control, places)
         else:

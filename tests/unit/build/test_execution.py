@@ -19,6 +19,7 @@ from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.sharing import Sharing
 from kist.engine.step_networks import StepNetworks
+from kist.engine.step_series import StepSeries
 from kist.errors import InvalidInput, KistError, NotFound, ParseError, Unavailable
 from kist.kernel import mounts
 from kist.kernel.trees import open_tree_of
@@ -41,9 +42,9 @@ class Room:
     events: list[Event] = field(default_factory=list)
     sharing: Sharing = field(default_factory=Sharing)
 
-    def step_networks(self) -> StepNetworks:
+    def step_series(self) -> StepSeries:
         """Those of no command: none asks where a directory is, or for an address."""
-        return StepNetworks(self.store, cast("Roster", None), cast("Networks", None))
+        return StepSeries(StepNetworks(self.store, cast("Roster", None), cast("Networks", None)))
 
     def write(self, path: str, text: str = "text") -> Path:
         file = self.context / path

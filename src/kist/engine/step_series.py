@@ -1,0 +1,46 @@
+"""What the commands of one build have of one another: connected networks, and time to tidy up."""
+
+import threading
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from kist.engine.step_networks import StepNetworks
+
+
+class StepSeries:
+    """The commands of one build; a context manager, at whose end nothing is left of them. Safe from many threads.
+
+    What a command has left is taken away while the next one runs: the engine has nothing else to do then, and the build
+    would wait for it before.
+
+    Attributes:
+        networks: connected ones, handed on.
+    """
+
+    def __init__(self, networks: StepNetworks) -> None:
+        self.networks = networks
+        self._lock = threading.Lock()
+        self._left: list[ExitStack] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self.networks:
+            self.tidy()
+
+    def leave(self, left: ExitStack) -> None:
+        """Close this when there is time, at the latest at the end; what it holds is somebody's until then."""
+        with self._lock:
+            self._left.append(left)
+
+    def tidy(self) -> None:
+        """Take away what has been left so far."""
+        with self._lock:
+            left, self._left = self._left, []
+        with ExitStack() as together:  # each is closed, also where one fails
+            for each in left:
+                together.enter_context(each)
