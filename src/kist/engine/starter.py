@@ -200,7 +200,9 @@ def raise_failure(failure: dict[str, Any], neighbours: Callable[[], Neighbours] 
     if failure["errno"] == errno.EOPNOTSUPP and operation in _MAPPED:
         raise Unsupported(
             f"the file system of {path} cannot show its files to a user namespace of the container's own",
-            hint=see_doctor("mapped-mounts", "run with --userns host, or keep the files on ext4, xfs or btrfs (tmpfs: Linux 6.3)"),
+            hint=see_doctor(
+                "mapped-mounts", "run with --userns host, or keep the files on ext4, xfs or btrfs (tmpfs: Linux 6.3)"
+            ),
         )
     if operation in {"open_for", "open_tree", "open_volume"} and failure["errno"]:
         raise _bind_failure(failure, reason)
