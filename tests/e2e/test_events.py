@@ -2,12 +2,14 @@
 
 import concurrent.futures
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 import kist
+import needs
 from harness import BUSYBOX, Cli, kill_engine, until
 from kist.engine import Engine
 from kist.errors import InvalidInput
@@ -46,6 +48,25 @@ def test_a_containers_life_is_told_in_order(engine: Engine, busybox: str) -> Non
     assert [event.attributes["signal"] for event in found if event.action == "kill"] == ["15", "9"]
     assert (by_action["die"]["exitCode"], by_action["die"]["execDuration"]) == ("137", "0")
     assert [event.time for event in found] == sorted(event.time for event in found)
+
+
+@needs.IN_PROCESS
+def test_an_end_is_told_before_the_removal_of_who_was_faster(engine: Engine, busybox: str) -> None:
+    """Whoever waits finds the end on disk, and may have the container removed before the engine has told of the end."""
+    since, pool, go_on = time.time_ns(), engine._containers._waiting.watcher._pool, threading.Event()
+    for _ in range(pool._max_workers):  # they hear of ends
+        pool.submit(go_on.wait)
+    try:
+        made = engine.create(ContainerOptions(image=busybox, command=("true",), network="none"))
+        engine.start(made)
+        until(lambda: not engine.container(made.id).state.running)
+        assert engine.wait(made) == 0
+        engine.remove(made)
+        assert actions(told(engine, since, made.id)) == ["create", "start", "die", "destroy"]
+    finally:
+        go_on.set()
+    until(lambda: pool._work_queue.empty())
+    assert actions(told(engine, since, made.id)) == ["create", "start", "die", "destroy"]
 
 
 def test_images_are_told_of(engine: Engine, busybox: str) -> None:

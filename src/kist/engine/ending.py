@@ -164,6 +164,8 @@ class Ending:
         self._afterwards.drop(_run_of(container))
         end_orphans(container, self._roster.places(container))
         self.before_clear(container)
+        # Its end is on disk before anybody has told it, so whoever removes it may be ahead of that.
+        self._waiting.note_end(container, container.state, state.notices(self._roster.places(container).data))
         goes = volumes or container.options.auto_remove
         leaving = named_in(container.options.mounts) if goes else frozenset()
         try:
