@@ -65,7 +65,7 @@ def test_an_end_is_told_before_the_removal_of_who_was_faster(engine: Engine, bus
         assert actions(told(engine, since, made.id)) == ["create", "start", "die", "destroy"]
     finally:
         go_on.set()
-    until(lambda: pool._work_queue.empty())
+    until(pool._work_queue.empty)
     assert actions(told(engine, since, made.id)) == ["create", "start", "die", "destroy"]
 
 

@@ -36,7 +36,7 @@ _ABSOLUTE = re.compile(r"^https?://[^/?#]*/?", re.IGNORECASE)
 _ROUTER = Router(ROUTES)
 # Seconds that a long job takes, and between two looks for disk to give back while short ones follow one another.
 _LONG = 1.0
-_LOOK_EVERY = 5.0
+_LOOK_EVERY = 2.0
 
 _PATIENCE = Patience()
 
@@ -66,6 +66,7 @@ class Api:
         self.build_sessions = BuildSessions()
         self._rest = Rest(self.settle)
         self._looked = -_LOOK_EVERY
+        self._later: asyncio.TimerHandle | None = None
         self._streams: set[asyncio.Task[Any]] = set()
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
@@ -135,10 +136,19 @@ class Api:
         where short jobs follow one another, not after each.
         """
         loop = asyncio.get_running_loop()
-        if seconds < _LONG and loop.time() < self._looked + _LOOK_EVERY:
-            return
+        left = self._looked + _LOOK_EVERY - loop.time()
+        if seconds >= _LONG or left <= 0:
+            self._look(memory=seconds >= _LONG)
+        elif self._later is None:
+            self._later = loop.call_later(left, self._look)
+
+    def _look(self, *, memory: bool = False) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        loop = asyncio.get_running_loop()
         self._looked = loop.time()
-        self.track(loop.create_task(self.settle(memory=seconds >= _LONG)))
+        self.track(loop.create_task(self.settle(memory=memory)))
 
     def _settle(self, wanted: Callable[[], bool], memory: bool) -> None:
         try:
@@ -164,6 +174,8 @@ class Api:
     async def shutdown(self, seconds: float) -> None:
         """End streams and requests, waiting at most so many seconds for requests that are under way."""
         self._rest.close()
+        if self._later is not None:
+            self._later.cancel()
         self.http.pre_shutdown()
         for task in tuple(self._streams):
             task.cancel()
