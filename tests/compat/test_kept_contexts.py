@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,10 +40,14 @@ def sum_of(answer: Answer) -> str:
     return found[1] if found else ""
 
 
-def kept(server: Server) -> dict[str, int]:
-    """The inodes of the one context that is kept, by the files' names."""
+def kept(server: Server) -> dict[str, str]:
+    """Inode and time of birth of the files of the one context that is kept, by their names.
+
+    The inode alone may be that of a file that has gone.
+    """
     found = list((server.directory / "data/cache-mounts").glob("*/0/context/files/*"))
-    return {path.name: path.stat().st_ino for path in found}
+    lines = subprocess.check_output(["stat", "--format=%n/%i %w", *found], text=True) if found else ""
+    return dict(line.rsplit("/", 2)[1:] for line in lines.splitlines())
 
 
 def entries(server: Server) -> list[dict[str, Any]]:
