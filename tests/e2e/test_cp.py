@@ -13,6 +13,7 @@ import pytest
 
 import needs
 import threefold
+from harness import until
 
 IMAGE = "busybox:test"
 # Whom a file belongs to that is copied in: only root can make one of somebody else. A user's own become root's.
@@ -318,3 +319,16 @@ def test_a_container_with_ids_of_its_own_sees_and_shows_its_own_ids(cli: Any, tr
             assert inside(cli, "cd /scratch/src; stat -c %u:%g a sub sub/b", "cp-ids") == shown
     finally:
         cli.good("rm", "-f", "cp-ids")
+
+
+def test_between_two_runs_it_is_told_when_files_can_be_reached(cli: Any, tmp_path: Path) -> None:
+    words = ("--network", "none", "--restart", "always", "--name", "cp-again", IMAGE, "sh", "-c", "date > /f; exit 3")
+    cli.good("run", "-d", *words)
+    try:
+        for act in (("cp", "cp-again:/f", str(tmp_path)), ("export", "-o", str(tmp_path / "tar"), "cp-again")):
+            # The pauses become longer, and a run takes a moment.
+            until(lambda act=act: "cp-again is restarting" in cli(*act).stderr)
+        cli.good("stop", "cp-again")
+        cli.good("cp", "cp-again:/f", str(tmp_path))
+    finally:
+        cli.good("rm", "-f", "cp-again")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from kist.engine import image_mounts, namespaces
 from kist.engine.containers import Containers
 from kist.engine.roots import root_mounts
-from kist.errors import InvalidInput, NotFound, Unavailable
+from kist.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kist.kernel import paths, views
 from kist.spec.container import Container
 from kist.spec.files import PathStatus, go_mode
@@ -165,6 +165,9 @@ def opened(containers: Containers, store: Store, name: str | Container, *, mount
         store: has its snapshot.
         name: of the container.
         mounts: with what is mounted in it; without, its own files alone (``export``).
+
+    Raises:
+        Conflict: it is between two runs, or somebody is at work on it.
     """
     container = containers.get(name)
     if container.state.running:
@@ -176,6 +179,11 @@ def opened(containers: Containers, store: Store, name: str | Container, *, mount
             return
     with containers.alone(container):
         container = containers.get(container)
+        if container.state.status == "restarting":  # its monitor may mount its files at any moment, and asks nobody
+            raise Conflict(
+                f"container {container.name} is restarting: it has just ended, and is about to be started again",
+                hint=f"its files can be reached while it runs, and after kist stop {container.name}",
+            )
         if container.state.running:
             raise Unavailable(f"container {container.name} was started just now", hint="try again")
         containers.unmounted(container)
