@@ -76,6 +76,7 @@ KNOWN = (
         for name in ("BuildCache", "Containers", "Images", "LayersSize", "Volumes")
     ),
     Deviation("ContainerStart", "status 409", "dockerd answers so when it is paused"),
+    Deviation("ContainerRestart", "status 409", "what it is to join is not to be had; a start answers so too"),
     Deviation("ImageBuild", "status 404", "a Dockerfile or an image that is not there; dockerd answers 500"),
     Deviation("Image*", "missing *ImageData.UnpackedSize", "the definition requires it, and has no such property"),
     Deviation("NetworkPrune", "unknown SpaceReclaimed", _OWN),
