@@ -377,9 +377,8 @@ ROWS = (
 
 def chosen(names: Sequence[str]) -> tuple[Row, ...]:
     """The rows of these names, all for none; ``run`` stands for ``run-bridge`` and ``run-none``."""
-    rows = tuple(
-        row for row in ROWS if not names or any(row.name == name or row.name.startswith(f"{name}-") for name in names)
-    )
-    if not rows:
-        raise SystemExit(f"no such row; there are: {', '.join(row.name for row in ROWS)}")
-    return rows
+    meant = {name: [row for row in ROWS if row.name == name or row.name.startswith(f"{name}-")] for name in names}
+    if lacking := [name for name, rows in meant.items() if not rows]:
+        raise SystemExit(f"no row {', '.join(lacking)}; there are: {', '.join(row.name for row in ROWS)}")
+    wanted = [row for rows in meant.values() for row in rows]
+    return tuple(row for row in ROWS if not names or row in wanted)
