@@ -16,7 +16,7 @@ from kist.api.http import BaseRequest, HTTPException, StreamResponse
 from kist.api.jobs import Jobs
 from kist.api.patience import Patience, Turns
 from kist.api.protocol import HttpServer, Protocol, error_response
-from kist.api.rest import Rest
+from kist.api.rest import Rest, Spaced
 from kist.api.routes import ROUTES
 from kist.api.routing import Route, Router
 from kist.api.session import Session
@@ -65,8 +65,7 @@ class Api:
         self.jobs = Jobs()
         self.build_sessions = BuildSessions()
         self._rest = Rest(self.settle)
-        self._looked = -_LOOK_EVERY
-        self._later: asyncio.TimerHandle | None = None
+        self._settling = Spaced(self._begin_settling, _LOOK_EVERY)
         self._streams: set[asyncio.Task[Any]] = set()
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
@@ -135,20 +134,10 @@ class Api:
         Looking for what can be given back takes longer than a build whose steps are all there, and all threads wait: so
         where short jobs follow one another, not after each.
         """
-        loop = asyncio.get_running_loop()
-        left = self._looked + _LOOK_EVERY - loop.time()
-        if seconds >= _LONG or left <= 0:
-            self._look(memory=seconds >= _LONG)
-        elif self._later is None:
-            self._later = loop.call_later(left, self._look)
+        self._settling.soon(at_once=seconds >= _LONG)
 
-    def _look(self, *, memory: bool = False) -> None:
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        loop = asyncio.get_running_loop()
-        self._looked = loop.time()
-        self.track(loop.create_task(self.settle(memory=memory)))
+    def _begin_settling(self, after_long: bool) -> None:
+        self.track(asyncio.get_running_loop().create_task(self.settle(memory=after_long)))
 
     def _settle(self, wanted: Callable[[], bool], memory: bool) -> None:
         try:
@@ -174,8 +163,7 @@ class Api:
     async def shutdown(self, seconds: float) -> None:
         """End streams and requests, waiting at most so many seconds for requests that are under way."""
         self._rest.close()
-        if self._later is not None:
-            self._later.cancel()
+        self._settling.close()
         self.http.pre_shutdown()
         for task in tuple(self._streams):
             task.cancel()

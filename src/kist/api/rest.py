@@ -48,3 +48,47 @@ class Rest:
             self._timer = self._loop.call_later(left, self._look)
         else:
             self._task = self._loop.create_task(self._settle())
+
+
+class Spaced:
+    """Has something done when it is asked for, but not within so many seconds of the last time: then, after them.
+
+    Used from its event loop only.
+
+    Args:
+        act: does it; called with whether it was asked for at once.
+        seconds: between two times.
+    """
+
+    def __init__(self, act: Callable[[bool], None], seconds: float) -> None:
+        self._act = act
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._done = -math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def soon(self, *, at_once: bool) -> None:
+        """Have it done; with ``at_once`` whenever it was done last, which is as good for who has asked before."""
+        left = 0.0 if at_once else self._done + self._seconds - self._loop.time()
+        if self._closed:
+            return
+        if left <= 0:
+            self._do(at_once=at_once)
+        elif self._timer is None:
+            self._timer = self._loop.call_later(left, lambda: self._do(at_once=False))
+
+    def close(self) -> None:
+        """From now on nothing is done any more."""
+        self._closed = True
+        self._stop_waiting()
+
+    def _do(self, *, at_once: bool) -> None:
+        self._stop_waiting()
+        self._done = self._loop.time()
+        self._act(at_once)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -165,7 +165,7 @@ class Ending:
         end_orphans(container, self._roster.places(container))
         self.before_clear(container)
         # Its end is on disk before anybody has told it, so whoever removes it may be ahead of that.
-        self._waiting.note_end(container, container.state, state.notices(self._roster.places(container).data))
+        self._waiting.note_found_end(container, container.state)
         goes = volumes or container.options.auto_remove
         leaving = named_in(container.options.mounts) if goes else frozenset()
         try:

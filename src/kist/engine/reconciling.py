@@ -5,7 +5,7 @@ import logging
 import os
 import time
 
-from kist.engine import mountpoints, port_checking, standstill, state
+from kist.engine import mountpoints, port_checking, standstill
 from kist.engine.bonds import Bonds
 from kist.engine.boots import Boots
 from kist.engine.ending import Ending
@@ -93,7 +93,7 @@ class Reconciling:
         boots.note()
 
     def _settle(self, container: Container, now: ContainerState, *, has_address: bool, has_run: bool) -> None:
-        self._waiting.note_end(container, now, state.notices(self._roster.places(container).data))
+        self._waiting.note_found_end(container, now)
         if container.options.auto_remove and self._roster.state_of(container).status != "created":
             with contextlib.suppress(NotFound, Conflict):  # another engine was first
                 self._ending.remove(container)

@@ -21,7 +21,7 @@ class StepSeries:
     def __init__(self, networks: StepNetworks) -> None:
         self.networks = networks
         self._lock = threading.Lock()
-        self._left: list[ExitStack] = []
+        self._left = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -35,12 +35,10 @@ class StepSeries:
     def leave(self, left: ExitStack) -> None:
         """Close this when there is time, at the latest at the end; what it holds is somebody's until then."""
         with self._lock:
-            self._left.append(left)
+            self._left.push(left)
 
     def tidy(self) -> None:
         """Take away what has been left so far."""
         with self._lock:
-            left, self._left = self._left, []
-        with ExitStack() as together:  # each is closed, also where one fails
-            for each in left:
-                together.enter_context(each)
+            left = self._left.pop_all()
+        left.close()  # each of them, also where one fails

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kist.engine import state
 from kist.engine.bonds import Bonds
 from kist.engine.events import Events, mark_of, of_container
 from kist.engine.guardians import Guardians
@@ -102,6 +103,10 @@ class Waiting:
         for notice in notices:
             self._note_notice(container, notice)
         self._events.ended(container, ended, self._records.started_at(container.id))
+
+    def note_found_end(self, container: Container, ended: ContainerState) -> None:
+        """The same for an end that is on disk, of which this engine may have heard nothing."""
+        self.note_end(container, ended, state.notices(self._roster.places(container).data))
 
     def _on_notice(self, identifier: str, notice: dict[str, Any]) -> None:
         """A monitor tells of something that happened in its container."""

@@ -431,7 +431,7 @@ def _filled_dev(spec: RuntimeSpec, later: Sequence[Mount]) -> Iterator[Step]:
     """What is in a new /dev; ``later`` mounts have their places there already."""
     made = {} if spec.linux.ids is not None or spec.linux.confined else {"devices": _usual_devices()}
     names = (mount.target.removeprefix("/dev/") for mount in later if mount.type in _OWN)
-    places = [name for name in dict.fromkeys(names) if "/" not in name and name not in _LINKS | _DEVICES]
+    places = [name for name in dict.fromkeys(names) if "/" not in name and name not in {*_LINKS, *_DEVICES}]
     yield "fill_dev", {"links": _LINKS, **made, "directories": places}
     if spec.linux.confined:
         for target, _ in _bound_devices(spec):

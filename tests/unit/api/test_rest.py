@@ -2,7 +2,7 @@
 
 import asyncio
 
-from kist.api.rest import Rest
+from kist.api.rest import Rest, Spaced
 
 QUIET = 0.15
 
@@ -50,5 +50,37 @@ def test_there_is_no_rest_after_the_end():
         engine.rest.close()
         await asyncio.sleep(3 * QUIET)
         assert engine.quiet == []
+
+    asyncio.run(live())
+
+
+def test_what_is_asked_for_often_is_done_once_in_a_while():
+    async def live() -> None:
+        done: list[bool] = []
+        spaced = Spaced(done.append, 3 * QUIET)
+        for _ in range(5):
+            spaced.soon(at_once=False)
+        assert done == [False], "the first time it is done now"
+        await asyncio.sleep(5 * QUIET)
+        assert done == [False, False], "the others have it done once, later"
+        spaced.soon(at_once=False)
+        spaced.soon(at_once=True)
+        assert done == [False, False, True]
+        await asyncio.sleep(5 * QUIET)
+        assert done == [False, False, True], "that was for who had asked before, too"
+
+    asyncio.run(live())
+
+
+def test_nothing_is_done_after_the_end():
+    async def live() -> None:
+        done: list[bool] = []
+        spaced = Spaced(done.append, QUIET)
+        spaced.soon(at_once=True)
+        spaced.soon(at_once=False)
+        spaced.close()
+        spaced.soon(at_once=True)
+        await asyncio.sleep(3 * QUIET)
+        assert done == [True]
 
     asyncio.run(live())
