@@ -69,8 +69,6 @@ KNOWN = (
     Deviation("Container*ause", "status 409", "dockerd answers 409, or 500, when it does not run or is not paused"),
     Deviation("ContainerUpdate", "status 409", "a limit that does not go with what is used; dockerd answers 500"),
     Deviation("ContainerTop", "status 409", "dockerd answers so when it does not run"),
-    Deviation("*ContainerArchive*", "status 409", "between two runs, where dockerd mounts the files"),
-    Deviation("ContainerExport", "status 409", "between two runs, where dockerd mounts the files"),
     *(
         Deviation("SystemDataUsage", f"unknown {name}", "dockerd adds them for clients that name no version")
         for name in ("BuildCache", "Containers", "Images", "LayersSize", "Volumes")

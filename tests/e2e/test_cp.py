@@ -321,14 +321,21 @@ def test_a_container_with_ids_of_its_own_sees_and_shows_its_own_ids(cli: Any, tr
         cli.good("rm", "-f", "cp-ids")
 
 
-def test_between_two_runs_it_is_told_when_files_can_be_reached(cli: Any, tmp_path: Path) -> None:
-    words = ("--network", "none", "--restart", "always", "--name", "cp-again", IMAGE, "sh", "-c", "date > /f; exit 3")
-    cli.good("run", "-d", *words)
+def test_files_are_reached_between_two_runs_and_in_them(cli: Any, tmp_path: Path) -> None:
+    script = "echo run >> /runs; test ! -e /in/file || exec sleep 1000; exit 3"
+    cli.good("run", "-d", "--network", "none", "--restart", "always", "--name", "cp-again", IMAGE, "sh", "-c", script)
     try:
-        for act in (("cp", "cp-again:/f", str(tmp_path)), ("export", "-o", str(tmp_path / "tar"), "cp-again")):
-            # The pauses become longer, and a run takes a moment.
-            until(lambda act=act: "cp-again is restarting" in cli(*act).stderr)
-        cli.good("stop", "cp-again")
-        cli.good("cp", "cp-again:/f", str(tmp_path))
+        for number in range(20):  # the first rests are short: it starts again all the time
+            cli.good("cp", "cp-again:/runs", str(tmp_path / str(number)))
+        assert set((tmp_path / "19").read_text().split()) == {"run"}
+        until(lambda: cli.good("ps", "--filter", "status=restarting", "--filter", "name=cp-again", "-q"))
+        cli.good("export", "-o", str(tmp_path / "tar"), "cp-again")
+        with tarfile.open(tmp_path / "tar") as archive:
+            assert "runs" in archive.getnames()
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in/file").touch()
+        cli.good("cp", str(tmp_path / "in"), "cp-again:/")
+        # What came between two runs is there in the next one.
+        until(lambda: cli("exec", "cp-again", "test", "-e", "/in/file").returncode == 0, 60)
     finally:
         cli.good("rm", "-f", "cp-again")

@@ -1,5 +1,7 @@
 """Containers and archives that try to get at the host through ``cp``. Each test prints what it counted."""
 
+import concurrent.futures
+import contextlib
 import io
 import os
 import tarfile
@@ -9,11 +11,12 @@ from typing import Any
 
 import pytest
 
+import needs
 from harness import until
 from kist.client.unpacking import Stream, unpack
 from kist.engine import Engine
 from kist.errors import KistError
-from kist.spec.container import Container, ContainerOptions
+from kist.spec.container import Container, ContainerOptions, ExecOptions
 
 SECRET = b"of the host\n"
 ROUNDS = 400
@@ -267,3 +270,64 @@ def test_a_link_that_is_there_already_is_not_followed_by_the_client(host: Path, 
     with pytest.raises(KistError):
         unpack(Stream([packed(members)]), str(target), "copy", archive=False, warn=lambda _: None)
     assert unharmed(host)
+
+
+@contextlib.contextmanager
+def frozen(name: str) -> Iterator[Callable[[], None]]:
+    """A group of the host's whose processes stand still until they are let go, or the block ends."""
+    version1 = Path("/sys/fs/cgroup/freezer")
+    group = (version1 if version1.is_dir() else Path("/sys/fs/cgroup")) / name
+    file, stop, go = ("freezer.state", "FROZEN", "THAWED") if version1.is_dir() else ("cgroup.freeze", "1", "0")
+    group.mkdir()
+    (group / file).write_text(stop)
+
+    def let_go() -> None:
+        (group / file).write_text(go)
+
+    try:
+        yield let_go
+    finally:
+        let_go()
+
+
+@needs.CONTROL_GROUPS
+def test_who_is_on_its_way_into_its_root_shows_nothing_of_the_hosts(
+    engine: Engine, busybox: str, host: Path, request: pytest.FixtureRequest
+) -> None:
+    """Its first process counts as running while it is still where the engine is: here it stands still there."""
+    name = f"kist-frozen-{os.getpid()}"
+    secret = str(host / "secret")
+    options = ContainerOptions(image=busybox, command=("sleep", "60"), network="none", cgroup_parent=f"/{name}")
+    request.addfinalizer(lambda: [os.rmdir(each) for each in Path("/sys/fs/cgroup").glob(f"**/{name}")])
+    with concurrent.futures.ThreadPoolExecutor() as pool, frozen(name) as let_go:
+        container = engine.create(options)
+        started = pool.submit(engine.start, container)
+        until(lambda: engine.container(container).state.running)
+        taken, written, said = io.BytesIO(), archive(b"written"), ExecOptions(("cat", secret))
+        attempts = [
+            pool.submit(engine.get_archive, container, secret, taken),
+            pool.submit(engine.put_archive, container, str(host), written),
+            pool.submit(engine.exec, container, said),
+        ]
+        done, _ = concurrent.futures.wait(attempts, 1)
+        let_go()
+        started.result(60)
+        assert not done, "whoever asks waits until the container is itself"
+        for each in attempts[:2]:
+            with pytest.raises(KistError, match="Could not find the file"):
+                each.result(60)
+        assert attempts[2].result(60).exit_code == 1
+    engine.remove(container, force=True)
+    assert os.listdir(host) == ["secret"]
+    assert not taken.getvalue()
+
+
+def archive(data: bytes) -> io.BytesIO:
+    """A tar with one file."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        member = tarfile.TarInfo("new")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    made.seek(0)
+    return made

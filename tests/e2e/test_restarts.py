@@ -1,6 +1,7 @@
 """Restart policies, and ends by request and in time: done by the monitor, whoever else lives or dies."""
 
 import contextlib
+import io
 import ipaddress
 import itertools
 import json
@@ -9,6 +10,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -169,6 +171,53 @@ def test_a_kill_ends_a_rest(engine: Engine) -> None:
     container = resting(engine)
     engine.kill(container)
     until_status(engine, container, "exited")
+
+
+class Slow(io.RawIOBase):
+    """Takes what is written to it when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        self.asked.set()
+        assert self.go_on.wait(60)
+        return len(data)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def at_the_files(engine: Engine, container: Container) -> Iterator[None]:
+    """While somebody is at the files of a container that rests."""
+    slow = Slow()
+    reader = threading.Thread(target=engine.export, args=(container, slow))
+    reader.start()
+    try:
+        assert slow.asked.wait(20)
+        yield
+    finally:
+        slow.go_on.set()
+        reader.join()
+
+
+@needs.IN_PROCESS
+def test_a_rest_lasts_as_long_as_somebody_is_at_the_files(engine: Engine) -> None:
+    container = resting(engine)
+    with at_the_files(engine, container):
+        before = engine.container(container).state
+        time.sleep(2 * before.restart_count)  # longer than the rest was to be
+        assert engine.container(container).state == before
+    until(lambda: engine.container(container).state.restart_count > before.restart_count)
+
+
+@needs.IN_PROCESS
+def test_a_container_whose_files_somebody_is_at_can_be_stopped(engine: Engine) -> None:
+    container = resting(engine)
+    with at_the_files(engine, container):
+        engine.stop(container)
+        assert status(engine, container) == "exited"
 
 
 def test_another_signal_is_none(engine: Engine) -> None:

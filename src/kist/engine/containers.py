@@ -11,7 +11,7 @@ they are), ``creation``, ``planning``, ``starting``, ``attaching``, ``waiting``,
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -43,7 +43,7 @@ from kist.engine.volume_holding import VolumeHolding
 from kist.engine.volumes import ContainerVolumes
 from kist.engine.waiting import Waiting
 from kist.engine.watcher import Condition
-from kist.errors import Conflict, InvalidInput, NotFound
+from kist.errors import Conflict, InvalidInput, KistError, NotFound, Unavailable, Unsupported
 from kist.kernel import faults
 from kist.spec.container import Container, ContainerOptions, ContainerState, LogConfig
 from kist.spec.network import Network
@@ -335,6 +335,40 @@ class Containers:
     def unmounted(self, container: Container) -> None:
         """Wait until nothing is mounted any more of a container that has ended, and that nobody starts meanwhile."""
         self._starting.settle(container)
+
+    def first_inside(self, container: Container) -> int:
+        """The number of its first process, once that has the container's files and no longer the host's.
+
+        Raises:
+            Conflict: the container has ended, or is between two runs.
+        """
+        try:
+            answer = self._waiting.guardians.ask(self.places(container), {"op": "inside"})
+        except (Conflict, Unavailable):
+            raise
+        except KistError:
+            return container.state.pid  # its monitor was started by a version that does not know of this, long ago
+        return int(answer["pid"])
+
+    @contextlib.contextmanager
+    def held_at_rest(self, container: Container) -> Iterator[None]:
+        """Between two runs: the next one does not begin for the time of the block, and nothing is mounted.
+
+        Raises:
+            Conflict: it is not between two runs any more.
+            Unsupported: its monitor was started by a version that did not know of this.
+        """
+        try:
+            connection, _ = self._waiting.guardians.request(self.places(container), {"op": "hold"})
+        except (Conflict, Unavailable):
+            raise
+        except KistError as error:
+            raise Unsupported(
+                f"container {container.name} is restarting, and its monitor is of an earlier version",
+                hint=f"kist stop {container.name} makes its files reachable",
+            ) from error
+        with connection:
+            yield
 
     def bound_to_others(self) -> frozenset[str]:
         """The ids of containers that end with another process than this one."""

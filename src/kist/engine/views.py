@@ -27,6 +27,7 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG,
 _ETC = {"resolv.conf": "/etc/resolv.conf", "hostname": "/etc/hostname", "hosts": "/etc/hosts"}
 _EVERYBODY = ((0, 0, 0xFFFFFFFF),)
 _NOBODY = 65534
+_TRIES = 10
 
 Ranges = tuple[tuple[int, int, int], ...]
 
@@ -160,6 +161,8 @@ class View:
 def opened(containers: Containers, store: Store, name: str | Container, *, mounts: bool = True) -> Iterator[View]:
     """The view of a container for the length of a block; one that does not run is not started meanwhile.
 
+    One that its monitor is about to start again is not either, until the block is over.
+
     Args:
         containers: knows it.
         store: has its snapshot.
@@ -167,37 +170,53 @@ def opened(containers: Containers, store: Store, name: str | Container, *, mount
         mounts: with what is mounted in it; without, its own files alone (``export``).
 
     Raises:
-        Conflict: it is between two runs, or somebody is at work on it.
+        Conflict: somebody is at work on it.
+        Unavailable: it ends and is started again faster than one can look.
     """
-    container = containers.get(name)
-    if container.state.running:
-        with contextlib.suppress(ProcessLookupError):
-            pid, started = namespaces.first_process(container, containers.get)
-            found = views.of_process(pid, started, mounts_too=mounts)
-            with contextlib.closing(_Descriptor(found.root)):
-                yield View(container, found.root, found.uids, found.gids, found.kernel_devices)
-            return
-    with containers.alone(container):
-        container = containers.get(container)
-        if container.state.status == "restarting":  # its monitor may mount its files at any moment, and asks nobody
-            raise Conflict(
-                f"container {container.name} is restarting: it has just ended, and is about to be started again",
-                hint=f"its files can be reached while it runs, and after kist stop {container.name}",
+    for _ in range(_TRIES):
+        with contextlib.ExitStack() as stack:
+            container = containers.get(name)
+            found = _running(containers, container, mounts=mounts) or _at_rest(
+                containers, store, container, stack, mounts=mounts
             )
-        if container.state.running:
-            raise Unavailable(f"container {container.name} was started just now", hint="try again")
+            if found is not None:
+                stack.callback(os.close, found.root)
+                yield found
+                return
+    raise Unavailable(f"container {container.name} ends and is started again all the time", hint="try again")
+
+
+def _running(containers: Containers, container: Container, *, mounts: bool) -> View | None:
+    """The view of a container that runs; None for any other."""
+    if not container.state.running:
+        return None
+    try:
+        inside = containers.first_inside(container)
+        pid, started = namespaces.first_process(containers.get(container), containers.get)
+        if pid != inside:
+            return None
+        found = views.of_process(pid, started, mounts_too=mounts)
+    except (ProcessLookupError, Conflict):  # it has ended, or rests
+        return None
+    return View(container, found.root, found.uids, found.gids, found.kernel_devices)
+
+
+def _at_rest(
+    containers: Containers, store: Store, container: Container, stack: contextlib.ExitStack, *, mounts: bool
+) -> View | None:
+    """The view of a container that is not started as long as the stack is open; None where it has been."""
+    stack.enter_context(containers.alone(container))
+    container = containers.get(container)
+    if container.state.status == "restarting":
+        try:
+            stack.enter_context(containers.held_at_rest(container))
+        except Conflict:
+            return None
+    elif container.state.running:
+        return None
+    else:
         containers.unmounted(container)
-        root = _stopped_root(containers, store, container, mounts=mounts)
-        with contextlib.closing(_Descriptor(root)):
-            yield View(container, root)
-
-
-class _Descriptor:
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def close(self) -> None:
-        os.close(self._descriptor)
+    return View(container, _stopped_root(containers, store, container, mounts=mounts))
 
 
 def _stopped_root(containers: Containers, store: Store, container: Container, *, mounts: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -37,7 +38,16 @@ def held(pid: int, started: int) -> Iterator[int]:
 
 
 def read(handle: int, name: str) -> str:
-    """What a file of a process says that is held."""
-    file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
+    """What a file of a process says that is held.
+
+    Raises:
+        FileNotFoundError, ProcessLookupError: it has ended.
+    """
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=handle)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # what it has no namespaces any more for
+            raise ProcessLookupError(f"{name} of a process that has ended") from error
+        raise
     with open(file, encoding="utf-8", errors="surrogateescape") as opened:
         return opened.read()

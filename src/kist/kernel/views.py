@@ -49,10 +49,12 @@ def of_process(pid: int, started: int, *, mounts_too: bool = True) -> ProcessVie
         mounts_too: with what is mounted below the root; without, what it hides is seen.
 
     Raises:
-        ProcessLookupError: there is no such process (any more).
+        ProcessLookupError: there is no such process (any more), or it has not left our own root yet.
     """
     with ExitStack() as stack:
         handle = stack.enter_context(process_handle.held(pid, started))
+        if os.path.samestat(os.stat("root", dir_fd=handle), os.stat("/")):
+            raise ProcessLookupError(f"process {pid} is on its way into its container")
         uids = gids = _SAME
         # The maps of our own namespace tell what its ids are outside.
         if os.readlink("ns/user", dir_fd=handle) != os.readlink("/proc/self/ns/user"):

@@ -62,6 +62,14 @@ class Child:
         self.inside = 0
         self.inside_fd = -1
         self.report: socket.socket | None = None
+        self._waiting: list[Callable[[], None]] = []
+
+    def when_started(self, call: Callable[[], None]) -> bool:
+        """Whether it is on its way still, among the host's files; ``call`` is made once it has arrived, or failed."""
+        if self.report is None:
+            return False
+        self._waiting.append(call)
+        return True
 
     def start(
         self,
@@ -190,6 +198,9 @@ class Child:
             self.report.close()
             self.report = None
             self._on_started(self._failure)
+            waiting, self._waiting = self._waiting, []
+            for call in waiting:
+                call()
         elif "terminal" in message:
             master, slave = descriptors
             self.streams.use_terminal(master, slave)

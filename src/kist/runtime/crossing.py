@@ -120,12 +120,18 @@ def _ended(path: str) -> OSError:
 
 
 def open_shared_memory(pidfd: int) -> int:
-    """Take hold of the shared memory of another container: it goes with its IPC namespace."""
+    """Take hold of the shared memory of another container: it goes with its IPC namespace.
+
+    Of one that is on its way into its root still, it would be the host's: that has no such thing yet.
+    """
+    ours = os.stat("/")
     own = process.namespace_descriptor(os.getpid(), "mnt")
     try:
         namespaces.setns(pidfd, namespaces.CLONE_NEWNS)
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            if os.path.samestat(os.fstat(root), ours):
+                raise OSError(errno.ESRCH, "the container whose namespaces are to be joined is just being started")
             # In that root, whatever links the other container has put there.
             place = paths.open_in_root(root, _SHM, os.O_PATH | os.O_DIRECTORY)
             tree = mounts.clone_tree("", recursive=False, dir_fd=place)

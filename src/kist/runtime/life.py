@@ -20,6 +20,7 @@ from kist.runtime.restart import Restarts, asks_for_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import Any
 
     from kist.runtime.monitor import Monitor
@@ -43,6 +44,9 @@ class Life:
     Args:
         monitor: whose container it is.
         settings: ``kist.runtime.plan.Life`` as JSON has it; None for a process that lives once.
+
+    Attributes:
+        holders: connections of those who are at the container's files: while there are any it is not started again.
     """
 
     def __init__(self, monitor: Monitor, settings: dict[str, Any] | None) -> None:
@@ -51,6 +55,7 @@ class Life:
         self.restarts = Restarts(self._settings["restart"])
         self._checks: Checks | None = None
         self._network = -1
+        self.holders: list[socket.socket] = []
 
     @property
     def resting(self) -> bool:
@@ -141,7 +146,15 @@ class Life:
             self._checks.end()
             self._checks = None
 
+    def let_go(self) -> None:
+        """Somebody is done with the container's files: if it was to be started again meanwhile, it is now."""
+        state = self._monitor.record.state
+        if self.resting and time.monotonic_ns() >= state["restart_at"]:
+            self._start_again()
+
     def _start_again(self) -> None:
+        if self.holders:
+            return  # the last of them sees to it
         state = self._monitor.record.state
         for word in _OF_A_RUN:
             state.pop(word, None)

@@ -14,6 +14,8 @@
 ``exec``     a further process; the connection becomes its streams unless ``detach``
 ``expect``   (no answer) a further process is about to be asked for, in these namespaces (``namespaces``)
 ``volume``   a descriptor of the mounted volume ``name``, or none
+``inside``   the number of the first process, which has its own files by now
+``hold``     between two runs: the next one does not begin as long as the connection is open
 ``guard``    the keeper has died, and another one listens in the directory ``at`` under the name ``name``
 """
 
@@ -90,6 +92,8 @@ class Request:
                 messages.send_line(self._connection, {"exited": self._monitor.record.state})
                 self._close()
                 return
+            if operation in _INSIDE and self._monitor.first.when_started(self._handle):
+                return
             handler = _HANDLERS[operation]
             handler(self._monitor, self._connection, **message)
         except Refused as error:
@@ -131,11 +135,18 @@ def _follow(monitor: Monitor, connection: socket.socket) -> None:
     _drop_when_closed(monitor, connection, monitor.followers)
 
 
-def _drop_when_closed(monitor: Monitor, connection: socket.socket, group: list[socket.socket]) -> None:
+def _drop_when_closed(
+    monitor: Monitor,
+    connection: socket.socket,
+    group: list[socket.socket],
+    afterwards: Callable[[], None] | None = None,
+) -> None:
     def ready(_: int) -> None:
         monitor.loop.forget(connection.fileno())
         group.remove(connection)
         connection.close()
+        if afterwards is not None:
+            afterwards()
 
     monitor.loop.watch(connection.fileno(), 0, ready)
 
@@ -230,6 +241,21 @@ def _expect(monitor: Monitor, connection: socket.socket, *, namespaces: list[str
     monitor.zygotes.expect(namespaces, execs.STAYS)
 
 
+def _inside(monitor: Monitor, connection: socket.socket) -> None:
+    if monitor.life.resting:
+        raise Refused("the container is between two runs")
+    messages.send_line(connection, {"ok": True, "pid": monitor.record.state["pid"]})
+    connection.close()
+
+
+def _hold(monitor: Monitor, connection: socket.socket) -> None:
+    if not monitor.life.resting:
+        raise Refused("the container is not between two runs")
+    monitor.life.holders.append(connection)
+    messages.send_line(connection, {"ok": True})
+    _drop_when_closed(monitor, connection, monitor.life.holders, monitor.life.let_go)
+
+
 def _guard(monitor: Monitor, connection: socket.socket, *, at: str, name: str) -> None:
     monitor.seek_guard(at, name)
     messages.send_line(connection, {"ok": True})
@@ -257,7 +283,11 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "exec": _exec,
     "expect": _expect,
     "volume": _volume,
+    "inside": _inside,
+    "hold": _hold,
     "guard": _guard,
 }
 # What a container between two runs has not.
 _FOR_A_PROCESS = frozenset({"attach", "resize", "leave", "exec", "expect", "freeze"})
+# What goes where the first process is, which is among the host's files until it has changed its root.
+_INSIDE = frozenset({"exec", "expect", "inside"})
