@@ -13,12 +13,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def told(pid: int, file: str) -> str:
+    """What /proc tells of a process; nothing where it has ended meanwhile, as what only goes by does."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return [int(child) for child in told(pid, f"task/{pid}/children").split()]
 
 
 def name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+    return told(pid, "comm").strip()
 
 
 def prepared(cli: Cli) -> int:
