@@ -210,6 +210,7 @@ def test_a_rest_lasts_as_long_as_somebody_is_at_the_files(engine: Engine) -> Non
         time.sleep(2 * before.restart_count)  # longer than the rest was to be
         assert engine.container(container).state == before
     until(lambda: engine.container(container).state.restart_count > before.restart_count)
+    engine.remove(container, force=True)
 
 
 @needs.IN_PROCESS
@@ -218,6 +219,7 @@ def test_a_container_whose_files_somebody_is_at_can_be_stopped(engine: Engine) -
     with at_the_files(engine, container):
         engine.stop(container)
         assert status(engine, container) == "exited"
+    engine.remove(container)
 
 
 def test_another_signal_is_none(engine: Engine) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,8 +44,10 @@ class BuildSession:
         self._last = 0
         self._waiting: dict[int, tuple[socket.socket, concurrent.futures.Future[None]]] = {}
         self._gone = False
-        self._size = (0, 0)
+        self._size: tuple[int, int] | None = None
         self._listener: Callable[[int, int], None] | None = None
+        # Sizes are passed on one at a time, each as it is then: of two threads the later one may be the faster.
+        self._passing = threading.Lock()
 
     # in a build's thread
 
@@ -84,12 +87,17 @@ class BuildSession:
         if self._gone:
             raise Unavailable(_GONE)
 
+    def _pass_size_on(self) -> None:
+        with self._passing:
+            listener, size = self._listener, self._size
+            if listener is not None and size is not None:
+                listener(*size)
+
     # in the event loop
 
     def _tell_size(self) -> None:
-        listener = self._listener
-        if listener is not None and all(0 < n < _LARGEST_SIZE for n in self._size):
-            self._loop.run_in_executor(None, listener, *self._size)
+        if self._listener is not None and self._size is not None:
+            self._loop.run_in_executor(None, self._pass_size_on)
 
     def _ask(self, kind: Kind, name: str, stream: socket.socket, answered: "concurrent.futures.Future[None]") -> None:
         self._last += 1
@@ -147,8 +155,9 @@ class BuildSession:
             made = by_name(str(said["error"]))(str(said.get("message", "")), hint=str(said.get("hint", "")))
             self._refuse(channel, made)
         elif isinstance(size := said.get("size"), list) and len(size) == 2 and all(isinstance(n, int) for n in size):
-            self._size = (size[0], size[1])
-            self._tell_size()
+            if all(0 < n < _LARGEST_SIZE for n in size):
+                self._size = (size[0], size[1])
+                self._tell_size()
         return "end" not in said
 
 
