@@ -154,10 +154,9 @@ class BuildSession:
         if "error" in said:
             made = by_name(str(said["error"]))(str(said.get("message", "")), hint=str(said.get("hint", "")))
             self._refuse(channel, made)
-        elif isinstance(size := said.get("size"), list) and len(size) == 2 and all(isinstance(n, int) for n in size):
-            if all(0 < n < _LARGEST_SIZE for n in size):
-                self._size = (size[0], size[1])
-                self._tell_size()
+        elif size := _read_size(said.get("size")):
+            self._size = size
+            self._tell_size()
         return "end" not in said
 
 
@@ -206,3 +205,12 @@ class BuildSessions:
     def provision(self, uid: int, identity: str) -> Provision:
         """What a build gets: of the session that it names, or nothing."""
         return self.find(uid, identity) if identity else NOTHING
+
+
+def _read_size(told: Any) -> tuple[int, int] | None:
+    """The height and width of a terminal; None where it is nothing of the kind."""
+    if not (
+        isinstance(told, list) and len(told) == 2 and all(isinstance(n, int) and 0 < n < _LARGEST_SIZE for n in told)
+    ):
+        return None
+    return told[0], told[1]
