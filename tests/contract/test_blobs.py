@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kist.errors import Corrupt, InvalidInput, NotFound
+from kist.errors import Corrupt, InvalidInput, KistError, NotFound
 from kist.spec.digest import Digest
 from kist.store import Blobs
 from kist.store.locks import StoreLock
@@ -136,3 +136,41 @@ def test_removal_is_repeatable(blobs):
 def test_other_algorithms_are_refused(blobs):
     with pytest.raises(InvalidInput, match="SHA-256"):
         blobs.writer(Digest("sha512:" + "0" * 128))
+
+
+def test_what_is_committed_soon_is_seen_at_once_and_durable_when_it_was_waited_for(blobs):
+    goes_on = threading.Event()
+    blobs.unsynced.take(Digest.of(b"another"), "", goes_on.wait)
+    digest = blobs.put(b"hello", soon=True)
+    assert digest in blobs
+    assert digest in blobs.list()
+    assert blobs.read(digest) == b"hello"
+    assert blobs.put(b"hello", soon=True) == digest
+    assert not os.path.exists(blobs.path(digest))
+    with blobs.open(digest) as opened_before:
+        goes_on.set()
+        blobs.sync([digest])
+        assert opened_before.read() == b"hello"
+    assert os.path.exists(blobs.path(digest))
+    assert blobs.read(digest) == b"hello"
+    assert blobs.list() == (digest,)
+    assert os.listdir(blobs.temporary) == []
+
+
+def test_who_needs_what_could_not_be_synced_hears_why(blobs):
+    goes_on = threading.Event()
+    blobs.unsynced.take(Digest.of(b"another"), "", goes_on.wait)
+    digest = blobs.put(b"hello", soon=True)
+    whole = blobs.put(b"whole", soon=True)
+    (path,) = (each for each in os.scandir(blobs.temporary) if each.name in blobs.unsynced.path(digest))
+    os.unlink(path)
+    os.mkdir(blobs.path(digest))  # in the way
+    goes_on.set()
+    blobs.sync([whole])
+    with pytest.raises(KistError, match="write blob"):
+        blobs.sync([whole, digest])
+    os.rmdir(blobs.path(digest))
+    assert digest not in blobs
+    blobs.put(b"hello", soon=True)
+    blobs.sync([digest])
+    assert blobs.read(digest) == b"hello"

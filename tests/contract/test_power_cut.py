@@ -6,12 +6,16 @@ import os
 import shutil
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kist.build import build
 from kist.engine import Engine
+from kist.spec.build import BuildOptions
+from kist.spec.digest import Digest
 from kist.store import Store
 
 pytestmark = pytest.mark.root("mounts a file system")
@@ -41,9 +45,15 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
     with mounted(image, tmp_path / "disk") as place:
         yield place
-        with (place / "others").open("wb") as other:
-            os.fsync(other.fileno())
-        shutil.copyfile(image, tmp_path / "kist-copy.img")
+        if not (tmp_path / "kist-copy.img").exists():
+            cut(tmp_path, place)
+
+
+def cut(tmp_path: Path, place: Path) -> None:
+    """What is there now is what will be found."""
+    with (place / "others").open("wb") as other:
+        os.fsync(other.fileno())
+    shutil.copyfile(tmp_path / "kist-disk.img", tmp_path / "kist-copy.img")
 
 
 @pytest.mark.parametrize("count", [3, 40])
@@ -72,3 +82,40 @@ def test_a_volume_that_was_imported_is_whole_after_a_power_cut(tmp_path: Path) -
         engine.import_volume("data", archive)
     with mounted(tmp_path / "kist-copy.img", tmp_path / "again") as place, Store(str(place / "data")) as store:
         assert Path(store.volumes.path("data"), "file").read_bytes() == CONTENT
+
+
+def test_an_image_that_was_built_is_whole_after_a_power_cut(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    names = [str(number) for number in range(5)]
+    for name in names:
+        (context / name).write_bytes(name.encode() * 100_000)
+    (context / "Dockerfile").write_text("FROM scratch\n" + "".join(f"COPY {name} /\n" for name in names))
+    with disk(tmp_path) as place, Engine(str(place / "data"), str(tmp_path / "run")) as engine:
+        build(engine, str(context), BuildOptions(tags=("it",)), lambda _: None)
+        cut(tmp_path, place)  # before anybody has let go of anything
+    with (
+        mounted(tmp_path / "kist-copy.img", tmp_path / "again") as place,
+        Engine(str(place / "data"), str(tmp_path / "run")) as engine,
+    ):
+        image = engine.catalogue.get("it")
+        for layer in engine.catalogue.layers(image):
+            engine.store.blobs.verify(layer.descriptor.digest)
+        with engine.catalogue.open_files(engine.catalogue.layers(image)[-1].chain_id) as files:
+            assert sorted(os.listdir(files)) == names
+
+
+def test_what_is_on_its_way_to_the_disk_is_nowhere_after_a_power_cut(tmp_path: Path) -> None:
+    digest = Digest.of(CONTENT)
+    with disk(tmp_path) as place, Store(str(place / "data")) as store:
+        goes_on = threading.Event()
+        store.blobs.unsynced.take(Digest.of(b"another"), "", goes_on.wait)
+        with store.blobs.writer() as writer:
+            writer.write(CONTENT)
+            writer.commit_soon()
+        assert digest in store.blobs
+        cut(tmp_path, place)
+        goes_on.set()
+    with mounted(tmp_path / "kist-copy.img", tmp_path / "again") as place, Store(str(place / "data")) as store:
+        assert digest not in store.blobs
+        assert not os.listdir(place / "data" / "tmp")

@@ -95,9 +95,10 @@ class Executor:
         self._progress = progress
         self._stop = Stop()
         self._news: queue.Queue[Event | _Done] = queue.Queue(_MOST_UNTOLD)
-        self._maker = Maker(engine, donors, self._stop, epoch, keep=keep)
+        series = engine.step_series()
+        self._maker = Maker(engine, donors, self._stop, epoch, keep=keep, later=series.leave)
         self._no_cache = options.no_cache
-        self._performer = Performer(engine, context, options, self._tell, self._stop, given, contexts, epoch)
+        self._performer = Performer(engine, context, options, self._tell, self._stop, given, contexts, series, epoch)
         self._results: dict[str, Result] = {}
         self._fresh: set[str] = set()
         self._running: dict[str, float] = {}

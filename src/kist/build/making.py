@@ -22,6 +22,7 @@ from kist.spec.digest import Digest, chain_id
 from kist.spec.image import Layer
 from kist.spec.mount import Mount
 from kist.store import directories
+from kist.store.snapshots import Later
 
 if TYPE_CHECKING:
     from kist.engine.engine import Engine
@@ -48,10 +49,18 @@ class Maker:
         stop: ends work, and the waiting for another build's.
         epoch: of a reproducible build, else None.
         keep: whether later builds find what is made.
+        later: takes what the build need not wait for.
     """
 
     def __init__(
-        self, engine: "Engine", donors: Donors, stop: Stop, epoch: int | None = None, *, keep: bool = True
+        self,
+        engine: "Engine",
+        donors: Donors,
+        stop: Stop,
+        epoch: int | None = None,
+        *,
+        keep: bool = True,
+        later: Later | None = None,
     ) -> None:
         self._epoch = epoch
         # Files of a reproducible build have other times than those of others: what it makes is not theirs.
@@ -60,6 +69,7 @@ class Maker:
         self._cache = StepCache(engine, keep=keep)
         self._donors = donors
         self._stop = stop
+        self._later = later
 
     def at_hand(self, below: Result, action: Action, work: Work) -> "Taken | None":
         """What is there, where looking for it takes no time worth a word; None where it may be there all the same."""
@@ -181,11 +191,11 @@ class Maker:
             work.fill(snapshot, mounts)
             faults.point("build: filled a snapshot")
             if self._epoch is None:
-                return self._engine.catalogue.commit_snapshot(snapshot, parent, stop=self._stop)
+                return self._engine.catalogue.commit_snapshot(snapshot, parent, stop=self._stop, later=self._later)
             if work.logs:
                 fleeting.empty(mounts)
             return self._engine.catalogue.commit_snapshot(
-                snapshot, parent, mtime=self._epoch, exact=work.timeless, stop=self._stop
+                snapshot, parent, mtime=self._epoch, exact=work.timeless, stop=self._stop, later=self._later
             )
         except BaseException:
             self._discard(snapshot, mounts)

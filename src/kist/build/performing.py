@@ -27,6 +27,7 @@ from kist.build.selection import Selected, select, without
 from kist.build.target import Target
 from kist.build.tree import Tree
 from kist.build.work import Work, filled, opened, unknown
+from kist.engine.step_series import StepSeries
 from kist.engine.stop import Stop
 from kist.spec.build import BuildOptions
 from kist.spec.interface import Progress
@@ -54,6 +55,7 @@ class Performer:
         stop: when it is given, all work ends.
         given: what the client gives.
         contexts: the named ones.
+        series: the build's commands, which end with it.
         epoch: of a reproducible build, else None.
     """
 
@@ -66,6 +68,7 @@ class Performer:
         stop: Stop,
         given: Provision,
         contexts: NamedContexts,
+        series: StepSeries,
         epoch: int | None = None,
     ) -> None:
         self._contexts = contexts
@@ -77,7 +80,7 @@ class Performer:
         self._given = given
         self._binds = ContextBinds(engine, context, stop, epoch)
         self._fetching = Fetching(engine, stop, anew=options.no_cache)
-        self._series = engine.step_series()
+        self._series = series
         self._takes = partial(takes_file_of, engine.store.root)
 
     def __enter__(self) -> Self:

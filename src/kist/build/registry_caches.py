@@ -205,9 +205,10 @@ def _sent(
         return there
     with repacked(store, (layer,), target.compression, 0, lambda done, total: advanced(done / total / 2)) as made:
         packed = made.layers[0]
-        path = made.files.get(packed.digest) or store.blobs.path(packed.digest)
+        path = made.files.get(packed.digest)
+        opened = partial(store.blobs.open, packed.digest) if path is None else partial(_open, path)
         repository.write_blob(
-            packed.digest, packed.size, partial(_open, path), sent=lambda count: advanced((1 + count / packed.size) / 2)
+            packed.digest, packed.size, opened, sent=lambda count: advanced((1 + count / packed.size) / 2)
         )
     return msgspec.structs.replace(packed, annotations={_UNCOMPRESSED: str(layer.digest)})
 

@@ -11,6 +11,7 @@ from kist.spec.digest import Digest, chain_id, chain_ids
 from kist.spec.image import ImageConfig
 from kist.store import Store
 from kist.store.hashing import Hasher
+from kist.store.snapshots import Later
 
 
 class PackedLayer(msgspec.Struct, frozen=True):
@@ -93,12 +94,17 @@ def apply_verified(stream: BinaryIO, store: Store, key: str, diff_id: Digest | N
 
 
 def commit_or_discard(
-    store: Store, key: str, diff_id: Digest, parent: Digest | None, size: int | None = None
+    store: Store,
+    key: str,
+    diff_id: Digest,
+    parent: Digest | None,
+    size: int | None = None,
+    later: Later | None = None,
 ) -> Digest:
     """Commit a filled snapshot under its chain id; where somebody was faster, theirs is the same and ours goes."""
     chain = chain_id(parent, diff_id)
     try:
-        store.snapshots.commit(chain, key, size=size)
+        store.snapshots.commit(chain, key, size=size, later=later)
     except Conflict:
         store.snapshots.remove(key)
     return chain

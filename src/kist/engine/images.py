@@ -36,6 +36,7 @@ from kist.spec.platform import Platform
 from kist.spec.reference import Reference
 from kist.spec.summary import Image, ImageManifest, LoadedImage, RemovedImage
 from kist.store import Store, Without
+from kist.store.snapshots import Later
 
 Tell = Callable[[Digest, int, int], None]
 """Hears how far a layer is that was not here: its diff id, the bytes that were read, and how many it has."""
@@ -422,11 +423,12 @@ class Images:
         mtime: int | None = None,
         exact: bool = False,
         stop: Stop | None = None,
+        later: Later | None = None,
     ) -> Layer | None:
         """Make a layer of what an active snapshot changed, and commit it under its chain id.
 
         Layer and snapshot are kept as long as their maker is ``store.writing()``, then as long as an image or a cache
-        entry speaks of them.
+        entry speaks of them; after a crash, if an image does (``create``).
 
         Args:
             key: of the active snapshot, which nobody uses any more.
@@ -434,6 +436,7 @@ class Images:
             mtime: files younger than this (seconds since the epoch) become this old, in the layer and in the snapshot.
             exact: older ones become this young, too.
             stop: ends it; the snapshot is still active.
+            later: takes what can wait.
 
         Returns:
             None when nothing changed; the snapshot is removed then.
@@ -447,15 +450,15 @@ class Images:
         with self._store.writing():
             mounts = snapshots.mounts(key)
             if is_unchanged(mounts, mtime=mtime, exact=exact):
-                snapshots.remove(key)
+                snapshots.remove(key, later=later)
                 return None
             with self._store.blobs.writer() as writer:
                 write = writer.write if stop is None else stop.before(writer.write)
                 unpacked = diff(mounts, write, mtime=mtime, exact=exact)
-                digest, size = writer.commit()
+                digest, size = writer.commit_soon()
             faults.point("build: wrote a layer's blob")
             layer = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain_id(parent, digest))
-            commit_or_discard(self._store, key, digest, parent, unpacked)
+            commit_or_discard(self._store, key, digest, parent, unpacked, later)
         return layer
 
     def merge_layers(self, layers: Sequence[Layer], below: int, *, mtime: int | None = None) -> Layer | None:
@@ -477,7 +480,7 @@ class Images:
             writer = stack.enter_context(self._store.blobs.writer())
             if not diff_trees(now, before, writer.write, mtime=mtime):
                 return None
-            digest, size = writer.commit()
+            digest, size = writer.commit_soon()
             chain = chain_id(base[-1].chain_id if base else None, digest)
             merged = Layer(Descriptor(OCI_LAYER, digest, size), digest, chain)
             self.has_layers((*base, merged))
@@ -524,21 +527,14 @@ class Images:
         names = tuple(sorted({str(Reference.parse(name)) for name in references}))
         made = documents(config, layers, annotations)
         with self._store.writing():
-            identity = self._store.blobs.put(made.config)
-            manifest = self._store.blobs.put(made.manifest)
+            identity = self._store.blobs.put(made.config, soon=True)
+            manifest = self._store.blobs.put(made.manifest, soon=True)
             faults.point("build: wrote the image's manifest")
             if (image := self._same(identity, manifest, names, config)) is None:
-                self._records.add_image(
-                    Image(
-                        id=identity,
-                        manifest=manifest,
-                        references=names,
-                        created_at=nanoseconds(config.created),
-                        size=unpacked_size(self._store, config),
-                        config=config,
-                    ),
-                    self._owner,
-                )
+                self._store.blobs.sync((identity, manifest, *(each.digest for each in layers)))
+                at, size = nanoseconds(config.created), unpacked_size(self._store, config)
+                new = Image(id=identity, manifest=manifest, references=names, created_at=at, size=size, config=config)
+                self._records.add_image(new, self._owner)
                 self._store.flush_soon()
                 image = self.get(identity)
         self._events.image(action, image, _first_name(image), owner=self._owner)

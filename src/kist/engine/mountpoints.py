@@ -1,11 +1,13 @@
 """Mount points that every container needs and an image may lack, without leaving them in the image.
 
 An overlay gets one more lower layer on top, with just the missing ones, so that neither ``diff`` nor a build step
-ever shows them. It is made once for each image (``<data root>/mountpoints/<chain>``). In a copy of the image they are
-made, and a comparison with the image leaves them out while they are empty. A build step's root that is a plain
-directory (``FROM scratch``, a bootstrap, a copy) gets what is missing, and loses it again.
+ever shows them. It is made once for each topmost layer that has a say in it (``<data root>/mountpoints/<chain>``): most
+layers of a build change nothing where something is mounted. In a copy of the image they are made, and a comparison with
+the image leaves them out while they are empty. A build step's root that is a plain directory (``FROM scratch``, a
+bootstrap, a copy) gets what is missing, and loses it again.
 """
 
+import itertools
 import os
 import stat
 import tempfile
@@ -21,12 +23,13 @@ from kist.store.locks import StoreLock
 _ASIDE = "tmp"
 
 
-def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mount, ...]:
+def with_mountpoints(cache: str, chains: Sequence[str], root: Sequence[Mount]) -> tuple[Mount, ...]:
     """The mounts of a container's root with the missing mount points below it.
 
     Args:
         cache: the directory of all made layers.
-        chain: names the image's layers; equal chains lack the same.
+        chains: what the image's layers are called, the topmost first, each with those below it; equal chains lack the
+            same.
         root: from the snapshotter.
     """
     mount = root[0]
@@ -34,9 +37,11 @@ def with_mountpoints(cache: str, chain: str, root: Sequence[Mount]) -> tuple[Mou
         if mount.option("copy-of"):
             _complete(mount.source)
         return tuple(root)
-    layer = os.path.join(cache, chain.replace(":", "-"))
+    lowers = _lowers(mount)
+    deciding = _deciding(lowers)
+    layer = os.path.join(cache, chains[deciding].replace(":", "-"))
     if not os.path.isdir(layer):
-        _make_layer(cache, layer, root)
+        _make_layer(cache, layer, mount, lowers[deciding:])
     if not os.listdir(layer):
         return tuple(root)
     options = tuple(
@@ -128,24 +133,43 @@ def make_in(tree: int, path: str, *, directory: bool) -> None:
         os.close(parent)
 
 
+def _lowers(mount: Mount) -> list[str]:
+    return (mount.option("lowerdir") or "").split(":")
+
+
+def _deciding(lowers: Sequence[str]) -> int:
+    """The topmost layer that has a say in what is missing, and in how the root looks; what is above it has none."""
+    for number, (layer, below) in enumerate(itertools.pairwise(lowers)):
+        if any(os.path.lexists(f"{layer}/{name}") for name in DIRECTORIES):  # a whiteout of it, too
+            return number
+        mine, its = os.stat(layer), os.stat(below)
+        if (mine.st_mode, mine.st_uid, mine.st_gid) != (its.st_mode, its.st_uid, its.st_gid):
+            return number
+    return len(lowers) - 1
+
+
 def _making(cache: str) -> StoreLock:
     """Held shared while layers are made."""
     return StoreLock(f"{cache}.lock")
 
 
-def _make_layer(cache: str, layer: str, root: Sequence[Mount]) -> None:
-    """Compare with the merged view of the image, aside, then put the result in place."""
+def _make_layer(cache: str, layer: str, root: Mount, lowers: Sequence[str]) -> None:
+    """Compare with the merged view of these layers, aside, then put the result in place."""
     directories.make(cache)
     with _making(cache).shared():
-        _make_aside(tempfile.mkdtemp(prefix=_ASIDE, dir=cache), layer, root)
+        _make_aside(tempfile.mkdtemp(prefix=_ASIDE, dir=cache), layer, root, lowers)
 
 
-def _make_aside(aside: str, layer: str, root: Sequence[Mount]) -> None:
+def _make_aside(aside: str, layer: str, root: Mount, lowers: Sequence[str]) -> None:
     os.chmod(aside, 0o755)  # noqa: S103 - it becomes the "/" of containers
-    lower = [option for option in root[0].options if not option.startswith(("upperdir=", "workdir=", "disk="))]
-    layers = next(option for option in lower if option.startswith("lowerdir=")).partition("=")[2].split(":")
+    ours = ("lowerdir=", "upperdir=", "workdir=", "disk=")
+    kept = tuple(option for option in root.options if not option.startswith(ours))
     # A read-only overlay wants two layers; one alone is shown as it is.
-    view = ("overlay", "overlay", (*lower, "ro")) if len(layers) > 1 else ("bind", layers[0], ("ro",))
+    view = (
+        ("overlay", "overlay", (f"lowerdir={':'.join(lowers)}", *kept, "ro"))
+        if len(lowers) > 1
+        else ("bind", lowers[0], ("ro",))
+    )
     tree = trees.open_tree_of([view])
     try:
         for path in DIRECTORIES:
@@ -158,7 +182,7 @@ def _make_aside(aside: str, layer: str, root: Sequence[Mount]) -> None:
     finally:
         os.close(tree)
     # The top directory is the container's "/": it looks as the image's does.
-    _copy_attributes(os.stat(layers[0]), aside)
+    _copy_attributes(os.stat(lowers[0]), aside)
     try:
         os.rename(aside, layer)
     except OSError:

@@ -23,8 +23,7 @@ def root_mounts(store: Store, container: Container) -> tuple[Mount, ...]:
 
 def over_mountpoints(store: Store, key: str, root: Sequence[Mount]) -> tuple[Mount, ...]:
     """The mounts of an active snapshot, with the mount points that its image lacks."""
-    chain = store.snapshots.parent(key) or ""
-    return mountpoints.with_mountpoints(f"{store.root}/mountpoints", chain, root)
+    return mountpoints.with_mountpoints(f"{store.root}/mountpoints", store.snapshots.below(key), root)
 
 
 def need_image(container: Container, doing: str) -> None:

@@ -79,6 +79,7 @@ class Starter:
         attached: Sequence[Attachment] = (),
         volumes: Mapping[str, int] | None = None,
         kept: Connected | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> socket.socket:
         """Start the plan's process, and connect its network namespace.
 
@@ -89,6 +90,7 @@ class Starter:
             attached: its streams, from the start.
             volumes: held ones.
             kept: the namespace that it has, or that becomes of its own one when it has ended.
+            meanwhile: done while the process is on its way to its program, which takes some milliseconds.
 
         Returns:
             The control socket of the monitor, which tells the end.
@@ -101,7 +103,7 @@ class Starter:
         network = kept.network if kept is not None else -1
         control = self.spawner.launch(plan, places.data, places.run, attached, volumes or {}, network)
         try:
-            self._converse(control, plan, places, networks, kept)
+            self._converse(control, plan, places, networks, kept, meanwhile)
         except BaseException:
             _give_up(control)
             self.spawner.settle(places.run)
@@ -119,6 +121,7 @@ class Starter:
         places: Places,
         networks: Sequence[NetworkAttachment],
         kept: Connected | None,
+        meanwhile: Callable[[], None] | None,
     ) -> None:
         while True:
             message, descriptors = messages.receive(control)
@@ -127,11 +130,14 @@ class Starter:
                     "the container's monitor died while it started the container", hint="try again: nothing was started"
                 )
             try:
-                if message["event"] == "created" and networks and descriptors:
+                if message["event"] == "created":
                     faults.point("start: heard of the clone")
-                    names = self._connected(descriptors, networks, plan.id, kept)
-                    naming.announce(places.run, plan.id)
-                    _go(control, names)
+                    if networks and descriptors:
+                        names = self._connected(descriptors, networks, plan.id, kept)
+                        naming.announce(places.run, plan.id)
+                        _go(control, names)
+                    if meanwhile is not None:
+                        meanwhile()
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)

@@ -1,6 +1,7 @@
 """What the commands of one build have of one another: connected networks, and time to tidy up."""
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -11,8 +12,8 @@ from kist.engine.step_networks import StepNetworks
 class StepSeries:
     """The commands of one build; a context manager, at whose end nothing is left of them. Safe from many threads.
 
-    What a command has left is taken away while the next one runs: the engine has nothing else to do then, and the build
-    would wait for it before.
+    What a command has left is taken away while the next one is on its way to its program: the engine has nothing else
+    to do then, and the build would wait for it before.
 
     Attributes:
         networks: connected ones, handed on.
@@ -32,13 +33,13 @@ class StepSeries:
         with self.networks:
             self.tidy()
 
-    def leave(self, left: ExitStack) -> None:
-        """Close this when there is time, at the latest at the end; what it holds is somebody's until then."""
+    def leave(self, call: Callable[[], object]) -> None:
+        """Have this done when there is time, at the latest at the end."""
         with self._lock:
-            self._left.push(left)
+            self._left.callback(call)
 
     def tidy(self) -> None:
-        """Take away what has been left so far."""
+        """Do what has been left so far."""
         with self._lock:
             left = self._left.pop_all()
         left.close()  # each of them, also where one fails

@@ -148,12 +148,13 @@ class Steps:
                     owner=owner,
                 )
                 with self._connected(step, series) as (networks, connected):
-                    streams = _Streams(output, stop or Stop(), terminal, series)
-                    code = self._run(step, places, snapshot, given, streams, networks, connected)
+                    streams = _Streams(output, stop or Stop(), terminal)
+                    meanwhile = series.tidy if series is not None else None
+                    code = self._run(step, places, snapshot, given, streams, networks, connected, meanwhile)
             finally:
                 self._store.records.release_ids(identifier)
             if series is not None:
-                series.leave(left.pop_all())
+                series.leave(left.pop_all().close)
             return code
 
     def _run(
@@ -165,6 +166,7 @@ class Steps:
         streams: "_Streams",
         networks: Sequence[NetworkAttachment],
         connected: Connected | None,
+        meanwhile: Callable[[], None] | None,
     ) -> int:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
@@ -190,7 +192,13 @@ class Steps:
             with (
                 ours,
                 self._starter.start(
-                    made, places, networks=networks, attached=[attached], volumes=given.held, kept=connected
+                    made,
+                    places,
+                    networks=networks,
+                    attached=[attached],
+                    volumes=given.held,
+                    kept=connected,
+                    meanwhile=meanwhile,
                 ) as control,
             ):
                 try:
@@ -237,12 +245,11 @@ class Steps:
 
 
 class _Streams(NamedTuple):
-    """What a step's command has for its streams, who ends it before its time, and what is done while it runs."""
+    """What a step's command has for its streams, and who ends it before its time."""
 
     output: Callable[[str, bytes], None]
     stop: Stop
     terminal: Terminal | None
-    series: StepSeries | None
 
     def attached(self) -> tuple[socket.socket, Attachment]:
         """Our end, and the command's."""
@@ -254,8 +261,6 @@ class _Streams(NamedTuple):
 
     def carry(self, ours: socket.socket, control: socket.socket, places: Places) -> None:
         """Pass on what it prints, until it prints no more; of one with a terminal, until it ends."""
-        if self.series is not None:
-            self.series.tidy()
         if self.terminal is not None:
             self._watch(self.terminal, control, places)
         else:

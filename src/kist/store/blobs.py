@@ -1,16 +1,18 @@
 """Content by digest, as in an OCI image layout (image-spec 1.1, image-layout.md, "Blobs").
 
 A blob is written aside, hashed while it is written, synced, and only then renamed to its digest: whatever bears a
-digest's name is whole and on the disk. The rename needs no lock, since two writers of one digest write the same bytes.
-The store's lock, held shared by each writer, keeps the collector away from files that are being written; it does not
-keep a blob alive that no record refers to (see ``Store.writing``).
+digest's name is whole and on the disk. Who writes several blobs need not wait for each (``BlobWriter.commit_soon``),
+but for all of them (``Blobs.sync``) before a record says that they are there. The rename needs no lock, since two
+writers of one digest write the same bytes. The store's lock, held shared by each writer, keeps the collector away from
+files that are being written; it does not keep a blob alive that no record refers to (see ``Store.writing``).
 """
 
 import hashlib
 import os
 import re
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -20,6 +22,7 @@ from kist.store import directories
 from kist.store.failures import reported
 from kist.store.hashing import Hasher
 from kist.store.locks import StoreLock
+from kist.store.unsynced import Unsynced
 
 READ_LIMIT = 4 << 20
 _CHUNK = 1 << 20
@@ -96,6 +99,33 @@ class BlobWriter:
         self.close()
         return digest, self.size
 
+    def commit_soon(self) -> tuple[Digest, int]:
+        """The same without waiting for the disk: this process sees the blob at once, and a crash leaves nothing of it.
+
+        It is durable, for all to see, after ``Blobs.sync``.
+        """
+        digest = self.finish()
+        if digest in self._blobs:
+            self.close()
+            return digest, self.size
+        file, self._fd = self._fd, -1
+        held, path, target = self._holding.pop_all(), self.path, self._blobs.path(digest)
+
+        def sync() -> None:
+            with held, reported("write blob"):
+                try:
+                    os.fsync(file)
+                    os.rename(path, target)
+                except BaseException:
+                    with suppress(FileNotFoundError):
+                        os.unlink(path)
+                    raise
+                finally:
+                    os.close(file)
+
+        self._blobs.unsynced.take(digest, path, sync)
+        return digest, self.size
+
     def close(self) -> None:
         """Let go of the file, and remove it where it was not committed. Harmless when done twice."""
         if self._fd < 0:
@@ -121,6 +151,7 @@ class Blobs:
         self.directory = directory
         self.temporary = temporary
         self.lock = lock
+        self.unsynced = Unsynced()
 
     def writer(self, expected: Digest | None = None) -> BlobWriter:
         """A new blob; ``expected`` makes its commit fail with ``Corrupt`` when the content has another digest."""
@@ -128,16 +159,30 @@ class Blobs:
             _sha256(expected)
         return BlobWriter(self, expected)
 
-    def put(self, data: bytes) -> Digest:
-        """Keep ``data``; its digest."""
+    def put(self, data: bytes, *, soon: bool = False) -> Digest:
+        """Keep ``data``; its digest. ``soon``: as ``BlobWriter.commit_soon`` does."""
         if (known := Digest.of(data)) in self:
             return known
         with self.writer() as writer:
             writer.write(data)
-            return writer.commit()[0]
+            return (writer.commit_soon() if soon else writer.commit())[0]
+
+    def sync(self, digests: Iterable[Digest]) -> None:
+        """Wait until these blobs, as far as they are here, are on the disk, and their names.
+
+        Raises:
+            Unavailable: the disk was full when one of them was synced.
+        """
+        self.unsynced.wait(digests)
+        with reported("write blob"):
+            directories.sync(f"{self.directory}/sha256")
+
+    def close(self) -> None:
+        """Wait for what is being synced."""
+        self.unsynced.close()
 
     def path(self, digest: Digest) -> str:
-        """Where the blob is, or would be."""
+        """Where the blob is once it is synced, or would be."""
         return f"{self.directory}/{digest.algorithm}/{digest.hex}"
 
     def open(self, digest: Digest) -> BinaryIO:
@@ -148,6 +193,9 @@ class Blobs:
         """
         try:
             with reported("read blob"):
+                if (aside := self.unsynced.path(digest)) is not None:
+                    with suppress(FileNotFoundError):  # it has just come to its place
+                        return open(aside, "rb", buffering=0)
                 return open(self.path(digest), "rb", buffering=0)
         except Exception as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -201,11 +249,13 @@ class Blobs:
 
     def list(self) -> tuple[Digest, ...]:
         """All blobs, in no order."""
+        unsynced = self.unsynced.list()
         names = os.listdir(f"{self.directory}/sha256")
-        return tuple(Digest(f"sha256:{name}") for name in names if _HEX.match(name))
+        return tuple({*unsynced, *(Digest(f"sha256:{name}") for name in names if _HEX.match(name))})
 
     def __contains__(self, digest: Digest) -> bool:
-        return os.path.exists(self.path(digest))
+        # In this order: it may come to its place meanwhile.
+        return self.unsynced.path(digest) is not None or os.path.exists(self.path(digest))
 
 
 def _sha256(digest: Digest) -> None:

@@ -14,7 +14,7 @@ container that stands on them stays as it is.
 
 import os
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from typing import NamedTuple
 
@@ -38,9 +38,14 @@ _LOWERS = """
     )
 """
 _STACK = f"{_LOWERS} SELECT id, storage FROM stack ORDER BY depth"  # noqa: S608 - two constants
+_NAMES_OF_STACK = f"{_LOWERS} SELECT key FROM stack JOIN snapshots USING (id) ORDER BY depth"  # noqa: S608 - the same
 _SIZE_OF_STACK = f"{_LOWERS} SELECT SUM(snapshots.size) FROM snapshots JOIN stack ON snapshots.id = stack.id"  # noqa: S608 - the same
 # What lies beside a snapshot's directory, of any storage.
 _BESIDE = ("", "-work", "-copied", "-disk")
+
+
+Later = Callable[[Callable[[], None]], object]
+"""Takes what can wait, to be done by whoever has the time."""
 
 
 class Row(NamedTuple):
@@ -171,13 +176,14 @@ class Snapshots:
         storage = self._storage_of(number)
         return storage.view(self._stack(number)) if committed else self._mounts(number, below, storage)
 
-    def commit(self, name: str, key: str, *, size: int | None = None) -> None:
+    def commit(self, name: str, key: str, *, size: int | None = None, later: Later | None = None) -> None:
         """Give an active snapshot its final name; nothing may be written to it from here on.
 
         Args:
             name: the chain id.
             key: of the active snapshot.
             size: bytes of its files, when the caller has counted them.
+            later: takes what can wait: to remove what was needed to fill it.
 
         Raises:
             NotFound: there is no such active snapshot.
@@ -197,16 +203,22 @@ class Snapshots:
                 )
         except sqlite3.IntegrityError as error:
             raise Conflict(f"snapshot {name} exists already") from error
-        self._remove_trees(number, _BESIDE[1:])
+        (later or _now)(lambda: self._remove_trees(number, _BESIDE[1:]))
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str, *, later: Later | None = None) -> None:
         """Forget a snapshot and give its space back.
+
+        Args:
+            key: of the snapshot.
+            later: takes what can wait, where it has no files.
 
         Raises:
             NotFound: there is no such snapshot.
             Conflict: others stand on it.
         """
-        self.clear(self.forget(key))
+        forgotten = self.forget(key)
+        wait = later if later is not None and self.is_bare(forgotten) else _now
+        wait(lambda: self.clear(forgotten))
 
     def forget(self, key: str) -> Forgotten:
         """Forget a snapshot; its files stay until ``clear``, which may take long, so that no lock need be held for it.
@@ -253,6 +265,11 @@ class Snapshots:
         _, below, _ = self._find(key)
         row = self._database.row("SELECT key FROM snapshots WHERE id = ?", below) if below is not None else None
         return str(row[0]) if row else None
+
+    def below(self, key: str) -> tuple[str, ...]:
+        """The names of the snapshots below one, the nearest first; ``NotFound`` when there is no such snapshot."""
+        _, below, _ = self._find(key)
+        return tuple(name for (name,) in self._database.rows(_NAMES_OF_STACK, below))
 
     def committed(self, key: str) -> bool:
         """Whether a snapshot has got its final name; ``NotFound`` when there is none."""
@@ -489,6 +506,10 @@ class Snapshots:
         with reported("measure snapshot"):
             under = None if below is None else self.directory(below)
             return self._storage_of(number).size(self.directory(number), under)
+
+
+def _now(call: Callable[[], None]) -> None:
+    call()
 
 
 def _remove(path: str) -> None:

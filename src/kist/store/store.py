@@ -108,6 +108,7 @@ class Store:
         with self._flushing:
             if self._flusher is not None:
                 self._flusher.join()
+        self.blobs.close()
         self.database.close()
 
     @contextmanager
@@ -125,6 +126,7 @@ class Store:
             yield
         except BaseException:
             holding.__exit__(None, None, None)
+            self.blobs.unsynced.settle()  # who syncs one is writing, too
             with suppress(KistError):  # the block's own failure is what the caller should hear of
                 self.collect()
             raise

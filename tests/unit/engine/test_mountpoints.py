@@ -1,6 +1,7 @@
 """Mount points that an image lacks: there for containers, not in the image."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,14 +73,50 @@ def test_every_mount_point_is_there_and_the_snapshot_stays_empty(
     store: Store, tmp_path: Path, layers: tuple[Fill, ...]
 ) -> None:
     root = image(store, *layers)
-    over = mountpoints.with_mountpoints(str(tmp_path / "cache"), "sha256:x", root)
+    over = mountpoints.with_mountpoints(str(tmp_path / "cache"), store.snapshots.below("container"), root)
     assert seen(over) >= ALL
     assert os.listdir(root[0].option("upperdir") or "") == []
     assert (over == root) == (full in layers)
 
 
+def without_dev(root: Path) -> None:
+    os.mknod(root / "dev", 0o600 | stat.S_IFCHR)
+
+
+def with_etc(root: Path) -> None:
+    (root / "etc").mkdir()
+
+
+def closed(root: Path) -> None:
+    root.chmod(0o700)
+
+
+def another_file(root: Path) -> None:
+    (root / "srv").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("layers", "deciding"),
+    [
+        ((full, another_file, another_file), 0),
+        ((empty, another_file), 0),
+        ((full, without_dev, another_file), 1),
+        ((empty, another_file, with_etc), 2),
+        ((full, closed), 1),
+        ((full, closed, another_file), 1),
+    ],
+)
+def test_a_layer_that_has_no_say_in_it_needs_no_mount_points_of_its_own(
+    store: Store, tmp_path: Path, layers: tuple[Fill, ...], deciding: int
+) -> None:
+    root = image(store, *layers)
+    over = mountpoints.with_mountpoints(str(tmp_path / "cache"), store.snapshots.below("container"), root)
+    assert os.listdir(tmp_path / "cache") == [f"sha256-{deciding}"]
+    assert seen(over) >= ALL
+
+
 def test_what_is_there_keeps_its_content_and_its_looks(store: Store, tmp_path: Path) -> None:
-    over = mountpoints.with_mountpoints(str(tmp_path / "cache"), "sha256:x", image(store, some))
+    over = mountpoints.with_mountpoints(str(tmp_path / "cache"), ["sha256:x"], image(store, some))
     tree = trees.open_tree_of([(mount.type, mount.source, mount.options) for mount in over])
     try:
         status = os.stat("etc", dir_fd=tree)
@@ -94,7 +131,7 @@ def test_what_is_there_keeps_its_content_and_its_looks(store: Store, tmp_path: P
 def test_everybody_may_enter_what_is_made_whatever_the_umask(store: Store, tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        mountpoints.with_mountpoints(str(tmp_path / "cache"), "sha256:x", image(store, empty))
+        mountpoints.with_mountpoints(str(tmp_path / "cache"), ["sha256:x"], image(store, empty))
     finally:
         os.umask(before)
     made = tmp_path / "cache" / "sha256-x"
@@ -111,7 +148,7 @@ def test_a_link_in_the_place_of_etc_leads_nowhere_outside(store: Store, tmp_path
         (root / "etc").symlink_to(outside)
         (root / "dev").symlink_to("../../../../../../../.." + str(outside))
 
-    over = mountpoints.with_mountpoints(str(tmp_path / "cache"), "sha256:x", image(store, links))
+    over = mountpoints.with_mountpoints(str(tmp_path / "cache"), ["sha256:x"], image(store, links))
     assert os.listdir(outside) == []
     assert {"proc", "sys", "etc", "dev"} <= seen(over)
 
@@ -119,9 +156,9 @@ def test_a_link_in_the_place_of_etc_leads_nowhere_outside(store: Store, tmp_path
 def test_a_layer_is_made_once_and_forgotten_with_its_image(store: Store, tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     root = image(store, empty)
-    first = mountpoints.with_mountpoints(cache, "sha256:x", root)
+    first = mountpoints.with_mountpoints(cache, ["sha256:x"], root)
     inode = os.stat(f"{cache}/sha256-x").st_ino
-    assert mountpoints.with_mountpoints(cache, "sha256:x", root) == first
+    assert mountpoints.with_mountpoints(cache, ["sha256:x"], root) == first
     assert os.stat(f"{cache}/sha256-x").st_ino == inode
     mountpoints.forget_unused(cache, lambda chain: chain == "sha256:x")
     assert os.listdir(cache) == ["sha256-x"]
@@ -137,14 +174,14 @@ def test_a_plain_root_gives_back_what_it_borrowed(tmp_path: Path) -> None:
         (tmp_path / "etc" / "hosts").write_text("the command's own", encoding="ascii")
     assert sorted(os.listdir(tmp_path)) == ["dev", "etc"]
     assert os.listdir(tmp_path / "etc") == ["hosts"]
-    assert mountpoints.with_mountpoints(str(tmp_path / "cache"), "", root) == root
+    assert mountpoints.with_mountpoints(str(tmp_path / "cache"), [], root) == root
 
 
 def test_what_another_engine_is_making_stays_and_what_a_killed_one_made_goes(store: Store, tmp_path: Path) -> None:
     cache, root = str(tmp_path / "cache"), image(store, empty)
     os.makedirs(f"{cache}/tmp-of-the-dead/proc")
     os.makedirs(f"{cache}/sha256-gone/proc")
-    with stopped_at("_make_files", lambda: mountpoints.with_mountpoints(cache, "sha256:x", root)):
+    with stopped_at("_make_files", lambda: mountpoints.with_mountpoints(cache, ["sha256:x"], root)):
         mountpoints.forget_unused(cache, lambda chain: chain == "sha256:x")
         assert len(os.listdir(cache)) == 2, "the dead one's goes when it cannot be the living one's"
     assert set(os.listdir(f"{cache}/sha256-x")) >= {"proc", "etc"}
