@@ -2,7 +2,8 @@
 
 The spare monitor makes it, in new namespaces of the kinds that nearly every container has for itself, and it waits
 there for its plan. So a start does not pay for the clone, and above all not for the network namespace: the kernel makes
-those one at a time, and while it clears away the one of a container that has ended, nobody else gets one.
+those one at a time, and while it clears away the one of a container that has ended, nobody else gets one. Where the
+last request brought one to be used again, as a build's commands do, so may the next one: then it is made without.
 
 What it is told, each a packet: first where its plan is, so that it gets on with that while the monitor makes the
 cgroup; then, when it has answered, the descriptors that a child is given otherwise by the clone. The end of the line
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from kist.runtime.monitor import Monitor
 
 # They begin empty whenever they are made. One of mounts begins as a copy, so it is made when there is a plan.
-_MADE_AHEAD = ("pid", "network", "ipc", "uts")
-_WANTED = frozenset((*_MADE_AHEAD, "mount"))
+_MADE_AHEAD = ("pid", "ipc", "uts")
+_WANTED = frozenset((*_MADE_AHEAD, "network", "mount"))
 # What a plan has that wants its first process made in another way.
 _OTHERWISE = ("joined", "ids", "runtime")
 
@@ -41,9 +42,11 @@ class Prepared:
     Args:
         flags: of the namespaces that it gets.
         wait: what it does: with its end of the line, to the end of its life.
+        networked: whether a network namespace is among these.
     """
 
-    def __init__(self, flags: int, wait: Callable[[socket.socket], NoReturn]) -> None:
+    def __init__(self, flags: int, wait: Callable[[socket.socket], NoReturn], *, networked: bool = True) -> None:
+        self._networked = networked
         self._channel, theirs = messages.pair()
         pid, pidfd = namespaces.clone(flags)
         if pid == 0:
@@ -55,7 +58,7 @@ class Prepared:
 
     def become_first(self, monitor: Monitor) -> None:
         """Be the first process of this monitor's container; where the plan wants another one, end."""
-        if self._begin(monitor.plan):
+        if self._begin(monitor.plan, new_network=not self._networked and not monitor.life.held):
             monitor.clone_first = self._clone_first
         else:
             self._dismiss(monitor.loop)
@@ -67,12 +70,13 @@ class Prepared:
             os.waitpid(self._process[0], 0)
             self._process = (0, -1)
 
-    def _begin(self, plan: dict[str, Any]) -> bool:
+    def _begin(self, plan: dict[str, Any], *, new_network: bool) -> bool:
         if not _WANTED.issuperset(plan["namespaces"]) or len(plan["namespaces"]) != len(_WANTED):
             return False
         if any(word in plan for word in _OTHERWISE):
             return False
         told = {"init": plan["init_path"], "cgroup": plan["cgroup"], "hierarchies": plan.get("hierarchies")}
+        told["network"] = new_network
         try:
             messages.send(self._channel, told)
         except OSError:
@@ -84,7 +88,7 @@ class Prepared:
         """As ``child.clone_first``, which makes those of further runs."""
         if self._process[0] == 0 or into is not None:
             return child.clone_first(plan, into, held)
-        # No other is ever held: the process goes there from its own, which nobody has used.
+        # No other is ever held: the process goes there from where it is, where nobody has been before.
         self._network = held.get("network", -1)
         return self._send
 
@@ -117,20 +121,22 @@ class Prepared:
         loop.watch(pidfd, events.READ, reap)
 
 
-def prepare(machine: Machine) -> Prepared | None:
-    """Make one; None where a process is best born into its cgroup."""
+def prepare(machine: Machine, *, networked: bool = True) -> Prepared | None:
+    """Make one, ``networked`` or not yet; None where a process is best born into its cgroup."""
     if cgroup.Cgroup(machine.hierarchies, "kist").is_born_into:
         return None
-    return Prepared(child.flags_of(_MADE_AHEAD), lambda channel: _wait(channel, machine))
+    kinds = (*_MADE_AHEAD, *(("network",) if networked else ()))
+    return Prepared(child.flags_of(kinds), lambda channel: _wait(channel, machine, networked), networked=networked)
 
 
-def _wait(channel: socket.socket, machine: Machine) -> NoReturn:
+def _wait(channel: socket.socket, machine: Machine, networked: bool) -> NoReturn:
     try:
         # Of the monitor it is to have nothing: the socket of requests least of all.
         process.close_all_but(channel.fileno())
         process.set_parent_death_signal(signal.SIGKILL)
         # Had the monitor died before, the line has ended, or what it gave leads nowhere, which init looks at.
-        namespaces.set_loopback_up()
+        if networked:
+            namespaces.set_loopback_up()
         pages.have(machine.first_pages)
         message, _ = messages.receive(channel)
         if message is not None:
@@ -150,7 +156,7 @@ def _become(channel: socket.socket, message: dict[str, Any], machine: Machine) -
         if message["cgroup"]:
             told = message["hierarchies"]
             group = cgroup.Cgroup(cgroup.Hierarchies(**told) if told else machine.hierarchies, message["cgroup"])
-        namespaces.unshare(namespaces.CLONE_NEWNS)
+        namespaces.unshare(namespaces.CLONE_NEWNS | (namespaces.CLONE_NEWNET if message["network"] else 0))
     except Exception as error:  # noqa: BLE001 - whatever it is, init tells the monitor
         failure = error
 

@@ -150,7 +150,8 @@ def _clone_of_none(_plan: dict[str, Any], into: int | None, _held: Mapping[str, 
 
 
 def _end_when_begun(channel: socket.socket) -> NoReturn:
-    """A first process that ends as if its command had."""
+    """A first process that ends as if its command had, or with this process."""
+    process.close_all_but(channel.fileno())
     if messages.receive(channel)[0] is not None:
         messages.send(channel, {})
         messages.receive(channel)

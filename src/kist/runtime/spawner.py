@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _HEADSTART = 20
 _HURRIED = 8
 _HURRIED_STARTS = 32
+# What a spare says of the request that it has taken.
+_NEW_NETWORK, _KEPT_NETWORK = b"n", b"k"
 
 
 def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> NoReturn:
@@ -54,19 +56,20 @@ def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> 
     others.register(life, 0)
     others.register(requests, select.POLLIN)
     hurried = 0
+    networked = True
     while True:
         spare, death = namespaces.clone(namespaces.CLONE_PARENT)
         if spare == 0:
             os.close(taken)
             os.close(life)
-            be_spare(socket.socket(fileno=requests), take, speaks, machine)
+            be_spare(socket.socket(fileno=requests), take, speaks, machine, networked=networked)
         # Somebody may kill it while it waits.
         poll.register(death, select.POLLIN)
         events = dict(poll.poll())
         poll.unregister(death)
         os.close(death)
         if taken in events:
-            os.read(taken, 1)
+            networked = os.read(taken, 1) == _NEW_NETWORK
             waits = others.poll(_HURRIED if hurried else _HEADSTART)
             hurried = _HURRIED_STARTS if waits else max(0, hurried - 1)
         elif life in events:
@@ -74,18 +77,21 @@ def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> 
             os._exit(0)
 
 
-def be_spare(requests: socket.socket, take: int, speaks: socket.socket, machine: Machine) -> NoReturn:
+def be_spare(
+    requests: socket.socket, take: int, speaks: socket.socket, machine: Machine, *, networked: bool = True
+) -> NoReturn:
     """Wait for a request, and become the monitor that it asks for.
 
     Args:
         requests: where it comes.
-        take: a pipe to say that it has come.
+        take: a pipe to say that it has come, and whether a network came with it.
         speaks: where monitors speak to the keeper.
         machine: for the monitor.
+        networked: whether the next request, too, will hardly bring a network.
     """
     os.setsid()
     os.chdir("/")
-    prepared = prepare(machine)
+    prepared = prepare(machine, networked=networked)
     # After the clone: what both have would be copied twice.
     pages.have(machine.monitor_pages)
     request, descriptors = messages.receive(requests)
@@ -98,7 +104,7 @@ def be_spare(requests: socket.socket, take: int, speaks: socket.socket, machine:
     guard = Guard(speaks, request["run_directory"])
     guard.took(request, os.getpid())
     try:
-        os.write(take, b"x")
+        os.write(take, _KEPT_NETWORK if request.get("network") else _NEW_NETWORK)
     except BrokenPipeError as error:
         # The spawner was killed. This start is still ours; the engine finds out at the next.
         messages.complain(error)
