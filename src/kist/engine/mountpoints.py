@@ -7,7 +7,7 @@ the image leaves them out while they are empty. A build step's root that is a pl
 bootstrap, a copy) gets what is missing, and loses it again.
 """
 
-import itertools
+import functools
 import os
 import stat
 import tempfile
@@ -139,13 +139,21 @@ def _lowers(mount: Mount) -> list[str]:
 
 def _deciding(lowers: Sequence[str]) -> int:
     """The topmost layer that has a say in what is missing, and in how the root looks; what is above it has none."""
-    for number, (layer, below) in enumerate(itertools.pairwise(lowers)):
-        if any(os.path.lexists(f"{layer}/{name}") for name in DIRECTORIES):  # a whiteout of it, too
+    mine = os.stat(lowers[0])
+    for number, below in enumerate(lowers[1:]):
+        its = os.stat(below)
+        looks = (mine.st_mode, mine.st_uid, mine.st_gid) != (its.st_mode, its.st_uid, its.st_gid)
+        if looks or _has_any(lowers[number], mine.st_ino, mine.st_ctime_ns):
             return number
-        mine, its = os.stat(layer), os.stat(below)
-        if (mine.st_mode, mine.st_uid, mine.st_gid) != (its.st_mode, its.st_uid, its.st_gid):
-            return number
+        mine = its
     return len(lowers) - 1
+
+
+@functools.lru_cache(maxsize=1024)
+def _has_any(layer: str, inode: int, changed: int) -> bool:
+    """Whether a layer, as which this directory is known, has something of these names: a whiteout, too."""
+    del inode, changed  # another directory may come to bear the path
+    return any(os.path.lexists(f"{layer}/{name}") for name in DIRECTORIES)
 
 
 def _making(cache: str) -> StoreLock:

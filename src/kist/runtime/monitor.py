@@ -509,6 +509,8 @@ class Monitor:
         self.close_ports()
         self._end_names()
         faults.point("monitor: closed its door")
+        if self.life.is_only_one:
+            self._tell_all()  # nobody starts it anew: what is left to do is nothing that anybody waits for
         self.remove_cgroup()
         self.life.close()
         for descriptor in self.volumes.values():
@@ -518,7 +520,8 @@ class Monitor:
         # First the keeper, so that who hears of the end and starts it again at once is not taken for this run.
         self.guard.over(unmounts=self._mounts >= 0)
         faults.point("monitor: told the keeper of the end")
-        self._tell_all()
+        if not self.life.is_only_one:
+            self._tell_all()
         if self._mounts >= 0:
             self._let_mounts_go()
             faults.point("monitor: let the mounts go")
