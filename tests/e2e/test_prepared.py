@@ -74,24 +74,6 @@ def test_while_it_waits_it_has_nothing_of_the_hosts_but_its_line(swept: Cli) -> 
         assert os.readlink(f"/proc/{waiting}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
 
 
-def network(pid: int | str) -> str:
-    return os.readlink(f"/proc/{pid}/ns/net")
-
-
-def test_after_commands_of_a_build_it_waits_without_a_network_and_gets_one_all_the_same(
-    swept: Cli, tmp_path: Path
-) -> None:
-    (tmp_path / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN true\nRUN : the network of the one before\n")
-    swept.good("build", "--no-lock", "--no-cache", str(tmp_path))
-    waiting = wait_for_prepared(swept)
-    assert network(waiting) == network("self")
-    swept.good("run", "-d", "--name", "it", "--network", "none", BUSYBOX, "sleep", "100")
-    assert pid_of(swept, "it") == waiting
-    assert network(waiting) != network("self")
-    assert swept.good("exec", "it", "ls", "/sys/class/net").split() == ["lo"]
-    assert network(wait_for_prepared(swept)) != network("self")
-
-
 @pytest.mark.parametrize("options", [("--network", "host"), ("--pid", "host"), ("--ipc", "host"), ("--uts", "host")])
 def test_a_container_with_another_wish_has_another_process_and_this_one_ends(
     swept: Cli, options: tuple[str, ...]

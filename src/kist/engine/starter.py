@@ -27,7 +27,7 @@ from kist.errors import (
 )
 from kist.kernel import faults, userns
 from kist.runtime import launch, messages, seccomp
-from kist.runtime.launch import Attachment, Spawner
+from kist.runtime.launch import Attachment, Line, Spawner
 from kist.runtime.plan import Plan
 from kist.runtime.seccomp.pretence import pretending
 from kist.spec.networking import NetworkAttachment
@@ -80,6 +80,7 @@ class Starter:
         volumes: Mapping[str, int] | None = None,
         kept: Connected | None = None,
         meanwhile: Callable[[], None] | None = None,
+        line: Line | None = None,
     ) -> socket.socket:
         """Start the plan's process, and connect its network namespace.
 
@@ -90,6 +91,7 @@ class Starter:
             attached: its streams, from the start.
             volumes: held ones.
             kept: the namespace that it has, or that becomes of its own one when it has ended.
+            line: of a monitor of which more is asked afterwards, and maybe was before. It is closed after a failure.
             meanwhile: done while the process is on its way to its program, which takes some milliseconds.
 
         Returns:
@@ -101,7 +103,7 @@ class Starter:
             KistError: an operation failed; the message names it.
         """
         network = kept.network if kept is not None else -1
-        control = self.spawner.launch(plan, places.data, places.run, attached, volumes or {}, network)
+        control = self.spawner.launch(plan, places.data, places.run, attached, volumes or {}, network, line)
         try:
             self._converse(control, plan, places, networks, kept, meanwhile)
         except BaseException:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from kist.engine.step_networks import StepNetworks
+from kist.runtime.launch import Line
 
 
 class StepSeries:
@@ -23,6 +24,7 @@ class StepSeries:
         self.networks = networks
         self._lock = threading.Lock()
         self._left = ExitStack()
+        self._lines: list[Line] = []
 
     def __enter__(self) -> Self:
         return self
@@ -31,7 +33,22 @@ class StepSeries:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self.networks:
+            while self._lines:
+                self._lines.pop().close()
             self.tidy()
+
+    def line(self) -> Line:
+        """To a monitor that has nothing to do, or to a new one."""
+        with self._lock:
+            return self._lines.pop() if self._lines else Line()
+
+    def give_back(self, line: Line) -> None:
+        """The monitor has done what it was asked for."""
+        if line.is_done:
+            line.close()
+            return
+        with self._lock:
+            self._lines.append(line)
 
     def leave(self, call: Callable[[], object]) -> None:
         """Have this done when there is time, at the latest at the end."""

@@ -149,8 +149,7 @@ class Steps:
                 )
                 with self._connected(step, series) as (networks, connected):
                     streams = _Streams(output, stop or Stop(), terminal)
-                    meanwhile = series.tidy if series is not None else None
-                    code = self._run(step, places, snapshot, given, streams, networks, connected, meanwhile)
+                    code = self._run(step, places, snapshot, given, streams, networks, connected, series)
             finally:
                 self._store.records.release_ids(identifier)
             if series is not None:
@@ -166,7 +165,7 @@ class Steps:
         streams: "_Streams",
         networks: Sequence[NetworkAttachment],
         connected: Connected | None,
-        meanwhile: Callable[[], None] | None,
+        series: StepSeries | None,
     ) -> int:
         identifier = container.id
         root = self._store.snapshots.mounts(snapshot)
@@ -189,24 +188,29 @@ class Steps:
                 log=None,
             )
             ours, attached = streams.attached()
-            with (
-                ours,
-                self._starter.start(
+            line = series.line() if series is not None else None
+            with ours, ExitStack() as stack:
+                control = self._starter.start(
                     made,
                     places,
                     networks=networks,
                     attached=[attached],
                     volumes=given.held,
                     kept=connected,
-                    meanwhile=meanwhile,
-                ) as control,
-            ):
+                    meanwhile=series.tidy if series is not None else None,
+                    line=line,
+                )
+                stack.enter_context(control)
                 try:
                     streams.carry(ours, control, places)
                 except BaseException:
                     _end(places, control)
                     raise
-                return _exit_code(control)
+                code = _exit_code(control)
+                if series is not None and line is not None:
+                    stack.pop_all()
+                    series.give_back(line)
+                return code
 
     @contextmanager
     def _connected(

@@ -29,6 +29,7 @@ PLAN = "plan.json"
 _INIT = "init.json"
 _CHECK = "check.json"
 _numbers = itertools.count(1)
+_MOST_ASKED = 50  # of one monitor
 # Keepers that stay for their containers while this process goes on without them; looked at when another one starts.
 _left: "list[subprocess.Popen[bytes]]" = []
 
@@ -45,6 +46,47 @@ class Attachment(msgspec.Struct, frozen=True):
     stdin: bool
     stdout: bool
     stderr: bool
+
+
+class Line:
+    """To a monitor that does one thing after the other, as it is asked to; to none before the first."""
+
+    def __init__(self) -> None:
+        self._control: socket.socket | None = None
+        self._keeper = 0
+        self._asked = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether enough was asked of this monitor: what it had to do with a container stays in its memory."""
+        return self._asked >= _MOST_ASKED
+
+    def begin(self, control: socket.socket, keeper: int) -> socket.socket:
+        """The control socket of the monitor, a new one of this keeper's, that does the first thing."""
+        self._control, self._keeper, self._asked = control, keeper, 1
+        return control
+
+    def ask(self, request: dict[str, Any], descriptors: Sequence[int], keeper: int) -> socket.socket | None:
+        """Ask the monitor for one thing more; its control socket.
+
+        None where it is not there (any more), or where its keeper is not this one, and nobody would take over from it.
+        """
+        if self._control is None:
+            return None
+        if self._keeper == keeper:
+            with contextlib.suppress(OSError):
+                messages.send(self._control, request, descriptors)
+                self._asked += 1
+                return self._control
+        self.close()
+        return None
+
+    def close(self) -> None:
+        """Let the monitor end; a fork of this process may hold the line open."""
+        if self._control is not None:
+            with self._control, contextlib.suppress(OSError):
+                messages.send(self._control, {"end": True})
+            self._control = None
 
 
 class Spawner:
@@ -103,6 +145,7 @@ class Spawner:
         attached: Sequence[Attachment] = (),
         volumes: Mapping[str, int] = _NONE,
         network: int = -1,
+        line: "Line | None" = None,
     ) -> socket.socket:
         """Have a monitor that starts the container of the plan, which is written to the run directory.
 
@@ -113,6 +156,7 @@ class Spawner:
             attached: what is attached from the start; handed over.
             volumes: descriptors of mounted volumes, by name, which stay the caller's (``kist.runtime.held``).
             network: of a network namespace that it has in place of a new one, the caller's too; -1 for none.
+            line: of a monitor that does this one, too, and of which more may be asked afterwards.
 
         Returns:
             The control socket to the monitor: it sends ``created`` (with the network namespace when the plan waits
@@ -120,7 +164,6 @@ class Spawner:
         """
         plan_path = write_plan(plan, run_directory)
         faults.point("engine: wrote the plan")
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wants = [{"stdin": a.stdin, "stdout": a.stdout, "stderr": a.stderr} for a in attached]
         request: dict[str, Any] = {
             "plan": plan_path,
@@ -128,12 +171,31 @@ class Spawner:
             "run_directory": run_directory,
             "attached": wants,
         }
-        descriptors = [theirs.fileno(), *(a.connection.fileno() for a in attached), *volumes.values()]
+        descriptors = [*(a.connection.fileno() for a in attached), *volumes.values()]
         if volumes:
             request["volumes"] = list(volumes)
         if network >= 0:
             request["network"] = True
             descriptors.append(network)
+        try:
+            control = self._launch(request, descriptors) if line is None else self._ask_on(line, request, descriptors)
+        finally:
+            for attachment in attached:
+                attachment.connection.close()
+        faults.point("engine: sent the request")
+        return control
+
+    def _ask_on(self, line: Line, request: dict[str, Any], descriptors: Sequence[int]) -> socket.socket:
+        """Have the line's monitor do it, or a new one, which is the line's from then on."""
+        request["more"] = True
+        self._ensure()
+        control = line.ask(request, descriptors, self._pid)
+        return control if control is not None else line.begin(self._launch(request, descriptors), self._pid)
+
+    def _launch(self, request: dict[str, Any], descriptors: Sequence[int]) -> socket.socket:
+        """Have a new monitor do it; the control socket to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        descriptors = (theirs.fileno(), *descriptors)
         try:
             channel = self._ensure()
             try:
@@ -144,9 +206,6 @@ class Spawner:
                 messages.send(self._ensure(), request, descriptors)
         finally:
             theirs.close()
-            for attachment in attached:
-                attachment.connection.close()
-        faults.point("engine: sent the request")
         return ours
 
     def mind(self, pidfd: int) -> None:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 _HEADSTART = 20
 _HURRIED = 8
 _HURRIED_STARTS = 32
-# What a spare says of the request that it has taken.
-_NEW_NETWORK, _KEPT_NETWORK = b"n", b"k"
 
 
 def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> NoReturn:
@@ -56,20 +54,19 @@ def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> 
     others.register(life, 0)
     others.register(requests, select.POLLIN)
     hurried = 0
-    networked = True
     while True:
         spare, death = namespaces.clone(namespaces.CLONE_PARENT)
         if spare == 0:
             os.close(taken)
             os.close(life)
-            be_spare(socket.socket(fileno=requests), take, speaks, machine, networked=networked)
+            be_spare(socket.socket(fileno=requests), take, speaks, machine)
         # Somebody may kill it while it waits.
         poll.register(death, select.POLLIN)
         events = dict(poll.poll())
         poll.unregister(death)
         os.close(death)
         if taken in events:
-            networked = os.read(taken, 1) == _NEW_NETWORK
+            os.read(taken, 1)
             waits = others.poll(_HURRIED if hurried else _HEADSTART)
             hurried = _HURRIED_STARTS if waits else max(0, hurried - 1)
         elif life in events:
@@ -77,21 +74,18 @@ def serve(requests: int, speaks: socket.socket, life: int, machine: Machine) -> 
             os._exit(0)
 
 
-def be_spare(
-    requests: socket.socket, take: int, speaks: socket.socket, machine: Machine, *, networked: bool = True
-) -> NoReturn:
+def be_spare(requests: socket.socket, take: int, speaks: socket.socket, machine: Machine) -> NoReturn:
     """Wait for a request, and become the monitor that it asks for.
 
     Args:
         requests: where it comes.
-        take: a pipe to say that it has come, and whether a network came with it.
+        take: a pipe to say that it has come.
         speaks: where monitors speak to the keeper.
         machine: for the monitor.
-        networked: whether the next request, too, will hardly bring a network.
     """
     os.setsid()
     os.chdir("/")
-    prepared = prepare(machine, networked=networked)
+    prepared = prepare(machine)
     # After the clone: what both have would be copied twice.
     pages.have(machine.monitor_pages)
     request, descriptors = messages.receive(requests)
@@ -104,35 +98,92 @@ def be_spare(
     guard = Guard(speaks, request["run_directory"])
     guard.took(request, os.getpid())
     try:
-        os.write(take, _KEPT_NETWORK if request.get("network") else _NEW_NETWORK)
+        os.write(take, b"x")
     except BrokenPipeError as error:
         # The spawner was killed. This start is still ours; the engine finds out at the next.
         messages.complain(error)
     os.close(take)
     faults.point("spare: told that it took a request")
-    _become_monitor(request, descriptors, guard, machine, prepared)
-
-
-def _become_monitor(
-    request: dict[str, Any], descriptors: list[int], guard: Guard, machine: Machine, prepared: Prepared | None
-) -> NoReturn:
     try:
-        count = 1 + len(request["attached"])
-        control, *streams = (socket.socket(fileno=each) for each in descriptors[:count])
-        attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
-        plan = messages.read_json(request["plan"])
-        process.set_title(f"kist-monitor {plan['id'][:12]}")
-        monitor = Monitor(plan, request, control, machine, guard)
-        if request.get("network"):
-            monitor.life.have_network(descriptors.pop())
-        monitor.volumes = dict(zip(request.get("volumes", ()), descriptors[count:], strict=True))
-        if prepared is not None:
-            prepared.become_first(monitor)
-        monitor.run(attached)
-        if prepared is not None:
-            prepared.end()  # the start may have failed before
+        _serve_line(request, descriptors, guard, speaks, machine, prepared)
     except BaseException:  # noqa: BLE001 - the last frame of this process: what went wrong goes to the engine's log
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)
+
+
+def _serve_line(
+    request: dict[str, Any] | None,
+    descriptors: list[int],
+    guard: Guard,
+    speaks: socket.socket,
+    machine: Machine,
+    prepared: Prepared | None,
+) -> None:
+    """Be the monitor of what is asked for; then of what comes on the same line, where it says that more may come.
+
+    Where a start has failed no more comes, and the engine waits for the end of the line.
+    """
+    line = socket.socket(fileno=descriptors.pop(0))
+    while request is not None:
+        control = socket.socket(fileno=os.dup(line.fileno()))
+        has_run = _monitor(request, control, descriptors, guard, machine, prepared)
+        if not (has_run and request.get("more")):
+            return
+        # While its engine makes the next one of what this one has left.
+        prepared = prepare(machine, networked="network" not in request)
+        faults.point("monitor: waits for the next one")
+        request, descriptors = _next(line)
+        if request is not None:
+            guard = Guard(speaks, request["run_directory"])
+            guard.took(request, os.getpid())
+    if prepared is not None:
+        prepared.end()
+
+
+def _next(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """What is asked for next; None where nothing more will be."""
+    try:
+        engine = os.pidfd_open(messages.peer(line))
+    except ProcessLookupError:
+        return None, []
+    poll = select.poll()
+    for each in (line.fileno(), engine):
+        poll.register(each, select.POLLIN)
+    try:
+        while line.fileno() in dict(poll.poll()):
+            request, descriptors = messages.receive(line)
+            if request is None or "plan" in request:
+                return request, descriptors
+            if "end" in request:
+                break
+    finally:
+        os.close(engine)
+    return None, []  # a fork of the engine's process may hold the line open
+
+
+def _monitor(
+    request: dict[str, Any],
+    control: socket.socket,
+    descriptors: list[int],
+    guard: Guard,
+    machine: Machine,
+    prepared: Prepared | None,
+) -> bool:
+    """Monitor one container from its start to its end; whether it has run."""
+    count = len(request["attached"])
+    streams = [socket.socket(fileno=each) for each in descriptors[:count]]
+    attached = [Client(stream, **wants) for stream, wants in zip(streams, request["attached"], strict=True)]
+    plan = messages.read_json(request["plan"])
+    process.set_title(f"kist-monitor {plan['id'][:12]}")
+    monitor = Monitor(plan, request, control, machine, guard)
+    if request.get("network"):
+        monitor.life.have_network(descriptors.pop())
+    monitor.volumes = dict(zip(request.get("volumes", ()), descriptors[count:], strict=True))
+    if prepared is not None:
+        prepared.become_first(monitor)
+    monitor.run(attached)
+    if prepared is not None:
+        prepared.end()  # the start may have failed before
+    return monitor.notices.begun
