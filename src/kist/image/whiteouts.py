@@ -43,9 +43,10 @@ class Whiteouts:
 
     def apply(self, parent: int, name: bytes, above: tuple[bytes, ...]) -> None:
         """Do what the member ``name`` (which begins with ``PREFIX``) of the directory ``parent`` at ``above`` says."""
-        del above
-        if name == OPAQUE:
+        if name == OPAQUE and above:
             self.hide_below(parent)
+        elif name == OPAQUE:
+            self._hide_all(parent)
         elif not name.startswith(AUFS):
             self._hide(parent, name[len(PREFIX) :])
 
@@ -53,6 +54,13 @@ class Whiteouts:
         """Make a directory show nothing of those below."""
         if self._below is not None:
             os.setxattr(directory, self._opaque, b"y")
+
+    def _hide_all(self, root: int) -> None:
+        """Make the root show nothing of those below: overlayfs minds no mark of a layer's own root."""
+        if self._below is not None:
+            for name in {os.fsencode(each) for directory in self._below.roots for each in os.listdir(directory)}:
+                if self._below.find((name,)) is not None:
+                    self._hide(root, name)
 
     def _hide(self, parent: int, name: bytes) -> None:
         if name in {b"", b".", b".."}:

@@ -119,6 +119,8 @@ def members(draw: st.DrawFn) -> list[tuple[str, dict[str, object]]]:
                 made.append((f"{above}/.wh.{last}".lstrip("/"), {}))
             case _:
                 made.append((f"{name}/.wh..wh..opq", {}))
+    if draw(st.integers(0, 4)) == 0:
+        made.append((".wh..wh..opq", {}))
     links = tuple(f"{name}/" for name, words in made if words.get("kind") == SYM)
     plain = [each for each in made if not each[0].startswith(links)]  # no layer that is honest has members behind one
     return draw(st.permutations(plain)) if draw(st.booleans()) else plain

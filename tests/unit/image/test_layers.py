@@ -63,6 +63,18 @@ def test_whiteouts_become_the_signs_of_overlayfs_and_come_back(stacked, upper, t
     assert listing(changes(stacked)) == ["etc/", "etc/.wh..wh..opq", "etc/new", "usr/", "usr/.wh.gone"]
 
 
+@pytest.mark.parametrize("first", ["mark", "files"])
+def test_an_opaque_root_hides_each_thing_below(first, stacked, upper, lower, tar, entry):
+    os.makedirs(f"{lower}/d")
+    for name in ("gone", "f"):
+        open(f"{lower}/{name}", "w", encoding="ascii").close()
+    members = [entry(".wh..wh..opq"), entry("d/", kind=DIR, mode=0o755), entry("d/x", "x"), entry("f", "mine")]
+    apply(io.BytesIO(tar(*(members if first == "mark" else members[::-1]))), stacked)
+    assert is_whiteout(f"{upper}/gone")
+    assert opaque(f"{upper}/d")
+    assert content(f"{upper}/f") == "mine"
+
+
 def test_the_lowest_layer_has_nothing_to_delete(bottom, upper, tar, entry):
     apply(io.BytesIO(tar(entry(".wh.a"), entry("d/.wh..wh..opq"), entry("f", "x"))), bottom)
     assert sorted(os.listdir(upper)) == ["d", "f"]
