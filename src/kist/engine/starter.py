@@ -91,7 +91,7 @@ class Starter:
             attached: its streams, from the start.
             volumes: held ones.
             kept: the namespace that it has, or that becomes of its own one when it has ended.
-            line: of a monitor of which more is asked afterwards, and maybe was before. It is closed after a failure.
+            line: of a monitor of which more is asked afterwards, and maybe was before.
             meanwhile: done while the process is on its way to its program, which takes some milliseconds.
 
         Returns:

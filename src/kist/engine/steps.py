@@ -190,6 +190,8 @@ class Steps:
             ours, attached = streams.attached()
             line = series.line() if series is not None else None
             with ours, ExitStack() as stack:
+                if line is not None:
+                    stack.callback(line.close)
                 control = self._starter.start(
                     made,
                     places,
@@ -200,7 +202,8 @@ class Steps:
                     meanwhile=series.tidy if series is not None else None,
                     line=line,
                 )
-                stack.enter_context(control)
+                if line is None:
+                    stack.enter_context(control)
                 try:
                     streams.carry(ours, control, places)
                 except BaseException:

@@ -145,7 +145,7 @@ class Spawner:
         attached: Sequence[Attachment] = (),
         volumes: Mapping[str, int] = _NONE,
         network: int = -1,
-        line: "Line | None" = None,
+        line: Line | None = None,
     ) -> socket.socket:
         """Have a monitor that starts the container of the plan, which is written to the run directory.
 
