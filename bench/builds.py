@@ -14,6 +14,9 @@ COPIED = 10_000
 KNOWN = 50_000
 SLEEP = 2
 GIGABYTES = 2
+STEPS = 20
+_LOOPS = 300
+_COMMAND = "cat /proc/uptime >"
 _A_DIRECTORY = 500
 _COPY = f"FROM {IMAGE}\nCOPY files/ files/\n"
 _PAIR = (
@@ -103,6 +106,29 @@ def stages(stage: Stage) -> Iterator[list[Side]]:
         )
 
     yield [side(engine) for engine in stage.engines]
+
+
+@contextmanager
+def step(stage: Stage) -> Iterator[list[Side]]:
+    """What a RUN that writes a file takes beside its command: of twenty more of them, and of the command in a loop."""
+    base = f"FROM {IMAGE}\n"
+    one = _context(stage, "step-one", f"{base}RUN {_COMMAND} /0\n")
+    more = _context(stage, "step-more", base + "".join(f"RUN {_COMMAND} /{n}\n" for n in range(STEPS + 1)))
+    loop = f"i=0; while [ $i -lt {_LOOPS} ]; do sh -c '{_COMMAND} /0'; i=$((i + 1)); done"
+    looped = _context(stage, "step-looped", f"{base}RUN {loop}\n")
+
+    def side(engine: Engine) -> Side:
+        def seconds(context: Path) -> float:
+            return engine.seconds("build", "--no-cache", "-t", "bench-step:1", str(context))
+
+        def sample() -> float:
+            alone = seconds(one)
+            command = (seconds(looped) - alone) / _LOOPS
+            return 1000 * ((seconds(more) - alone) / STEPS - command)
+
+        return Side(engine.name, sample)
+
+    yield [side(engine) for engine in _of_kist(stage)]
 
 
 @contextmanager

@@ -305,6 +305,10 @@ ROWS = (
         _build("twenty", TWENTY_STEPS, "--no-cache"), rounds=3,
     ),
     Row(
+        "build-run", "what a RUN that writes a file takes beside its command", "ms", (Budget(15),), builds.step,
+        rounds=15,
+    ),
+    Row(
         "build-copy", f"COPY of {builds.COPIED:,} files, 100 MB", "s", (Budget(1 / 2, "docker"),), builds.copy,
         rounds=3,
     ),
