@@ -1,10 +1,13 @@
-"""A thread that is held at a moment, so that a test can do something just then."""
+"""Threads that are held at a moment, so that a test can do something just then."""
 
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from kist.spec.digest import Digest
+from kist.store.unsynced import SIDE_BY_SIDE, Unsynced
 
 
 @contextmanager
@@ -29,3 +32,15 @@ def stopped_at(name: str, act: Callable[[], object]) -> Iterator[None]:
     finally:
         go_on.set()
         thread.join()
+
+
+@contextmanager
+def held_up(unsynced: Unsynced) -> Iterator[Callable[[], None]]:
+    """While no blob is synced; what is given ends that ahead of the block."""
+    goes_on = threading.Event()
+    for number in range(SIDE_BY_SIDE):
+        unsynced.take(Digest.of(f"{number}".encode()), goes_on.wait)
+    try:
+        yield goes_on.set
+    finally:
+        goes_on.set()

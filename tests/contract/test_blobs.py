@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kist.errors import Corrupt, InvalidInput, KistError, NotFound
+from kist.kernel import process
 from kist.spec.digest import Digest
 from kist.store import Blobs
 from kist.store.locks import StoreLock
+from moments import held_up
 
 
 def on_disk(root: str) -> Blobs:
@@ -139,38 +141,70 @@ def test_other_algorithms_are_refused(blobs):
 
 
 def test_what_is_committed_soon_is_seen_at_once_and_durable_when_it_was_waited_for(blobs):
-    goes_on = threading.Event()
-    blobs.unsynced.take(Digest.of(b"another"), "", goes_on.wait)
-    digest = blobs.put(b"hello", soon=True)
-    assert digest in blobs
-    assert digest in blobs.list()
-    assert blobs.read(digest) == b"hello"
-    assert blobs.put(b"hello", soon=True) == digest
-    assert not os.path.exists(blobs.path(digest))
-    with blobs.open(digest) as opened_before:
-        goes_on.set()
-        blobs.sync([digest])
-        assert opened_before.read() == b"hello"
+    with held_up(blobs.unsynced) as go_on:
+        digest = blobs.put(b"hello", soon=True)
+        assert digest in blobs
+        assert digest in blobs.list()
+        assert blobs.read(digest) == b"hello"
+        assert blobs.put(b"hello", soon=True) == digest
+        assert not os.path.exists(blobs.path(digest))
+        with blobs.open(digest) as opened_before:
+            go_on()
+            blobs.sync([digest])
+            assert opened_before.read() == b"hello"
     assert os.path.exists(blobs.path(digest))
     assert blobs.read(digest) == b"hello"
     assert blobs.list() == (digest,)
-    assert os.listdir(blobs.temporary) == []
+    assert os.listdir(blobs.temporary) == os.listdir(blobs.unsynced.directory) == []
+
+
+def test_who_puts_what_is_on_its_way_waits_for_it(blobs):
+    with held_up(blobs.unsynced) as go_on:
+        digest = blobs.put(b"hello", soon=True)
+        putting = threading.Thread(target=blobs.put, args=(b"hello",))
+        putting.start()
+        putting.join(0.1)
+        assert putting.is_alive()
+        go_on()
+        putting.join(20)
+        assert os.path.exists(blobs.path(digest))
 
 
 def test_who_needs_what_could_not_be_synced_hears_why(blobs):
-    goes_on = threading.Event()
-    blobs.unsynced.take(Digest.of(b"another"), "", goes_on.wait)
-    digest = blobs.put(b"hello", soon=True)
-    whole = blobs.put(b"whole", soon=True)
-    (path,) = (each for each in os.scandir(blobs.temporary) if each.name in blobs.unsynced.path(digest))
-    os.unlink(path)
-    os.mkdir(blobs.path(digest))  # in the way
-    goes_on.set()
+    with held_up(blobs.unsynced):
+        digest = blobs.put(b"hello", soon=True)
+        whole = blobs.put(b"whole", soon=True)
+        os.mkdir(blobs.path(digest))  # in the way
+    blobs.unsynced.settle()
+    os.rmdir(blobs.path(digest))
     blobs.sync([whole])
     with pytest.raises(KistError, match="write blob"):
         blobs.sync([whole, digest])
-    os.rmdir(blobs.path(digest))
     assert digest not in blobs
-    blobs.put(b"hello", soon=True)
+    blobs.put(b"hello")
     blobs.sync([digest])
     assert blobs.read(digest) == b"hello"
+
+
+def test_what_a_killed_process_had_not_synced_yet_is_there_for_the_next_one(blobs):
+    with held_up(blobs.unsynced):
+        digest = blobs.put(b"hello", soon=True)
+        successor = Blobs(blobs.directory, blobs.temporary, blobs.lock)
+        assert digest in successor
+        assert successor.read(digest) == b"hello"
+        successor.sync([digest])
+        assert os.path.exists(successor.path(digest))
+    blobs.sync([digest])  # in which nothing is left to do
+    assert blobs.read(digest) == b"hello"
+    assert os.listdir(blobs.unsynced.directory) == []
+
+
+def test_what_was_not_synced_before_the_machine_crashed_is_not_there(blobs, monkeypatch):
+    with held_up(blobs.unsynced):
+        digest = blobs.put(b"hello", soon=True)
+        monkeypatch.setattr(process, "boot_id", lambda: "another")
+        after = Blobs(blobs.directory, blobs.temporary, blobs.lock)
+        assert digest not in after
+        after.unsynced.remove_lost()
+        assert not os.path.exists(blobs.unsynced.directory)
+    blobs.unsynced.settle()

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,11 @@ import pytest
 
 from kist.build import build
 from kist.engine import Engine
+from kist.kernel import process
 from kist.spec.build import BuildOptions
 from kist.spec.digest import Digest
 from kist.store import Store
+from moments import held_up
 
 pytestmark = pytest.mark.root("mounts a file system")
 CONTENT = b"x" * 100_000
@@ -84,7 +85,7 @@ def test_a_volume_that_was_imported_is_whole_after_a_power_cut(tmp_path: Path) -
         assert Path(store.volumes.path("data"), "file").read_bytes() == CONTENT
 
 
-def test_an_image_that_was_built_is_whole_after_a_power_cut(tmp_path: Path) -> None:
+def test_an_image_that_was_built_is_whole_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = tmp_path / "context"
     context.mkdir()
     names = [str(number) for number in range(5)]
@@ -94,28 +95,29 @@ def test_an_image_that_was_built_is_whole_after_a_power_cut(tmp_path: Path) -> N
     with disk(tmp_path) as place, Engine(str(place / "data"), str(tmp_path / "run")) as engine:
         build(engine, str(context), BuildOptions(tags=("it",)), lambda _: None)
         cut(tmp_path, place)  # before anybody has let go of anything
+    monkeypatch.setattr(process, "boot_id", lambda: "another")
     with (
         mounted(tmp_path / "kist-copy.img", tmp_path / "again") as place,
         Engine(str(place / "data"), str(tmp_path / "run")) as engine,
     ):
-        image = engine.catalogue.get("it")
-        for layer in engine.catalogue.layers(image):
+        layers = engine.catalogue.layers(engine.catalogue.get("it"))
+        for layer in layers:
             engine.store.blobs.verify(layer.descriptor.digest)
-        with engine.catalogue.open_files(engine.catalogue.layers(image)[-1].chain_id) as files:
+        assert engine.catalogue.has_layers(layers)  # from their blobs
+        with engine.catalogue.open_files(layers[-1].chain_id) as files:
             assert sorted(os.listdir(files)) == names
 
 
-def test_what_is_on_its_way_to_the_disk_is_nowhere_after_a_power_cut(tmp_path: Path) -> None:
+def test_what_is_on_its_way_to_the_disk_is_nowhere_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = Digest.of(CONTENT)
-    with disk(tmp_path) as place, Store(str(place / "data")) as store:
-        goes_on = threading.Event()
-        store.blobs.unsynced.take(Digest.of(b"another"), "", goes_on.wait)
-        with store.blobs.writer() as writer:
-            writer.write(CONTENT)
-            writer.commit_soon()
+    with disk(tmp_path) as place, Store(str(place / "data")) as store, held_up(store.blobs.unsynced):
+        store.blobs.put(CONTENT, soon=True)
         assert digest in store.blobs
         cut(tmp_path, place)
-        goes_on.set()
+    monkeypatch.setattr(process, "boot_id", lambda: "another")
     with mounted(tmp_path / "kist-copy.img", tmp_path / "again") as place, Store(str(place / "data")) as store:
         assert digest not in store.blobs
         assert not os.listdir(place / "data" / "tmp")
+        assert not os.listdir(place / "data" / "unsynced")

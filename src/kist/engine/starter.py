@@ -139,7 +139,7 @@ class Starter:
                         naming.announce(places.run, plan.id)
                         _go(control, names)
                     if meanwhile is not None:
-                        meanwhile()
+                        _do_meanwhile(meanwhile, places)
                 elif message["event"] == "failed":
                     # Its end is on disk when the monitor says so: who hears of the failure sees a stopped container.
                     _await_end(control)
@@ -168,6 +168,15 @@ class Starter:
         else:
             descriptors += names.values()
         return names
+
+
+def _do_meanwhile(call: Callable[[], None], places: Places) -> None:
+    """Do something while a process is on its way; where that fails, it is not to run to its end."""
+    try:
+        call()
+    except BaseException:
+        kill_quietly(places)
+        raise
 
 
 def _go(control: socket.socket, names: Mapping[str, int]) -> None:

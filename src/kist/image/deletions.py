@@ -56,6 +56,9 @@ class Deletions:
     def hide_below(self, directory: int) -> None:
         """Nothing is below."""
 
+    def finish(self, root: int) -> None:
+        """Everything has been done in its turn."""
+
     def _empty(self, directory: int, path: Path) -> None:
         for name in map(os.fsencode, os.listdir(directory)):
             self._remove(directory, name, path)

@@ -130,6 +130,8 @@ class Unpacker:
 
     def finish(self) -> None:
         """Give the directories their attributes."""
+        if self._whiteouts is not None:
+            self._whiteouts.finish(self._tree.root)
         for identity, (parts, before) in self._times.items():
             directory = self._tree.open(parts)
             if directory is not None:

@@ -25,6 +25,7 @@ class Whiteouts:
     def __init__(self, below: Lowers | None, opaque: str) -> None:
         self._below = below
         self._opaque = opaque
+        self._hides_all = False
 
     def below(self, parts: tuple[bytes, ...], way: Sequence[int] = ()) -> Found | None:
         """What the layers below show at this path.
@@ -34,7 +35,7 @@ class Whiteouts:
             way: descriptors of the directories that this layer has on the way to it, of which one may hide what is
                 below.
         """
-        if self._below is None or any(is_opaque(directory, self._opaque) for directory in way):
+        if self._below is None or self._hides_all or any(is_opaque(directory, self._opaque) for directory in way):
             return None
         return self._below.find(parts)
 
@@ -46,7 +47,7 @@ class Whiteouts:
         if name == OPAQUE and above:
             self.hide_below(parent)
         elif name == OPAQUE:
-            self._hide_all(parent)
+            self._hides_all = True
         elif not name.startswith(AUFS):
             self._hide(parent, name[len(PREFIX) :])
 
@@ -55,9 +56,12 @@ class Whiteouts:
         if self._below is not None:
             os.setxattr(directory, self._opaque, b"y")
 
-    def _hide_all(self, root: int) -> None:
-        """Make the root show nothing of those below: overlayfs minds no mark of a layer's own root."""
-        if self._below is not None:
+    def finish(self, root: int) -> None:
+        """All members are there: where the root is to show nothing of those below, hide each thing by its name.
+
+        overlayfs minds no mark of a layer's own root.
+        """
+        if self._below is not None and self._hides_all:
             for name in {os.fsencode(each) for directory in self._below.roots for each in os.listdir(directory)}:
                 if self._below.find((name,)) is not None:
                     self._hide(root, name)

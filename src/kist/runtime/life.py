@@ -46,14 +46,12 @@ class Life:
         settings: ``kist.runtime.plan.Life`` as JSON has it; None for a process that lives once.
 
     Attributes:
-        is_only_one: it is the life of a process that lives once.
         holders: connections of those who are at the container's files: while there are any it is not started again.
     """
 
     def __init__(self, monitor: Monitor, settings: dict[str, Any] | None) -> None:
         self._monitor = monitor
         self._settings = settings or _ONCE
-        self.is_only_one = settings is None
         self.restarts = Restarts(self._settings["restart"])
         self._checks: Checks | None = None
         self._network = -1

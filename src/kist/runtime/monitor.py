@@ -509,8 +509,6 @@ class Monitor:
         self.close_ports()
         self._end_names()
         faults.point("monitor: closed its door")
-        if self.life.is_only_one:
-            self._tell_all()  # nobody starts it anew: what is left to do is nothing that anybody waits for
         self.remove_cgroup()
         self.life.close()
         for descriptor in self.volumes.values():
@@ -520,8 +518,8 @@ class Monitor:
         # First the keeper, so that who hears of the end and starts it again at once is not taken for this run.
         self.guard.over(unmounts=self._mounts >= 0)
         faults.point("monitor: told the keeper of the end")
-        if not self.life.is_only_one:
-            self._tell_all()
+        self._tell_all()
+        self.control.forget()  # what comes on its line from here on is for the next one
         if self._mounts >= 0:
             self._let_mounts_go()
             faults.point("monitor: let the mounts go")

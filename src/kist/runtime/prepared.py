@@ -94,8 +94,11 @@ class Prepared:
 
     def _send(self, _become: object, context: operations.Context) -> tuple[int, int]:
         # It has a mount namespace of its own from here on, by which others may know what belongs to the container.
-        if messages.receive(self._channel)[0] is None:
+        answer, _ = messages.receive(self._channel)
+        if answer is None:
             raise OSError(errno.ESRCH, "the container's first process has been killed")
+        if "failed" in answer:
+            raise OSError(*answer["failed"])
         told: dict[str, Any] = {"volumes": list(context.volumes)} if context.volumes else {}
         descriptors = [*context.needs, *context.volumes.values()]
         if self._network >= 0:
@@ -160,7 +163,9 @@ def _become(channel: socket.socket, message: dict[str, Any], machine: Machine) -
     except Exception as error:  # noqa: BLE001 - whatever it is, init tells the monitor
         failure = error
 
-    messages.send(channel, {})
+    lacks = failure if message["network"] else None
+    # Who has no network namespace of its own yet is in the host's, which nobody is to take for the container's.
+    messages.send(channel, {} if lacks is None else {"failed": [getattr(lacks, "errno", None) or 0, str(lacks)]})
     go, descriptors = messages.receive(channel)
     if go is None:
         return

@@ -133,7 +133,7 @@ def _serve_line(
             return
         # While its engine makes the next one of what this one has left.
         prepared = prepare(machine, networked="network" not in request)
-        faults.point("monitor: waits for the next one")
+        faults.point("build part: waits for the next command")
         request, descriptors = _next(line)
         if request is not None:
             guard = Guard(speaks, request["run_directory"])

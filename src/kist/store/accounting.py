@@ -17,7 +17,7 @@ from kist.store.snapshots import Snapshots
 
 _DATABASE = "kist.db"
 # What of the data root is accounted for by itself.
-_ELSEWHERE = frozenset({"blobs", "cache", "cache-mounts", "containers", "snapshots", "tmp", "volumes"})
+_ELSEWHERE = frozenset({"blobs", "cache", "cache-mounts", "containers", "snapshots", "tmp", "unsynced", "volumes"})
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -149,7 +149,8 @@ def _shelf(directory: str, known: Iterable[str]) -> _Shelf:
 
 def _rest(root: str) -> int:
     """What is accounted for nowhere else: the other directories themselves, small files, and what is not Kist's."""
-    own = (root, f"{root}/snapshots", f"{root}/blobs", f"{root}/blobs/sha256", f"{root}/cache-mounts")
+    unsynced = (f"{root}/unsynced", *(f"{root}/unsynced/{name}" for name, _ in directories.blocks(f"{root}/unsynced")))
+    own = (root, f"{root}/snapshots", f"{root}/blobs", f"{root}/blobs/sha256", f"{root}/cache-mounts", *unsynced)
     others = (name for name, _ in directories.blocks(root) if name not in _ELSEWHERE and not name.startswith(_DATABASE))
     return sum(map(directories.own_blocks, own)) + _sum(f"{root}/{name}" for name in others)
 

@@ -96,34 +96,32 @@ class BlobWriter:
                 os.fsync(self._fd)
                 os.rename(self.path, target)
                 directories.sync(os.path.dirname(target))
+        self._blobs.unsynced.wait((digest,))
         self.close()
         return digest, self.size
 
     def commit_soon(self) -> tuple[Digest, int]:
-        """The same without waiting for the disk: this process sees the blob at once, and a crash leaves nothing of it.
+        """The same without waiting for the disk: the blob is visible at once, and a crash leaves nothing of it.
 
-        It is durable, for all to see, after ``Blobs.sync``.
+        It is durable after ``Blobs.sync``.
         """
         digest = self.finish()
         if digest in self._blobs:
             self.close()
             return digest, self.size
+        with reported("write blob"):
+            self._blobs.unsynced.put(self.path, digest)
         file, self._fd = self._fd, -1
-        held, path, target = self._holding.pop_all(), self.path, self._blobs.path(digest)
+        held, blobs = self._holding.pop_all(), self._blobs
 
         def sync() -> None:
             with held, reported("write blob"):
                 try:
-                    os.fsync(file)
-                    os.rename(path, target)
-                except BaseException:
-                    with suppress(FileNotFoundError):
-                        os.unlink(path)
-                    raise
+                    blobs.bring_home(digest, file)
                 finally:
                     os.close(file)
 
-        self._blobs.unsynced.take(digest, path, sync)
+        blobs.unsynced.take(digest, sync)
         return digest, self.size
 
     def close(self) -> None:
@@ -151,7 +149,7 @@ class Blobs:
         self.directory = directory
         self.temporary = temporary
         self.lock = lock
-        self.unsynced = Unsynced()
+        self.unsynced = Unsynced(f"{os.path.dirname(directory)}/unsynced")
 
     def writer(self, expected: Digest | None = None) -> BlobWriter:
         """A new blob; ``expected`` makes its commit fail with ``Corrupt`` when the content has another digest."""
@@ -162,20 +160,45 @@ class Blobs:
     def put(self, data: bytes, *, soon: bool = False) -> Digest:
         """Keep ``data``; its digest. ``soon``: as ``BlobWriter.commit_soon`` does."""
         if (known := Digest.of(data)) in self:
+            if not soon:
+                self.sync((known,))
             return known
         with self.writer() as writer:
             writer.write(data)
             return (writer.commit_soon() if soon else writer.commit())[0]
 
     def sync(self, digests: Iterable[Digest]) -> None:
-        """Wait until these blobs, as far as they are here, are on the disk, and their names.
+        """Wait until these blobs, as far as they are here, are in their places.
 
         Raises:
             Unavailable: the disk was full when one of them was synced.
         """
-        self.unsynced.wait(digests)
+        wanted = tuple(digests)
+        self.unsynced.wait(wanted)
         with reported("write blob"):
+            for digest in wanted:  # of a process that was killed, or is at it still
+                with suppress(FileNotFoundError), open(self.unsynced.path(digest), "rb") as file:
+                    self.bring_home(digest, file.fileno())
+        for digest in wanted:
+            failure = self.unsynced.failure(digest)
+            if failure is not None and not os.path.exists(self.path(digest)):
+                raise failure
+
+    def bring_home(self, digest: Digest, file: int) -> None:
+        """Sync a blob that lies aside, and give it its name; it is nowhere afterwards where that fails."""
+        aside = self.unsynced.path(digest)
+        try:
+            os.fsync(file)
+            os.rename(aside, self.path(digest))
             directories.sync(f"{self.directory}/sha256")
+        except FileNotFoundError:
+            if not os.path.exists(self.path(digest)):  # else somebody else has done so
+                raise
+        except BaseException:
+            # Not to be synced once more: the kernel tells of a failure once, and takes what was lost for written.
+            with suppress(FileNotFoundError):
+                os.unlink(aside)
+            raise
 
     def close(self) -> None:
         """Wait for what is being synced."""
@@ -193,10 +216,10 @@ class Blobs:
         """
         try:
             with reported("read blob"):
-                if (aside := self.unsynced.path(digest)) is not None:
-                    with suppress(FileNotFoundError):  # it has just come to its place
-                        return open(aside, "rb", buffering=0)
-                return open(self.path(digest), "rb", buffering=0)
+                for path in (self.path(digest), self.unsynced.path(digest)):
+                    with suppress(FileNotFoundError):
+                        return open(path, "rb", buffering=0)
+                return open(self.path(digest), "rb", buffering=0)  # it may have come to its place just now
         except Exception as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise NotFound(f"blob {digest} is missing", hint="load or build the image again") from error
@@ -230,8 +253,11 @@ class Blobs:
 
     def sizes_on_disk(self) -> dict[Digest, int]:
         """What each blob has on the disk, in bytes."""
-        directory = f"{self.directory}/sha256"
-        return {Digest(f"sha256:{name}"): disk for name, disk in directories.blocks(directory) if _HEX.match(name)}
+        found = [
+            *directories.blocks(self.unsynced.directory),
+            *directories.blocks(f"{self.directory}/sha256"),
+        ]
+        return {Digest(f"sha256:{name}"): disk for name, disk in found if _HEX.match(name)}
 
     def verify(self, digest: Digest) -> None:
         """Read it all; ``Corrupt`` when its content has another digest."""
@@ -244,8 +270,9 @@ class Blobs:
     def remove(self, digest: Digest) -> None:
         """Forget it; no complaint when it is not there."""
         with reported("remove blob"):
-            if digest in self:
-                os.unlink(self.path(digest))
+            for path in (self.unsynced.path(digest), self.path(digest)):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
 
     def list(self) -> tuple[Digest, ...]:
         """All blobs, in no order."""
@@ -254,8 +281,9 @@ class Blobs:
         return tuple({*unsynced, *(Digest(f"sha256:{name}") for name in names if _HEX.match(name))})
 
     def __contains__(self, digest: Digest) -> bool:
-        # In this order: it may come to its place meanwhile.
-        return self.unsynced.path(digest) is not None or os.path.exists(self.path(digest))
+        # It may come to its place between two looks.
+        home = self.path(digest)
+        return os.path.exists(home) or os.path.exists(self.unsynced.path(digest)) or os.path.exists(home)
 
 
 def _sha256(digest: Digest) -> None:

@@ -8,8 +8,8 @@ container's (its key is no container's id), unless its maker holds the store's l
 
 Files of a committed snapshot are not synced one by one. Its row remembers the boot in which it was committed until
 ``flush`` has synced the file system; after a crash, such a snapshot does not exist any more, and who wants it unpacks
-the layer's blob, which is durable, again. So it is with the layers of another storage than the one that is used now; a
-container that stands on them stays as it is.
+the layer's blob again, which is durable where an image has it. So it is with the layers of another storage than the one
+that is used now; a container that stands on them stays as it is.
 """
 
 import os

@@ -80,6 +80,9 @@ class Store:
                 left = self._set_temporary_aside() if alone else ()
             _remove(left)
         self.blobs = Blobs(f"{self.root}/blobs", self._temporary, self._lock)
+        self.blobs.unsynced.afterwards = self._collect_if_wanted
+        with reported("open data root"):
+            self.blobs.unsynced.remove_lost()
         self.records = Records(self.database)
         self.networks = Networks(self.database)
         self.origins = Origins(self.database)
@@ -131,6 +134,10 @@ class Store:
                 self.collect()
             raise
         holding.__exit__(None, None, None)
+        self._collect_if_wanted()
+
+    def _collect_if_wanted(self) -> None:
+        """Who writes keeps a collection away, which is made up for."""
         if os.path.exists(self._pending):
             self.collect()
 
