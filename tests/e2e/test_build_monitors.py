@@ -78,6 +78,16 @@ def test_commands_of_a_build_have_one_monitor_which_ends_with_it(session: Sessio
     until(lambda: is_gone(first))
 
 
+def test_one_after_commands_with_a_network_has_none_of_theirs(session: Session, busybox: str) -> None:
+    """Its first process was made without a network, for the two before had one that was handed on."""
+    names = "ls /sys/class/net | tr '\\n' ' '"
+    none = f"RUN --network=none {names}; readlink /proc/self/ns/net"
+    session.build(f"FROM {busybox}\nRUN {names}\nRUN {names}; : again\n{none}\n{none}; : again\n")
+    words = session.output.split()
+    assert [word for word in words if ":" not in word] == ["eth0", "lo", "eth0", "lo", "lo", "lo"]
+    assert os.readlink("/proc/self/ns/net") not in words
+
+
 def test_commands_side_by_side_have_each_their_own(session: Session, busybox: str) -> None:
     stages = f"FROM {busybox} AS one\nRUN {LOOK}; : one\nFROM {busybox} AS two\nRUN {LOOK}; : two\n"
     monitors = look(session, f"{stages}FROM scratch\nCOPY --from=one /etc /1\nCOPY --from=two /etc /2\n", Looker())

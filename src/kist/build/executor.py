@@ -25,7 +25,7 @@ from kist.build.epoch import clamped
 from kist.build.making import Maker, Taken
 from kist.build.owners import has_ids
 from kist.build.performing import Performer
-from kist.build.plan import Checkout, Configure, CopyFiles, Download, Plan, Scratch, Step, UseImage, UseStage
+from kist.build.plan import Checkout, Configure, CopyFiles, Download, Plan, Run, Scratch, Step, UseImage, UseStage
 from kist.build.result import EMPTY, Result
 from kist.build.tree import Tree
 from kist.engine.stop import Stop
@@ -95,7 +95,7 @@ class Executor:
         self._progress = progress
         self._stop = Stop()
         self._news: queue.Queue[Event | _Done] = queue.Queue(_MOST_UNTOLD)
-        series = engine.step_series()
+        self._series = series = engine.step_series()
         self._maker = Maker(engine, donors, self._stop, epoch, keep=keep, later=series.leave)
         self._no_cache = options.no_cache
         self._performer = Performer(engine, context, options, self._tell, self._stop, given, contexts, series, epoch)
@@ -130,6 +130,7 @@ class Executor:
         of = {step.id: plan for plan in plans for step in plan.steps}
         agenda = Agenda([part for step in steps for part in _parts(step)])
         numbers = {step.id: number for number, step in enumerate(steps, 1)}
+        self._series.expect(sum(isinstance(step.action, Run) for step in steps))
         with self._performer, ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="kist-step") as pool:
             try:
                 while True:

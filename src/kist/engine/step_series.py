@@ -25,6 +25,7 @@ class StepSeries:
         self._lock = threading.Lock()
         self._left = ExitStack()
         self._lines: list[Line] = []
+        self._expected = 0
 
     def __enter__(self) -> Self:
         return self
@@ -37,10 +38,17 @@ class StepSeries:
                 self._lines.pop().close()
             self.tidy()
 
+    def expect(self, commands: int) -> None:
+        """So many will come at most: a monitor makes nothing ready for one that will not."""
+        self._expected = commands
+
     def line(self) -> Line:
-        """To a monitor that has nothing to do, or to a new one."""
+        """To a monitor that has nothing to do, or to a new one, for one command."""
         with self._lock:
-            return self._lines.pop() if self._lines else Line()
+            line = self._lines.pop() if self._lines else Line()
+            self._expected -= 1
+            line.goes_on = self._expected > 0
+            return line
 
     def give_back(self, line: Line) -> None:
         """The monitor has done what it was asked for."""

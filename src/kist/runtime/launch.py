@@ -49,17 +49,22 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class Line:
-    """To a monitor that does one thing after the other, as it is asked to; to none before the first."""
+    """To a monitor that does one thing after the other, as it is asked to; to none before the first.
+
+    Attributes:
+        goes_on: whether more is to be asked of it after what is asked next; else it ends then.
+    """
 
     def __init__(self) -> None:
+        self.goes_on = True
         self._control: socket.socket | None = None
         self._keeper = 0
         self._asked = 0
 
     @property
     def is_done(self) -> bool:
-        """Whether enough was asked of this monitor: what it had to do with a container stays in its memory."""
-        return self._asked >= _MOST_ASKED
+        """Whether nothing more is to be asked of it: what it had to do with a container stays in its memory."""
+        return not self.goes_on or self._asked >= _MOST_ASKED
 
     def begin(self, control: socket.socket, keeper: int) -> socket.socket:
         """The control socket of the monitor, a new one of this keeper's, that does the first thing."""
@@ -187,7 +192,8 @@ class Spawner:
 
     def _ask_on(self, line: Line, request: dict[str, Any], descriptors: Sequence[int]) -> socket.socket:
         """Have the line's monitor do it, or a new one, which is the line's from then on."""
-        request["more"] = True
+        if line.goes_on:
+            request["more"] = True
         self._ensure()
         control = line.ask(request, descriptors, self._pid)
         return control if control is not None else line.begin(self._launch(request, descriptors), self._pid)
