@@ -91,8 +91,8 @@ class Starter:
             attached: its streams, from the start.
             volumes: held ones.
             kept: the namespace that it has, or that becomes of its own one when it has ended.
-            line: of a monitor of which more is asked afterwards, and maybe was before.
             meanwhile: done while the process is on its way to its program, which takes some milliseconds.
+            line: of a monitor of which more is asked afterwards, and maybe was before.
 
         Returns:
             The control socket of the monitor, which tells the end.

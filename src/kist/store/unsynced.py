@@ -1,4 +1,4 @@
-"""Blobs that are whole and on their way to the disk: a thread syncs one after the other, and their makers go on.
+"""Blobs that are whole and on their way to the disk: two threads sync them, and their makers go on.
 
 Until it is synced a blob lies aside, in a directory named by the boot (``<data root>/unsynced/<boot>``). Every process
 finds it there, also when the one that has made it was killed; a crash of the machine leaves another boot's directory,
@@ -40,15 +40,13 @@ class Unsynced:
         """Where a blob is until it is in its place."""
         return f"{self.directory}/{digest.hex}"
 
-    def put(self, path: str, digest: Digest) -> str:
-        """Put a blob's file there; the path."""
-        target = self.path(digest)
+    def put(self, path: str, digest: Digest) -> None:
+        """Put a blob's file there."""
         try:
-            os.rename(path, target)
-        except FileNotFoundError:
+            os.rename(path, self.path(digest))
+        except FileNotFoundError:  # the first of this boot
             directories.make(self.directory)
-            os.rename(path, target)
-        return target
+            os.rename(path, self.path(digest))
 
     def list(self) -> tuple[Digest, ...]:
         """All of them."""
