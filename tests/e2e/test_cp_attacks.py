@@ -303,7 +303,7 @@ def test_who_is_on_its_way_into_its_root_shows_nothing_of_the_hosts(
         container = engine.create(options)
         started = pool.submit(engine.start, container)
         until(lambda: engine.container(container).state.running)
-        taken, written, said = io.BytesIO(), archive(b"written"), ExecOptions(("cat", secret))
+        taken, written, said = io.BytesIO(), io.BytesIO(_file("new", b"written")), ExecOptions(("cat", secret))
         attempts = [
             pool.submit(engine.get_archive, container, secret, taken),
             pool.submit(engine.put_archive, container, str(host), written),
@@ -320,14 +320,3 @@ def test_who_is_on_its_way_into_its_root_shows_nothing_of_the_hosts(
     engine.remove(container, force=True)
     assert os.listdir(host) == ["secret"]
     assert not taken.getvalue()
-
-
-def archive(data: bytes) -> io.BytesIO:
-    """A tar with one file."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        member = tarfile.TarInfo("new")
-        member.size = len(data)
-        tar.addfile(member, io.BytesIO(data))
-    made.seek(0)
-    return made
