@@ -21,7 +21,8 @@ from kist.spec.detach import DetachKeys
 
 _CHUNK = 64 << 10
 _LINGER_SECONDS = 5.0
-_PAUSES = (0.0,) * 20 + (0.001,) * 200 + (0.01,) * 100
+# A minute in all: a busy machine may leave a client alone for seconds.
+_PAUSES = (0.0,) * 20 + (0.001,) * 200 + (0.01,) * 100 + (0.1,) * 600
 
 
 class Leaving(NamedTuple):

@@ -85,11 +85,12 @@ def test_what_the_client_had_sent_early_comes_first():
     play(scene, early=b"early")
 
 
-def test_the_stream_begins_once_the_client_has_read_the_head():
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
+def test_the_stream_begins_once_the_client_has_read_the_head_however_late(seconds: float):
     async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
         await send(engine, b"stream")
         for _ in range(10):
-            await asyncio.sleep(0)
+            await asyncio.sleep(seconds / 10)
         assert client.recv(100) == b"head"
         assert await receive(client, 100) == b"stream"
 
