@@ -60,7 +60,9 @@ class StepNetworks:
     @staticmethod
     def serves(container: Container) -> bool:
         """Whether a command can have one: it has networks of its own, and no right to configure them."""
-        return bool(container.options.networking.endpoints) and has_usual_rights(container)
+        options = container.options
+        more = options.privileged or options.security_options or options.devices or options.cap_add
+        return bool(options.networking.endpoints) and not more and not is_guests(container.owner)
 
     @contextmanager
     def borrowed(self, container: Container) -> Iterator[Connected]:
@@ -114,10 +116,3 @@ class StepNetworks:
             self._all.remove(one)
             if one in self._idle:
                 self._idle.remove(one)
-
-
-def has_usual_rights(container: Container) -> bool:
-    """Whether a command can do to what it is given what every command can, and no more."""
-    options = container.options
-    more = options.privileged or options.security_options or options.devices or options.cap_add
-    return not more and not is_guests(container.owner)

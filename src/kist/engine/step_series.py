@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from kist.engine.step_files import StepFiles
 from kist.engine.step_networks import StepNetworks
 from kist.runtime.launch import Line
 
@@ -19,12 +18,10 @@ class StepSeries:
 
     Attributes:
         networks: connected ones, handed on.
-        files: directories for the files of /etc, handed on.
     """
 
-    def __init__(self, networks: StepNetworks, files: StepFiles) -> None:
+    def __init__(self, networks: StepNetworks) -> None:
         self.networks = networks
-        self.files = files
         self._lock = threading.Lock()
         self._left = ExitStack()
         self._lines: list[Line] = []
@@ -36,7 +33,7 @@ class StepSeries:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self.networks, self.files:
+        with self.networks:
             while self._lines:
                 self._lines.pop().close()
             self.tidy()

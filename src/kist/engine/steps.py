@@ -1,7 +1,6 @@
 """Build steps: a command in a container that nobody sees, on a snapshot that somebody else owns."""
 
 import contextlib
-import os
 import secrets
 import select
 import socket
@@ -19,7 +18,6 @@ from kist.engine.means import Means
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.starter import Places, Starter
-from kist.engine.step_files import StepFiles
 from kist.engine.step_mounts import NO_MOUNTS, StepMounts, Terminal
 from kist.engine.step_networks import StepNetworks
 from kist.engine.step_series import StepSeries
@@ -66,7 +64,7 @@ class Steps:
 
     def series(self) -> StepSeries:
         """For the commands of one build."""
-        return StepSeries(StepNetworks(self._store, self._roster, self._networks), StepFiles(self._store))
+        return StepSeries(StepNetworks(self._store, self._roster, self._networks))
 
     def settle(self, asked: StepOptions, owner: Owner | None = None) -> tuple[StepOptions, tuple[str, ...]]:
         """What commands can have of what is asked for, and a sentence for what they cannot.
@@ -128,8 +126,10 @@ class Steps:
         """
         identifier = identifier or secrets.token_hex(32)
         with ExitStack() as left:
-            places = self._roster.places_of(identifier)
+            data = left.enter_context(self._store.temporary())
+            places = structs.replace(self._roster.places_of(identifier), data=data)
             left.callback(directories.remove_tree, places.run)
+            places.make()
             try:
                 name = "" if namespaces.shared_with(options.network) else hostname
                 made = as_container(options, (*mounts, *given.mounts), name)
@@ -147,12 +147,9 @@ class Steps:
                     tuple(argv),
                     owner=owner,
                 )
-                with self._own_files(step, series) as data:
-                    places = structs.replace(places, data=data)
-                    places.make()
-                    with self._connected(step, series) as (networks, connected):
-                        streams = _Streams(output, stop or Stop(), terminal)
-                        code = self._run(step, places, snapshot, given, streams, networks, connected, series)
+                with self._connected(step, series) as (networks, connected):
+                    streams = _Streams(output, stop or Stop(), terminal)
+                    code = self._run(step, places, snapshot, given, streams, networks, connected, series)
             finally:
                 self._store.records.release_ids(identifier)
             if series is not None:
@@ -175,8 +172,6 @@ class Steps:
         over = roots.over_mountpoints(self._store, snapshot, root)
         with mountpoints.borrowed(root), step_points.placed(over, given.points(), places.data) as over:
             container, surroundings = self._surrounded(container, places, networks, overlay.unsynced(over))
-            if series is not None:
-                series.files.note(places.data)
             volumes = {**surroundings.volumes, **given.sources}
             surroundings = structs.replace(surroundings, volumes=volumes)
             spec = self._means.fit(bundle.runtime_spec(container, surroundings))
@@ -192,9 +187,6 @@ class Steps:
                 stdin=streams.terminal is not None,
                 log=None,
             )
-            # How it ended is for nobody but who takes over from its monitor: that is in memory.
-            own = os.path.join(places.run, "own")
-            os.mkdir(own, 0o700)
             ours, attached = streams.attached()
             line = series.line() if series is not None else None
             with ours, ExitStack() as stack:
@@ -202,7 +194,7 @@ class Steps:
                     stack.callback(line.close)
                 control = self._starter.start(
                     made,
-                    structs.replace(places, data=own),
+                    places,
                     networks=networks,
                     attached=[attached],
                     volumes=given.held,
@@ -222,12 +214,6 @@ class Steps:
                     stack.pop_all()
                     series.give_back(line)
                 return code
-
-    @contextmanager
-    def _own_files(self, container: Container, series: StepSeries | None) -> Iterator[str]:
-        """A directory for a command's own files, for the time of the block."""
-        with self._store.temporary() if series is None else series.files.borrowed(container) as directory:
-            yield directory
 
     @contextmanager
     def _connected(

@@ -1,7 +1,6 @@
 """The files that tell a container about its surroundings: resolv.conf, hostname and hosts in its /etc."""
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 
 from kist.engine import bundle, links, naming, networks
@@ -13,10 +12,6 @@ from kist.spec.container import Container
 from kist.spec.mount import Mount
 from kist.spec.networking import NetworkAttachment
 from kist.spec.volume import VolumeSource
-
-FILES = frozenset(("resolv.conf", "hostname", "hosts"))
-"""Their names, in the container's own directory as in /etc."""
-_MODE = 0o644
 
 
 def write_surroundings(
@@ -89,15 +84,8 @@ def rewrite_hosts(places: Places, container: Container, linked: Sequence[Link]) 
 
 
 def _write(path: str, text: str) -> str:
-    """Write into the file that is there: it is mounted in the container. One that is as it should be stays so."""
-    wanted = text.encode()
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
-    try:
-        if os.read(file, len(wanted) + 1) != wanted:
-            os.ftruncate(file, 0)
-            os.pwrite(file, wanted, 0)
-        if stat.S_IMODE(os.fstat(file).st_mode) != _MODE:
-            os.fchmod(file, _MODE)
-    finally:
-        os.close(file)
+    """Write into the file that is there: it is mounted in the container."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, 0o644)
     return path

@@ -18,7 +18,6 @@ from kist.engine.images import Images
 from kist.engine.networks import Networks
 from kist.engine.roster import Roster
 from kist.engine.sharing import Sharing
-from kist.engine.step_files import StepFiles
 from kist.engine.step_networks import StepNetworks
 from kist.engine.step_series import StepSeries
 from kist.errors import InvalidInput, KistError, NotFound, ParseError, Unavailable
@@ -45,8 +44,7 @@ class Room:
 
     def step_series(self) -> StepSeries:
         """Those of no command: none asks where a directory is, or for an address."""
-        networks = StepNetworks(self.store, cast("Roster", None), cast("Networks", None))
-        return StepSeries(networks, StepFiles(self.store))
+        return StepSeries(StepNetworks(self.store, cast("Roster", None), cast("Networks", None)))
 
     def write(self, path: str, text: str = "text") -> Path:
         file = self.context / path
