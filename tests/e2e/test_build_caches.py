@@ -101,7 +101,8 @@ def test_a_file_that_changes_before_it_is_copied_is_not_found_by_what_it_was(
             opened = os.open(door, os.O_WRONLY)
             if not over.is_set():
                 texts.append(f"text {len(texts)}")
-                file.write_text(texts[-1])
+                with file.open("r+") as written:  # whoever reads just now finds it before or after, and never empty
+                    written.write(texts[-1])
             os.close(opened)
             if over.is_set():
                 return

@@ -15,6 +15,7 @@ from building import Session
 from harness import until
 from kist.build import build
 from kist.engine import Engine
+from kist.errors import KistError
 from kist.spec.build import BuildOptions
 from kist.spec.progress import Event, StepFinished, StepOutput, StepRuns
 
@@ -144,3 +145,32 @@ def test_a_command_that_cannot_be_started_leaves_no_monitor(session: Session, bu
     with pytest.raises(Exception, match="no-such-program"):
         look(session, f'FROM {busybox}\nRUN {LOOK}; : before\nRUN ["no-such-program"]\n', looker)
     until(lambda: is_gone(looker.monitors[0]))
+
+
+def test_the_network_of_one_that_meets_others_is_no_other_commands(session: Session, busybox: str) -> None:
+    """It could have sent a socket of its network to whom it meets in a cache, to live on in there."""
+    space = "readlink /proc/self/ns/net"
+    cache = "--mount=type=cache,target=/cache "
+    session.build(
+        f"FROM {busybox}\nRUN {space}\nRUN {cache}{space}; : cache\nRUN {space}; : after\nRUN {space}; : end\n"
+    )
+    usual, meeting, after, end = session.output.split()
+    assert usual == after == end
+    assert meeting != usual
+
+
+def test_one_that_is_killed_under_its_command_takes_it_along_and_leaves_nothing(session: Session, busybox: str) -> None:
+    killed: list[str] = []
+
+    def kill(event: Event) -> None:
+        if isinstance(event, StepRuns):
+            killed.append(event.container)
+        elif isinstance(event, StepOutput) and "look" in event.text:
+            os.kill(monitor_of(killed[-1]), signal.SIGKILL)
+
+    for number in range(4):
+        (session.context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo look; sleep 100; : {number}\n")
+        with pytest.raises(KistError):
+            build(session.engine, str(session.context), BuildOptions(), kill)
+        assert glob.glob(f"/sys/fs/cgroup/**/kist/{killed[-1]}", recursive=True) == []
+    assert len(killed) == 4

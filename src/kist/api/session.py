@@ -228,7 +228,8 @@ class Session:
 
     async def _print_later(self, data: bytes) -> None:
         await self._until_read()
-        self._down.begin(data)
+        if not self._over.done():  # the client may have detached without reading: the engine's end is closed then
+            self._down.begin(data)
 
     async def _tell(self, before: Replay) -> None:
         await self._until_read()
@@ -238,7 +239,8 @@ class Session:
         except OSError:
             self._end()
         else:
-            self._down.begin()
+            if not self._over.done():  # as above
+                self._down.begin()
 
     async def _until_read(self) -> None:
         """Wait a while for the client to read what was sent: the answer's head.

@@ -2,8 +2,10 @@
 
 To make a namespace, a cable, an address and a name server for a command, and to take them away, takes as long as all
 else about it. What a command has left must not be seen by the next one. Its processes are dead, and their sockets with
-them; it had no right to configure anything; and no packet has left the namespace, not even for itself: so there is no
-connection that is about to end, no neighbour and no route that was learned. Where one has, the namespace goes.
+them, for there was nobody to give one to: who sees what another process may see too (a cache, the context) could have
+sent it a descriptor, and has a namespace of its own. A command had no right to configure anything; and no packet has
+left the namespace, not even for itself: so there is no connection that is about to end, no neighbour and no route that
+was learned. Where one has, the namespace goes.
 
 It has no name. It ends, with its cable, when nobody holds a descriptor of it any more: an engine that is killed leaves
 its address alone, and the directory by which others know that somebody has it, as a command's own are left.
@@ -59,10 +61,11 @@ class StepNetworks:
 
     @staticmethod
     def serves(container: Container) -> bool:
-        """Whether a command can have one: it has networks of its own, and no right to configure them."""
+        """Whether a command can have one: it has networks of its own, no right to configure them, and is by itself."""
         options = container.options
         more = options.privileged or options.security_options or options.devices or options.cap_add
-        return bool(options.networking.endpoints) and not more and not is_guests(container.owner)
+        meets_others = any(mount.type == "volume" for mount in options.mounts)  # see ``StepMounts``
+        return bool(options.networking.endpoints) and not more and not meets_others and not is_guests(container.owner)
 
     @contextmanager
     def borrowed(self, container: Container) -> Iterator[Connected]:

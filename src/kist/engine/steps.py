@@ -209,7 +209,12 @@ class Steps:
                 except BaseException:
                     _end(places, control)
                     raise
-                code = _exit_code(control)
+                try:
+                    code = _exit_code(control)
+                except Unavailable:
+                    # Somebody takes over, for whom the run directory is to stay, and ends what the command has running.
+                    self._starter.settle(places)
+                    raise
                 if series is not None and line is not None:
                     stack.pop_all()
                     series.give_back(line)

@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -9,12 +10,34 @@ from kist.api.protocol import split_hijack
 from kist.api.session import Leaving, Session
 from kist.errors import Conflict
 
+if TYPE_CHECKING:
+    from kist.api.logstream import Replay
+
 MEGABYTE = 1 << 20
 Scene = Callable[[socket.socket, socket.socket, "asyncio.Task[None]"], Awaitable[None]]
 
 
+class Printed:
+    """What a container has printed before: nothing."""
+
+    def __aiter__(self) -> "Printed":
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def play(
-    scene: Scene, *, head: bytes = b"", early: bytes = b"", forward: bool = True, leaving: Leaving | None = None
+    scene: Scene,
+    *,
+    head: bytes = b"",
+    early: bytes = b"",
+    forward: bool = True,
+    leaving: Leaving | None = None,
+    before: Printed | None = None,
 ) -> None:
     """Run a session between two sockets; the scene has the far ends of both, and the session's task."""
 
@@ -25,7 +48,10 @@ def play(
             end.setblocking(False)
         their_client.send(head)
         hangups = Hangups()
-        session = Session(their_client, their_engine, hangups, early=early, forward=forward, leaving=leaving)
+        session = Session(
+            their_client, their_engine, hangups,
+            early=early, forward=forward, leaving=leaving, before=cast("Replay | None", before),
+        )  # fmt: skip
         task = asyncio.get_running_loop().create_task(session.run())
         async with asyncio.timeout(20):
             await scene(client, engine, task)
@@ -190,6 +216,35 @@ def test_the_keys_that_detach_end_the_stream_once_that_is_noted():
         assert not task.done()
 
     play(scene, leaving=Leaving(b"\x10\x11", note))
+
+
+@pytest.mark.parametrize("before", [None, Printed()])
+def test_who_detaches_before_reading_the_head_takes_nobody_elses_bytes(before: Printed | None):
+    async def note() -> None:
+        """There is nobody to tell."""
+
+    async def scene(client: socket.socket, engine: socket.socket, _task: "asyncio.Task[None]") -> None:
+        if before is None:
+            await send(engine, b"stream")
+        await send(client, b"\x10\x11")
+        while await receive(engine, 100):
+            pass  # until its other end is closed, whose number the next one gets
+        others = [socket.socketpair() for _ in range(3)]
+        for ours, _theirs in others:
+            ours.setblocking(False)
+        waiting = [asyncio.create_task(receive(ours, 10)) for ours, _theirs in others]
+        await asyncio.sleep(0)
+        assert await receive(client, 100) == b"head"
+        assert await receive_all(client) == b""
+        await asyncio.sleep(0.3)  # longer than the session waits before it looks again
+        for _ours, theirs in others:
+            theirs.send(b"theirs")
+        assert await asyncio.gather(*waiting) == [b"theirs"] * 3
+        for pair in others:
+            for end in pair:
+                end.close()
+
+    play(scene, head=b"head", leaving=Leaving(b"\x10\x11", note), before=before)
 
 
 HEAD = b"POST /v1.41/containers/abc/attach?stdin=1&stream=1 HTTP/1.1\r\nHost: x\r\n"
