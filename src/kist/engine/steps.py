@@ -207,18 +207,27 @@ class Steps:
                 try:
                     streams.carry(ours, control, places)
                 except BaseException:
-                    _end(places, control)
+                    starter.kill_quietly(places)
+                    self._ended(places, control)  # its snapshot is about to be taken away
                     raise
-                try:
-                    code = _exit_code(control)
-                except Unavailable:
-                    # Somebody takes over, for whom the run directory is to stay, and ends what the command has running.
-                    self._starter.settle(places)
-                    raise
+                code = self._ended(places, control)
                 if series is not None and line is not None:
                     stack.pop_all()
                     series.give_back(line)
                 return code
+
+    def _ended(self, places: Places, control: socket.socket) -> int:
+        """Wait until a command's container has ended; the exit code.
+
+        Raises:
+            Unavailable: its monitor died; what it had running is gone.
+        """
+        try:
+            return _exit_code(control)
+        except Unavailable:
+            # Somebody takes over, ends what runs, and needs the run directory for that.
+            self._starter.settle(places)
+            raise
 
     @contextmanager
     def _connected(
@@ -330,12 +339,6 @@ def _cut(stream: socket.socket) -> None:
     """Wake who reads from a stream: it is at its end."""
     with contextlib.suppress(OSError):  # it was closed meanwhile
         stream.shutdown(socket.SHUT_RDWR)
-
-
-def _end(places: Places, control: socket.socket) -> None:
-    """Kill what runs, and wait until it is gone: its snapshot is about to be taken away."""
-    starter.kill_quietly(places)
-    _exit_code(control)
 
 
 def _exit_code(control: socket.socket) -> int:
