@@ -1,5 +1,6 @@
 """An ordinary user's engine, with subordinate ids and without: everything as a user sees it."""
 
+import contextlib
 import io
 import json
 import os
@@ -475,8 +476,12 @@ def test_the_first_process_tells_by_what_others_are_found(user: User) -> None:
 
 def _holds(pid: int, namespace: str) -> bool:
     """Whether a process has a descriptor of this namespace."""
-    directory = f"/proc/{pid}/fd"
-    return any(os.readlink(f"{directory}/{name}") == namespace for name in os.listdir(directory))
+    directory = Path(f"/proc/{pid}/fd")
+    for each in directory.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(each) == namespace:
+                return True
+    return False
 
 
 @BOTH

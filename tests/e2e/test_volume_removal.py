@@ -33,6 +33,11 @@ def fill(directory: Path) -> None:
         os.close(os.open(directory / str(number), os.O_CREAT | os.O_WRONLY))
 
 
+def count_files(store: Store) -> int:
+    """Those of all volumes, also of one that is being removed."""
+    return sum(len(names) for _, _, names in os.walk(store.volumes.root))
+
+
 @pytest.mark.parametrize("words", [("volume", "prune", "-af"), ("volume", "rm", "large")])
 def test_others_are_made_while_a_volume_goes(tmp_path: Path, words: tuple[str, ...]):
     with a_cli(tmp_path) as cli, Store(str(tmp_path / "data")) as store:
@@ -42,6 +47,7 @@ def test_others_are_made_while_a_volume_goes(tmp_path: Path, words: tuple[str, .
         with subprocess.Popen([*cli.command, *words], env=cli.environment, stdout=subprocess.DEVNULL) as removal:
             until(lambda: not store.volumes.list())
             engine = cli.engine_pid()
+            until(lambda: count_files(store) < FILES)  # by then it has let go of the database, too
             os.kill(engine, signal.SIGSTOP)
             try:
                 assert len(os.listdir(store.volumes.root)) == 1, "the engine was done before it was stopped"
