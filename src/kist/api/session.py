@@ -66,14 +66,21 @@ class _Way:
         self._reads = self._writes = self._done = False
 
     def begin(self, early: bytes = b"") -> None:
-        """Move what comes, and ahead of it what has come already."""
+        """Move what comes, and ahead of it what has come already; nothing after the end."""
+        if self._done:
+            return
         if early:
             self._pass(early)
         if not self._pending:
             self._read_on()
 
+    def end(self) -> None:
+        """Move nothing more, whoever would begin again; the sockets may be closed then."""
+        self._done = True
+        self.stop()
+
     def stop(self) -> None:
-        """Move nothing more; the sockets may be closed then."""
+        """Move nothing for now, and drop what has not gone yet."""
         self._read_off()
         if self._writes:
             self._loop.remove_writer(self._sink)
@@ -106,8 +113,7 @@ class _Way:
         if data:
             self._pass(data)
         else:
-            self._done = True
-            self.stop()
+            self.end()
             self._ended()
 
     def _pass(self, data: bytes) -> None:
@@ -192,15 +198,15 @@ class Session:
             else:
                 self._do(self._tell(self._before))
             await self._over
-            self._down.stop()
+            self._down.end()  # also where the client has detached, and what waits for it to read the head goes on
             if self._left:
                 self._up.give_up()
                 self._engine.close()  # the container need not wait for who lingers below
             if not self._vanished:
                 await self._say_goodbye()
         finally:
-            self._up.stop()
-            self._down.stop()
+            self._up.end()
+            self._down.end()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -228,8 +234,7 @@ class Session:
 
     async def _print_later(self, data: bytes) -> None:
         await self._until_read()
-        if not self._over.done():  # the client may have detached without reading: the engine's end is closed then
-            self._down.begin(data)
+        self._down.begin(data)
 
     async def _tell(self, before: Replay) -> None:
         await self._until_read()
@@ -239,8 +244,7 @@ class Session:
         except OSError:
             self._end()
         else:
-            if not self._over.done():  # as above
-                self._down.begin()
+            self._down.begin()
 
     async def _until_read(self) -> None:
         """Wait a while for the client to read what was sent: the answer's head.

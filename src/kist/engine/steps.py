@@ -222,12 +222,14 @@ class Steps:
         Raises:
             Unavailable: its monitor died; what it had running is gone.
         """
-        try:
-            return _exit_code(control)
-        except Unavailable:
+        message, _ = messages.receive(control)
+        while message is not None and "state" not in message:  # a notice, which is nobody's here
+            message, _ = messages.receive(control)
+        if message is None:
             # Somebody takes over, ends what runs, and needs the run directory for that.
             self._starter.settle(places)
-            raise
+            raise Unavailable("the monitor of a build step died")
+        return int(message["state"]["exit_code"])
 
     @contextmanager
     def _connected(
@@ -339,12 +341,3 @@ def _cut(stream: socket.socket) -> None:
     """Wake who reads from a stream: it is at its end."""
     with contextlib.suppress(OSError):  # it was closed meanwhile
         stream.shutdown(socket.SHUT_RDWR)
-
-
-def _exit_code(control: socket.socket) -> int:
-    message, _ = messages.receive(control)
-    while message is not None and "state" not in message:  # a notice, which is nobody's here
-        message, _ = messages.receive(control)
-    if message is None:
-        raise Unavailable("the monitor of a build step died")
-    return int(message["state"]["exit_code"])
